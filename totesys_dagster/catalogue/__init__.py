@@ -1,0 +1,30 @@
+"""What the tables are: eleven of ToteSys and eleven of the warehouse, each declared once."""
+
+from totesys_dagster.catalogue.model import (
+    ARROW_TYPES,
+    Join,
+    Kind,
+    Part,
+    SourceColumn,
+    SourceTable,
+    StarColumn,
+    StarTable,
+    Type,
+)
+from totesys_dagster.catalogue.source import SOURCE_TABLES
+from totesys_dagster.catalogue.stars import JOINS, STAR_TABLES
+
+__all__ = [
+    "ARROW_TYPES",
+    "JOINS",
+    "SOURCE_TABLES",
+    "STAR_TABLES",
+    "Join",
+    "Kind",
+    "Part",
+    "SourceColumn",
+    "SourceTable",
+    "StarColumn",
+    "StarTable",
+    "Type",
+]

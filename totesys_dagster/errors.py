@@ -1,0 +1,44 @@
+"""Errors that a person can act on: each message is one sentence that says what is wrong and what
+to do. Nothing secret and no row's content goes into a message."""
+
+from __future__ import annotations
+
+
+class TotesysError(Exception):
+    """Anything that stops the platform for a reason that a person can remove."""
+
+
+class SettingError(TotesysError):
+    """A setting is missing, malformed or points to something that cannot be reached."""
+
+
+class SourceError(TotesysError):
+    """ToteSys cannot be read as the catalogue declares it."""
+
+
+class LakeError(TotesysError):
+    """The lake does not hold what its manifests say, or holds it already in another form."""
+
+
+class ObjectMissingError(LakeError):
+    """An object that a manifest names is not in the lake."""
+
+
+class ObjectConflictError(LakeError):
+    """An object of this name exists with other content; objects are never overwritten."""
+
+
+class CommitConflictError(LakeError):
+    """Another capture committed its batch first."""
+
+
+class ProcessingError(TotesysError):
+    """A batch cannot be processed, or was processed differently before."""
+
+
+class LoadError(TotesysError):
+    """A batch cannot be loaded into the warehouse; nothing of it was written."""
+
+
+class SequenceGapError(LoadError):
+    """An earlier batch has to be loaded first."""

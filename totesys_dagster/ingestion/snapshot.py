@@ -1,0 +1,367 @@
+"""A consistent look at the eleven tables of ToteSys, and what changed since the last one.
+
+Everything is read in one REPEATABLE READ, READ ONLY transaction. Changes are found by transaction
+id: a row is recent when `xmin`, the transaction that wrote it, is not older than the oldest one
+that was still running at the previous snapshot (the watermark). Timestamps play no part: ToteSys
+edits rows without touching `last_updated`, and a row's timestamp says nothing about when its
+transaction committed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from psycopg import errors, sql
+
+from totesys_dagster.catalogue import SOURCE_TABLES, SourceTable
+from totesys_dagster.errors import SourceError
+from totesys_dagster.lake import key_ranges
+from totesys_dagster.lake.key_ranges import Ranges
+from totesys_dagster.lake.manifest import (
+    Incarnation,
+    KeySet,
+    Manifest,
+    RecentRows,
+    Snapshot,
+    TableEntry,
+)
+from totesys_dagster.lake.store import sha256
+from totesys_dagster.postgres import Connection, failures
+
+# Transaction ids are compared on a circle of 2^32; half of it, less a margin, is "recent".
+LONGEST_GAP = 1_500_000_000
+# Above this many rows, deletions and digests are looked for once in KEYS_EVERY only.
+LARGE_TABLE_ROWS = 1_000_000
+KEYS_EVERY = dt.timedelta(hours=1)
+
+# The whole snapshot is compared, not its xmax: when an older transaction commits after a younger
+# one, xmin and the list of running ones move while xmax stands still.
+PULSE = """
+SELECT (SELECT system_identifier FROM pg_control_system()) || '/' || pg_current_snapshot()::text
+"""
+
+IDENTITY = """
+SELECT (SELECT system_identifier::text FROM pg_control_system()),
+       (SELECT timeline_id FROM pg_control_checkpoint()),
+       current_database(),
+       (SELECT oid::bigint FROM pg_database WHERE datname = current_database()),
+       current_setting('server_version_num')::int,
+       pg_snapshot_xmin(pg_current_snapshot())::text::bigint,
+       pg_snapshot_xmax(pg_current_snapshot())::text::bigint,
+       clock_timestamp()
+"""
+
+SCHEMAS = """
+SELECT c.relname,
+       greatest(c.reltuples, 0)::bigint,
+       jsonb_agg(jsonb_build_array(a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull)
+                 ORDER BY a.attnum)
+FROM pg_class AS c
+JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY(%s)
+GROUP BY c.relname, c.reltuples
+"""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as the source declares it now; `type` as `format_type` prints it."""
+
+    name: str
+    type: str
+    not_null: bool
+
+
+@dataclass(frozen=True)
+class TableSchema:
+    """The columns of a source table now, in its order, and its estimated number of rows."""
+
+    table: str
+    columns: tuple[Column, ...]
+    estimated_rows: int
+
+    def to_bytes(self) -> bytes:
+        """The entry of the schema registry: equal bytes mean an equal schema."""
+        columns = [[c.name, c.type, c.not_null] for c in self.columns]
+        return (json.dumps({"table": self.table, "columns": columns}, indent=1) + "\n").encode()
+
+    @property
+    def sha256(self) -> str:
+        return sha256(self.to_bytes())
+
+
+@dataclass(frozen=True)
+class SourceView:
+    """An open snapshot of the source: valid while the transaction of `connection` lasts."""
+
+    connection: Connection
+    incarnation: Incarnation
+    snapshot: Snapshot
+    observed_at: dt.datetime
+    schemas: Mapping[str, TableSchema]
+
+
+def pulse(connection: Connection) -> str:
+    """A text that changes whenever any transaction of the server begins or ends to be visible.
+
+    While it stands still, nothing can have changed. Costs a fraction of a millisecond.
+    """
+    with failures(SourceError, "a look at the source"):
+        row = connection.execute(PULSE).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+@contextmanager
+def open_view(connection: Connection) -> Iterator[SourceView]:
+    """Open a snapshot over the eleven tables. Raises SourceError.
+
+    The tables are locked before the snapshot is taken: otherwise a concurrent TRUNCATE or
+    rewriting ALTER TABLE would make a table look empty. ACCESS SHARE is the lock of every SELECT.
+    """
+    tables = sql.SQL(", ").join(sql.Identifier("public", name) for name in SOURCE_TABLES)
+    with failures(SourceError, "the reading of the source"):
+        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        try:
+            _lock(connection, tables)
+            yield _look(connection)
+        finally:
+            if not connection.closed:
+                connection.execute("ROLLBACK")
+
+
+def _lock(connection: Connection, tables: sql.Composable) -> None:
+    try:
+        connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(tables))
+    except errors.UndefinedTable as error:
+        raise SourceError(
+            f"The source lacks a table of ToteSys ({error.diag.message_primary}):"
+            " TOTESYS_SOURCE_DSN points to another database, or the table was renamed."
+        ) from None
+    except errors.InsufficientPrivilege as error:
+        raise SourceError(
+            f"The source's role may not read a table ({error.diag.message_primary}): grant it"
+            " SELECT on the eleven tables of ToteSys and USAGE on the schema public."
+        ) from None
+    except errors.LockNotAvailable:
+        raise SourceError(
+            "A table of the source is locked by a migration or a maintenance job for over 10"
+            " seconds: nothing was captured; the next poll tries again."
+        ) from None
+
+
+def _look(connection: Connection) -> SourceView:
+    row = connection.execute(IDENTITY).fetchone()
+    assert row is not None
+    system_identifier, timeline, database, oid, version, xmin, xmax, observed_at = row
+    schemas = {
+        name: TableSchema(name, tuple(Column(*column) for column in columns), estimate)
+        for name, estimate, columns in connection.execute(SCHEMAS, [list(SOURCE_TABLES)])
+    }
+    for table in SOURCE_TABLES.values():
+        _require_columns(table, schemas[table.name])
+    return SourceView(
+        connection,
+        Incarnation(
+            system_identifier=system_identifier,
+            timeline=timeline,
+            database=database,
+            database_oid=oid,
+            server_version=version,
+        ),
+        Snapshot(xmin=xmin, xmax=xmax),
+        observed_at,
+        schemas,
+    )
+
+
+def _require_columns(table: SourceTable, schema: TableSchema) -> None:
+    present = {column.name for column in schema.columns}
+    missing = [name for name in table.column_names if name not in present]
+    if missing:
+        raise SourceError(
+            f"The source's table {table.name} has no column {', '.join(missing)} any more: nothing"
+            f" was captured; restore it, or change {table.name} in the catalogue."
+        )
+
+
+def differences(table: SourceTable, schema: TableSchema) -> list[str]:
+    """How the source's table differs from the catalogue's, one phrase for each difference."""
+    declared = {column.name: column for column in table.columns}
+    found = []
+    for column in schema.columns:
+        expected = declared.get(column.name)
+        if expected is None:
+            found.append(f"{column.name} {column.type} is new (archived, not processed)")
+        elif column.type != expected.sql_type:
+            found.append(f"{column.name} is {column.type} instead of {expected.sql_type}")
+        elif column.not_null == expected.nullable:
+            found.append(f"{column.name} {'is' if column.not_null else 'is no longer'} NOT NULL")
+    return found
+
+
+def recent(table: str, watermark: int) -> sql.Composed:
+    """The condition for rows of `table` written at or after `watermark` (a 64-bit xid).
+
+    Ages are compared, never ids, which wrap around. The lower bound keeps out frozen rows whose id
+    is so old that it looks like one of the future.
+    """
+    return sql.SQL("age({}.xmin) BETWEEN 0 AND age({}::xid)").format(
+        sql.Identifier(table), sql.Literal(str(watermark % 2**32))
+    )
+
+
+@dataclass(frozen=True)
+class TableState:
+    """What a look at one table found.
+
+    `ranges` is None when its keys were not read this time. `deleted` is empty when `reconcile` is
+    set: then every key that is not in `ranges` is gone.
+    """
+
+    table: str
+    full: bool
+    rows_changed: bool
+    ranges: Ranges | None
+    inserted: int | None
+    deleted: Ranges
+    reconcile: bool
+    recent: RecentRows
+
+    @property
+    def changed(self) -> bool:
+        return self.reconcile or self.rows_changed or bool(self.deleted)
+
+
+def comparable(view: SourceView, head: Manifest) -> bool:
+    """Whether the transaction ids of `head` mean something in this view.
+
+    They do not in another incarnation (another server, a restored one, another database), nor
+    after so many transactions that ages are ambiguous. An upgrade in place keeps them.
+    """
+    ignore = {"server_version": 0}
+    return (
+        view.incarnation.model_copy(update=ignore) == head.source.model_copy(update=ignore)
+        and view.snapshot.xmax >= head.snapshot.xmax
+        and view.snapshot.xmax - head.snapshot.xmin <= LONGEST_GAP
+    )
+
+
+def examine(
+    view: SourceView,
+    head: Manifest | None,
+    known_keys: Callable[[KeySet], Ranges],
+    *,
+    full: Collection[str] = (),
+) -> dict[str, TableState]:
+    """Compare every table with what batch `head` left behind.
+
+    `known_keys` reads a key set of the lake; `full` names tables to be read in full whatever
+    changed. Raises SourceError.
+    """
+    if head is None or not comparable(view, head):
+        return {name: _first_look(view, name) for name in SOURCE_TABLES}
+    return {
+        name: _compare(
+            view,
+            name,
+            head.tables[name],
+            head.snapshot.xmin,
+            known_keys,
+            full=name in full or view.schemas[name].sha256 != head.tables[name].schema_sha256,
+        )
+        for name in SOURCE_TABLES
+    }
+
+
+def _first_look(view: SourceView, table: str) -> TableState:
+    _, left = _recent_rows(view, table, view.snapshot.xmin)
+    ranges = _key_ranges(view, table)
+    return TableState(
+        table,
+        full=True,
+        rows_changed=True,
+        ranges=ranges,
+        inserted=key_ranges.count(ranges),
+        deleted=(),
+        reconcile=True,
+        recent=left,
+    )
+
+
+def _compare(
+    view: SourceView,
+    table: str,
+    entry: TableEntry,
+    watermark: int,
+    known_keys: Callable[[KeySet], Ranges],
+    *,
+    full: bool,
+) -> TableState:
+    met, left = _recent_rows(view, table, watermark)
+    large = view.schemas[table].estimated_rows > LARGE_TABLE_ROWS
+    due = not large or view.observed_at - entry.keys.observed_at >= KEYS_EVERY
+    ranges = _key_ranges(view, table) if full or due else None
+    inserted, deleted = None if ranges is None else 0, []
+    if ranges is not None and sha256(key_ranges.to_bytes(ranges)) != entry.keys.sha256:
+        known = known_keys(entry.keys)
+        inserted = key_ranges.count(key_ranges.subtract(ranges, known))
+        deleted = key_ranges.subtract(known, ranges)
+    # Between two readings of a large table's keys a row can come and go, and be in neither.
+    missed = large and ranges is not None and entry.last_changed > entry.keys.sequence
+    reconcile = full or missed
+    return TableState(
+        table,
+        full=full,
+        rows_changed=met.rows > 0 and met != entry.recent,
+        ranges=ranges,
+        inserted=inserted,
+        deleted=() if reconcile else deleted,
+        reconcile=reconcile,
+        recent=left,
+    )
+
+
+def _recent_rows(view: SourceView, table: str, watermark: int) -> tuple[RecentRows, RecentRows]:
+    """The row versions since `watermark`, and those among them that the next batch meets again.
+
+    A version is its key and its transaction: one transaction leaves at most one version of a row.
+    """
+    query = sql.SQL(
+        """
+        SELECT count(*), coalesce(sum(version), 0)::text,
+               count(*) FILTER (WHERE again), coalesce(sum(version) FILTER (WHERE again), 0)::text
+        FROM (
+            SELECT hashtextextended({table}.{key}::text || ':' || {table}.xmin::text, 0) AS version,
+                   {again} AS again
+            FROM public.{table}
+            WHERE {since}
+        ) AS versions
+        """
+    ).format(
+        table=sql.Identifier(table),
+        key=sql.Identifier(SOURCE_TABLES[table].key),
+        again=recent(table, view.snapshot.xmin),
+        since=recent(table, watermark),
+    )
+    row = view.connection.execute(query).fetchone()
+    assert row is not None
+    return RecentRows(rows=row[0], digest=row[1]), RecentRows(rows=row[2], digest=row[3])
+
+
+def _key_ranges(view: SourceView, table: str) -> list[tuple[int, int]]:
+    """The table's keys as ranges: neighbours share the difference of key and row number."""
+    query = sql.SQL(
+        """
+        SELECT min(key), max(key)
+        FROM (SELECT {key}::bigint AS key, {key} - row_number() OVER (ORDER BY {key}) AS island
+              FROM public.{table}) AS keys
+        GROUP BY island
+        ORDER BY 1
+        """
+    ).format(table=sql.Identifier(table), key=sql.Identifier(SOURCE_TABLES[table].key))
+    return [(low, high) for low, high in view.connection.execute(query)]

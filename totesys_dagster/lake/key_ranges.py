@@ -1,0 +1,48 @@
+"""Sets of integer keys as inclusive ranges. Keys come from sequences, so the ranges are few."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+
+Ranges = Sequence[tuple[int, int]]
+
+
+def count(ranges: Ranges) -> int:
+    """How many keys the ranges hold."""
+    return sum(high - low + 1 for low, high in ranges)
+
+
+def subtract(left: Ranges, right: Ranges) -> list[tuple[int, int]]:
+    """The keys of `left` that are not in `right`. Both sorted, without overlaps."""
+    result = []
+    position = 0
+    for start, end in left:
+        low = start
+        while position < len(right) and right[position][1] < low:
+            position += 1
+        here = position
+        while here < len(right) and right[here][0] <= end:
+            if right[here][0] > low:
+                result.append((low, right[here][0] - 1))
+            low = right[here][1] + 1
+            here += 1
+        if low <= end:
+            result.append((low, end))
+    return result
+
+
+def keys(ranges: Ranges) -> Iterator[int]:
+    """Every key, in order."""
+    for low, high in ranges:
+        yield from range(low, high + 1)
+
+
+def to_bytes(ranges: Ranges) -> bytes:
+    """The ranges as a JSON list of pairs; equal sets give equal bytes."""
+    return json.dumps([list(pair) for pair in ranges], separators=(",", ":")).encode()
+
+
+def from_bytes(data: bytes) -> list[tuple[int, int]]:
+    """What `to_bytes` was given."""
+    return [(low, high) for low, high in json.loads(data)]

@@ -1,0 +1,239 @@
+"""The manifest of a batch and the log that manifests form.
+
+A batch exists when its manifest exists: the manifest is written last, put-if-absent, under the
+next sequence number. Each one names the SHA-256 of the one before, so the log is a hash chain.
+Readers start from manifests and follow the names in them; they never list objects.
+"""
+
+from __future__ import annotations
+
+import bisect
+import datetime as dt
+import json
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
+
+from totesys_dagster.errors import (
+    CommitConflictError,
+    LakeError,
+    ObjectConflictError,
+    ObjectMissingError,
+)
+from totesys_dagster.lake import key_ranges
+from totesys_dagster.lake.parts import ObjectEntry
+from totesys_dagster.lake.store import Store, sha256
+
+FORMAT = 1
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Incarnation(_Record):
+    """Which database was read. Transaction ids of different incarnations cannot be compared."""
+
+    system_identifier: str
+    timeline: int
+    database: str
+    database_oid: int
+    server_version: int
+
+
+class Snapshot(_Record):
+    """The snapshot that a batch was read in. `xmin` is the watermark of the next batch."""
+
+    xmin: int
+    xmax: int
+
+
+class KeySet(_Record):
+    """The keys that a table held in batch `sequence`, as an object of inclusive ranges."""
+
+    key: str
+    sha256: str
+    count: int
+    sequence: int
+    observed_at: dt.datetime
+
+    def read(self, store: Store) -> list[tuple[int, int]]:
+        """The ranges. Raises LakeError when they are not what was written."""
+        data = store.get(self.key)
+        if sha256(data) != self.sha256:
+            raise LakeError(
+                f"{store.uri(self.key)} does not have the SHA-256 that its manifest records: it"
+                " was changed after it was written; restore it from the bucket's older versions."
+            )
+        return key_ranges.from_bytes(data)
+
+
+class RecentRows(_Record):
+    """The row versions that the next batch will meet again: those at or after its watermark."""
+
+    rows: int
+    digest: str
+
+
+class TableEntry(_Record):
+    """A source table in a batch. The last five fields are carried on when it is not read.
+
+    `read` says which rows the objects hold: `full` all rows of the table, `delta` the changed ones,
+    `none` nothing; rows that a changed row is joined with come on top of a delta. `changed` is
+    false when the objects hold joined rows only. `deleted` are objects of the keys that are gone;
+    when `reconcile` is set they are not listed, and every key that is not in `keys` is gone.
+    `inserted` is None when the keys were not read.
+    """
+
+    read: Literal["full", "delta", "none"]
+    changed: bool
+    rows: int
+    objects: tuple[ObjectEntry, ...]
+    deleted: tuple[ObjectEntry, ...]
+    reconcile: bool
+    inserted: int | None
+    schema_sha256: str
+    last_full: int
+    last_changed: int
+    keys: KeySet
+    recent: RecentRows
+
+    @property
+    def deleted_rows(self) -> int:
+        return sum(entry.rows for entry in self.deleted)
+
+
+class StarDigest(_Record):
+    """What the current rows of a star table must equal: their count and digest in the source.
+
+    `sequence` is the batch in whose snapshot they were taken.
+    """
+
+    rows: int
+    digest: str
+    sequence: int
+
+
+class Manifest(_Record):
+    """A batch: what was read, in which snapshot, and where it is. `observed_at` is in UTC."""
+
+    format: Literal[1] = 1
+    sequence: int
+    batch: str
+    run_id: str
+    previous_sha256: str | None
+    observed_at: dt.datetime
+    source: Incarnation
+    snapshot: Snapshot
+    tables: dict[str, TableEntry]
+    stars: dict[str, StarDigest]
+
+    _sha256: str = PrivateAttr(default="")
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the stored manifest."""
+        return self._sha256
+
+    def to_bytes(self) -> bytes:
+        return (json.dumps(self.model_dump(mode="json"), indent=1) + "\n").encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes, where: str) -> Manifest:
+        """Read a manifest. Raises LakeError when it is none or of an unknown format."""
+        try:
+            manifest = cls.model_validate_json(data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(step) for step in first["loc"]) or "its JSON"
+            raise LakeError(
+                f"{where} is not a manifest of format {FORMAT} ({field}: {first['msg']}): it was"
+                " damaged, or written by a newer version of totesys_dagster; restore it or upgrade."
+            ) from None
+        manifest._sha256 = sha256(data)
+        return manifest
+
+
+class ManifestLog:
+    """The committed batches, numbered from 1 without gaps."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._read: dict[int, Manifest] = {}  # manifests never change
+        self._seen = 0
+
+    @staticmethod
+    def key(sequence: int) -> str:
+        return f"manifests/{sequence:010d}.json"
+
+    def read(self, sequence: int) -> Manifest:
+        """The manifest of that number. Raises ObjectMissingError or LakeError."""
+        if sequence not in self._read:
+            key = self.key(sequence)
+            manifest = Manifest.from_bytes(self.store.get(key), self.store.uri(key))
+            if manifest.sequence != sequence:
+                raise LakeError(
+                    f"{self.store.uri(key)} says that it is batch {manifest.sequence}: it was"
+                    " moved; restore the log from the bucket's older versions."
+                )
+            self._read[sequence] = manifest
+        return self._read[sequence]
+
+    def head(self) -> Manifest | None:
+        """The last committed batch, None when there is none. Raises LakeError."""
+        step = 1
+        while self.store.exists(self.key(self._seen + step)):
+            self._seen += step
+            step *= 2
+        # The last one lies before _seen + step: numbers have no gaps, so halve the distance.
+        self._seen += bisect.bisect_left(
+            range(1, step), True, key=lambda n: not self.store.exists(self.key(self._seen + n))
+        )
+        return self.read(self._seen) if self._seen else None
+
+    def find(self, batch: str) -> Manifest:
+        """The manifest of a batch by its key, or ObjectMissingError when it is not committed."""
+        head = self.head()
+        if head is not None:
+            # Keys grow with sequence numbers: commit() sees to it.
+            sequence = 1 + bisect.bisect_left(
+                range(1, head.sequence + 1), batch, key=lambda n: self.read(n).batch
+            )
+            if sequence <= head.sequence and self.read(sequence).batch == batch:
+                return self.read(sequence)
+        raise ObjectMissingError(
+            f"Batch {batch} is not in the lake at {self.store.url}: it was never committed, or"
+            f" {self.store.setting} points to another lake."
+        )
+
+    def after(self, sequence: int) -> Iterator[Manifest]:
+        """The committed batches after number `sequence`, in order."""
+        head = self.head()
+        for number in range(sequence + 1, head.sequence + 1 if head else 0):
+            yield self.read(number)
+
+    def commit(self, manifest: Manifest) -> Manifest:
+        """Append a batch. Raises CommitConflictError when another batch took its number."""
+        data = manifest.to_bytes()
+        try:
+            self.store.put(self.key(manifest.sequence), data)
+        except ObjectConflictError:
+            raise CommitConflictError(
+                f"Batch {manifest.batch} was not committed because another capture took number"
+                f" {manifest.sequence} first: nothing is lost, the next capture goes on from there."
+            ) from None
+        return self.read(manifest.sequence)
+
+
+__all__ = [
+    "Incarnation",
+    "KeySet",
+    "Manifest",
+    "ManifestLog",
+    "ObjectMissingError",
+    "RecentRows",
+    "Snapshot",
+    "StarDigest",
+    "TableEntry",
+]

@@ -1,0 +1,125 @@
+"""Part files: a table of a batch is stored in files of bounded size.
+
+Their names carry the start of their content's hash, so a capture that was killed and is started
+again never meets its own half-done work under the same name.
+
+    rows/sales_order/batch=2026-11-23T09-15-00Z/part-00000-5f0c1a9e.jsonl.zst
+    deleted/sales_order/batch=2026-11-23T09-15-00Z/part-00000-b6c0d3f1.jsonl.zst
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict
+
+from totesys_dagster.errors import LakeError
+from totesys_dagster.lake.store import Store, sha256
+
+ROW_GROUP_ROWS = 128 * 1024
+
+
+class ObjectEntry(BaseModel):
+    """An object as its manifest names it. `bytes` and `sha256` are those of the stored object."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+def part_stem(kind: str, table: str, batch: str) -> str:
+    """The start of the keys of a table's part files in a batch; `kind` is the top folder."""
+    return f"{kind}/{table}/batch={batch}/part"
+
+
+def compress(data: bytes) -> bytes:
+    """One zstd frame."""
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "zstd") as stream:
+        stream.write(data)
+    return bytes(sink.getvalue())
+
+
+def decompress(data: bytes) -> bytes:
+    """What `compress` was given."""
+    with pa.input_stream(pa.BufferReader(data), compression="zstd") as stream:
+        return bytes(stream.read())
+
+
+def _store(store: Store, stem: str, suffix: str, data: bytes, rows: int) -> ObjectEntry:
+    digest = sha256(data)
+    key = f"{stem}-{digest[:8]}{suffix}"
+    store.put(key, data)
+    return ObjectEntry(key=key, rows=rows, bytes=len(data), sha256=digest)
+
+
+def read_object(store: Store, entry: ObjectEntry) -> bytes:
+    """The object that a manifest names. Raises LakeError when it is not what was written."""
+    data = store.get(entry.key)
+    if sha256(data) != entry.sha256:
+        raise LakeError(
+            f"{store.uri(entry.key)} does not have the SHA-256 that its manifest records: it was"
+            " changed after it was written; restore it from the bucket's older versions."
+        )
+    return data
+
+
+def lines_in_parts(chunks: Iterable[bytes], part_bytes: int) -> Iterator[bytes]:
+    """Cut a stream of JSON Lines into parts that end with a line, each about `part_bytes` long.
+
+    A chunk may start and end anywhere; a line longer than `part_bytes` is kept whole.
+    """
+    buffer = bytearray()
+    for chunk in chunks:
+        buffer += chunk
+        if len(buffer) < part_bytes:
+            continue
+        end = buffer.rfind(b"\n") + 1
+        if end:
+            yield bytes(buffer[:end])
+            del buffer[:end]
+    if buffer:
+        yield bytes(buffer)
+
+
+def write_lines(
+    store: Store, stem: str, chunks: Iterable[bytes], part_bytes: int
+) -> list[ObjectEntry]:
+    """Write a stream of JSON Lines as compressed part files `<stem>-00000-<hash>.jsonl.zst`."""
+    entries = []
+    for number, part in enumerate(lines_in_parts(chunks, part_bytes)):
+        entries.append(
+            _store(store, f"{stem}-{number:05d}", ".jsonl.zst", compress(part), part.count(b"\n"))
+        )
+    return entries
+
+
+def read_lines(store: Store, entry: ObjectEntry) -> bytes:
+    """The JSON Lines of one part. Raises LakeError when it is not what was written."""
+    lines = decompress(read_object(store, entry))
+    if lines.count(b"\n") != entry.rows or not lines.endswith(b"\n"):
+        raise LakeError(
+            f"{store.uri(entry.key)} does not hold the {entry.rows} lines that its manifest"
+            " records."
+        )
+    return lines
+
+
+def write_table(store: Store, stem: str, number: int, table: pa.Table) -> ObjectEntry:
+    """Write one part of a table as Parquet: the same rows give the same bytes."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table, sink, compression="zstd", compression_level=3, row_group_size=ROW_GROUP_ROWS
+    )
+    data = bytes(sink.getvalue())
+    return _store(store, f"{stem}-{number:05d}", ".parquet", data, table.num_rows)
+
+
+def read_table(store: Store, entry: ObjectEntry) -> pa.Table:
+    """One part of a table. Raises LakeError when it is not what was written."""
+    return pq.read_table(pa.BufferReader(read_object(store, entry)))

@@ -1,0 +1,36 @@
+"""A source table of a committed batch, read back from the ingestion zone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from totesys_dagster.catalogue import SourceTable
+from totesys_dagster.lake.manifest import Manifest, TableEntry
+from totesys_dagster.lake.parts import read_lines
+from totesys_dagster.lake.store import Store
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """What batch `manifest` holds of `table`: JSON Lines in parts of bounded size."""
+
+    table: SourceTable
+    manifest: Manifest
+    store: Store
+
+    @property
+    def entry(self) -> TableEntry:
+        return self.manifest.tables[self.table.name]
+
+    def parts(self) -> Iterator[bytes]:
+        """The rows, part by part. Raises LakeError when a part is not what was written."""
+        for entry in self.entry.objects:
+            yield read_lines(self.store, entry)
+
+    def deleted_keys(self) -> Iterator[int]:
+        """The keys that are gone from the source since the batch before. Raises LakeError."""
+        for entry in self.entry.deleted:
+            for line in read_lines(self.store, entry).splitlines():
+                yield json.loads(line)[self.table.key]

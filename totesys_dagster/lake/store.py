@@ -1,0 +1,126 @@
+"""Objects that are written once: the same code on a local directory and on S3.
+
+`put` succeeds only when no object of that name exists (on S3 by `If-None-Match: *`). A write whose
+acknowledgement was lost shows as "exists already" when it is retried, so an object with the very
+same content counts as written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import LocalStore, ObjectStore, S3Store
+
+from totesys_dagster.errors import LakeError, ObjectConflictError, ObjectMissingError
+
+if TYPE_CHECKING:
+    from obstore.store import RetryConfig
+
+RETRIES: RetryConfig = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
+
+
+def sha256(data: bytes) -> str:
+    """The lower-case hexadecimal SHA-256 of `data`."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _open(url: str) -> ObjectStore:
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        return LocalStore(unquote(parts.path), mkdir=True)
+    # boto3 resolves credentials as every other AWS tool does (profiles, SSO, roles, containers).
+    from obstore.auth.boto3 import Boto3CredentialProvider
+
+    return S3Store(
+        parts.netloc,
+        prefix=parts.path.strip("/") or None,
+        credential_provider=Boto3CredentialProvider(),
+        client_options={"allow_http": True},
+        retry_config=RETRIES,
+    )
+
+
+class Store:
+    """The objects under one URL: `file:///directory` or `s3://bucket/prefix`.
+
+    `setting` names the setting that the URL came from, for error messages.
+    """
+
+    def __init__(self, url: str, setting: str) -> None:
+        self.url = url.rstrip("/")
+        self.setting = setting
+
+    @cached_property
+    def _objects(self) -> ObjectStore:
+        try:
+            return _open(self.url)
+        except (BaseError, OSError, ValueError) as error:
+            raise self._unusable(error) from None
+
+    def _unusable(self, error: Exception) -> LakeError:
+        reason = str(error).partition("\n")[0]
+        return LakeError(
+            f"{self.setting} ({self.url}) cannot be used: {reason}. Check the place, the"
+            " credentials and the permissions, then run again."
+        )
+
+    def uri(self, key: str) -> str:
+        """Where the object `key` is, for people and metadata."""
+        return f"{self.url}/{key}"
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write an object that does not exist yet.
+
+        Raises ObjectConflictError when it exists with other content, LakeError when it cannot be
+        written.
+        """
+        try:
+            obstore.put(self._objects, key, data, mode="create", use_multipart=False)
+        except AlreadyExistsError:
+            if self.get(key) != data:
+                raise ObjectConflictError(
+                    f"{self.uri(key)} exists with other content, and objects are never"
+                    " overwritten: another process wrote it first."
+                ) from None
+        except (BaseError, OSError) as error:
+            raise self._unusable(error) from None
+
+    def get(self, key: str) -> bytes:
+        """The whole object. Raises ObjectMissingError or LakeError."""
+        try:
+            return bytes(obstore.get(self._objects, key).bytes())
+        except FileNotFoundError:
+            raise ObjectMissingError(
+                f"{self.uri(key)} does not exist: it was removed, or {self.setting} points to"
+                " another place than when it was written."
+            ) from None
+        except (BaseError, OSError) as error:
+            raise self._unusable(error) from None
+
+    def exists(self, key: str) -> bool:
+        """Whether the object exists. Raises LakeError."""
+        try:
+            obstore.head(self._objects, key)
+        except FileNotFoundError:
+            return False
+        except (BaseError, OSError) as error:
+            raise self._unusable(error) from None
+        return True
+
+    def check(self) -> None:
+        """Raise LakeError unless the place can be reached. Writes nothing."""
+        self.exists("manifests/0000000001.json")
+
+    def list(self, prefix: str) -> list[str]:
+        """The keys under `prefix`, sorted. Raises LakeError."""
+        try:
+            batches = obstore.list(self._objects, prefix)
+            return sorted(meta["path"] for batch in batches for meta in batch)
+        except (BaseError, OSError) as error:
+            raise self._unusable(error) from None

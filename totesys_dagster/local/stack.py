@@ -1,0 +1,149 @@
+"""The embedded default: whatever is not set to a real system is provided here.
+
+A server on loopback with the ToteSys database and the warehouse, and a lake in a directory, all
+under TOTESYS_HOME. `start` completes the environment, and the platform reads its settings from
+there as it does in production; it does not know this module.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import os
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from totesys_dagster import settings
+from totesys_dagster.catalogue import SOURCE_TABLES
+from totesys_dagster.local import postgres, simulator
+from totesys_dagster.local.postgres import SUPERUSER, Server
+
+APPLICATION = "totesys_application"  # owns the ToteSys database, as the real application does
+EXTRACTOR = "totesys_extractor"  # reads its eleven tables
+LOADER = "warehouse_loader"  # owns the warehouse
+SOURCE = "totesys"
+
+# Names the settings that were filled in here, for processes that inherit the environment: a server
+# that is started again may listen on another port.
+EMBEDDED = "TOTESYS_EMBEDDED"
+
+
+def start() -> set[str]:
+    """Provide what is not set, for as long as this process runs, and return those settings.
+
+    Raises EmbeddedServerError or SettingError.
+    """
+    inherited = set(os.environ.get(EMBEDDED, "").split())
+    needed = {
+        name
+        for name in (
+            settings.SOURCE_DSN,
+            settings.WAREHOUSE_DSN,
+            settings.INGESTION_URL,
+            settings.PROCESSED_URL,
+        )
+        if name in inherited or not os.environ.get(name, "").strip()
+    }
+    home = settings.home()
+    suffix = _suffix(needed)
+    if settings.INGESTION_URL in needed:
+        os.environ[settings.INGESTION_URL] = str(home / f"lake{suffix}" / "ingestion")
+    if settings.PROCESSED_URL in needed:
+        os.environ[settings.PROCESSED_URL] = str(home / f"lake{suffix}" / "processed")
+    if needed & {settings.SOURCE_DSN, settings.WAREHOUSE_DSN}:
+        server = postgres.start(home, (APPLICATION, EXTRACTOR, LOADER))
+        with psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
+            _create_roles(connection, server)
+            if settings.SOURCE_DSN in needed:
+                _create_source(connection, server)
+                os.environ[settings.SOURCE_DSN] = server.dsn(EXTRACTOR, SOURCE)
+            if settings.WAREHOUSE_DSN in needed:
+                database = f"warehouse{suffix}"
+                _create_warehouse(connection, database)
+                os.environ[settings.WAREHOUSE_DSN] = server.dsn(LOADER, database)
+    os.environ[EMBEDDED] = " ".join(sorted(needed))
+    return needed
+
+
+def application(home: Path) -> psycopg.Connection:
+    """An autocommit connection to the embedded ToteSys as its application, for the simulator."""
+    server = postgres.start(home, (APPLICATION, EXTRACTOR, LOADER))
+    return psycopg.connect(server.dsn(APPLICATION, SOURCE), autocommit=True)
+
+
+def _suffix(needed: set[str]) -> str:
+    """What tells the lake and warehouse of one real source from those of another."""
+    if settings.SOURCE_DSN in needed:
+        return ""
+    parts = conninfo_to_dict(settings.connection_string(settings.SOURCE_DSN))
+    place = "\n".join(str(parts.get(name, "")) for name in ("host", "hostaddr", "port", "dbname"))
+    return "_" + hashlib.sha256(place.encode()).hexdigest()[:8]
+
+
+def _create_roles(connection: psycopg.Connection, server: Server) -> None:
+    existing = {name for (name,) in connection.execute("SELECT rolname FROM pg_roles")}
+    for role in (APPLICATION, EXTRACTOR, LOADER):
+        if role not in existing:
+            connection.execute(
+                sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(
+                    sql.Identifier(role), sql.Literal(server.passwords[role])
+                )
+            )
+
+
+def _exists(connection: psycopg.Connection, database: str) -> bool:
+    query = "SELECT FROM pg_database WHERE datname = %s"
+    return connection.execute(query, [database]).fetchone() is not None
+
+
+def _create_database(connection: psycopg.Connection, database: str, owner: str) -> None:
+    connection.execute(
+        sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database))
+    )
+    connection.execute(
+        sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(
+            sql.Identifier(database), sql.Identifier(owner)
+        )
+    )
+
+
+def _create_source(connection: psycopg.Connection, server: Server) -> None:
+    """Make and fill ToteSys under another name and rename it: it exists in full or not at all."""
+    if _exists(connection, SOURCE):
+        return
+    new = f"{SOURCE}_new"
+    _create_database(connection, new, APPLICATION)
+    with psycopg.connect(server.dsn(APPLICATION, new), autocommit=True) as application_:
+        simulator.create_source(application_)
+        simulator.fill_history(application_, last_day=_last_working_day(dt.date.today()))  # noqa: DTZ011
+        grant_extractor(application_)
+        application_.execute("VACUUM ANALYZE")
+    connection.execute(
+        sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
+            sql.Identifier(new), sql.Identifier(SOURCE)
+        )
+    )
+
+
+def grant_extractor(connection: psycopg.Connection) -> None:
+    """Let the extractor read the eleven tables, and nothing else."""
+    tables = sql.SQL(", ").join(sql.Identifier("public", name) for name in SOURCE_TABLES)
+    role = sql.Identifier(EXTRACTOR)
+    connection.execute(sql.SQL("GRANT USAGE ON SCHEMA public TO {}").format(role))
+    connection.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(tables, role))
+
+
+def _create_warehouse(connection: psycopg.Connection, database: str) -> None:
+    if not _exists(connection, database):
+        _create_database(connection, database, LOADER)
+
+
+def _last_working_day(today: dt.date) -> dt.date:
+    """The last weekday before today: the simulated business goes on from there."""
+    day = today - dt.timedelta(days=1)
+    while day.isoweekday() > 5:
+        day -= dt.timedelta(days=1)
+    return day

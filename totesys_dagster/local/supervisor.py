@@ -1,0 +1,87 @@
+"""The process that keeps the embedded server for as long as somebody uses it.
+
+Each user of the server holds a shared lock on one file. The supervisor tries to get that file for
+itself alone; when it does, the last user has gone, be it by Ctrl-C or by SIGKILL, and the server is
+stopped. It imports little, so that it starts in a blink and stays small.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from totesys_dagster.local import locks
+
+STOP_SECONDS = 30
+POLL_SECONDS = 0.25
+
+
+def server_process(data: Path) -> int | None:
+    """The process id of the server that runs on `data`, None when none does."""
+    try:
+        pid = int((data / "postmaster.pid").read_text().splitlines()[0])
+        os.kill(pid, 0)
+    except (OSError, ValueError, IndexError):
+        return None
+    return pid
+
+
+def _alive(data: Path, child: subprocess.Popen[bytes] | None) -> bool:
+    """Whether there is still a server to keep. One just started may not have its file yet."""
+    if child is not None:
+        return child.poll() is None
+    return server_process(data) is not None
+
+
+def _stop(data: Path, child: subprocess.Popen[bytes] | None) -> None:
+    """A fast shutdown, and an immediate one if that takes too long (it recovers at next start)."""
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        pid = server_process(data)
+        if pid is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+        deadline = time.monotonic() + STOP_SECONDS
+        while time.monotonic() < deadline:
+            if child is not None:
+                child.poll()  # reaps it
+            if server_process(data) is None:
+                return
+            time.sleep(0.02)
+
+
+def main() -> None:
+    """Start the server that the JSON on the command line describes, unless it runs; then wait."""
+    plan = json.loads(sys.argv[1])
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    home, data = Path(plan["home"]), Path(plan["data"])
+    with locks.exclusive(home / "supervisor.lock"):
+        child = None
+        if server_process(data) is None:
+            child = subprocess.Popen(  # nosec B603: the command is our own
+                plan["command"],
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=sys.stderr,
+                stderr=sys.stderr,
+                start_new_session=True,
+                user=plan["user"],
+                group=plan["group"],
+                extra_groups=None if plan["user"] is None else [],
+            )
+        lock = locks.acquire(home / "in-use.lock", wait=False)
+        while lock is None and _alive(data, child):
+            time.sleep(POLL_SECONDS)
+            lock = locks.acquire(home / "in-use.lock", wait=False)
+        _stop(data, child)
+
+
+if __name__ == "__main__":
+    main()

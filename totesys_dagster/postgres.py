@@ -1,0 +1,78 @@
+"""Connections to the two databases, and failures of theirs as sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from totesys_dagster import settings
+from totesys_dagster.errors import SettingError, TotesysError
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+CONNECT_SECONDS = 10
+
+# Digests compare the text of values, and text must not depend on a role's own settings.
+SESSION = """
+SET datestyle TO ISO;
+SET timezone TO 'UTC';
+SET client_encoding TO 'UTF8';
+SET statement_timeout TO 0;
+SET lock_timeout TO '10s';
+SET idle_in_transaction_session_timeout TO '10min';
+"""
+
+
+def _place(dsn: str) -> str:
+    """Where a connection string points to, without its secrets."""
+    parts = conninfo_to_dict(dsn)
+    host = parts.get("host") or parts.get("hostaddr") or "the local socket"
+    return f"{host}:{parts.get('port') or 5432}, database {parts.get('dbname') or 'of the user'}"
+
+
+def reason(error: psycopg.Error) -> str:
+    """What PostgreSQL says is wrong, as one line; no row's content (that is in the detail)."""
+    message = error.diag.message_primary or str(error).strip().splitlines()[-1]
+    return message.strip().rstrip(".")
+
+
+def connect(setting: str) -> Connection:
+    """An autocommit connection to the database that `setting` names.
+
+    Raises SettingError, with one sentence and without the password, when there is none.
+    """
+    dsn = settings.connection_string(setting)
+    try:
+        connection = psycopg.connect(
+            dsn,
+            autocommit=True,
+            connect_timeout=CONNECT_SECONDS,
+            application_name="totesys_dagster",
+        )
+    except psycopg.Error as error:
+        raise SettingError(
+            f"{setting} points to a database that cannot be used ({_place(dsn)}):"
+            f" {reason(error)}. Check the address, the user and the password, then run again."
+        ) from None
+    connection.execute(SESSION)
+    return connection
+
+
+@contextmanager
+def failures(kind: type[TotesysError], doing: str) -> Iterator[None]:
+    """Turn a database error into `kind`, with one sentence that says what was being done."""
+    try:
+        yield
+    except psycopg.Error as error:
+        code = f" ({error.sqlstate})" if error.sqlstate else ""
+        raise kind(f"PostgreSQL stopped {doing}{code}: {reason(error)}.") from None
+
+
+def identifiers(names: tuple[str, ...] | list[str], prefix: LiteralString = "") -> sql.Composed:
+    """Names as a comma-separated list of quoted identifiers, each after `prefix`."""
+    return sql.SQL(", ").join(sql.SQL(prefix) + sql.Identifier(name) for name in names)

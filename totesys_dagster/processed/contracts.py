@@ -1,0 +1,264 @@
+"""Which rows of a source table the platform accepts, as the catalogue declares them.
+
+A row that breaks its contract is set aside with the reasons: it is never dropped, and never
+mended by guessing. The checks work on whole columns; a row is looked at by itself only after its
+column has failed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json as pj
+
+from totesys_dagster.catalogue import ARROW_TYPES, SourceColumn, SourceTable, Type
+
+# Outside these years a date is taken for a mistake; one would stretch the calendar to it.
+FIRST_DAY = dt.date(2000, 1, 1)
+LAST_DAY = dt.date(2099, 12, 31)
+
+TIMESTAMP_PATTERN = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?$"
+
+# An escaped NUL, which PostgreSQL's text cannot hold; an escaped backslash before it makes it text.
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+# The JSON reader works on blocks in parallel; a row must fit into one.
+BLOCK_BYTES = 1024 * 1024
+
+# How a value arrives in JSON Lines. Dates and timestamps stay text until they have been checked:
+# the JSON reader would drop a time zone silently and does not read dates at all.
+_JSON_TYPES = {**ARROW_TYPES, Type.DATE: pa.string(), Type.TIMESTAMP: pa.string()}
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A row that was set aside: its JSON text as it arrived, and why, one sentence a reason."""
+
+    line: bytes
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The rows of a part that keep the contract, in Arrow types; the index is their line number."""
+
+    frame: pd.DataFrame
+    rejected: tuple[Rejected, ...]
+
+
+class _Findings:
+    """Reasons against lines, collected column by column."""
+
+    def __init__(self) -> None:
+        self._reasons: dict[int, list[str]] = defaultdict(list)
+
+    def against(self, lines: Iterable[int], reason: str) -> None:
+        for line in lines:
+            self._reasons[line].append(reason)
+
+    @property
+    def lines(self) -> list[int]:
+        return sorted(self._reasons)
+
+    def rejected(self, data: bytes) -> tuple[Rejected, ...]:
+        if not self._reasons:
+            return ()
+        # Not splitlines(): it also splits at U+2028 and other characters that JSON leaves alone.
+        text = data.split(b"\n")
+        return tuple(Rejected(text[line], tuple(self._reasons[line])) for line in self.lines)
+
+
+def accept(
+    table: SourceTable, data: bytes, parents: Mapping[str, Collection[int]] | None = None
+) -> Accepted:
+    """Read a part of `table` (JSON Lines) and split it into rows accepted and rejected.
+
+    `parents` maps a column to the keys that it may refer to, for rows that are joined. The frame
+    has the catalogue's columns in its order: integers, text, decimal128(10,2), bool, date32 and
+    timestamp[us] (naive, as in ToteSys).
+    """
+    findings = _Findings()
+    rows, lines = _parse(table, data, findings)
+    frame = rows.to_pandas(types_mapper=pd.ArrowDtype)
+    frame.index = pd.Index(lines, name="line")
+    for column in table.columns:
+        frame[column.name] = _check(column, frame[column.name], findings)
+    _check_unique(table, frame, findings)
+    for name, keys in (parents or {}).items():
+        orphans = frame.index[frame[name].notna() & ~frame[name].isin(list(keys))]
+        findings.against(orphans, f"{name} refers to a row that is not in the batch or rejected")
+    return Accepted(frame.drop(index=findings.lines, errors="ignore"), findings.rejected(data))
+
+
+def json_schema(table: SourceTable) -> pa.Schema:
+    """The types that the JSON reader reads a source table's columns as."""
+    return pa.schema([(column.name, _JSON_TYPES[column.type]) for column in table.columns])
+
+
+def _parse(table: SourceTable, data: bytes, findings: _Findings) -> tuple[pa.Table, list[int]]:
+    """The rows that are readable at all, and the line number of each."""
+    schema = json_schema(table)
+    lines = data.count(b"\n")
+    if not lines:
+        return schema.empty_table(), []
+    try:
+        if data.startswith(b"{") and data.count(b"\n{") == lines - 1 and b"\\u0000" not in data:
+            data.decode()
+            rows = _read_json(data, schema, BLOCK_BYTES)
+            if rows.num_rows == lines:
+                return rows, list(range(lines))
+    except (pa.ArrowInvalid, UnicodeDecodeError):
+        pass
+    return _parse_line_by_line(data, schema, findings)
+
+
+def _read_json(data: bytes, schema: pa.Schema, block_bytes: int) -> pa.Table:
+    return pj.read_json(
+        pa.BufferReader(data),
+        read_options=pj.ReadOptions(block_size=block_bytes),
+        parse_options=pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
+    )
+
+
+def _parse_line_by_line(
+    data: bytes, schema: pa.Schema, findings: _Findings
+) -> tuple[pa.Table, list[int]]:
+    """Find the lines that cannot be read by halving: a handful costs a handful of parses."""
+    lines = data.removesuffix(b"\n").split(b"\n")
+    candidates = []
+    for number, line in enumerate(lines):
+        if reason := _unreadable(line):
+            findings.against([number], reason)
+        else:
+            candidates.append(number)
+    tables: list[pa.Table] = [schema.empty_table()]
+    numbers: list[int] = []
+
+    def halve(some: list[int]) -> None:
+        try:
+            data = b"".join(lines[number] + b"\n" for number in some)
+            rows = _read_json(data, schema, len(data))
+            if rows.num_rows != len(some):
+                raise pa.ArrowInvalid("there is more than one row on the line")
+        except pa.ArrowInvalid as error:
+            if len(some) == 1:
+                findings.against(some, f"cannot be read: {_without_value(error)}")
+                return
+            halve(some[: len(some) // 2])
+            halve(some[len(some) // 2 :])
+        else:
+            tables.append(rows)
+            numbers.extend(some)
+
+    if candidates:
+        halve(candidates)
+    return pa.concat_tables(tables), numbers
+
+
+def _unreadable(line: bytes) -> str | None:
+    """Why a line cannot be given to the JSON reader, which a line of `null` would crash."""
+    if not line.startswith(b"{"):
+        return "cannot be read: the line is not a JSON object"
+    if _NUL.search(line):
+        return "cannot be read: a text holds the character NUL"
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return "cannot be read: the line is not UTF-8"
+    return None
+
+
+def _without_value(error: pa.ArrowInvalid) -> str:
+    """The reader's message in one line; values of the row that it quotes are left out."""
+    message = str(error).partition("\n")[0].removeprefix("JSON parse error: ")
+    message = re.sub(r" in row \d+$", "", message)
+    message = re.sub(r"couldn't parse:.*", "the value does not fit", message)
+    message = re.sub(r": \S+ (requires (?:scale|precision) \d+)", r": the value \1", message)
+    return re.sub(r"The string '.*' is not", "a value is not", message)
+
+
+def _check(column: SourceColumn, values: pd.Series, findings: _Findings) -> pd.Series:
+    """Hold a column against its declaration; the values come back in their final type."""
+    missing = values.isna()
+    if not column.nullable and missing.any():
+        findings.against(values.index[missing], f"{column.name} is missing")
+    if column.type is Type.DATE:
+        values = _dates(column.name, values, findings)
+    elif column.type is Type.TIMESTAMP:
+        values = _timestamps(column.name, values, findings)
+    if column.minimum is not None:
+        low = values.index[(values < column.minimum).fillna(False)]
+        findings.against(low, f"{column.name} is less than {column.minimum}")
+    if column.one_of is not None:
+        unknown = values.index[values.notna() & ~values.isin(list(column.one_of()))]
+        findings.against(unknown, f"{column.name} is not a known code")
+    return values
+
+
+def _arrow(values: pd.Series) -> pa.Array:
+    """The column as one Arrow array (pandas keeps it in chunks)."""
+    return pa.chunked_array(pa.array(values)).combine_chunks()
+
+
+def _dates(name: str, values: pd.Series, findings: _Findings) -> pd.Series:
+    """Text to date32. There are few different dates, so each is checked once, exactly."""
+    encoded = _arrow(values).dictionary_encode()
+    days = [_day(text) for text in encoded.dictionary.to_pylist()]
+    dates = pa.array(days, pa.date32()).take(encoded.indices)
+    result = pd.Series(dates, index=values.index, dtype=pd.ArrowDtype(pa.date32()), name=name)
+    wrong = result.index[result.isna() & values.notna()]
+    findings.against(wrong, f"{name} is not a date YYYY-MM-DD of the years 2000 to 2099")
+    return result
+
+
+def _day(text: str | None) -> dt.date | None:
+    """The date that `text` is, None when it is none. `fromisoformat` alone takes other forms."""
+    if text is None or len(text) != len("YYYY-MM-DD") or not text.isascii():
+        return None
+    try:
+        day = dt.date.fromisoformat(text)
+    except ValueError:
+        return None
+    return day if day.isoformat() == text and FIRST_DAY <= day <= LAST_DAY else None
+
+
+def _timestamps(name: str, values: pd.Series, findings: _Findings) -> pd.Series:
+    """Text to timestamp[us]: the whole column at once, value by value only if that fails."""
+    texts = _arrow(values)
+    shaped = pc.match_substring_regex(texts, TIMESTAMP_PATTERN)
+    texts = pc.if_else(shaped, texts, pa.scalar(None, pa.string()))
+    try:
+        moments = texts.cast(pa.timestamp("us"))
+    except pa.ArrowInvalid:
+        moments = pa.array([_moment(text) for text in texts.to_pylist()], pa.timestamp("us"))
+    first = pa.scalar(dt.datetime.combine(FIRST_DAY, dt.time.min), pa.timestamp("us"))
+    last = pa.scalar(dt.datetime.combine(LAST_DAY, dt.time.max), pa.timestamp("us"))
+    inside = pc.and_(pc.greater_equal(moments, first), pc.less_equal(moments, last))
+    moments = pc.if_else(inside, moments, pa.scalar(None, pa.timestamp("us")))
+    result = pd.Series(
+        moments, index=values.index, dtype=pd.ArrowDtype(pa.timestamp("us")), name=name
+    )
+    wrong = result.index[result.isna() & values.notna()]
+    findings.against(wrong, f"{name} is not a timestamp of the years 2000 to 2099")
+    return result
+
+
+def _moment(text: str | None) -> dt.datetime | None:
+    try:
+        return dt.datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None
+
+
+def _check_unique(table: SourceTable, frame: pd.DataFrame, findings: _Findings) -> None:
+    """Of rows that share a key none is accepted: which one is right cannot be known."""
+    keys = frame[table.key]
+    twice = frame.index[keys.notna() & keys.duplicated(keep=False)]
+    findings.against(twice, f"{table.key} is in the batch more than once")

@@ -1,0 +1,169 @@
+"""Every setting of the platform, read from the environment. No other module reads it.
+
+Settings are read where they are used, not once at start: a rotated password is picked up by the
+next connection, and no secret is kept in a definition, a run's config or a log.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+
+from totesys_dagster.errors import SettingError
+
+SOURCE_DSN = "TOTESYS_SOURCE_DSN"
+WAREHOUSE_DSN = "TOTESYS_WAREHOUSE_DSN"
+INGESTION_URL = "TOTESYS_INGESTION_URL"
+PROCESSED_URL = "TOTESYS_PROCESSED_URL"
+WAREHOUSE_SCHEMA = "TOTESYS_WAREHOUSE_SCHEMA"
+POLL_SECONDS = "TOTESYS_POLL_SECONDS"
+LOAD_EVERY_SECONDS = "TOTESYS_LOAD_EVERY_SECONDS"
+PART_BYTES = "TOTESYS_PART_BYTES"
+QUARANTINE_LIMIT = "TOTESYS_QUARANTINE_LIMIT"
+HOME = "TOTESYS_HOME"
+SMTP_URL = "TOTESYS_SMTP_URL"
+ALERT_FROM = "TOTESYS_ALERT_FROM"
+ALERT_TO = "TOTESYS_ALERT_TO"
+
+LONGEST_IDENTIFIER = 63  # bytes, in PostgreSQL
+BOOKKEEPING_SUFFIX = "_bookkeeping"
+
+
+def _get(name: str, default: str | None = None) -> str:
+    """The value of a setting. An empty value counts as not set. Raises SettingError."""
+    value = os.environ.get(name, "").strip() or default
+    if value is None:
+        raise SettingError(
+            f"{name} is not set: set it as README.md describes under Settings, or start through"
+            " `totesys` or the workspace.yaml of the project, which provide an embedded default."
+        )
+    return value
+
+
+def _whole_number(name: str, default: int, minimum: int) -> int:
+    text = _get(name, str(default))
+    try:
+        number = int(text)
+    except ValueError:
+        number = None
+    if number is None or number < minimum:
+        raise SettingError(
+            f"{name} is {text!r}, but must be a whole number of at least {minimum}."
+        ) from None
+    return number
+
+
+def connection_string(name: str) -> str:
+    """The PostgreSQL connection string in setting `name`, checked for its form.
+
+    Raises SettingError. libpq's own message is not passed on: it can quote the password.
+    """
+    value = _get(name)
+    try:
+        conninfo_to_dict(value)
+    except ProgrammingError:
+        raise SettingError(
+            f"{name} is not a PostgreSQL connection string: write it as"
+            " postgresql://user:password@host:5432/database, with special characters of the"
+            " password percent-encoded."
+        ) from None
+    return value
+
+
+def zone_url(name: str) -> str:
+    """The place of a zone: `s3://bucket/prefix`, or an absolute `file:///` URL for a directory."""
+    value = _get(name)
+    scheme = urlsplit(value).scheme
+    if scheme == "s3":
+        if not urlsplit(value).netloc:
+            raise SettingError(f"{name} is {value!r}, but names no bucket: write s3://bucket/path.")
+        return value.rstrip("/")
+    if scheme in ("", "file"):
+        path = urlsplit(value).path if scheme else value
+        return Path(path).expanduser().absolute().as_uri()
+    raise SettingError(
+        f"{name} is {value!r}, but a zone is either a directory or s3://bucket/path."
+    )
+
+
+def warehouse_schema() -> str:
+    """The schema that holds the warehouse's tables. Raises SettingError."""
+    value = _get(WAREHOUSE_SCHEMA, "warehouse")
+    if len((value + BOOKKEEPING_SUFFIX).encode()) > LONGEST_IDENTIFIER or value.startswith("pg_"):
+        raise SettingError(
+            f"{WAREHOUSE_SCHEMA} is {value!r}, but must be a name of at most"
+            f" {LONGEST_IDENTIFIER - len(BOOKKEEPING_SUFFIX)} bytes that does not start with pg_."
+        )
+    return value
+
+
+def poll_seconds() -> int:
+    """Seconds between two looks at the source, at least 1."""
+    return _whole_number(POLL_SECONDS, 5, 1)
+
+
+def load_every_seconds() -> int:
+    """Seconds between two loads; 0 means that each batch is loaded as soon as it is processed."""
+    return _whole_number(LOAD_EVERY_SECONDS, 0, 0)
+
+
+def part_bytes() -> int:
+    """Uncompressed bytes after which a part file is closed, at least 4096."""
+    return _whole_number(PART_BYTES, 16 * 1024 * 1024, 4096)
+
+
+def quarantine_limit() -> int:
+    """Rows of one table and batch that may be quarantined before the batch is stopped."""
+    return _whole_number(QUARANTINE_LIMIT, 100, 0)
+
+
+def home() -> Path:
+    """The directory that holds the state of the embedded default."""
+    return Path(_get(HOME, ".totesys")).expanduser().absolute()
+
+
+@dataclass(frozen=True)
+class Mail:
+    """Where alerts go. The password is kept out of the repr."""
+
+    host: str
+    port: int
+    encrypted: bool
+    user: str | None
+    password: str | None
+    sender: str
+    recipients: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"Mail({self.host}:{self.port} to {', '.join(self.recipients)})"
+
+
+def mail() -> Mail | None:
+    """How to send alerts, or None when none of its settings is set. Raises SettingError."""
+    names = (SMTP_URL, ALERT_FROM, ALERT_TO)
+    if not any(os.environ.get(name, "").strip() for name in names):
+        return None
+    url = urlsplit(_get(SMTP_URL))
+    try:
+        port = url.port
+    except ValueError:
+        port = 0
+    if url.scheme not in ("smtp", "smtps") or not url.hostname or port == 0:
+        raise SettingError(
+            f"{SMTP_URL} is not a mail server: write smtp://host:587 (STARTTLS when offered) or"
+            " smtps://user:password@host:465."
+        )
+    return Mail(
+        host=url.hostname,
+        port=port or (465 if url.scheme == "smtps" else 587),
+        encrypted=url.scheme == "smtps",
+        user=unquote(url.username) if url.username else None,
+        password=unquote(url.password) if url.password else None,
+        sender=_get(ALERT_FROM),
+        recipients=tuple(part.strip() for part in _get(ALERT_TO).split(",") if part.strip()),
+    )

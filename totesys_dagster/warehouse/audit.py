@@ -1,0 +1,228 @@
+"""Whether the warehouse equals the source.
+
+For every table that a batch changed, the warehouse's current rows are counted and digested in the
+transaction that loaded the batch, and compared with what the manifest recorded in the snapshot that
+the batch was read in: same snapshot, so equality is exact. What is not equal and not explained by
+rows in quarantine is asked for again in full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from totesys_dagster.catalogue import STAR_TABLES, Kind, StarTable
+from totesys_dagster.digest import audited_columns, count_and_digest
+from totesys_dagster.errors import LoadError
+from totesys_dagster.lake.manifest import Manifest
+from totesys_dagster.postgres import Connection, failures
+from totesys_dagster.warehouse.schema import Names
+
+
+@dataclass(frozen=True)
+class Audit:
+    """A table's current rows in a batch, compared with the source's.
+
+    For the calendar, `expected_rows` counts the days from the first to the last, `found_rows` those
+    that are there with the right attributes.
+    """
+
+    star: str
+    full_read: bool
+    expected_rows: int
+    found_rows: int
+    equal: bool
+
+
+# What every day of the calendar must say, worked out by PostgreSQL and not by the transform.
+CALENDAR_DAY = """
+    day::date AS date_id,
+    extract(year FROM day)::int AS year,
+    extract(month FROM day)::int AS month,
+    extract(day FROM day)::int AS day,
+    extract(isodow FROM day)::int AS day_of_week,
+    to_char(day, 'FMDay') AS day_name,
+    to_char(day, 'FMMonth') AS month_name,
+    extract(quarter FROM day)::int AS quarter
+"""
+
+CALENDAR = """
+    SELECT {calendar_day}
+    FROM generate_series((SELECT min(date_id) FROM {target})::timestamp,
+                         (SELECT max(date_id) FROM {target})::timestamp, '1 day') AS days (day)
+"""
+
+
+def close_calendar(connection: Connection, names: Names, sequence: int) -> int:
+    """Add the days between the batches' calendars, so that the whole has no gap; how many."""
+    columns = sql.SQL(", ").join(map(sql.Identifier, STAR_TABLES["dim_date"].column_names))
+    query = sql.SQL(
+        "INSERT INTO {target} ({columns}, batch_seq) SELECT {columns}, {sequence}"
+        " FROM (" + CALENDAR + ") AS calendar"
+        " WHERE NOT EXISTS (SELECT FROM {target} AS d WHERE d.date_id = calendar.date_id)"
+    ).format(
+        target=names.table("dim_date"),
+        columns=columns,
+        sequence=sql.Literal(sequence),
+        calendar_day=sql.SQL(CALENDAR_DAY),
+    )
+    return connection.execute(query).rowcount
+
+
+def audit_batch(
+    connection: Connection, names: Names, manifest: Manifest, stars: Iterable[StarTable]
+) -> None:
+    """Compare the tables of a batch and record the outcome. Runs in the batch's transaction."""
+    for star in stars:
+        found = _calendar(connection, names) if star.base is None else None
+        if found is None:
+            found = _compare(connection, names, star, manifest)
+        if found is not None:
+            _record(connection, names, manifest.sequence, found)
+
+
+def _calendar(connection: Connection, names: Names) -> Audit:
+    columns = sql.SQL(", ").join(map(sql.Identifier, STAR_TABLES["dim_date"].column_names))
+    query = sql.SQL(
+        "SELECT (SELECT count(*) FROM (" + CALENDAR + ") AS expected),"
+        " (SELECT count(*) FROM (" + CALENDAR + " INTERSECT SELECT {columns} FROM {target})"
+        " AS right_days)"
+    ).format(
+        target=names.table("dim_date"),
+        columns=columns,
+        calendar_day=sql.SQL(CALENDAR_DAY),
+    )
+    row = connection.execute(query).fetchone()
+    assert row is not None
+    return Audit("dim_date", False, row[0], row[1], row[0] == row[1])
+
+
+def _compare(
+    connection: Connection, names: Names, star: StarTable, manifest: Manifest
+) -> Audit | None:
+    expected = manifest.stars[star.name]
+    if expected.sequence != manifest.sequence:
+        return None  # a large table, whose digest was not due in this batch
+    query = sql.SQL("SELECT {} FROM {}").format(
+        count_and_digest([sql.Identifier(column.name) for column in audited_columns(star)]),
+        names.table(f"current_{star.name}"),
+    )
+    row = connection.execute(query).fetchone()
+    assert row is not None
+    equal = (row[0], row[1]) == (expected.rows, expected.digest)
+    full_read = manifest.tables[star.base or ""].read == "full"
+    return Audit(star.name, full_read, expected.rows, row[0], equal)
+
+
+def _record(connection: Connection, names: Names, sequence: int, found: Audit) -> None:
+    query = sql.SQL(
+        "INSERT INTO {} (sequence, star, full_read, expected_rows, found_rows, equal)"
+        " VALUES (%s, %s, %s, %s, %s, %s)"
+    ).format(names.ledger("audit"))
+    connection.execute(
+        query,
+        [
+            sequence,
+            found.star,
+            found.full_read,
+            found.expected_rows,
+            found.found_rows,
+            found.equal,
+        ],
+    )
+
+
+def of_batch(connection: Connection, names: Names, sequence: int) -> dict[str, Audit]:
+    """The audits of a batch, by table."""
+    query = sql.SQL(
+        "SELECT star, full_read, expected_rows, found_rows, equal FROM {} WHERE sequence = %s"
+    ).format(names.ledger("audit"))
+    audits = [Audit(*row) for row in connection.execute(query, [sequence])]
+    return {audit.star: audit for audit in audits}
+
+
+def latest(connection: Connection, names: Names) -> dict[str, tuple[int, Audit]]:
+    """The last audit of each table, with the number of its batch. Raises LoadError."""
+    query = sql.SQL(
+        "SELECT DISTINCT ON (star) sequence, star, full_read, expected_rows, found_rows, equal"
+        " FROM {} ORDER BY star, sequence DESC"
+    ).format(names.ledger("audit"))
+    with failures(LoadError, "a look at the audits"):
+        rows = connection.execute(query).fetchall()
+    return {row[1]: (row[0], Audit(*row[1:])) for row in rows}
+
+
+def outstanding(connection: Connection, names: Names, star: StarTable) -> int:
+    """How many rows in quarantine may be why a table differs: those that no later row replaced."""
+    query = sql.SQL(
+        """
+        SELECT count(DISTINCT coalesce(q.key::text, q.reason)) FROM {quarantine} AS q
+        WHERE q.star = %s AND q.sequence >= {last_full} AND NOT EXISTS (
+            SELECT FROM {target} AS t WHERE t.{key}::text = q.key::text AND t.batch_seq > q.sequence
+        )
+        """
+    ).format(
+        quarantine=names.ledger("quarantine"),
+        target=names.table(star.name),
+        key=sql.Identifier(star.key),
+        last_full=_last_full(names, star),
+    )
+    with failures(LoadError, "a look at the quarantine"):
+        row = connection.execute(query, [star.name]).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _last_full(names: Names, star: StarTable) -> sql.Composed:
+    """The batch that last read the table in full: what was set aside before it was read again."""
+    return sql.SQL(
+        "(SELECT coalesce(max(sequence), 0) FROM {} WHERE star = {} AND full_read)"
+    ).format(names.ledger("audit"), sql.Literal(star.name))
+
+
+def full_reads_wanted(connection: Connection, names: Names) -> dict[str, int]:
+    """The source tables to read in full, each with the batch after which. Raises LoadError.
+
+    A table is wanted when its last audit failed for no known reason and was not itself a full read
+    (which did not help), or when rows that were held back have got the dimension row they lacked.
+    """
+    wanted = {}
+    for name, (sequence, found) in latest(connection, names).items():
+        star = STAR_TABLES[name]
+        if found.equal or found.full_read or star.base is None:
+            continue
+        if not outstanding(connection, names, star):
+            wanted[star.base] = sequence
+    for star in STAR_TABLES.values():
+        if star.kind is Kind.FACT and star.base:
+            sequence = _held_back_and_ready(connection, names, star)
+            if sequence:
+                wanted[star.base] = max(wanted.get(star.base, 0), sequence)
+    return wanted
+
+
+def _held_back_and_ready(connection: Connection, names: Names, star: StarTable) -> int:
+    """The last batch with a row held back whose dimension row has arrived since; 0 for none."""
+    arrived = sql.SQL(" OR ").join(
+        sql.SQL(
+            "(q.dimension = {name} AND EXISTS"
+            " (SELECT FROM {table} AS d WHERE d.{key}::text = q.dimension_key))"
+        ).format(
+            name=sql.Literal(dimension),
+            table=names.table(dimension),
+            key=sql.Identifier(STAR_TABLES[dimension].key),
+        )
+        for dimension in dict.fromkeys(name for _, name in star.references)
+    )
+    query = sql.SQL(
+        "SELECT coalesce(max(q.sequence), 0) FROM {quarantine} AS q"
+        " WHERE q.star = %s AND q.sequence >= {last_full} AND ({arrived})"
+    ).format(
+        quarantine=names.ledger("quarantine"), last_full=_last_full(names, star), arrived=arrived
+    )
+    with failures(LoadError, "a look at the quarantine"):
+        row = connection.execute(query, [star.name]).fetchone()
+    assert row is not None
+    return int(row[0])

@@ -1,0 +1,430 @@
+"""The load of a batch: all its tables in one transaction, dimensions before facts.
+
+Loading the same batch again does nothing, and a batch is refused until the one before it is in the
+ledger, so the warehouse is always the result of the first n batches of the log. Versions are
+ordered by batch, never by a timestamp of the source.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+from psycopg import sql
+
+from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, Kind, StarTable
+from totesys_dagster.errors import LoadError, SequenceGapError
+from totesys_dagster.lake.key_ranges import Ranges
+from totesys_dagster.lake.manifest import Manifest
+from totesys_dagster.lake.parts import read_lines, read_table
+from totesys_dagster.lake.receipt import Receipt, read_receipt, touched_stars
+from totesys_dagster.lake.store import Store
+from totesys_dagster.postgres import Connection, failures
+from totesys_dagster.warehouse import audit
+from totesys_dagster.warehouse.schema import Names, exclusive
+
+
+@dataclass(frozen=True)
+class TableLoad:
+    """What a batch did to a table; `updated` counts new versions of keys that were known."""
+
+    star: str
+    staged: int
+    inserted: int
+    updated: int
+    deleted: int
+    held_back: int
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The outcome of a load. `already` says that the batch was in the ledger before."""
+
+    batch: str
+    sequence: int
+    already: bool
+    tables: Mapping[str, TableLoad]
+    audits: Mapping[str, audit.Audit]
+
+
+def load_batch(
+    connection: Connection,
+    names: Names,
+    manifest: Manifest,
+    ingestion: Store,
+    processed: Store,
+    *,
+    quarantine_limit: int,
+) -> Loaded:
+    """Load a processed batch.
+
+    Raises SequenceGapError when an earlier batch is missing, LoadError when the batch is not
+    processed, has too many quarantined rows, or is another than the ledger's of the same number;
+    LakeError when its objects are not what was written. Nothing is written then.
+    """
+    receipts = _receipts(manifest, processed, quarantine_limit)
+    with failures(LoadError, f"the load of batch {manifest.batch}"), exclusive(connection, names):
+        if _in_ledger(connection, names, manifest):
+            return _loaded(connection, names, manifest, already=True)
+        _write_ledger(connection, names, manifest)
+        for star, receipt in receipts:
+            load = _TableLoad(connection, names, star, manifest, receipt)
+            load.run(ingestion, processed)
+        audit.audit_batch(connection, names, manifest, [star for star, _ in receipts])
+    return _loaded(connection, names, manifest, already=False)
+
+
+def head(connection: Connection, names: Names) -> int:
+    """The number of the last batch in the ledger, 0 when there is none. Raises LoadError."""
+    with failures(LoadError, "a look at the ledger"):
+        query = sql.SQL("SELECT coalesce(max(sequence), 0) FROM {}").format(names.ledger("batch"))
+        row = connection.execute(query).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _receipts(
+    manifest: Manifest, processed: Store, quarantine_limit: int
+) -> list[tuple[StarTable, Receipt]]:
+    receipts = []
+    for star in touched_stars(manifest):
+        receipt = read_receipt(processed, star, manifest)
+        if receipt is None:
+            raise LoadError(
+                f"Batch {manifest.batch} is not processed for {star.name}: materialize"
+                f" processed/{star.name} for it, then load it."
+            )
+        if receipt.quarantined > quarantine_limit:
+            raise LoadError(
+                f"Batch {manifest.batch} has {receipt.quarantined} quarantined rows of {star.name},"
+                f" more than TOTESYS_QUARANTINE_LIMIT ({quarantine_limit}) allows: look at"
+                f" {', '.join(processed.uri(entry.key) for entry in receipt.quarantine)}, and"
+                " raise the limit to load the batch without them."
+            )
+        receipts.append((star, receipt))
+    return receipts
+
+
+def _in_ledger(connection: Connection, names: Names, manifest: Manifest) -> bool:
+    """Whether the batch is loaded. Raises LoadError when it must not be loaded now."""
+    query = sql.SQL(
+        "SELECT (SELECT max(sequence) FROM {ledger}),"
+        " (SELECT manifest_sha256 FROM {ledger} WHERE sequence = %s)"
+    ).format(ledger=names.ledger("batch"))
+    row = connection.execute(query, [manifest.sequence]).fetchone()
+    assert row is not None
+    last, known_sha256 = row[0] or 0, row[1]
+    if known_sha256 is not None and known_sha256 != manifest.sha256:
+        raise LoadError(
+            f"The warehouse holds another batch number {manifest.sequence} than the lake: it was"
+            " loaded from another lake; point TOTESYS_INGESTION_URL to that one, or rebuild the"
+            " warehouse with `totesys rebuild`."
+        )
+    if known_sha256 is None and manifest.sequence != last + 1:
+        raise SequenceGapError(
+            f"Batch {manifest.batch} is number {manifest.sequence}, but the warehouse holds batches"
+            f" up to {last}: load number {last + 1} first."
+        )
+    return known_sha256 is not None
+
+
+def _write_ledger(connection: Connection, names: Names, manifest: Manifest) -> None:
+    query = sql.SQL(
+        "INSERT INTO {} (sequence, batch, manifest_sha256, observed_at, run_id)"
+        " VALUES (%s, %s, %s, %s, %s)"
+    ).format(names.ledger("batch"))
+    connection.execute(
+        query,
+        [
+            manifest.sequence,
+            manifest.batch,
+            manifest.sha256,
+            manifest.observed_at,
+            manifest.run_id,
+        ],
+    )
+
+
+def _loaded(connection: Connection, names: Names, manifest: Manifest, *, already: bool) -> Loaded:
+    query = sql.SQL(
+        "SELECT star, staged, inserted, updated, deleted, held_back FROM {} WHERE sequence = %s"
+    ).format(names.ledger("batch_table"))
+    tables = [TableLoad(*row) for row in connection.execute(query, [manifest.sequence])]
+    return Loaded(
+        manifest.batch,
+        manifest.sequence,
+        already,
+        {table.star: table for table in tables},
+        audit.of_batch(connection, names, manifest.sequence),
+    )
+
+
+def _columns(columns: Iterable[str], alias: str) -> sql.Composed:
+    return sql.SQL(", ").join(sql.Identifier(alias, column) for column in columns)
+
+
+class _TableLoad:
+    """The load of one table of a batch, inside the batch's transaction."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        names: Names,
+        star: StarTable,
+        manifest: Manifest,
+        receipt: Receipt,
+    ) -> None:
+        self.connection = connection
+        self.names = names
+        self.star = star
+        self.manifest = manifest
+        self.receipt = receipt
+        # Every piece of SQL that the statements below are put together from.
+        self.parts: dict[str, sql.Composable] = {
+            "target": names.table(star.name),
+            "staging": sql.Identifier(f"staging_{star.name}"),
+            "gone": sql.Identifier(f"gone_{star.name}"),
+            "key": sql.Identifier(star.key),
+            "columns": sql.SQL(", ").join(map(sql.Identifier, star.column_names)),
+            "staged": _columns(star.column_names, "s"),
+            "current": _columns(star.column_names, "c"),
+            "sequence": sql.Literal(manifest.sequence),
+            "observed_at": sql.Literal(manifest.observed_at),
+            "quarantine": names.ledger("quarantine"),
+            "star": sql.Literal(star.name),
+        }
+
+    def _execute(self, statement: str, **more: sql.Composable) -> int:
+        """Run a statement made of `parts` and return how many rows it touched."""
+        query = sql.SQL(statement).format(**self.parts, **more)
+        return max(self.connection.execute(query).rowcount, 0)
+
+    def run(self, ingestion: Store, processed: Store) -> None:
+        """Stage, compare and write the table. Raises LoadError or LakeError."""
+        staged = self._stage(processed)
+        self._find_gone(ingestion, processed)
+        self._record_quarantined(processed)
+        held_back = self._hold_back()
+        if self.star.kind is Kind.FACT:
+            inserted, updated, deleted = self._append_versions()
+        else:
+            inserted, updated, deleted = self._upsert()
+        if self.star.kind is Kind.CALENDAR:
+            inserted += audit.close_calendar(self.connection, self.names, self.manifest.sequence)
+        self._record(staged, inserted, updated, deleted, held_back)
+
+    def _stage(self, processed: Store) -> int:
+        definitions = sql.SQL(", ").join(
+            sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(column.sql_type))
+            for column in self.star.columns
+        )
+        self._execute("CREATE TEMP TABLE {staging} ({all}) ON COMMIT DROP", all=definitions)
+        copy = sql.SQL("COPY {staging} ({columns}) FROM STDIN (FORMAT csv)").format(**self.parts)
+        with self.connection.cursor() as cursor, cursor.copy(copy) as sink:
+            for entry in self.receipt.objects:
+                sink.write(to_csv(read_table(processed, entry)))
+        self._execute("ANALYZE {staging}")
+        staged = self._count("SELECT count(*) FROM {staging}")
+        different = self._count("SELECT count(DISTINCT {key}) FROM {staging}")
+        if staged != self.receipt.rows or different != staged:
+            raise LoadError(
+                f"Batch {self.manifest.batch} has {self.receipt.rows} rows of {self.star.name} by"
+                f" its receipt, but {staged} arrived with {different} keys: nothing was loaded;"
+                " run `totesys verify` to see which object is damaged."
+            )
+        return staged
+
+    def _count(self, statement: str) -> int:
+        row = self.connection.execute(sql.SQL(statement).format(**self.parts)).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def _find_gone(self, ingestion: Store, processed: Store) -> None:
+        """The keys to delete: those listed, or all that the source no longer has."""
+        self._execute(
+            "CREATE TEMP TABLE {gone} ON COMMIT DROP AS SELECT {key} AS key FROM {staging} LIMIT 0"
+        )
+        if self.receipt.reconcile:
+            assert self.star.base is not None
+            keys = self.manifest.tables[self.star.base].keys.read(ingestion)
+            self._find_absent(keys)
+            return
+        copy = sql.SQL("COPY {gone} (key) FROM STDIN (FORMAT csv)").format(**self.parts)
+        with self.connection.cursor() as cursor, cursor.copy(copy) as sink:
+            for entry in self.receipt.deleted:
+                sink.write(to_csv(read_table(processed, entry)))
+
+    def _find_absent(self, keys: Ranges) -> None:
+        """Compare with the source's keys, not with the staged rows: some may be in quarantine."""
+        present = sql.Identifier(f"present_{self.star.name}")
+        self._execute(
+            "CREATE TEMP TABLE {present} (low bigint, high bigint) ON COMMIT DROP", present=present
+        )
+        copy = sql.SQL("COPY {} (low, high) FROM STDIN").format(present)
+        with self.connection.cursor() as cursor, cursor.copy(copy) as sink:
+            for pair in keys:
+                sink.write_row(pair)
+        self._execute(
+            """
+            INSERT INTO {gone} (key)
+            SELECT DISTINCT f.{key} FROM {target} AS f
+            WHERE NOT f.is_deleted AND f.{key} NOT IN (
+                SELECT generate_series(low, high) FROM {present}
+            )
+            """,
+            present=present,
+        )
+
+    def _record_quarantined(self, processed: Store) -> None:
+        """Note the rows that processing set aside, by key where their line has one."""
+        statement = sql.SQL("COPY {quarantine} (sequence, star, key, reason) FROM STDIN").format(
+            **self.parts
+        )
+        if not self.receipt.quarantined:
+            return
+        with self.connection.cursor() as cursor, cursor.copy(statement) as sink:
+            for entry in self.receipt.quarantine:
+                for key, reason in _dead_letters(self.star, read_lines(processed, entry)):
+                    sink.write_row((self.manifest.sequence, self.star.name, key, reason))
+
+    def _hold_back(self) -> int:
+        """Set aside the facts that refer to a dimension row which the warehouse does not have.
+
+        The source's foreign keys forbid it, so this happens when that row is in quarantine. The
+        audit asks for the facts again once it has arrived.
+        """
+        if self.star.kind is not Kind.FACT:
+            return 0
+        return sum(
+            self._hold_back_orphans(column, STAR_TABLES[dimension])
+            for column, dimension in self.star.references
+        )
+
+    def _hold_back_orphans(self, column: str, dimension: StarTable) -> int:
+        return self._execute(
+            """
+            WITH orphans AS (
+                DELETE FROM {staging} AS s
+                WHERE NOT EXISTS (SELECT FROM {dimension} AS d WHERE d.{dimension_key} = s.{column})
+                RETURNING s.{key} AS key, s.{column}::text AS missing
+            )
+            INSERT INTO {quarantine} (sequence, star, key, reason, dimension, dimension_key)
+            SELECT {sequence}, {star}, key, {reason}, {dimension_name}, missing FROM orphans
+            """,
+            dimension=self.names.table(dimension.name),
+            dimension_key=sql.Identifier(dimension.key),
+            column=sql.Identifier(column),
+            reason=sql.Literal(f"{column} refers to a row that {dimension.name} does not have"),
+            dimension_name=sql.Literal(dimension.name),
+        )
+
+    def _upsert(self) -> tuple[int, int, int]:
+        """Dimensions hold the latest values; a row that is not new and not different is left."""
+        others = [name for name in self.star.column_names if name != self.star.key]
+        updated = self._execute(
+            """
+            UPDATE {target} AS c
+            SET ({others}) = ROW({staged_others}), batch_seq = {sequence}, is_deleted = FALSE
+            FROM {staging} AS s
+            WHERE c.{key} = s.{key}
+              AND (c.is_deleted OR ROW({current}) IS DISTINCT FROM ROW({staged}))
+            """,
+            others=sql.SQL(", ").join(map(sql.Identifier, others)),
+            staged_others=_columns(others, "s"),
+        )
+        inserted = self._execute(
+            """
+            INSERT INTO {target} ({columns}, batch_seq)
+            SELECT {staged}, {sequence} FROM {staging} AS s
+            WHERE NOT EXISTS (SELECT FROM {target} AS c WHERE c.{key} = s.{key})
+            """
+        )
+        deleted = self._execute(
+            """
+            UPDATE {target} AS c SET is_deleted = TRUE, batch_seq = {sequence}
+            FROM {gone} AS g WHERE c.{key} = g.key AND NOT c.is_deleted
+            """
+        )
+        return inserted, updated, deleted
+
+    def _append_versions(self) -> tuple[int, int, int]:
+        """Facts get a new version if and only if it differs from the current one of their key."""
+        self._execute(
+            """
+            CREATE TEMP TABLE {changed} ON COMMIT DROP AS
+            SELECT {staged}, c.{key} IS NULL AS is_new, FALSE AS is_deleted
+            FROM {staging} AS s LEFT JOIN LATERAL ({latest} s.{key} {newest}) AS c ON TRUE
+            WHERE c.{key} IS NULL OR c.is_deleted
+               OR ROW({current}) IS DISTINCT FROM ROW({staged})
+            UNION ALL
+            SELECT {current}, FALSE, TRUE
+            FROM {gone} AS g CROSS JOIN LATERAL ({latest} g.key {newest}) AS c
+            WHERE NOT c.is_deleted
+            """,
+            changed=self._changed,
+            latest=sql.SQL("SELECT * FROM {target} AS f WHERE f.{key} =").format(**self.parts),
+            newest=sql.SQL("ORDER BY f.batch_seq DESC LIMIT 1"),
+        )
+        # Numbers follow on from the last one, not from a sequence: those leave gaps when a
+        # transaction is rolled back, and a rebuild would come out with other numbers.
+        self._execute(
+            """
+            INSERT INTO {target} ({record_id}, {columns}, batch_seq, observed_at, is_deleted)
+            SELECT (SELECT coalesce(max({record_id}), 0) FROM {target})
+                       + row_number() OVER (ORDER BY {key}),
+                   {columns}, {sequence}, {observed_at}, is_deleted
+            FROM {changed}
+            """,
+            changed=self._changed,
+            record_id=sql.Identifier(self.star.record_id or ""),
+        )
+        counts = sql.SQL(
+            """
+            SELECT count(*) FILTER (WHERE is_new),
+                   count(*) FILTER (WHERE NOT is_new AND NOT is_deleted),
+                   count(*) FILTER (WHERE is_deleted)
+            FROM {}
+            """
+        ).format(self._changed)
+        row = self.connection.execute(counts).fetchone()
+        assert row is not None
+        return row[0], row[1], row[2]
+
+    @property
+    def _changed(self) -> sql.Identifier:
+        return sql.Identifier(f"changed_{self.star.name}")
+
+    def _record(
+        self, staged: int, inserted: int, updated: int, deleted: int, held_back: int
+    ) -> None:
+        query = sql.SQL(
+            "INSERT INTO {} (sequence, star, staged, inserted, updated, deleted, held_back)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s)"
+        ).format(self.names.ledger("batch_table"))
+        counts = [staged, inserted, updated, deleted, held_back]
+        self.connection.execute(query, [self.manifest.sequence, self.star.name, *counts])
+
+
+def to_csv(table: pa.Table) -> bytes:
+    """A table as COPY's csv reads it: NULL is an unquoted nothing, an empty text is quoted."""
+    sink = io.BytesIO()
+    pa_csv.write_csv(table, sink, pa_csv.WriteOptions(include_header=False))
+    return sink.getvalue()
+
+
+def _dead_letters(star: StarTable, lines: bytes) -> Iterator[tuple[int | None, str]]:
+    """The key (None when the row has no usable one) and the reasons of each quarantined row."""
+    for line in lines.removesuffix(b"\n").split(b"\n"):
+        letter = json.loads(line)
+        key = None
+        if letter["table"] == star.base:
+            try:
+                value = json.loads(letter["row"]).get(SOURCE_TABLES[letter["table"]].key)
+            except (ValueError, AttributeError):
+                value = None
+            key = value if isinstance(value, int) and 0 <= value < 2**31 else None
+        yield key, f"{letter['table']}: {'; '.join(letter['reasons'])}"

@@ -1,0 +1,165 @@
+"""The warehouse made anew from the lake alone.
+
+The new one grows beside the old one and is compared with it row for row. Where they differ, the
+old one's rows are replaced in one transaction: its tables stay, and with them the grants and the
+views that others have built on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from totesys_dagster.catalogue import STAR_TABLES
+from totesys_dagster.errors import LoadError
+from totesys_dagster.lake.manifest import ManifestLog
+from totesys_dagster.lake.receipt import touched_stars
+from totesys_dagster.lake.store import Store
+from totesys_dagster.postgres import Connection, failures
+from totesys_dagster.processed.process import process_star
+from totesys_dagster.warehouse import load, schema
+from totesys_dagster.warehouse.schema import Names
+
+LEDGER_TABLES = ("batch", "batch_table", "quarantine", "audit")
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """The outcome: the batches loaded, and per table the rows and how many the old one had else.
+
+    `different` counts rows that only one of the two warehouses had; it is None when the old one
+    was empty, and so was filled directly.
+    """
+
+    batches: int
+    rows: dict[str, int]
+    different: dict[str, int] | None
+
+
+def rebuild(
+    connection: Connection,
+    names: Names,
+    ingestion: Store,
+    processed: Store,
+    *,
+    quarantine_limit: int,
+    progress: Callable[[int, int], None],
+) -> Rebuilt:
+    """Load every batch of the lake anew, and replace the warehouse where the result differs.
+
+    `progress` is told the batches done and their number. Raises LoadError (also when another
+    rebuild is running) or LakeError; the old warehouse is untouched then.
+    """
+
+    def fill(target: Names) -> None:
+        log = ManifestLog(ingestion)
+        last = log.head()
+        for manifest in log.after(load.head(connection, target)):
+            for star in touched_stars(manifest):
+                process_star(star, manifest, ingestion, processed)
+            load.load_batch(
+                connection,
+                target,
+                manifest,
+                ingestion,
+                processed,
+                quarantine_limit=quarantine_limit,
+            )
+            progress(manifest.sequence, last.sequence if last else 0)
+
+    with failures(LoadError, "the rebuild"), _only_one(connection, names):
+        schema.migrate(connection, names)
+        if load.head(connection, names) == 0:
+            fill(names)
+            return Rebuilt(load.head(connection, names), _rows(connection, names), None)
+        with _beside(connection, names) as fresh:
+            different = None
+            while different is None:
+                fill(fresh)
+                different = _replace(connection, names, fresh)
+            return Rebuilt(load.head(connection, names), _rows(connection, names), different)
+
+
+@contextmanager
+def _only_one(connection: Connection, names: Names) -> Iterator[None]:
+    lock = "SELECT pg_try_advisory_lock(hashtextextended('totesys_dagster ' || %s, 1))"
+    if connection.execute(lock, [names.schema]).fetchone() != (True,):
+        raise LoadError(
+            "Another rebuild of this warehouse is running: wait until it has finished, or stop it."
+        )
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            unlock = "SELECT pg_advisory_unlock(hashtextextended('totesys_dagster ' || %s, 1))"
+            connection.execute(unlock, [names.schema])
+
+
+@contextmanager
+def _beside(connection: Connection, names: Names) -> Iterator[Names]:
+    """An empty warehouse for the time of the rebuild; what a killed one left is dropped first."""
+    fresh = Names(names.schema + "_rebuild")
+    _drop(connection, fresh)
+    schema.migrate(connection, fresh)
+    try:
+        yield fresh
+    finally:
+        if not connection.closed:
+            _drop(connection, fresh)
+
+
+def _drop(connection: Connection, names: Names) -> None:
+    for name in (names.schema, names.bookkeeping):
+        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))
+
+
+def _replace(connection: Connection, names: Names, fresh: Names) -> dict[str, int] | None:
+    """Put the fresh rows in the place of the old ones where they differ.
+
+    Returns the differences, or None when a batch was loaded meanwhile that `fresh` lacks.
+    """
+    with schema.exclusive(connection, names):
+        if load.head(connection, names) > load.head(connection, fresh):
+            return None
+        different = {star: _differences(connection, names, fresh, star) for star in STAR_TABLES}
+        for star, count in different.items():
+            if count:
+                _copy(connection, names.table(star), fresh.table(star))
+        if any(different.values()) or load.head(connection, names) < load.head(connection, fresh):
+            for table in reversed(LEDGER_TABLES):
+                connection.execute(sql.SQL("DELETE FROM {}").format(names.ledger(table)))
+            for table in LEDGER_TABLES:
+                _insert(connection, names.ledger(table), fresh.ledger(table))
+    return different
+
+
+def _differences(connection: Connection, names: Names, fresh: Names, star: str) -> int:
+    query = sql.SQL(
+        "SELECT count(*) FROM ((TABLE {old} EXCEPT TABLE {new}) UNION ALL"
+        " (TABLE {new} EXCEPT TABLE {old})) AS different"
+    ).format(old=names.table(star), new=fresh.table(star))
+    row = connection.execute(query).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _copy(connection: Connection, old: sql.Identifier, new: sql.Identifier) -> None:
+    connection.execute(sql.SQL("DELETE FROM {}").format(old))
+    _insert(connection, old, new)
+
+
+def _insert(connection: Connection, old: sql.Identifier, new: sql.Identifier) -> None:
+    connection.execute(sql.SQL("INSERT INTO {} TABLE {}").format(old, new))
+
+
+def _rows(connection: Connection, names: Names) -> dict[str, int]:
+    rows = {}
+    for star in STAR_TABLES:
+        query = sql.SQL("SELECT count(*) FROM {}").format(names.table(star))
+        row = connection.execute(query).fetchone()
+        assert row is not None
+        rows[star] = int(row[0])
+    return rows
