@@ -1,4 +1,4 @@
-"""File locks between processes. The kernel releases them when their holder dies, however it does."""
+"""File locks between processes, which the kernel releases when their holder dies."""
 
 from __future__ import annotations
 

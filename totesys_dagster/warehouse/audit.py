@@ -16,7 +16,9 @@ from psycopg import sql
 from totesys_dagster.catalogue import STAR_TABLES, Kind, StarTable
 from totesys_dagster.digest import audited_columns, count_and_digest
 from totesys_dagster.errors import LoadError
+from totesys_dagster.lake import requests
 from totesys_dagster.lake.manifest import Manifest
+from totesys_dagster.lake.store import Store
 from totesys_dagster.postgres import Connection, failures
 from totesys_dagster.warehouse.schema import Names
 
@@ -180,6 +182,14 @@ def _last_full(names: Names, star: StarTable) -> sql.Composed:
     return sql.SQL(
         "(SELECT coalesce(max(sequence), 0) FROM {} WHERE star = {} AND full_read)"
     ).format(names.ledger("audit"), sql.Literal(star.name))
+
+
+def request_full_reads(connection: Connection, names: Names, ingestion: Store) -> list[str]:
+    """Put a request in the lake for every table that `full_reads_wanted` names. Idempotent."""
+    wanted = full_reads_wanted(connection, names)
+    for table, sequence in wanted.items():
+        requests.put(ingestion, table, sequence)
+    return sorted(wanted)
 
 
 def full_reads_wanted(connection: Connection, names: Names) -> dict[str, int]:

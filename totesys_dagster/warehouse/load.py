@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
-from psycopg import sql
+from psycopg import errors, sql
 
 from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, Kind, StarTable
 from totesys_dagster.errors import LoadError, SequenceGapError
@@ -69,20 +69,23 @@ def load_batch(
     receipts = _receipts(manifest, processed, quarantine_limit)
     with failures(LoadError, f"the load of batch {manifest.batch}"), exclusive(connection, names):
         if _in_ledger(connection, names, manifest):
-            return _loaded(connection, names, manifest, already=True)
+            return outcome(connection, names, manifest, already=True)
         _write_ledger(connection, names, manifest)
         for star, receipt in receipts:
             load = _TableLoad(connection, names, star, manifest, receipt)
             load.run(ingestion, processed)
         audit.audit_batch(connection, names, manifest, [star for star, _ in receipts])
-    return _loaded(connection, names, manifest, already=False)
+    return outcome(connection, names, manifest)
 
 
 def head(connection: Connection, names: Names) -> int:
     """The number of the last batch in the ledger, 0 when there is none. Raises LoadError."""
+    query = sql.SQL("SELECT coalesce(max(sequence), 0) FROM {}").format(names.ledger("batch"))
     with failures(LoadError, "a look at the ledger"):
-        query = sql.SQL("SELECT coalesce(max(sequence), 0) FROM {}").format(names.ledger("batch"))
-        row = connection.execute(query).fetchone()
+        try:
+            row = connection.execute(query).fetchone()
+        except (errors.UndefinedTable, errors.InvalidSchemaName):
+            return 0  # the first load creates it
     assert row is not None
     return int(row[0])
 
@@ -149,7 +152,10 @@ def _write_ledger(connection: Connection, names: Names, manifest: Manifest) -> N
     )
 
 
-def _loaded(connection: Connection, names: Names, manifest: Manifest, *, already: bool) -> Loaded:
+def outcome(
+    connection: Connection, names: Names, manifest: Manifest, *, already: bool = False
+) -> Loaded:
+    """What the load of a batch did, from the ledger."""
     query = sql.SQL(
         "SELECT star, staged, inserted, updated, deleted, held_back FROM {} WHERE sequence = %s"
     ).format(names.ledger("batch_table"))

@@ -1,0 +1,54 @@
+# Thin wrappers: each target prepares .venv, then runs one command. See CONTRIBUTING.md.
+
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(BIN)/uv pip
+
+.PHONY: run dev psql test check format lock clean
+
+run: .venv/installed  ## take two batches the whole way on the embedded default
+	@$(BIN)/totesys demo
+
+dev: .venv/installed  ## the Dagster UI, with the simulated business going on
+	@$(BIN)/totesys dev
+
+psql: .venv/installed  ## a prompt in the warehouse
+	@$(BIN)/totesys psql
+
+test: .venv/installed-dev  ## the tests
+	$(BIN)/pytest
+
+check: .venv/installed-dev  ## format, lint, types, security, dead dependencies, tests with coverage
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/bandit -q -c pyproject.toml -r totesys_dagster
+	$(BIN)/pytest --cov --cov-report=term
+
+format: .venv/installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: .venv/uv  ## resolve the dependencies anew, for every Python and platform at once
+	$(UV) compile --quiet --no-header --universal --generate-hashes --python-version 3.11 \
+	    --extra local pyproject.toml -o requirements.lock
+	$(UV) compile --quiet --no-header --universal --generate-hashes --python-version 3.11 \
+	    --extra local --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean:  ## remove the environment and the state of the embedded default
+	rm -rf .venv .totesys .dagster
+
+# uv installs the locked packages in seconds; pip, which every Python has, installs uv by hash.
+.venv/uv: requirements-uv.lock
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
+	@touch $@
+
+.venv/installed: .venv/uv requirements.lock pyproject.toml
+	$(UV) install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(UV) install --quiet --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+.venv/installed-dev: .venv/installed requirements-dev.lock
+	$(UV) install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	@touch $@

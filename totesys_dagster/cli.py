@@ -1,0 +1,352 @@
+"""The command line: `totesys run | dev | status | verify | rebuild | simulate | demo | psql`.
+
+Run it in the project's directory, where dagster.yaml is, or set DAGSTER_HOME. Whatever is not set
+to a real system is provided by the embedded default.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from dotenv import load_dotenv
+from rich.console import Console
+
+from totesys_dagster import settings
+from totesys_dagster.catalogue import SOURCE_TABLES
+from totesys_dagster.errors import SettingError, TotesysError
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from totesys_dagster.operations.path import BatchReport
+
+# Reports go to standard output, progress and errors to standard error: pipes get the report alone.
+# What is piped has no width to fit into.
+_WIDTH = None if sys.stdout.isatty() else 110
+output = Console(highlight=False, width=_WIDTH)
+progress = Console(stderr=True, highlight=False)
+
+as_json = click.option("--json", "json_", is_flag=True, help="Print the report as JSON.")
+
+
+class _Cli(click.Group):
+    """Errors that a person can act on end the command with their one sentence."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except TotesysError as error:
+            raise click.ClickException(str(error)) from None
+
+
+@click.group(cls=_Cli, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="totesys-dagster")
+def main() -> None:
+    """Change capture from ToteSys into an immutable lake and a star-schema warehouse."""
+    load_dotenv(Path(".env"))
+
+
+@contextmanager
+def _instance() -> Iterator[dg.DagsterInstance]:
+    """The Dagster instance of DAGSTER_HOME, or of the dagster.yaml of this directory."""
+    import dagster as dg
+
+    if os.environ.get("DAGSTER_HOME"):
+        with dg.DagsterInstance.get() as instance:
+            yield instance
+        return
+    if not Path("dagster.yaml").exists():
+        raise SettingError(
+            "There is no dagster.yaml here: run totesys in the project's directory, or set"
+            " DAGSTER_HOME to the directory of your Dagster instance."
+        )
+    with dg.DagsterInstance.from_config(str(Path.cwd())) as instance:
+        yield instance
+
+
+def _run_path(full_read: tuple[str, ...] = ()) -> list[BatchReport]:
+    """Take what changed the whole way, telling on the way what is being done."""
+    from totesys_dagster.local import stack
+
+    with progress.status("Starting") as status:
+        stack.start()
+        status.update("Loading Dagster")
+        from totesys_dagster.definitions import defs
+        from totesys_dagster.operations.path import run_path
+        from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
+
+        def tell(what: str) -> None:
+            status.update(what)
+            if not progress.is_terminal:
+                progress.print(f"{what} …")
+
+        with _instance() as instance:
+            return run_path(
+                instance,
+                defs.resolve_job_def,
+                SourceDatabase(),
+                Lake(),
+                Warehouse(),
+                full_read=full_read,
+                progress=tell,
+            )
+
+
+def _print_reports(reports: list[BatchReport], json_: bool) -> None:
+    from totesys_dagster.operations import report
+
+    if json_:
+        click.echo(json.dumps({"batches": [report.batch_data(one) for one in reports]}, indent=1))
+    elif not reports:
+        output.print("Nothing changed in the source since the last batch: nothing was done.")
+    for one in reports if not json_ else ():
+        report.print_batch(output, one)
+
+
+def _exit_code(reports: list[BatchReport]) -> int:
+    """1 when the warehouse does not equal the source after the last batch."""
+    return int(any(not found.equal for one in reports[-1:] for found in one.loaded.audits.values()))
+
+
+@main.command()
+@click.option(
+    "--full",
+    "full_read",
+    multiple=True,
+    type=click.Choice(list(SOURCE_TABLES)),
+    help="Read this source table in full, whatever changed; may be given several times.",
+)
+@as_json
+def run(full_read: tuple[str, ...], json_: bool) -> None:
+    """Capture what changed, process it, load it and audit the result, once.
+
+    Exit status: 0 when the warehouse equals the source, also when nothing changed; 1 otherwise.
+    """
+    reports = _run_path(full_read)
+    _print_reports(reports, json_)
+    sys.exit(_exit_code(reports))
+
+
+@main.command()
+def demo() -> None:
+    """Show the main job: run, let a business day happen in the embedded source, and run again."""
+    from totesys_dagster.local import stack
+    from totesys_dagster.operations import report
+    from totesys_dagster.resources import Warehouse
+    from totesys_dagster.warehouse.status import table_status
+
+    reports = _run_path()
+    if not reports:
+        output.print("Nothing changed in the source since the last run.\n")
+    if settings.SOURCE_DSN in stack.start():
+        _simulate(days=1, moments=0)
+        reports += _run_path()
+    for one in reports:
+        report.print_batch(output, one)
+    warehouse = Warehouse()
+    with warehouse.connect() as connection:
+        report.print_status(output, table_status(connection, warehouse.names()))
+    failed = _exit_code(reports)
+    equal = "does NOT equal" if failed else "equals"
+    output.print(
+        f"\nThe warehouse {equal} the source, row by row.\n\n"
+        "Next: `make dev` opens the Dagster UI with the business going on,\n"
+        "`make psql` a prompt in the warehouse, and `.venv/bin/totesys --help` lists the rest."
+    )
+    sys.exit(failed)
+
+
+def _simulate(days: int, moments: int) -> None:
+    import datetime as dt
+    import random
+
+    from totesys_dagster.local import simulator, stack
+
+    with stack.application(settings.home()) as connection:
+        for _ in range(days):
+            done = simulator.business_day(connection)
+            output.print(
+                f"Simulated {done.day:%A %d %B %Y}: {done.sales} sales, {done.purchases} purchases,"
+                f" {done.payments_received} payments received, {done.silent_edits} silent edits of"
+                f" orders, {done.designs_added} new designs, {done.orders_deleted} order deleted.\n"
+            )
+        for _ in range(moments):
+            now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+            output.print(simulator.business_moment(connection, random.Random(), now))  # nosec B311
+
+
+@main.command()
+@click.option("--days", type=click.IntRange(0, 1000), default=1, show_default=True)
+@click.option("--moments", type=click.IntRange(0, 100_000), default=0, show_default=True)
+def simulate(days: int, moments: int) -> None:
+    """Let business happen in the embedded source: whole days, or single moments."""
+    from totesys_dagster.local import stack
+
+    if settings.SOURCE_DSN not in stack.start():
+        raise SettingError(
+            f"{settings.SOURCE_DSN} is set, and a real source is never written to: unset it to"
+            " simulate business in the embedded one."
+        )
+    _simulate(days, moments)
+
+
+@main.command()
+@click.option("--port", type=int, default=3000, show_default=True)
+def dev(port: int) -> None:
+    """Open the Dagster UI on http://127.0.0.1:PORT with the sensors on. Ctrl-C stops everything."""
+    from totesys_dagster.operations.alerts import ALERTS_OFF
+
+    if settings.mail() is None:
+        progress.print(ALERTS_OFF)
+    progress.print(
+        f"The Dagster UI opens on http://127.0.0.1:{port} soon; Ctrl-C stops everything."
+    )
+    # A shell starts background jobs with Ctrl-C ignored, and a process passes that on.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # The daemon starts runs by forking, which gRPC's library would remark upon each time.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    options = ["-h", "127.0.0.1", "-p", str(port), "--log-level", "warning"]
+    quiet = ["-W", "ignore:Function `dev_command` is superseded"]
+    os.execv(sys.executable, [sys.executable, *quiet, "-m", "dagster", "dev", *options])  # nosec B606
+
+
+@main.command()
+@as_json
+def status(json_: bool) -> None:
+    """Show how far the lake and the warehouse are, and the state of each table."""
+    from totesys_dagster.local import stack
+    from totesys_dagster.operations import report
+    from totesys_dagster.resources import Lake, Warehouse
+    from totesys_dagster.warehouse import load, schema
+    from totesys_dagster.warehouse.status import table_status
+
+    stack.start()
+    warehouse = Warehouse()
+    names, head = warehouse.names(), Lake().log().head()
+    with warehouse.connect() as connection:
+        loaded = load.head(connection, names)
+        ready = not schema.pending(connection, names)
+        tables = table_status(connection, names) if ready else []
+    last = head.sequence if head else 0
+    if json_:
+        data = {
+            "lake": {"batches": last, "last_batch": head.batch if head else None},
+            "warehouse": {"batches": loaded, "tables": report.status_data(tables)},
+        }
+        click.echo(json.dumps(data, indent=1))
+        return
+    seen = f", the last one seen at {head.observed_at:%Y-%m-%d %H:%M:%S} UTC" if head else ""
+    output.print(f"The lake holds {last} batches{seen}; the warehouse holds {loaded} of them.")
+    if tables:
+        report.print_status(output, tables)
+
+
+@main.command()
+@as_json
+def verify(json_: bool) -> None:
+    """Check the lake's chain, every object of it, and the audits. Exit status 1 on findings."""
+    from totesys_dagster.local import stack
+    from totesys_dagster.operations.verify import verify as verify_all
+    from totesys_dagster.resources import Lake, Warehouse
+
+    stack.start()
+    lake, warehouse = Lake(), Warehouse()
+    with progress.status("Verifying") as state, warehouse.connect() as connection:
+        result = verify_all(
+            connection,
+            warehouse.names(),
+            lake.ingestion(),
+            lake.processed(),
+            lambda done, all_: state.update(f"Verified batch {done} of {all_}"),
+        )
+    if json_:
+        click.echo(json.dumps({"passed": result.passed, **vars(result)}, indent=1))
+    else:
+        for finding in result.findings:
+            output.print(f"[red]{finding}")
+        output.print(
+            f"{result.batches} batches, {result.objects} objects ({result.bytes:,} bytes) and"
+            f" {result.audits} audits checked:"
+            f" {f'{len(result.findings)} findings' if result.findings else 'all is well'}."
+        )
+    sys.exit(0 if result.passed else 1)
+
+
+@main.command()
+@as_json
+def rebuild(json_: bool) -> None:
+    """Make the warehouse anew from the lake alone, and compare it with the one that is there."""
+    from totesys_dagster.local import stack
+    from totesys_dagster.operations.rebuild import rebuild as rebuild_all
+    from totesys_dagster.resources import Lake, Warehouse
+
+    stack.start()
+    lake, warehouse = Lake(), Warehouse()
+    with progress.status("Rebuilding") as state, warehouse.connect() as connection:
+        result = rebuild_all(
+            connection,
+            warehouse.names(),
+            lake.ingestion(),
+            lake.processed(),
+            quarantine_limit=settings.quarantine_limit(),
+            progress=lambda done, all_: state.update(f"Loaded batch {done} of {all_}"),
+        )
+    if json_:
+        click.echo(json.dumps(vars(result), indent=1))
+        return
+    output.print(f"Rebuilt from {result.batches} batches:")
+    for star, rows in result.rows.items():
+        output.print(f"  {star:<22}{rows:>12,} rows{_compared(result.different, star)}")
+    if result.different is None:
+        output.print("The warehouse was empty, and is filled now.")
+    elif any(result.different.values()):
+        output.print("Where rows differed, those of the lake have taken their place.")
+    else:
+        output.print("The rebuilt warehouse equals the one that was there, row for row.")
+
+
+def _compared(different: dict[str, int] | None, star: str) -> str:
+    if different is None:
+        return ""
+    return f", {different[star]:,} different" if different[star] else ", equal"
+
+
+@main.command()
+@click.argument("database", type=click.Choice(["warehouse", "source"]), default="warehouse")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def psql(database: str, arguments: tuple[str, ...]) -> None:
+    """Open psql in the warehouse (or the source); what follows `--` is passed on to psql."""
+    from totesys_dagster.local import stack
+    from totesys_dagster.local.postgres import find_binaries
+
+    stack.start()
+    name = settings.WAREHOUSE_DSN if database == "warehouse" else settings.SOURCE_DSN
+    program = shutil.which("psql") or str(find_binaries() / "psql")
+    options = f"-c search_path={settings.warehouse_schema()},public"
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is psql's to handle
+    # Not on the command line, where every user of the machine can read it.
+    environment = {**os.environ, **_libpq(settings.connection_string(name)), "PGOPTIONS": options}
+    sys.exit(subprocess.run([program, *arguments], env=environment, check=False).returncode)  # nosec B603
+
+
+def _libpq(dsn: str) -> dict[str, str]:
+    """A connection string as the environment variables that libpq reads."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    parts = conninfo_to_dict(dsn)
+    parts["database"] = parts.pop("dbname", None)
+    return {f"PG{part.upper()}": str(value) for part, value in parts.items() if value is not None}
+
+
+if __name__ == "__main__":
+    main()

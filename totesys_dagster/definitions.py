@@ -1,0 +1,44 @@
+"""Everything of the platform, wired together: this is what Dagster loads.
+
+    ToteSys ── ingestion/* ──▶ lake ── processed/* ──▶ lake ── warehouse/* ──▶ warehouse
+
+Follow it from here: `ingestion.assets`, `processed.assets` and `warehouse.assets` hold the 33
+assets, `operations` the jobs and sensors that run them. All settings come from the environment.
+`totesys_dagster.local.definitions` is the same with an embedded default for what is not set.
+"""
+
+import warnings
+
+import dagster as dg
+
+from totesys_dagster.ingestion.assets import raw_tables
+from totesys_dagster.ingestion.io_manager import JsonLinesIOManager
+from totesys_dagster.operations.alerts import failure_alert
+from totesys_dagster.operations.jobs import JOBS
+from totesys_dagster.operations.sensors import sensors
+from totesys_dagster.processed.assets import STAR_ASSETS
+from totesys_dagster.processed.io_manager import ParquetIOManager
+from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
+from totesys_dagster.warehouse.assets import warehouse_tables
+
+with warnings.catch_warnings():
+    # Links to code are beta in Dagster 1.13; without them the UI shows all but the links.
+    warnings.simplefilter("ignore", dg.BetaWarning)
+    _assets = dg.with_source_code_references([raw_tables, *STAR_ASSETS, warehouse_tables])
+
+_lake = Lake()
+
+defs = dg.Definitions(
+    assets=_assets,
+    jobs=JOBS,
+    sensors=[*sensors(), failure_alert],
+    resources={
+        "source": SourceDatabase(),
+        "lake": _lake,
+        "warehouse": Warehouse(),
+        "ingestion_io": JsonLinesIOManager(lake=_lake),
+        "processed_io": ParquetIOManager(lake=_lake),
+    },
+    # The steps of a run share one process: starting one for each would take longer than they do.
+    executor=dg.in_process_executor,
+)

@@ -1,0 +1,37 @@
+"""The platform on the embedded default: whatever is not set to a real system is provided.
+
+`workspace.yaml` points here, so plain `dagster dev` works without any setting. With the embedded
+source comes a sensor that plays its business.
+"""
+
+import datetime as dt
+import random
+
+import dagster as dg
+
+from totesys_dagster import settings
+from totesys_dagster.local import simulator, stack
+
+# Before the platform is imported: it reads its settings from the environment.
+_embedded = stack.start()
+
+from totesys_dagster import definitions as platform  # noqa: E402
+
+
+@dg.sensor(
+    minimum_interval_seconds=1,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Plays ToteSys: every few seconds an order, a payment or an edit. Switch it off"
+    " for a quiet source.",
+)
+def simulated_business(_: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Let one thing happen in the embedded source."""
+    with stack.application(settings.home()) as connection:
+        now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+        return dg.SkipReason(simulator.business_moment(connection, random.Random(), now))  # nosec B311
+
+
+defs = dg.Definitions.merge(
+    platform.defs,
+    dg.Definitions(sensors=[simulated_business] if settings.SOURCE_DSN in _embedded else []),
+)

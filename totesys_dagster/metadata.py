@@ -1,0 +1,94 @@
+"""What the UI shows of tables, made from the catalogue and from rows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+import pyarrow as pa
+
+from totesys_dagster.catalogue import SourceTable, StarTable
+
+BATCHES = dg.DynamicPartitionsDefinition(name="batch")
+
+INGESTION, PROCESSED, WAREHOUSE = "ingestion", "processed", "warehouse"
+OWNERS = ["team:data-engineering"]
+PREVIEW_ROWS = 5
+
+
+def asset_key(zone: str, table: str) -> dg.AssetKey:
+    """The key of a table in a zone: two parts, as `processed/dim_staff`."""
+    return dg.AssetKey([zone, table])
+
+
+def source_definition(table: SourceTable) -> dict[str, Any]:
+    """Static metadata of a raw table: its columns as ToteSys declares them."""
+    columns = [
+        dg.TableColumn(
+            column.name,
+            column.sql_type,
+            description=column.meaning,
+            constraints=dg.TableColumnConstraints(
+                nullable=column.nullable, unique=column.name == table.key
+            ),
+        )
+        for column in table.columns
+    ]
+    return {
+        "dagster/column_schema": dg.TableSchema(columns),
+        "dagster/table_name": f"public.{table.name}",
+    }
+
+
+def star_definition(star: StarTable, zone: str, table_name: str) -> dict[str, Any]:
+    """Static metadata of a star table in a zone: columns, and where each comes from."""
+    types = star.arrow_schema
+    columns = [
+        dg.TableColumn(
+            column.name,
+            column.sql_type if zone == WAREHOUSE else str(types.field(column.name).type),
+            description=column.meaning,
+            constraints=dg.TableColumnConstraints(
+                nullable=column.nullable, unique=zone == PROCESSED and column.name == star.key
+            ),
+        )
+        for column in star.columns
+    ]
+    return {
+        "dagster/column_schema": dg.TableSchema(columns),
+        "dagster/column_lineage": dg.TableColumnLineage(_lineage(star, zone)),
+        "dagster/table_name": table_name,
+    }
+
+
+def _lineage(star: StarTable, zone: str) -> Mapping[str, Sequence[dg.TableColumnDep]]:
+    if zone == WAREHOUSE:
+        upstream = asset_key(PROCESSED, star.name)
+        return {name: [dg.TableColumnDep(upstream, name)] for name in star.column_names}
+    return {
+        column.name: [dg.TableColumnDep(asset_key(INGESTION, column.source[0]), column.source[1])]
+        for column in star.columns
+        if column.source
+    }
+
+
+def preview(rows: pa.Table, personal: Collection[str]) -> dg.MarkdownMetadataValue:
+    """The first rows as a Markdown table, without the columns that hold personal data."""
+    shown = [name for name in rows.column_names if name not in personal]
+    frame = rows.select(shown).slice(0, PREVIEW_ROWS).to_pandas(types_mapper=pd.ArrowDtype)
+    lines = [shown, ["---"] * len(shown)]
+    lines += [[_cell(value) for value in row] for row in frame.itertuples(index=False)]
+    return dg.MetadataValue.md("\n".join(f"| {' | '.join(cells)} |" for cells in lines))
+
+
+def _cell(value: object) -> str:
+    if pd.isna(value):  # type: ignore[call-overload]
+        return ""
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def personal_columns(star: StarTable) -> set[str]:
+    """The columns of a star table that hold personal data."""
+    return {column.name for column in star.columns if column.personal}

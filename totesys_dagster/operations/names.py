@@ -1,0 +1,12 @@
+"""Names of jobs and of run tags, which jobs, sensors and the command line share."""
+
+INGEST = "ingest"
+PROCESS = "process"
+LOAD = "load_warehouse"
+PROCESS_AND_LOAD = "process_and_load"
+WHOLE_PATH = "whole_path"
+
+STAGE_TAG = "totesys/stage"
+BATCH_TAG = "totesys/batch"
+
+INGEST_STAGE, PROCESS_STAGE, LOAD_STAGE, WHOLE_STAGE = "ingest", "process", "load", "whole"

@@ -1,0 +1,182 @@
+"""The whole path of a batch in one call: capture, process, load, audit, each as a Dagster run.
+
+The command line and the job `whole_path` use it; the sensors take the same steps one by one.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+
+from totesys_dagster.errors import TotesysError
+from totesys_dagster.ingestion.capture import changed_tables, new_batch_key
+from totesys_dagster.lake.manifest import Manifest
+from totesys_dagster.lake.receipt import Receipt, read_receipt, touched_stars
+from totesys_dagster.metadata import BATCHES, INGESTION, PROCESSED, WAREHOUSE, asset_key
+from totesys_dagster.operations.names import BATCH_TAG, INGEST, PROCESS_AND_LOAD
+from totesys_dagster.operations.reasons import first_failure
+from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
+from totesys_dagster.warehouse import load, schema
+from totesys_dagster.warehouse.load import Loaded
+
+GetJob = Callable[[str], dg.JobDefinition]
+Progress = Callable[[str], Any]
+
+
+class RunFailedError(TotesysError):
+    """A run of the path failed; the message is the failure's own."""
+
+
+@dataclass
+class BatchReport:
+    """What became of one batch. `seconds` has the time that each step of Dagster's took."""
+
+    manifest: Manifest
+    receipts: Mapping[str, Receipt]
+    loaded: Loaded
+    seconds: dict[str, float] = field(default_factory=dict)
+    checks_passed: int = 0
+    checks_failed: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What is kept of a finished run: checks by outcome, and seconds by zone."""
+
+    passed: int
+    failed: list[str]
+    seconds: dict[str, float]
+
+
+def preflight(source: SourceDatabase, lake: Lake, warehouse: Warehouse) -> None:
+    """Raise TotesysError, naming the setting, unless every system can be used. Writes nothing."""
+    lake.ingestion().check()
+    lake.processed().check()
+    with source.connect(), warehouse.connect():
+        warehouse.names()
+
+
+def run_path(
+    instance: dg.DagsterInstance,
+    get_job: GetJob,
+    source: SourceDatabase,
+    lake: Lake,
+    warehouse: Warehouse,
+    *,
+    full_read: Sequence[str] = (),
+    progress: Progress = lambda _: None,
+) -> list[BatchReport]:
+    """Finish what earlier runs left undone, then take what changed in the source the whole way.
+
+    Returns a report for each batch that was loaded, oldest first; none when nothing changed and
+    nothing was left. Raises TotesysError (RunFailedError when a run of Dagster's fails).
+    """
+    preflight(source, lake, warehouse)
+    path = _Path(instance, get_job, source, lake, warehouse, progress)
+    return [*path.catch_up({}), *path.catch_up(path.capture(full_read))]
+
+
+@dataclass
+class _Path:
+    instance: dg.DagsterInstance
+    get_job: GetJob
+    source: SourceDatabase
+    lake: Lake
+    warehouse: Warehouse
+    progress: Progress
+
+    def capture(self, full_read: Sequence[str]) -> dict[str, _Run]:
+        """Capture a batch if anything changed; the run that did it, by batch."""
+        self.progress("Looking for changes in the source")
+        start = time.monotonic()
+        log = self.lake.log()
+        with self.source.connect() as connection:
+            changed = changed_tables(connection, log.store)
+        if not changed and not full_read:
+            return {}
+        batch = new_batch_key(dt.datetime.now(dt.UTC), log.head())
+        self.progress(f"Capturing batch {batch} ({len(changed)} tables changed)")
+        self.instance.add_dynamic_partitions(str(BATCHES.name), [batch])
+        config = {"ops": {"capture": {"config": {"full_read": list(full_read)}}}}
+        run = self._execute(INGEST, batch, run_config=config)
+        run.seconds["poll"] = time.monotonic() - start - sum(run.seconds.values())
+        return {batch: run}
+
+    def catch_up(self, captures: Mapping[str, _Run]) -> list[BatchReport]:
+        """Process and load every batch that the warehouse lacks, in order."""
+        names = self.warehouse.names()
+        with self.warehouse.connect() as connection:
+            schema.migrate(connection, names)
+            last = load.head(connection, names)
+        return [
+            self._process_and_load(manifest, captures.get(manifest.batch))
+            for manifest in self.lake.log().after(last)
+        ]
+
+    def _process_and_load(self, manifest: Manifest, capture: _Run | None) -> BatchReport:
+        stars = touched_stars(manifest)
+        self.progress(f"Processing and loading batch {manifest.batch} ({len(stars)} tables)")
+        self.instance.add_dynamic_partitions(str(BATCHES.name), [manifest.batch])
+        keys = [asset_key(zone, star.name) for zone in (PROCESSED, WAREHOUSE) for star in stars]
+        runs = [
+            run for run in (capture, self._execute(PROCESS_AND_LOAD, manifest.batch, keys)) if run
+        ]
+        processed = self.lake.processed()
+        receipts = {star.name: read_receipt(processed, star, manifest) for star in stars}
+        with self.warehouse.connect() as connection:
+            loaded = load.outcome(connection, self.warehouse.names(), manifest)
+        return BatchReport(
+            manifest,
+            {name: receipt for name, receipt in receipts.items() if receipt},
+            loaded,
+            {zone: seconds for run in runs for zone, seconds in run.seconds.items()},
+            sum(run.passed for run in runs),
+            [check for run in runs for check in run.failed],
+        )
+
+    def _execute(
+        self,
+        job: str,
+        batch: str,
+        assets: Sequence[dg.AssetKey] | None = None,
+        run_config: dict[str, Any] | None = None,
+    ) -> _Run:
+        result = self.get_job(job).execute_in_process(
+            instance=self.instance,
+            partition_key=batch,
+            asset_selection=assets,
+            run_config={
+                **(run_config or {}),
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+            },
+            tags={BATCH_TAG: batch},
+            raise_on_error=False,
+        )
+        if not result.success:
+            reason = first_failure(result.all_events) or "The run failed before any step did"
+            raise RunFailedError(f"{reason} (Dagster run {result.run_id})")
+        return _summary(result)
+
+
+def _summary(result: dg.ExecuteInProcessResult) -> _Run:
+    zones = {"capture": INGESTION, "load": WAREHOUSE}
+    seconds: dict[str, float] = {}
+    for event in result.all_events:
+        if event.is_step_success:
+            zone = zones.get(str(event.step_key), PROCESSED)
+            seconds[zone] = seconds.get(zone, 0.0) + event.step_success_data.duration_ms / 1000
+    checks = result.get_asset_check_evaluations()
+    return _Run(
+        sum(check.passed for check in checks),
+        [
+            f"{check.asset_key.to_user_string()} {check.check_name}: {check.description}"
+            for check in checks
+            if not check.passed
+        ],
+        seconds,
+    )

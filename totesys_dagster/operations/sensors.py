@@ -1,0 +1,279 @@
+"""The sensors that keep the warehouse current without anybody's help.
+
+They hold no state that matters: each tick compares the source with the lake, or the lake with the
+warehouse, and asks for the runs that are missing. Whatever an outage or a failed run left undone is
+therefore found at the next tick. A batch whose run failed is tried again after a pause that grows.
+"""
+
+import datetime as dt
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import dagster as dg
+
+from totesys_dagster import settings
+from totesys_dagster.catalogue import STAR_TABLES
+from totesys_dagster.errors import TotesysError
+from totesys_dagster.ingestion import snapshot
+from totesys_dagster.ingestion.capture import changed_tables, new_batch_key
+from totesys_dagster.lake import requests
+from totesys_dagster.lake.manifest import Manifest, ManifestLog
+from totesys_dagster.lake.receipt import read_receipt, touched_stars
+from totesys_dagster.lake.store import Store
+from totesys_dagster.metadata import BATCHES, PROCESSED, WAREHOUSE, asset_key
+from totesys_dagster.operations.alerts import report_incident, resolve_incident
+from totesys_dagster.operations.jobs import ingest, load, process, process_and_load
+from totesys_dagster.operations.names import BATCH_TAG, INGEST_STAGE, LOAD_STAGE, STAGE_TAG
+from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
+from totesys_dagster.warehouse import audit
+from totesys_dagster.warehouse import load as load_module
+
+FIRST_PAUSE = dt.timedelta(seconds=15)
+LONGEST_PAUSE = dt.timedelta(minutes=15)
+# Batches of a backlog that are processed at the same time, each in a run of its own.
+PROCESS_AT_ONCE = 10
+# Batches of a backlog that one tick looks at.
+BACKLOG = 100
+
+RANGE_START_TAG = "dagster/asset_partition_range_start"
+RANGE_END_TAG = "dagster/asset_partition_range_end"
+
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def interval(seconds: int) -> int:
+    """The sensor interval that ticks every `seconds`.
+
+    The daemon looks every 5 seconds whether an interval is over, so that one of exactly 5 is seen
+    as not yet over at the first look and ticks every 10.
+    """
+    return max(1, seconds - 1)
+
+
+@contextmanager
+def _one_alert(subject: str) -> Iterator[None]:
+    """Fail the tick when a system cannot be reached, and send one mail until it can again."""
+    try:
+        yield
+    except TotesysError as error:
+        report_incident(subject, str(error))
+        raise
+    resolve_incident(subject)
+
+
+def unfinished(instance: dg.DagsterInstance, tags: Mapping[str, str]) -> bool:
+    """Whether a run with these tags is waiting or at work."""
+    filters = dg.RunsFilter(tags=dict(tags), statuses=UNFINISHED)
+    return bool(instance.get_run_records(filters, limit=1))
+
+
+def pause(
+    instance: dg.DagsterInstance, tags: Mapping[str, str], now: dt.datetime
+) -> dt.timedelta | None:
+    """How much longer to wait after failed runs with these tags; None for not at all.
+
+    The pause doubles with each failure in a row, from 15 seconds to 15 minutes.
+    """
+    records = instance.get_run_records(dg.RunsFilter(tags=dict(tags)), limit=8)
+    failures = 0
+    for record in records:
+        if record.dagster_run.status != dg.DagsterRunStatus.FAILURE:
+            break
+        failures += 1
+    if not failures:
+        return None
+    waited = now - records[0].update_timestamp.replace(tzinfo=dt.UTC)
+    due = min(FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE)
+    return due - waited if waited < due else None
+
+
+def _can_start(instance: dg.DagsterInstance, tags: Mapping[str, str]) -> bool:
+    return not unfinished(instance, tags) and not pause(instance, tags, dt.datetime.now(dt.UTC))
+
+
+@dg.sensor(
+    job=ingest,
+    minimum_interval_seconds=interval(settings.poll_seconds()),
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Opens a batch when something changed in the source.",
+)
+def source_changes(
+    context: dg.SensorEvaluationContext, source: SourceDatabase, lake: Lake
+) -> dg.SensorResult | dg.SkipReason:
+    """Poll the source; the cursor only remembers at which pulse nothing had changed."""
+    if not _can_start(context.instance, {STAGE_TAG: INGEST_STAGE}):
+        return dg.SkipReason("A batch is being captured, or a capture has just failed.")
+    log = lake.log()
+    with _one_alert("the source cannot be read"), source.connect() as connection:
+        head = log.head()
+        asked = sorted(requests.pending(log.store, head))
+        number = head.sequence if head else 0
+        mark = f"{number} {','.join(asked)} {snapshot.pulse(connection)}"
+        if mark == context.cursor:
+            return dg.SkipReason("No transaction has ended in the source.")
+        changed = changed_tables(connection, log.store)
+    if not changed:
+        context.update_cursor(mark)
+        return dg.SkipReason("Nothing changed in the eleven tables.")
+    batch = new_batch_key(dt.datetime.now(dt.UTC), head)
+    return dg.SensorResult(
+        run_requests=[dg.RunRequest(partition_key=batch, tags={BATCH_TAG: batch})],
+        dynamic_partitions_requests=[
+            *_forget_uncommitted(context.instance, head),
+            BATCHES.build_add_request([batch]),
+        ],
+    )
+
+
+def _forget_uncommitted(
+    instance: dg.DagsterInstance, head: Manifest | None
+) -> list[dg.DeleteDynamicPartitionsRequest]:
+    """Remove the keys of captures that failed or found nothing: the log goes up to `head` only."""
+    keys = instance.get_dynamic_partitions(str(BATCHES.name))
+    stale = [key for key in keys if head is None or key > head.batch]
+    return [BATCHES.build_delete_request(stale)] if stale else []
+
+
+@dg.sensor(
+    jobs=[process, load, process_and_load],
+    minimum_interval_seconds=1,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Processes and loads every committed batch that the warehouse lacks.",
+)
+def new_batches(
+    context: dg.SensorEvaluationContext, lake: Lake, warehouse: Warehouse
+) -> dg.SensorResult | dg.SkipReason:
+    """Compare the log with the ledger; usually one batch is new, after an outage many are."""
+    pending = _pending(lake.log(), warehouse)
+    if not pending:
+        return dg.SkipReason("The warehouse holds every committed batch.")
+    loads_now = not settings.load_every_seconds()
+    processed = lake.processed()
+    if loads_now and len(pending) == 1 and not is_processed(processed, pending[0]):
+        runs = _process_and_load(context.instance, pending[0])
+    else:
+        runs = _process(context.instance, processed, pending)
+        if loads_now:
+            runs += _load(context.instance, processed, pending)
+    if not runs:
+        return dg.SkipReason(f"{len(pending)} batches are at work, or wait after a failure.")
+    return dg.SensorResult(
+        run_requests=runs,
+        dynamic_partitions_requests=_add_missing(context.instance, pending),
+    )
+
+
+@dg.sensor(
+    job=load,
+    minimum_interval_seconds=interval(settings.load_every_seconds() or 60),
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description=f"Loads what is processed every {settings.LOAD_EVERY_SECONDS} seconds.",
+)
+def scheduled_load(
+    context: dg.SensorEvaluationContext, lake: Lake, warehouse: Warehouse
+) -> dg.SensorResult | dg.SkipReason:
+    """Load at intervals all batches that are processed, in one run."""
+    runs = _load(context.instance, lake.processed(), _pending(lake.log(), warehouse))
+    return dg.SensorResult(run_requests=runs) if runs else dg.SkipReason("Nothing is to be loaded.")
+
+
+def sensors() -> list[dg.SensorDefinition]:
+    """The sensors for the settings: loads at intervals only where that is asked for."""
+    scheduled = [scheduled_load] if settings.load_every_seconds() else []
+    return [source_changes, new_batches, *scheduled]
+
+
+def _pending(log: ManifestLog, warehouse: Warehouse) -> list[Manifest]:
+    """The first committed batches that the warehouse lacks; puts the audit's requests again.
+
+    A load that was killed after its commit may not have put them.
+    """
+    with _one_alert("the warehouse cannot be read"), warehouse.connect() as connection:
+        names = warehouse.names()
+        last = load_module.head(connection, names)
+        if last:
+            audit.request_full_reads(connection, names, log.store)
+    return list(itertools.islice(log.after(last), BACKLOG))
+
+
+def is_processed(store: Store, manifest: Manifest) -> bool:
+    """Whether every table that the batch touches is processed."""
+    return all(read_receipt(store, star, manifest) for star in touched_stars(manifest))
+
+
+def _add_missing(
+    instance: dg.DagsterInstance, pending: Sequence[Manifest]
+) -> list[dg.AddDynamicPartitionsRequest]:
+    """Keys that Dagster does not know, for instance because its database was made anew."""
+    known = set(instance.get_dynamic_partitions(str(BATCHES.name)))
+    missing = [manifest.batch for manifest in pending if manifest.batch not in known]
+    return [BATCHES.build_add_request(missing)] if missing else []
+
+
+def _selection(zones: Sequence[str], manifests: Sequence[Manifest]) -> list[dg.AssetKey]:
+    """The assets of the zones that the batches touch."""
+    stars = {star.name for manifest in manifests for star in touched_stars(manifest)}
+    return [asset_key(zone, star) for zone in zones for star in STAR_TABLES if star in stars]
+
+
+def _process_and_load(instance: dg.DagsterInstance, manifest: Manifest) -> list[dg.RunRequest]:
+    tags = {BATCH_TAG: manifest.batch, STAGE_TAG: LOAD_STAGE}
+    if any(
+        unfinished(instance, wait)
+        for wait in ({STAGE_TAG: LOAD_STAGE}, {BATCH_TAG: manifest.batch})
+    ) or not _can_start(instance, tags):
+        return []
+    return [
+        dg.RunRequest(
+            job_name=process_and_load.name,
+            partition_key=manifest.batch,
+            asset_selection=_selection([PROCESSED, WAREHOUSE], [manifest]),
+            tags=tags,
+        )
+    ]
+
+
+def _process(
+    instance: dg.DagsterInstance, store: Store, pending: Sequence[Manifest]
+) -> list[dg.RunRequest]:
+    """A run for each batch that is not processed: batches process in any order, side by side."""
+    waiting = (m for m in pending if not is_processed(store, m))
+    return [
+        dg.RunRequest(
+            job_name=process.name,
+            partition_key=manifest.batch,
+            asset_selection=_selection([PROCESSED], [manifest]),
+            tags={BATCH_TAG: manifest.batch},
+        )
+        for manifest in itertools.islice(waiting, PROCESS_AT_ONCE)
+        if _can_start(instance, {BATCH_TAG: manifest.batch})
+    ]
+
+
+def _load(
+    instance: dg.DagsterInstance, store: Store, pending: Sequence[Manifest]
+) -> list[dg.RunRequest]:
+    """One run for the batches at the start of the backlog that are processed, in order."""
+    ready = list(itertools.takewhile(lambda m: is_processed(store, m), pending))
+    if not ready or unfinished(instance, {STAGE_TAG: LOAD_STAGE}):
+        return []
+    tags = {BATCH_TAG: ready[0].batch, STAGE_TAG: LOAD_STAGE}
+    if not _can_start(instance, tags):
+        return []
+    # Dagster's own way to give one run a range of partitions.
+    batches = {RANGE_START_TAG: ready[0].batch, RANGE_END_TAG: ready[-1].batch}
+    return [
+        dg.RunRequest(
+            job_name=load.name,
+            partition_key=ready[0].batch if len(ready) == 1 else None,
+            asset_selection=_selection([WAREHOUSE], ready),
+            tags=tags if len(ready) == 1 else {**tags, **batches},
+        )
+    ]

@@ -1,0 +1,132 @@
+"""The lake and the warehouse, checked against each other from the first batch to the last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from totesys_dagster.errors import LakeError, TotesysError
+from totesys_dagster.lake.manifest import Manifest, ManifestLog
+from totesys_dagster.lake.parts import ObjectEntry, read_lines, read_table
+from totesys_dagster.lake.receipt import read_receipt, touched_stars
+from totesys_dagster.lake.store import Store
+from totesys_dagster.postgres import Connection
+from totesys_dagster.warehouse import audit, load
+from totesys_dagster.warehouse.schema import Names
+
+
+@dataclass
+class Verification:
+    """What was checked and what is wrong, one sentence a finding; the first is the first link."""
+
+    batches: int = 0
+    objects: int = 0
+    bytes: int = 0
+    audits: int = 0
+    findings: list[str] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        return not self.findings
+
+
+def verify(
+    connection: Connection,
+    names: Names,
+    ingestion: Store,
+    processed: Store,
+    progress: Callable[[int, int], object] = lambda _done, _all: None,
+) -> Verification:
+    """Walk the log: the chain of hashes, every object of both zones, and the last audits.
+
+    Objects that cannot be read are findings, not errors. Raises TotesysError when a system cannot
+    be used at all.
+    """
+    result = Verification()
+    log = ManifestLog(ingestion)
+    head = log.head()
+    last_loaded = load.head(connection, names)
+    previous: Manifest | None = None
+    for number in range(1, head.sequence + 1 if head else 1):
+        try:
+            manifest = log.read(number)
+        except LakeError as error:
+            result.findings.append(str(error))
+            previous = None
+            continue
+        _check_link(result, previous, manifest)
+        _check_ingestion(result, ingestion, manifest)
+        _check_processed(result, processed, manifest, loaded=number <= last_loaded)
+        result.batches += 1
+        previous = manifest
+        progress(number, head.sequence if head else 0)
+    _check_audits(result, connection, names)
+    return result
+
+
+def _check_link(result: Verification, previous: Manifest | None, manifest: Manifest) -> None:
+    expected = previous.sha256 if previous else None
+    if manifest.sequence > 1 and previous is None:
+        return  # the one before could not be read, which is said already
+    if manifest.previous_sha256 != expected:
+        result.findings.append(
+            f"Batch {manifest.sequence} ({manifest.batch}) does not follow from the batch before"
+            " it: one of the two manifests was changed after it was written."
+        )
+
+
+def _check(
+    result: Verification,
+    store: Store,
+    entries: Iterable[ObjectEntry],
+    read: Callable[[Store, ObjectEntry], object],
+) -> None:
+    """Read objects and note which are not what was written."""
+    for entry in entries:
+        result.objects += 1
+        result.bytes += entry.bytes
+        try:
+            read(store, entry)
+        except TotesysError as error:
+            result.findings.append(str(error))
+
+
+def _check_ingestion(result: Verification, store: Store, manifest: Manifest) -> None:
+    for table in manifest.tables.values():
+        _check(result, store, (*table.objects, *table.deleted), read_lines)
+        if table.keys.sequence == manifest.sequence:
+            result.objects += 1
+            try:
+                table.keys.read(store)
+            except TotesysError as error:
+                result.findings.append(str(error))
+
+
+def _check_processed(
+    result: Verification, store: Store, manifest: Manifest, *, loaded: bool
+) -> None:
+    for star in touched_stars(manifest):
+        try:
+            receipt = read_receipt(store, star, manifest)
+        except TotesysError as error:
+            result.findings.append(str(error))
+            continue
+        if receipt is not None:
+            _check(result, store, (*receipt.objects, *receipt.deleted), read_table)
+            _check(result, store, receipt.quarantine, read_lines)
+        elif loaded:
+            result.findings.append(
+                f"Batch {manifest.batch} is in the warehouse, but {star.name} of it is not in"
+                f" {store.url}: {store.setting} points to another place; `totesys rebuild`"
+                " processes it again."
+            )
+
+
+def _check_audits(result: Verification, connection: Connection, names: Names) -> None:
+    for star, (sequence, found) in audit.latest(connection, names).items():
+        result.audits += 1
+        if not found.equal:
+            result.findings.append(
+                f"{star} differed from the source in batch {sequence}: {found.expected_rows} rows"
+                f" expected, {found.found_rows} found."
+            )

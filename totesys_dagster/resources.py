@@ -1,0 +1,76 @@
+"""The three systems that the platform connects, as Dagster resources.
+
+A resource holds the names of settings, never their values: the UI may show it, and a changed
+password is picked up by the next connection.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from totesys_dagster import postgres, settings
+from totesys_dagster.errors import TotesysError
+from totesys_dagster.lake.manifest import ManifestLog
+from totesys_dagster.lake.store import Store
+from totesys_dagster.postgres import Connection
+from totesys_dagster.warehouse.schema import Names
+
+
+class SourceDatabase(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The PostgreSQL database of ToteSys, which is only ever read."""
+
+    dsn_setting: str = settings.SOURCE_DSN
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """An autocommit connection for the time of a block. Raises SettingError."""
+        with postgres.connect(self.dsn_setting) as connection:
+            yield connection
+
+
+class Lake(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The two zones of the lake: object stores in which nothing is ever overwritten."""
+
+    ingestion_setting: str = settings.INGESTION_URL
+    processed_setting: str = settings.PROCESSED_URL
+
+    def ingestion(self) -> Store:
+        """The zone of JSON Lines and manifests. Raises SettingError."""
+        return Store(settings.zone_url(self.ingestion_setting), self.ingestion_setting)
+
+    def processed(self) -> Store:
+        """The zone of Parquet files and receipts. Raises SettingError."""
+        return Store(settings.zone_url(self.processed_setting), self.processed_setting)
+
+    def log(self) -> ManifestLog:
+        """The committed batches. Raises SettingError."""
+        return ManifestLog(self.ingestion())
+
+
+class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The PostgreSQL database of the warehouse."""
+
+    dsn_setting: str = settings.WAREHOUSE_DSN
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """An autocommit connection for the time of a block. Raises SettingError."""
+        with postgres.connect(self.dsn_setting) as connection:
+            yield connection
+
+    def names(self) -> Names:
+        """The names of the warehouse's schemas. Raises SettingError."""
+        return Names(settings.warehouse_schema())
+
+
+@contextmanager
+def clear_failures() -> Iterator[None]:
+    """Fail a step with the platform's own sentence instead of a stack of frames.
+
+    Dagster does not retry it: the sensors come back to whatever is left undone.
+    """
+    try:
+        yield
+    except TotesysError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from None

@@ -1,0 +1,163 @@
+"""The eleven tables of the warehouse, as one multi-asset: a batch is loaded in one transaction.
+
+Several batches load in one run, in the order of the log, whatever order they were asked for in.
+"""
+
+import warnings
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from totesys_dagster import settings
+from totesys_dagster.catalogue import STAR_TABLES
+from totesys_dagster.errors import ObjectMissingError
+from totesys_dagster.lake.manifest import Manifest, ManifestLog
+from totesys_dagster.metadata import (
+    BATCHES,
+    OWNERS,
+    PROCESSED,
+    WAREHOUSE,
+    asset_key,
+    star_definition,
+)
+from totesys_dagster.resources import Lake, Warehouse, clear_failures
+from totesys_dagster.warehouse import audit, schema
+from totesys_dagster.warehouse.audit import Audit
+from totesys_dagster.warehouse.load import Loaded, load_batch
+from totesys_dagster.warehouse.schema import Names
+
+SPECS = [
+    dg.AssetSpec(
+        asset_key(WAREHOUSE, star.name),
+        deps=[asset_key(PROCESSED, star.name)],
+        description=star.meaning,
+        skippable=True,
+        group_name=WAREHOUSE,
+        kinds={"postgres", "table"},
+        owners=OWNERS,
+        tags={"zone": WAREHOUSE, "kind": star.kind.value},
+        metadata=star_definition(star, WAREHOUSE, f"warehouse.{star.name}"),
+    )
+    for star in STAR_TABLES.values()
+]
+
+CHECKS = [
+    dg.AssetCheckSpec(
+        "audit",
+        asset=asset_key(WAREHOUSE, star.name),
+        description=(
+            "The calendar has no gap and every day is right."
+            if star.base is None
+            else "The current rows equal the source's, in the snapshot of the batch."
+        ),
+    )
+    for star in STAR_TABLES.values()
+]
+
+with warnings.catch_warnings():
+    # Beta in Dagster 1.13, and needed: the batches of a backfill have to load in order.
+    warnings.simplefilter("ignore", dg.BetaWarning)
+    _ONE_RUN = dg.BackfillPolicy.single_run()
+
+
+@dg.multi_asset(
+    name="load",
+    specs=SPECS,
+    check_specs=CHECKS,
+    partitions_def=BATCHES,
+    can_subset=True,
+    backfill_policy=_ONE_RUN,
+)
+def warehouse_tables(
+    context: dg.AssetExecutionContext, lake: Lake, warehouse: Warehouse
+) -> Iterator[dg.AssetCheckResult]:
+    """Load batches: dimensions get their latest values, facts a version for each change."""
+    with clear_failures(), warehouse.connect() as connection:
+        names, log, processed = warehouse.names(), lake.log(), lake.processed()
+        schema.migrate(connection, names)
+        audits: dict[str, Audit] = {}
+        for manifest in _in_order(context, log):
+            loaded = load_batch(
+                connection,
+                names,
+                manifest,
+                log.store,
+                processed,
+                quarantine_limit=settings.quarantine_limit(),
+            )
+            _report(context, names, loaded)
+            audits |= loaded.audits
+        audit.request_full_reads(connection, names, log.store)
+        selected = context.selected_asset_check_keys
+        for star, found in audits.items():
+            if dg.AssetCheckKey(asset_key(WAREHOUSE, star), "audit") in selected:
+                held = audit.outstanding(connection, names, STAR_TABLES[star])
+                yield _audit_check(found, held)
+
+
+def _in_order(context: dg.AssetExecutionContext, log: ManifestLog) -> Sequence[Manifest]:
+    """The manifests of the run's batches, oldest first.
+
+    A range may span keys of captures that never committed; a single one must be in the lake.
+    """
+    keys = context.partition_keys
+    manifests = []
+    for key in keys:
+        try:
+            manifests.append(log.find(key))
+        except ObjectMissingError:
+            if len(keys) == 1:
+                raise
+            context.log.info(f"Batch {key} was never committed: there is nothing to load.")
+    return sorted(manifests, key=lambda manifest: manifest.sequence)
+
+
+def _report(context: dg.AssetExecutionContext, names: Names, loaded: Loaded) -> None:
+    """Materialize what the batch touched, and nothing else, under the batch's own key."""
+    if loaded.already:
+        context.log.info(f"Batch {loaded.batch} was loaded before: nothing is left to do.")
+    for star, table in loaded.tables.items():
+        key = asset_key(WAREHOUSE, star)
+        if key not in context.selected_asset_keys:
+            continue
+        context.log_event(
+            dg.AssetMaterialization(
+                key,
+                partition=loaded.batch,
+                metadata={
+                    "dagster/partition_row_count": table.staged,
+                    "dagster/table_name": f"{names.schema}.{star}",
+                    "batch number": loaded.sequence,
+                    "new rows": table.inserted,
+                    "new versions": table.updated,
+                    "deletions": table.deleted,
+                    "held back": table.held_back,
+                },
+            )
+        )
+
+
+def _audit_check(found: Audit, outstanding: int) -> dg.AssetCheckResult:
+    if found.equal:
+        description = None
+    elif outstanding:
+        description = (
+            f"The warehouse differs from the source, and {outstanding} rows of it are in quarantine"
+            " or held back: mend them in the source."
+        )
+    elif found.full_read:
+        description = (
+            "The warehouse differs from the source even after a full read: it was changed by hand,"
+            " or this is a defect; run `totesys rebuild`."
+        )
+    else:
+        description = "The warehouse differs from the source: a full read has been asked for."
+    explained = bool(outstanding)
+    return dg.AssetCheckResult(
+        asset_key=asset_key(WAREHOUSE, found.star),
+        check_name="audit",
+        passed=found.equal,
+        severity=dg.AssetCheckSeverity.WARN if explained else dg.AssetCheckSeverity.ERROR,
+        description=description,
+        metadata={"rows expected": found.expected_rows, "rows found": found.found_rows},
+    )

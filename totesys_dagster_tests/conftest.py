@@ -1,0 +1,298 @@
+"""Real parts for tests: the embedded PostgreSQL server, databases made from templates, a lake.
+
+One server serves the whole session. A database is copied from a template in milliseconds, so every
+test gets its own and none can disturb another.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from totesys_dagster import settings
+from totesys_dagster.ingestion import capture
+from totesys_dagster.lake.manifest import Manifest, ManifestLog
+from totesys_dagster.lake.receipt import Receipt, touched_stars
+from totesys_dagster.lake.store import Store
+from totesys_dagster.local import postgres, simulator, stack
+from totesys_dagster.local.postgres import SUPERUSER, Server
+from totesys_dagster.postgres import Connection, connect
+from totesys_dagster.processed.process import process_star
+from totesys_dagster.warehouse import schema
+from totesys_dagster.warehouse.load import Loaded, load_batch
+from totesys_dagster.warehouse.schema import Names
+
+LAST_DAY = dt.date(2024, 11, 15)
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the developer's machine reaches a test, and none of a test another."""
+    for name in [*os.environ]:
+        if name.startswith("TOTESYS_") and name != postgres.BINARIES:
+            monkeypatch.delenv(name)
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Server:
+    """The embedded server, in a directory of its own; it stops when the session's process ends."""
+    home = tmp_path_factory.mktemp("server")
+    server = postgres.start(home, (stack.APPLICATION, stack.EXTRACTOR, stack.LOADER))
+    with psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
+        stack._create_roles(connection, server)
+    return server
+
+
+@pytest.fixture(scope="session")
+def new_database(server: Server) -> Callable[[str, str], str]:
+    """Makes a database owned by a role, from a template, and returns its name."""
+
+    def make(owner: str, template: str = "template0") -> str:
+        name = f"test_{next(_numbers)}"
+        with psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
+                    sql.Identifier(name), sql.Identifier(owner), sql.Identifier(template)
+                )
+            )
+        return name
+
+    return make
+
+
+def _template(server: Server, name: str, fill: Callable[[psycopg.Connection], None]) -> str:
+    with psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(
+                sql.Identifier(name), sql.Identifier(stack.APPLICATION)
+            )
+        )
+    with psycopg.connect(server.dsn(stack.APPLICATION, name), autocommit=True) as connection:
+        simulator.create_source(connection)
+        stack.grant_extractor(connection)
+        fill(connection)
+    return name
+
+
+@pytest.fixture(scope="session")
+def bare_template(server: Server) -> str:
+    """ToteSys without a row."""
+    return _template(server, "template_bare", lambda _: None)
+
+
+@pytest.fixture(scope="session")
+def small_template(server: Server) -> str:
+    """ToteSys with a few rows in each table: see `few_rows`."""
+    return _template(server, "template_small", few_rows)
+
+
+@pytest.fixture(scope="session")
+def full_template(server: Server) -> str:
+    """ToteSys at its real size."""
+    return _template(
+        server, "template_full", lambda c: simulator.fill_history(c, last_day=LAST_DAY)
+    )
+
+
+def few_rows(connection: psycopg.Connection) -> None:
+    """Two or three rows a table, with the traps of the real data: the same in every test."""
+    connection.execute(
+        """
+        INSERT INTO address VALUES
+            (1, '6826 Herzog Via', NULL, 'Avon', 'New Patienceburgh', '02841', 'Turkey',
+             '0803 637401', '2022-11-03 14:20:49.962', '2022-11-03 14:20:49.962'),
+            (2, '179 Alexie Cliffs', 'Flat 2', NULL, 'Aliso Viejo', '99305-7380',
+             'Democratic People''s Republic of Korea', '9621 880720', '2022-11-03 14:20:49',
+             '2022-11-03 14:20:49');
+        INSERT INTO counterparty VALUES
+            (1, 'Fahey, "Sons" and Co', 2, 'Micheal Toy', NULL,
+             '2022-11-03 14:20:51.563', '2022-11-03 14:20:51.563'),
+            (2, 'O''Keefe \\ Söhne', 1, NULL, 'Jean Hane III',
+             '2022-11-03 14:20:51.563', '2022-11-03 14:20:51.563');
+        INSERT INTO currency VALUES
+            (1, 'GBP', '2022-11-03 14:20:49.962', '2022-11-03 14:20:49.962'),
+            (2, 'USD', '2022-11-03 14:20:49.962', '2022-11-03 14:20:49.962'),
+            (3, 'EUR', '2022-11-03 14:20:49.962', '2022-11-03 14:20:49.962');
+        INSERT INTO department VALUES
+            (1, 'Sales', 'Manchester', 'Richard Roma',
+             '2022-11-03 14:20:49.962', '2022-11-03 14:20:49.962'),
+            (2, 'Purchasing', 'Leds', NULL,
+             '2022-11-03 14:20:49.962', '2022-11-03 14:20:49.962');
+        INSERT INTO design VALUES
+            (1, '2022-11-03 14:20:49.962', 'Wooden', '/usr/local', 'wooden-20220717-npgz.json',
+             '2022-11-03 14:20:49.962'),
+            (2, '2022-11-03 14:20:49.962', 'Bronze', '/private', 'bronze-20221024-4dds.json',
+             '2022-11-03 14:20:49.962');
+        INSERT INTO payment_type VALUES
+            (1, 'SALES_RECEIPT', '2022-11-03 14:20:49.962', '2022-11-03 14:20:49.962'),
+            (3, 'PURCHASE_PAYMENT', '2022-11-03 14:20:49.962', '2022-11-03 14:20:49.962');
+        INSERT INTO staff VALUES
+            (1, 'Jeremie', 'O''Keefe', 1, 'jeremie.okeefe@terrifictotes.com',
+             '2022-11-03 14:20:51.563', '2022-11-03 14:20:51.563'),
+            (2, 'Deron', 'Beier', 2, 'deron.beier@terrifictotes.com',
+             '2022-11-03 14:20:51.563', '2022-11-03 14:20:51.563');
+        INSERT INTO sales_order VALUES
+            (1, '2022-11-03 14:20:52.186', '2022-11-03 14:20:52.186', 1, 1, 1, 42972, 3.94, 2,
+             '2022-11-07', '2022-11-08', 2),
+            (2, '2022-11-04 09:00:00', '2022-11-04 09:00:00', 2, 1, 2, 1001, 2.10, 1,
+             '2022-11-05', '2022-11-04', 1);
+        INSERT INTO purchase_order VALUES
+            (1, '2022-11-03 14:20:52.187', '2022-11-03 14:20:52.187', 2, 2, '014OEPM', 371,
+             361.39, 3, '2022-11-09', '2022-11-07', 1);
+        INSERT INTO transaction VALUES
+            (1, 'PURCHASE', NULL, 1, '2022-11-03 14:20:52.187', '2022-11-03 14:20:52.187'),
+            (2, 'SALE', 1, NULL, '2022-11-03 14:20:52.186', '2022-11-03 14:20:52.186'),
+            (3, 'SALE', 2, NULL, '2022-11-04 09:00:00', '2022-11-04 09:00:00');
+        INSERT INTO payment VALUES
+            (1, '2022-11-03 14:20:52.186', '2022-11-03 14:20:52.186', 2, 1, 169309.68, 2, 1,
+             FALSE, '2022-11-08', 67305075, 31622269),
+            (2, '2022-11-03 14:20:52.187', '2022-11-03 14:20:52.187', 1, 2, 134075.69, 3, 3,
+             FALSE, '2022-11-07', 81718079, 47839086),
+            (3, '2022-11-04 09:00:00', '2022-11-04 09:00:00', 3, 2, 2102.10, 1, 1,
+             FALSE, '2022-11-04', 67305075, 47839086);
+        """
+    )
+
+
+@dataclass
+class Platform:
+    """A source, a lake and a warehouse, connected as the real ones are, without Dagster.
+
+    `application` writes to the source as ToteSys does; `source` is the extractor's connection.
+    """
+
+    server: Server
+    source_database: str
+    warehouse_database: str
+    application: psycopg.Connection
+    source: Connection
+    warehouse: Connection
+    names: Names
+    ingestion: Store
+    processed: Store
+
+    @property
+    def source_dsn(self) -> str:
+        return self.server.dsn(stack.EXTRACTOR, self.source_database)
+
+    @property
+    def warehouse_dsn(self) -> str:
+        return self.server.dsn(stack.LOADER, self.warehouse_database)
+
+    def writer(self) -> psycopg.Connection:
+        """One more connection of the application, to hold a transaction open on."""
+        return psycopg.connect(self.server.dsn(stack.APPLICATION, self.source_database))
+
+    def capture(self, *, full: tuple[str, ...] = (), part_bytes: int = 1 << 20) -> Manifest | None:
+        """Capture a batch, None when nothing changed."""
+        head = ManifestLog(self.ingestion).head()
+        with capture.open_capture(
+            self.source,
+            self.ingestion,
+            batch=capture.new_batch_key(dt.datetime.now(dt.UTC), head),
+            run_id="test",
+            part_bytes=part_bytes,
+            full=full,
+        ) as batch:
+            if not batch.changed:
+                return None
+            for read in batch.reads():
+                read.write(self.ingestion)
+            return batch.commit()
+
+    def process(self, manifest: Manifest) -> dict[str, Receipt]:
+        """Process every table that the batch touches."""
+        return {
+            star.name: process_star(star, manifest, self.ingestion, self.processed)
+            for star in touched_stars(manifest)
+        }
+
+    def load(self, manifest: Manifest, *, quarantine_limit: int = 100) -> Loaded:
+        return load_batch(
+            self.warehouse,
+            self.names,
+            manifest,
+            self.ingestion,
+            self.processed,
+            quarantine_limit=quarantine_limit,
+        )
+
+    def run(self, *, full: tuple[str, ...] = ()) -> Loaded | None:
+        """Take what changed the whole way, None when nothing did."""
+        manifest = self.capture(full=full)
+        if manifest is None:
+            return None
+        self.process(manifest)
+        return self.load(manifest)
+
+    def rows(self, query: str) -> list[tuple]:  # type: ignore[type-arg]
+        """What a query over the warehouse gives; its tables need no schema name."""
+        self.warehouse.execute("SET search_path TO warehouse, warehouse_bookkeeping")
+        return self.warehouse.execute(query).fetchall()  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def platform_on(
+    server: Server,
+    new_database: Callable[..., str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Callable[[str], Platform]]:
+    """Makes a platform whose source is a copy of a template; its settings are set as well."""
+    opened: list[psycopg.Connection] = []
+
+    def make(template: str) -> Platform:
+        source, warehouse = new_database(stack.APPLICATION, template), new_database(stack.LOADER)
+        monkeypatch.setenv(settings.SOURCE_DSN, server.dsn(stack.EXTRACTOR, source))
+        monkeypatch.setenv(settings.WAREHOUSE_DSN, server.dsn(stack.LOADER, warehouse))
+        monkeypatch.setenv(settings.INGESTION_URL, str(tmp_path / "ingestion"))
+        monkeypatch.setenv(settings.PROCESSED_URL, str(tmp_path / "processed"))
+        platform = Platform(
+            server,
+            source,
+            warehouse,
+            psycopg.connect(server.dsn(stack.APPLICATION, source), autocommit=True),
+            connect(settings.SOURCE_DSN),
+            connect(settings.WAREHOUSE_DSN),
+            Names("warehouse"),
+            Store(settings.zone_url(settings.INGESTION_URL), settings.INGESTION_URL),
+            Store(settings.zone_url(settings.PROCESSED_URL), settings.PROCESSED_URL),
+        )
+        opened.extend((platform.application, platform.source, platform.warehouse))
+        schema.migrate(platform.warehouse, platform.names)
+        return platform
+
+    yield make
+    for connection in opened:
+        connection.close()
+
+
+@pytest.fixture
+def platform(platform_on: Callable[[str], Platform], small_template: str) -> Platform:
+    """A platform over a few rows."""
+    return platform_on(small_template)
+
+
+@pytest.fixture
+def full_platform(platform_on: Callable[[str], Platform], full_template: str) -> Platform:
+    """A platform over the simulated business at its real size."""
+    return platform_on(full_template)
+
+
+@pytest.fixture
+def empty_source(server: Server, new_database: Callable[..., str]) -> Iterator[psycopg.Connection]:
+    """An autocommit connection to a fresh, empty database, as its owner."""
+    name = new_database(stack.APPLICATION)
+    with psycopg.connect(server.dsn(stack.APPLICATION, name), autocommit=True) as connection:
+        yield connection
