@@ -8,12 +8,14 @@ same content counts as written.
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import obstore
+from botocore.exceptions import BotoCoreError
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, ObjectStore, S3Store
 
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from obstore.store import RetryConfig
 
 RETRIES: RetryConfig = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
+
+# The answer of S3 within an error: its first line would be the request and an XML declaration.
+_ANSWER = re.compile(r"<Code>(\w+)</Code>\s*<Message>([^<]*?)\.?</Message>")
 
 
 def sha256(data: bytes) -> str:
@@ -60,11 +65,12 @@ class Store:
     def _objects(self) -> ObjectStore:
         try:
             return _open(self.url)
-        except (BaseError, OSError, ValueError) as error:
+        except (BaseError, BotoCoreError, OSError, ValueError) as error:
             raise self._unusable(error) from None
 
     def _unusable(self, error: Exception) -> LakeError:
-        reason = str(error).partition("\n")[0]
+        answer = _ANSWER.search(str(error))
+        reason = f"{answer[1]}, {answer[2]}" if answer else str(error).partition("\n")[0]
         return LakeError(
             f"{self.setting} ({self.url}) cannot be used: {reason}. Check the place, the"
             " credentials and the permissions, then run again."
@@ -114,8 +120,14 @@ class Store:
         return True
 
     def check(self) -> None:
-        """Raise LakeError unless the place can be reached. Writes nothing."""
-        self.exists("manifests/0000000001.json")
+        """Raise LakeError unless the place can be reached. Writes nothing.
+
+        It lists, because S3 says of an object only that it is missing when its bucket is.
+        """
+        try:
+            next(iter(obstore.list(self._objects, "manifests", chunk_size=1)), None)
+        except (BaseError, OSError) as error:
+            raise self._unusable(error) from None
 
     def list(self, prefix: str) -> list[str]:
         """The keys under `prefix`, sorted. Raises LakeError."""

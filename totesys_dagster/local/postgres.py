@@ -99,7 +99,7 @@ def start(home: Path, roles: tuple[str, ...] = ()) -> Server:
             _initialise(binaries, data, account, state["passwords"][SUPERUSER])
         up = _is_up(state, data)
         if not up:
-            state["port"] = _free_port(state.get("port"))
+            state["port"] = free_port(state.get("port"))
         _write_state(home, state)
         server = Server(state["port"], state["passwords"])
         # A supervisor whose server is not up is on its way out: wait for its lock.
@@ -227,7 +227,7 @@ def _initialise(binaries: Path, data: Path, account: Account, password: str) -> 
     new.rename(data)
 
 
-def _free_port(preferred: int | None) -> int:
+def free_port(preferred: int | None) -> int:
     """A port on loopback that nobody listens on, the one of last time if possible."""
     for port in (preferred or 0, 0):
         with socket.socket() as listener:

@@ -1,0 +1,113 @@
+"""`totesys dev` as a person starts it: batches arrive, Ctrl-C ends all, the next start recovers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from totesys_dagster.local.postgres import free_port
+
+PROJECT = Path(__file__).parent.parent.parent
+
+
+class Dev:
+    """`totesys dev` in a directory of its own, in a process group that Ctrl-C is sent to."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.log = directory / "dev.log"
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*cli("dev"), "--port", str(free_port(None))],
+                cwd=directory,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def interrupt(self) -> None:
+        os.killpg(self.process.pid, signal.SIGINT)
+        self.process.wait(60)
+
+    def kill(self) -> None:
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(60)
+
+    def loaded_batches(self) -> int:
+        done = subprocess.run(
+            [*cli("status"), "--json"],
+            cwd=self.directory,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return int(json.loads(done.stdout)["warehouse"]["batches"]) if done.stdout else 0
+
+
+def cli(command: str) -> list[str]:
+    return [sys.executable, "-m", "totesys_dagster.cli", command]
+
+
+def wait_until(condition: Callable[[], bool], seconds: float, log: Path) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, log.read_text()[-5000:]
+        time.sleep(1)
+
+
+def processes(directory: Path) -> list[str]:
+    """The command lines of all processes that work in `directory` or name it."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            inside = str(directory) in line or (entry / "cwd").readlink() == directory
+        except OSError:
+            continue
+        if inside and int(entry.name) != os.getpid():
+            found.append(line)
+    return found
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Path]:
+    """What a clone has that the commands read, without state."""
+    for name in ("dagster.yaml", "workspace.yaml"):
+        shutil.copy(PROJECT / name, tmp_path)
+    yield tmp_path
+    for line in processes(tmp_path):
+        pytest.fail(f"a process was left running: {line}")
+
+
+@pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="looks for processes in /proc")
+def test_business_reaches_the_warehouse_by_itself(project: Path) -> None:
+    dev = Dev(project)
+    try:
+        wait_until(lambda: dev.loaded_batches() > 0, 120, dev.log)
+    except BaseException:
+        dev.kill()
+        raise
+    # A power cut: nothing gets a chance to tidy up.
+    dev.kill()
+
+    again = Dev(project)
+    before = again.loaded_batches()
+    try:
+        wait_until(lambda: again.loaded_batches() > before, 120, again.log)
+    finally:
+        again.interrupt()
+    wait_until(lambda: not processes(project), 30, again.log)
+    verified = subprocess.run(
+        [*cli("verify"), "--json"], cwd=project, capture_output=True, check=False
+    )
+    assert json.loads(verified.stdout)["findings"] == []
+    wait_until(lambda: not processes(project), 30, again.log)

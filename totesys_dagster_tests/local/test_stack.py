@@ -1,0 +1,84 @@
+"""The embedded default fills in what is not set, and nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from totesys_dagster import settings
+from totesys_dagster.local import stack
+from totesys_dagster.local.postgres import Server
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A home of its own; what `start` puts into the environment is taken out again."""
+    monkeypatch.setenv(settings.HOME, str(tmp_path))
+    before = dict(os.environ)
+    yield tmp_path
+    for name in set(os.environ) - set(before):
+        del os.environ[name]
+
+
+def test_everything_is_provided_when_nothing_is_set(home: Path) -> None:
+    assert stack.start() == {
+        settings.SOURCE_DSN,
+        settings.WAREHOUSE_DSN,
+        settings.INGESTION_URL,
+        settings.PROCESSED_URL,
+    }
+
+    assert os.environ[settings.INGESTION_URL] == str(home / "lake" / "ingestion")
+    with psycopg.connect(os.environ[settings.SOURCE_DSN]) as connection:
+        assert connection.execute("SELECT count(*) FROM payment").fetchone() == (15_836,)
+    with psycopg.connect(os.environ[settings.WAREHOUSE_DSN], autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA warehouse")
+
+    # A process that inherits the environment provides the same again.
+    assert len(stack.start()) == 4
+
+
+def test_real_source_gets_a_lake_and_a_warehouse_of_its_own(
+    home: Path, server: Server, small_template: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches of two sources never mix in one log."""
+    real = server.dsn(stack.EXTRACTOR, small_template)
+    monkeypatch.setenv(settings.SOURCE_DSN, real)
+
+    assert settings.SOURCE_DSN not in stack.start()
+
+    assert os.environ[settings.SOURCE_DSN] == real
+    assert Path(os.environ[settings.INGESTION_URL]).parent.name.startswith("lake_")
+    assert Path(os.environ[settings.INGESTION_URL]).parent.parent == home
+
+
+def test_nothing_is_started_when_all_is_set(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(settings.SOURCE_DSN, "host=source")
+    monkeypatch.setenv(settings.WAREHOUSE_DSN, "host=warehouse")
+    monkeypatch.setenv(settings.INGESTION_URL, "s3://bucket/ingestion")
+    monkeypatch.setenv(settings.PROCESSED_URL, "s3://bucket/processed")
+
+    assert stack.start() == set()
+    assert list(home.iterdir()) == []
+
+
+def test_extractor_reads_the_eleven_tables_and_nothing_else(
+    server: Server, small_template: str
+) -> None:
+    with psycopg.connect(
+        server.dsn(stack.EXTRACTOR, small_template), autocommit=True
+    ) as connection:
+        tables = connection.execute(
+            "SELECT table_name, string_agg(privilege_type, ',')"
+            " FROM information_schema.table_privileges WHERE grantee = current_user"
+            " GROUP BY 1"
+        ).fetchall()
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("SELECT * FROM _prisma_migrations")
+
+    assert len(tables) == 11
+    assert {privileges for _, privileges in tables} == {"SELECT"}

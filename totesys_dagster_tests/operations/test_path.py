@@ -1,0 +1,136 @@
+"""The whole path in one call, as `totesys run` and the job `whole_path` take it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from totesys_dagster import settings
+from totesys_dagster.definitions import defs
+from totesys_dagster.errors import LakeError, SettingError
+from totesys_dagster.operations.path import BatchReport, RunFailedError, run_path
+from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
+from totesys_dagster_tests.operations.conftest import Orchestra
+
+
+def take(orchestra: Orchestra, *, full_read: tuple[str, ...] = ()) -> list[BatchReport]:
+    return run_path(
+        orchestra.instance,
+        defs.resolve_job_def,
+        SourceDatabase(),
+        Lake(),
+        Warehouse(),
+        full_read=full_read,
+    )
+
+
+def test_report_tells_what_happened(orchestra: Orchestra) -> None:
+    [report] = take(orchestra)
+
+    assert report.manifest.sequence == 1
+    assert report.checks_passed == 33
+    assert report.checks_failed == []
+    assert set(report.seconds) == {"poll", "ingestion", "processed", "warehouse"}
+    assert report.loaded.tables["fact_sales_order"].inserted == 2
+
+
+def test_nothing_changed_is_no_report(orchestra: Orchestra) -> None:
+    take(orchestra)
+
+    assert take(orchestra) == []
+
+
+def test_full_read_can_be_asked_for(orchestra: Orchestra) -> None:
+    take(orchestra)
+    [report] = take(orchestra, full_read=("staff",))
+
+    assert report.manifest.tables["staff"].read == "full"
+    assert report.loaded.tables["dim_staff"].updated == 0
+
+
+def test_what_was_left_undone_is_done_first(orchestra: Orchestra) -> None:
+    left = orchestra.platform.capture()
+    assert left is not None
+    orchestra.platform.application.execute("UPDATE design SET file_name = 'x' WHERE design_id = 1")
+
+    reports = take(orchestra)
+
+    assert [report.manifest.sequence for report in reports] == [1, 2]
+    assert orchestra.partitions() == [report.manifest.batch for report in reports]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        (settings.SOURCE_DSN, "postgresql://nobody@127.0.0.1:1/x", "TOTESYS_SOURCE_DSN points to"),
+        (settings.WAREHOUSE_DSN, "host=127.0.0.1 port=1", "TOTESYS_WAREHOUSE_DSN points to"),
+        (settings.INGESTION_URL, "/proc/nowhere", "TOTESYS_INGESTION_URL .* cannot be used"),
+        (settings.PROCESSED_URL, "ftp://host/path", "TOTESYS_PROCESSED_URL is 'ftp://host/path'"),
+        (settings.WAREHOUSE_SCHEMA, "pg_mine", "TOTESYS_WAREHOUSE_SCHEMA is 'pg_mine'"),
+    ],
+)
+def test_wrong_setting_stops_before_anything_is_written(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch, name: str, value: str, sentence: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises((SettingError, LakeError), match=sentence):
+        take(orchestra)
+    assert orchestra.platform.ingestion.list("") == []
+    assert orchestra.instance.get_runs_count() == 0
+
+
+def test_failed_run_is_one_sentence(orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(settings.QUARANTINE_LIMIT, "many")
+
+    with pytest.raises(RunFailedError, match="TOTESYS_QUARANTINE_LIMIT is 'many'"):
+        take(orchestra)
+
+
+def test_job_takes_the_whole_path(orchestra: Orchestra, tmp_path: Path) -> None:
+    """Launched as the UI launches it, in a process of its own."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "dagster", "job", "execute"),
+            *("-m", "totesys_dagster.definitions", "-j", "whole_path"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert orchestra.platform.rows("SELECT count(*) FROM batch") == [(1,)]
+
+
+def test_backfill_of_many_batches_loads_in_one_run(orchestra: Orchestra) -> None:
+    """A range of partitions, as the UI launches it; given newest first, loaded oldest first."""
+    batches = []
+    for design in (2, 1, 2):
+        orchestra.platform.application.execute(
+            "UPDATE sales_order SET design_id = %s WHERE sales_order_id = 1", [design]
+        )
+        manifest = orchestra.platform.capture()
+        assert manifest is not None
+        orchestra.platform.process(manifest)
+        batches.append(manifest.batch)
+    orchestra.instance.add_dynamic_partitions("batch", batches)
+
+    result = defs.resolve_job_def("load_warehouse").execute_in_process(
+        instance=orchestra.instance,
+        tags={
+            "dagster/asset_partition_range_start": batches[0],
+            "dagster/asset_partition_range_end": batches[-1],
+        },
+    )
+
+    assert result.success
+    assert isinstance(result, dg.ExecuteInProcessResult)
+    assert orchestra.platform.rows("SELECT batch FROM batch ORDER BY sequence") == [
+        (batch,) for batch in batches
+    ]

@@ -1,0 +1,289 @@
+"""The sensors: what they ask for, what they leave alone, and how they heal."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import dagster as dg
+import psycopg
+import pytest
+
+from totesys_dagster import settings
+from totesys_dagster.definitions import defs
+from totesys_dagster.errors import SettingError
+from totesys_dagster.lake import requests
+from totesys_dagster.lake.manifest import ManifestLog
+from totesys_dagster.operations import sensors
+from totesys_dagster_tests.conftest import Platform
+from totesys_dagster_tests.operations.conftest import Orchestra, materialized
+
+
+def edit_order(platform: Platform, design: int = 2) -> None:
+    """A silent edit: `last_updated` stays as it was."""
+    platform.application.execute(
+        "UPDATE sales_order SET design_id = %s WHERE sales_order_id = 1", [design]
+    )
+
+
+def settle(orchestra: Orchestra) -> None:
+    """Take the first batch the whole way."""
+    orchestra.tick_and_run("source_changes")
+    orchestra.tick_and_run("new_batches")
+
+
+def test_first_tick_opens_a_batch_for_all_tables(orchestra: Orchestra) -> None:
+    [result] = orchestra.tick_and_run("source_changes")
+
+    assert result.success
+    [batch] = orchestra.partitions()
+    assert len(materialized(result)) == 11
+    assert {key for _, key in materialized(result)} == {batch}
+
+
+def test_new_batch_is_processed_and_loaded_in_one_run(orchestra: Orchestra) -> None:
+    orchestra.tick_and_run("source_changes")
+    [result] = orchestra.tick_and_run("new_batches")
+
+    assert result.success
+    assert result.job_def.name == "process_and_load"
+    assert len(materialized(result)) == 22
+    assert orchestra.platform.rows("SELECT count(*) FROM fact_payment") == [(3,)]
+
+
+def test_nothing_changed_opens_no_batch(orchestra: Orchestra) -> None:
+    settle(orchestra)
+
+    assert orchestra.tick("source_changes") == "Nothing changed in the eleven tables."
+    assert orchestra.tick("new_batches") == "The warehouse holds every committed batch."
+
+
+def test_quiet_source_is_not_even_looked_through(orchestra: Orchestra) -> None:
+    settle(orchestra)
+    context = orchestra.context()
+    sensor = defs.resolve_sensor_def("source_changes")
+    sensor(context)
+
+    answer = orchestra.tick("source_changes", context.cursor)
+    assert answer == "No transaction has ended in the source."
+
+
+def test_only_what_a_batch_touches_is_materialized(orchestra: Orchestra) -> None:
+    settle(orchestra)
+    edit_order(orchestra.platform)
+    [captured] = orchestra.tick_and_run("source_changes")
+    [loaded] = orchestra.tick_and_run("new_batches")
+
+    assert {key for key, _ in materialized(captured)} == {"ingestion/sales_order"}
+    assert {key for key, _ in materialized(loaded)} == {
+        "processed/dim_date",
+        "processed/fact_sales_order",
+        "warehouse/dim_date",
+        "warehouse/fact_sales_order",
+    }
+
+
+def test_backlog_is_processed_side_by_side_and_loaded_in_one_run(orchestra: Orchestra) -> None:
+    settle(orchestra)
+    batches = []
+    for design in (2, 1, 2):
+        edit_order(orchestra.platform, design)
+        orchestra.tick_and_run("source_changes")
+        batches.append(orchestra.partitions()[-1])
+
+    processed = orchestra.tick_and_run("new_batches")
+    [loaded] = orchestra.tick_and_run("new_batches")
+
+    assert [run.job_def.name for run in processed] == ["process"] * 3
+    assert loaded.job_def.name == "load_warehouse"
+    assert {key for _, key in materialized(loaded)} == set(batches)
+    assert orchestra.platform.rows(
+        "SELECT design_id FROM fact_sales_order WHERE sales_order_id = 1 ORDER BY sales_record_id"
+    ) == [(1,), (2,), (1,), (2,)]
+
+
+def test_failed_run_is_tried_again_after_a_pause(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orchestra.tick_and_run("source_changes")
+    with monkeypatch.context() as patch:
+        patch.setenv(settings.QUARANTINE_LIMIT, "not a number")
+        [failed] = orchestra.tick_and_run("new_batches")
+    assert not failed.success
+
+    assert orchestra.tick("new_batches") == "1 batches are at work, or wait after a failure."
+    monkeypatch.setattr(sensors, "FIRST_PAUSE", dt.timedelta(0))
+    [again] = orchestra.tick_and_run("new_batches")
+    assert again.success
+
+
+def test_pause_doubles_with_each_failure_in_a_row(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orchestra.tick_and_run("source_changes")
+    [batch] = orchestra.partitions()
+    monkeypatch.setenv(settings.QUARANTINE_LIMIT, "not a number")
+    monkeypatch.setattr(sensors, "FIRST_PAUSE", dt.timedelta(0))
+    for _ in range(3):
+        orchestra.tick_and_run("new_batches")
+    monkeypatch.setattr(sensors, "FIRST_PAUSE", dt.timedelta(seconds=15))
+
+    left = sensors.pause(orchestra.instance, {"totesys/batch": batch}, dt.datetime.now(dt.UTC))
+    assert left is not None
+    assert dt.timedelta(seconds=50) < left <= dt.timedelta(seconds=60)
+
+
+def test_killed_capture_leaves_no_partition_behind(orchestra: Orchestra) -> None:
+    settle(orchestra)
+    orchestra.instance.add_dynamic_partitions("batch", ["2099-01-01T00-00-00Z"])
+    edit_order(orchestra.platform)
+    orchestra.tick_and_run("source_changes")
+
+    assert "2099-01-01T00-00-00Z" not in orchestra.partitions()
+    assert len(orchestra.partitions()) == 2
+
+
+def test_batches_that_dagster_forgot_are_added_again(orchestra: Orchestra) -> None:
+    manifest = orchestra.platform.capture()
+    assert manifest is not None
+    assert orchestra.partitions() == []
+
+    [result] = orchestra.tick_and_run("new_batches")
+
+    assert result.success
+    assert orchestra.partitions() == [manifest.batch]
+
+
+def test_batch_with_too_many_bad_rows_stays_out_of_the_warehouse(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle(orchestra)
+    monkeypatch.setenv(settings.QUARANTINE_LIMIT, "0")
+    orchestra.platform.application.execute(
+        "UPDATE sales_order SET agreed_delivery_date = '2022-13-45' WHERE sales_order_id = 1"
+    )
+    orchestra.tick_and_run("source_changes")
+    [result] = orchestra.tick_and_run("new_batches")
+
+    assert not result.success
+    [check] = [c for c in result.get_asset_check_evaluations() if not c.passed]
+    assert check.description is not None
+    assert "1 rows break the contract, more than TOTESYS_QUARANTINE_LIMIT (0)" in check.description
+    assert orchestra.platform.rows("SELECT max(sequence) FROM batch") == [(1,)]
+
+
+def test_bad_row_is_quarantined_and_seen(orchestra: Orchestra) -> None:
+    settle(orchestra)
+    orchestra.platform.application.execute(
+        "UPDATE sales_order SET agreed_delivery_date = '2022-13-45' WHERE sales_order_id = 1"
+    )
+    orchestra.tick_and_run("source_changes")
+    [result] = orchestra.tick_and_run("new_batches")
+
+    assert result.success
+    failed = {
+        c.asset_key.to_user_string(): c
+        for c in result.get_asset_check_evaluations()
+        if not c.passed
+    }
+    assert set(failed) == {"processed/fact_sales_order", "warehouse/fact_sales_order"}
+    assert orchestra.platform.rows("SELECT star, key, reason FROM quarantine") == [
+        (
+            "fact_sales_order",
+            1,
+            "sales_order: agreed_delivery_date is not a date YYYY-MM-DD of the years 2000 to 2099",
+        )
+    ]
+
+
+def test_unequal_table_is_read_again_in_full(orchestra: Orchestra) -> None:
+    settle(orchestra)
+    platform = orchestra.platform
+    platform.rows("SELECT 1")
+    platform.warehouse.execute("UPDATE dim_design SET design_name = 'Gold' WHERE design_id = 1")
+    platform.application.execute("UPDATE design SET file_location = '/tmp' WHERE design_id = 2")
+    orchestra.tick_and_run("source_changes")
+    [unequal] = orchestra.tick_and_run("new_batches")
+    assert "a full read has been asked for" in str(
+        [c.description for c in unequal.get_asset_check_evaluations() if not c.passed]
+    )
+
+    orchestra.tick_and_run("source_changes")
+    [healed] = orchestra.tick_and_run("new_batches")
+
+    assert all(check.passed for check in healed.get_asset_check_evaluations())
+    assert platform.rows("SELECT design_name FROM dim_design ORDER BY design_id") == [
+        ("Wooden",),
+        ("Bronze",),
+    ]
+    log = ManifestLog(platform.ingestion)
+    assert requests.pending(platform.ingestion, log.head()) == set()
+
+
+def test_unreachable_source_fails_the_tick_with_a_sentence(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(settings.SOURCE_DSN, "postgresql://nobody:hidden@127.0.0.1:1/totesys")
+
+    with pytest.raises(SettingError, match="TOTESYS_SOURCE_DSN points to a database") as error:
+        orchestra.tick("source_changes")
+    assert "hidden" not in str(error.value)
+
+
+def test_outage_of_the_warehouse_heals_by_itself(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orchestra.tick_and_run("source_changes")
+    with monkeypatch.context() as patch:
+        patch.setenv(settings.WAREHOUSE_DSN, "postgresql://nobody@127.0.0.1:1/warehouse")
+        with pytest.raises(SettingError):
+            orchestra.tick("new_batches")
+        edit_order(orchestra.platform)
+        orchestra.tick_and_run("source_changes")
+
+    for _ in range(2):
+        orchestra.tick_and_run("new_batches")
+    assert orchestra.platform.rows("SELECT count(*) FROM batch") == [(2,)]
+
+
+def test_loads_can_come_at_intervals(orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(settings.LOAD_EVERY_SECONDS, "900")
+    assert sensors.scheduled_load in sensors.sensors()
+    for design in (2, 1):
+        edit_order(orchestra.platform, design)
+        orchestra.tick_and_run("source_changes")
+        [processed] = orchestra.tick_and_run("new_batches")
+        assert processed.job_def.name == "process"
+    assert orchestra.platform.rows("SELECT count(*) FROM batch") == [(0,)]
+
+    answer = sensors.scheduled_load(orchestra.context())
+    assert isinstance(answer, dg.SensorResult)
+    [request] = answer.run_requests or []
+    assert orchestra.run(request, "load_warehouse").success
+    assert orchestra.platform.rows("SELECT count(*) FROM batch") == [(2,)]
+
+
+def test_only_one_capture_is_at_work(orchestra: Orchestra) -> None:
+    orchestra.instance.create_run_for_job(
+        defs.resolve_job_def("ingest"),
+        status=dg.DagsterRunStatus.STARTED,
+        tags={"totesys/stage": "ingest"},
+    )
+
+    assert orchestra.tick("source_changes") == (
+        "A batch is being captured, or a capture has just failed."
+    )
+
+
+def test_interval_is_what_the_daemon_makes_of_it() -> None:
+    assert [sensors.interval(seconds) for seconds in (1, 2, 5, 60)] == [1, 1, 4, 59]
+
+
+def test_nobody_else_may_hold_the_lock(platform: Platform) -> None:
+    """A migration that locks a table makes the poll fail with a sentence, not hang."""
+    with psycopg.connect(
+        platform.server.dsn("totesys_application", platform.source_database)
+    ) as writer:
+        writer.execute("LOCK TABLE staff IN ACCESS EXCLUSIVE MODE")
+        platform.source.execute("SET lock_timeout TO '50ms'")
+        with pytest.raises(Exception, match="locked by a migration"):
+            platform.capture()

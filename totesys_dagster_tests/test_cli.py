@@ -1,0 +1,163 @@
+"""The command line, run as a person runs it, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from totesys_dagster import settings
+from totesys_dagster_tests.conftest import Platform
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A directory with a Dagster instance."""
+    (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    return tmp_path
+
+
+def totesys(project: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "totesys_dagster.cli", *arguments],
+        cwd=project,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.usefixtures("platform")
+def test_run_reports_and_then_says_that_nothing_changed(project: Path) -> None:
+    first = totesys(project, "run", "--json")
+    assert first.returncode == 0, first.stderr
+    [batch] = json.loads(first.stdout)["batches"]
+    assert batch["tables"]["fact_payment"] == {
+        "processed": 3,
+        "quarantined": 0,
+        "new": 3,
+        "changed": 0,
+        "deleted": 0,
+        "held_back": 0,
+        "audit_equal": True,
+    }
+
+    again = totesys(project, "run")
+    assert again.returncode == 0
+    assert "Nothing changed" in again.stdout
+
+
+def test_status_verify_and_rebuild_agree(platform: Platform, project: Path) -> None:
+    platform.run()
+
+    status = json.loads(totesys(project, "status", "--json").stdout)
+    assert status["warehouse"]["batches"] == 1
+    assert status["warehouse"]["tables"]["dim_staff"]["current"] == 2
+    verified = json.loads(totesys(project, "verify", "--json").stdout)
+    assert verified["passed"] is True
+    rebuilt = json.loads(totesys(project, "rebuild", "--json").stdout)
+    assert rebuilt["rows"]["fact_payment"] == 3
+    assert set(rebuilt["different"].values()) == {0}
+
+
+def test_status_of_nothing(platform: Platform, project: Path) -> None:
+    platform.rows("SELECT 1")
+    platform.warehouse.execute("DROP SCHEMA warehouse CASCADE")
+    platform.warehouse.execute("DROP SCHEMA warehouse_bookkeeping CASCADE")
+
+    status = totesys(project, "status")
+    assert status.returncode == 0, status.stderr
+    assert "The lake holds 0 batches; the warehouse holds 0 of them." in status.stdout
+
+
+@pytest.mark.usefixtures("platform")
+def test_reports_for_people_name_every_table(project: Path) -> None:
+    report = totesys(project, "run").stdout
+
+    for name in ("purchase_order", "dim_counterparty", "fact_purchase_order", "33 checks passed"):
+        assert name in report
+
+
+def test_damaged_lake_is_found(platform: Platform, project: Path, tmp_path: Path) -> None:
+    platform.run()
+    next((tmp_path / "ingestion" / "rows" / "staff").rglob("*.zst")).write_bytes(b"")
+
+    verified = totesys(project, "verify")
+    assert verified.returncode == 1
+    assert "does not have the SHA-256" in verified.stdout
+
+
+@pytest.mark.usefixtures("platform")
+def test_wrong_setting_is_one_sentence_without_the_password(project: Path) -> None:
+    done = totesys(project, "run", TOTESYS_SOURCE_DSN="postgresql://ann:hidden@127.0.0.1:1/totesys")
+
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("Error: TOTESYS_SOURCE_DSN points to")
+    assert "hidden" not in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.usefixtures("platform")
+def test_elsewhere_it_says_where_to_run(tmp_path: Path) -> None:
+    done = totesys(tmp_path, "run")
+
+    assert done.returncode == 1
+    assert "There is no dagster.yaml here" in done.stderr
+
+
+@pytest.mark.usefixtures("platform")
+def test_real_source_is_never_simulated(project: Path) -> None:
+    done = totesys(project, "simulate")
+
+    assert done.returncode == 1
+    assert "a real source is never written to" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command", ["run", "demo", "dev", "status", "verify", "rebuild", "simulate", "psql"]
+)
+def test_every_command_has_help(command: str, tmp_path: Path) -> None:
+    done = totesys(tmp_path, command, "--help")
+
+    assert done.returncode == 0
+    assert done.stdout.startswith("Usage: ")
+
+
+@pytest.fixture(scope="module")
+def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory in which `make run` has run once, without any setting."""
+    directory = tmp_path_factory.mktemp("demo")
+    (directory / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    done = totesys(directory, "demo")
+    assert done.returncode == 0, done.stderr
+    for word in ("Batch 1", "Batch 2", "The warehouse equals the source, row by row."):
+        assert word in done.stdout
+    return directory
+
+
+def test_demo_goes_on_with_the_next_batch(demonstrated: Path) -> None:
+    again = totesys(demonstrated, "demo")
+
+    assert "Nothing changed in the source since the last run." in again.stdout
+    assert "Batch 3" in again.stdout
+
+
+def test_simulated_business_is_captured(demonstrated: Path) -> None:
+    assert totesys(demonstrated, "simulate", "--days", "0", "--moments", "3").returncode == 0
+
+    [batch] = json.loads(totesys(demonstrated, "run", "--json").stdout)["batches"]
+    assert batch["ingested"]
+
+
+def test_psql_opens_the_warehouse(demonstrated: Path) -> None:
+    done = totesys(
+        demonstrated, "psql", "warehouse", "--", "-Atc", "SELECT count(*) FROM dim_currency"
+    )
+
+    assert done.stdout.strip() == "3"
+    assert settings.WAREHOUSE_DSN not in done.stderr
