@@ -78,7 +78,8 @@ def raw_tables(
             return
         for read in capture.reads():
             yield dg.Output(read, output_name=read.table)
-            yield _schema_check(capture.view.schemas[read.table])
+        for schema in capture.view.schemas.values():
+            yield _schema_check(schema)
         manifest = capture.commit()
         context.log.info(f"Batch {manifest.batch} is committed as number {manifest.sequence}.")
 

@@ -19,9 +19,9 @@ from totesys_dagster import definitions as platform  # noqa: E402
 
 
 @dg.sensor(
-    minimum_interval_seconds=1,
+    minimum_interval_seconds=9,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Plays ToteSys: every few seconds an order, a payment or an edit. Switch it off"
+    description="Plays ToteSys: every ten seconds an order, a payment or an edit. Switch it off"
     " for a quiet source.",
 )
 def simulated_business(_: dg.SensorEvaluationContext) -> dg.SkipReason:
