@@ -73,4 +73,6 @@ def clear_failures() -> Iterator[None]:
     try:
         yield
     except TotesysError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from None
+        raise dg.Failure(
+            description=str(error), metadata={"error": type(error).__name__}, allow_retries=False
+        ) from None

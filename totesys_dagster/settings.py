@@ -66,29 +66,57 @@ def connection_string(name: str) -> str:
     value = _get(name)
     try:
         conninfo_to_dict(value)
+        malformed = _spills_password(value)
     except ProgrammingError:
+        malformed = True
+    if malformed:
         raise SettingError(
             f"{name} is not a PostgreSQL connection string: write it as"
             " postgresql://user:password@host:5432/database, with special characters of the"
             " password percent-encoded."
-        ) from None
+        )
     return value
 
 
+def _spills_password(dsn: str) -> bool:
+    """Whether libpq would take a part of the password for the host or the database.
+
+    It does when an @ or / of the password is not encoded; it would show that part in its messages.
+    """
+    scheme, _, place = dsn.partition("?")[0].partition("://")
+    authority, _, database = place.partition("/")
+    return scheme in ("postgresql", "postgres") and (authority.count("@") > 1 or "@" in database)
+
+
 def zone_url(name: str) -> str:
-    """The place of a zone: `s3://bucket/prefix`, or an absolute `file:///` URL for a directory."""
+    """The place of a zone: `s3://bucket/prefix`, or an absolute `file:///` URL for a directory.
+
+    Raises SettingError, without the value: it may be another setting's, with a password.
+    """
     value = _get(name)
-    scheme = urlsplit(value).scheme
-    if scheme == "s3":
-        if not urlsplit(value).netloc:
-            raise SettingError(f"{name} is {value!r}, but names no bucket: write s3://bucket/path.")
+    try:
+        url = urlsplit(value)
+    except ValueError:
+        url = urlsplit("malformed:")
+    if url.scheme == "s3" and url.netloc and "@" not in url.netloc:
         return value.rstrip("/")
-    if scheme in ("", "file"):
-        path = urlsplit(value).path if scheme else value
-        return Path(path).expanduser().absolute().as_uri()
+    if url.scheme == "file" and url.netloc in ("", "localhost"):
+        return _directory(name, unquote(url.path)).as_uri()
+    if url.scheme == "":
+        return _directory(name, value).as_uri()
     raise SettingError(
-        f"{name} is {value!r}, but a zone is either a directory or s3://bucket/path."
+        f"{name} is neither a directory nor a place in a bucket: write s3://bucket/path, or the"
+        " directory's path; credentials belong into the settings of AWS."
     )
+
+
+def _directory(name: str, path: str) -> Path:
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError:
+        raise SettingError(
+            f"{name} is {path!r}, but that user has no home directory: write the path in full."
+        ) from None
 
 
 def warehouse_schema() -> str:
@@ -124,7 +152,7 @@ def quarantine_limit() -> int:
 
 def home() -> Path:
     """The directory that holds the state of the embedded default."""
-    return Path(_get(HOME, ".totesys")).expanduser().absolute()
+    return _directory(HOME, _get(HOME, ".totesys"))
 
 
 @dataclass(frozen=True)
@@ -148,15 +176,23 @@ def mail() -> Mail | None:
     names = (SMTP_URL, ALERT_FROM, ALERT_TO)
     if not any(os.environ.get(name, "").strip() for name in names):
         return None
-    url = urlsplit(_get(SMTP_URL))
     try:
+        url = urlsplit(_get(SMTP_URL))
         port = url.port
     except ValueError:
-        port = 0
-    if url.scheme not in ("smtp", "smtps") or not url.hostname or port == 0:
+        url, port = urlsplit(""), None
+    # A / ? or # of the password that is not encoded ends the host.
+    beyond_host = url.path.strip("/") or url.query or url.fragment
+    if url.scheme not in ("smtp", "smtps") or not url.hostname or port == 0 or beyond_host:
         raise SettingError(
             f"{SMTP_URL} is not a mail server: write smtp://host:587 (STARTTLS when offered) or"
-            " smtps://user:password@host:465."
+            " smtps://user:password@host:465, with special characters of the password"
+            " percent-encoded."
+        )
+    recipients = tuple(part.strip() for part in _get(ALERT_TO).split(",") if part.strip())
+    if not recipients:
+        raise SettingError(
+            f"{ALERT_TO} names no recipient: write one or more addresses, separated by commas."
         )
     return Mail(
         host=url.hostname,
@@ -165,5 +201,5 @@ def mail() -> Mail | None:
         user=unquote(url.username) if url.username else None,
         password=unquote(url.password) if url.password else None,
         sender=_get(ALERT_FROM),
-        recipients=tuple(part.strip() for part in _get(ALERT_TO).split(",") if part.strip()),
+        recipients=recipients,
     )

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from psycopg import errors, sql
+from psycopg.pq import TransactionStatus
 
 from totesys_dagster.catalogue import SOURCE_TABLES, SourceTable
 from totesys_dagster.errors import SourceError
@@ -130,8 +131,15 @@ def open_view(connection: Connection) -> Iterator[SourceView]:
             _lock(connection, tables)
             yield _look(connection)
         finally:
-            if not connection.closed:
-                connection.execute("ROLLBACK")
+            _leave(connection)
+
+
+def _leave(connection: Connection) -> None:
+    """End the transaction. In the middle of a COPY the server would not listen: hang up on it."""
+    if connection.info.transaction_status is TransactionStatus.ACTIVE:
+        connection.close()
+    elif not connection.closed:
+        connection.execute("ROLLBACK")
 
 
 def _lock(connection: Connection, tables: sql.Composable) -> None:

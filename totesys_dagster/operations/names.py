@@ -8,5 +8,7 @@ WHOLE_PATH = "whole_path"
 
 STAGE_TAG = "totesys/stage"
 BATCH_TAG = "totesys/batch"
+# The process that executes a run by itself, without a code server: `host:pid`.
+PROCESS_TAG = "totesys/process"
 
 INGEST_STAGE, PROCESS_STAGE, LOAD_STAGE, WHOLE_STAGE = "ingest", "process", "load", "whole"

@@ -5,7 +5,10 @@ The command line and the job `whole_path` use it; the sensors take the same step
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import os
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,16 +16,19 @@ from typing import Any
 
 import dagster as dg
 
-from totesys_dagster.errors import TotesysError
+from totesys_dagster.errors import CommitConflictError, TotesysError
 from totesys_dagster.ingestion.capture import changed_tables, new_batch_key
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.receipt import Receipt, read_receipt, touched_stars
 from totesys_dagster.metadata import BATCHES, INGESTION, PROCESSED, WAREHOUSE, asset_key
-from totesys_dagster.operations.names import BATCH_TAG, INGEST, PROCESS_AND_LOAD
-from totesys_dagster.operations.reasons import first_failure
+from totesys_dagster.operations.names import BATCH_TAG, INGEST, PROCESS_AND_LOAD, PROCESS_TAG
+from totesys_dagster.operations.reasons import failed_with, first_failure
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.warehouse import load, schema
 from totesys_dagster.warehouse.load import Loaded
+
+# How often a capture may be overtaken by another one, a sensor's for instance, before it gives up.
+ATTEMPTS = 3
 
 GetJob = Callable[[str], dg.JobDefinition]
 Progress = Callable[[str], Any]
@@ -30,6 +36,10 @@ Progress = Callable[[str], Any]
 
 class RunFailedError(TotesysError):
     """A run of the path failed; the message is the failure's own."""
+
+
+class OvertakenError(RunFailedError):
+    """Another capture committed its batch while the run was capturing."""
 
 
 @dataclass
@@ -78,7 +88,11 @@ def run_path(
     """
     preflight(source, lake, warehouse)
     path = _Path(instance, get_job, source, lake, warehouse, progress)
-    return [*path.catch_up({}), *path.catch_up(path.capture(full_read))]
+    reports = path.catch_up({})
+    for _ in range(ATTEMPTS - 1):
+        with contextlib.suppress(OvertakenError):
+            return [*reports, *path.catch_up(path.capture(full_read))]
+    return [*reports, *path.catch_up(path.capture(full_read))]
 
 
 @dataclass
@@ -154,13 +168,20 @@ class _Path:
                 **(run_config or {}),
                 "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
             },
-            tags={BATCH_TAG: batch},
+            tags={BATCH_TAG: batch, PROCESS_TAG: process_tag()},
             raise_on_error=False,
         )
         if not result.success:
             reason = first_failure(result.all_events) or "The run failed before any step did"
-            raise RunFailedError(f"{reason} (Dagster run {result.run_id})")
+            overtaken = failed_with(result.all_events, CommitConflictError)
+            kind = OvertakenError if overtaken else RunFailedError
+            raise kind(f"{reason} (Dagster run {result.run_id})")
         return _summary(result)
+
+
+def process_tag() -> str:
+    """Which process executes a run by itself, for the run launcher's health check."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def _summary(result: dg.ExecuteInProcessResult) -> _Run:
