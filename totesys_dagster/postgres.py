@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, LiteralString
+from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -26,6 +27,25 @@ SET statement_timeout TO 0;
 SET lock_timeout TO '10s';
 SET idle_in_transaction_session_timeout TO '10min';
 """
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of one warehouse: the schema of its tables and that of its bookkeeping."""
+
+    schema: str
+
+    @property
+    def bookkeeping(self) -> str:
+        return self.schema + settings.BOOKKEEPING_SUFFIX
+
+    def table(self, name: str) -> sql.Identifier:
+        """A table or view of the warehouse, qualified."""
+        return sql.Identifier(self.schema, name)
+
+    def ledger(self, name: str) -> sql.Identifier:
+        """A table of the bookkeeping, qualified."""
+        return sql.Identifier(self.bookkeeping, name)
 
 
 def _place(dsn: str) -> str:
@@ -71,8 +91,3 @@ def failures(kind: type[TotesysError], doing: str) -> Iterator[None]:
     except psycopg.Error as error:
         code = f" ({error.sqlstate})" if error.sqlstate else ""
         raise kind(f"PostgreSQL stopped {doing}{code}: {reason(error)}.") from None
-
-
-def identifiers(names: tuple[str, ...] | list[str], prefix: LiteralString = "") -> sql.Composed:
-    """Names as a comma-separated list of quoted identifiers, each after `prefix`."""
-    return sql.SQL(", ").join(sql.SQL(prefix) + sql.Identifier(name) for name in names)

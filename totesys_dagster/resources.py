@@ -13,8 +13,7 @@ from totesys_dagster import postgres, settings
 from totesys_dagster.errors import TotesysError
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.store import Store
-from totesys_dagster.postgres import Connection
-from totesys_dagster.warehouse.schema import Names
+from totesys_dagster.postgres import Connection, Names
 
 
 class SourceDatabase(dg.ConfigurableResource):  # type: ignore[type-arg]

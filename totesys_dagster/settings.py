@@ -83,9 +83,10 @@ def _spills_password(dsn: str) -> bool:
 
     It does when an @ or / of the password is not encoded; it would show that part in its messages.
     """
-    scheme, _, place = dsn.partition("?")[0].partition("://")
-    authority, _, database = place.partition("/")
-    return scheme in ("postgresql", "postgres") and (authority.count("@") > 1 or "@" in database)
+    scheme, _, place = dsn.partition("://")
+    authority, _, rest = place.partition("/")
+    spills = authority.count("@") > 1 or "@" in rest.partition("?")[0]
+    return scheme in ("postgresql", "postgres") and spills
 
 
 def zone_url(name: str) -> str:

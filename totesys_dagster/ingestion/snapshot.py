@@ -53,6 +53,7 @@ SELECT (SELECT system_identifier::text FROM pg_control_system()),
        current_setting('server_version_num')::int,
        pg_snapshot_xmin(pg_current_snapshot())::text::bigint,
        pg_snapshot_xmax(pg_current_snapshot())::text::bigint,
+       ARRAY(SELECT pg_snapshot_xip(pg_current_snapshot())::text::bigint),
        clock_timestamp()
 """
 
@@ -165,7 +166,7 @@ def _lock(connection: Connection, tables: sql.Composable) -> None:
 def _look(connection: Connection) -> SourceView:
     row = connection.execute(IDENTITY).fetchone()
     assert row is not None
-    system_identifier, timeline, database, oid, version, xmin, xmax, observed_at = row
+    system_identifier, timeline, database, oid, version, xmin, xmax, running, observed_at = row
     schemas = {
         name: TableSchema(name, tuple(Column(*column) for column in columns), estimate)
         for name, estimate, columns in connection.execute(SCHEMAS, [list(SOURCE_TABLES)])
@@ -181,7 +182,7 @@ def _look(connection: Connection) -> SourceView:
             database_oid=oid,
             server_version=version,
         ),
-        Snapshot(xmin=xmin, xmax=xmax),
+        Snapshot(xmin=xmin, xmax=xmax, running=tuple(running)),
         observed_at,
         schemas,
     )

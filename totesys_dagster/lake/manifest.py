@@ -43,10 +43,15 @@ class Incarnation(_Record):
 
 
 class Snapshot(_Record):
-    """The snapshot that a batch was read in. `xmin` is the watermark of the next batch."""
+    """The snapshot that a batch was read in. `xmin` is the watermark of the next batch.
+
+    Exactly the transactions before `xmax` that were not `running` are in it, so the record tells
+    of any transaction whether the batch could see it.
+    """
 
     xmin: int
     xmax: int
+    running: tuple[int, ...]
 
 
 class KeySet(_Record):

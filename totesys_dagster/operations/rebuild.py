@@ -18,10 +18,9 @@ from totesys_dagster.errors import LoadError
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.receipt import touched_stars
 from totesys_dagster.lake.store import Store
-from totesys_dagster.postgres import Connection, failures
+from totesys_dagster.postgres import Connection, Names, failures
 from totesys_dagster.processed.process import process_star
 from totesys_dagster.warehouse import load, schema
-from totesys_dagster.warehouse.schema import Names
 
 LEDGER_TABLES = ("batch", "batch_table", "quarantine", "audit")
 

@@ -10,9 +10,8 @@ from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.parts import ObjectEntry, read_lines, read_table
 from totesys_dagster.lake.receipt import read_receipt, touched_stars
 from totesys_dagster.lake.store import Store
-from totesys_dagster.postgres import Connection
+from totesys_dagster.postgres import Connection, Names
 from totesys_dagster.warehouse import audit, load
-from totesys_dagster.warehouse.schema import Names
 
 
 @dataclass

@@ -20,11 +20,11 @@ from totesys_dagster.metadata import (
     asset_key,
     star_definition,
 )
+from totesys_dagster.postgres import Names
 from totesys_dagster.resources import Lake, Warehouse, clear_failures
 from totesys_dagster.warehouse import audit, schema
 from totesys_dagster.warehouse.audit import Audit
 from totesys_dagster.warehouse.load import Loaded, load_batch
-from totesys_dagster.warehouse.schema import Names
 
 SPECS = [
     dg.AssetSpec(

@@ -19,8 +19,7 @@ from totesys_dagster.errors import LoadError
 from totesys_dagster.lake import requests
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.store import Store
-from totesys_dagster.postgres import Connection, failures
-from totesys_dagster.warehouse.schema import Names
+from totesys_dagster.postgres import Connection, Names, failures
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,9 @@ from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.parts import read_lines, read_table
 from totesys_dagster.lake.receipt import Receipt, read_receipt, touched_stars
 from totesys_dagster.lake.store import Store
-from totesys_dagster.postgres import Connection, failures
+from totesys_dagster.postgres import Connection, Names, failures
 from totesys_dagster.warehouse import audit
-from totesys_dagster.warehouse.schema import Names, exclusive
+from totesys_dagster.warehouse.schema import exclusive
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,7 @@ from importlib import resources
 from psycopg import errors, sql
 
 from totesys_dagster.errors import LoadError
-from totesys_dagster.postgres import Connection, failures
-from totesys_dagster.settings import BOOKKEEPING_SUFFIX
+from totesys_dagster.postgres import Connection, Names, failures
 
 
 @dataclass(frozen=True)
@@ -33,25 +32,6 @@ MIGRATIONS = (
 )
 
 OLDEST_SERVER = 140000
-
-
-@dataclass(frozen=True)
-class Names:
-    """The names of one warehouse: the schema of its tables and that of its bookkeeping."""
-
-    schema: str
-
-    @property
-    def bookkeeping(self) -> str:
-        return self.schema + BOOKKEEPING_SUFFIX
-
-    def table(self, name: str) -> sql.Identifier:
-        """A table or view of the warehouse, qualified."""
-        return sql.Identifier(self.schema, name)
-
-    def ledger(self, name: str) -> sql.Identifier:
-        """A table of the bookkeeping, qualified."""
-        return sql.Identifier(self.bookkeeping, name)
 
 
 @contextmanager

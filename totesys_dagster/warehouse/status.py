@@ -8,9 +8,8 @@ from psycopg import sql
 
 from totesys_dagster.catalogue import STAR_TABLES, Kind
 from totesys_dagster.errors import LoadError
-from totesys_dagster.postgres import Connection, failures
+from totesys_dagster.postgres import Connection, Names, failures
 from totesys_dagster.warehouse import audit
-from totesys_dagster.warehouse.schema import Names
 
 
 @dataclass(frozen=True)
