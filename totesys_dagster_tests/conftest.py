@@ -24,11 +24,10 @@ from totesys_dagster.lake.receipt import Receipt, touched_stars
 from totesys_dagster.lake.store import Store
 from totesys_dagster.local import postgres, simulator, stack
 from totesys_dagster.local.postgres import SUPERUSER, Server
-from totesys_dagster.postgres import Connection, connect
+from totesys_dagster.postgres import Connection, Names, connect
 from totesys_dagster.processed.process import process_star
 from totesys_dagster.warehouse import schema
 from totesys_dagster.warehouse.load import Loaded, load_batch
-from totesys_dagster.warehouse.schema import Names
 
 LAST_DAY = dt.date(2024, 11, 15)
 
