@@ -1,4 +1,4 @@
-"""The command line: `totesys run | dev | status | verify | rebuild | simulate | demo | psql`.
+"""The command line, `totesys`: `totesys --help` lists its commands.
 
 Run it in the project's directory, where dagster.yaml is, or set DAGSTER_HOME. Whatever is not set
 to a real system is provided by the embedded default.
@@ -292,7 +292,7 @@ def rebuild(json_: bool) -> None:
 
     stack.start()
     lake, warehouse = Lake(), Warehouse()
-    with progress.status("Rebuilding") as state, warehouse.connect() as connection:
+    with progress.status("Rebuilding") as state, warehouse.connect_as_admin() as connection:
         result = rebuild_all(
             connection,
             warehouse.names(),
@@ -319,6 +319,20 @@ def _compared(different: dict[str, int] | None, star: str) -> str:
     if different is None:
         return ""
     return f", {different[star]:,} different" if different[star] else ", equal"
+
+
+@main.command()
+def migrate() -> None:
+    """Make the warehouse's tables, or bring them up to date, as the role that owns them."""
+    from totesys_dagster.local import stack
+    from totesys_dagster.resources import Warehouse
+    from totesys_dagster.warehouse import schema
+
+    stack.start()
+    warehouse = Warehouse()
+    with warehouse.connect_as_admin() as connection:
+        done = schema.migrate(connection, warehouse.names())
+    output.print(f"Migrated: {', '.join(done)}." if done else "The warehouse is up to date.")
 
 
 @main.command()

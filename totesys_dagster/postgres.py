@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,6 +57,28 @@ def _place(dsn: str) -> str:
     return f"{host}:{parts.get('port') or 5432}, database {parts.get('dbname') or 'of the user'}"
 
 
+def _require_verification(setting: str, dsn: str) -> None:
+    parts = conninfo_to_dict(dsn)
+    mode = parts.get("sslmode") or os.environ.get("PGSSLMODE", "prefer")
+    hosts = str(parts.get("host") or parts.get("hostaddr") or "").split(",")
+    for host in hosts:
+        if mode != "verify-full" and not _is_local(host) and host not in settings.trusted_hosts():
+            raise SettingError(
+                f"{setting} reaches {host} with sslmode={mode}, which does not verify that it is"
+                " the right server: add sslmode=verify-full and sslrootcert to it, or, on a network"
+                f" that you trust, add the host to {settings.TRUSTED_HOSTS}."
+            )
+
+
+def _is_local(host: str) -> bool:
+    if not host or host.startswith("/") or host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def reason(error: psycopg.Error) -> str:
     """What PostgreSQL says is wrong, as one line; no row's content (that is in the detail)."""
     message = error.diag.message_primary or str(error).strip().splitlines()[-1]
@@ -64,9 +88,11 @@ def reason(error: psycopg.Error) -> str:
 def connect(setting: str) -> Connection:
     """An autocommit connection to the database that `setting` names.
 
-    Raises SettingError, with one sentence and without the password, when there is none.
+    Raises SettingError, with one sentence and without the password, when there is none, or when
+    it would be reached over a network without verifying who it is.
     """
     dsn = settings.connection_string(setting)
+    _require_verification(setting, dsn)
     try:
         connection = psycopg.connect(
             dsn,

@@ -58,6 +58,12 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]
         with postgres.connect(self.dsn_setting) as connection:
             yield connection
 
+    @contextmanager
+    def connect_as_admin(self) -> Iterator[Connection]:
+        """The same as a role that may migrate and rebuild. Raises SettingError."""
+        with postgres.connect(settings.admin_setting()) as connection:
+            yield connection
+
     def names(self) -> Names:
         """The names of the warehouse's schemas. Raises SettingError."""
         return Names(settings.warehouse_schema())

@@ -18,6 +18,7 @@ from totesys_dagster.errors import SettingError
 
 SOURCE_DSN = "TOTESYS_SOURCE_DSN"
 WAREHOUSE_DSN = "TOTESYS_WAREHOUSE_DSN"
+WAREHOUSE_ADMIN_DSN = "TOTESYS_WAREHOUSE_ADMIN_DSN"
 INGESTION_URL = "TOTESYS_INGESTION_URL"
 PROCESSED_URL = "TOTESYS_PROCESSED_URL"
 WAREHOUSE_SCHEMA = "TOTESYS_WAREHOUSE_SCHEMA"
@@ -25,6 +26,7 @@ POLL_SECONDS = "TOTESYS_POLL_SECONDS"
 LOAD_EVERY_SECONDS = "TOTESYS_LOAD_EVERY_SECONDS"
 PART_BYTES = "TOTESYS_PART_BYTES"
 QUARANTINE_LIMIT = "TOTESYS_QUARANTINE_LIMIT"
+TRUSTED_HOSTS = "TOTESYS_TRUSTED_HOSTS"
 HOME = "TOTESYS_HOME"
 SMTP_URL = "TOTESYS_SMTP_URL"
 ALERT_FROM = "TOTESYS_ALERT_FROM"
@@ -89,6 +91,11 @@ def _spills_password(dsn: str) -> bool:
     return scheme in ("postgresql", "postgres") and spills
 
 
+def admin_setting() -> str:
+    """The setting with which to migrate and rebuild: the loader's own unless there is another."""
+    return WAREHOUSE_ADMIN_DSN if os.environ.get(WAREHOUSE_ADMIN_DSN, "").strip() else WAREHOUSE_DSN
+
+
 def zone_url(name: str) -> str:
     """The place of a zone: `s3://bucket/prefix`, or an absolute `file:///` URL for a directory.
 
@@ -149,6 +156,11 @@ def part_bytes() -> int:
 def quarantine_limit() -> int:
     """Rows of one table and batch that may be quarantined before the batch is stopped."""
     return _whole_number(QUARANTINE_LIMIT, 100, 0)
+
+
+def trusted_hosts() -> set[str]:
+    """Remote database hosts that may be connected to without verifying who they are."""
+    return {host.strip() for host in os.environ.get(TRUSTED_HOSTS, "").split(",") if host.strip()}
 
 
 def home() -> Path:

@@ -47,9 +47,9 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Server:
     """The embedded server, in a directory of its own; it stops when the session's process ends."""
     home = tmp_path_factory.mktemp("server")
-    server = postgres.start(home, (stack.APPLICATION, stack.EXTRACTOR, stack.LOADER))
+    server = postgres.start(home, stack.ROLES)
     with psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
-        stack._create_roles(connection, server)
+        stack.create_roles(connection, server)
     return server
 
 
@@ -79,8 +79,9 @@ def _template(server: Server, name: str, fill: Callable[[psycopg.Connection], No
         )
     with psycopg.connect(server.dsn(stack.APPLICATION, name), autocommit=True) as connection:
         simulator.create_source(connection)
-        stack.grant_extractor(connection)
         fill(connection)
+    with psycopg.connect(server.dsn(SUPERUSER, name), autocommit=True) as admin:
+        stack.grant_extractor(admin)
     return name
 
 

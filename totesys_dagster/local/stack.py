@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import os
+from importlib import resources
 from pathlib import Path
 
 import psycopg
@@ -17,13 +18,17 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from totesys_dagster import settings
-from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.local import postgres, simulator
 from totesys_dagster.local.postgres import SUPERUSER, Server
+from totesys_dagster.postgres import Names
+from totesys_dagster.warehouse import schema
 
 APPLICATION = "totesys_application"  # owns the ToteSys database, as the real application does
 EXTRACTOR = "totesys_extractor"  # reads its eleven tables
-LOADER = "warehouse_loader"  # owns the warehouse
+LOADER = "warehouse_loader"  # loads the warehouse
+ADMIN = "warehouse_admin"  # migrates and rebuilds it
+READER = "warehouse_reader"  # reads it
+ROLES = (APPLICATION, EXTRACTOR, LOADER, ADMIN, READER)
 SOURCE = "totesys"
 
 # Names the settings that were filled in here, for processes that inherit the environment: a server
@@ -54,23 +59,24 @@ def start() -> set[str]:
     if settings.PROCESSED_URL in needed:
         os.environ[settings.PROCESSED_URL] = str(home / f"lake{suffix}" / "processed")
     if needed & {settings.SOURCE_DSN, settings.WAREHOUSE_DSN}:
-        server = postgres.start(home, (APPLICATION, EXTRACTOR, LOADER))
+        server = postgres.start(home, ROLES)
         with psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
-            _create_roles(connection, server)
+            create_roles(connection, server)
             if settings.SOURCE_DSN in needed:
                 _create_source(connection, server)
                 os.environ[settings.SOURCE_DSN] = server.dsn(EXTRACTOR, SOURCE)
             if settings.WAREHOUSE_DSN in needed:
                 database = f"warehouse{suffix}"
-                _create_warehouse(connection, database)
+                _create_warehouse(connection, server, database)
                 os.environ[settings.WAREHOUSE_DSN] = server.dsn(LOADER, database)
+                os.environ[settings.WAREHOUSE_ADMIN_DSN] = server.dsn(ADMIN, database)
     os.environ[EMBEDDED] = " ".join(sorted(needed))
     return needed
 
 
 def application(home: Path) -> psycopg.Connection:
     """An autocommit connection to the embedded ToteSys as its application, for the simulator."""
-    server = postgres.start(home, (APPLICATION, EXTRACTOR, LOADER))
+    server = postgres.start(home, ROLES)
     return psycopg.connect(server.dsn(APPLICATION, SOURCE), autocommit=True)
 
 
@@ -83,9 +89,10 @@ def _suffix(needed: set[str]) -> str:
     return "_" + hashlib.sha256(place.encode()).hexdigest()[:8]
 
 
-def _create_roles(connection: psycopg.Connection, server: Server) -> None:
+def create_roles(connection: psycopg.Connection, server: Server) -> None:
+    """Make the roles that are missing, each with its password. The owner's has none."""
     existing = {name for (name,) in connection.execute("SELECT rolname FROM pg_roles")}
-    for role in (APPLICATION, EXTRACTOR, LOADER):
+    for role in ROLES:
         if role not in existing:
             connection.execute(
                 sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(
@@ -119,8 +126,9 @@ def _create_source(connection: psycopg.Connection, server: Server) -> None:
     with psycopg.connect(server.dsn(APPLICATION, new), autocommit=True) as application_:
         simulator.create_source(application_)
         simulator.fill_history(application_, last_day=_last_working_day(dt.date.today()))  # noqa: DTZ011
-        grant_extractor(application_)
         application_.execute("VACUUM ANALYZE")
+    with psycopg.connect(server.dsn(SUPERUSER, new), autocommit=True) as admin:
+        grant_extractor(admin)
     connection.execute(
         sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
             sql.Identifier(new), sql.Identifier(SOURCE)
@@ -129,16 +137,21 @@ def _create_source(connection: psycopg.Connection, server: Server) -> None:
 
 
 def grant_extractor(connection: psycopg.Connection) -> None:
-    """Let the extractor read the eleven tables, and nothing else."""
-    tables = sql.SQL(", ").join(sql.Identifier("public", name) for name in SOURCE_TABLES)
-    role = sql.Identifier(EXTRACTOR)
-    connection.execute(sql.SQL("GRANT USAGE ON SCHEMA public TO {}").format(role))
-    connection.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(tables, role))
+    """Let the extractor read the eleven tables, and nothing else; as an administrator."""
+    text = resources.files("totesys_dagster.ingestion") / "sql" / "extractor.sql"
+    connection.execute(text.read_text())
 
 
-def _create_warehouse(connection: psycopg.Connection, database: str) -> None:
+def _create_warehouse(connection: psycopg.Connection, server: Server, database: str) -> None:
+    """Make the warehouse's database with its roles, and its tables as their owner."""
     if not _exists(connection, database):
-        _create_database(connection, database, LOADER)
+        _create_database(connection, database, SUPERUSER)
+    names = Names(settings.warehouse_schema())
+    with psycopg.connect(server.dsn(SUPERUSER, database), autocommit=True) as admin:
+        if schema.pending(admin, names):
+            text = resources.files("totesys_dagster.warehouse") / "sql" / "roles.sql"
+            admin.execute(text.read_text())
+            schema.migrate(admin, names)
 
 
 def _last_working_day(today: dt.date) -> dt.date:

@@ -33,6 +33,9 @@ MIGRATIONS = (
 
 OLDEST_SERVER = 140000
 
+# The roles of roles.sql. Where they exist, the owner owns what is made here.
+OWNER, LOADER = "warehouse_owner", "warehouse_loader"
+
 
 @contextmanager
 def exclusive(connection: Connection, names: Names) -> Iterator[None]:
@@ -61,16 +64,50 @@ def migrate(connection: Connection, names: Names) -> list[str]:
         )
     if not pending(connection, names):
         return []
-    with (
-        failures(LoadError, "the creation of the warehouse's tables"),
-        exclusive(connection, names),
-    ):
+    with failures(LoadError, "the creation of the warehouse's tables"):
+        try:
+            return _migrate(connection, names)
+        except errors.InsufficientPrivilege:
+            raise LoadError(
+                "The warehouse's tables are not up to date, and the role of TOTESYS_WAREHOUSE_DSN"
+                " may not change them: run `totesys migrate` with TOTESYS_WAREHOUSE_ADMIN_DSN set"
+                " to a role that may."
+            ) from None
+
+
+def _migrate(connection: Connection, names: Names) -> list[str]:
+    with exclusive(connection, names):
+        if _has_role(connection, OWNER):
+            connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(OWNER)))
         _create_schemas(connection, names)
         # Asked again under the lock: another process may have migrated meanwhile.
         done = pending(connection, names)
         for migration in done:
             _run(connection, names, migration)
+        if _role_exists(connection, LOADER):
+            connection.execute(_sql_file("grants.sql", names))
     return [migration.file for migration in done]
+
+
+def _has_role(connection: Connection, role: str) -> bool:
+    """Whether the current user may act as `role`."""
+    query = "SELECT FROM pg_roles WHERE rolname = %s AND pg_has_role(oid, 'MEMBER')"
+    return connection.execute(query, [role]).fetchone() is not None
+
+
+def _role_exists(connection: Connection, role: str) -> bool:
+    return (
+        connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).fetchone() is not None
+    )
+
+
+def _sql_file(name: str, names: Names) -> str:
+    """The text of an SQL file, with psql's variables for the two schemas filled in."""
+    text = (resources.files("totesys_dagster.warehouse") / "sql" / name).read_text()
+    for variable, schema in (("schema", names.schema), ("bookkeeping", names.bookkeeping)):
+        quoted = '"' + schema.replace('"', '""') + '"'
+        text = text.replace(f':"{variable}"', quoted)
+    return text
 
 
 def _create_schemas(connection: Connection, names: Names) -> None:
@@ -100,9 +137,8 @@ def pending(connection: Connection, names: Names) -> list[Migration]:
 
 def _run(connection: Connection, names: Names, migration: Migration) -> None:
     schema = names.bookkeeping if migration.bookkeeping else names.schema
-    text = (resources.files("totesys_dagster.warehouse") / "sql" / migration.file).read_text()
     connection.execute(sql.SQL("SET LOCAL search_path TO {}").format(sql.Identifier(schema)))
-    connection.execute(text)
+    connection.execute(_sql_file(migration.file, names))
     connection.execute(
         sql.SQL("INSERT INTO {} (number, file) VALUES (%s, %s)").format(names.ledger("migration")),
         [migration.number, migration.file],
