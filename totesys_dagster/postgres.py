@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,7 +58,7 @@ def _place(dsn: str) -> str:
 
 def _require_verification(setting: str, dsn: str) -> None:
     parts = conninfo_to_dict(dsn)
-    mode = parts.get("sslmode") or os.environ.get("PGSSLMODE", "prefer")
+    mode = parts.get("sslmode") or settings.default_ssl_mode()
     hosts = str(parts.get("host") or parts.get("hostaddr") or "").split(",")
     for host in hosts:
         if mode != "verify-full" and not _is_local(host) and host not in settings.trusted_hosts():

@@ -158,6 +158,11 @@ def quarantine_limit() -> int:
     return _whole_number(QUARANTINE_LIMIT, 100, 0)
 
 
+def default_ssl_mode() -> str:
+    """What libpq does when a connection string says nothing about TLS."""
+    return os.environ.get("PGSSLMODE") or "prefer"
+
+
 def trusted_hosts() -> set[str]:
     """Remote database hosts that may be connected to without verifying who they are."""
     return {host.strip() for host in os.environ.get(TRUSTED_HOSTS, "").split(",") if host.strip()}

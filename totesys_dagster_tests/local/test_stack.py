@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 import pytest
@@ -14,12 +15,17 @@ from totesys_dagster.local import stack
 from totesys_dagster.local.postgres import Server
 
 
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A home of its own; what `start` puts into the environment is taken out again."""
-    monkeypatch.setenv(settings.HOME, str(tmp_path))
+def home(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """One home for these tests; what `start` puts into the environment is taken out again."""
+    monkeypatch.setenv(settings.HOME, str(directory))
     before = dict(os.environ)
-    yield tmp_path
+    yield directory
     for name in set(os.environ) - set(before):
         del os.environ[name]
 
@@ -35,11 +41,36 @@ def test_everything_is_provided_when_nothing_is_set(home: Path) -> None:
     assert os.environ[settings.INGESTION_URL] == str(home / "lake" / "ingestion")
     with psycopg.connect(os.environ[settings.SOURCE_DSN]) as connection:
         assert connection.execute("SELECT count(*) FROM payment").fetchone() == (15_836,)
-    with psycopg.connect(os.environ[settings.WAREHOUSE_DSN], autocommit=True) as connection:
-        connection.execute("CREATE SCHEMA warehouse")
+    with psycopg.connect(os.environ[settings.WAREHOUSE_DSN]) as connection:
+        assert connection.execute("SELECT count(*) FROM warehouse.dim_date").fetchone() == (0,)
 
     # A process that inherits the environment provides the same again.
     assert len(stack.start()) == 4
+
+
+@pytest.mark.parametrize(
+    "forbidden",
+    [
+        "UPDATE warehouse.fact_payment SET paid = TRUE",
+        "DELETE FROM warehouse.fact_sales_order",
+        "TRUNCATE warehouse.fact_purchase_order",
+        "DELETE FROM warehouse.dim_staff",
+        "UPDATE warehouse_bookkeeping.batch SET run_id = ''",
+        "DELETE FROM warehouse_bookkeeping.audit",
+        "CREATE TABLE warehouse.mine (id int)",
+        "CREATE SCHEMA mine",
+        "DROP TABLE warehouse.dim_staff",
+    ],
+)
+@pytest.mark.usefixtures("home")
+def test_loader_cannot_rewrite_history(forbidden: LiteralString) -> None:
+    stack.start()
+
+    with (
+        psycopg.connect(os.environ[settings.WAREHOUSE_DSN]) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute(forbidden)
 
 
 def test_real_source_gets_a_lake_and_a_warehouse_of_its_own(
@@ -56,14 +87,18 @@ def test_real_source_gets_a_lake_and_a_warehouse_of_its_own(
     assert Path(os.environ[settings.INGESTION_URL]).parent.parent == home
 
 
-def test_nothing_is_started_when_all_is_set(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_started_when_all_is_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(settings.HOME, str(tmp_path))
     monkeypatch.setenv(settings.SOURCE_DSN, "host=source")
     monkeypatch.setenv(settings.WAREHOUSE_DSN, "host=warehouse")
     monkeypatch.setenv(settings.INGESTION_URL, "s3://bucket/ingestion")
     monkeypatch.setenv(settings.PROCESSED_URL, "s3://bucket/processed")
 
     assert stack.start() == set()
-    assert list(home.iterdir()) == []
+    monkeypatch.delenv(stack.EMBEDDED)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_extractor_reads_the_eleven_tables_and_nothing_else(
