@@ -18,6 +18,7 @@ import pytest
 from psycopg import sql
 
 from totesys_dagster import settings
+from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.ingestion import capture
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.receipt import Receipt, touched_stars
@@ -105,6 +106,15 @@ def full_template(server: Server) -> str:
     )
 
 
+@pytest.fixture(scope="session")
+def warehouse_template(server: Server, new_database: Callable[..., str]) -> str:
+    """A warehouse without a batch."""
+    name = new_database(stack.LOADER)
+    with psycopg.connect(server.dsn(stack.LOADER, name), autocommit=True) as connection:
+        schema.migrate(connection, Names("warehouse"))
+    return name
+
+
 def few_rows(connection: psycopg.Connection) -> None:
     """Two or three rows a table, with the traps of the real data: the same in every test."""
     connection.execute(
@@ -163,6 +173,13 @@ def few_rows(connection: psycopg.Connection) -> None:
              FALSE, '2022-11-04', 67305075, 47839086);
         """
     )
+    for table in SOURCE_TABLES.values():
+        connection.execute(
+            sql.SQL("SELECT setval(pg_get_serial_sequence(%s, %s), max({})) FROM {}").format(
+                sql.Identifier(table.key), sql.Identifier(table.name)
+            ),
+            [table.name, table.key],
+        )
 
 
 @dataclass
@@ -246,6 +263,7 @@ class Platform:
 def platform_on(
     server: Server,
     new_database: Callable[..., str],
+    warehouse_template: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Callable[[str], Platform]]:
@@ -253,7 +271,8 @@ def platform_on(
     opened: list[psycopg.Connection] = []
 
     def make(template: str) -> Platform:
-        source, warehouse = new_database(stack.APPLICATION, template), new_database(stack.LOADER)
+        source = new_database(stack.APPLICATION, template)
+        warehouse = new_database(stack.LOADER, warehouse_template)
         monkeypatch.setenv(settings.SOURCE_DSN, server.dsn(stack.EXTRACTOR, source))
         monkeypatch.setenv(settings.WAREHOUSE_DSN, server.dsn(stack.LOADER, warehouse))
         monkeypatch.setenv(settings.INGESTION_URL, str(tmp_path / "ingestion"))
@@ -270,7 +289,6 @@ def platform_on(
             Store(settings.zone_url(settings.PROCESSED_URL), settings.PROCESSED_URL),
         )
         opened.extend((platform.application, platform.source, platform.warehouse))
-        schema.migrate(platform.warehouse, platform.names)
         return platform
 
     yield make

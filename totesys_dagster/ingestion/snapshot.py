@@ -39,6 +39,8 @@ LONGEST_GAP = 1_500_000_000
 LARGE_TABLE_ROWS = 1_000_000
 KEYS_EVERY = dt.timedelta(hours=1)
 
+BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+
 # The whole snapshot is compared, not its xmax: when an older transaction commits after a younger
 # one, xmin and the list of running ones move while xmax stands still.
 PULSE = """
@@ -127,7 +129,7 @@ def open_view(connection: Connection) -> Iterator[SourceView]:
     """
     tables = sql.SQL(", ").join(sql.Identifier("public", name) for name in SOURCE_TABLES)
     with failures(SourceError, "the reading of the source"):
-        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        connection.execute(BEGIN)
         try:
             _lock(connection, tables)
             yield _look(connection)
@@ -320,8 +322,9 @@ def _compare(
         known = known_keys(entry.keys)
         inserted = key_ranges.count(key_ranges.subtract(ranges, known))
         deleted = key_ranges.subtract(known, ranges)
-    # Between two readings of a large table's keys a row can come and go, and be in neither.
-    missed = large and ranges is not None and entry.last_changed > entry.keys.sequence
+    # Between two readings of a large table's keys a row can come and go, and be in neither. That
+    # the table is large still does not matter: a TRUNCATE makes its estimated size nothing.
+    missed = ranges is not None and entry.last_changed > entry.keys.sequence
     reconcile = full or missed
     return TableState(
         table,

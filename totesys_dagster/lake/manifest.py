@@ -201,7 +201,7 @@ class ManifestLog:
         """The manifest of a batch by its key, or ObjectMissingError when it is not committed."""
         head = self.head()
         if head is not None:
-            # Keys grow with sequence numbers: commit() sees to it.
+            # Keys grow with sequence numbers: a capture takes no other key.
             sequence = 1 + bisect.bisect_left(
                 range(1, head.sequence + 1), batch, key=lambda n: self.read(n).batch
             )

@@ -50,11 +50,12 @@ def rebuild(
     """Load every batch of the lake anew, and replace the warehouse where the result differs.
 
     `progress` is told the batches done and their number. Raises LoadError (also when another
-    rebuild is running) or LakeError; the old warehouse is untouched then.
+    rebuild is running, or when the lake is empty and the warehouse is not) or LakeError; the old
+    warehouse is untouched then.
     """
+    log = ManifestLog(ingestion)
 
     def fill(target: Names) -> None:
-        log = ManifestLog(ingestion)
         last = log.head()
         for manifest in log.after(load.head(connection, target)):
             for star in touched_stars(manifest):
@@ -74,11 +75,16 @@ def rebuild(
         if load.head(connection, names) == 0:
             fill(names)
             return Rebuilt(load.head(connection, names), _rows(connection, names), None)
+        if log.head() is None:
+            raise LoadError(
+                f"The warehouse holds batches, but the lake at {ingestion.url} holds none: point"
+                f" {ingestion.setting} to the lake that it was loaded from."
+            )
         with _beside(connection, names) as fresh:
             different = None
             while different is None:
                 fill(fresh)
-                different = _replace(connection, names, fresh)
+                different = _replace(connection, names, fresh, log)
             return Rebuilt(load.head(connection, names), _rows(connection, names), different)
 
 
@@ -115,19 +121,24 @@ def _drop(connection: Connection, names: Names) -> None:
         connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))
 
 
-def _replace(connection: Connection, names: Names, fresh: Names) -> dict[str, int] | None:
+def _replace(
+    connection: Connection, names: Names, fresh: Names, log: ManifestLog
+) -> dict[str, int] | None:
     """Put the fresh rows in the place of the old ones where they differ.
 
-    Returns the differences, or None when a batch was loaded meanwhile that `fresh` lacks.
+    Returns the differences, or None when a batch was loaded meanwhile that `fresh` lacks. Batches
+    that the lake does not have (the warehouse was loaded from another one) are not waited for.
     """
     with schema.exclusive(connection, names):
-        if load.head(connection, names) > load.head(connection, fresh):
+        last = log.head()
+        held = min(load.head(connection, names), last.sequence if last else 0)
+        if held > load.head(connection, fresh):
             return None
         different = {star: _differences(connection, names, fresh, star) for star in STAR_TABLES}
         for star, count in different.items():
             if count:
                 _copy(connection, names.table(star), fresh.table(star))
-        if any(different.values()) or load.head(connection, names) < load.head(connection, fresh):
+        if not _same_ledger(connection, names, fresh):
             for table in reversed(LEDGER_TABLES):
                 connection.execute(sql.SQL("DELETE FROM {}").format(names.ledger(table)))
             for table in LEDGER_TABLES:
@@ -143,6 +154,28 @@ def _differences(connection: Connection, names: Names, fresh: Names, star: str) 
     row = connection.execute(query).fetchone()
     assert row is not None
     return int(row[0])
+
+
+def _same_ledger(connection: Connection, names: Names, fresh: Names) -> bool:
+    """Whether the bookkeeping of the two is the same but for the time at which they were loaded."""
+    query = sql.SQL(
+        """
+        SELECT NOT EXISTS (
+            (SELECT to_jsonb(o) - 'loaded_at' FROM {old} AS o
+             EXCEPT SELECT to_jsonb(n) - 'loaded_at' FROM {new} AS n)
+            UNION ALL
+            (SELECT to_jsonb(n) - 'loaded_at' FROM {new} AS n
+             EXCEPT SELECT to_jsonb(o) - 'loaded_at' FROM {old} AS o)
+        )
+        """
+    )
+    return all(
+        connection.execute(
+            query.format(old=names.ledger(table), new=fresh.ledger(table))
+        ).fetchone()
+        == (True,)
+        for table in LEDGER_TABLES
+    )
 
 
 def _copy(connection: Connection, old: sql.Identifier, new: sql.Identifier) -> None:

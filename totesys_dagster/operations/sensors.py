@@ -29,7 +29,7 @@ from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.warehouse import audit
 from totesys_dagster.warehouse import load as load_module
 
-FIRST_PAUSE = dt.timedelta(seconds=15)
+FIRST_PAUSE = dt.timedelta(seconds=5)
 LONGEST_PAUSE = dt.timedelta(minutes=15)
 # Batches of a backlog that are processed at the same time, each in a run of its own.
 PROCESS_AT_ONCE = 10
@@ -79,7 +79,7 @@ def pause(
 ) -> dt.timedelta | None:
     """How much longer to wait after failed runs with these tags; None for not at all.
 
-    The pause doubles with each failure in a row, from 15 seconds to 15 minutes.
+    The pause doubles with each failure in a row, from 5 seconds to 15 minutes.
     """
     records = instance.get_run_records(dg.RunsFilter(tags=dict(tags)), limit=8)
     failures = 0

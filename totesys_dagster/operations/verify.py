@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
-from totesys_dagster.errors import LakeError, TotesysError
+from psycopg import sql
+
+from totesys_dagster.errors import LakeError, LoadError, TotesysError
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.parts import ObjectEntry, read_lines, read_table
 from totesys_dagster.lake.receipt import read_receipt, touched_stars
 from totesys_dagster.lake.store import Store
-from totesys_dagster.postgres import Connection, Names
+from totesys_dagster.postgres import Connection, Names, failures
 from totesys_dagster.warehouse import audit, load
 
 
@@ -43,24 +45,49 @@ def verify(
     """
     result = Verification()
     log = ManifestLog(ingestion)
-    head = log.head()
-    last_loaded = load.head(connection, names)
+    loaded = _ledger(connection, names)
+    last = _last(log, loaded)
     previous: Manifest | None = None
-    for number in range(1, head.sequence + 1 if head else 1):
+    for number in range(1, last + 1):
         try:
             manifest = log.read(number)
         except LakeError as error:
             result.findings.append(str(error))
             previous = None
             continue
+        genuine = loaded.get(number, manifest.sha256) == manifest.sha256
+        if not genuine:
+            result.findings.append(
+                f"Batch {number} ({manifest.batch}) is not the one that the warehouse loaded: its"
+                " manifest was changed after it was written, or the warehouse was loaded from"
+                " another lake."
+            )
         _check_link(result, previous, manifest)
-        _check_ingestion(result, ingestion, manifest)
-        _check_processed(result, processed, manifest, loaded=number <= last_loaded)
+        _check_ingestion(result, ingestion, previous, manifest)
+        if genuine:
+            _check_processed(result, processed, manifest, loaded=number in loaded)
         result.batches += 1
         previous = manifest
-        progress(number, head.sequence if head else 0)
+        progress(number, last)
     _check_audits(result, connection, names)
     return result
+
+
+def _ledger(connection: Connection, names: Names) -> dict[int, str]:
+    """The batches that the warehouse holds, each with the SHA-256 of its manifest."""
+    if load.head(connection, names) == 0:
+        return {}
+    query = sql.SQL("SELECT sequence, manifest_sha256 FROM {}").format(names.ledger("batch"))
+    with failures(LoadError, "a look at the ledger"):
+        return dict(connection.execute(query).fetchall())
+
+
+def _last(log: ManifestLog, loaded: Collection[int]) -> int:
+    """The number of the last batch, be it in the lake or, its manifest lost, in the warehouse."""
+    number = max(loaded, default=0)
+    while log.store.exists(log.key(number + 1)):
+        number += 1
+    return number
 
 
 def _check_link(result: Verification, previous: Manifest | None, manifest: Manifest) -> None:
@@ -90,10 +117,13 @@ def _check(
             result.findings.append(str(error))
 
 
-def _check_ingestion(result: Verification, store: Store, manifest: Manifest) -> None:
-    for table in manifest.tables.values():
+def _check_ingestion(
+    result: Verification, store: Store, previous: Manifest | None, manifest: Manifest
+) -> None:
+    for name, table in manifest.tables.items():
         _check(result, store, (*table.objects, *table.deleted), read_lines)
-        if table.keys.sequence == manifest.sequence:
+        # An object that every batch names again until the table's keys change is read once.
+        if previous is None or previous.tables[name].keys.key != table.keys.key:
             result.objects += 1
             try:
                 table.keys.read(store)

@@ -24,7 +24,12 @@ from totesys_dagster.catalogue import ARROW_TYPES, SourceColumn, SourceTable, Ty
 FIRST_DAY = dt.date(2000, 1, 1)
 LAST_DAY = dt.date(2099, 12, 31)
 
-TIMESTAMP_PATTERN = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?$"
+# numeric(10,2) ends below this. The JSON reader counts the digits of 123456789 as they are written,
+# and stores it as 123456789.00, which has one too many.
+MONEY_LIMIT = 10**8
+
+# Hours and seconds are bounded: Python 3.14 takes 24:00:00 for the day after.
+TIMESTAMP_PATTERN = r"^\d{4}-\d{2}-\d{2}T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?$"
 
 # An escaped NUL, which PostgreSQL's text cannot hold; an escaped backslash before it makes it text.
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
@@ -108,8 +113,10 @@ def _parse(table: SourceTable, data: bytes, findings: _Findings) -> tuple[pa.Tab
     lines = data.count(b"\n")
     if not lines:
         return schema.empty_table(), []
+    # Where each line opens and closes a brace, no object can run over several lines.
+    one_each = data.startswith(b"{") and data.count(b"}\n{") == lines - 1 and data.endswith(b"}\n")
     try:
-        if data.startswith(b"{") and data.count(b"\n{") == lines - 1 and b"\\u0000" not in data:
+        if one_each and b"\\u0000" not in data:
             data.decode()
             rows = _read_json(data, schema, BLOCK_BYTES)
             if rows.num_rows == lines:
@@ -164,7 +171,7 @@ def _parse_line_by_line(
 
 def _unreadable(line: bytes) -> str | None:
     """Why a line cannot be given to the JSON reader, which a line of `null` would crash."""
-    if not line.startswith(b"{"):
+    if not (line.startswith(b"{") and line.rstrip().endswith(b"}")):
         return "cannot be read: the line is not a JSON object"
     if _NUL.search(line):
         return "cannot be read: a text holds the character NUL"
@@ -177,11 +184,13 @@ def _unreadable(line: bytes) -> str | None:
 
 def _without_value(error: pa.ArrowInvalid) -> str:
     """The reader's message in one line; values of the row that it quotes are left out."""
-    message = str(error).partition("\n")[0].removeprefix("JSON parse error: ")
+    message = str(error).removeprefix("JSON parse error: ")
+    # First the values that are text, which can hold anything: line ends and quotes too.
+    message = re.sub(r"The string '.*' is not", "a value is not", message, flags=re.DOTALL)
+    message = re.sub(r"couldn't parse:.*", "the value does not fit", message, flags=re.DOTALL)
+    message = message.partition("\n")[0]
     message = re.sub(r" in row \d+$", "", message)
-    message = re.sub(r"couldn't parse:.*", "the value does not fit", message)
-    message = re.sub(r": \S+ (requires (?:scale|precision) \d+)", r": the value \1", message)
-    return re.sub(r"The string '.*' is not", "a value is not", message)
+    return re.sub(r": \S+ (requires (?:scale|precision) \d+)", r": the value \1", message)
 
 
 def _check(column: SourceColumn, values: pd.Series, findings: _Findings) -> pd.Series:
@@ -193,6 +202,9 @@ def _check(column: SourceColumn, values: pd.Series, findings: _Findings) -> pd.S
         values = _dates(column.name, values, findings)
     elif column.type is Type.TIMESTAMP:
         values = _timestamps(column.name, values, findings)
+    elif column.type is Type.MONEY:
+        beyond = ((values >= MONEY_LIMIT) | (values <= -MONEY_LIMIT)).fillna(False)
+        findings.against(values.index[beyond], f"{column.name} is beyond numeric(10,2)")
     if column.minimum is not None:
         low = values.index[(values < column.minimum).fillna(False)]
         findings.against(low, f"{column.name} is less than {column.minimum}")

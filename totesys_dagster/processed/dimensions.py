@@ -143,7 +143,7 @@ def dim_payment_type(payment_type: pd.DataFrame) -> pd.DataFrame:
 
 
 def dim_transaction(transaction: pd.DataFrame) -> pd.DataFrame:
-    """Transactions; exactly one of the two order keys is set, the other stays NULL."""
+    """Transactions; at most one of the two order keys is set, what is not set stays NULL."""
     return pd.DataFrame(
         {
             "transaction_id": transaction["transaction_id"],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -17,7 +17,13 @@ import pyarrow as pa
 from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, Kind, StarTable
 from totesys_dagster.errors import ObjectConflictError, ProcessingError
 from totesys_dagster.lake.manifest import Manifest
-from totesys_dagster.lake.parts import part_stem, read_table, write_lines, write_table
+from totesys_dagster.lake.parts import (
+    ObjectEntry,
+    part_stem,
+    read_table,
+    write_lines,
+    write_table,
+)
 from totesys_dagster.lake.raw import RawTable
 from totesys_dagster.lake.receipt import Receipt, read_receipt, receipt_key
 from totesys_dagster.lake.store import Store
@@ -123,14 +129,14 @@ def same_rows(store: Store, left: Receipt, right: Receipt) -> bool:
     plain = {"objects": (), "deleted": (), "quarantine": ()}
     if left.model_copy(update=plain) != right.model_copy(update=plain):
         return False
-    pairs = [(left.objects, right.objects), (left.deleted, right.deleted)]
     return all(
-        pa.concat_tables([read_table(store, entry) for entry in one]).equals(
-            pa.concat_tables([read_table(store, entry) for entry in other])
-        )
-        for one, other in pairs
-        if one or other
+        _read_all(store, one) == _read_all(store, other)
+        for one, other in [(left.objects, right.objects), (left.deleted, right.deleted)]
     )
+
+
+def _read_all(store: Store, entries: Sequence[ObjectEntry]) -> pa.Table | None:
+    return pa.concat_tables([read_table(store, entry) for entry in entries]) if entries else None
 
 
 def star_rows(star: StarTable, *tables: RawTable) -> StarRows:

@@ -140,6 +140,11 @@ def _report(context: dg.AssetExecutionContext, names: Names, loaded: Loaded) -> 
 def _audit_check(found: Audit, outstanding: int) -> dg.AssetCheckResult:
     if found.equal:
         description = None
+    elif STAR_TABLES[found.star].base is None:
+        description = (
+            "The calendar has gaps or wrong days, which no batch brings: it was changed by hand, or"
+            " this is a defect; run `totesys rebuild`."
+        )
     elif outstanding:
         description = (
             f"The warehouse differs from the source, and {outstanding} rows of it are in quarantine"

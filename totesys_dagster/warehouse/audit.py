@@ -156,11 +156,15 @@ def latest(connection: Connection, names: Names) -> dict[str, tuple[int, Audit]]
 
 
 def outstanding(connection: Connection, names: Names, star: StarTable) -> int:
-    """How many rows in quarantine may be why a table differs: those that no later row replaced."""
+    """How many rows in quarantine may be why a table differs.
+
+    Those are the rows that no later row replaced, and that were set aside since the table was last
+    read in full or equalled the source.
+    """
     query = sql.SQL(
         """
         SELECT count(DISTINCT coalesce(q.key::text, q.reason)) FROM {quarantine} AS q
-        WHERE q.star = %s AND q.sequence >= {last_full} AND NOT EXISTS (
+        WHERE q.star = %s AND {unsettled} AND NOT EXISTS (
             SELECT FROM {target} AS t WHERE t.{key}::text = q.key::text AND t.batch_seq > q.sequence
         )
         """
@@ -168,7 +172,7 @@ def outstanding(connection: Connection, names: Names, star: StarTable) -> int:
         quarantine=names.ledger("quarantine"),
         target=names.table(star.name),
         key=sql.Identifier(star.key),
-        last_full=_last_full(names, star),
+        unsettled=_unsettled(names, star),
     )
     with failures(LoadError, "a look at the quarantine"):
         row = connection.execute(query, [star.name]).fetchone()
@@ -176,11 +180,18 @@ def outstanding(connection: Connection, names: Names, star: StarTable) -> int:
     return int(row[0])
 
 
-def _last_full(names: Names, star: StarTable) -> sql.Composed:
-    """The batch that last read the table in full: what was set aside before it was read again."""
+def _unsettled(names: Names, star: StarTable) -> sql.Composed:
+    """The condition for quarantined rows `q` that may still be missing from the warehouse.
+
+    A full read sets aside again what is still wrong. Where the table equalled the source, nothing
+    was missing: the rows had been deleted, or mended into what the warehouse held before.
+    """
     return sql.SQL(
-        "(SELECT coalesce(max(sequence), 0) FROM {} WHERE star = {} AND full_read)"
-    ).format(names.ledger("audit"), sql.Literal(star.name))
+        "q.sequence >= (SELECT coalesce(max(sequence), 0) FROM {audit}"
+        " WHERE star = {star} AND full_read)"
+        " AND q.sequence > (SELECT coalesce(max(sequence), 0) FROM {audit}"
+        " WHERE star = {star} AND equal)"
+    ).format(audit=names.ledger("audit"), star=sql.Literal(star.name))
 
 
 def request_full_reads(connection: Connection, names: Names, ingestion: Store) -> list[str]:
@@ -227,9 +238,9 @@ def _held_back_and_ready(connection: Connection, names: Names, star: StarTable) 
     )
     query = sql.SQL(
         "SELECT coalesce(max(q.sequence), 0) FROM {quarantine} AS q"
-        " WHERE q.star = %s AND q.sequence >= {last_full} AND ({arrived})"
+        " WHERE q.star = %s AND {unsettled} AND ({arrived})"
     ).format(
-        quarantine=names.ledger("quarantine"), last_full=_last_full(names, star), arrived=arrived
+        quarantine=names.ledger("quarantine"), unsettled=_unsettled(names, star), arrived=arrived
     )
     with failures(LoadError, "a look at the quarantine"):
         row = connection.execute(query, [star.name]).fetchone()

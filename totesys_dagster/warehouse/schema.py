@@ -62,9 +62,15 @@ def migrate(connection: Connection, names: Names) -> list[str]:
             f" {connection.info.server_version // 10000}: the warehouse needs PostgreSQL 14 or"
             " later."
         )
-    if not pending(connection, names):
-        return []
+    if "%" in names.schema:
+        # psycopg takes it for a placeholder, in the statements that have parameters.
+        raise LoadError(
+            f"TOTESYS_WAREHOUSE_SCHEMA is {names.schema!r}, but must be a name without a per cent"
+            " sign."
+        )
     with failures(LoadError, "the creation of the warehouse's tables"):
+        if not pending(connection, names):
+            return []
         try:
             return _migrate(connection, names)
         except errors.InsufficientPrivilege:

@@ -84,9 +84,12 @@ def processes(directory: Path) -> list[str]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Path]:
-    """What a clone has that the commands read, without state."""
-    for name in ("dagster.yaml", "workspace.yaml"):
-        shutil.copy(PROJECT / name, tmp_path)
+    """What a clone has that the commands read, without state; it gives up on a dead start soon."""
+    shutil.copy(PROJECT / "workspace.yaml", tmp_path)
+    instance = (PROJECT / "dagster.yaml").read_text()
+    patient = "start_timeout_seconds: 30"
+    assert patient in instance
+    (tmp_path / "dagster.yaml").write_text(instance.replace(patient, "start_timeout_seconds: 10"))
     yield tmp_path
     for line in processes(tmp_path):
         pytest.fail(f"a process was left running: {line}")

@@ -69,7 +69,7 @@ def test_what_was_left_undone_is_done_first(orchestra: Orchestra) -> None:
         (settings.SOURCE_DSN, "postgresql://nobody@127.0.0.1:1/x", "TOTESYS_SOURCE_DSN points to"),
         (settings.WAREHOUSE_DSN, "host=127.0.0.1 port=1", "TOTESYS_WAREHOUSE_DSN points to"),
         (settings.INGESTION_URL, "/proc/nowhere", "TOTESYS_INGESTION_URL .* cannot be used"),
-        (settings.PROCESSED_URL, "ftp://host/path", "TOTESYS_PROCESSED_URL is 'ftp://host/path'"),
+        (settings.PROCESSED_URL, "ftp://host/path", "TOTESYS_PROCESSED_URL is neither"),
         (settings.WAREHOUSE_SCHEMA, "pg_mine", "TOTESYS_WAREHOUSE_SCHEMA is 'pg_mine'"),
     ],
 )

@@ -1,0 +1,469 @@
+"""The catalogue says of each table what real databases say of it.
+
+ToteSys is made from its own SQL, the warehouse by its migrations; both are read back from
+PostgreSQL's system tables. `WAREHOUSE` is the warehouse as it was ordered, written out once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import pytest
+
+from totesys_dagster.catalogue import (
+    ARROW_TYPES,
+    JOINS,
+    SOURCE_TABLES,
+    STAR_TABLES,
+    Kind,
+    Part,
+    SourceTable,
+    StarTable,
+    Type,
+)
+from totesys_dagster.digest import audited_columns
+from totesys_dagster.local import stack
+from totesys_dagster.local.postgres import Server
+from totesys_dagster.postgres import Names
+from totesys_dagster.warehouse import schema
+
+# A ? after the type marks a column that may be NULL.
+WAREHOUSE = {
+    "dim_date": """
+        date_id date
+        year integer
+        month integer
+        day integer
+        day_of_week integer
+        day_name character varying
+        month_name character varying
+        quarter integer
+    """,
+    "dim_staff": """
+        staff_id integer
+        first_name character varying
+        last_name character varying
+        department_name character varying
+        location character varying
+        email_address character varying
+    """,
+    "dim_location": """
+        location_id integer
+        address_line_1 character varying
+        address_line_2 character varying?
+        district character varying?
+        city character varying
+        postal_code character varying
+        country character varying
+        phone character varying
+    """,
+    "dim_currency": """
+        currency_id integer
+        currency_code character varying
+        currency_name character varying
+    """,
+    "dim_design": """
+        design_id integer
+        design_name character varying
+        file_location character varying
+        file_name character varying
+    """,
+    "dim_counterparty": """
+        counterparty_id integer
+        counterparty_legal_name character varying
+        counterparty_legal_address_line_1 character varying
+        counterparty_legal_address_line_2 character varying?
+        counterparty_legal_district character varying?
+        counterparty_legal_city character varying
+        counterparty_legal_postal_code character varying
+        counterparty_legal_country character varying
+        counterparty_legal_phone_number character varying
+    """,
+    "dim_payment_type": """
+        payment_type_id integer
+        payment_type_name character varying
+    """,
+    "dim_transaction": """
+        transaction_id integer
+        transaction_type character varying
+        sales_order_id integer?
+        purchase_order_id integer?
+    """,
+    "fact_sales_order": """
+        sales_record_id integer
+        sales_order_id integer
+        created_date date
+        created_time time without time zone
+        last_updated_date date
+        last_updated_time time without time zone
+        sales_staff_id integer
+        counterparty_id integer
+        units_sold integer
+        unit_price numeric(10,2)
+        currency_id integer
+        design_id integer
+        agreed_payment_date date
+        agreed_delivery_date date
+        agreed_delivery_location_id integer
+    """,
+    "fact_purchase_order": """
+        purchase_record_id integer
+        purchase_order_id integer
+        created_date date
+        created_time time without time zone
+        last_updated_date date
+        last_updated_time time without time zone
+        staff_id integer
+        counterparty_id integer
+        item_code character varying
+        item_quantity integer
+        item_unit_price numeric
+        currency_id integer
+        agreed_delivery_date date
+        agreed_payment_date date
+        agreed_delivery_location_id integer
+    """,
+    "fact_payment": """
+        payment_record_id integer
+        payment_id integer
+        created_date date
+        created_time time without time zone
+        last_updated_date date
+        last_updated_time time without time zone
+        transaction_id integer
+        counterparty_id integer
+        payment_amount numeric
+        currency_id integer
+        payment_type_id integer
+        paid boolean
+        payment_date date
+    """,
+}
+
+LINEAGE = ["batch_seq integer", "is_deleted boolean"]
+LINEAGE_OF_FACTS = [
+    "batch_seq integer",
+    "observed_at timestamp with time zone",
+    "is_deleted boolean",
+]
+
+COLUMNS = """
+SELECT attname || ' ' || format_type(atttypid, atttypmod)
+       || CASE WHEN attnotnull THEN '' ELSE '?' END
+FROM pg_attribute
+WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped
+ORDER BY attnum
+"""
+
+PRIMARY_KEY = """
+SELECT attname
+FROM pg_index
+JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY(indkey)
+WHERE indrelid = %s::regclass AND indisprimary
+"""
+
+FOREIGN_KEYS = """
+SELECT a.attname, f.relname, b.attname
+FROM pg_constraint AS c
+JOIN pg_class AS f ON f.oid = c.confrelid
+JOIN pg_attribute AS a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
+JOIN pg_attribute AS b ON b.attrelid = c.confrelid AND b.attnum = c.confkey[1]
+WHERE c.conrelid = %s::regclass AND c.contype = 'f'
+"""
+
+TABLES = """
+SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace AND relkind = 'r'
+"""
+
+
+@pytest.fixture(scope="module")
+def totesys(
+    server: Server, new_database: Callable[..., str], bare_template: str
+) -> Iterator[psycopg.Connection]:
+    """ToteSys as its own SQL makes it, without a row."""
+    name = new_database(stack.APPLICATION, bare_template)
+    with psycopg.connect(server.dsn(stack.APPLICATION, name), autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def warehouse(server: Server, new_database: Callable[..., str]) -> Iterator[psycopg.Connection]:
+    """The warehouse as its migrations make it, its schema first in the search path."""
+    name = new_database(stack.LOADER)
+    with psycopg.connect(server.dsn(stack.LOADER, name), autocommit=True) as connection:
+        schema.migrate(connection, Names("warehouse"))
+        connection.execute("SET search_path TO warehouse")
+        yield connection
+
+
+def rows(connection: psycopg.Connection, query: Any, relation: str) -> list[Any]:
+    """The rows of a query about one table or schema; bare values where it has one column."""
+    found = connection.execute(query, [relation]).fetchall()
+    return [row[0] if len(row) == 1 else row for row in found]
+
+
+def lines(text: str) -> list[str]:
+    return [line.strip() for line in text.strip().splitlines()]
+
+
+def test_there_are_eleven_source_and_eleven_star_tables() -> None:
+    assert sorted(SOURCE_TABLES) == [
+        "address",
+        "counterparty",
+        "currency",
+        "department",
+        "design",
+        "payment",
+        "payment_type",
+        "purchase_order",
+        "sales_order",
+        "staff",
+        "transaction",
+    ]
+    assert list(STAR_TABLES) == list(WAREHOUSE)
+
+
+@pytest.mark.parametrize("tables", [SOURCE_TABLES, STAR_TABLES])
+def test_tables_are_found_by_their_own_names(tables: dict[str, Any]) -> None:
+    assert [table.name for table in tables.values()] == list(tables)
+
+
+def test_every_table_of_totesys_but_that_of_prisma_is_declared(totesys: psycopg.Connection) -> None:
+    assert set(rows(totesys, TABLES, "public")) == {*SOURCE_TABLES, "_prisma_migrations"}
+
+
+@pytest.mark.parametrize("name", SOURCE_TABLES)
+def test_source_columns_are_those_of_totesys(name: str, totesys: psycopg.Connection) -> None:
+    declared = [
+        f"{column.name} {column.sql_type}{'?' if column.nullable else ''}"
+        for column in SOURCE_TABLES[name].columns
+    ]
+
+    assert declared == rows(totesys, COLUMNS, name)
+
+
+@pytest.mark.parametrize("name", SOURCE_TABLES)
+def test_source_key_is_the_primary_key_of_totesys(name: str, totesys: psycopg.Connection) -> None:
+    assert [SOURCE_TABLES[name].key] == rows(totesys, PRIMARY_KEY, name)
+
+
+def test_source_types_fit_their_sql_types() -> None:
+    types: dict[str, set[Type]] = {}
+    for table in SOURCE_TABLES.values():
+        for column in table.columns:
+            types.setdefault(column.sql_type, set()).add(column.type)
+
+    assert types == {
+        "integer": {Type.INTEGER},
+        "text": {Type.TEXT, Type.DATE},
+        "character varying(3)": {Type.TEXT},
+        '"PaymentTypeName"': {Type.TEXT},
+        '"TransactionType"': {Type.TEXT},
+        "numeric(10,2)": {Type.MONEY},
+        "boolean": {Type.BOOLEAN},
+        "timestamp(3) without time zone": {Type.TIMESTAMP},
+    }
+
+
+def test_dates_kept_as_text_are_declared_as_dates() -> None:
+    dates = [
+        f"{table.name}.{column.name}"
+        for table in SOURCE_TABLES.values()
+        for column in table.columns
+        if column.type is Type.DATE
+    ]
+
+    assert dates == [
+        "payment.payment_date",
+        "purchase_order.agreed_delivery_date",
+        "purchase_order.agreed_payment_date",
+        "sales_order.agreed_delivery_date",
+        "sales_order.agreed_payment_date",
+    ]
+
+
+@pytest.mark.parametrize("join", JOINS, ids=lambda join: f"{join.child}-{join.parent}")
+def test_join_is_a_foreign_key_of_totesys(join: Any, totesys: psycopg.Connection) -> None:
+    keys = rows(totesys, FOREIGN_KEYS, join.child)
+
+    assert (join.child_column, join.parent, join.parent_column) in keys
+
+
+@pytest.mark.parametrize("name", WAREHOUSE)
+def test_star_columns_are_those_of_the_warehouse_as_ordered(name: str) -> None:
+    star = STAR_TABLES[name]
+    record_id = [f"{star.record_id} integer"] if star.record_id else []
+    declared = [
+        f"{column.name} {column.sql_type}{'?' if column.nullable else ''}"
+        for column in star.columns
+    ]
+
+    assert record_id + declared == lines(WAREHOUSE[name])
+
+
+@pytest.mark.parametrize("name", WAREHOUSE)
+def test_warehouse_table_has_these_columns_and_then_its_lineage(
+    name: str, warehouse: psycopg.Connection
+) -> None:
+    lineage = LINEAGE_OF_FACTS if name.startswith("fact_") else LINEAGE
+
+    assert rows(warehouse, COLUMNS, name) == lines(WAREHOUSE[name]) + lineage
+
+
+def test_warehouse_has_no_other_table(warehouse: psycopg.Connection) -> None:
+    assert sorted(rows(warehouse, TABLES, "warehouse")) == sorted(WAREHOUSE)
+
+
+@pytest.mark.parametrize("name", STAR_TABLES)
+def test_warehouse_key_numbers_versions_of_facts_and_rows_of_dimensions(
+    name: str, warehouse: psycopg.Connection
+) -> None:
+    star = STAR_TABLES[name]
+
+    assert rows(warehouse, PRIMARY_KEY, name) == [star.record_id or star.key]
+
+
+@pytest.mark.parametrize("name", STAR_TABLES)
+def test_references_are_the_foreign_keys_of_the_warehouse(
+    name: str, warehouse: psycopg.Connection
+) -> None:
+    if warehouse.info.server_version < 180000:
+        pytest.skip("the foreign keys are declared from PostgreSQL 18 on")
+    declared = {
+        (column, dimension, STAR_TABLES[dimension].key)
+        for column, dimension in STAR_TABLES[name].references
+    }
+
+    assert declared == set(rows(warehouse, FOREIGN_KEYS, name))
+
+
+def test_foreign_keys_are_many() -> None:
+    """The test above would pass if neither side had any."""
+    counts = {star.name: len(star.references) for star in STAR_TABLES.values() if star.references}
+
+    assert counts == {"fact_sales_order": 9, "fact_purchase_order": 8, "fact_payment": 7}
+
+
+def test_dimensions_come_before_the_facts_that_refer_to_them() -> None:
+    loaded: set[str] = set()
+    for star in STAR_TABLES.values():
+        assert {dimension for _, dimension in star.references} <= loaded
+        loaded.add(star.name)
+
+
+@pytest.mark.parametrize("name", STAR_TABLES)
+def test_every_column_comes_from_a_source_table_of_its_star(name: str) -> None:
+    star = STAR_TABLES[name]
+    for column in star.columns:
+        if column.source is None:
+            continue
+        table, source = column.source
+        assert table in star.sources
+        assert source in SOURCE_TABLES[table].column_names
+
+
+def test_only_the_calendar_and_the_names_of_currencies_are_computed() -> None:
+    computed = {
+        f"{star.name}.{column.name}"
+        for star in STAR_TABLES.values()
+        for column in star.columns
+        if column.source is None and star.kind is not Kind.CALENDAR
+    }
+
+    assert computed == {"dim_currency.currency_name"}
+
+
+@pytest.mark.parametrize("name", STAR_TABLES)
+def test_column_keeps_the_type_of_its_source(name: str) -> None:
+    parts = {Part.DATE: Type.DATE, Part.TIME: Type.TIME}
+    for column in STAR_TABLES[name].columns:
+        if column.source is None:
+            continue
+        table, source = column.source
+        (original,) = (c for c in SOURCE_TABLES[table].columns if c.name == source)
+        if column.part is None:
+            assert column.type is original.type
+        else:
+            assert (original.type, column.type) == (Type.TIMESTAMP, parts[column.part])
+
+
+@pytest.mark.parametrize("name", STAR_TABLES)
+def test_personal_data_is_marked_in_both_zones(name: str) -> None:
+    """What is kept out of the previews of one zone does not show up in those of the other."""
+    for column in STAR_TABLES[name].columns:
+        if column.source is None:
+            continue
+        table, source = column.source
+        (original,) = (c for c in SOURCE_TABLES[table].columns if c.name == source)
+        assert column.personal == original.personal
+
+
+@pytest.mark.parametrize("name", [n for n, star in STAR_TABLES.items() if star.base])
+def test_star_reads_its_base_and_then_what_it_joins(name: str) -> None:
+    star = STAR_TABLES[name]
+
+    assert star.sources == (star.base, *(join.parent for join in star.joins))
+    assert all(join.child == star.base for join in star.joins)
+
+
+def test_rows_that_a_star_joins_are_captured_together() -> None:
+    assert {join for star in STAR_TABLES.values() for join in star.joins} == set(JOINS)
+
+
+def test_calendar_reads_every_source_of_a_date() -> None:
+    facts = [star for star in STAR_TABLES.values() if star.kind is Kind.FACT]
+
+    assert set(STAR_TABLES["dim_date"].sources) == {star.base for star in facts}
+
+
+@pytest.mark.parametrize("name", [n for n, star in STAR_TABLES.items() if star.base])
+def test_star_key_holds_the_key_of_its_base(name: str) -> None:
+    star = STAR_TABLES[name]
+    (key,) = (column for column in star.columns if column.name == star.key)
+
+    assert star.base is not None
+    assert key.source == (star.base, SOURCE_TABLES[star.base].key)
+
+
+@pytest.mark.parametrize("name", [n for n, star in STAR_TABLES.items() if star.base])
+def test_audit_compares_every_column_that_is_carried(name: str) -> None:
+    computed = {"currency_name"}
+
+    assert [c.name for c in audited_columns(STAR_TABLES[name])] == [
+        column for column in STAR_TABLES[name].column_names if column not in computed
+    ]
+
+
+def test_every_table_and_column_has_a_meaning_that_is_a_sentence() -> None:
+    tables: list[SourceTable | StarTable] = [*SOURCE_TABLES.values(), *STAR_TABLES.values()]
+    for table in tables:
+        for meaning in [table.meaning, *(column.meaning for column in table.columns)]:
+            assert meaning.endswith(".")
+
+
+def test_parquet_schema_has_exact_types() -> None:
+    expected = {
+        Type.INTEGER: pa.int32(),
+        Type.TEXT: pa.string(),
+        Type.MONEY: pa.decimal128(10, 2),
+        Type.BOOLEAN: pa.bool_(),
+        Type.DATE: pa.date32(),
+        Type.TIME: pa.time64("us"),
+        Type.TIMESTAMP: pa.timestamp("us"),
+    }
+
+    assert expected == ARROW_TYPES
+
+
+def test_parquet_schema_follows_the_columns() -> None:
+    assert STAR_TABLES["dim_transaction"].arrow_schema == pa.schema(
+        [
+            pa.field("transaction_id", pa.int32(), nullable=False),
+            pa.field("transaction_type", pa.string(), nullable=False),
+            pa.field("sales_order_id", pa.int32(), nullable=True),
+            pa.field("purchase_order_id", pa.int32(), nullable=True),
+        ]
+    )

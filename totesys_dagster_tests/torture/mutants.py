@@ -1,0 +1,137 @@
+"""Mutants: the mistakes that change capture and loading are prone to, put into the code on purpose.
+
+Each replaces a piece of the platform, in a test only. A torture that does not catch one of them has
+no teeth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import obstore
+import pytest
+
+from totesys_dagster.errors import ObjectConflictError
+from totesys_dagster.ingestion import capture, snapshot
+from totesys_dagster.lake.manifest import Manifest
+from totesys_dagster.lake.store import Store
+from totesys_dagster.processed import process
+from totesys_dagster.processed.contracts import Accepted
+from totesys_dagster.warehouse import load
+
+Mutant = Callable[[pytest.MonkeyPatch], None]
+
+
+def watermark_is_xmax(patch: pytest.MonkeyPatch) -> None:
+    """The next batch begins where the last snapshot ended: late commits are lost."""
+    examine = snapshot.examine
+
+    def later(head: Manifest | None) -> Manifest | None:
+        if head is None:
+            return None
+        moved = head.snapshot.model_copy(update={"xmin": head.snapshot.xmax})
+        return head.model_copy(update={"snapshot": moved})
+
+    def mutant(view: Any, head: Manifest | None, known: Any, **options: Any) -> Any:
+        return examine(view, later(head), known, **options)
+
+    patch.setattr(snapshot, "examine", mutant)
+    patch.setattr(
+        capture.Capture,
+        "watermark",
+        property(lambda self: later(self._head).snapshot.xmin if self._head else 3),
+    )
+
+
+def capture_reads_committed(patch: pytest.MonkeyPatch) -> None:
+    """Every statement of a capture sees another state of the source."""
+    patch.setattr(snapshot, "BEGIN", "BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY")
+
+
+def manifest_is_overwritten(patch: pytest.MonkeyPatch) -> None:
+    """Whoever writes a manifest last wins."""
+    put = Store.put
+
+    def mutant(self: Store, key: str, data: bytes) -> None:
+        with suppress(ObjectConflictError):
+            put(self, key, data)
+            return
+        obstore.put(self._objects, key, data, mode="overwrite")
+
+    patch.setattr(Store, "put", mutant)
+
+
+def dimensions_trust_last_updated(patch: pytest.MonkeyPatch) -> None:
+    """A dimension's row is taken only when its `last_updated` has moved on."""
+    newest: dict[tuple[str, int], Any] = {}
+    accept = process.accept
+
+    def mutant(table: Any, data: bytes, *rest: Any) -> Accepted:
+        accepted = accept(table, data, *rest)
+        if table.name not in ("design", "address"):
+            return accepted
+        stale = []
+        for line, row in accepted.frame.iterrows():
+            key = (table.name, row[table.key])
+            if key in newest and row["last_updated"] <= newest[key]:
+                stale.append(line)
+            newest[key] = row["last_updated"]
+        return Accepted(accepted.frame.drop(index=stale), accepted.rejected)
+
+    patch.setattr(process, "accept", mutant)
+
+
+def facts_are_keyed_by_last_updated(patch: pytest.MonkeyPatch) -> None:
+    """A version of a fact is told from another by its key and `last_updated` alone."""
+    execute = load._TableLoad._execute
+
+    def mutant(self: Any, statement: str, **more: Any) -> int:
+        if self.star.record_id:
+            statement = statement.replace(
+                "ROW({current}) IS DISTINCT FROM ROW({staged})",
+                "ROW(c.last_updated_date, c.last_updated_time)"
+                " IS DISTINCT FROM ROW(s.last_updated_date, s.last_updated_time)",
+            )
+        return execute(self, statement, **more)
+
+    patch.setattr(load._TableLoad, "_execute", mutant)
+
+
+def no_ledger(patch: pytest.MonkeyPatch) -> None:
+    """A batch is loaded whenever somebody asks, whatever was loaded before."""
+
+    def write(connection: Any, names: Any, manifest: Manifest) -> None:
+        for table in ("audit", "quarantine", "batch_table", "batch"):
+            connection.execute(
+                f"DELETE FROM warehouse_bookkeeping.{table} WHERE sequence = {manifest.sequence}"
+            )
+        original(connection, names, manifest)
+
+    original = load._write_ledger
+    patch.setattr(load, "_in_ledger", lambda *_: False)
+    patch.setattr(load, "_write_ledger", write)
+
+
+def every_table_commits(patch: pytest.MonkeyPatch) -> None:
+    """A load commits after each table."""
+    run = load._TableLoad.run
+
+    def mutant(self: Any, *arguments: Any) -> None:
+        run(self, *arguments)
+        self.connection.execute("COMMIT")
+        self.connection.execute("BEGIN")
+
+    patch.setattr(load._TableLoad, "run", mutant)
+
+
+MUTANTS: list[Mutant] = [
+    watermark_is_xmax,
+    capture_reads_committed,
+    manifest_is_overwritten,
+    dimensions_trust_last_updated,
+    facts_are_keyed_by_last_updated,
+    no_ledger,
+    every_table_commits,
+]

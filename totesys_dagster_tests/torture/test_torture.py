@@ -1,0 +1,38 @@
+"""The torture without Dagster passes, and has teeth: it catches every mutant, by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from totesys_dagster.errors import TotesysError
+from totesys_dagster_tests.conftest import Platform
+from totesys_dagster_tests.torture.loop import Torture
+from totesys_dagster_tests.torture.mutants import MUTANTS, Mutant
+
+
+def test_every_version_arrives_once(full_platform: Platform) -> None:
+    torture = Torture(full_platform, seed=1)
+    verdict = torture.run(seconds=10)
+
+    assert verdict.errors == 0, verdict.examples[:3]
+    assert verdict.versions > 32_000  # 31,672 to begin with
+    assert torture.crashes > 5
+
+
+def test_small_source_is_no_reason_to_fail(platform: Platform) -> None:
+    """What the mutants are compared with."""
+    assert Torture(platform, seed=2).run(seconds=4).errors == 0
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_mutant_is_caught(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, mutant: Mutant
+) -> None:
+    torture = Torture(platform, seed=2)
+    mutant(monkeypatch)
+    try:
+        errors = torture.run(seconds=4).errors
+    except TotesysError:
+        errors = 1  # one of the platform's own guards has caught it
+
+    assert errors > 0

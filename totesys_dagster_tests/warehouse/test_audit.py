@@ -1,0 +1,330 @@
+"""The audit: whether the warehouse equals the source, and what is done when it does not.
+
+Where a test edits the warehouse by hand, it then lets a batch touch the same table: tables are
+audited by the batches that change them.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from totesys_dagster.catalogue import STAR_TABLES
+from totesys_dagster.ingestion import snapshot
+from totesys_dagster.lake.manifest import ManifestLog
+from totesys_dagster.local.simulator import business_day
+from totesys_dagster.warehouse import audit
+from totesys_dagster.warehouse.assets import _audit_check
+from totesys_dagster.warehouse.audit import Audit
+from totesys_dagster.warehouse.load import Loaded
+from totesys_dagster_tests.conftest import Platform
+from totesys_dagster_tests.edits import EDIT_ORDER_1, new_sale
+
+
+def change(platform: Platform, statement: str) -> Loaded:
+    """Let something happen in the source and take it the whole way."""
+    platform.application.execute(statement)  # type: ignore[call-overload]
+    loaded = platform.run()
+    assert loaded is not None
+    return loaded
+
+
+def by_hand(platform: Platform, edit: str) -> None:
+    """Change the warehouse behind the platform's back."""
+    platform.warehouse.execute("SET search_path TO warehouse, warehouse_bookkeeping")
+    platform.warehouse.execute(edit)  # type: ignore[call-overload]
+
+
+def ask(platform: Platform) -> list[str]:
+    """The source tables that are asked for in full after a load."""
+    return audit.request_full_reads(platform.warehouse, platform.names, platform.ingestion)
+
+
+def unequal(loaded: Loaded | None) -> list[str]:
+    assert loaded is not None
+    return [star for star, found in loaded.audits.items() if not found.equal]
+
+
+def outstanding(platform: Platform, star: str) -> int:
+    return audit.outstanding(platform.warehouse, platform.names, STAR_TABLES[star])
+
+
+# Equality
+
+
+def test_every_batch_of_a_week_equals_the_source(full_platform: Platform) -> None:
+    loads = [full_platform.run()]
+    for _ in range(5):
+        business_day(full_platform.application)
+        loads.append(full_platform.run())
+
+    audited = [list(loaded.audits) for loaded in loads if loaded]
+    assert [unequal(loaded) for loaded in loads] == [[]] * 6
+    assert audited[0] == [*STAR_TABLES]
+    assert all("fact_payment" in stars and "dim_design" in stars for stars in audited)
+    assert loads[0] is not None
+    assert loads[0].audits["fact_payment"].found_rows == 15_836
+    assert ask(full_platform) == []
+
+
+def test_only_what_a_batch_touches_is_audited(platform: Platform) -> None:
+    platform.run()
+    loaded = change(platform, EDIT_ORDER_1)
+
+    assert loaded.audits == {
+        "dim_date": Audit("dim_date", False, 7, 7, True),
+        "fact_sales_order": Audit("fact_sales_order", False, 2, 2, True),
+    }
+
+
+def test_large_table_is_not_audited_before_its_digest_is_due(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot, "LARGE_TABLE_ROWS", -1)
+    platform.run()
+    loaded = change(platform, EDIT_ORDER_1)
+
+    assert list(loaded.tables) == ["dim_date", "fact_sales_order"]
+    assert list(loaded.audits) == ["dim_date"]
+
+
+# What somebody changed by hand
+
+
+@pytest.mark.parametrize(
+    ("edit", "star", "trigger"),
+    [
+        (
+            "UPDATE fact_sales_order SET units_sold = 1 WHERE sales_order_id = 2",
+            "fact_sales_order",
+            EDIT_ORDER_1,
+        ),
+        (
+            "UPDATE fact_sales_order SET created_time = '09:00:00.001' WHERE sales_order_id = 2",
+            "fact_sales_order",
+            EDIT_ORDER_1,
+        ),
+        ("DELETE FROM fact_sales_order WHERE sales_order_id = 2", "fact_sales_order", EDIT_ORDER_1),
+        (
+            """
+            INSERT INTO fact_sales_order
+            SELECT 99, 99, created_date, created_time, last_updated_date, last_updated_time,
+                   sales_staff_id, counterparty_id, units_sold, unit_price, currency_id, design_id,
+                   agreed_payment_date, agreed_delivery_date, agreed_delivery_location_id, 1,
+                   observed_at
+            FROM fact_sales_order WHERE sales_order_id = 1
+            """,
+            "fact_sales_order",
+            EDIT_ORDER_1,
+        ),
+        (
+            "UPDATE fact_payment SET is_deleted = TRUE WHERE payment_id = 2",
+            "fact_payment",
+            "UPDATE payment SET paid = TRUE WHERE payment_id = 1",
+        ),
+        (
+            "UPDATE dim_staff SET location = 'Leeds' WHERE staff_id = 2",
+            "dim_staff",
+            "UPDATE staff SET last_name = 'A' WHERE staff_id = 1",
+        ),
+        (
+            "DELETE FROM dim_counterparty WHERE counterparty_id = 2",
+            "dim_counterparty",
+            "UPDATE counterparty SET counterparty_legal_name = 'A' WHERE counterparty_id = 1",
+        ),
+        (
+            "INSERT INTO dim_design VALUES (9, 'A', '/', 'f', 1)",
+            "dim_design",
+            "UPDATE design SET design_name = 'A' WHERE design_id = 1",
+        ),
+        (
+            "UPDATE dim_location SET district = '' WHERE location_id = 2",  # NULL in the source
+            "dim_location",
+            "UPDATE address SET city = 'Oslo' WHERE address_id = 1",
+        ),
+    ],
+)
+def test_edit_by_hand_is_found_asked_for_and_healed(
+    platform: Platform, edit: str, star: str, trigger: str
+) -> None:
+    platform.run()
+    by_hand(platform, edit)
+    found = unequal(change(platform, trigger))
+    asked = ask(platform)
+    healed = platform.run()
+
+    assert found == [star]
+    assert asked == [STAR_TABLES[star].base]
+    assert unequal(healed) == []
+    assert ask(platform) == []
+    assert platform.capture() is None
+
+
+def test_edit_to_an_old_version_is_not_found(platform: Platform) -> None:
+    """The audit is of current rows; a rebuild compares the whole history."""
+    platform.run()
+    change(platform, EDIT_ORDER_1)
+    by_hand(platform, "UPDATE fact_sales_order SET units_sold = 1 WHERE design_id = 1")
+
+    assert unequal(change(platform, new_sale(9))) == []
+
+
+def test_full_read_that_does_not_help_is_not_asked_for_again(platform: Platform) -> None:
+    """Here a trigger of somebody's keeps the wrong value in place."""
+    platform.run()
+    platform.warehouse.execute(
+        """
+        UPDATE warehouse.dim_design SET file_location = '/wrong' WHERE design_id = 2;
+        CREATE FUNCTION pg_temp.keep() RETURNS trigger LANGUAGE plpgsql AS
+            'BEGIN RETURN CASE WHEN OLD.design_id = 2 THEN NULL ELSE NEW END; END';
+        CREATE TRIGGER keep BEFORE UPDATE ON warehouse.dim_design
+            FOR EACH ROW EXECUTE FUNCTION pg_temp.keep()
+        """
+    )
+    first = change(platform, "UPDATE design SET design_name = 'A' WHERE design_id = 1")
+    asked = ask(platform)
+    second = platform.run()
+
+    assert asked == ["design"]
+    assert unequal(first) == unequal(second) == ["dim_design"]
+    assert second is not None
+    assert second.audits["dim_design"].full_read
+    assert ask(platform) == []
+    assert platform.capture() is None
+
+
+# Rows in quarantine explain a difference
+
+BAD_ORDER_1 = "UPDATE sales_order SET agreed_payment_date = 'soon' WHERE sales_order_id = 1"
+GOOD_ORDER_1 = "UPDATE sales_order SET agreed_payment_date = '{}' WHERE sales_order_id = 1"
+
+
+def test_difference_is_explained_by_rows_in_quarantine(platform: Platform) -> None:
+    platform.run()
+    loaded = change(platform, BAD_ORDER_1)
+
+    assert unequal(loaded) == ["fact_sales_order"]
+    assert outstanding(platform, "fact_sales_order") == 1
+    assert ask(platform) == []
+
+
+def test_row_is_outstanding_once_however_often_it_was_set_aside(platform: Platform) -> None:
+    platform.run()
+    change(platform, BAD_ORDER_1)
+    change(platform, "UPDATE sales_order SET units_sold = 7")
+
+    assert outstanding(platform, "fact_sales_order") == 1
+
+
+@pytest.mark.parametrize("day", ["2022-12-01", "2022-11-08"])
+def test_mended_row_is_outstanding_no_more(platform: Platform, day: str) -> None:
+    """Be it mended into a new version, or into the one that the warehouse held all along."""
+    platform.run()
+    change(platform, BAD_ORDER_1)
+    loaded = change(platform, GOOD_ORDER_1.format(day))
+
+    assert unequal(loaded) == []
+    assert outstanding(platform, "fact_sales_order") == 0
+
+
+def test_row_that_the_source_deleted_explains_nothing_any_more(platform: Platform) -> None:
+    """It never came into the warehouse, so no version of it ever replaces it there."""
+    platform.run()
+    bad = new_sale(9, agreed="soon")
+    change(platform, bad)
+    change(
+        platform,
+        "DELETE FROM payment WHERE payment_id = 9; DELETE FROM transaction"
+        " WHERE transaction_id = 9; DELETE FROM sales_order WHERE sales_order_id = 9",
+    )
+    by_hand(platform, "UPDATE fact_sales_order SET units_sold = 1 WHERE sales_order_id = 2")
+    loaded = change(platform, EDIT_ORDER_1)
+
+    assert outstanding(platform, "fact_sales_order") == 0
+    assert unequal(loaded) == ["fact_sales_order"]
+    assert ask(platform) == ["sales_order"]
+
+
+def test_parent_in_quarantine_explains_its_children(platform: Platform) -> None:
+    """The department's own row has no key in dim_staff: its reason stands for it."""
+    platform.run()
+    loaded = change(platform, "UPDATE department SET location = NULL WHERE department_id = 2")
+
+    assert unequal(loaded) == ["dim_staff"]
+    assert outstanding(platform, "dim_staff") == 1
+    assert ask(platform) == []
+
+
+# The calendar
+
+
+def test_wrong_day_of_the_calendar_is_found_and_not_asked_for(platform: Platform) -> None:
+    """No source table would bring it; the batch has other days."""
+    platform.run()
+    by_hand(platform, "UPDATE dim_date SET quarter = 3 WHERE date_id = '2022-11-03'")
+    loaded = change(platform, new_sale(9))
+
+    assert loaded.audits["dim_date"] == Audit("dim_date", False, 7, 6, False)
+    assert ask(platform) == []
+
+
+def test_every_column_of_the_calendar_is_audited(platform: Platform) -> None:
+    """2022-11-04 was a Friday."""
+    for wrong in (
+        "year = 2021",
+        "month = 10",
+        "day = 5",
+        "day_of_week = 4",
+        "day_name = 'Freitag'",
+        "month_name = 'november'",
+        "quarter = 3",
+    ):
+        edit = f"UPDATE dim_date SET {wrong} WHERE date_id = '2022-11-04'"
+        assert calendar_after(platform, edit) == Audit("dim_date", False, 7, 6, False)
+
+
+def test_gap_in_the_calendar_is_found(platform: Platform) -> None:
+    assert calendar_after(platform, "DELETE FROM dim_date WHERE date_id = '2022-11-05'") == Audit(
+        "dim_date", False, 7, 6, False
+    )
+
+
+def test_gap_made_by_hand_is_closed_by_the_next_batch(platform: Platform) -> None:
+    platform.run()
+    by_hand(platform, "DELETE FROM dim_date WHERE date_id = '2022-11-05'")
+    loaded = change(platform, new_sale(9))
+
+    assert loaded.audits["dim_date"] == Audit("dim_date", False, 7, 7, True)
+
+
+def calendar_after(platform: Platform, edit: str) -> Audit:
+    """What the audit of the first batch finds after an edit by hand, which is then taken back."""
+    platform.run()
+    manifest = ManifestLog(platform.ingestion).read(1)
+    with platform.warehouse.transaction(force_rollback=True):
+        by_hand(platform, edit)
+        by_hand(platform, "DELETE FROM audit")
+        stars = [STAR_TABLES["dim_date"]]
+        audit.audit_batch(platform.warehouse, platform.names, manifest, stars)
+        return audit.of_batch(platform.warehouse, platform.names, 1)["dim_date"]
+
+
+# What people read
+
+
+@pytest.mark.parametrize(
+    ("found", "held", "words"),
+    [
+        (Audit("dim_staff", False, 2, 2, True), 0, None),
+        (Audit("dim_staff", False, 2, 1, False), 0, "a full read has been asked for"),
+        (Audit("dim_staff", True, 2, 1, False), 0, "even after a full read"),
+        (Audit("dim_staff", False, 2, 1, False), 1, "1 rows of it are in quarantine or held back"),
+        (Audit("dim_date", False, 7, 6, False), 0, "which no batch brings"),
+    ],
+)
+def test_check_says_what_was_done_or_is_to_be_done(
+    found: Audit, held: int, words: str | None
+) -> None:
+    result = _audit_check(found, held)
+
+    assert result.passed is found.equal
+    assert (result.description is None) if words is None else (words in str(result.description))

@@ -1,0 +1,233 @@
+"""The warehouse's tables: made once, under any name, and by one process at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import psycopg
+import pytest
+
+from totesys_dagster import settings
+from totesys_dagster.errors import LoadError
+from totesys_dagster.local import stack
+from totesys_dagster.local.postgres import SUPERUSER, Server
+from totesys_dagster.postgres import Connection, Names, connect
+from totesys_dagster.warehouse import load, schema
+from totesys_dagster.warehouse.schema import MIGRATIONS
+from totesys_dagster_tests.conftest import Platform
+from totesys_dagster_tests.edits import EDIT_ORDER_1
+
+FILES = [migration.file for migration in MIGRATIONS]
+
+
+@pytest.fixture
+def dsn(server: Server, new_database: Callable[..., str]) -> str:
+    """The loader's way to an empty database that it owns."""
+    return server.dsn(stack.LOADER, new_database(stack.LOADER))
+
+
+@pytest.fixture
+def connection(dsn: str) -> Iterator[Connection]:
+    """A connection to an empty database as its owner."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        yield connection
+
+
+def tables(connection: Connection, schema_name: str) -> list[str]:
+    query = "SELECT tablename FROM pg_tables WHERE schemaname = %s ORDER BY 1"
+    return [name for (name,) in connection.execute(query, [schema_name])]
+
+
+def test_first_migration_makes_the_tables_and_the_ledger(connection: Connection) -> None:
+    assert schema.migrate(connection, Names("warehouse")) == FILES
+
+    assert tables(connection, "warehouse") == [
+        "dim_counterparty",
+        "dim_currency",
+        "dim_date",
+        "dim_design",
+        "dim_location",
+        "dim_payment_type",
+        "dim_staff",
+        "dim_transaction",
+        "fact_payment",
+        "fact_purchase_order",
+        "fact_sales_order",
+    ]
+    assert tables(connection, "warehouse_bookkeeping") == [
+        "audit",
+        "batch",
+        "batch_table",
+        "migration",
+        "quarantine",
+    ]
+
+
+def test_second_migration_does_nothing(connection: Connection) -> None:
+    schema.migrate(connection, Names("warehouse"))
+    connection.execute("INSERT INTO warehouse.dim_currency VALUES (1, 'GBP', 'Pound Sterling', 1)")
+
+    assert schema.migrate(connection, Names("warehouse")) == []
+    assert connection.execute("SELECT count(*) FROM warehouse.dim_currency").fetchone() == (1,)
+
+
+def test_only_the_migrations_that_are_missing_are_run(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "MIGRATIONS", MIGRATIONS[:3])
+    first = schema.migrate(connection, Names("warehouse"))
+    monkeypatch.undo()
+
+    assert first == FILES[:3]
+    assert schema.migrate(connection, Names("warehouse")) == FILES[3:]
+
+
+def test_migration_that_fails_leaves_nothing(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The third file makes views of the tables of the second."""
+    monkeypatch.setattr(schema, "MIGRATIONS", (MIGRATIONS[0], MIGRATIONS[2]))
+    with pytest.raises(
+        LoadError, match="PostgreSQL stopped the creation of the warehouse's tables"
+    ):
+        schema.migrate(connection, Names("warehouse"))
+
+    assert tables(connection, "warehouse_bookkeeping") == []
+
+
+def test_two_processes_that_migrate_at_once_migrate_once(dsn: str) -> None:
+    """Both find everything missing; the one that waits for the lock then finds nothing left."""
+    results: list[list[str]] = []
+    both = threading.Barrier(2)
+
+    def migrate() -> None:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            both.wait()
+            results.append(schema.migrate(connection, Names("warehouse")))
+
+    threads = [threading.Thread(target=migrate) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(results) == [[], FILES]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        'we"ird; drop schema public',
+        "o'keefe",
+        "Grün",
+        "select",
+        "a.b",
+        "{x}",
+        "\\",
+        "a b",
+        "x" * 51,
+    ],
+)
+def test_schema_may_have_any_name(platform: Platform, name: str) -> None:
+    platform.names = Names(name)
+    schema.migrate(platform.warehouse, platform.names)
+    platform.run()
+    platform.application.execute(EDIT_ORDER_1)
+    loaded = platform.run()
+
+    assert loaded is not None
+    assert loaded.audits["fact_sales_order"].equal
+    assert tables(platform.warehouse, name) == tables(platform.warehouse, "warehouse")
+    assert platform.rows("SELECT * FROM batch") == []
+
+
+@pytest.mark.parametrize("name", ["50% off", "%s", "%%"])
+def test_percent_sign_in_the_name_is_refused(connection: Connection, name: str) -> None:
+    with pytest.raises(LoadError, match=r"TOTESYS_WAREHOUSE_SCHEMA .* per cent sign"):
+        schema.migrate(connection, Names(name))
+
+    assert tables(connection, name) == []
+
+
+def test_two_warehouses_in_one_database_do_not_meet(connection: Connection) -> None:
+    schema.migrate(connection, Names("one"))
+    schema.migrate(connection, Names("two"))
+    connection.execute("INSERT INTO one.dim_currency VALUES (1, 'GBP', 'Pound Sterling', 1)")
+
+    assert connection.execute("SELECT count(*) FROM two.dim_currency").fetchone() == (0,)
+
+
+def test_old_server_is_refused(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema, "OLDEST_SERVER", 990000)
+    version = connection.info.server_version // 10000
+    with pytest.raises(LoadError) as refused:
+        schema.migrate(connection, Names("warehouse"))
+
+    assert str(refused.value) == (
+        f"TOTESYS_WAREHOUSE_DSN points to PostgreSQL {version}: the warehouse needs PostgreSQL 14"
+        " or later."
+    )
+
+
+def test_role_that_may_not_create_is_told_who_may(
+    server: Server, new_database: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = new_database(SUPERUSER)
+    monkeypatch.setenv(settings.WAREHOUSE_DSN, server.dsn(stack.LOADER, database))
+    with connect(settings.WAREHOUSE_DSN) as connection, pytest.raises(LoadError) as refused:
+        schema.migrate(connection, Names("warehouse"))
+
+    assert "run `totesys migrate` with TOTESYS_WAREHOUSE_ADMIN_DSN" in str(refused.value)
+
+
+def test_role_that_may_not_even_look_is_told_so(
+    connection: Connection, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema.migrate(connection, Names("warehouse"))
+    monkeypatch.setenv(
+        settings.WAREHOUSE_DSN, server.dsn(stack.APPLICATION, connection.info.dbname)
+    )
+    with connect(settings.WAREHOUSE_DSN) as stranger, pytest.raises(LoadError) as refused:
+        schema.migrate(stranger, Names("warehouse"))
+
+    assert str(refused.value) == (
+        "PostgreSQL stopped the creation of the warehouse's tables (42501): permission denied for"
+        " schema warehouse_bookkeeping."
+    )
+
+
+def test_warehouse_that_is_not_made_yet_holds_no_batch(connection: Connection) -> None:
+    assert load.head(connection, Names("warehouse")) == 0
+
+
+def test_every_reference_of_a_fact_is_a_foreign_key_that_is_not_enforced(
+    connection: Connection,
+) -> None:
+    if connection.info.server_version < 180000:
+        pytest.skip("NOT ENFORCED came with PostgreSQL 18")
+    schema.migrate(connection, Names("warehouse"))
+    keys = connection.execute(
+        """
+        SELECT conrelid::regclass::text, count(*), bool_or(conenforced) FROM pg_constraint
+        WHERE contype = 'f' AND connamespace = 'warehouse'::regnamespace GROUP BY 1 ORDER BY 1
+        """
+    ).fetchall()
+
+    assert keys == [
+        ("warehouse.fact_payment", 7, False),
+        ("warehouse.fact_purchase_order", 8, False),
+        ("warehouse.fact_sales_order", 9, False),
+    ]
+
+
+def test_server_without_unenforced_keys_does_without_keys(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on PostgreSQL 17: its migrations are done without the fourth."""
+    of_the_future = replace(MIGRATIONS[3], since=990000)
+    monkeypatch.setattr(schema, "MIGRATIONS", (*MIGRATIONS[:3], of_the_future))
+
+    assert schema.migrate(connection, Names("warehouse")) == FILES[:3]
+    assert schema.pending(connection, Names("warehouse")) == []
