@@ -4,7 +4,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip
 
-.PHONY: run dev psql test check format lock clean
+# How long `make torture` kills and restarts everything, and where its lake is: s3 or local.
+SECONDS ?= 60
+STORE ?= s3
+
+.PHONY: run dev psql test torture check format lock clean
 
 run: .venv/installed  ## take two batches the whole way on the embedded default
 	@$(BIN)/totesys demo
@@ -17,6 +21,10 @@ psql: .venv/installed  ## a prompt in the warehouse
 
 test: .venv/installed-dev  ## the tests
 	$(BIN)/pytest -n auto
+
+torture: .venv/installed-dev  ## mutants are caught, and everything is killed while it works
+	$(BIN)/pytest -q -n auto -m torture
+	$(BIN)/python -m totesys_dagster_tests.torture --seconds $(SECONDS) --store $(STORE)
 
 check: .venv/installed-dev  ## format, lint, types, security, tests with coverage
 	$(BIN)/ruff format --check .

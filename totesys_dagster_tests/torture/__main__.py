@@ -39,7 +39,7 @@ from totesys_dagster.operations.verify import verify
 from totesys_dagster.postgres import Names, connect
 from totesys_dagster.warehouse import load
 from totesys_dagster_tests.torture import oracle, world
-from totesys_dagster_tests.torture.steps import STEPS
+from totesys_dagster_tests.torture.steps import STEPS, order
 from totesys_dagster_tests.torture.world import SOURCE_DATABASE, WAREHOUSE_DATABASE, World
 from totesys_dagster_tests.torture.writers import Writer, finish_two_phase
 
@@ -51,7 +51,7 @@ CATCH_UP_SECONDS = 180
 
 
 class Killer(threading.Thread):
-    """Kills, restarts, and keeps count. One order for a death at a step is always open."""
+    """Kills, restarts, and keeps count."""
 
     def __init__(self, tortured: World, seed: int, stop: threading.Event) -> None:
         super().__init__(daemon=True)
@@ -63,14 +63,14 @@ class Killer(threading.Thread):
 
     def run(self) -> None:
         actions = {
-            self._order: 100,
-            self._kill_run: 4,
-            self._kill_daemon: 2,
-            self._kill_code_server: 2,
-            self._stop_source: 2,
-            self._stop_warehouse: 2,
+            self._order: 10,
+            self._kill_run: 2,
+            self._kill_daemon: 1,
+            self._kill_code_server: 1,
+            self._stop_source: 1,
+            self._stop_warehouse: 1,
         }
-        while not self.stop.wait(self.rng.uniform(0.2, 1)):
+        while not self.stop.wait(self.rng.uniform(1, 4)):
             [action] = self.rng.choices(list(actions), list(actions.values()))
             action()
             self.restart()
@@ -85,14 +85,17 @@ class Killer(threading.Thread):
         self.times.append(time.time())
 
     def _order(self) -> None:
-        """Leave an order to die at the step that was died at least often."""
-        order = self.world.directory / "order"
-        if not order.exists():
-            deaths = self.deaths()
-            fewest = min(deaths[step] for step in STEPS)
-            new = order.with_name("order.new")
-            new.write_text(self.rng.choice([s for s in STEPS if deaths[s] == fewest]))
-            new.rename(order)
+        """Order a death in each stage, at the step that was died at least often.
+
+        Not at once again: between two deaths something must be able to succeed.
+        """
+        deaths = self.deaths()
+        for stage in ("capture", "process", "load"):
+            own = [step for step in STEPS if step.startswith(stage)]
+            if not any(order(self.world.directory, step).exists() for step in own):
+                fewest = min(deaths[step] for step in own)
+                chosen = self.rng.choice([step for step in own if deaths[step] == fewest])
+                order(self.world.directory, chosen).touch()
 
     def deaths(self) -> Counter[str]:
         """How often a process died at each step."""
@@ -151,7 +154,8 @@ def torture(tortured: World, seconds: float, seed: int) -> tuple[Killer, list[Wr
     quiet.set()
     for writer in writers:
         writer.join()
-    (tortured.directory / "order").unlink(missing_ok=True)
+    for step in STEPS:
+        order(tortured.directory, step).unlink(missing_ok=True)
     killer.restart()
     finish_two_phase(tortured.application_dsn)
     return killer, writers

@@ -1,7 +1,7 @@
 """The protocol's steps, as places where a process of the platform can be made to kill itself.
 
 `arm` wraps functions of the platform in a process under torture. A process that comes to a step
-whose name is in the order file takes the order (only one process can) and dies by SIGKILL.
+for which an order lies in the directory takes it (only one process can) and dies by SIGKILL.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from totesys_dagster.ingestion import capture
 from totesys_dagster.lake.store import Store
 from totesys_dagster.warehouse import audit, load
 
-ORDERS = "TORTURE_ORDERS"  # the directory of the order file
+ORDERS = "TORTURE_ORDERS"  # the directory of the orders
 
 
 def _zone(store: Store) -> str:
@@ -56,16 +56,19 @@ STEPS = (
 )
 
 
+def order(directory: Path, step: str) -> Path:
+    """The file that orders a death at a step."""
+    return directory / f"order {step}"
+
+
 def die_if_ordered(step: str) -> None:
-    """Kill this process if the order file names this step."""
-    order = Path(os.environ[ORDERS]) / "order"
+    """Kill this process if there is an order for this step."""
+    directory = Path(os.environ[ORDERS])
     try:
-        if order.read_text() != step:
-            return
-        order.rename(order.with_name(f"taken-{os.getpid()}"))
+        order(directory, step).rename(directory / f"taken-{os.getpid()}")
     except FileNotFoundError:
         return
-    with (order.parent / "deaths").open("a") as deaths:
+    with (directory / "deaths").open("a") as deaths:
         deaths.write(f"{time.time()}\t{step}\n")
     os.kill(os.getpid(), signal.SIGKILL)
 

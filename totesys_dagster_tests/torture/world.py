@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -178,7 +177,15 @@ def _prepare_databases(world: World) -> None:
 
 
 def _prepare_dagster(world: World) -> None:
-    shutil.copy(PROJECT / "dagster.yaml", world.directory)
+    instance = (PROJECT / "dagster.yaml").read_text()
+    # Dagster's patience with processes that died is shortened, as what dies here dies often.
+    for patient, hasty in (
+        ("start_timeout_seconds: 30", "start_timeout_seconds: 10"),
+        ("poll_interval_seconds: 5", "poll_interval_seconds: 2"),
+    ):
+        assert patient in instance
+        instance = instance.replace(patient, hasty)
+    (world.directory / "dagster.yaml").write_text(instance)
     port = str(postgres.free_port(None))
     (world.directory / "port").write_text(port)
     (world.directory / "workspace.yaml").write_text(
