@@ -85,17 +85,17 @@ class Killer(threading.Thread):
         self.times.append(time.time())
 
     def _order(self) -> None:
-        """Order a death in each stage, at the step that was died at least often.
+        """Order a death in each stage that has a step which was died at least often of all.
 
-        Not at once again: between two deaths something must be able to succeed.
+        Of all steps, not of the stage's: deaths in an early one would starve a later one.
         """
         deaths = self.deaths()
+        fewest = min(deaths[step] for step in STEPS)
         for stage in ("capture", "process", "load"):
             own = [step for step in STEPS if step.startswith(stage)]
-            if not any(order(self.world.directory, step).exists() for step in own):
-                fewest = min(deaths[step] for step in own)
-                chosen = self.rng.choice([step for step in own if deaths[step] == fewest])
-                order(self.world.directory, chosen).touch()
+            rarest = [step for step in own if deaths[step] == fewest]
+            if rarest and not any(order(self.world.directory, step).exists() for step in own):
+                order(self.world.directory, self.rng.choice(rarest)).touch()
 
     def deaths(self) -> Counter[str]:
         """How often a process died at each step."""

@@ -1,0 +1,144 @@
+"""A death at each step of the protocol, and one clean retry; and two of everything at once.
+
+The runs are `totesys run` in processes of their own, with Dagster in the loop; the oracle knows
+what must come out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from totesys_dagster import settings
+from totesys_dagster.errors import LoadError
+from totesys_dagster.lake.manifest import ManifestLog
+from totesys_dagster.operations.rebuild import rebuild
+from totesys_dagster.operations.verify import verify
+from totesys_dagster.postgres import connect
+from totesys_dagster_tests.conftest import Platform
+from totesys_dagster_tests.edits import DELETE_ORDER_1, EDIT_ORDER_1, new_design, new_sale
+from totesys_dagster_tests.torture import oracle, steps
+from totesys_dagster_tests.torture.steps import STEPS, order
+
+pytestmark = pytest.mark.torture
+
+SECONDS = 120
+
+
+@pytest.fixture
+def project(platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A Dagster instance over a platform that holds one batch, while an oracle takes notes."""
+    oracle.install(platform.application)
+    assert platform.run() is not None
+    directory = tmp_path / "project"
+    directory.mkdir()
+    (directory / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    monkeypatch.setenv(steps.ORDERS, str(directory))
+    return directory
+
+
+def start(project: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "totesys_dagster_tests.torture.run"],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent.parent)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def change_everything(platform: Platform) -> None:
+    """A new order, a silent edit, a deletion, a new design, and a department with its staff."""
+    for statement in (
+        new_sale(9),
+        EDIT_ORDER_1.replace("sales_order_id = 1", "sales_order_id = 2"),
+        DELETE_ORDER_1,
+        new_design(9),
+        "UPDATE department SET location = 'Ümlaut' WHERE department_id = 1",
+    ):
+        platform.application.execute(statement)
+
+
+def judge(platform: Platform) -> oracle.Verdict:
+    """The whole history against the oracle, the lake against its hashes, and a rebuild."""
+    manifests = list(ManifestLog(platform.ingestion).after(0))
+    with connect(settings.WAREHOUSE_DSN) as warehouse:
+        verdict = oracle.judge(platform.application, warehouse, manifests)
+        lake = (platform.ingestion, platform.processed)
+        findings = verify(warehouse, platform.names, *lake).findings
+        verdict.broken_links = len(findings)
+        verdict.examples += findings
+        rebuilt = rebuild(
+            warehouse, platform.names, *lake, quarantine_limit=0, progress=lambda _done, _all: None
+        )
+    verdict.rebuilt_otherwise = sum((rebuilt.different or {}).values())
+    return verdict
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_one_clean_retry_is_exact_after_a_death_at(
+    step: str, platform: Platform, project: Path
+) -> None:
+    change_everything(platform)
+    order(project, step).touch()
+
+    died = start(project)
+    died.communicate(timeout=SECONDS)
+    assert died.returncode == -signal.SIGKILL, step
+    again = start(project)
+    output, errors = again.communicate(timeout=SECONDS)
+
+    assert again.returncode == 0, errors
+    assert json.loads(output)["batches"] or step in (
+        "load: after the commit",
+        "load: before it is recorded",
+    )
+    verdict = judge(platform)
+    assert verdict.errors == 0, verdict.examples
+    assert platform.capture() is None
+
+
+def test_two_runs_at_once_are_exact(platform: Platform, project: Path) -> None:
+    """Two extractors and two loaders, as two daemons would start them."""
+    start(project).communicate(timeout=SECONDS)  # Dagster cannot make one database twice at once
+    for number in range(9, 12):
+        platform.application.execute(new_sale(number))
+        platform.application.execute(EDIT_ORDER_1)
+        both = [start(project), start(project)]
+        outcomes = [process.communicate(timeout=SECONDS) for process in both]
+        assert [process.returncode for process in both] == [0, 0], outcomes
+
+    verdict = judge(platform)
+    assert verdict.errors == 0, verdict.examples
+    assert platform.rows("SELECT count(*) FROM current_fact_sales_order") == [(5,)]
+
+
+def test_rebuild_beside_a_run_is_exact(platform: Platform, project: Path) -> None:
+    """A rebuild and a load take turns; a second rebuild is refused, and says why."""
+    change_everything(platform)
+    running = start(project)
+    lake = (platform.ingestion, platform.processed)
+    with connect(settings.WAREHOUSE_DSN) as first, connect(settings.WAREHOUSE_DSN) as second:
+        refused = []
+
+        def meddle(_done: int, _all: int) -> None:
+            with pytest.raises(LoadError, match="Another rebuild"):
+                rebuild(second, platform.names, *lake, quarantine_limit=0, progress=meddle)
+            refused.append(True)
+
+        while running.poll() is None:
+            rebuild(first, platform.names, *lake, quarantine_limit=0, progress=meddle)
+    output, errors = running.communicate()
+
+    assert running.returncode == 0, errors
+    assert json.loads(output)["batches"]
+    assert refused
+    verdict = judge(platform)
+    assert verdict.errors == 0, verdict.examples
