@@ -49,8 +49,8 @@ WRITERS = 8
 RANDOM_KILLS = 0.15
 NAMES = Names("warehouse")
 # How long the torture may go on beyond its time to have died at every step once.
-OVERTIME_SECONDS = 240
-CATCH_UP_SECONDS = 180
+OVERTIME_SECONDS = 600
+CATCH_UP_SECONDS = 300
 
 
 class Killer(threading.Thread):

@@ -107,7 +107,6 @@ def test_one_clean_retry_is_exact_after_a_death_at(
 
 def test_two_runs_at_once_are_exact(platform: Platform, project: Path) -> None:
     """Two extractors and two loaders, as two daemons would start them."""
-    start(project).communicate(timeout=SECONDS)  # Dagster cannot make one database twice at once
     for number in range(9, 12):
         platform.application.execute(new_sale(number))
         platform.application.execute(EDIT_ORDER_1)
