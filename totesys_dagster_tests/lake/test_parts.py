@@ -264,23 +264,24 @@ NO_FRAME = "is not one zstd frame"
 NO_LINES = "does not hold the 1000 lines"
 
 
-@pytest.mark.parametrize(
-    ("data", "said"),
-    [
-        (b"", NO_LINES),
-        (b'{"a":1}\n' * 1000, NO_FRAME),
-        (FRAME[:-1], NO_FRAME),
-        (FRAME[: len(FRAME) // 2], NO_FRAME),
-        (FRAME + b"x", NO_FRAME),
-        (FRAME + FRAME, NO_LINES),
-        (gzip.compress(b'{"a":1}\n' * 1000), NO_FRAME),
-        (compress(b'{"a":1}\n' * 999 + b'{"a":1}'), NO_LINES),
-        (compress(b'{"a":1}\r' * 1000), NO_LINES),
-    ],
-)
+NO_PARTS = {
+    "empty": (b"", NO_LINES),
+    "not compressed": (b'{"a":1}\n' * 1000, NO_FRAME),
+    "last byte lost": (FRAME[:-1], NO_FRAME),
+    "half": (FRAME[: len(FRAME) // 2], NO_FRAME),
+    "byte too many": (FRAME + b"x", NO_FRAME),
+    "two frames": (FRAME + FRAME, NO_LINES),
+    "gzip": (gzip.compress(b'{"a":1}\n' * 1000), NO_FRAME),
+    "last line without an end": (compress(b'{"a":1}\n' * 999 + b'{"a":1}'), NO_LINES),
+    "other line ends": (compress(b'{"a":1}\r' * 1000), NO_LINES),
+}
+
+
+@pytest.mark.parametrize("name", NO_PARTS)
 def test_object_with_the_right_hash_that_holds_no_lines_is_a_sentence(
-    directory: Store, data: bytes, said: str
+    directory: Store, name: str
 ) -> None:
+    data, said = NO_PARTS[name]
     directory.put("part", data)
     entry = ObjectEntry(key="part", rows=1000, bytes=len(data), sha256=sha256(data))
 
