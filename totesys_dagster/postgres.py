@@ -19,6 +19,14 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 CONNECT_SECONDS = 10
 
+# A server that vanishes in the middle of a query is noticed after a minute, not after the two hours
+# that operating systems wait.
+KEEPALIVES: dict[str, Any] = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
+
 # Digests compare the text of values, and text must not depend on a role's own settings.
 SESSION = """
 SET datestyle TO ISO;
@@ -80,7 +88,9 @@ def _is_local(host: str) -> bool:
 
 def reason(error: psycopg.Error) -> str:
     """What PostgreSQL says is wrong, as one line; no row's content (that is in the detail)."""
-    message = error.diag.message_primary or str(error).strip().splitlines()[-1]
+    # libpq says the last thing last, but for hints, which it indents; an empty error has no line.
+    lines = [line for line in str(error).splitlines() if line and not line[0].isspace()]
+    message = error.diag.message_primary or (lines or [type(error).__name__])[-1]
     return message.strip().rstrip(".")
 
 
@@ -98,13 +108,14 @@ def connect(setting: str) -> Connection:
             autocommit=True,
             connect_timeout=CONNECT_SECONDS,
             application_name="totesys_dagster",
+            **KEEPALIVES,
         )
+        connection.execute(SESSION)
     except psycopg.Error as error:
         raise SettingError(
             f"{setting} points to a database that cannot be used ({_place(dsn)}):"
             f" {reason(error)}. Check the address, the user and the password, then run again."
         ) from None
-    connection.execute(SESSION)
     return connection
 
 

@@ -66,7 +66,7 @@ SELECT c.relname,
                  ORDER BY a.attnum)
 FROM pg_class AS c
 JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY(%s)
+WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY(%s) AND c.relkind IN ('r', 'p')
 GROUP BY c.relname, c.reltuples
 """
 
@@ -174,6 +174,7 @@ def _look(connection: Connection) -> SourceView:
         for name, estimate, columns in connection.execute(SCHEMAS, [list(SOURCE_TABLES)])
     }
     for table in SOURCE_TABLES.values():
+        _require_table(table, schemas)
         _require_columns(table, schemas[table.name])
     return SourceView(
         connection,
@@ -188,6 +189,15 @@ def _look(connection: Connection) -> SourceView:
         observed_at,
         schemas,
     )
+
+
+def _require_table(table: SourceTable, schemas: Mapping[str, TableSchema]) -> None:
+    if table.name not in schemas:
+        raise SourceError(
+            f"The source's {table.name} is not a table: a view or foreign table has no transaction"
+            " ids, by which changes are found; let TOTESYS_SOURCE_DSN point to the database that"
+            " holds the tables."
+        )
 
 
 def _require_columns(table: SourceTable, schema: TableSchema) -> None:

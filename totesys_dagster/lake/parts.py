@@ -69,6 +69,13 @@ def read_object(store: Store, entry: ObjectEntry) -> bytes:
     return data
 
 
+def _unreadable(store: Store, entry: ObjectEntry, form: str) -> LakeError:
+    return LakeError(
+        f"{store.uri(entry.key)} has the SHA-256 that its manifest records, but is not {form}: it"
+        " was written by something else than totesys_dagster, or by a defective version of it."
+    )
+
+
 def lines_in_parts(chunks: Iterable[bytes], part_bytes: int) -> Iterator[bytes]:
     """Cut a stream of JSON Lines into parts that end with a line, each about `part_bytes` long.
 
@@ -101,7 +108,11 @@ def write_lines(
 
 def read_lines(store: Store, entry: ObjectEntry) -> bytes:
     """The JSON Lines of one part. Raises LakeError when it is not what was written."""
-    lines = decompress(read_object(store, entry))
+    data = read_object(store, entry)
+    try:
+        lines = decompress(data)
+    except OSError:
+        raise _unreadable(store, entry, "one zstd frame") from None
     if lines.count(b"\n") != entry.rows or not lines.endswith(b"\n"):
         raise LakeError(
             f"{store.uri(entry.key)} does not hold the {entry.rows} lines that its manifest"
@@ -122,4 +133,8 @@ def write_table(store: Store, stem: str, number: int, table: pa.Table) -> Object
 
 def read_table(store: Store, entry: ObjectEntry) -> pa.Table:
     """One part of a table. Raises LakeError when it is not what was written."""
-    return pq.read_table(pa.BufferReader(read_object(store, entry)))
+    data = read_object(store, entry)
+    try:
+        return pq.read_table(pa.BufferReader(data))
+    except (pa.ArrowException, OSError):
+        raise _unreadable(store, entry, "a Parquet file") from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -22,12 +23,28 @@ from obstore.store import LocalStore, ObjectStore, S3Store
 from totesys_dagster.errors import LakeError, ObjectConflictError, ObjectMissingError
 
 if TYPE_CHECKING:
-    from obstore.store import RetryConfig
+    from obstore.store import ClientConfig, RetryConfig
 
+# A request, its body included, that takes longer counts as failed; a part file takes a second.
+CLIENT: ClientConfig = {
+    "allow_http": True,
+    "connect_timeout": timedelta(seconds=5),
+    "timeout": timedelta(seconds=30),
+}
 RETRIES: RetryConfig = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
+
+# Seconds to wait before a write is tried again. obstore repeats reads, and writes that are answered
+# with 5xx or 429, but no create that got no answer: it cannot know that ours is safe to repeat.
+WRITE_PAUSES = (0.2, 1.0, 5.0)
 
 # The answer of S3 within an error: its first line would be the request and an XML declaration.
 _ANSWER = re.compile(r"<Code>(\w+)</Code>\s*<Message>([^<]*?)\.?</Message>")
+
+# Without such an answer, what is left of the first line after the request, its time and retries.
+_CAUSE = re.compile(r" in [\d.]+\S+?s(?:, after [^-]*)?\s+- (.*?)[: ]*$")
+
+# No answer came, or S3 gave up waiting for the rest of the request: the write may have happened.
+_UNANSWERED = re.compile(r"- HTTP error: |<Code>RequestTimeout</Code>")
 
 
 def sha256(data: bytes) -> str:
@@ -46,7 +63,7 @@ def _open(url: str) -> ObjectStore:
         parts.netloc,
         prefix=parts.path.strip("/") or None,
         credential_provider=Boto3CredentialProvider(),
-        client_options={"allow_http": True},
+        client_options=CLIENT,
         retry_config=RETRIES,
     )
 
@@ -69,8 +86,13 @@ class Store:
             raise self._unusable(error) from None
 
     def _unusable(self, error: Exception) -> LakeError:
-        answer = _ANSWER.search(str(error))
-        reason = f"{answer[1]}, {answer[2]}" if answer else str(error).partition("\n")[0]
+        first_line = str(error).partition("\n")[0]
+        if answer := _ANSWER.search(str(error)):
+            reason = f"{answer[1]}, {answer[2]}"
+        elif cause := _CAUSE.search(first_line):
+            reason = cause[1].replace("HTTP error: ", "no answer, ")
+        else:
+            reason = first_line
         return LakeError(
             f"{self.setting} ({self.url}) cannot be used: {reason}. Check the place, the"
             " credentials and the permissions, then run again."
@@ -86,16 +108,32 @@ class Store:
         Raises ObjectConflictError when it exists with other content, LakeError when it cannot be
         written.
         """
+        for pause in (*WRITE_PAUSES, None):
+            unsettled = self._try_put(key, data)
+            if unsettled is None:
+                return
+            if pause is None:
+                raise self._unusable(unsettled) from None
+            time.sleep(pause)
+
+    def _try_put(self, key: str, data: bytes) -> Exception | None:
+        """Write once; the error comes back when it leaves open whether the object is there."""
         try:
             obstore.put(self._objects, key, data, mode="create", use_multipart=False)
-        except AlreadyExistsError:
+        except AlreadyExistsError as error:
+            # S3 says so too of an object that another is just writing or removing (409).
+            if not self.exists(key):
+                return error
             if self.get(key) != data:
                 raise ObjectConflictError(
                     f"{self.uri(key)} exists with other content, and objects are never"
                     " overwritten: another process wrote it first."
                 ) from None
         except (BaseError, OSError) as error:
+            if _UNANSWERED.search(str(error)):
+                return error
             raise self._unusable(error) from None
+        return None
 
     def get(self, key: str) -> bytes:
         """The whole object. Raises ObjectMissingError or LakeError."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -26,6 +27,13 @@ from totesys_dagster.lake.store import Store
 from totesys_dagster.postgres import Connection, Names, failures
 from totesys_dagster.warehouse import audit
 from totesys_dagster.warehouse.schema import exclusive
+
+# Seconds to wait before a load that was the victim of a deadlock or of a conflict is repeated.
+CONFLICT_PAUSES = (0.1, 0.5, 2.0)
+
+# How long a load waits for a table that somebody else has locked. It holds back whatever else wants
+# the tables that it has written to already.
+LOCK_TIMEOUT = "10s"
 
 
 @dataclass(frozen=True)
@@ -67,15 +75,38 @@ def load_batch(
     LakeError when its objects are not what was written. Nothing is written then.
     """
     receipts = _receipts(manifest, processed, quarantine_limit)
-    with failures(LoadError, f"the load of batch {manifest.batch}"), exclusive(connection, names):
-        if _in_ledger(connection, names, manifest):
-            return outcome(connection, names, manifest, already=True)
-        _write_ledger(connection, names, manifest)
-        for star, receipt in receipts:
-            load = _TableLoad(connection, names, star, manifest, receipt)
-            load.run(ingestion, processed)
-        audit.audit_batch(connection, names, manifest, [star for star, _ in receipts])
-    return outcome(connection, names, manifest)
+
+    def load_once() -> bool:
+        with exclusive(connection, names):
+            connection.execute(sql.SQL("SET LOCAL lock_timeout TO {}").format(LOCK_TIMEOUT))
+            if _in_ledger(connection, names, manifest):
+                return True
+            _write_ledger(connection, names, manifest)
+            for star, receipt in receipts:
+                load = _TableLoad(connection, names, star, manifest, receipt)
+                load.run(ingestion, processed)
+            audit.audit_batch(connection, names, manifest, [star for star, _ in receipts])
+        return False
+
+    with failures(LoadError, f"the load of batch {manifest.batch}"):
+        try:
+            already = _again_after_a_conflict(load_once)
+        except errors.LockNotAvailable:
+            raise LoadError(
+                f"A table of the warehouse is locked by another session for over {LOCK_TIMEOUT}:"
+                f" nothing of batch {manifest.batch} was loaded; the next attempt tries again."
+            ) from None
+        return outcome(connection, names, manifest, already=already)
+
+
+def _again_after_a_conflict(load_once: Callable[[], bool]) -> bool:
+    """Repeat a transaction that PostgreSQL took back because of another one, and only then."""
+    for pause in CONFLICT_PAUSES:
+        try:
+            return load_once()
+        except (errors.DeadlockDetected, errors.SerializationFailure):
+            time.sleep(pause)
+    return load_once()
 
 
 def head(connection: Connection, names: Names) -> int:

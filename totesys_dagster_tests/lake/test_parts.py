@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -255,4 +256,47 @@ def test_tampered_table_is_found(directory: Store) -> None:
     overwrite(directory, entry.key, b"PAR1")
 
     with pytest.raises(LakeError, match="does not have the SHA-256"):
+        read_table(directory, entry)
+
+
+FRAME = compress(b'{"a":1}\n' * 1000)
+NO_FRAME = "is not one zstd frame"
+NO_LINES = "does not hold the 1000 lines"
+
+
+NO_PARTS = {
+    "empty": (b"", NO_LINES),
+    "not compressed": (b'{"a":1}\n' * 1000, NO_FRAME),
+    "last byte lost": (FRAME[:-1], NO_FRAME),
+    "half": (FRAME[: len(FRAME) // 2], NO_FRAME),
+    "byte too many": (FRAME + b"x", NO_FRAME),
+    "two frames": (FRAME + FRAME, NO_LINES),
+    "gzip": (gzip.compress(b'{"a":1}\n' * 1000), NO_FRAME),
+    "last line without an end": (compress(b'{"a":1}\n' * 999 + b'{"a":1}'), NO_LINES),
+    "other line ends": (compress(b'{"a":1}\r' * 1000), NO_LINES),
+}
+
+
+@pytest.mark.parametrize("name", NO_PARTS)
+def test_object_with_the_right_hash_that_holds_no_lines_is_a_sentence(
+    directory: Store, name: str
+) -> None:
+    data, said = NO_PARTS[name]
+    directory.put("part", data)
+    entry = ObjectEntry(key="part", rows=1000, bytes=len(data), sha256=sha256(data))
+
+    with pytest.raises(LakeError) as error:
+        read_lines(directory, entry)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("data", [b"", b"PAR1", b"PAR1PAR1", b"PAR1\xff\xff\xff\x7fPAR1", FRAME])
+def test_object_with_the_right_hash_that_is_no_parquet_is_a_sentence(
+    directory: Store, data: bytes
+) -> None:
+    directory.put("part", data)
+    entry = ObjectEntry(key="part", rows=1000, bytes=len(data), sha256=sha256(data))
+
+    with pytest.raises(LakeError, match="is not a Parquet file"):
         read_table(directory, entry)

@@ -485,6 +485,27 @@ def test_broken_line_spoils_no_other(name: str, broken: bytes, reason: str) -> N
     assert all(reason in rejected.reasons[0] for rejected in accepted.rejected)
 
 
+@pytest.mark.parametrize(
+    ("table", "column"), [(table, column) for table, columns in LINES.items() for column in columns]
+)
+def test_column_that_a_row_has_twice_sets_it_aside(table: str, column: str) -> None:
+    """Most readers take the last one silently; the same value twice is no better."""
+    row = line(table).rstrip(b"\n")
+    broken = []
+    for name in (column, f"\\u{ord(column[0]):04x}{column[1:]}"):
+        for value in (LINES[table][column], "null"):
+            again = f'"{name}":{value}'.encode()
+            broken += [b"{" + again + b"," + row[1:], row[:-1] + b"," + again + b"}"]
+
+    accepted = accept(SOURCE_TABLES[table], b"\n".join([*broken, b""]))
+
+    assert accepted.frame.empty
+    assert [rejected.line for rejected in accepted.rejected] == broken
+    assert {rejected.reasons for rejected in accepted.rejected} == {
+        (f"cannot be read: Column(/{column}) was specified twice",)
+    }
+
+
 def test_lines_that_make_up_for_each_other_are_set_aside() -> None:
     """Three lines that hold three objects, but not one each."""
     accepted = orders(

@@ -1,0 +1,178 @@
+"""An HTTP proxy on loopback that breaks chosen requests on their way to a real S3 server.
+
+Each fault is used once, by the first request of its method that comes while it is the next one of
+that method; every other request passes unchanged. The client signs the proxy's address as the host,
+and the host passes on as it came, so signatures stay valid.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPResponse
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar, Literal
+from urllib.parse import urlsplit
+
+# What concerns one connection only, not what is asked or answered.
+HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "expect"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer in the server's place; the request does not reach the server."""
+
+    status: int
+    code: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def body(self) -> bytes:
+        if not self.code:
+            return b""
+        return (
+            f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{self.code}</Code>'
+            f"<Message>This is a fault of the test.</Message></Error>"
+        ).encode()
+
+
+# `lost` drops the server's answer, `late` keeps it back until the client has given up, `cut` ends
+# in the middle of the body, `reset` and `hang` happen before the server hears of the request.
+Fault = Answer | Literal["pass", "reset", "hang", "lost", "late", "cut"]
+
+
+@dataclass
+class Faults:
+    """The faults that are still to come, per method, and the requests that came."""
+
+    planned: dict[str, list[Fault]] = field(default_factory=dict)
+    requests: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def plan(self, method: str, faults: Sequence[Fault]) -> None:
+        with self.lock:
+            self.planned[method] = list(faults)
+            self.requests.clear()
+
+    def next(self, method: str) -> Fault:
+        with self.lock:
+            self.requests.append(method)
+            faults = self.planned.get(method)
+            return faults.pop(0) if faults else "pass"
+
+    def count(self, method: str) -> int:
+        with self.lock:
+            return self.requests.count(method)
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A running proxy."""
+
+    endpoint: str
+    faults: Faults
+
+
+@contextmanager
+def running(upstream: str) -> Iterator[Proxy]:
+    """A proxy to the server at `upstream` for the time of a block."""
+    place = urlsplit(upstream)
+    faults = Faults()
+
+    class Handler(_Handler):
+        target: ClassVar[tuple[str, int]] = (place.hostname or "", place.port or 80)
+        plan: ClassVar[Faults] = faults
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    server.block_on_close = False
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield Proxy(f"http://127.0.0.1:{server.server_port}", faults)
+    finally:
+        faults.over.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    target: ClassVar[tuple[str, int]]
+    plan: ClassVar[Faults]
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Nothing is logged: the test says what matters."""
+
+    def _handle(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        fault = self.plan.next(self.command)
+        if isinstance(fault, Answer):
+            self._answer(fault.status, fault.headers, fault.body)
+        elif fault == "reset":
+            self._reset()
+        elif fault == "hang":
+            self._wait()
+        else:
+            self._forward(body, fault)
+
+    do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = _handle  # noqa: N815
+
+    def _forward(self, body: bytes, fault: Fault) -> None:
+        upstream = HTTPConnection(*self.target, timeout=30)
+        try:
+            upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in self.headers.items():
+                if name.lower() not in HOP_BY_HOP:
+                    upstream.putheader(name, value)
+            if body or self.command == "PUT":
+                upstream.putheader("Content-Length", str(len(body)))
+            upstream.endheaders(body or None)
+            response = upstream.getresponse()
+            content = response.read()
+        finally:
+            upstream.close()
+        if fault == "lost":
+            self._reset()
+        elif fault == "late":
+            self._wait()
+        else:
+            self._answer(response.status, self._passed_on(response), content, cut=fault == "cut")
+
+    def _passed_on(self, response: HTTPResponse) -> list[tuple[str, str]]:
+        # The answer to HEAD tells the length of a body that it does not have.
+        keep = {"content-length"} if self.command == "HEAD" else set()
+        return [(k, v) for k, v in response.getheaders() if k.lower() not in HOP_BY_HOP - keep]
+
+    def _answer(
+        self, status: int, headers: Sequence[tuple[str, str]], body: bytes, *, cut: bool = False
+    ) -> None:
+        self.send_response_only(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        if self.command != "HEAD":
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body[: len(body) // 2] if cut else body)
+        if cut:
+            self.close_connection = True
+
+    def _reset(self) -> None:
+        """Hang up with a TCP reset instead of an orderly end."""
+        linger = struct.pack("ii", 1, 0)
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.rfile.close()  # the socket closes with the last that reads from it
+        self.connection.close()
+        self.close_connection = True
+
+    def _wait(self) -> None:
+        """Say nothing for longer than any client of the tests waits."""
+        self.plan.over.wait(10)
+        self.close_connection = True
