@@ -25,6 +25,8 @@ from totesys_dagster_tests.edits import EDIT_ORDER_1
 from totesys_dagster_tests.faulty_proxy import Answer, Fault, Faults
 from totesys_dagster_tests.object_store import ObjectStore
 
+pytestmark = pytest.mark.torture
+
 KEY = "manifests/0000000001.json"
 OURS = b"what we write " * 100
 OTHER = b"what another process wrote"
@@ -58,7 +60,7 @@ def proxy(s3_server: ObjectStore) -> Iterator[faulty_proxy.Proxy]:
 @pytest.fixture
 def zone(s3: ObjectStore, proxy: faulty_proxy.Proxy, monkeypatch: pytest.MonkeyPatch) -> Zone:
     """An empty zone whose requests may fail, with little patience."""
-    monkeypatch.setitem(store_module.CLIENT, "timeout", timedelta(seconds=0.4))  # type: ignore[misc]
+    monkeypatch.setitem(store_module.CLIENT, "timeout", timedelta(seconds=1))  # type: ignore[misc]
     monkeypatch.setattr(store_module, "WRITE_PAUSES", (0.01, 0.02, 0.04))
     backoff = {"init_backoff": timedelta(milliseconds=5), "max_backoff": timedelta(seconds=0.02)}
     monkeypatch.setitem(store_module.RETRIES, "backoff", backoff)  # type: ignore[misc]
