@@ -19,11 +19,11 @@ dev: .venv/installed  ## the Dagster UI, with the simulated business going on
 psql: .venv/installed  ## a prompt in the warehouse
 	@$(BIN)/totesys psql
 
-test: .venv/installed-dev  ## the tests
-	$(BIN)/pytest -n auto
+test: .venv/installed-dev  ## the tests, but for the long ones
+	$(BIN)/pytest -n auto --dist worksteal
 
-torture: .venv/installed-dev  ## mutants are caught, and everything is killed while it works
-	$(BIN)/pytest -q -n auto -m torture
+torture: .venv/installed-dev  ## the long tests, and everything killed while it works
+	$(BIN)/pytest -n auto --dist worksteal -m long
 	$(BIN)/python -m totesys_dagster_tests.torture --seconds $(SECONDS) --store $(STORE)
 
 check: .venv/installed-dev  ## format, lint, types, security, tests with coverage
@@ -31,7 +31,7 @@ check: .venv/installed-dev  ## format, lint, types, security, tests with coverag
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/bandit -q -c pyproject.toml -r totesys_dagster
-	$(BIN)/pytest -n auto --cov --cov-report=term
+	$(BIN)/pytest -n auto --dist worksteal --cov --cov-report=term
 
 format: .venv/installed-dev
 	$(BIN)/ruff format .

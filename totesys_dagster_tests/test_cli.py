@@ -140,6 +140,7 @@ def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+@pytest.mark.long
 def test_demo_goes_on_with_the_next_batch(demonstrated: Path) -> None:
     again = totesys(demonstrated, "demo")
 
@@ -147,6 +148,7 @@ def test_demo_goes_on_with_the_next_batch(demonstrated: Path) -> None:
     assert "Batch 3" in again.stdout
 
 
+@pytest.mark.long
 def test_simulated_business_is_captured(demonstrated: Path) -> None:
     assert totesys(demonstrated, "simulate", "--days", "0", "--moments", "3").returncode == 0
 
@@ -154,6 +156,7 @@ def test_simulated_business_is_captured(demonstrated: Path) -> None:
     assert batch["ingested"]
 
 
+@pytest.mark.long
 def test_psql_opens_the_warehouse(demonstrated: Path) -> None:
     done = totesys(
         demonstrated, "psql", "warehouse", "--", "-Atc", "SELECT count(*) FROM dim_currency"

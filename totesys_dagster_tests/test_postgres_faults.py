@@ -30,7 +30,7 @@ from totesys_dagster.warehouse import load
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1
 
-pytestmark = pytest.mark.torture
+pytestmark = pytest.mark.long
 
 SETTINGS = [settings.SOURCE_DSN, settings.WAREHOUSE_DSN]
 

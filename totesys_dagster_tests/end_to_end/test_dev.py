@@ -95,6 +95,7 @@ def project(tmp_path: Path) -> Iterator[Path]:
         pytest.fail(f"a process was left running: {line}")
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="looks for processes in /proc")
 def test_business_reaches_the_warehouse_by_itself(project: Path) -> None:
     dev = Dev(project)

@@ -25,7 +25,7 @@ from totesys_dagster_tests.edits import EDIT_ORDER_1
 from totesys_dagster_tests.faulty_proxy import Answer, Fault, Faults
 from totesys_dagster_tests.object_store import ObjectStore
 
-pytestmark = pytest.mark.torture
+pytestmark = pytest.mark.long
 
 KEY = "manifests/0000000001.json"
 OURS = b"what we write " * 100

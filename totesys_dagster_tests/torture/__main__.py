@@ -34,11 +34,10 @@ from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.receipt import read_receipt, touched_stars
 from totesys_dagster.lake.store import Store
 from totesys_dagster.local.postgres import SUPERUSER
-from totesys_dagster.operations.rebuild import rebuild
-from totesys_dagster.operations.verify import verify
 from totesys_dagster.postgres import Names, connect
 from totesys_dagster.warehouse import load
 from totesys_dagster_tests.torture import oracle, world
+from totesys_dagster_tests.torture.judge import judge
 from totesys_dagster_tests.torture.steps import STEPS, order
 from totesys_dagster_tests.torture.world import SOURCE_DATABASE, WAREHOUSE_DATABASE, World
 from totesys_dagster_tests.torture.writers import Writer, finish_two_phase
@@ -188,29 +187,6 @@ def caught_up(log: ManifestLog) -> bool:
     return False
 
 
-def judge(tortured: World, log: ManifestLog, processed: Store) -> oracle.Verdict:
-    """Compare with the oracle, verify the lake, and rebuild."""
-    manifests = list(log.after(0))
-    with (
-        psycopg.connect(tortured.application_dsn) as source,
-        connect(settings.admin_setting()) as warehouse,
-    ):
-        verdict = oracle.judge(source, warehouse, manifests)
-        findings = verify(warehouse, NAMES, log.store, processed).findings
-        verdict.broken_links = len(findings)
-        verdict.examples += findings
-        rebuilt = rebuild(
-            warehouse,
-            NAMES,
-            log.store,
-            processed,
-            quarantine_limit=0,
-            progress=lambda _done, _all: None,
-        )
-        verdict.rebuilt_otherwise = sum((rebuilt.different or {}).values())
-    return verdict
-
-
 def recovery(tortured: World, kills: Sequence[float]) -> list[float]:
     """Seconds from each kill to the next batch that was loaded."""
     with tortured.warehouse.connect(SUPERUSER, WAREHOUSE_DATABASE) as connection:
@@ -281,7 +257,8 @@ def report(tortured: World, killer: Killer, writers: list[Writer], seconds: floa
         print(f"VERDICT: FAILED, {error}")
         return 1
     tortured.stop()
-    verdict = judge(tortured, log, processed)
+    with psycopg.connect(tortured.application_dsn) as source:
+        verdict = judge(source, NAMES, ingestion, processed)
     manifests = list(log.after(0))
     deaths = killer.deaths()
     for step in STEPS:

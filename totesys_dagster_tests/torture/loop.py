@@ -14,7 +14,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-import psycopg
 import pytest
 
 from totesys_dagster import settings
@@ -22,12 +21,11 @@ from totesys_dagster.errors import CommitConflictError
 from totesys_dagster.ingestion import capture
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.store import Store
-from totesys_dagster.operations.rebuild import rebuild
-from totesys_dagster.operations.verify import verify
 from totesys_dagster.postgres import connect
 from totesys_dagster.warehouse import load
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.torture import oracle
+from totesys_dagster_tests.torture.judge import judge
 from totesys_dagster_tests.torture.oracle import Verdict
 from totesys_dagster_tests.torture.writers import Writer, finish_two_phase
 
@@ -93,7 +91,8 @@ class Torture:
         self._catch_up()
         while self.platform.run() is not None:
             pass
-        return self._judge()
+        platform = self.platform
+        return judge(platform.application, platform.names, platform.ingestion, platform.processed)
 
     def _step(self) -> None:
         [step] = self.rng.choices([self._take, self._reload, self._race], [5, 2, 3])
@@ -152,20 +151,3 @@ class Torture:
         self.platform.warehouse.close()
         self.platform.source = connect(settings.SOURCE_DSN)
         self.platform.warehouse = connect(settings.WAREHOUSE_DSN)
-
-    def _judge(self) -> Verdict:
-        platform = self.platform
-        manifests = list(ManifestLog(platform.ingestion).after(0))
-        with psycopg.connect(platform.warehouse_dsn) as warehouse:
-            verdict = oracle.judge(platform.application, warehouse, manifests)
-        lake = (platform.ingestion, platform.processed)
-        verdict.broken_links = len(verify(platform.warehouse, platform.names, *lake).findings)
-        rebuilt = rebuild(
-            platform.warehouse,
-            platform.names,
-            *lake,
-            quarantine_limit=0,
-            progress=lambda _done, _all: None,
-        )
-        verdict.rebuilt_otherwise = sum((rebuilt.different or {}).values())
-        return verdict

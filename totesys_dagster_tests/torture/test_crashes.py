@@ -17,16 +17,15 @@ import pytest
 
 from totesys_dagster import settings
 from totesys_dagster.errors import LoadError
-from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.operations.rebuild import rebuild
-from totesys_dagster.operations.verify import verify
 from totesys_dagster.postgres import connect
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import DELETE_ORDER_1, EDIT_ORDER_1, new_design, new_sale
 from totesys_dagster_tests.torture import oracle, steps
+from totesys_dagster_tests.torture.judge import judge
 from totesys_dagster_tests.torture.steps import STEPS, order
 
-pytestmark = pytest.mark.torture
+pytestmark = pytest.mark.long
 
 SECONDS = 120
 
@@ -66,20 +65,8 @@ def change_everything(platform: Platform) -> None:
         platform.application.execute(statement)
 
 
-def judge(platform: Platform) -> oracle.Verdict:
-    """The whole history against the oracle, the lake against its hashes, and a rebuild."""
-    manifests = list(ManifestLog(platform.ingestion).after(0))
-    with connect(settings.WAREHOUSE_DSN) as warehouse:
-        verdict = oracle.judge(platform.application, warehouse, manifests)
-        lake = (platform.ingestion, platform.processed)
-        findings = verify(warehouse, platform.names, *lake).findings
-        verdict.broken_links = len(findings)
-        verdict.examples += findings
-        rebuilt = rebuild(
-            warehouse, platform.names, *lake, quarantine_limit=0, progress=lambda _done, _all: None
-        )
-    verdict.rebuilt_otherwise = sum((rebuilt.different or {}).values())
-    return verdict
+def verdict_on(platform: Platform) -> oracle.Verdict:
+    return judge(platform.application, platform.names, platform.ingestion, platform.processed)
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -100,7 +87,7 @@ def test_one_clean_retry_is_exact_after_a_death_at(
         "load: after the commit",
         "load: before it is recorded",
     )
-    verdict = judge(platform)
+    verdict = verdict_on(platform)
     assert verdict.errors == 0, verdict.examples
     assert platform.capture() is None
 
@@ -114,7 +101,7 @@ def test_two_runs_at_once_are_exact(platform: Platform, project: Path) -> None:
         outcomes = [process.communicate(timeout=SECONDS) for process in both]
         assert [process.returncode for process in both] == [0, 0], outcomes
 
-    verdict = judge(platform)
+    verdict = verdict_on(platform)
     assert verdict.errors == 0, verdict.examples
     assert platform.rows("SELECT count(*) FROM current_fact_sales_order") == [(5,)]
 
@@ -139,5 +126,5 @@ def test_rebuild_beside_a_run_is_exact(platform: Platform, project: Path) -> Non
     assert running.returncode == 0, errors
     assert json.loads(output)["batches"]
     assert refused
-    verdict = judge(platform)
+    verdict = verdict_on(platform)
     assert verdict.errors == 0, verdict.examples

@@ -10,7 +10,7 @@ from totesys_dagster_tests.torture.loop import Torture
 from totesys_dagster_tests.torture.mutants import MUTANTS, Mutant
 
 
-@pytest.mark.torture
+@pytest.mark.long
 def test_every_version_arrives_once(full_platform: Platform) -> None:
     torture = Torture(full_platform, seed=1)
     verdict = torture.run(seconds=10)
@@ -25,7 +25,7 @@ def test_small_source_is_no_reason_to_fail(platform: Platform) -> None:
     assert Torture(platform, seed=2).run(seconds=4).errors == 0
 
 
-@pytest.mark.torture
+@pytest.mark.long
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
 def test_mutant_is_caught(
     platform: Platform, monkeypatch: pytest.MonkeyPatch, mutant: Mutant
