@@ -49,25 +49,31 @@ CALENDAR_DAY = """
     extract(quarter FROM day)::int AS quarter
 """
 
-CALENDAR = """
-    SELECT {calendar_day}
-    FROM generate_series((SELECT min(date_id) FROM {target})::timestamp,
-                         (SELECT max(date_id) FROM {target})::timestamp, '1 day') AS days (day)
-"""
+
+def _right_calendar(names: Names) -> sql.Composed:
+    """The days from the first to the last that the warehouse has, as a query."""
+    return sql.SQL(
+        """
+        SELECT {day}
+        FROM generate_series((SELECT min(date_id) FROM {target})::timestamp,
+                             (SELECT max(date_id) FROM {target})::timestamp, '1 day') AS days (day)
+        """
+    ).format(day=sql.SQL(CALENDAR_DAY), target=names.table("dim_date"))
 
 
 def close_calendar(connection: Connection, names: Names, sequence: int) -> int:
     """Add the days between the batches' calendars, so that the whole has no gap; how many."""
-    columns = sql.SQL(", ").join(map(sql.Identifier, STAR_TABLES["dim_date"].column_names))
     query = sql.SQL(
-        "INSERT INTO {target} ({columns}, batch_seq) SELECT {columns}, {sequence}"
-        " FROM (" + CALENDAR + ") AS calendar"
-        " WHERE NOT EXISTS (SELECT FROM {target} AS d WHERE d.date_id = calendar.date_id)"
+        """
+        INSERT INTO {target} ({columns}, batch_seq)
+        SELECT {columns}, {sequence} FROM ({calendar}) AS calendar
+        WHERE NOT EXISTS (SELECT FROM {target} AS d WHERE d.date_id = calendar.date_id)
+        """
     ).format(
         target=names.table("dim_date"),
-        columns=columns,
+        columns=_calendar_columns(),
         sequence=sql.Literal(sequence),
-        calendar_day=sql.SQL(CALENDAR_DAY),
+        calendar=_right_calendar(names),
     )
     return connection.execute(query).rowcount
 
@@ -84,16 +90,20 @@ def audit_batch(
             _record(connection, names, manifest.sequence, found)
 
 
+def _calendar_columns() -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, STAR_TABLES["dim_date"].column_names))
+
+
 def _calendar(connection: Connection, names: Names) -> Audit:
-    columns = sql.SQL(", ").join(map(sql.Identifier, STAR_TABLES["dim_date"].column_names))
     query = sql.SQL(
-        "SELECT (SELECT count(*) FROM (" + CALENDAR + ") AS expected),"
-        " (SELECT count(*) FROM (" + CALENDAR + " INTERSECT SELECT {columns} FROM {target})"
-        " AS right_days)"
+        """
+        SELECT (SELECT count(*) FROM ({calendar}) AS expected),
+               (SELECT count(*) FROM ({calendar} INTERSECT SELECT {columns} FROM {target}) AS found)
+        """
     ).format(
+        calendar=_right_calendar(names),
+        columns=_calendar_columns(),
         target=names.table("dim_date"),
-        columns=columns,
-        calendar_day=sql.SQL(CALENDAR_DAY),
     )
     row = connection.execute(query).fetchone()
     assert row is not None
