@@ -51,6 +51,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Server:
     server = postgres.start(home, stack.ROLES)
     with psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
         stack.create_roles(connection, server)
+        # It opens transactions when it pleases, and some tests watch every transaction.
+        connection.execute("ALTER SYSTEM SET autovacuum TO off")
+        connection.execute("SELECT pg_reload_conf()")
     return server
 
 
