@@ -32,6 +32,17 @@ def server_process(data: Path) -> int | None:
     return pid
 
 
+def _in_use(home: Path) -> bool:
+    """Whether somebody uses the server; if not, the lock is this process's until it ends.
+
+    A directory that was removed is used by nobody.
+    """
+    try:
+        return locks.acquire(home / "in-use.lock", wait=False) is None
+    except FileNotFoundError:
+        return False
+
+
 def _alive(data: Path, child: subprocess.Popen[bytes] | None) -> bool:
     """Whether there is still a server to keep. One just started may not have its file yet."""
     if child is not None:
@@ -76,10 +87,8 @@ def main() -> None:
                 group=plan["group"],
                 extra_groups=None if plan["user"] is None else [],
             )
-        lock = locks.acquire(home / "in-use.lock", wait=False)
-        while lock is None and _alive(data, child):
+        while _in_use(home) and _alive(data, child):
             time.sleep(POLL_SECONDS)
-            lock = locks.acquire(home / "in-use.lock", wait=False)
         _stop(data, child)
 
 
