@@ -9,11 +9,10 @@ import dagster as dg
 import pandas as pd
 import pyarrow as pa
 
-from totesys_dagster.catalogue import SourceTable, StarTable
+from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE, SourceTable, StarTable
 
 BATCHES = dg.DynamicPartitionsDefinition(name="batch")
 
-INGESTION, PROCESSED, WAREHOUSE = "ingestion", "processed", "warehouse"
 OWNERS = ["team:data-engineering"]
 PREVIEW_ROWS = 5
 

@@ -13,12 +13,16 @@ from totesys_dagster.catalogue.model import (
 )
 from totesys_dagster.catalogue.source import SOURCE_TABLES
 from totesys_dagster.catalogue.stars import JOINS, STAR_TABLES
+from totesys_dagster.catalogue.zones import INGESTION, PROCESSED, WAREHOUSE
 
 __all__ = [
     "ARROW_TYPES",
+    "INGESTION",
     "JOINS",
+    "PROCESSED",
     "SOURCE_TABLES",
     "STAR_TABLES",
+    "WAREHOUSE",
     "Join",
     "Kind",
     "Part",

@@ -11,10 +11,10 @@ import dagster as dg
 from pydantic import Field
 
 from totesys_dagster import settings
-from totesys_dagster.catalogue import SOURCE_TABLES
+from totesys_dagster.catalogue import INGESTION, SOURCE_TABLES
 from totesys_dagster.ingestion.capture import open_capture
 from totesys_dagster.ingestion.snapshot import TableSchema, differences
-from totesys_dagster.metadata import BATCHES, INGESTION, OWNERS, asset_key, source_definition
+from totesys_dagster.metadata import BATCHES, OWNERS, asset_key, source_definition
 from totesys_dagster.resources import Lake, SourceDatabase, clear_failures
 
 

@@ -18,6 +18,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from totesys_dagster import settings
+from totesys_dagster.catalogue import INGESTION, PROCESSED
 from totesys_dagster.local import postgres, simulator
 from totesys_dagster.local.postgres import SUPERUSER, Server
 from totesys_dagster.postgres import Names
@@ -55,9 +56,9 @@ def start() -> set[str]:
     home = settings.home()
     suffix = _suffix(needed)
     if settings.INGESTION_URL in needed:
-        os.environ[settings.INGESTION_URL] = str(home / f"lake{suffix}" / "ingestion")
+        os.environ[settings.INGESTION_URL] = str(home / f"lake{suffix}" / INGESTION)
     if settings.PROCESSED_URL in needed:
-        os.environ[settings.PROCESSED_URL] = str(home / f"lake{suffix}" / "processed")
+        os.environ[settings.PROCESSED_URL] = str(home / f"lake{suffix}" / PROCESSED)
     if needed & {settings.SOURCE_DSN, settings.WAREHOUSE_DSN}:
         server = postgres.start(home, ROLES)
         with psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:

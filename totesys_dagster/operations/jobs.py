@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from totesys_dagster.metadata import INGESTION, PROCESSED, WAREHOUSE
+from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
 from totesys_dagster.operations.names import (
     INGEST,
     INGEST_STAGE,

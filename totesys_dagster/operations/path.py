@@ -16,11 +16,12 @@ from typing import Any
 
 import dagster as dg
 
+from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
 from totesys_dagster.errors import CommitConflictError, TotesysError
 from totesys_dagster.ingestion.capture import changed_tables, new_batch_key
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.receipt import Receipt, read_receipt, touched_stars
-from totesys_dagster.metadata import BATCHES, INGESTION, PROCESSED, WAREHOUSE, asset_key
+from totesys_dagster.metadata import BATCHES, asset_key
 from totesys_dagster.operations.names import BATCH_TAG, INGEST, PROCESS_AND_LOAD, PROCESS_TAG
 from totesys_dagster.operations.reasons import failed_with, first_failure
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse

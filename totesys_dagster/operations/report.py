@@ -9,15 +9,15 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from totesys_dagster.catalogue import STAR_TABLES
+from totesys_dagster.catalogue import INGESTION, PROCESSED, STAR_TABLES, WAREHOUSE
 from totesys_dagster.operations.path import BatchReport
 from totesys_dagster.warehouse.status import TableStatus
 
 STEPS = {
     "poll": "looking",
-    "ingestion": "capture",
-    "processed": "process",
-    "warehouse": "load and audit",
+    INGESTION: "capture",
+    PROCESSED: "process",
+    WAREHOUSE: "load and audit",
 }
 
 

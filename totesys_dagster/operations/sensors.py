@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from totesys_dagster import settings
-from totesys_dagster.catalogue import STAR_TABLES
+from totesys_dagster.catalogue import PROCESSED, STAR_TABLES, WAREHOUSE
 from totesys_dagster.errors import TotesysError
 from totesys_dagster.ingestion import snapshot
 from totesys_dagster.ingestion.capture import changed_tables, new_batch_key
@@ -21,7 +21,7 @@ from totesys_dagster.lake import requests
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.receipt import read_receipt, touched_stars
 from totesys_dagster.lake.store import Store
-from totesys_dagster.metadata import BATCHES, PROCESSED, WAREHOUSE, asset_key
+from totesys_dagster.metadata import BATCHES, asset_key
 from totesys_dagster.operations.alerts import report_incident, resolve_incident
 from totesys_dagster.operations.jobs import ingest, load, process, process_and_load
 from totesys_dagster.operations.names import BATCH_TAG, INGEST_STAGE, LOAD_STAGE, STAGE_TAG

@@ -10,13 +10,11 @@ from typing import Any
 import dagster as dg
 
 from totesys_dagster import settings
-from totesys_dagster.catalogue import STAR_TABLES, StarTable
+from totesys_dagster.catalogue import INGESTION, PROCESSED, STAR_TABLES, StarTable
 from totesys_dagster.lake.raw import RawTable
 from totesys_dagster.metadata import (
     BATCHES,
-    INGESTION,
     OWNERS,
-    PROCESSED,
     asset_key,
     star_definition,
 )

@@ -9,14 +9,12 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from totesys_dagster import settings
-from totesys_dagster.catalogue import STAR_TABLES
+from totesys_dagster.catalogue import PROCESSED, STAR_TABLES, WAREHOUSE
 from totesys_dagster.errors import ObjectMissingError
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.metadata import (
     BATCHES,
     OWNERS,
-    PROCESSED,
-    WAREHOUSE,
     asset_key,
     star_definition,
 )
