@@ -3,7 +3,8 @@
     ToteSys ── ingestion/* ──▶ lake ── processed/* ──▶ lake ── warehouse/* ──▶ warehouse
 
 Follow it from here: `ingestion.assets`, `processed.assets` and `warehouse.assets` hold the 33
-assets, `operations` the jobs and sensors that run them. All settings come from the environment.
+assets, `operations` the jobs, sensors and schedules that run them, and the check of the lake as a
+whole. All settings come from the environment.
 `totesys_dagster.local.definitions` is the same with an embedded default for what is not set.
 """
 
@@ -14,7 +15,9 @@ import dagster as dg
 from totesys_dagster.ingestion.assets import raw_tables
 from totesys_dagster.ingestion.io_manager import JsonLinesIOManager
 from totesys_dagster.operations.alerts import failure_alert
+from totesys_dagster.operations.checks import LOG, lake_verified
 from totesys_dagster.operations.jobs import JOBS
+from totesys_dagster.operations.schedules import schedules
 from totesys_dagster.operations.sensors import sensors
 from totesys_dagster.processed.assets import STAR_ASSETS
 from totesys_dagster.processed.io_manager import ParquetIOManager
@@ -24,14 +27,16 @@ from totesys_dagster.warehouse.assets import warehouse_tables
 with warnings.catch_warnings():
     # Links to code are beta in Dagster 1.13; without them the UI shows all but the links.
     warnings.simplefilter("ignore", dg.BetaWarning)
-    _assets = dg.with_source_code_references([raw_tables, *STAR_ASSETS, warehouse_tables])
+    _assets = dg.with_source_code_references([raw_tables, *STAR_ASSETS, warehouse_tables, LOG])
 
 _lake = Lake()
 
 defs = dg.Definitions(
     assets=_assets,
+    asset_checks=[lake_verified],
     jobs=JOBS,
     sensors=[*sensors(), failure_alert],
+    schedules=schedules(),
     resources={
         "source": SourceDatabase(),
         "lake": _lake,

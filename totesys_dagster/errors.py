@@ -20,6 +20,10 @@ class LakeError(TotesysError):
     """The lake does not hold what its manifests say, or holds it already in another form."""
 
 
+class LakeUnusableError(LakeError):
+    """A zone of the lake cannot be used at all: the place, the credentials, or the permissions."""
+
+
 class ObjectMissingError(LakeError):
     """An object that a manifest names is not in the lake."""
 

@@ -26,6 +26,7 @@ POLL_SECONDS = "TOTESYS_POLL_SECONDS"
 LOAD_EVERY_SECONDS = "TOTESYS_LOAD_EVERY_SECONDS"
 PART_BYTES = "TOTESYS_PART_BYTES"
 QUARANTINE_LIMIT = "TOTESYS_QUARANTINE_LIMIT"
+VERIFY_SCHEDULE = "TOTESYS_VERIFY_SCHEDULE"
 TRUSTED_HOSTS = "TOTESYS_TRUSTED_HOSTS"
 HOME = "TOTESYS_HOME"
 SMTP_URL = "TOTESYS_SMTP_URL"
@@ -156,6 +157,12 @@ def part_bytes() -> int:
 def quarantine_limit() -> int:
     """Rows of one table and batch that may be quarantined before the batch is stopped."""
     return _whole_number(QUARANTINE_LIMIT, 100, 0)
+
+
+def verify_schedule() -> str | None:
+    """When the lake is verified, as a cron expression in UTC; None for never by itself."""
+    schedule = _get(VERIFY_SCHEDULE, "30 3 * * *")
+    return None if schedule == "off" else schedule
 
 
 def default_ssl_mode() -> str:

@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, ObjectStore, S3Store
 
-from totesys_dagster.errors import LakeError, ObjectConflictError, ObjectMissingError
+from totesys_dagster.errors import LakeUnusableError, ObjectConflictError, ObjectMissingError
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
@@ -85,7 +85,7 @@ class Store:
         except (BaseError, BotoCoreError, OSError, ValueError) as error:
             raise self._unusable(error) from None
 
-    def _unusable(self, error: Exception) -> LakeError:
+    def _unusable(self, error: Exception) -> LakeUnusableError:
         first_line = str(error).partition("\n")[0]
         if answer := _ANSWER.search(str(error)):
             reason = f"{answer[1]}, {answer[2]}"
@@ -93,7 +93,7 @@ class Store:
             reason = cause[1].replace("HTTP error: ", "no answer, ")
         else:
             reason = first_line
-        return LakeError(
+        return LakeUnusableError(
             f"{self.setting} ({self.url}) cannot be used: {reason}. Check the place, the"
             " credentials and the permissions, then run again."
         )

@@ -6,6 +6,7 @@ settings for mail nothing is sent, which is said once.
 
 import smtplib
 import ssl
+from collections.abc import Iterator
 from email.message import EmailMessage
 
 import dagster as dg
@@ -98,6 +99,14 @@ def resolve_incident(subject: str) -> None:
     _open_incidents.discard(subject)
 
 
+def _failures(context: dg.RunFailureSensorContext) -> Iterator[dg.DagsterEvent]:
+    """The run's failed steps, and its checks: of a check that stops a step, only it says why."""
+    kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.ASSET_CHECK_EVALUATION}
+    for entry in context.instance.all_logs(context.dagster_run.run_id, of_type=kinds):
+        if entry.dagster_event is not None:
+            yield entry.dagster_event
+
+
 @dg.run_failure_sensor(
     name="failure_alert",
     description="Sends an e-mail when a run fails.",
@@ -114,7 +123,7 @@ def failure_alert(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
         return dg.SkipReason(ALERTS_OFF)
     run = context.dagster_run
     batch = run.tags.get(BATCH_TAG) or run.tags.get("dagster/partition")
-    reason = first_failure(context.get_step_failure_events()) or context.failure_event.message
+    reason = first_failure(_failures(context)) or context.failure_event.message
     subject, body = failure_mail(run.job_name, run.run_id, batch, reason or "The run failed.")
     send(mail, subject, body)
     return None

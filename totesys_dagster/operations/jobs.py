@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
+from totesys_dagster.operations.checks import LOG
 from totesys_dagster.operations.names import (
     INGEST,
     INGEST_STAGE,
@@ -15,6 +16,8 @@ from totesys_dagster.operations.names import (
     PROCESS_AND_LOAD,
     PROCESS_STAGE,
     STAGE_TAG,
+    VERIFY_LAKE,
+    VERIFY_STAGE,
     WHOLE_PATH,
     WHOLE_STAGE,
 )
@@ -53,6 +56,13 @@ process_and_load = dg.define_asset_job(
     tags={STAGE_TAG: LOAD_STAGE},
 )
 
+verify_lake = dg.define_asset_job(
+    VERIFY_LAKE,
+    selection=dg.AssetSelection.checks_for_assets(LOG.key),
+    description="Verify the lake: the chain of manifests, every object, and the last audits.",
+    tags={STAGE_TAG: VERIFY_STAGE},
+)
+
 
 @dg.op
 def capture_process_load(
@@ -81,4 +91,4 @@ def whole_path() -> None:
     capture_process_load()
 
 
-JOBS: list[Any] = [ingest, process, load, process_and_load, whole_path]
+JOBS: list[Any] = [ingest, process, load, process_and_load, whole_path, verify_lake]

@@ -5,6 +5,7 @@ PROCESS = "process"
 LOAD = "load_warehouse"
 PROCESS_AND_LOAD = "process_and_load"
 WHOLE_PATH = "whole_path"
+VERIFY_LAKE = "verify_lake"
 
 STAGE_TAG = "totesys/stage"
 BATCH_TAG = "totesys/batch"
@@ -12,3 +13,4 @@ BATCH_TAG = "totesys/batch"
 PROCESS_TAG = "totesys/process"
 
 INGEST_STAGE, PROCESS_STAGE, LOAD_STAGE, WHOLE_STAGE = "ingest", "process", "load", "whole"
+VERIFY_STAGE = "verify"

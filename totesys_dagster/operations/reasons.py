@@ -10,11 +10,17 @@ from totesys_dagster.errors import TotesysError
 
 
 def first_failure(events: Iterable[dg.DagsterEvent]) -> str | None:
-    """The description of the first failed step: its own sentence, else its exception's first line.
+    """Why the first step failed: the sentence of the check that stopped it, or the step's own, else
+    its exception's first line.
 
     None when no step failed.
     """
     for event in events:
+        if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            check = event.asset_check_evaluation_data
+            stops = check.blocking and check.severity == dg.AssetCheckSeverity.ERROR
+            if stops and not check.passed and check.description:
+                return check.description
         if event.is_step_failure:
             data = event.step_failure_data
             if data.user_failure_data and data.user_failure_data.description:

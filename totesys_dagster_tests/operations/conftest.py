@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import dagster as dg
 import pytest
 
 from totesys_dagster.definitions import defs
+from totesys_dagster.lake.store import Store
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster_tests.conftest import Platform
 
@@ -68,11 +72,27 @@ class Orchestra:
     def partitions(self) -> list[str]:
         return list(self.instance.get_dynamic_partitions("batch"))
 
+    def verify(self) -> dg.ExecuteInProcessResult:
+        """Execute the verification of the lake."""
+        return defs.resolve_job_def("verify_lake").execute_in_process(
+            instance=self.instance, raise_on_error=False
+        )
+
 
 @pytest.fixture
 def orchestra(platform: Platform) -> Iterator[Orchestra]:
     with dg.DagsterInstance.ephemeral() as instance:
         yield Orchestra(instance, platform)
+
+
+@contextmanager
+def damage(store: Store, key: str, data: bytes | None) -> Iterator[None]:
+    """For the time of a block an object has other content, or with None is gone."""
+    path = Path(unquote(urlsplit(store.url).path), key)
+    before = path.read_bytes()
+    path.unlink() if data is None else path.write_bytes(data)
+    yield
+    path.write_bytes(before)
 
 
 def materialized(result: dg.ExecuteInProcessResult) -> set[tuple[str, str | None]]:

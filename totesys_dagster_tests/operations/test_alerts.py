@@ -16,7 +16,7 @@ from totesys_dagster.definitions import defs
 from totesys_dagster.local.postgres import free_port
 from totesys_dagster.operations import alerts
 from totesys_dagster.operations.alerts import ALERTS_OFF, MailError, failure_alert
-from totesys_dagster_tests.operations.conftest import Orchestra
+from totesys_dagster_tests.operations.conftest import Orchestra, damage
 
 
 class Inbox:
@@ -56,6 +56,11 @@ def fail(orchestra: Orchestra) -> dg.RunFailureSensorContext:
     result = defs.resolve_job_def("ingest").execute_in_process(
         instance=orchestra.instance, partition_key="yesterday", raise_on_error=False
     )
+    return failure(orchestra, result)
+
+
+def failure(orchestra: Orchestra, result: dg.ExecuteInProcessResult) -> dg.RunFailureSensorContext:
+    """A failed run, as the sensor sees it."""
     return dg.build_run_status_sensor_context(
         sensor_name="failure_alert",
         dagster_event=next(event for event in result.all_events if event.is_run_failure),
@@ -71,6 +76,35 @@ def test_failed_run_sends_one_mail_with_its_reason(orchestra: Orchestra, inbox: 
     assert mail["Subject"] == "[totesys_dagster] ingest of batch yesterday failed"
     assert mail["To"] == "ann@example.com, bob@example.com"
     assert "'yesterday' cannot be the key of a batch" in str(mail.get_payload())
+
+
+def test_damage_of_the_lake_is_told_in_the_words_of_the_check(
+    orchestra: Orchestra, inbox: Inbox
+) -> None:
+    manifest = orchestra.platform.capture()
+    assert manifest is not None
+    store, key = orchestra.platform.ingestion, manifest.tables["staff"].objects[0].key
+    with damage(store, key, None):
+        failure_alert(failure(orchestra, orchestra.verify()))
+
+    [mail] = inbox.mails
+    assert mail["Subject"] == "[totesys_dagster] verify_lake failed"
+    assert f"{store.uri(key)} does not exist" in mail.get_payload(decode=True).decode()
+
+
+def test_batch_that_a_check_stops_is_told_in_the_words_of_the_check(
+    orchestra: Orchestra, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(settings.QUARANTINE_LIMIT, "0")
+    orchestra.platform.application.execute(
+        "UPDATE sales_order SET agreed_delivery_date = '2022-13-45' WHERE sales_order_id = 1"
+    )
+    orchestra.tick_and_run("source_changes")
+    [result] = orchestra.tick_and_run("new_batches")
+    failure_alert(failure(orchestra, result))
+
+    [mail] = inbox.mails
+    assert "1 rows break the contract" in mail.get_payload(decode=True).decode()
 
 
 def test_without_settings_nothing_is_sent_and_it_says_so(orchestra: Orchestra) -> None:

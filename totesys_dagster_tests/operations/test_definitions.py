@@ -1,4 +1,4 @@
-"""What Dagster is told: 33 assets, their lineage, and what the UI shows of each."""
+"""What Dagster is told: 33 tables and the lake, their lineage, and what the UI shows of each."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from totesys_dagster.metadata import asset_key
 from totesys_dagster_tests.operations.conftest import Orchestra
 
 SPECS = {spec.key: spec for spec in sorted(defs.resolve_all_asset_specs(), key=lambda s: s.key)}
+TABLES = [key for key in SPECS if key != asset_key("lake", "log")]
 
 
 def materialization(event: dg.DagsterEvent) -> dg.AssetMaterialization:
@@ -24,11 +25,12 @@ def spec(zone: str, table: str) -> dg.AssetSpec:
     return SPECS[asset_key(zone, table)]
 
 
-def test_there_are_33_assets_in_three_groups() -> None:
+def test_there_are_33_tables_in_three_groups_and_the_lake() -> None:
     assert {key.to_user_string() for key in SPECS} == {
         *(f"ingestion/{name}" for name in SOURCE_TABLES),
         *(f"processed/{name}" for name in STAR_TABLES),
         *(f"warehouse/{name}" for name in STAR_TABLES),
+        "lake/log",
     }
     assert all(spec.group_name == spec.key.path[0] for spec in SPECS.values())
 
@@ -41,8 +43,22 @@ def test_lineage_goes_from_table_to_table(star: str) -> None:
     assert [dep.asset_key for dep in spec("warehouse", star).deps] == [asset_key("processed", star)]
 
 
-@pytest.mark.parametrize("key", SPECS, ids=lambda key: key.to_user_string())
-def test_every_asset_says_what_it_is(key: dg.AssetKey) -> None:
+def test_lake_is_made_by_the_raw_and_the_processed_tables() -> None:
+    deps = {dep.asset_key for dep in spec("lake", "log").deps}
+
+    assert deps == {key for key in TABLES if key.path[0] in ("ingestion", "processed")}
+
+
+def test_lake_says_what_it_is() -> None:
+    lake = spec("lake", "log")
+
+    assert lake.description
+    assert lake.owners == ["team:data-engineering"]
+    assert lake.partitions_def is None
+
+
+@pytest.mark.parametrize("key", TABLES, ids=lambda key: key.to_user_string())
+def test_every_table_says_what_it_is(key: dg.AssetKey) -> None:
     one = SPECS[key]
 
     assert one.description
@@ -68,6 +84,7 @@ def test_every_asset_has_a_check() -> None:
         ("ingestion", "schema"),
         ("processed", "contract"),
         ("warehouse", "audit"),
+        ("lake", "verified"),
     }
 
 
@@ -144,6 +161,7 @@ def test_pure_modules_do_not_import_dagster() -> None:
         "ingestion.capture",
         "lake.receipt",
         "lake.requests",
+        "lake.manifest",
         "operations.rebuild",
         "operations.verify",
         "postgres",

@@ -5,10 +5,7 @@ The first finding is the first link of the chain that is broken.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -18,9 +15,11 @@ from totesys_dagster.errors import LakeError
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.receipt import Receipt, read_receipt, receipt_key
 from totesys_dagster.lake.store import Store
+from totesys_dagster.operations import verify as verify_module
 from totesys_dagster.operations.verify import Verification, verify
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import DELETE_ORDER_1, EDIT_ORDER_1
+from totesys_dagster_tests.operations.conftest import damage
 
 
 @pytest.fixture
@@ -43,16 +42,6 @@ def verification(platform: Platform) -> Verification:
 
 def batch(platform: Platform, sequence: int) -> Manifest:
     return ManifestLog(platform.ingestion).read(sequence)
-
-
-@contextmanager
-def damage(store: Store, key: str, data: bytes | None) -> Iterator[None]:
-    """For the time of a block an object has other content, or with None is gone."""
-    path = Path(unquote(urlsplit(store.url).path), key)
-    before = path.read_bytes()
-    path.unlink() if data is None else path.write_bytes(data)
-    yield
-    path.write_bytes(before)
 
 
 def findings_after(platform: Platform, store: Store, key: str, data: bytes | None) -> list[str]:
@@ -231,3 +220,25 @@ def test_lake_that_cannot_be_reached_is_an_error(sound: Platform, tmp_path: Path
 
     with pytest.raises(LakeError, match=r"TOTESYS_INGESTION_URL .* cannot be used"):
         verification(sound)
+
+
+def test_outage_in_the_middle_is_an_error_and_no_damage(
+    sound: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every object after it would be called damaged."""
+
+    def stop(done: int, _all: int) -> None:
+        if done == 1:
+            lost = Store("file:///dev/null", settings.PROCESSED_URL)
+            monkeypatch.setattr(sound.processed, "_objects", lost._objects)
+
+    monkeypatch.setattr(verify_module, "AT_ONCE", 1)
+    with pytest.raises(LakeError, match=r"TOTESYS_PROCESSED_URL .* cannot be used"):
+        verify(sound.warehouse, sound.names, sound.ingestion, sound.processed, stop)
+
+
+def test_warehouse_that_has_no_tables_yet_passes(platform: Platform) -> None:
+    platform.capture()
+    platform.warehouse.execute("DROP SCHEMA warehouse, warehouse_bookkeeping CASCADE")
+
+    assert verification(platform).findings == []

@@ -1,0 +1,86 @@
+"""The lake as an asset of its own, and the check that verifies it.
+
+A run of batches brings in every check of the assets that it selects. The verification reads the
+whole lake, so it hangs on an asset that no such run selects: the log, which the raw and processed
+tables make together. The log is external to Dagster, as nothing materializes it but they.
+"""
+
+import time
+
+import dagster as dg
+
+from totesys_dagster.catalogue import INGESTION, PROCESSED, SOURCE_TABLES, STAR_TABLES
+from totesys_dagster.metadata import OWNERS, asset_key
+from totesys_dagster.operations.verify import Verification, verify
+from totesys_dagster.resources import Lake, Warehouse, clear_failures
+
+# How many findings the UI lists; `totesys verify` prints them all.
+SHOWN = 20
+# After how many batches the run's log tells how far it is.
+TOLD_EVERY = 1000
+
+LAKE = "lake"
+LOG = dg.AssetSpec(
+    asset_key(LAKE, "log"),
+    deps=[
+        *(asset_key(INGESTION, name) for name in SOURCE_TABLES),
+        *(asset_key(PROCESSED, name) for name in STAR_TABLES),
+    ],
+    description="The log of batches: manifests, each with the hash of the one before it, and the"
+    " objects of both zones that they name. The warehouse can be rebuilt from it alone.",
+    group_name=LAKE,
+    kinds={"json", "parquet"},
+    owners=OWNERS,
+    tags={"zone": LAKE},
+)
+
+
+@dg.asset_check(
+    asset=LOG.key,
+    name="verified",
+    blocking=True,  # fails the run, which the alerts tell of
+    description="The chain of manifests is unbroken, every object of the lake is what was written,"
+    " and the last audit of each table found the warehouse equal to the source.",
+)
+def lake_verified(
+    context: dg.AssetCheckExecutionContext, lake: Lake, warehouse: Warehouse
+) -> dg.AssetCheckResult:
+    """Do what `totesys verify` does."""
+    start = time.monotonic()
+
+    def tell(done: int, all_: int) -> None:
+        if done % TOLD_EVERY == 0:
+            context.log.info(f"Verified batch {done} of {all_}.")
+
+    with clear_failures(), warehouse.connect() as connection:
+        found = verify(
+            connection, warehouse.names(), lake.ingestion(), lake.processed(), progress=tell
+        )
+    return _result(found, time.monotonic() - start)
+
+
+def _result(found: Verification, seconds: float) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed=found.passed,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=_description(found.findings),
+        metadata={
+            "batches": found.batches,
+            "objects": found.objects,
+            "bytes": found.bytes,
+            "audits": found.audits,
+            "seconds": round(seconds, 3),
+            "findings": dg.MetadataValue.md(
+                "\n".join(f"1. {finding}" for finding in found.findings[:SHOWN]) or "none"
+            ),
+        },
+    )
+
+
+def _description(findings: list[str]) -> str | None:
+    """The first finding, which is the first broken link, and how many more there are."""
+    if not findings:
+        return None
+    others = len(findings) - 1
+    more = f" ({others} more finding{'s' if others > 1 else ''})" if others else ""
+    return findings[0] + more
