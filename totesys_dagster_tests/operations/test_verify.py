@@ -141,7 +141,11 @@ def test_manifest_that_was_removed_is_named(sound: Platform) -> None:
         assert finding.startswith(f"{sound.ingestion.uri(key)} does not exist")
 
 
-def test_several_damages_are_named_in_the_order_of_the_log(sound: Platform) -> None:
+@pytest.mark.parametrize("at_once", [1, 8])
+def test_several_damages_are_named_in_the_order_of_the_log(
+    at_once: int, sound: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify_module, "AT_ONCE", at_once)
     rows = batch(sound, 1).tables["design"].objects[0].key
     manifest = ManifestLog.key(2)
     deleted = batch(sound, 3).tables["payment"].deleted[0].key
@@ -223,14 +227,14 @@ def test_lake_that_cannot_be_reached_is_an_error(sound: Platform, tmp_path: Path
 
 
 def test_outage_in_the_middle_is_an_error_and_no_damage(
-    sound: Platform, monkeypatch: pytest.MonkeyPatch
+    sound: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every object after it would be called damaged."""
 
     def stop(done: int, _all: int) -> None:
         if done == 1:
-            lost = Store("file:///dev/null", settings.PROCESSED_URL)
-            monkeypatch.setattr(sound.processed, "_objects", lost._objects)
+            (tmp_path / "processed").rename(tmp_path / "away")
+            (tmp_path / "processed").touch()
 
     monkeypatch.setattr(verify_module, "AT_ONCE", 1)
     with pytest.raises(LakeError, match=r"TOTESYS_PROCESSED_URL .* cannot be used"):
