@@ -24,7 +24,6 @@ from rich.console import Console
 from totesys_dagster import settings
 from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.errors import SettingError, TotesysError
-from totesys_dagster.local import locks
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -71,11 +70,7 @@ def _instance() -> Iterator[dg.DagsterInstance]:
             "There is no dagster.yaml here: run totesys in the project's directory, or set"
             " DAGSTER_HOME to the directory of your Dagster instance."
         )
-    # One process at a time: Dagster's database is broken for good when two make it at once.
-    Path(".dagster").mkdir(exist_ok=True)
-    with locks.exclusive(Path(".dagster", "create.lock")):
-        instance = dg.DagsterInstance.from_config(str(Path.cwd()))
-    with instance:
+    with dg.DagsterInstance.from_config(str(Path.cwd())) as instance:
         yield instance
 
 

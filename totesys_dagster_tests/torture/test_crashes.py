@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from totesys_dagster_tests.edits import DELETE_ORDER_1, EDIT_ORDER_1, new_design
 from totesys_dagster_tests.torture import oracle, steps
 from totesys_dagster_tests.torture.judge import judge
 from totesys_dagster_tests.torture.steps import STEPS, order
+from totesys_dagster_tests.torture.world import PROJECT
 
 pytestmark = pytest.mark.long
 
@@ -37,7 +39,7 @@ def project(platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert platform.run() is not None
     directory = tmp_path / "project"
     directory.mkdir()
-    (directory / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    shutil.copy(PROJECT / "dagster.yaml", directory)
     monkeypatch.setenv(steps.ORDERS, str(directory))
     return directory
 
@@ -46,7 +48,7 @@ def start(project: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "totesys_dagster_tests.torture.run"],
         cwd=project,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent.parent)},
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import dagster as dg
 import psycopg
 
 from totesys_dagster import settings
@@ -184,12 +183,6 @@ def _prepare_dagster(world: World) -> None:
     assert patient in instance
     instance = instance.replace(patient, hasty)
     (world.directory / "dagster.yaml").write_text(instance)
-    # Before any process is killed: half made, or made by two at once, it would stay broken.
-    with (
-        contextlib.chdir(world.directory),
-        dg.DagsterInstance.from_config(str(world.directory)),
-    ):
-        pass
     port = str(postgres.free_port(None))
     (world.directory / "port").write_text(port)
     (world.directory / "workspace.yaml").write_text(
