@@ -33,7 +33,7 @@ class ObjectConflictError(LakeError):
 
 
 class CommitConflictError(LakeError):
-    """Another capture committed its batch first."""
+    """Another capture committed its batch first; nothing is lost, the next goes on from there."""
 
 
 class ProcessingError(TotesysError):

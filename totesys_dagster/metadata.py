@@ -12,6 +12,8 @@ import pyarrow as pa
 from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE, SourceTable, StarTable
 
 BATCHES = dg.DynamicPartitionsDefinition(name="batch")
+# The batch of a run that the platform itself has launched.
+BATCH_TAG = "totesys/batch"
 
 OWNERS = ["team:data-engineering"]
 PREVIEW_ROWS = 5

@@ -6,15 +6,23 @@ batch exist. Only the tables that the batch holds rows of are materialized.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import dagster as dg
 from pydantic import Field
 
 from totesys_dagster import settings
 from totesys_dagster.catalogue import INGESTION, SOURCE_TABLES
+from totesys_dagster.errors import CommitConflictError, ObjectMissingError
 from totesys_dagster.ingestion.capture import open_capture
 from totesys_dagster.ingestion.snapshot import TableSchema, differences
-from totesys_dagster.metadata import BATCHES, OWNERS, asset_key, source_definition
+from totesys_dagster.metadata import (
+    BATCH_TAG,
+    BATCHES,
+    OWNERS,
+    asset_key,
+    source_definition,
+)
 from totesys_dagster.resources import Lake, SourceDatabase, clear_failures
 
 
@@ -63,6 +71,7 @@ def raw_tables(
     _require_all(context)
     with (
         clear_failures(),
+        _overtaken(context, lake),
         source.connect() as connection,
         open_capture(
             connection,
@@ -82,6 +91,25 @@ def raw_tables(
             yield _schema_check(schema)
         manifest = capture.commit()
         context.log.info(f"Batch {manifest.batch} is committed as number {manifest.sequence}.")
+
+
+@contextmanager
+def _overtaken(context: dg.AssetExecutionContext, lake: Lake) -> Iterator[None]:
+    """End quietly when another capture was faster, unless a person asked for this very batch.
+
+    Two daemons open the same batch twice, and so may a sensor and `totesys run`. One of the two
+    commits it, and nothing is lost, so this is no failure to be told of at night.
+    """
+    try:
+        yield
+    except CommitConflictError as error:
+        if BATCH_TAG not in context.run.tags:
+            raise
+        context.log.info(str(error))
+        try:
+            lake.log().find(context.partition_key)
+        except ObjectMissingError:
+            context.instance.delete_dynamic_partition(str(BATCHES.name), context.partition_key)
 
 
 def _require_all(context: dg.AssetExecutionContext) -> None:

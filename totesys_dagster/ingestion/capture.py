@@ -24,7 +24,7 @@ from psycopg import sql
 
 from totesys_dagster import digest
 from totesys_dagster.catalogue import JOINS, SOURCE_TABLES, STAR_TABLES, StarTable
-from totesys_dagster.errors import LakeError, SourceError
+from totesys_dagster.errors import CommitConflictError, LakeError, SourceError
 from totesys_dagster.ingestion import snapshot
 from totesys_dagster.ingestion.snapshot import SourceView, TableSchema, TableState
 from totesys_dagster.lake import key_ranges, requests
@@ -53,14 +53,14 @@ def new_batch_key(now: dt.datetime, head: Manifest | None) -> str:
 
 
 def check_batch_key(batch: str, head: Manifest | None) -> None:
-    """Raise LakeError unless `batch` may name the next batch."""
+    """Raise LakeError unless `batch` may name the next batch, CommitConflictError if it is late."""
     if not BATCH_KEY.fullmatch(batch):
         raise LakeError(
             f"{batch!r} cannot be the key of a batch: it must be an instant in UTC such as"
             " 2026-11-23T09-15-00Z."
         )
     if head is not None and batch <= head.batch:
-        raise LakeError(
+        raise CommitConflictError(
             f"Batch {batch} cannot be captured because the lake already goes up to batch"
             f" {head.batch}: batches never change; capture a new one."
         )

@@ -19,7 +19,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from totesys_dagster import settings
 from totesys_dagster.catalogue import INGESTION, PROCESSED
-from totesys_dagster.local import postgres, simulator
+from totesys_dagster.local import locks, postgres, simulator
 from totesys_dagster.local.postgres import SUPERUSER, Server
 from totesys_dagster.postgres import Names
 from totesys_dagster.warehouse import schema
@@ -61,7 +61,11 @@ def start() -> set[str]:
         os.environ[settings.PROCESSED_URL] = str(home / f"lake{suffix}" / PROCESSED)
     if needed & {settings.SOURCE_DSN, settings.WAREHOUSE_DSN}:
         server = postgres.start(home, ROLES)
-        with psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
+        # One process at a time: roles and databases that are there already are not made again.
+        with (
+            locks.exclusive(home / "databases.lock"),
+            psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as connection,
+        ):
             create_roles(connection, server)
             if settings.SOURCE_DSN in needed:
                 _create_source(connection, server)

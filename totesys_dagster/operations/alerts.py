@@ -13,7 +13,7 @@ import dagster as dg
 
 from totesys_dagster import settings
 from totesys_dagster.errors import SettingError, TotesysError
-from totesys_dagster.operations.names import BATCH_TAG
+from totesys_dagster.metadata import BATCH_TAG
 from totesys_dagster.operations.reasons import first_failure
 from totesys_dagster.settings import Mail
 

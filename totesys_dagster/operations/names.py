@@ -8,7 +8,6 @@ WHOLE_PATH = "whole_path"
 VERIFY_LAKE = "verify_lake"
 
 STAGE_TAG = "totesys/stage"
-BATCH_TAG = "totesys/batch"
 # The process that executes a run by itself, without a code server: `host:pid`.
 PROCESS_TAG = "totesys/process"
 

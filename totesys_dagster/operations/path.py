@@ -5,7 +5,6 @@ The command line and the job `whole_path` use it; the sensors take the same step
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import os
 import socket
@@ -17,13 +16,13 @@ from typing import Any
 import dagster as dg
 
 from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
-from totesys_dagster.errors import CommitConflictError, TotesysError
+from totesys_dagster.errors import ObjectMissingError, TotesysError
 from totesys_dagster.ingestion.capture import changed_tables, new_batch_key
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.receipt import Receipt, read_receipt, touched_stars
-from totesys_dagster.metadata import BATCHES, asset_key
-from totesys_dagster.operations.names import BATCH_TAG, INGEST, PROCESS_AND_LOAD, PROCESS_TAG
-from totesys_dagster.operations.reasons import failed_with, first_failure
+from totesys_dagster.metadata import BATCH_TAG, BATCHES, asset_key
+from totesys_dagster.operations.names import INGEST, PROCESS_AND_LOAD, PROCESS_TAG
+from totesys_dagster.operations.reasons import first_failure
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.warehouse import load, schema
 from totesys_dagster.warehouse.load import Loaded
@@ -37,10 +36,6 @@ Progress = Callable[[str], Any]
 
 class RunFailedError(TotesysError):
     """A run of the path failed; the message is the failure's own."""
-
-
-class OvertakenError(RunFailedError):
-    """Another capture committed its batch while the run was capturing."""
 
 
 @dataclass
@@ -62,6 +57,7 @@ class _Run:
     passed: int
     failed: list[str]
     seconds: dict[str, float]
+    run_id: str
 
 
 def preflight(source: SourceDatabase, lake: Lake, warehouse: Warehouse) -> None:
@@ -90,10 +86,15 @@ def run_path(
     preflight(source, lake, warehouse)
     path = _Path(instance, get_job, source, lake, warehouse, progress)
     reports = path.catch_up({})
-    for _ in range(ATTEMPTS - 1):
-        with contextlib.suppress(OvertakenError):
-            return [*reports, *path.catch_up(path.capture(full_read))]
-    return [*reports, *path.catch_up(path.capture(full_read))]
+    for _ in range(ATTEMPTS):
+        captures = path.capture(full_read)
+        reports += path.catch_up(captures)
+        if all(path.committed(batch, run) for batch, run in captures.items()):
+            return reports
+    raise RunFailedError(
+        f"{ATTEMPTS} captures in a row were overtaken by others, which another process makes: what"
+        " they captured is loaded; run again for what has changed since."
+    )
 
 
 @dataclass
@@ -116,11 +117,30 @@ class _Path:
             return {}
         batch = new_batch_key(dt.datetime.now(dt.UTC), log.head())
         self.progress(f"Capturing batch {batch} ({len(changed)} tables changed)")
-        self.instance.add_dynamic_partitions(str(BATCHES.name), [batch])
+        self._add_partition(batch)
         config = {"ops": {"capture": {"config": {"full_read": list(full_read)}}}}
         run = self._execute(INGEST, batch, run_config=config)
         run.seconds["poll"] = time.monotonic() - start - sum(run.seconds.values())
         return {batch: run}
+
+    def committed(self, batch: str, run: _Run) -> bool:
+        """Whether a batch is in the lake by this run of the capture, and not by another's.
+
+        The run was overtaken if not, or the change was gone again when it looked.
+        """
+        try:
+            return self.lake.log().find(batch).run_id == run.run_id
+        except ObjectMissingError:
+            return False
+
+    def _add_partition(self, batch: str) -> None:
+        """Make the batch known to Dagster, which fails when another process does so right now."""
+        name = str(BATCHES.name)
+        try:
+            self.instance.add_dynamic_partitions(name, [batch])
+        except Exception:
+            if not self.instance.has_dynamic_partition(name, batch):
+                raise
 
     def catch_up(self, captures: Mapping[str, _Run]) -> list[BatchReport]:
         """Process and load every batch that the warehouse lacks, in order."""
@@ -136,7 +156,7 @@ class _Path:
     def _process_and_load(self, manifest: Manifest, capture: _Run | None) -> BatchReport:
         stars = touched_stars(manifest)
         self.progress(f"Processing and loading batch {manifest.batch} ({len(stars)} tables)")
-        self.instance.add_dynamic_partitions(str(BATCHES.name), [manifest.batch])
+        self._add_partition(manifest.batch)
         keys = [asset_key(zone, star.name) for zone in (PROCESSED, WAREHOUSE) for star in stars]
         runs = [
             run for run in (capture, self._execute(PROCESS_AND_LOAD, manifest.batch, keys)) if run
@@ -174,9 +194,7 @@ class _Path:
         )
         if not result.success:
             reason = first_failure(result.all_events) or "The run failed before any step did"
-            overtaken = failed_with(result.all_events, CommitConflictError)
-            kind = OvertakenError if overtaken else RunFailedError
-            raise kind(f"{reason} (Dagster run {result.run_id})")
+            raise RunFailedError(f"{reason} (Dagster run {result.run_id})")
         return _summary(result)
 
 
@@ -201,4 +219,5 @@ def _summary(result: dg.ExecuteInProcessResult) -> _Run:
             if not check.passed
         ],
         seconds,
+        result.run_id,
     )

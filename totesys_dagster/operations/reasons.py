@@ -6,8 +6,6 @@ from collections.abc import Iterable
 
 import dagster as dg
 
-from totesys_dagster.errors import TotesysError
-
 
 def first_failure(events: Iterable[dg.DagsterEvent]) -> str | None:
     """Why the first step failed: the sentence of the check that stopped it, or the step's own, else
@@ -28,14 +26,3 @@ def first_failure(events: Iterable[dg.DagsterEvent]) -> str | None:
             if data.error:
                 return data.error.message.strip().splitlines()[0]
     return None
-
-
-def failed_with(events: Iterable[dg.DagsterEvent], kind: type[TotesysError]) -> bool:
-    """Whether a step failed with this error of the platform's (see `clear_failures`)."""
-    return any(
-        event.is_step_failure
-        and event.step_failure_data.user_failure_data
-        and event.step_failure_data.user_failure_data.metadata.get("error")
-        == dg.MetadataValue.text(kind.__name__)
-        for event in events
-    )

@@ -21,10 +21,10 @@ from totesys_dagster.lake import requests
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.receipt import read_receipt, touched_stars
 from totesys_dagster.lake.store import Store
-from totesys_dagster.metadata import BATCHES, asset_key
+from totesys_dagster.metadata import BATCH_TAG, BATCHES, asset_key
 from totesys_dagster.operations.alerts import report_incident, resolve_incident
 from totesys_dagster.operations.jobs import ingest, load, process, process_and_load
-from totesys_dagster.operations.names import BATCH_TAG, INGEST_STAGE, LOAD_STAGE, STAGE_TAG
+from totesys_dagster.operations.names import INGEST_STAGE, LOAD_STAGE, STAGE_TAG
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.warehouse import audit
 from totesys_dagster.warehouse import load as load_module

@@ -1,0 +1,116 @@
+"""Captures that another one overtakes: nothing is lost, and nobody is woken for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from totesys_dagster.definitions import defs
+from totesys_dagster.ingestion.capture import Capture
+from totesys_dagster.metadata import BATCH_TAG
+from totesys_dagster.operations.path import ATTEMPTS, BatchReport, RunFailedError, run_path
+from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
+from totesys_dagster_tests.edits import EDIT_ORDER_1, EDIT_ORDER_1_BACK
+from totesys_dagster_tests.operations.conftest import Orchestra
+
+LATE = "2020-01-01T00-00-00Z"
+
+
+def ingest(orchestra: Orchestra, tags: dict[str, str]) -> dg.ExecuteInProcessResult:
+    orchestra.instance.add_dynamic_partitions("batch", [LATE])
+    return orchestra.run(dg.RunRequest(partition_key=LATE, tags=tags), "ingest")
+
+
+def overtake(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch, *, times: int, edit: bool = False
+) -> None:
+    """Let another capture commit its batch just before this one does; `edit` gives it a change."""
+    commit = Capture.commit
+    left = [EDIT_ORDER_1, EDIT_ORDER_1_BACK] * times
+    del left[times:]
+
+    def late(self: Capture) -> Any:
+        if left:
+            statement = left.pop()
+            monkeypatch.setattr(Capture, "commit", commit)
+            assert orchestra.platform.capture() is not None
+            monkeypatch.setattr(Capture, "commit", late)
+            if edit:
+                orchestra.platform.application.execute(statement)
+        return commit(self)
+
+    monkeypatch.setattr(Capture, "commit", late)
+
+
+def statuses(orchestra: Orchestra) -> set[dg.DagsterRunStatus]:
+    return {record.dagster_run.status for record in orchestra.instance.get_run_records()}
+
+
+def test_capture_of_a_sensor_that_comes_late_ends_quietly(orchestra: Orchestra) -> None:
+    """Both daemons have asked for it; it is the slower one's run."""
+    orchestra.platform.run()
+    result = ingest(orchestra, {BATCH_TAG: LATE})
+
+    assert result.success
+    assert result.get_asset_materialization_events() == []
+    assert LATE not in orchestra.partitions()
+
+
+def test_capture_of_a_sensor_that_is_overtaken_ends_quietly(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overtake(orchestra, monkeypatch, times=1)
+    result = ingest(orchestra, {BATCH_TAG: LATE})
+
+    assert result.success
+    assert LATE not in orchestra.partitions()
+
+
+def test_person_who_asks_for_a_batch_that_cannot_be_is_told(orchestra: Orchestra) -> None:
+    orchestra.platform.run()
+    result = ingest(orchestra, {})
+
+    assert not result.success
+    assert "batches never change; capture a new one" in str(result.all_events)
+
+
+def take(orchestra: Orchestra) -> list[BatchReport]:
+    return run_path(orchestra.instance, defs.resolve_job_def, SourceDatabase(), Lake(), Warehouse())
+
+
+def test_run_that_is_overtaken_goes_on_from_there(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overtake(orchestra, monkeypatch, times=1, edit=True)
+    reports = take(orchestra)
+
+    assert [report.manifest.run_id == "test" for report in reports] == [True, False]
+    assert orchestra.platform.capture() is None
+    assert statuses(orchestra) == {dg.DagsterRunStatus.SUCCESS}
+
+
+def test_run_that_is_overtaken_again_and_again_says_so(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overtake(orchestra, monkeypatch, times=ATTEMPTS, edit=True)
+
+    with pytest.raises(RunFailedError, match="3 captures in a row were overtaken"):
+        take(orchestra)
+    assert orchestra.platform.rows("SELECT count(*) FROM batch") == [(ATTEMPTS,)]
+
+
+def test_batch_that_two_add_at_once_is_added_once(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite's `add_dynamic_partitions` fails for the second of two processes."""
+    add = orchestra.instance.add_dynamic_partitions
+
+    def twice(name: str, keys: list[str]) -> None:
+        add(name, keys)
+        raise RuntimeError("UNIQUE constraint failed: dynamic_partitions")
+
+    monkeypatch.setattr(orchestra.instance, "add_dynamic_partitions", twice)
+
+    assert len(take(orchestra)) == 1
