@@ -84,6 +84,7 @@ def raw_tables(
     ):
         if not capture.changed:
             context.log.info("Nothing changed since the last batch: none is committed.")
+            _forget(context)
             return
         for read in capture.reads():
             yield dg.Output(read, output_name=read.table)
@@ -109,7 +110,12 @@ def _overtaken(context: dg.AssetExecutionContext, lake: Lake) -> Iterator[None]:
         try:
             lake.log().find(context.partition_key)
         except ObjectMissingError:
-            context.instance.delete_dynamic_partition(str(BATCHES.name), context.partition_key)
+            _forget(context)
+
+
+def _forget(context: dg.AssetExecutionContext) -> None:
+    """Take back the key that was added for this batch, as there will be none of that name."""
+    context.instance.delete_dynamic_partition(str(BATCHES.name), context.partition_key)
 
 
 def _require_all(context: dg.AssetExecutionContext) -> None:

@@ -36,6 +36,7 @@ PROCESS_AT_ONCE = 10
 # Batches of a backlog that one tick looks at.
 BACKLOG = 100
 
+PARTITION_TAG = "dagster/partition"
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
 
@@ -46,6 +47,8 @@ UNFINISHED = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+
+FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 
 def interval(seconds: int) -> int:
@@ -135,10 +138,24 @@ def source_changes(
 def _forget_uncommitted(
     instance: dg.DagsterInstance, head: Manifest | None
 ) -> list[dg.DeleteDynamicPartitionsRequest]:
-    """Remove the keys of captures that failed or found nothing: the log goes up to `head` only."""
+    """Remove the keys of captures that failed: the log goes up to `head` only."""
     keys = instance.get_dynamic_partitions(str(BATCHES.name))
-    stale = [key for key in keys if head is None or key > head.batch]
+    ahead = (key for key in keys if head is None or key > head.batch)
+    stale = [key for key in ahead if _is_over(instance, key)]
     return [BATCHES.build_delete_request(stale)] if stale else []
+
+
+def _is_over(instance: dg.DagsterInstance, key: str) -> bool:
+    """Whether nobody captures this batch any more.
+
+    A second daemon may have added the key a moment ago and be about to launch its run, which fails
+    when the key is gone.
+    """
+    tags = {PARTITION_TAG: key, STAGE_TAG: INGEST_STAGE}
+    records = instance.get_run_records(dg.RunsFilter(tags=tags))
+    if records:
+        return all(record.dagster_run.status in FAILED for record in records)
+    return key < new_batch_key(dt.datetime.now(dt.UTC) - LONGEST_PAUSE, None)
 
 
 @dg.sensor(

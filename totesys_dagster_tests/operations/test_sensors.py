@@ -136,14 +136,60 @@ def test_pause_doubles_with_each_failure_in_a_row(
     assert dt.timedelta(seconds=50) < left <= dt.timedelta(seconds=60)
 
 
-def test_killed_capture_leaves_no_partition_behind(orchestra: Orchestra) -> None:
+AHEAD = "2099-01-01T00-00-00Z"
+
+
+def capture_ahead(orchestra: Orchestra, *statuses: dg.DagsterRunStatus) -> None:
+    """A batch that is not in the log, with runs that capture or captured it."""
     settle(orchestra)
-    orchestra.instance.add_dynamic_partitions("batch", ["2099-01-01T00-00-00Z"])
     edit_order(orchestra.platform)
+    orchestra.instance.add_dynamic_partitions("batch", [AHEAD])
+    for status in statuses:
+        orchestra.instance.create_run_for_job(
+            defs.resolve_job_def("ingest"),
+            status=status,
+            tags={"dagster/partition": AHEAD, "totesys/stage": "ingest"},
+        )
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED])
+def test_failed_capture_leaves_no_partition_behind(
+    status: dg.DagsterRunStatus, orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sensors, "FIRST_PAUSE", dt.timedelta(0))
+    capture_ahead(orchestra, status)
     orchestra.tick_and_run("source_changes")
 
-    assert "2099-01-01T00-00-00Z" not in orchestra.partitions()
+    assert AHEAD not in orchestra.partitions()
     assert len(orchestra.partitions()) == 2
+
+
+def test_capture_that_a_second_daemon_is_about_to_launch_keeps_its_partition(
+    orchestra: Orchestra,
+) -> None:
+    """Its run would fail in the middle if the key were taken from it."""
+    capture_ahead(orchestra)
+    orchestra.tick_and_run("source_changes")
+
+    assert AHEAD in orchestra.partitions()
+
+
+def test_partition_of_a_capture_that_was_never_launched_is_removed_later(
+    orchestra: Orchestra,
+) -> None:
+    orchestra.instance.add_dynamic_partitions("batch", ["2020-01-01T00-00-00Z"])
+    orchestra.tick_and_run("source_changes")
+
+    assert "2020-01-01T00-00-00Z" not in orchestra.partitions()
+
+
+def test_capture_that_finds_nothing_leaves_no_partition_behind(orchestra: Orchestra) -> None:
+    settle(orchestra)
+    orchestra.instance.add_dynamic_partitions("batch", [AHEAD])
+    result = orchestra.run(dg.RunRequest(partition_key=AHEAD), "ingest")
+
+    assert result.success
+    assert AHEAD not in orchestra.partitions()
 
 
 def test_batches_that_dagster_forgot_are_added_again(orchestra: Orchestra) -> None:

@@ -96,7 +96,7 @@ class World:
         )
 
     def start(self, name: str) -> None:
-        """Start the code server or the daemon, unless it runs."""
+        """Start the code server or a daemon, unless it runs."""
         running = self.processes.get(name)
         if running is not None and running.poll() is None:
             return
@@ -107,6 +107,7 @@ class World:
             ],
             "daemon": ["-m", "totesys_dagster_tests.torture.daemon", "run", "-w", "workspace.yaml"],
         }
+        commands["second daemon"] = commands["daemon"]
         with (self.directory / f"{name.replace(' ', '-')}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 [sys.executable, *commands[name]],

@@ -1,0 +1,106 @@
+"""Two daemons on one instance, which Dagster does not support: exact, and nobody is woken for it.
+
+Their sensors ask for the same runs, and both launch what is queued.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import dagster as dg
+import psycopg
+import pytest
+from psycopg import sql
+
+from totesys_dagster.lake.manifest import ManifestLog
+from totesys_dagster.local import stack
+from totesys_dagster.local.postgres import SUPERUSER
+from totesys_dagster_tests.torture import world
+from totesys_dagster_tests.torture.__main__ import NAMES, caught_up
+from totesys_dagster_tests.torture.judge import judge
+from totesys_dagster_tests.torture.world import PROJECT, World
+from totesys_dagster_tests.torture.writers import Writer, finish_two_phase
+
+WRITERS = 4
+SECONDS = 30
+CATCH_UP_SECONDS = 240
+
+
+def keep_history_in_postgres(tortured: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As deploy/dagster.yaml does, in a database beside the warehouse."""
+    server = tortured.warehouse.server
+    with tortured.warehouse.connect(SUPERUSER, "postgres") as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE dagster OWNER {}").format(sql.Identifier(stack.ADMIN))
+        )
+    for name, value in {
+        "HOST": "127.0.0.1",
+        "PORT": str(server.port),
+        "DB": "dagster",
+        "USER": stack.ADMIN,
+        "PASSWORD": server.passwords[stack.ADMIN],
+    }.items():
+        monkeypatch.setenv(f"DAGSTER_POSTGRES_{name}", value)
+    deployed = (PROJECT / "deploy" / "dagster.yaml").read_text()
+    (tortured.directory / "dagster.yaml").write_text(deployed)
+
+
+def write_for(seconds: float, dsn: str) -> None:
+    """Let writers loose on the source."""
+    quiet = threading.Event()
+    writers = [Writer(dsn, number, 0.2, quiet) for number in range(WRITERS)]
+    for writer in writers:
+        writer.start()
+    time.sleep(seconds)
+    quiet.set()
+    for writer in writers:
+        writer.join()
+    finish_two_phase(dsn)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("storage", ["postgres", "sqlite"])
+def test_two_daemons_are_exact_and_alarm_nobody(
+    storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with world.created(tmp_path, "local") as tortured:
+        if storage == "postgres":
+            keep_history_in_postgres(tortured, monkeypatch)
+        for name, value in tortured.environment().items():
+            monkeypatch.setenv(name, value)
+        ingestion, processed = tortured.zones()
+        log = ManifestLog(ingestion)
+        for name in ("code server", "daemon", "second daemon"):
+            tortured.start(name)
+        world.wait_until(lambda: log.head() is not None, CATCH_UP_SECONDS, "the first batch")
+        write_for(SECONDS, tortured.application_dsn)
+        world.wait_until(lambda: caught_up(log), CATCH_UP_SECONDS, "the catching up")
+        time.sleep(5)
+        tortured.stop()
+
+        with contextlib.chdir(tmp_path), dg.DagsterInstance.get() as instance:
+            runs = [record.dagster_run for record in instance.get_run_records()]
+            counts = Counter((run.job_name, run.status.value) for run in runs)
+            failed = [
+                entry.user_message
+                for run in runs
+                if run.status == dg.DagsterRunStatus.FAILURE
+                for entry in instance.all_logs(run.run_id)
+                if entry.is_dagster_event and entry.get_dagster_event().is_failure
+            ]
+        with psycopg.connect(tortured.application_dsn) as source:
+            verdict = judge(source, NAMES, ingestion, processed)
+        head = log.head()
+        assert head is not None
+        print(head.sequence, counts, verdict)
+        if os.environ.get("SHOW"):
+            for name in tmp_path.glob("*daemon.log"):
+                print(name.read_text()[-6000:])
+
+        assert verdict.errors == 0, verdict.examples
+        assert failed == []
