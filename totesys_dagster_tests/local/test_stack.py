@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import LiteralString
@@ -46,6 +48,25 @@ def test_everything_is_provided_when_nothing_is_set(home: Path) -> None:
 
     # A process that inherits the environment provides the same again.
     assert len(stack.start()) == 4
+
+
+@pytest.mark.long
+def test_two_first_starts_at_once_provide_one_stack(tmp_path: Path) -> None:
+    """Roles and databases are made by one of them; the other waits and uses them."""
+    code = "from totesys_dagster.local import stack; stack.start(); input()"
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            env={**os.environ, settings.HOME: str(tmp_path / "home")},
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    for process in both:
+        _, errors = process.communicate("\n", timeout=300)
+        assert process.returncode == 0, errors
 
 
 @pytest.mark.parametrize(

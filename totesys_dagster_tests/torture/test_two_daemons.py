@@ -27,7 +27,7 @@ from totesys_dagster_tests.torture.world import PROJECT, World
 from totesys_dagster_tests.torture.writers import Writer, finish_two_phase
 
 WRITERS = 4
-SECONDS = 30
+SECONDS = 20
 CATCH_UP_SECONDS = 240
 
 
