@@ -8,6 +8,7 @@ Kubernetes can tell by themselves.
 
 import os
 import socket
+import time
 from collections import Counter
 from typing import Any
 
@@ -22,6 +23,8 @@ from totesys_dagster.operations.names import PROCESS_TAG
 
 # A code server that is being reloaded does not answer, or does not know the runs of the one before.
 CHANCES = 3
+# After how long a run that was launched twice counts as dead when it tells nothing.
+SILENCE_SECONDS = 900
 
 
 class WatchedRunLauncher(DefaultRunLauncher):
@@ -46,6 +49,10 @@ class WatchedRunLauncher(DefaultRunLauncher):
         except DagsterUserCodeUnreachableError:
             return self._miss(run.run_id, "the code server of the run does not answer")
         if not deserialize_value(answer, CanCancelExecutionResult).can_cancel:
+            if launched_twice(self._instance, run.run_id) and shows_life(
+                self._instance, run.run_id
+            ):
+                return CheckRunHealthResult(WorkerStatus.RUNNING, "launched by two daemons")
             return self._miss(run.run_id, "the code server does not know the run")
         self._missed.pop(run.run_id, None)
         return CheckRunHealthResult(WorkerStatus.RUNNING)
@@ -57,6 +64,22 @@ class WatchedRunLauncher(DefaultRunLauncher):
             return CheckRunHealthResult(WorkerStatus.RUNNING, why)
         del self._missed[run_id]
         return CheckRunHealthResult(WorkerStatus.NOT_FOUND, why)
+
+
+def launched_twice(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether two daemons took the run from the queue.
+
+    Dagster lets one process execute it and ends the other, whereupon the code server forgets the
+    run: a run that goes on would be marked as failed.
+    """
+    starts = instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_STARTING)
+    return len(starts) > 1
+
+
+def shows_life(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether the run has told anything lately; no step of a batch is silent for longer."""
+    last = instance.get_records_for_run(run_id, limit=1, ascending=False).records
+    return bool(last) and time.time() - last[0].event_log_entry.timestamp < SILENCE_SECONDS
 
 
 def _check_process(tag: str) -> CheckRunHealthResult:

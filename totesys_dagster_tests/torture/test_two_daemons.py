@@ -6,7 +6,6 @@ Their sensors ask for the same runs, and both launch what is queued.
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
 from collections import Counter
@@ -26,9 +25,9 @@ from totesys_dagster_tests.torture.judge import judge
 from totesys_dagster_tests.torture.world import PROJECT, World
 from totesys_dagster_tests.torture.writers import Writer, finish_two_phase
 
-WRITERS = 4
-SECONDS = 20
-CATCH_UP_SECONDS = 240
+WRITERS = 2
+SECONDS = 15
+CATCH_UP_SECONDS = 420
 
 
 def keep_history_in_postgres(tortured: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,10 +96,7 @@ def test_two_daemons_are_exact_and_alarm_nobody(
             verdict = judge(source, NAMES, ingestion, processed)
         head = log.head()
         assert head is not None
-        print(head.sequence, counts, verdict)
-        if os.environ.get("SHOW"):
-            for name in tmp_path.glob("*daemon.log"):
-                print(name.read_text()[-6000:])
+        print(f"{storage}: {head.sequence} batches, {dict(counts)}, {verdict.versions} versions")
 
         assert verdict.errors == 0, verdict.examples
         assert failed == []

@@ -1,0 +1,49 @@
+"""What tells a run that goes on from one whose process has died."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import dagster as dg
+import pytest
+
+from totesys_dagster.definitions import defs
+from totesys_dagster.operations import launcher
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+def launched(instance: dg.DagsterInstance, times: int) -> str:
+    """A run that so many daemons have taken from the queue."""
+    run = instance.create_run_for_job(defs.resolve_job_def("ingest"))
+    for _ in range(times):
+        event = dg.DagsterEvent(dg.DagsterEventType.RUN_STARTING.value, run.job_name)
+        instance.report_dagster_event(event, run_id=run.run_id)
+    return run.run_id
+
+
+def test_run_that_two_daemons_launched_is_known_as_such(instance: dg.DagsterInstance) -> None:
+    assert not launcher.launched_twice(instance, launched(instance, 1))
+    assert launcher.launched_twice(instance, launched(instance, 2))
+
+
+def test_run_shows_life_until_it_has_been_silent_for_long(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = launched(instance, 2)
+    assert launcher.shows_life(instance, run_id)
+
+    monkeypatch.setattr(launcher, "SILENCE_SECONDS", 0.05)
+    time.sleep(0.1)
+    assert not launcher.shows_life(instance, run_id)
+
+
+def test_run_that_never_told_anything_shows_no_life(instance: dg.DagsterInstance) -> None:
+    run = instance.create_run_for_job(defs.resolve_job_def("whole_path"))
+
+    assert not launcher.shows_life(instance, run.run_id)
