@@ -44,6 +44,7 @@ lock: .venv/uv  ## resolve the dependencies anew, for every Python and platform 
 	    --extra local --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean:  ## remove the environment and the state of the embedded default
+	[ ! -x $(BIN)/totesys ] || $(BIN)/totesys clean
 	rm -rf .venv .totesys .dagster
 
 # uv installs the locked packages in seconds; pip, which every Python has, installs uv by hash.
