@@ -37,7 +37,7 @@ from totesys_dagster.postgres import Connection, failures
 LONGEST_GAP = 1_500_000_000
 # Above this many rows, deletions and digests are looked for once in KEYS_EVERY only, or sooner when
 # the server has counted deletions since.
-LARGE_TABLE_ROWS = 1_000_000
+LARGE_TABLE_ROWS = 100_000
 KEYS_EVERY = dt.timedelta(hours=1)
 KEYS_AFTER_DELETES = dt.timedelta(minutes=5)
 # Up to this many changed rows are read by their place, which saves a second scan of the table.
