@@ -103,19 +103,26 @@ def connect(setting: str) -> Connection:
     dsn = settings.connection_string(setting)
     _require_verification(setting, dsn)
     try:
-        connection = psycopg.connect(
-            dsn,
-            autocommit=True,
-            connect_timeout=CONNECT_SECONDS,
-            application_name="totesys_dagster",
-            **KEEPALIVES,
-        )
-        connection.execute(SESSION)
+        return _open(dsn)
     except psycopg.Error as error:
+        # A password that is kept in memory may have been rotated since.
+        if settings.forget_secret(setting) and settings.connection_string(setting) != dsn:
+            return connect(setting)
         raise SettingError(
             f"{setting} points to a database that cannot be used ({_place(dsn)}):"
             f" {reason(error)}. Check the address, the user and the password, then run again."
         ) from None
+
+
+def _open(dsn: str) -> Connection:
+    connection = psycopg.connect(
+        dsn,
+        autocommit=True,
+        connect_timeout=CONNECT_SECONDS,
+        application_name="totesys_dagster",
+        **KEEPALIVES,
+    )
+    connection.execute(SESSION)
     return connection
 
 

@@ -6,14 +6,16 @@ next connection, and no secret is kept in a definition, a run's config or a log.
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from psycopg import ProgrammingError
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from totesys_dagster import aws_secrets
 from totesys_dagster.errors import SettingError
 
 SOURCE_DSN = "TOTESYS_SOURCE_DSN"
@@ -45,7 +47,12 @@ def _get(name: str, default: str | None = None) -> str:
             f"{name} is not set: set it as README.md describes under Settings, or start through"
             " `totesys` or the workspace.yaml of the project, which provide an embedded default."
         )
-    return value
+    return aws_secrets.read(name, value) if value.startswith(aws_secrets.PREFIX) else value
+
+
+def forget_secret(name: str) -> bool:
+    """Read the setting anew next time, if it is a secret that was kept; whether it was."""
+    return aws_secrets.forget(os.environ.get(name, "").strip())
 
 
 def _whole_number(name: str, default: int, minimum: int) -> int:
@@ -68,9 +75,10 @@ def connection_string(name: str) -> str:
     """
     value = _get(name)
     try:
+        value = _from_json(value) if value.startswith("{") else value
         conninfo_to_dict(value)
         malformed = _spills_password(value)
-    except ProgrammingError:
+    except (ProgrammingError, ValueError, AttributeError):
         malformed = True
     if malformed:
         raise SettingError(
@@ -79,6 +87,20 @@ def connection_string(name: str) -> str:
             " password percent-encoded."
         )
     return value
+
+
+# What secrets that AWS makes for databases call the parts of a connection string.
+_PARTS = {"username": "user", "dbClusterIdentifier": None, "dbInstanceIdentifier": None}
+
+
+def _from_json(text: str) -> str:
+    """The connection string of a secret in JSON, as Amazon RDS makes them; ValueError if none."""
+    fields = json.loads(text)
+    if "engine" in fields and fields.pop("engine") != "postgres":
+        raise ValueError
+    parts = {_PARTS.get(name, name): value for name, value in fields.items()}
+    parts.pop(None, None)
+    return make_conninfo(**parts)
 
 
 def _spills_password(dsn: str) -> bool:
