@@ -218,6 +218,11 @@ class Capture:
             observed_at=self.view.observed_at,
         )
 
+    @property
+    def _types(self) -> digest.SourceTypes:
+        schemas = self.view.schemas.values()
+        return {(s.table, column.name): column.type for s in schemas for column in s.columns}
+
     def _digest(self, star: StarTable, sequence: int) -> StarDigest:
         previous = None if self._head is None else self._head.stars[star.name]
         changed = any(self.states[table].changed for table in star.sources)
@@ -225,7 +230,8 @@ class Capture:
             return previous
         if previous is not None and self.states[star.base or ""].ranges is None:
             return previous  # a large table, of which keys and digest are not due yet
-        row = self.view.connection.execute(digest.source_query(star)).fetchone()
+        query = digest.source_query(star, self._types)
+        row = self.view.connection.execute(query).fetchone()
         assert row is not None
         return StarDigest(rows=row[0], digest=row[1], sequence=sequence)
 
