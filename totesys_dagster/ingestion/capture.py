@@ -37,6 +37,7 @@ from totesys_dagster.lake.manifest import (
     TableEntry,
 )
 from totesys_dagster.lake.parts import ObjectEntry, part_stem, write_lines
+from totesys_dagster.lake.schemas import schema_key
 from totesys_dagster.lake.store import Store, sha256
 from totesys_dagster.postgres import Connection, failures
 
@@ -185,7 +186,7 @@ class Capture:
         previous = None if self._head is None else self._head.tables[table]
         schema = self.view.schemas[table]
         if previous is None or previous.schema_sha256 != schema.sha256:
-            self._store.put(f"schemas/{table}/{schema.sha256[:16]}.json", schema.to_bytes())
+            self._store.put(schema_key(table, schema.sha256), schema.to_bytes())
         return TableEntry(
             read="full" if state.full else "delta" if read else "none",
             changed=state.changed,
@@ -307,8 +308,11 @@ def open_capture(
     `full` names tables to read in full besides those that the lake has requests for. Raises
     SourceError or LakeError, before anything is written.
     """
-    head = ManifestLog(store).head()
+    log = ManifestLog(store)
+    head = log.head()
     check_batch_key(batch, head)
+    if head is not None:
+        log.seal(head)
     wanted = {*full, *requests.pending(store, head)}
     with snapshot.open_view(connection) as view:
         states = snapshot.examine(view, head, lambda keys: keys.read(store), full=wanted)

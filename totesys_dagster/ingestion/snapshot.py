@@ -10,7 +10,6 @@ transaction committed.
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from psycopg.pq import TransactionStatus
 
 from totesys_dagster.catalogue import SOURCE_TABLES, SourceTable
 from totesys_dagster.errors import SourceError
-from totesys_dagster.lake import key_ranges
+from totesys_dagster.lake import key_ranges, schemas
 from totesys_dagster.lake.key_ranges import Ranges
 from totesys_dagster.lake.manifest import (
     Incarnation,
@@ -90,8 +89,7 @@ class TableSchema:
 
     def to_bytes(self) -> bytes:
         """The entry of the schema registry: equal bytes mean an equal schema."""
-        columns = [[c.name, c.type, c.not_null] for c in self.columns]
-        return (json.dumps({"table": self.table, "columns": columns}, indent=1) + "\n").encode()
+        return schemas.to_bytes(self.table, [(c.name, c.type, c.not_null) for c in self.columns])
 
     @property
     def sha256(self) -> str:
@@ -169,13 +167,13 @@ def _look(connection: Connection) -> SourceView:
     row = connection.execute(IDENTITY).fetchone()
     assert row is not None
     system_identifier, timeline, database, oid, version, xmin, xmax, running, observed_at = row
-    schemas = {
+    found = {
         name: TableSchema(name, tuple(Column(*column) for column in columns), estimate)
         for name, estimate, columns in connection.execute(SCHEMAS, [list(SOURCE_TABLES)])
     }
     for table in SOURCE_TABLES.values():
-        _require_table(table, schemas)
-        _require_columns(table, schemas[table.name])
+        _require_table(table, found)
+        _require_columns(table, found[table.name])
     return SourceView(
         connection,
         Incarnation(
@@ -187,12 +185,12 @@ def _look(connection: Connection) -> SourceView:
         ),
         Snapshot(xmin=xmin, xmax=xmax, running=tuple(running)),
         observed_at,
-        schemas,
+        found,
     )
 
 
-def _require_table(table: SourceTable, schemas: Mapping[str, TableSchema]) -> None:
-    if table.name not in schemas:
+def _require_table(table: SourceTable, found: Mapping[str, TableSchema]) -> None:
+    if table.name not in found:
         raise SourceError(
             f"The source's {table.name} is not a table: a view or foreign table has no transaction"
             " ids, by which changes are found; let TOTESYS_SOURCE_DSN point to the database that"
@@ -376,11 +374,14 @@ def _recent_rows(view: SourceView, table: str, watermark: int) -> tuple[RecentRo
 
 
 def _key_ranges(view: SourceView, table: str) -> list[tuple[int, int]]:
-    """The table's keys as ranges: neighbours share the difference of key and row number."""
+    """The table's keys as ranges: neighbours share the difference of key and rank.
+
+    A rank, unlike a row number, stands still at a key that the table holds twice.
+    """
     query = sql.SQL(
         """
         SELECT min(key), max(key)
-        FROM (SELECT {key}::bigint AS key, {key} - row_number() OVER (ORDER BY {key}) AS island
+        FROM (SELECT {key}::bigint AS key, {key} - dense_rank() OVER (ORDER BY {key}) AS island
               FROM public.{table}) AS keys
         GROUP BY island
         ORDER BY 1
