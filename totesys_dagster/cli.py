@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from dotenv import load_dotenv
 from rich.console import Console
+from rich.markup import escape
 
 from totesys_dagster import settings
 from totesys_dagster.catalogue import SOURCE_TABLES
@@ -229,6 +230,7 @@ def dev(port: int) -> None:
 @as_json
 def status(json_: bool) -> None:
     """Show how far the lake and the warehouse are, and the state of each table."""
+    from totesys_dagster.ingestion.snapshot import unknown_tables_note
     from totesys_dagster.local import stack
     from totesys_dagster.operations import report
     from totesys_dagster.resources import Lake, Warehouse
@@ -243,15 +245,22 @@ def status(json_: bool) -> None:
         ready = not schema.pending(connection, names)
         tables = table_status(connection, names) if ready else []
     last = head.sequence if head else 0
+    unknown = list(head.unknown_tables) if head else []
     if json_:
         data = {
-            "lake": {"batches": last, "last_batch": head.batch if head else None},
+            "lake": {
+                "batches": last,
+                "last_batch": head.batch if head else None,
+                "unknown_tables": unknown,
+            },
             "warehouse": {"batches": loaded, "tables": report.status_data(tables)},
         }
         click.echo(json.dumps(data, indent=1))
         return
     seen = f", the last one seen at {head.observed_at:%Y-%m-%d %H:%M:%S} UTC" if head else ""
     output.print(f"The lake holds {last} batches{seen}; the warehouse holds {loaded} of them.")
+    if unknown:
+        output.print(f"In the last batch, {escape(unknown_tables_note(unknown))}.")
     if tables:
         report.print_status(output, tables)
 
@@ -278,7 +287,7 @@ def verify(json_: bool) -> None:
         click.echo(json.dumps({"passed": result.passed, **vars(result)}, indent=1))
     else:
         for finding in result.findings:
-            output.print(f"[red]{finding}")
+            output.print(f"[red]{escape(finding)}")
         output.print(
             f"{result.batches} batches, {result.objects} objects ({result.bytes:,} bytes) and"
             f" {result.audits} audits checked:"

@@ -11,12 +11,13 @@ from totesys_dagster.catalogue.model import (
     StarTable,
     Type,
 )
-from totesys_dagster.catalogue.source import SOURCE_TABLES
+from totesys_dagster.catalogue.source import OTHER_TABLES, SOURCE_TABLES
 from totesys_dagster.catalogue.stars import JOINS, STAR_TABLES
 
 __all__ = [
     "ARROW_TYPES",
     "JOINS",
+    "OTHER_TABLES",
     "SOURCE_TABLES",
     "STAR_TABLES",
     "Join",

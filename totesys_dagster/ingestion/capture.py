@@ -19,6 +19,7 @@ import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from psycopg import sql
 
@@ -145,6 +146,11 @@ class Capture:
             self._reads[table] = read
             yield read
 
+    @cached_property
+    def unknown_tables(self) -> tuple[str, ...]:
+        """The source's tables that the catalogue does not know; they open no batch."""
+        return snapshot.unknown_tables(self.view)
+
     @property
     def watermark(self) -> int:
         """The transaction id from which on rows are read (it matters to deltas only)."""
@@ -178,6 +184,7 @@ class Capture:
                     for star in STAR_TABLES.values()
                     if star.base
                 },
+                unknown_tables=self.unknown_tables,
             )
         return ManifestLog(self._store).commit(manifest)
 

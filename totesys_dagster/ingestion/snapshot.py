@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from psycopg import errors, sql
 from psycopg.pq import TransactionStatus
 
-from totesys_dagster.catalogue import SOURCE_TABLES, SourceTable
+from totesys_dagster.catalogue import OTHER_TABLES, SOURCE_TABLES, SourceTable
 from totesys_dagster.errors import SourceError
 from totesys_dagster.lake import key_ranges, schemas
 from totesys_dagster.lake.key_ranges import Ranges
@@ -67,6 +67,15 @@ FROM pg_class AS c
 JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY(%s) AND c.relkind IN ('r', 'p')
 GROUP BY c.relname, c.reltuples
+"""
+
+# Any role may read pg_class, whatever it may read of the tables. Partitions belong to a table.
+UNKNOWN_TABLES = """
+SELECT relname
+FROM pg_class
+WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'f') AND NOT relispartition
+  AND relname <> ALL (%s)
+ORDER BY relname COLLATE "C"
 """
 
 
@@ -221,6 +230,21 @@ def differences(table: SourceTable, schema: TableSchema) -> list[str]:
         elif column.not_null == expected.nullable:
             found.append(f"{column.name} {'is' if column.not_null else 'is no longer'} NOT NULL")
     return found
+
+
+def unknown_tables(view: SourceView) -> tuple[str, ...]:
+    """The source's tables that the catalogue does not know. Raises SourceError."""
+    known = [*SOURCE_TABLES, *OTHER_TABLES]
+    with failures(SourceError, "a look at the source's tables"):
+        return tuple(name for (name,) in view.connection.execute(UNKNOWN_TABLES, [known]))
+
+
+def unknown_tables_note(names: Collection[str]) -> str:
+    """What is said of them to people."""
+    return (
+        "the source has tables that the catalogue does not know, and that are not archived:"
+        f" {', '.join(names)}"
+    )
 
 
 def recent(table: str, watermark: int) -> sql.Composed:

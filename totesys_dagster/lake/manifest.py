@@ -136,7 +136,11 @@ class StarDigest(_Record):
 
 
 class Manifest(_Record):
-    """A batch: what was read, in which snapshot, and where it is. `observed_at` is in UTC."""
+    """A batch: what was read, in which snapshot, and where it is. `observed_at` is in UTC.
+
+    `unknown_tables` are the source's tables that were left out because the catalogue does not know
+    them. Manifests were once written without the field, and are where there is nothing to say.
+    """
 
     format: Literal[1] = 1
     sequence: int
@@ -148,6 +152,7 @@ class Manifest(_Record):
     snapshot: Snapshot
     tables: dict[str, TableEntry]
     stars: dict[str, StarDigest]
+    unknown_tables: tuple[str, ...] = ()
 
     _sha256: str = PrivateAttr(default="")
 
@@ -157,7 +162,8 @@ class Manifest(_Record):
         return self._sha256
 
     def to_bytes(self) -> bytes:
-        return (json.dumps(self.model_dump(mode="json"), indent=1) + "\n").encode()
+        nothing = set() if self.unknown_tables else {"unknown_tables"}
+        return (json.dumps(self.model_dump(mode="json", exclude=nothing), indent=1) + "\n").encode()
 
     @classmethod
     def from_bytes(cls, data: bytes, where: str) -> Manifest:

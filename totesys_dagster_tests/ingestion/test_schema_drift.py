@@ -461,6 +461,15 @@ REFUSED = [
         "ALTER TABLE payments RENAME TO payment",
     ),
     (
+        "table dropped, and then made again",
+        """
+        CREATE TABLE kept (LIKE payment INCLUDING ALL EXCLUDING DEFAULTS); INSERT INTO kept TABLE payment;
+        DROP TABLE payment
+        """,
+        'lacks a table of ToteSys (relation "public.payment" does not exist)',
+        "ALTER TABLE kept RENAME TO payment; GRANT SELECT ON payment TO PUBLIC",
+    ),
+    (
         "table moved to another schema",
         "CREATE SCHEMA archive; ALTER TABLE payment SET SCHEMA archive",
         'lacks a table of ToteSys (relation "public.payment" does not exist)',
@@ -546,3 +555,62 @@ def test_drift_is_a_check_with_a_sentence(platform: Platform) -> None:
         f"file_name is no longer NOT NULL; weight integer {NEW}",
     )
     assert [name for name, (passed, _, _) in checks.items() if not passed] == ["design"]
+
+
+# Tables that the catalogue does not know
+
+# The extractor may read none of them. The source has _prisma_migrations already.
+MORE_TABLES = """
+    CREATE TABLE refund (refund_id integer PRIMARY KEY); INSERT INTO refund VALUES (1);
+    CREATE TABLE "Öfter; DROP TABLE x" (a integer);
+    CREATE TABLE log (a integer) PARTITION BY RANGE (a);
+    CREATE TABLE log_1 PARTITION OF log FOR VALUES FROM (1) TO (2);
+    CREATE VIEW cheap AS SELECT * FROM design;
+    CREATE SCHEMA other; CREATE TABLE other.thing (a integer)
+"""
+NOTE = (
+    "the source has tables that the catalogue does not know, and that are not archived:"
+    " log, refund, Öfter; DROP TABLE x"
+)
+
+
+def test_new_tables_are_recorded_with_the_next_batch(platform: Platform) -> None:
+    first = first_batch(platform)
+    platform.application.execute(MORE_TABLES)
+    assert platform.capture() is None
+    platform.application.execute(EDIT_ORDER_1)
+    loaded = platform.run()
+    manifest = ManifestLog(platform.ingestion).head()
+    platform.application.execute('DROP TABLE refund, "Öfter; DROP TABLE x", log')
+    platform.application.execute("UPDATE sales_order SET design_id = 1")
+    third = platform.capture()
+
+    assert first.unknown_tables == ()
+    assert manifest is not None
+    assert manifest.unknown_tables == ("log", "refund", "Öfter; DROP TABLE x")
+    assert loaded is not None
+    assert all(audit.equal for audit in loaded.audits.values())
+    assert third is not None
+    assert third.unknown_tables == ()
+
+
+def test_manifest_without_new_tables_is_as_it_always_was(platform: Platform) -> None:
+    """An older version of the platform reads it: it refuses fields that it does not know."""
+    first_batch(platform)
+
+    assert b"unknown_tables" not in platform.ingestion.get(ManifestLog.key(1))
+
+
+def test_new_tables_are_told_of_and_stop_nothing(platform: Platform) -> None:
+    platform.application.execute(MORE_TABLES)
+    with dg.DagsterInstance.ephemeral() as instance:
+        batch = new_batch_key(OBSERVED_AT, None)
+        instance.add_dynamic_partitions("batch", [batch])
+        result = defs.resolve_job_def("ingest").execute_in_process(
+            instance=instance, partition_key=batch
+        )
+    checks = result.get_asset_check_evaluations()
+
+    assert len(checks) == 11
+    assert all(check.passed for check in checks)
+    assert {check.description for check in checks} == {NOTE}
