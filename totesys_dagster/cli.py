@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -360,7 +361,9 @@ def psql(database: str, arguments: tuple[str, ...]) -> None:
     stack.start()
     name = settings.WAREHOUSE_DSN if database == "warehouse" else settings.SOURCE_DSN
     program = shutil.which("psql") or str(find_binaries() / "psql")
-    options = f"-c search_path={settings.warehouse_schema()},public"
+    # The schema as SQL quotes it; a backslash keeps what the options would be split at.
+    schema = '"' + settings.warehouse_schema().replace('"', '""') + '"'
+    options = "-c search_path=" + re.sub(r"([\\\s])", r"\\\1", f"{schema},public")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is psql's to handle
     # Not on the command line, where every user of the machine can read it.
     environment = {**os.environ, **_libpq(settings.connection_string(name)), "PGOPTIONS": options}

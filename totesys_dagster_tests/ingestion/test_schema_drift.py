@@ -463,7 +463,8 @@ REFUSED = [
     (
         "table dropped, and then made again",
         """
-        CREATE TABLE kept (LIKE payment INCLUDING ALL EXCLUDING DEFAULTS); INSERT INTO kept TABLE payment;
+        CREATE TABLE kept (LIKE payment INCLUDING ALL EXCLUDING DEFAULTS);
+        INSERT INTO kept TABLE payment;
         DROP TABLE payment
         """,
         'lacks a table of ToteSys (relation "public.payment" does not exist)',
