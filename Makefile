@@ -8,7 +8,7 @@ UV := $(BIN)/uv pip
 SECONDS ?= 60
 STORE ?= s3
 
-.PHONY: run dev psql test torture check format lock clean
+.PHONY: run dev psql test torture check format lock clean bench-increment bench-freshness bench-idle bench-start
 
 run: .venv/installed  ## take two batches the whole way on the embedded default
 	@$(BIN)/totesys demo
@@ -33,6 +33,9 @@ check: .venv/installed-dev  ## format, lint, types, security, tests with coverag
 	$(BIN)/bandit -q -c pyproject.toml -r totesys_dagster
 	$(BIN)/pytest -n auto --dist worksteal --cov --cov-report=term
 
+bench-increment bench-freshness bench-idle bench-start: .venv/installed-dev  ## see benchmarks/README.md
+	$(BIN)/python -m benchmarks.$(subst bench-,,$@)
+
 format: .venv/installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -44,6 +47,7 @@ lock: .venv/uv  ## resolve the dependencies anew, for every Python and platform 
 	    --extra local --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean:  ## remove the environment and the state of the embedded default
+	[ ! -x $(BIN)/totesys ] || $(BIN)/totesys clean
 	rm -rf .venv .totesys .dagster
 
 # uv installs the locked packages in seconds; pip, which every Python has, installs uv by hash.

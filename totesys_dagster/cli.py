@@ -370,6 +370,14 @@ def psql(database: str, arguments: tuple[str, ...]) -> None:
     sys.exit(subprocess.run([program, *arguments], env=environment, check=False).returncode)  # nosec B603
 
 
+@main.command()
+def clean() -> None:
+    """Remove the embedded default: its server, its databases and its lake."""
+    from totesys_dagster.local import postgres
+
+    postgres.remove(settings.home())
+
+
 def _libpq(dsn: str) -> dict[str, str]:
     """A connection string as the environment variables that libpq reads."""
     from psycopg.conninfo import conninfo_to_dict

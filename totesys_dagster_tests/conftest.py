@@ -44,6 +44,14 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_server_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No server outlives the session, nor its files: databases of all tests together take 3 GB."""
+    yield
+    for state in list(tmp_path_factory.getbasetemp().rglob("server.json")):
+        postgres.remove(state.parent)
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Server:
     """The embedded server, in a directory of its own; it stops when the session's process ends."""

@@ -224,6 +224,7 @@ class Capture:
             count=key_ranges.count(state.ranges),
             sequence=sequence,
             observed_at=self.view.observed_at,
+            deletions=self.view.schemas[state.table].deletions,
         )
 
     @property
@@ -272,13 +273,21 @@ def row_condition(
                     changed,
                 )
             )
-    return sql.SQL(" OR ").join(conditions) if conditions else None
+    return sql.SQL(" OR ").join(map(sql.SQL("({})").format, conditions)) if conditions else None
 
 
 def _changed_condition(state: TableState, watermark: int) -> sql.Composable | None:
     if state.full:
         return sql.SQL("TRUE")
-    return snapshot.recent(state.table, watermark) if state.rows_changed else None
+    if not state.rows_changed:
+        return None
+    recent = snapshot.recent(state.table, watermark)
+    if state.places is None:
+        return recent
+    # Places are those of the same snapshot. Partitions use the same ones, so they alone don't tell.
+    return sql.SQL("{}.ctid = ANY ({}::tid[]) AND {}").format(
+        sql.Identifier(state.table), sql.Literal(list(state.places)), recent
+    )
 
 
 def copy_query(schema: TableSchema, condition: sql.Composable) -> sql.Composed:

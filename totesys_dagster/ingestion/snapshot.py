@@ -34,9 +34,13 @@ from totesys_dagster.postgres import Connection, failures
 
 # Transaction ids are compared on a circle of 2^32; half of it, less a margin, is "recent".
 LONGEST_GAP = 1_500_000_000
-# Above this many rows, deletions and digests are looked for once in KEYS_EVERY only.
-LARGE_TABLE_ROWS = 1_000_000
+# Above this many rows, deletions and digests are looked for once in KEYS_EVERY only, or sooner when
+# the server has counted deletions since.
+LARGE_TABLE_ROWS = 100_000
 KEYS_EVERY = dt.timedelta(hours=1)
+KEYS_AFTER_DELETES = dt.timedelta(minutes=5)
+# Up to this many changed rows are read by their place, which saves a second scan of the table.
+PLACES = 10_000
 
 BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
@@ -61,12 +65,13 @@ SELECT (SELECT system_identifier::text FROM pg_control_system()),
 SCHEMAS = """
 SELECT c.relname,
        greatest(c.reltuples, 0)::bigint,
+       pg_stat_get_tuples_deleted(c.oid),
        jsonb_agg(jsonb_build_array(a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull)
                  ORDER BY a.attnum)
 FROM pg_class AS c
 JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY(%s) AND c.relkind IN ('r', 'p')
-GROUP BY c.relname, c.reltuples
+GROUP BY c.oid, c.relname, c.reltuples
 """
 
 # Any role may read pg_class, whatever it may read of the tables. Partitions belong to a table.
@@ -90,11 +95,15 @@ class Column:
 
 @dataclass(frozen=True)
 class TableSchema:
-    """The columns of a source table now, in its order, and its estimated number of rows."""
+    """The columns of a source table now, in its order, and what the server counts about it.
+
+    `deletions` have been counted since its statistics began, and a little late.
+    """
 
     table: str
     columns: tuple[Column, ...]
     estimated_rows: int
+    deletions: int
 
     def to_bytes(self) -> bytes:
         """The entry of the schema registry: equal bytes mean an equal schema."""
@@ -177,8 +186,8 @@ def _look(connection: Connection) -> SourceView:
     assert row is not None
     system_identifier, timeline, database, oid, version, xmin, xmax, running, observed_at = row
     found = {
-        name: TableSchema(name, tuple(Column(*column) for column in columns), estimate)
-        for name, estimate, columns in connection.execute(SCHEMAS, [list(SOURCE_TABLES)])
+        name: TableSchema(name, tuple(Column(*column) for column in columns), estimate, deletions)
+        for name, estimate, deletions, columns in connection.execute(SCHEMAS, [list(SOURCE_TABLES)])
     }
     for table in SOURCE_TABLES.values():
         _require_table(table, found)
@@ -251,24 +260,27 @@ def recent(table: str, watermark: int) -> sql.Composed:
     """The condition for rows of `table` written at or after `watermark` (a 64-bit xid).
 
     Ages are compared, never ids, which wrap around. The lower bound keeps out frozen rows whose id
-    is so old that it looks like one of the future.
+    is so old that it looks like one of the future. It comes second, and the watermark's age is
+    computed once, as most rows of a large table have to fail one comparison only.
     """
-    return sql.SQL("age({}.xmin) BETWEEN 0 AND age({}::xid)").format(
-        sql.Identifier(table), sql.Literal(str(watermark % 2**32))
-    )
+    return sql.SQL(
+        "age({table}.xmin) <= (SELECT age({watermark}::xid)) AND age({table}.xmin) >= 0"
+    ).format(table=sql.Identifier(table), watermark=sql.Literal(str(watermark % 2**32)))
 
 
 @dataclass(frozen=True)
 class TableState:
     """What a look at one table found.
 
-    `ranges` is None when its keys were not read this time. `deleted` is empty when `reconcile` is
-    set: then every key that is not in `ranges` is gone.
+    `places` has the ctid of each changed row, None when there are too many. `ranges` is None when
+    the table's keys were not read this time. `deleted` is empty when `reconcile` is set: then every
+    key that is not in `ranges` is gone.
     """
 
     table: str
     full: bool
     rows_changed: bool
+    places: tuple[str, ...] | None
     ranges: Ranges | None
     inserted: int | None
     deleted: Ranges
@@ -300,14 +312,22 @@ def examine(
     known_keys: Callable[[KeySet], Ranges],
     *,
     full: Collection[str] = (),
+    leave_out: Collection[str] = (),
+    keys_seen: Mapping[str, dt.datetime] | None = None,
 ) -> dict[str, TableState]:
     """Compare every table with what batch `head` left behind.
 
     `known_keys` reads a key set of the lake; `full` names tables to be read in full whatever
-    changed. Raises SourceError.
+    changed. For a mere poll, `leave_out` names tables not to look at if nothing else asks for it,
+    and `keys_seen` says when the keys of a table were last found unchanged. Raises SourceError.
     """
     if head is None or not comparable(view, head):
         return {name: _first_look(view, name) for name in SOURCE_TABLES}
+    wanted = {
+        name
+        for name in SOURCE_TABLES
+        if name in full or view.schemas[name].sha256 != head.tables[name].schema_sha256
+    }
     return {
         name: _compare(
             view,
@@ -315,19 +335,22 @@ def examine(
             head.tables[name],
             head.snapshot.xmin,
             known_keys,
-            full=name in full or view.schemas[name].sha256 != head.tables[name].schema_sha256,
+            full=name in wanted,
+            keys_seen=(keys_seen or {}).get(name),
         )
         for name in SOURCE_TABLES
+        if name in wanted or name not in leave_out
     }
 
 
 def _first_look(view: SourceView, table: str) -> TableState:
-    _, left = _recent_rows(view, table, view.snapshot.xmin)
+    _, left, _ = _recent_rows(view, table, view.snapshot.xmin)
     ranges = _key_ranges(view, table)
     return TableState(
         table,
         full=True,
         rows_changed=True,
+        places=None,
         ranges=ranges,
         inserted=key_ranges.count(ranges),
         deleted=(),
@@ -344,11 +367,11 @@ def _compare(
     known_keys: Callable[[KeySet], Ranges],
     *,
     full: bool,
+    keys_seen: dt.datetime | None,
 ) -> TableState:
-    met, left = _recent_rows(view, table, watermark)
-    large = view.schemas[table].estimated_rows > LARGE_TABLE_ROWS
-    due = not large or view.observed_at - entry.keys.observed_at >= KEYS_EVERY
-    ranges = _key_ranges(view, table) if full or due else None
+    met, left, places = _recent_rows(view, table, watermark)
+    due = full or _keys_due(view, table, entry.keys, keys_seen)
+    ranges = _key_ranges(view, table) if due else None
     inserted, deleted = None if ranges is None else 0, []
     if ranges is not None and sha256(key_ranges.to_bytes(ranges)) != entry.keys.sha256:
         known = known_keys(entry.keys)
@@ -362,6 +385,7 @@ def _compare(
         table,
         full=full,
         rows_changed=met.rows > 0 and met != entry.recent,
+        places=places,
         ranges=ranges,
         inserted=inserted,
         deleted=() if reconcile else deleted,
@@ -370,31 +394,49 @@ def _compare(
     )
 
 
-def _recent_rows(view: SourceView, table: str, watermark: int) -> tuple[RecentRows, RecentRows]:
-    """The row versions since `watermark`, and those among them that the next batch meets again.
+def _keys_due(view: SourceView, table: str, known: KeySet, seen: dt.datetime | None) -> bool:
+    """Whether the keys of a table have to be read: of a small one always."""
+    schema = view.schemas[table]
+    if schema.estimated_rows <= LARGE_TABLE_ROWS:
+        return True
+    age = view.observed_at - max(known.observed_at, seen or known.observed_at)
+    counted = known.deletions is not None and known.deletions != schema.deletions
+    return age >= (KEYS_AFTER_DELETES if counted else KEYS_EVERY)
+
+
+def _recent_rows(
+    view: SourceView, table: str, watermark: int
+) -> tuple[RecentRows, RecentRows, tuple[str, ...] | None]:
+    """The row versions since `watermark`, those that the next batch meets again, and the places.
 
     A version is its key and its transaction: one transaction leaves at most one version of a row.
     """
     query = sql.SQL(
         """
-        SELECT count(*), coalesce(sum(version), 0)::text,
-               count(*) FILTER (WHERE again), coalesce(sum(version) FILTER (WHERE again), 0)::text
-        FROM (
+        WITH versions AS MATERIALIZED (
             SELECT hashtextextended({table}.{key}::text || ':' || {table}.xmin::text, 0) AS version,
-                   {again} AS again
+                   {again} AS again,
+                   {table}.ctid AS place
             FROM public.{table}
             WHERE {since}
-        ) AS versions
+        )
+        SELECT count(*), coalesce(sum(version), 0)::text,
+               count(*) FILTER (WHERE again), coalesce(sum(version) FILTER (WHERE again), 0)::text,
+               CASE WHEN count(*) <= {places} THEN ARRAY(SELECT place::text FROM versions) END
+        FROM versions
         """
     ).format(
         table=sql.Identifier(table),
         key=sql.Identifier(SOURCE_TABLES[table].key),
         again=recent(table, view.snapshot.xmin),
         since=recent(table, watermark),
+        places=sql.Literal(PLACES),
     )
     row = view.connection.execute(query).fetchone()
     assert row is not None
-    return RecentRows(rows=row[0], digest=row[1]), RecentRows(rows=row[2], digest=row[3])
+    met = RecentRows(rows=row[0], digest=row[1])
+    left = RecentRows(rows=row[2], digest=row[3])
+    return met, left, None if row[4] is None else tuple(row[4])
 
 
 def _key_ranges(view: SourceView, table: str) -> list[tuple[int, int]]:

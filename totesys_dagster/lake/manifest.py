@@ -60,13 +60,17 @@ class Snapshot(_Record):
 
 
 class KeySet(_Record):
-    """The keys that a table held in batch `sequence`, as an object of inclusive ranges."""
+    """The keys that a table held in batch `sequence`, as an object of inclusive ranges.
+
+    `deletions` is how many the source had counted by then (None in older manifests).
+    """
 
     key: str
     sha256: str
     count: int
     sequence: int
     observed_at: dt.datetime
+    deletions: int | None = None
 
     def read(self, store: Store) -> list[tuple[int, int]]:
         """The ranges. Raises LakeError when they are not what was written."""

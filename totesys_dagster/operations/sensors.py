@@ -8,16 +8,15 @@ therefore found at the next tick. A batch whose run failed is tried again after 
 import datetime as dt
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import dagster as dg
 
 from totesys_dagster import settings
 from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.errors import LoadError, OtherLakeError, SettingError, TotesysError
-from totesys_dagster.ingestion import snapshot
-from totesys_dagster.ingestion.capture import changed_tables, new_batch_key
-from totesys_dagster.lake import requests
+from totesys_dagster.ingestion.capture import new_batch_key
+from totesys_dagster.ingestion.poll import Memory, poll
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.receipt import read_receipt, touched_stars
 from totesys_dagster.lake.store import Store
@@ -110,22 +109,19 @@ def source_changes(
     lake: Lake,
     warehouse: Warehouse,
 ) -> dg.SensorResult | dg.SkipReason:
-    """Poll the source; the cursor only remembers at which pulse nothing had changed."""
+    """Poll the source; the cursor only saves looks that cannot find anything."""
     if not _can_start(context.instance, {STAGE_TAG: INGEST_STAGE}):
         return dg.SkipReason("A batch is being captured, or a capture has just failed.")
     log = lake.log()
     with _one_alert("the source cannot be read"), source.connect() as connection:
-        head = log.head()
-        asked = sorted(requests.pending(log.store, head))
-        number = head.sequence if head else 0
-        mark = f"{number} {','.join(asked)} {snapshot.pulse(connection)}"
-        if mark == context.cursor:
-            return dg.SkipReason("No transaction has ended in the source.")
-        changed = changed_tables(connection, log.store)
-    if not changed:
-        context.update_cursor(mark)
+        found = poll(connection, log.store, _remembered(context.cursor), dt.datetime.now(dt.UTC))
+    context.update_cursor(found.memory.model_dump_json())
+    if found.quiet:
+        return dg.SkipReason("No transaction has ended in the source.")
+    if not found.changed:
         return dg.SkipReason("Nothing changed in the eleven tables.")
     _require_whole_log(log, warehouse)
+    head = log.head()
     batch = new_batch_key(dt.datetime.now(dt.UTC), head)
     return dg.SensorResult(
         run_requests=[dg.RunRequest(partition_key=batch, tags={BATCH_TAG: batch})],
@@ -148,6 +144,13 @@ def _require_whole_log(log: ManifestLog, warehouse: Warehouse) -> None:
         raise
     except (SettingError, LoadError):
         pass
+
+
+def _remembered(cursor: str | None) -> Memory:
+    """The last poll's memory; none from a cursor that a person or an older version has set."""
+    with suppress(ValueError):
+        return Memory.model_validate_json(cursor or "")
+    return Memory()
 
 
 def _forget_uncommitted(

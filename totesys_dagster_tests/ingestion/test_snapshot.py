@@ -437,7 +437,7 @@ def test_table_that_stays_locked_is_waited_for_and_then_left(platform: Platform)
 
 
 def currency(*columns: Column) -> TableSchema:
-    return TableSchema("currency", columns, estimated_rows=3)
+    return TableSchema("currency", columns, estimated_rows=3, deletions=0)
 
 
 AS_DECLARED = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -161,6 +162,46 @@ def test_another_port_is_taken_when_that_of_last_time_is_not_free(tmp_path: Path
         assert answer(second.dsn) == 42
         second.leave()
     wait_until(stopped(tmp_path))
+
+
+def test_server_is_removed_with_all_its_files(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    user = User(home)
+    data = data_of(home)
+    user.die()
+
+    postgres.remove(home)
+    assert not home.exists()
+    assert not data.parent.exists()
+    postgres.remove(home)
+
+
+def test_server_in_use_is_not_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "STOP_SECONDS", 1)
+    user = User(tmp_path)
+
+    with pytest.raises(EmbeddedServerError, match="is in use: stop what uses it"):
+        postgres.remove(tmp_path)
+    assert answer(user.dsn) == 42
+    user.leave()
+    wait_until(stopped(tmp_path))
+
+
+def test_files_of_a_removed_home_are_removed_but_not_those_of_a_renamed_one(
+    tmp_path: Path,
+) -> None:
+    removed, renamed = tmp_path / "removed", tmp_path / "renamed"
+    users = [User(removed), User(renamed)]
+    places = [data_of(removed), data_of(renamed)]
+    shutil.rmtree(removed)
+    renamed.rename(tmp_path / "elsewhere")
+
+    wait_until(lambda: all(supervisor.server_process(place) is None for place in places))
+    wait_until(lambda: not places[0].exists())
+    if renamed not in places[1].parents:
+        assert places[1].exists()
+    for user in users:
+        user.die()
 
 
 def test_missing_server_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

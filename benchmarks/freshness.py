@@ -1,0 +1,115 @@
+"""From a commit in the source to the commit in the warehouse, while business goes on.
+
+    python -m benchmarks.freshness [--changes 100]
+
+The platform runs under `dagster dev` with its default settings and the simulated business. Beside
+it, an order is edited silently at random moments; the time from that commit until another session
+sees the new version in the warehouse is the freshness.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import statistics
+import sys
+import threading
+import time
+
+import psycopg
+
+from benchmarks import dev
+from benchmarks.parts import Verdicts
+from totesys_dagster import settings
+from totesys_dagster.local import stack
+
+TARGET_P95 = 15.0
+# Seconds between two edits; a random time, so that polls and edits do not fall into step.
+BETWEEN = (1.0, 9.0)
+
+
+class Watcher(threading.Thread):
+    """Notes when each batch is first seen in the warehouse."""
+
+    def __init__(self, connection: psycopg.Connection) -> None:
+        super().__init__(daemon=True)
+        self.connection = connection
+        self.seen: dict[int, float] = {}
+        self.stop = threading.Event()
+
+    def run(self) -> None:
+        while not self.stop.wait(0.05):
+            last = dev.loaded_batches(self.connection)
+            for number in range(max(self.seen, default=0) + 1, last + 1):
+                self.seen[number] = time.time()
+
+
+def edit(application: psycopg.Connection, order: int) -> float:
+    """Edit an order that nobody else edits; the time of the commit."""
+    application.execute(
+        "UPDATE sales_order SET units_sold = units_sold + 1 WHERE sales_order_id = %s", [order]
+    )
+    return time.time()
+
+
+def measure(changes: int) -> list[float]:
+    with (
+        dev.embedded() as directory,
+        dev.running(directory, "totesys_dagster.local.definitions"),
+        psycopg.connect(os.environ[settings.WAREHOUSE_DSN], autocommit=True) as warehouse,
+        stack.application(settings.home()) as application,
+    ):
+        dev.wait_for_batch(warehouse, 1)
+        return watch(application, warehouse, changes)
+
+
+def watch(
+    application: psycopg.Connection, warehouse: psycopg.Connection, changes: int
+) -> list[float]:
+    rng = random.Random(1)
+    orders = rng.sample(range(1, 5000), changes)
+    watcher = Watcher(warehouse)
+    watcher.start()
+    committed = {}
+    for order in orders:
+        time.sleep(rng.uniform(*BETWEEN))
+        committed[order] = edit(application, order)
+    deadline = time.monotonic() + 120
+    versions: dict[int, int] = {}
+    while len(versions) < len(committed) and time.monotonic() < deadline:
+        time.sleep(1)
+        versions = arrived(warehouse, list(committed))
+    watcher.stop.set()
+    watcher.join()
+    return [watcher.seen[versions[order]] - moment for order, moment in committed.items()]
+
+
+def arrived(warehouse: psycopg.Connection, orders: list[int]) -> dict[int, int]:
+    """The batch of the second version of each order."""
+    rows = warehouse.execute(
+        "SELECT sales_order_id, batch_seq FROM ("
+        " SELECT sales_order_id, batch_seq,"
+        " row_number() OVER (PARTITION BY sales_order_id ORDER BY batch_seq) AS version"
+        " FROM warehouse.fact_sales_order WHERE sales_order_id = ANY(%s)) AS versions"
+        " WHERE version = 2",
+        [orders],
+    )
+    return dict(rows.fetchall())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="bench-freshness", description=__doc__)
+    parser.add_argument("--changes", type=int, default=100)
+    options = parser.parse_args()
+    ages = measure(options.changes)
+    p95 = statistics.quantiles(ages, n=20)[-1]
+    print("| changes | p50 | p95 | longest |\n| ---: | ---: | ---: | ---: |")
+    print(f"| {len(ages)} | {statistics.median(ages):.1f} s | {p95:.1f} s | {max(ages):.1f} s |")
+    verdicts = Verdicts()
+    verdicts.at_most("freshness, p95", p95, TARGET_P95, unit=" s")
+    return verdicts.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,178 @@
+"""What the benchmarks share: a platform of any size on the embedded server, timing, and verdicts.
+
+Timings are ratios between things that were measured in turn in one run, so that a slow or busy
+machine slows both sides. Medians are printed; single runs mean nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import itertools
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from totesys_dagster import settings
+from totesys_dagster.catalogue import SOURCE_TABLES
+from totesys_dagster.ingestion import capture
+from totesys_dagster.lake.manifest import Manifest, ManifestLog
+from totesys_dagster.lake.receipt import touched_stars
+from totesys_dagster.lake.store import Store
+from totesys_dagster.local import postgres, simulator, stack
+from totesys_dagster.local.postgres import SUPERUSER, Server
+from totesys_dagster.postgres import Connection, Names, connect
+from totesys_dagster.processed.process import process_star
+from totesys_dagster.warehouse.load import Loaded, load_batch
+
+LAST_DAY = dt.date(2024, 11, 15)
+
+_numbers = itertools.count(1)
+
+# Orders as ToteSys makes them, numbered on from the simulated ones.
+ORDERS = """
+INSERT INTO sales_order
+SELECT number, moment, moment, 1 + number %% 10, 1 + number %% 20, 1 + number %% 20,
+       1000 + number %% 99000, (200 + number %% 201)::numeric / 100, 1 + number %% 3,
+       to_char(moment + '5 days'::interval, 'YYYY-MM-DD'),
+       to_char(moment + '4 days'::interval, 'YYYY-MM-DD'), 1 + number %% 30
+FROM (SELECT number, timestamp '2022-11-03' + (number %% 63000000) * '1 second'::interval AS moment
+      FROM generate_series(%s::bigint, %s::bigint) AS numbers (number)) AS orders
+"""
+
+
+@dataclass
+class Platform:
+    """A source, a lake and a warehouse, without Dagster: its own time is measured apart."""
+
+    application: psycopg.Connection
+    source: Connection
+    warehouse: Connection
+    names: Names
+    ingestion: Store
+    processed: Store
+    part_bytes: int = field(default_factory=settings.part_bytes)
+
+    def capture(self) -> Manifest | None:
+        head = ManifestLog(self.ingestion).head()
+        with capture.open_capture(
+            self.source,
+            self.ingestion,
+            batch=capture.new_batch_key(dt.datetime.now(dt.UTC), head),
+            run_id="benchmark",
+            part_bytes=self.part_bytes,
+        ) as batch:
+            if not batch.changed:
+                return None
+            for read in batch.reads():
+                read.write(self.ingestion)
+            return batch.commit()
+
+    def process(self, manifest: Manifest) -> None:
+        for star in touched_stars(manifest):
+            process_star(star, manifest, self.ingestion, self.processed)
+
+    def load(self, manifest: Manifest) -> Loaded:
+        return load_batch(
+            self.warehouse,
+            self.names,
+            manifest,
+            self.ingestion,
+            self.processed,
+            quarantine_limit=0,
+        )
+
+
+@contextlib.contextmanager
+def server() -> Iterator[tuple[Server, Path]]:
+    """The embedded server in a directory of its own; both are gone after the block."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-", ignore_cleanup_errors=True) as directory:
+        home = Path(directory, "server")
+        started = postgres.start(home, stack.ROLES)
+        with psycopg.connect(started.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
+            stack.create_roles(connection, started)
+        try:
+            yield started, Path(directory)
+        finally:
+            postgres.remove(home)
+
+
+@contextlib.contextmanager
+def platform(started: Server, directory: Path, orders: int) -> Iterator[Platform]:
+    """A platform whose source has `orders` sales orders, and nothing captured yet."""
+    number = next(_numbers)
+    source, warehouse = f"source_{number}", f"warehouse_{number}"
+    with psycopg.connect(started.dsn(SUPERUSER, "postgres"), autocommit=True) as admin:
+        stack._create_database(admin, source, stack.APPLICATION)
+        stack._create_warehouse(admin, started, warehouse)
+    _fill(started, source, orders)
+    os.environ[settings.SOURCE_DSN] = started.dsn(stack.EXTRACTOR, source)
+    os.environ[settings.WAREHOUSE_DSN] = started.dsn(stack.LOADER, warehouse)
+    os.environ[settings.INGESTION_URL] = str(directory / f"lake_{number}" / "ingestion")
+    os.environ[settings.PROCESSED_URL] = str(directory / f"lake_{number}" / "processed")
+    with (
+        psycopg.connect(started.dsn(stack.APPLICATION, source), autocommit=True) as application,
+        connect(settings.SOURCE_DSN) as extractor,
+        connect(settings.WAREHOUSE_DSN) as loader,
+    ):
+        yield Platform(
+            application,
+            extractor,
+            loader,
+            Names(settings.warehouse_schema()),
+            Store(settings.zone_url(settings.INGESTION_URL), settings.INGESTION_URL),
+            Store(settings.zone_url(settings.PROCESSED_URL), settings.PROCESSED_URL),
+        )
+
+
+def _fill(started: Server, source: str, orders: int) -> None:
+    with psycopg.connect(started.dsn(stack.APPLICATION, source), autocommit=True) as application:
+        simulator.create_source(application)
+        simulator.fill_history(application, last_day=LAST_DAY)
+    with psycopg.connect(started.dsn(SUPERUSER, source), autocommit=True) as admin:
+        stack.grant_extractor(admin)
+        row = admin.execute("SELECT count(*), max(sales_order_id) FROM sales_order").fetchone()
+        assert row is not None
+        count, last = row
+        # The rows keep the foreign keys; to check ten million of them is not what is measured.
+        admin.execute("SET session_replication_role TO replica")
+        admin.execute(ORDERS, [last + 1, last + orders - count])
+        admin.execute("SELECT setval('sales_order_sales_order_id_seq', %s)", [last + orders])
+        for table in SOURCE_TABLES:
+            admin.execute(sql.SQL("VACUUM ANALYZE {}").format(sql.Identifier(table)))
+
+
+def seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def median(values: Sequence[float]) -> float:
+    return statistics.median(values)
+
+
+@dataclass
+class Verdicts:
+    """The lines that a benchmark ends with, one for each target."""
+
+    lines: list[str] = field(default_factory=list)
+    missed: int = 0
+
+    def at_most(self, what: str, value: float, target: float, unit: str = "") -> None:
+        met = value <= target
+        self.missed += not met
+        verdict = "met" if met else "MISSED"
+        self.lines.append(f"ratio {what}: {value:.2f}{unit}, at most {target:g}{unit}: {verdict}")
+
+    def finish(self) -> int:
+        """Print the lines; the exit status."""
+        print("\n".join(self.lines))
+        return int(self.missed > 0)

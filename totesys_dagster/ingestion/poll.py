@@ -1,0 +1,113 @@
+"""A poll of the source: did anything change since the last batch, at the least cost to the source?
+
+Three questions, each dearer than the one before: did any transaction end at all; if so, do the
+server's counters say that a large table was written to; if so, or if the table is small, are there
+rows that the last batch did not hold. There is no index on transaction ids, so the last question
+scans a table. What a poll remembers for the next one saves looks only: without it, all are taken.
+
+Counters decide about polls alone. A capture looks at every table, for the server counts about a
+second late, and a batch must not hold an order without its payment.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict
+
+from totesys_dagster.catalogue import SOURCE_TABLES
+from totesys_dagster.errors import SourceError
+from totesys_dagster.ingestion import snapshot
+from totesys_dagster.lake import requests
+from totesys_dagster.lake.manifest import ManifestLog
+from totesys_dagster.lake.store import Store
+from totesys_dagster.postgres import Connection, failures
+
+# How often every table is looked at, whatever pulse and counters say: until PostgreSQL 14, counters
+# could get lost on their way, and deletions that were not looked for at once are due some time.
+THOROUGH_EVERY = dt.timedelta(minutes=5)
+
+# The file's number is new after a TRUNCATE or a rewrite, which count no rows. A standby counts
+# nothing. After a crash counters begin anew: they differ, and a difference is all that matters.
+COUNTERS = """
+SELECT c.relname, concat_ws('/', pg_relation_filenode(c.oid), s.n_tup_ins, s.n_tup_upd, s.n_tup_del)
+FROM pg_class AS c JOIN pg_stat_user_tables AS s ON s.relid = c.oid
+WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY(%s) AND c.relkind = 'r'
+  AND c.reltuples > %s
+  AND current_setting('track_counts')::boolean AND NOT pg_is_in_recovery()
+"""
+
+
+class Memory(BaseModel):
+    """What a poll tells the next one. `counters` hold from batch `sequence` on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    mark: str = ""
+    sequence: int = 0
+    counters: dict[str, str] = {}
+    keys_seen: dict[str, dt.datetime] = {}
+    thorough_at: dt.datetime | None = None
+
+
+@dataclass(frozen=True)
+class Poll:
+    """`changed` are the tables that made a batch due; the batch may find more.
+
+    `quiet` is set when nothing was looked at, as no transaction has ended since the last poll.
+    """
+
+    changed: list[str]
+    memory: Memory
+    quiet: bool = False
+
+
+def poll(connection: Connection, store: Store, memory: Memory, now: dt.datetime) -> Poll:
+    """Look whether a batch is due at `now` (UTC), and write nothing.
+
+    Raises SourceError or LakeError.
+    """
+    head = ManifestLog(store).head()
+    sequence = head.sequence if head else 0
+    wanted = requests.pending(store, head)
+    mark = f"{sequence} {','.join(sorted(wanted))} {snapshot.pulse(connection)}"
+    thorough = (
+        memory.thorough_at is None
+        or sequence < memory.sequence
+        or now - memory.thorough_at >= THOROUGH_EVERY
+    )
+    if mark == memory.mark and not thorough:
+        return Poll([], memory, quiet=True)
+    counters = _counters(connection)  # before the snapshot: later writes are for the next poll
+    with snapshot.open_view(connection) as view:
+        idle = {name for name, count in counters.items() if memory.counters.get(name) == count}
+        states = snapshot.examine(
+            view,
+            head,
+            lambda keys: keys.read(store),
+            full=wanted,
+            leave_out=() if thorough else idle,
+            keys_seen=memory.keys_seen,
+        )
+    changed = [name for name, state in states.items() if state.changed]
+    seen = {name: view.observed_at for name, state in states.items() if state.ranges is not None}
+    return Poll(
+        changed,
+        Memory(
+            mark="" if changed else mark,
+            # The batch that is due will hold what was counted up to now; until it is there, no
+            # counter may keep a poll from looking.
+            sequence=sequence + 1 if changed else sequence,
+            counters=counters,
+            keys_seen={} if changed else {**memory.keys_seen, **seen},
+            thorough_at=now if thorough else memory.thorough_at,
+        ),
+    )
+
+
+def _counters(connection: Connection) -> dict[str, str]:
+    """What the server counts about each large table, as a text that changes with each write."""
+    with failures(SourceError, "a look at the source's counters"):
+        rows = connection.execute(COUNTERS, [list(SOURCE_TABLES), snapshot.LARGE_TABLE_ROWS])
+        return dict(rows.fetchall())

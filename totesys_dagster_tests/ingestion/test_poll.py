@@ -1,0 +1,232 @@
+"""Polls: what they find, and which tables of a large source they leave alone."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+
+import pytest
+
+from totesys_dagster.ingestion import poll as poll_module
+from totesys_dagster.ingestion import snapshot
+from totesys_dagster.ingestion.poll import THOROUGH_EVERY, Memory, Poll, poll
+from totesys_dagster.ingestion.snapshot import SourceView
+from totesys_dagster.lake import requests
+from totesys_dagster_tests.conftest import Platform
+from totesys_dagster_tests.edits import EDIT_ORDER_1, new_design, new_sale
+
+NOW = dt.datetime(2024, 11, 15, 12, tzinfo=dt.UTC)
+LATER = NOW + THOROUGH_EVERY
+
+FACT_TABLES = {"sales_order", "transaction", "payment"}
+
+
+@pytest.fixture
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The tables that were scanned for changed rows, in order."""
+    tables: list[str] = []
+    real = snapshot._recent_rows
+
+    def noted(view: SourceView, table: str, watermark: int) -> object:
+        tables.append(table)
+        return real(view, table, watermark)
+
+    monkeypatch.setattr(snapshot, "_recent_rows", noted)
+    return tables
+
+
+@pytest.fixture
+def large(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
+    """A platform for which every table is large, with a first batch."""
+    platform.application.execute("ANALYZE")
+    monkeypatch.setattr(snapshot, "LARGE_TABLE_ROWS", 0)
+    assert platform.capture() is not None
+    return platform
+
+
+def look(platform: Platform, memory: Memory, now: dt.datetime = NOW) -> Poll:
+    return poll(platform.source, platform.ingestion, memory, now)
+
+
+def write(platform: Platform, statement: str) -> None:
+    """Write as the application does, and let the server count it now and not in a second."""
+    platform.application.execute(statement)
+    platform.application.execute("SELECT pg_stat_force_next_flush()")
+    platform.application.execute("SELECT 1")
+
+
+def test_first_poll_finds_all_tables(platform: Platform) -> None:
+    assert len(look(platform, Memory()).changed) == 11
+
+
+def test_poll_is_quiet_until_a_transaction_ends(platform: Platform) -> None:
+    assert platform.capture() is not None
+    first = look(platform, Memory())
+    assert first.changed == []
+    # Between two looks the server may have vacuumed something by itself, but not every time.
+    second = [look(platform, look(platform, first.memory).memory) for _ in range(5)]
+    assert any(one.quiet for one in second)
+
+    platform.application.execute(EDIT_ORDER_1)
+    assert look(platform, second[-1].memory).changed == ["sales_order"]
+
+
+def test_small_tables_are_looked_at_whatever_was_counted(
+    platform: Platform, looked_at: list[str]
+) -> None:
+    assert platform.capture() is not None
+    memory = look(platform, Memory()).memory
+    assert memory.counters == {}
+    looked_at.clear()
+    platform.application.execute(new_design(9))
+
+    assert look(platform, memory).changed == ["design"]
+    assert len(looked_at) == 11
+
+
+def test_large_tables_without_a_write_are_left_alone(large: Platform, looked_at: list[str]) -> None:
+    memory = look(large, Memory()).memory
+    looked_at.clear()
+    write(large, new_sale(9))
+
+    found = look(large, memory)
+    assert set(found.changed) == FACT_TABLES
+    assert set(looked_at) == FACT_TABLES
+
+
+def test_batch_holds_what_no_counter_told_of(large: Platform) -> None:
+    """A poll found a design; the capture that follows looks at every table."""
+    memory = look(large, Memory()).memory
+    write(large, new_design(9))
+    found = look(large, memory)
+    large.application.execute(new_sale(9))
+
+    assert found.changed == ["design"]
+    manifest = large.capture()
+    assert manifest is not None
+    changed = {name for name, table in manifest.tables.items() if table.changed}
+    assert changed == {"design", *FACT_TABLES}
+
+
+def test_write_that_is_counted_late_is_found_then(large: Platform, looked_at: list[str]) -> None:
+    memory = look(large, Memory()).memory
+    write(large, EDIT_ORDER_1)
+    # As if the counters had been read after the write, though it was counted before the look.
+    late = memory.model_copy(update={"counters": poll_module._counters(large.source)})
+    looked_at.clear()
+    assert look(large, late).changed == []
+    assert looked_at == []
+
+    assert look(large, late, LATER).changed == ["sales_order"]
+
+
+def test_truncated_table_is_found(large: Platform) -> None:
+    memory = look(large, Memory()).memory
+    large.application.execute("TRUNCATE payment")
+
+    assert look(large, memory).changed == ["payment"]
+
+
+@pytest.mark.parametrize("after", [NOW, LATER])
+def test_batch_that_was_due_stays_due_until_it_is_there(
+    large: Platform, after: dt.datetime
+) -> None:
+    memory = look(large, Memory()).memory
+    write(large, EDIT_ORDER_1)
+    found = look(large, memory)
+    again = look(large, found.memory, after)
+    assert again.changed == found.changed == ["sales_order"]
+
+    assert large.capture() is not None
+    assert look(large, again.memory, after).changed == []
+
+
+def test_captured_table_is_not_looked_at_again(large: Platform, looked_at: list[str]) -> None:
+    memory = look(large, Memory()).memory
+    write(large, EDIT_ORDER_1)
+    memory = look(large, memory).memory
+    assert large.capture() is not None
+    looked_at.clear()
+    write(large, "CREATE TABLE scratch (id int)")
+
+    assert look(large, memory).changed == []
+    assert looked_at == []
+
+
+def test_requested_table_is_looked_at(large: Platform) -> None:
+    memory = look(large, Memory()).memory
+    requests.put(large.ingestion, "design", 1)
+
+    assert look(large, memory).changed == ["design"]
+
+
+def test_column_that_was_added_is_found(large: Platform) -> None:
+    memory = look(large, Memory()).memory
+    large.application.execute("ALTER TABLE design ADD COLUMN colour text DEFAULT 'red'")
+
+    assert look(large, memory).changed == ["design"]
+
+
+def test_server_that_counts_nothing_is_looked_through(
+    large: Platform, looked_at: list[str]
+) -> None:
+    memory = look(large, Memory()).memory
+    looked_at.clear()
+    large.source.execute("SELECT 1")
+    assert set(memory.counters) >= FACT_TABLES
+    nothing = memory.model_copy(update={"counters": {}, "mark": ""})
+
+    assert look(large, nothing).changed == []
+    assert len(looked_at) == 11
+
+
+@pytest.fixture
+def minutes_later(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Lets the minutes pass until counted deletions make keys due."""
+    return lambda: monkeypatch.setattr(snapshot, "KEYS_AFTER_DELETES", dt.timedelta(0))
+
+
+def test_counted_deletion_from_a_large_table_waits_for_minutes_only(
+    large: Platform, minutes_later: Callable[[], None]
+) -> None:
+    memory = look(large, Memory()).memory
+    write(large, "DELETE FROM payment WHERE payment_id = 2")
+    at_once = look(large, memory)
+    assert at_once.changed == []
+
+    minutes_later()
+    assert look(large, at_once.memory, LATER).changed == ["payment"]
+    manifest = large.capture()
+    assert manifest is not None
+    assert manifest.tables["payment"].deleted_rows == 1
+    assert manifest.tables["payment"].keys.deletions == 1
+
+
+def test_keys_that_were_found_unchanged_are_not_due_again(
+    large: Platform, minutes_later: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deletion that was rolled back is counted, too."""
+    memory = look(large, Memory()).memory
+    write(large, "BEGIN; DELETE FROM payment WHERE payment_id = 2; ROLLBACK")
+    minutes_later()
+    found = look(large, memory)
+    assert found.changed == []
+    assert set(found.memory.keys_seen) == {"payment"}
+
+    monkeypatch.setattr(snapshot, "KEYS_AFTER_DELETES", dt.timedelta(minutes=5))
+    read: list[str] = []
+    monkeypatch.setattr(snapshot, "_key_ranges", lambda _, table: read.append(table))
+    look(large, found.memory, LATER)
+    assert read == []
+
+
+def test_many_changed_rows_are_read_without_their_places(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert platform.run() is not None
+    monkeypatch.setattr(snapshot, "PLACES", 1)
+    platform.application.execute("UPDATE sales_order SET units_sold = units_sold + 1")
+    manifest = platform.capture()
+
+    assert manifest is not None
+    assert manifest.tables["sales_order"].rows == 2
