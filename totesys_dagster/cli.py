@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from dotenv import load_dotenv
 from rich.console import Console
+from rich.markup import escape
 
 from totesys_dagster import settings
 from totesys_dagster.catalogue import SOURCE_TABLES
@@ -224,6 +226,7 @@ def dev(port: int) -> None:
 @as_json
 def status(json_: bool) -> None:
     """Show how far the lake and the warehouse are, and the state of each table."""
+    from totesys_dagster.ingestion.snapshot import unknown_tables_note
     from totesys_dagster.local import stack
     from totesys_dagster.operations import report
     from totesys_dagster.resources import Lake, Warehouse
@@ -238,15 +241,22 @@ def status(json_: bool) -> None:
         ready = not schema.pending(connection, names)
         tables = table_status(connection, names) if ready else []
     last = head.sequence if head else 0
+    unknown = list(head.unknown_tables) if head else []
     if json_:
         data = {
-            "lake": {"batches": last, "last_batch": head.batch if head else None},
+            "lake": {
+                "batches": last,
+                "last_batch": head.batch if head else None,
+                "unknown_tables": unknown,
+            },
             "warehouse": {"batches": loaded, "tables": report.status_data(tables)},
         }
         click.echo(json.dumps(data, indent=1))
         return
     seen = f", the last one seen at {head.observed_at:%Y-%m-%d %H:%M:%S} UTC" if head else ""
     output.print(f"The lake holds {last} batches{seen}; the warehouse holds {loaded} of them.")
+    if unknown:
+        output.print(f"In the last batch, {escape(unknown_tables_note(unknown))}.")
     if tables:
         report.print_status(output, tables)
 
@@ -273,7 +283,7 @@ def verify(json_: bool) -> None:
         click.echo(json.dumps({"passed": result.passed, **vars(result)}, indent=1))
     else:
         for finding in result.findings:
-            output.print(f"[red]{finding}")
+            output.print(f"[red]{escape(finding)}")
         output.print(
             f"{result.batches} batches, {result.objects} objects ({result.bytes:,} bytes) and"
             f" {result.audits} audits checked:"
@@ -346,7 +356,9 @@ def psql(database: str, arguments: tuple[str, ...]) -> None:
     stack.start()
     name = settings.WAREHOUSE_DSN if database == "warehouse" else settings.SOURCE_DSN
     program = shutil.which("psql") or str(find_binaries() / "psql")
-    options = f"-c search_path={settings.warehouse_schema()},public"
+    # The schema as SQL quotes it; a backslash keeps what the options would be split at.
+    schema = '"' + settings.warehouse_schema().replace('"', '""') + '"'
+    options = "-c search_path=" + re.sub(r"([\\\s])", r"\\\1", f"{schema},public")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is psql's to handle
     # Not on the command line, where every user of the machine can read it.
     environment = {**os.environ, **_libpq(settings.connection_string(name)), "PGOPTIONS": options}

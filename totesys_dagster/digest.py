@@ -8,11 +8,18 @@ version of PostgreSQL (its faster hash functions promise no such thing).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from psycopg import sql
 
-from totesys_dagster.catalogue import StarColumn, StarTable
+from totesys_dagster.catalogue import SOURCE_TABLES, Part, StarColumn, StarTable, Type
+
+# The declared type of source columns, by table and name, as `format_type` prints it.
+SourceTypes = Mapping[tuple[str, str], str]
+
+# A number as a JSON Lines reader takes it, with so many digits that no cast to numeric overflows.
+_NUMBER = r"^-?[0-9]{1,30}(\.[0-9]{1,30})?(e[-+]?[0-9]{1,2})?$"
+_NUMERIC_TYPES = ("numeric", "smallint", "integer", "bigint")
 
 
 def audited_columns(star: StarTable) -> tuple[StarColumn, ...]:
@@ -27,11 +34,12 @@ def count_and_digest(columns: Sequence[sql.Composable]) -> sql.Composed:
     ).format(sql.SQL(", ").join(columns))
 
 
-def source_query(star: StarTable) -> sql.Composed:
+def source_query(star: StarTable, types: SourceTypes) -> sql.Composed:
     """Count and digest that the current rows of `star` must have, as a query over the source.
 
-    Agreed dates are text in the source: as the warehouse's dates print alike, no cast is needed
-    (one would fail on a text that is no date).
+    `types` are the source's own: a column that was widened prints a value in another way than the
+    warehouse, which holds it in the catalogue's type. Agreed dates are text in the source: as the
+    warehouse's dates print alike, no cast is needed (one would fail on a text that is no date).
     """
     assert star.base is not None
     source = sql.SQL("public.{0} AS {0}").format(sql.Identifier(star.base))
@@ -44,13 +52,42 @@ def source_query(star: StarTable) -> sql.Composed:
             column=sql.Identifier(join.child_column),
             key=sql.Identifier(join.parent_column),
         )
-    columns = [_source_expression(column) for column in audited_columns(star)]
+    columns = [_source_expression(column, types) for column in audited_columns(star)]
     return sql.SQL("SELECT {} FROM {}").format(count_and_digest(columns), source)
 
 
-def _source_expression(column: StarColumn) -> sql.Composable:
+def _source_expression(column: StarColumn, types: SourceTypes) -> sql.Composable:
     assert column.source is not None
-    expression: sql.Composable = sql.Identifier(*column.source)
+    expression = sql.Identifier(*column.source)
+    declared, actual = _catalogue_type(column), types[column.source]
     if column.part is not None:
-        expression = sql.SQL("{}::{}").format(expression, sql.SQL(column.part.value))
+        return _part(expression, column.part, actual)
+    if column.type is Type.MONEY and actual != declared:
+        return _as_money(expression, actual)
     return expression
+
+
+def _catalogue_type(column: StarColumn) -> str:
+    assert column.source is not None
+    table, name = column.source
+    return next(c.sql_type for c in SOURCE_TABLES[table].columns if c.name == name)
+
+
+def _part(expression: sql.Composable, part: Part, actual: str) -> sql.Composable:
+    """Date or time of a timestamp. Of another type no value is accepted: only the cast must not
+    fail, for it would stop every capture."""
+    if not actual.startswith("timestamp"):
+        return sql.SQL("{}::text").format(expression)
+    return sql.SQL("{}::{}").format(expression, sql.SQL(part.value))
+
+
+def _as_money(expression: sql.Composable, actual: str) -> sql.Composable:
+    """A number as numeric(10,2) prints it. One that does not fit stays as it is: its row is in
+    quarantine, and the warehouse differs by it."""
+    if actual.partition("(")[0] in _NUMERIC_TYPES:
+        number = sql.SQL("{}::numeric").format(expression)
+    else:
+        number = sql.SQL("CASE WHEN {0}::text ~ {1} THEN {0}::text::numeric END").format(
+            expression, sql.Literal(_NUMBER)
+        )
+    return sql.SQL("CASE WHEN {0} = round({0}, 2) THEN round({0}, 2) ELSE {0} END").format(number)

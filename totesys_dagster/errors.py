@@ -46,3 +46,7 @@ class LoadError(TotesysError):
 
 class SequenceGapError(LoadError):
     """An earlier batch has to be loaded first."""
+
+
+class OtherLakeError(LoadError):
+    """The warehouse was loaded from another lake, or the lake's log was changed since."""

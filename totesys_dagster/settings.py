@@ -153,10 +153,16 @@ def _directory(name: str, path: str) -> Path:
 def warehouse_schema() -> str:
     """The schema that holds the warehouse's tables. Raises SettingError."""
     value = _get(WAREHOUSE_SCHEMA, "warehouse")
-    if len((value + BOOKKEEPING_SUFFIX).encode()) > LONGEST_IDENTIFIER or value.startswith("pg_"):
+    try:
+        size = len((value + BOOKKEEPING_SUFFIX).encode())
+    except UnicodeEncodeError:  # bytes that are no UTF-8
+        size = LONGEST_IDENTIFIER + 1
+    # psycopg takes a per cent sign for a placeholder, in the statements that have parameters.
+    if size > LONGEST_IDENTIFIER or value.startswith("pg_") or "%" in value:
         raise SettingError(
             f"{WAREHOUSE_SCHEMA} is {value!r}, but must be a name of at most"
-            f" {LONGEST_IDENTIFIER - len(BOOKKEEPING_SUFFIX)} bytes that does not start with pg_."
+            f" {LONGEST_IDENTIFIER - len(BOOKKEEPING_SUFFIX)} bytes that does not start with pg_"
+            " and has no per cent sign."
         )
     return value
 

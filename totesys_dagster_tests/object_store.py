@@ -50,12 +50,14 @@ def binary() -> Path | None:
 
 
 @contextmanager
-def running(program: Path, bucket: str = "lake") -> Iterator[ObjectStore]:
+def running(
+    program: Path, bucket: str = "lake", secret_key: str = ObjectStore.secret_key
+) -> Iterator[ObjectStore]:
     """An empty server for the time of a block; nothing of it is left behind."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="weed-")))
         ports = _free_ports(2 * len(SERVICES))
-        store = ObjectStore(f"http://127.0.0.1:{ports[-2]}", bucket)
+        store = ObjectStore(f"http://127.0.0.1:{ports[-2]}", bucket, secret_key=secret_key)
         log = stack.enter_context((directory / "log").open("wb"))
         for service, port in zip(SERVICES, ports[1::2], strict=True):
             leftover = Path(f"/tmp/seaweedfs-{service}-grpc-{port}.sock")

@@ -164,3 +164,14 @@ def test_psql_opens_the_warehouse(demonstrated: Path) -> None:
 
     assert done.stdout.strip() == "3"
     assert settings.WAREHOUSE_DSN not in done.stderr
+
+
+def test_new_table_is_shown_by_its_name(platform: Platform, project: Path) -> None:
+    platform.application.execute('CREATE TABLE "[/red] %s {x}" (a integer)')
+    platform.run()
+    shown = totesys(project, "status")
+    listed = json.loads(totesys(project, "status", "--json").stdout)
+
+    assert shown.returncode == 0, shown.stderr
+    assert "not archived: [/red] %s {x}." in " ".join(shown.stdout.split())
+    assert listed["lake"]["unknown_tables"] == ["[/red] %s {x}"]

@@ -243,13 +243,13 @@ def test_warehouse_schema_may_have_any_name_that_leaves_room(
     assert settings.warehouse_schema() == value
 
 
-@pytest.mark.parametrize("value", ["w" * 52, "ü" * 26, "pg_warehouse"])
+@pytest.mark.parametrize("value", ["w" * 52, "ü" * 26, "pg_warehouse", "50% off", "%s", "\udcff"])
 def test_wrong_warehouse_schema_is_named(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(settings.WAREHOUSE_SCHEMA, value)
 
     assert message_of(settings.warehouse_schema) == (
         f"{settings.WAREHOUSE_SCHEMA} is {value!r}, but must be a name of at most 51 bytes that"
-        " does not start with pg_."
+        " does not start with pg_ and has no per cent sign."
     )
 
 

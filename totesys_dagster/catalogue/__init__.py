@@ -11,7 +11,7 @@ from totesys_dagster.catalogue.model import (
     StarTable,
     Type,
 )
-from totesys_dagster.catalogue.source import SOURCE_TABLES
+from totesys_dagster.catalogue.source import OTHER_TABLES, SOURCE_TABLES
 from totesys_dagster.catalogue.stars import JOINS, STAR_TABLES
 from totesys_dagster.catalogue.zones import INGESTION, PROCESSED, WAREHOUSE
 
@@ -19,6 +19,7 @@ __all__ = [
     "ARROW_TYPES",
     "INGESTION",
     "JOINS",
+    "OTHER_TABLES",
     "PROCESSED",
     "SOURCE_TABLES",
     "STAR_TABLES",

@@ -264,3 +264,6 @@ SOURCE_TABLES: dict[str, SourceTable] = {
         TRANSACTION,
     )
 }
+
+# Tables beside the eleven that are no news: Prisma notes there which migrations it has run.
+OTHER_TABLES = frozenset({"_prisma_migrations"})

@@ -5,7 +5,7 @@ I/O manager into the ingestion zone, and the manifest, written after the last of
 batch exist. Only the tables that the batch holds rows of are materialized.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 import dagster as dg
@@ -15,7 +15,7 @@ from totesys_dagster import settings
 from totesys_dagster.catalogue import INGESTION, SOURCE_TABLES
 from totesys_dagster.errors import CommitConflictError, ObjectMissingError
 from totesys_dagster.ingestion.capture import open_capture
-from totesys_dagster.ingestion.snapshot import TableSchema, differences
+from totesys_dagster.ingestion.snapshot import TableSchema, differences, unknown_tables_note
 from totesys_dagster.metadata import (
     BATCH_TAG,
     BATCHES,
@@ -89,7 +89,7 @@ def raw_tables(
         for read in capture.reads():
             yield dg.Output(read, output_name=read.table)
         for schema in capture.view.schemas.values():
-            yield _schema_check(schema)
+            yield _schema_check(schema, capture.unknown_tables)
         manifest = capture.commit()
         context.log.info(f"Batch {manifest.batch} is committed as number {manifest.sequence}.")
 
@@ -140,13 +140,15 @@ def known_tables(names: list[str]) -> list[str]:
     return names
 
 
-def _schema_check(schema: TableSchema) -> dg.AssetCheckResult:
+def _schema_check(schema: TableSchema, unknown: Collection[str]) -> dg.AssetCheckResult:
+    """A new table is no difference of any table: each check tells of it and passes."""
     found = differences(SOURCE_TABLES[schema.table], schema)
+    notes = [*found, unknown_tables_note(unknown)] if unknown else found
     return dg.AssetCheckResult(
         asset_key=asset_key(INGESTION, schema.table),
         check_name="schema",
         passed=not found,
         severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join(found) or None,
+        description="; ".join(notes) or None,
         metadata={"schema": schema.sha256, "columns": len(schema.columns)},
     )

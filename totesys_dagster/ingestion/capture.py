@@ -19,6 +19,7 @@ import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from psycopg import sql
 
@@ -37,6 +38,7 @@ from totesys_dagster.lake.manifest import (
     TableEntry,
 )
 from totesys_dagster.lake.parts import ObjectEntry, part_stem, write_lines
+from totesys_dagster.lake.schemas import schema_key
 from totesys_dagster.lake.store import Store, sha256
 from totesys_dagster.postgres import Connection, failures
 
@@ -144,6 +146,11 @@ class Capture:
             self._reads[table] = read
             yield read
 
+    @cached_property
+    def unknown_tables(self) -> tuple[str, ...]:
+        """The source's tables that the catalogue does not know; they open no batch."""
+        return snapshot.unknown_tables(self.view)
+
     @property
     def watermark(self) -> int:
         """The transaction id from which on rows are read (it matters to deltas only)."""
@@ -177,6 +184,7 @@ class Capture:
                     for star in STAR_TABLES.values()
                     if star.base
                 },
+                unknown_tables=self.unknown_tables,
             )
         return ManifestLog(self._store).commit(manifest)
 
@@ -185,7 +193,7 @@ class Capture:
         previous = None if self._head is None else self._head.tables[table]
         schema = self.view.schemas[table]
         if previous is None or previous.schema_sha256 != schema.sha256:
-            self._store.put(f"schemas/{table}/{schema.sha256[:16]}.json", schema.to_bytes())
+            self._store.put(schema_key(table, schema.sha256), schema.to_bytes())
         return TableEntry(
             read="full" if state.full else "delta" if read else "none",
             changed=state.changed,
@@ -219,6 +227,11 @@ class Capture:
             deletions=self.view.schemas[state.table].deletions,
         )
 
+    @property
+    def _types(self) -> digest.SourceTypes:
+        schemas = self.view.schemas.values()
+        return {(s.table, column.name): column.type for s in schemas for column in s.columns}
+
     def _digest(self, star: StarTable, sequence: int) -> StarDigest:
         previous = None if self._head is None else self._head.stars[star.name]
         changed = any(self.states[table].changed for table in star.sources)
@@ -226,7 +239,8 @@ class Capture:
             return previous
         if previous is not None and self.states[star.base or ""].ranges is None:
             return previous  # a large table, of which keys and digest are not due yet
-        row = self.view.connection.execute(digest.source_query(star)).fetchone()
+        query = digest.source_query(star, self._types)
+        row = self.view.connection.execute(query).fetchone()
         assert row is not None
         return StarDigest(rows=row[0], digest=row[1], sequence=sequence)
 
@@ -310,8 +324,11 @@ def open_capture(
     `full` names tables to read in full besides those that the lake has requests for. Raises
     SourceError or LakeError, before anything is written.
     """
-    head = ManifestLog(store).head()
+    log = ManifestLog(store)
+    head = log.head()
     check_batch_key(batch, head)
+    if head is not None:
+        log.seal(head)
     wanted = {*full, *requests.pending(store, head)}
     with snapshot.open_view(connection) as view:
         states = snapshot.examine(view, head, lambda keys: keys.read(store), full=wanted)

@@ -10,7 +10,6 @@ transaction committed.
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,9 +17,9 @@ from dataclasses import dataclass
 from psycopg import errors, sql
 from psycopg.pq import TransactionStatus
 
-from totesys_dagster.catalogue import SOURCE_TABLES, SourceTable
+from totesys_dagster.catalogue import OTHER_TABLES, SOURCE_TABLES, SourceTable
 from totesys_dagster.errors import SourceError
-from totesys_dagster.lake import key_ranges
+from totesys_dagster.lake import key_ranges, schemas
 from totesys_dagster.lake.key_ranges import Ranges
 from totesys_dagster.lake.manifest import (
     Incarnation,
@@ -75,6 +74,15 @@ WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY(%s) AND c.relk
 GROUP BY c.oid, c.relname, c.reltuples
 """
 
+# Any role may read pg_class, whatever it may read of the tables. Partitions belong to a table.
+UNKNOWN_TABLES = """
+SELECT relname
+FROM pg_class
+WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'f') AND NOT relispartition
+  AND relname <> ALL (%s)
+ORDER BY relname COLLATE "C"
+"""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -99,8 +107,7 @@ class TableSchema:
 
     def to_bytes(self) -> bytes:
         """The entry of the schema registry: equal bytes mean an equal schema."""
-        columns = [[c.name, c.type, c.not_null] for c in self.columns]
-        return (json.dumps({"table": self.table, "columns": columns}, indent=1) + "\n").encode()
+        return schemas.to_bytes(self.table, [(c.name, c.type, c.not_null) for c in self.columns])
 
     @property
     def sha256(self) -> str:
@@ -178,13 +185,13 @@ def _look(connection: Connection) -> SourceView:
     row = connection.execute(IDENTITY).fetchone()
     assert row is not None
     system_identifier, timeline, database, oid, version, xmin, xmax, running, observed_at = row
-    schemas = {
+    found = {
         name: TableSchema(name, tuple(Column(*column) for column in columns), estimate, deletions)
         for name, estimate, deletions, columns in connection.execute(SCHEMAS, [list(SOURCE_TABLES)])
     }
     for table in SOURCE_TABLES.values():
-        _require_table(table, schemas)
-        _require_columns(table, schemas[table.name])
+        _require_table(table, found)
+        _require_columns(table, found[table.name])
     return SourceView(
         connection,
         Incarnation(
@@ -196,12 +203,12 @@ def _look(connection: Connection) -> SourceView:
         ),
         Snapshot(xmin=xmin, xmax=xmax, running=tuple(running)),
         observed_at,
-        schemas,
+        found,
     )
 
 
-def _require_table(table: SourceTable, schemas: Mapping[str, TableSchema]) -> None:
-    if table.name not in schemas:
+def _require_table(table: SourceTable, found: Mapping[str, TableSchema]) -> None:
+    if table.name not in found:
         raise SourceError(
             f"The source's {table.name} is not a table: a view or foreign table has no transaction"
             " ids, by which changes are found; let TOTESYS_SOURCE_DSN point to the database that"
@@ -232,6 +239,21 @@ def differences(table: SourceTable, schema: TableSchema) -> list[str]:
         elif column.not_null == expected.nullable:
             found.append(f"{column.name} {'is' if column.not_null else 'is no longer'} NOT NULL")
     return found
+
+
+def unknown_tables(view: SourceView) -> tuple[str, ...]:
+    """The source's tables that the catalogue does not know. Raises SourceError."""
+    known = [*SOURCE_TABLES, *OTHER_TABLES]
+    with failures(SourceError, "a look at the source's tables"):
+        return tuple(name for (name,) in view.connection.execute(UNKNOWN_TABLES, [known]))
+
+
+def unknown_tables_note(names: Collection[str]) -> str:
+    """What is said of them to people."""
+    return (
+        "the source has tables that the catalogue does not know, and that are not archived:"
+        f" {', '.join(names)}"
+    )
 
 
 def recent(table: str, watermark: int) -> sql.Composed:
@@ -418,11 +440,14 @@ def _recent_rows(
 
 
 def _key_ranges(view: SourceView, table: str) -> list[tuple[int, int]]:
-    """The table's keys as ranges: neighbours share the difference of key and row number."""
+    """The table's keys as ranges: neighbours share the difference of key and rank.
+
+    A rank, unlike a row number, stands still at a key that the table holds twice.
+    """
     query = sql.SQL(
         """
         SELECT min(key), max(key)
-        FROM (SELECT {key}::bigint AS key, {key} - row_number() OVER (ORDER BY {key}) AS island
+        FROM (SELECT {key}::bigint AS key, {key} - dense_rank() OVER (ORDER BY {key}) AS island
               FROM public.{table}) AS keys
         GROUP BY island
         ORDER BY 1

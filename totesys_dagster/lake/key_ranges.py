@@ -5,7 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
+from pydantic import TypeAdapter, ValidationError
+
 Ranges = Sequence[tuple[int, int]]
+
+_PAIRS = TypeAdapter(list[tuple[int, int]])
+_GREATEST = 2**63 - 1  # of PostgreSQL's bigint; the least is one more, negated
 
 
 def count(ranges: Ranges) -> int:
@@ -44,5 +49,19 @@ def to_bytes(ranges: Ranges) -> bytes:
 
 
 def from_bytes(data: bytes) -> list[tuple[int, int]]:
-    """What `to_bytes` was given."""
-    return [(low, high) for low, high in json.loads(data)]
+    """What `to_bytes` was given. Raises ValueError when the data are not a set's.
+
+    Sets are compared, and their ranges counted out, on the strength of this: a range too many, or
+    one without end, would delete or fill a table.
+    """
+    try:
+        ranges = _PAIRS.validate_json(data, strict=True)
+    except ValidationError:
+        raise ValueError("not pairs of whole numbers") from None
+    last = -_GREATEST - 3
+    for low, high in ranges:
+        # Neighbours would be one range: equal sets have equal bytes.
+        if not last + 1 < low <= high <= _GREATEST:
+            raise ValueError("not ranges in order")
+        last = high
+    return ranges

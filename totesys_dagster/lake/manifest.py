@@ -3,11 +3,16 @@
 A batch exists when its manifest exists: the manifest is written last, put-if-absent, under the
 next sequence number. Each one names the SHA-256 of the one before, so the log is a hash chain.
 Readers start from manifests and follow the names in them; they never list objects.
+
+Beside each manifest lies its seal, which names its hash. The chain tells of every manifest but the
+last: with that one removed, the log would only look shorter, and the next capture would give its
+number to another batch. The seal tells that the number was taken.
 """
 
 from __future__ import annotations
 
 import bisect
+import contextlib
 import datetime as dt
 import json
 from collections.abc import Iterator
@@ -75,7 +80,17 @@ class KeySet(_Record):
                 f"{store.uri(self.key)} does not have the SHA-256 that its manifest records: it"
                 " was changed after it was written; restore it from the bucket's older versions."
             )
-        return key_ranges.from_bytes(data)
+        try:
+            ranges = key_ranges.from_bytes(data)
+        except ValueError:
+            ranges = None
+        if ranges is None or key_ranges.count(ranges) != self.count:
+            raise LakeError(
+                f"{store.uri(self.key)} is not the set of {self.count} keys that its manifest"
+                " records, though its SHA-256 is right: it was not written by a capture; restore"
+                " the lake from the bucket's older versions."
+            )
+        return ranges
 
 
 class RecentRows(_Record):
@@ -125,7 +140,11 @@ class StarDigest(_Record):
 
 
 class Manifest(_Record):
-    """A batch: what was read, in which snapshot, and where it is. `observed_at` is in UTC."""
+    """A batch: what was read, in which snapshot, and where it is. `observed_at` is in UTC.
+
+    `unknown_tables` are the source's tables that were left out because the catalogue does not know
+    them. Manifests were once written without the field, and are where there is nothing to say.
+    """
 
     format: Literal[1] = 1
     sequence: int
@@ -137,6 +156,7 @@ class Manifest(_Record):
     snapshot: Snapshot
     tables: dict[str, TableEntry]
     stars: dict[str, StarDigest]
+    unknown_tables: tuple[str, ...] = ()
 
     _sha256: str = PrivateAttr(default="")
 
@@ -146,7 +166,8 @@ class Manifest(_Record):
         return self._sha256
 
     def to_bytes(self) -> bytes:
-        return (json.dumps(self.model_dump(mode="json"), indent=1) + "\n").encode()
+        nothing = set() if self.unknown_tables else {"unknown_tables"}
+        return (json.dumps(self.model_dump(mode="json", exclude=nothing), indent=1) + "\n").encode()
 
     @classmethod
     def from_bytes(cls, data: bytes, where: str) -> Manifest:
@@ -176,6 +197,10 @@ class ManifestLog:
     def key(sequence: int) -> str:
         return f"manifests/{sequence:010d}.json"
 
+    @staticmethod
+    def seal_key(sequence: int) -> str:
+        return f"seals/{sequence:010d}.json"
+
     def read(self, sequence: int) -> Manifest:
         """The manifest of that number. Raises ObjectMissingError or LakeError."""
         if sequence not in self._read:
@@ -190,7 +215,10 @@ class ManifestLog:
         return self._read[sequence]
 
     def head(self) -> Manifest | None:
-        """The last committed batch, None when there is none. Raises LakeError."""
+        """The last committed batch, None when there is none.
+
+        Raises LakeError, also when the log ends early because a manifest was removed.
+        """
         step = 1
         while self.store.exists(self.key(self._seen + step)):
             self._seen += step
@@ -199,7 +227,31 @@ class ManifestLog:
         self._seen += bisect.bisect_left(
             range(1, step), True, key=lambda n: not self.store.exists(self.key(self._seen + n))
         )
+        self._require_end(self._seen)
         return self.read(self._seen) if self._seen else None
+
+    def _require_end(self, sequence: int) -> None:
+        after = sequence + 1
+        # The manifest is looked for once more: it may have been committed since.
+        if self.store.exists(self.seal_key(after)) and not self.store.exists(self.key(after)):
+            raise LakeError(
+                f"{self.store.uri(self.key(after))} does not exist, but was written, as"
+                f" {self.seal_key(after)} tells: it was removed; restore it from the bucket's older"
+                " versions, for no other batch can take its number."
+            )
+
+    def seal(self, manifest: Manifest) -> None:
+        """Note the manifest's hash, once. Raises LakeError when another one is noted."""
+        names = {"batch": manifest.batch, "manifest_sha256": manifest.sha256}
+        data = (json.dumps({"sequence": manifest.sequence, **names}, indent=1) + "\n").encode()
+        try:
+            self.store.put(self.seal_key(manifest.sequence), data)
+        except ObjectConflictError:
+            raise LakeError(
+                f"{self.store.uri(self.key(manifest.sequence))} is not what was committed, as"
+                f" {self.seal_key(manifest.sequence)} tells: one of the two was changed after it"
+                " was written; restore it from the bucket's older versions."
+            ) from None
 
     def find(self, batch: str) -> Manifest:
         """The manifest of a batch by its key, or ObjectMissingError when it is not committed."""
@@ -232,7 +284,11 @@ class ManifestLog:
                 f"Batch {manifest.batch} was not committed because another capture took number"
                 f" {manifest.sequence} first: nothing is lost, the next capture goes on from there."
             ) from None
-        return self.read(manifest.sequence)
+        committed = self.read(manifest.sequence)
+        # The batch is committed whether or not its seal can be written: the next capture seals it.
+        with contextlib.suppress(LakeError):
+            self.seal(committed)
+        return committed
 
 
 __all__ = [

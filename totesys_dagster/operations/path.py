@@ -144,13 +144,13 @@ class _Path:
 
     def catch_up(self, captures: Mapping[str, _Run]) -> list[BatchReport]:
         """Process and load every batch that the warehouse lacks, in order."""
-        names = self.warehouse.names()
+        names, log = self.warehouse.names(), self.lake.log()
         with self.warehouse.connect() as connection:
             schema.migrate(connection, names)
-            last = load.head(connection, names)
+            last = load.check_log(connection, names, log)
         return [
             self._process_and_load(manifest, captures.get(manifest.batch))
-            for manifest in self.lake.log().after(last)
+            for manifest in log.after(last)
         ]
 
     def _process_and_load(self, manifest: Manifest, capture: _Run | None) -> BatchReport:

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from totesys_dagster.catalogue import INGESTION, PROCESSED, STAR_TABLES, WAREHOUSE
@@ -87,7 +88,7 @@ def print_batch(console: Console, report: BatchReport) -> None:
     console.print(ingested)
     console.print(_loaded_table(report, f"{title} · processed and loaded"))
     for check in report.checks_failed:
-        console.print(f"[yellow]Check failed: {check}")
+        console.print(f"[yellow]Check failed: {escape(check)}")
     steps = ", ".join(f"{STEPS[step]} {seconds:.2f} s" for step, seconds in report.seconds.items())
     failed = f", {len(report.checks_failed)} failed" if report.checks_failed else ""
     console.print(f"{report.checks_passed} checks passed{failed}; {steps}.\n")

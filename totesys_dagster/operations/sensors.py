@@ -14,7 +14,7 @@ import dagster as dg
 
 from totesys_dagster import settings
 from totesys_dagster.catalogue import PROCESSED, STAR_TABLES, WAREHOUSE
-from totesys_dagster.errors import TotesysError
+from totesys_dagster.errors import LoadError, OtherLakeError, SettingError, TotesysError
 from totesys_dagster.ingestion.capture import new_batch_key
 from totesys_dagster.ingestion.poll import Memory, poll
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
@@ -107,7 +107,10 @@ def _can_start(instance: dg.DagsterInstance, tags: Mapping[str, str]) -> bool:
     description="Opens a batch when something changed in the source.",
 )
 def source_changes(
-    context: dg.SensorEvaluationContext, source: SourceDatabase, lake: Lake
+    context: dg.SensorEvaluationContext,
+    source: SourceDatabase,
+    lake: Lake,
+    warehouse: Warehouse,
 ) -> dg.SensorResult | dg.SkipReason:
     """Poll the source; the cursor only saves looks that cannot find anything."""
     if not _can_start(context.instance, {STAGE_TAG: INGEST_STAGE}):
@@ -120,6 +123,7 @@ def source_changes(
         return dg.SkipReason("No transaction has ended in the source.")
     if not found.changed:
         return dg.SkipReason("Nothing changed in the eleven tables.")
+    _require_whole_log(log, warehouse)
     head = log.head()
     batch = new_batch_key(dt.datetime.now(dt.UTC), head)
     return dg.SensorResult(
@@ -129,6 +133,20 @@ def source_changes(
             BATCHES.build_add_request([batch]),
         ],
     )
+
+
+def _require_whole_log(log: ManifestLog, warehouse: Warehouse) -> None:
+    """Open no batch on a log that lacks what the warehouse has.
+
+    A capture needs no warehouse, so one that cannot be asked does not stop it.
+    """
+    try:
+        with warehouse.connect() as connection:
+            load_module.check_log(connection, warehouse.names(), log)
+    except OtherLakeError:
+        raise
+    except (SettingError, LoadError):
+        pass
 
 
 def _remembered(cursor: str | None) -> Memory:
@@ -217,7 +235,7 @@ def _pending(log: ManifestLog, warehouse: Warehouse) -> list[Manifest]:
     """
     with _one_alert("the warehouse cannot be read"), warehouse.connect() as connection:
         names = warehouse.names()
-        last = load_module.head(connection, names)
+        last = load_module.check_log(connection, names, log)
         if last:
             audit.request_full_reads(connection, names, log.store)
     return list(itertools.islice(log.after(last), BACKLOG))

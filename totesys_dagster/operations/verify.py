@@ -17,6 +17,7 @@ from totesys_dagster.errors import LakeError, LakeUnusableError, LoadError, Tote
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.parts import ObjectEntry, read_lines, read_table
 from totesys_dagster.lake.receipt import read_receipt, touched_stars
+from totesys_dagster.lake.schemas import read_schema
 from totesys_dagster.lake.store import Store
 from totesys_dagster.postgres import Connection, Names, failures
 from totesys_dagster.warehouse import audit, load
@@ -151,9 +152,9 @@ def _ledger(connection: Connection, names: Names) -> dict[int, str]:
 
 
 def _last(log: ManifestLog, loaded: Collection[int]) -> int:
-    """The number of the last batch, be it in the lake or, its manifest lost, in the warehouse."""
+    """The number of the last batch, its manifest lost or not: seals and the warehouse know it."""
     number = max(loaded, default=0)
-    while log.store.exists(log.key(number + 1)):
+    while any(log.store.exists(key(number + 1)) for key in (log.key, log.seal_key)):
         number += 1
     return number
 
@@ -191,10 +192,8 @@ def _check(
 ) -> None:
     """Read objects and note which are not what was written."""
     for entry in entries:
-        result.objects += 1
         result.bytes += entry.bytes
-        with _noted(result):
-            read(store, entry)
+        _check_one(result, partial(read, store, entry))
 
 
 def _check_ingestion(
@@ -204,9 +203,15 @@ def _check_ingestion(
         _check(result, store, (*table.objects, *table.deleted), read_lines)
         # An object that every batch names again until the table's keys change is read once.
         if previous is None or previous.tables[name].keys.key != table.keys.key:
-            result.objects += 1
-            with _noted(result):
-                table.keys.read(store)
+            _check_one(result, partial(table.keys.read, store))
+        if previous is None or previous.tables[name].schema_sha256 != table.schema_sha256:
+            _check_one(result, partial(read_schema, store, name, table.schema_sha256))
+
+
+def _check_one(result: Verification, read: Callable[[], object]) -> None:
+    result.objects += 1
+    with _noted(result):
+        read()
 
 
 def _check_processed(

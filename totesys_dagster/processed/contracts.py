@@ -127,6 +127,33 @@ def _parse(table: SourceTable, data: bytes, findings: _Findings) -> tuple[pa.Tab
 
 
 def _read_json(data: bytes, schema: pa.Schema, block_bytes: int) -> pa.Table:
+    """Read JSON Lines. Raises ArrowInvalid when a value does not fit its type exactly.
+
+    The reader counts the digits of an amount as they are written, zeros at the end too: where the
+    source was widened, 981451.440000 has too many. Such amounts are read wide and then narrowed.
+    """
+    try:
+        return _read_as(data, schema, block_bytes)
+    except pa.ArrowInvalid as error:
+        if " requires precision " not in str(error):
+            raise
+        try:
+            return _read_as(data, _wide(schema), block_bytes).cast(schema)
+        except pa.ArrowInvalid:
+            raise error from None
+
+
+def _wide(schema: pa.Schema) -> pa.Schema:
+    """The schema with room for any amount that numeric(10,2) holds, however it is written."""
+    return pa.schema(
+        [
+            field.with_type(pa.decimal128(38, 18)) if pa.types.is_decimal(field.type) else field
+            for field in schema
+        ]
+    )
+
+
+def _read_as(data: bytes, schema: pa.Schema, block_bytes: int) -> pa.Table:
     return pj.read_json(
         pa.BufferReader(data),
         read_options=pj.ReadOptions(block_size=block_bytes),

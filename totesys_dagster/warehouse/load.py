@@ -18,9 +18,9 @@ import pyarrow.csv as pa_csv
 from psycopg import errors, sql
 
 from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, Kind, StarTable
-from totesys_dagster.errors import LoadError, SequenceGapError
+from totesys_dagster.errors import LoadError, OtherLakeError, SequenceGapError
 from totesys_dagster.lake.key_ranges import Ranges
-from totesys_dagster.lake.manifest import Manifest
+from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.parts import read_lines, read_table
 from totesys_dagster.lake.receipt import Receipt, read_receipt, touched_stars
 from totesys_dagster.lake.store import Store
@@ -121,6 +121,29 @@ def head(connection: Connection, names: Names) -> int:
     return int(row[0])
 
 
+def check_log(connection: Connection, names: Names, log: ManifestLog) -> int:
+    """The number of the last batch in the ledger, 0 when there is none.
+
+    Raises OtherLakeError unless the log holds that very batch: a capture that went on from a log
+    that was cut short would give a number of the ledger to another batch. Raises LoadError when
+    the ledger cannot be read.
+    """
+    last = head(connection, names)
+    if not last:
+        return 0
+    end = log.head()
+    held = end.sequence if end else 0
+    if held < last:
+        raise OtherLakeError(
+            f"The warehouse holds {last} batches, but the lake at {log.store.url} holds {held}:"
+            " restore its manifests from the bucket's older versions, or point"
+            f" {log.store.setting} to the lake that the warehouse was loaded from."
+        )
+    with failures(LoadError, "a look at the ledger"):
+        _in_ledger(connection, names, log.read(last))
+    return last
+
+
 def _receipts(
     manifest: Manifest, processed: Store, quarantine_limit: int
 ) -> list[tuple[StarTable, Receipt]]:
@@ -153,7 +176,7 @@ def _in_ledger(connection: Connection, names: Names, manifest: Manifest) -> bool
     assert row is not None
     last, known_sha256 = row[0] or 0, row[1]
     if known_sha256 is not None and known_sha256 != manifest.sha256:
-        raise LoadError(
+        raise OtherLakeError(
             f"The warehouse holds another batch number {manifest.sequence} than the lake: it was"
             " loaded from another lake; point TOTESYS_INGESTION_URL to that one, or rebuild the"
             " warehouse with `totesys rebuild`."

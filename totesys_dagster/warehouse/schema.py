@@ -62,12 +62,6 @@ def migrate(connection: Connection, names: Names) -> list[str]:
             f" {connection.info.server_version // 10000}: the warehouse needs PostgreSQL 14 or"
             " later."
         )
-    if "%" in names.schema:
-        # psycopg takes it for a placeholder, in the statements that have parameters.
-        raise LoadError(
-            f"TOTESYS_WAREHOUSE_SCHEMA is {names.schema!r}, but must be a name without a per cent"
-            " sign."
-        )
     with failures(LoadError, "the creation of the warehouse's tables"):
         if not pending(connection, names):
             return []

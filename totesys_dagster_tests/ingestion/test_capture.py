@@ -639,3 +639,19 @@ def test_extractor_may_read_the_eleven_tables(platform: Platform) -> None:
     for table in SOURCE_TABLES:
         query = sql.SQL("SELECT * FROM {}").format(sql.Identifier("public", table))
         assert platform.source.execute(query).fetchall() != []
+
+
+def test_key_that_the_source_holds_twice_is_one_of_its_keys(platform: Platform) -> None:
+    """ToteSys lost a primary key: sets of keys stay sets, and what is deleted is found."""
+    platform.application.execute(
+        "ALTER TABLE design DROP CONSTRAINT design_pkey CASCADE;"
+        " INSERT INTO design SELECT * FROM design WHERE design_id = 1"
+    )
+    first = platform.capture()
+    platform.application.execute("DELETE FROM design WHERE design_id = 2")
+    second = platform.capture()
+
+    assert first is not None
+    assert first.tables["design"].keys.read(platform.ingestion) == [(1, 2)]
+    assert second is not None
+    assert second.tables["design"].deleted_rows == 1

@@ -121,7 +121,7 @@ def test_head_of_a_long_log_takes_few_looks(long_log: Store) -> None:
     log.head()
 
     assert first_time <= 14  # out and back: 2 log2(70)
-    assert store.asked == 1
+    assert store.asked == 2  # the next manifest, and its seal
 
 
 def test_head_on_s3(bucket: Store) -> None:
@@ -265,3 +265,54 @@ def test_tampered_keys_are_found(directory: Store) -> None:
 
     with pytest.raises(LakeError, match="does not have the SHA-256 that its manifest records"):
         keys.read(directory)
+
+
+@pytest.mark.parametrize(
+    ("data", "count"),
+    [
+        (b"", 0),
+        (b"no JSON", 0),
+        (b"\xff[[1,3]]", 3),
+        (b"null", 0),
+        (b"{}", 0),
+        (b"[[1,3]", 3),
+        (b"[" * 100_000, 0),
+        (b"[1,3]", 3),
+        (b"[[1,3,5]]", 3),
+        (b"[[1]]", 1),
+        (b'[["1","3"]]', 3),
+        (b"[[1.0,3.0]]", 3),
+        (b"[[1,null]]", 1),
+        (b"[[false,true]]", 2),
+        (b"[[3,1]]", -1),
+        (b"[[7,7],[1,3]]", 4),
+        (b"[[1,3],[2,5]]", 7),
+        (b"[[1,3],[3,3]]", 4),
+        (b"[[1,3],[4,7]]", 7),
+        (b"[[1,9223372036854775808]]", 9223372036854775808),
+        (b"[[-9223372036854775809,-9223372036854775809]]", 1),
+        (b"[[1,9223372036854775807]]", 3),
+        (b"[[1,3]]", 4),
+        (b"[]", 3),
+    ],
+)
+def test_key_set_that_no_capture_writes_is_refused(
+    data: bytes, count: int, directory: Store
+) -> None:
+    """Its hash is right, so it was put there with the manifest, by something else."""
+    directory.put("keys/odd.json", data)
+    keys = key_set(directory, (1, 3)).model_copy(
+        update={"key": "keys/odd.json", "sha256": sha256(data), "count": count}
+    )
+
+    with pytest.raises(LakeError) as error:
+        keys.read(directory)
+    assert f"odd.json is not the set of {count} keys that its manifest records" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("keys", [[], [(-5, -2), (0, 0)], [(-(2**63), -7), (5, 2**63 - 1)]])
+def test_key_set_of_any_whole_numbers_is_read(
+    keys: list[tuple[int, int]], directory: Store
+) -> None:
+    assert key_set(directory, *keys).read(directory) == keys

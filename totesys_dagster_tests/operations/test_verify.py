@@ -14,7 +14,8 @@ from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.errors import LakeError
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.receipt import Receipt, read_receipt, receipt_key
-from totesys_dagster.lake.store import Store
+from totesys_dagster.lake.schemas import read_schema, schema_key
+from totesys_dagster.lake.store import Store, sha256
 from totesys_dagster.operations import verify as verify_module
 from totesys_dagster.operations.verify import Verification, verify
 from totesys_dagster_tests.conftest import Platform
@@ -171,6 +172,53 @@ def test_object_of_the_ingestion_zone_that_is_damaged_is_named(sound: Platform) 
         [removed] = findings_after(sound, sound.ingestion, key, None)
         assert changed.startswith(f"{uri} does not have the SHA-256 that its manifest records")
         assert removed.startswith(f"{uri} does not exist")
+
+
+def test_schema_that_is_damaged_is_named(sound: Platform) -> None:
+    sha = batch(sound, 1).tables["design"].schema_sha256
+    key = schema_key("design", sha)
+    uri = sound.ingestion.uri(key)
+    [changed] = findings_after(sound, sound.ingestion, key, b"{}")
+    [removed] = findings_after(sound, sound.ingestion, key, None)
+
+    assert changed.startswith(f"{uri} does not have the SHA-256 that its manifest records")
+    assert removed.startswith(f"{uri} does not exist")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"no JSON",
+        b"[]",
+        b"{}",
+        b'{"table": "design"}',
+        b'{"table": "design", "columns": {}}',
+        b'{"table": "design", "columns": "none"}',
+        b'{"table": "design", "columns": [["design_id", "integer"]]}',
+        b'{"table": "design", "columns": [["design_id", "integer", 1]]}',
+        b'{"table": "staff", "columns": [["design_id", "integer", true]]}',
+        b'{"table": ["design", "a", true], "columns": []}',
+        b'{"table": "design", "columns": [], "more": []}',
+    ],
+)
+def test_schema_that_no_capture_writes_is_refused(data: bytes, tmp_path: Path) -> None:
+    """Though its hash is right."""
+    store = Store(tmp_path.as_uri(), settings.INGESTION_URL)
+    store.put(schema_key("design", sha256(data)), data)
+
+    with pytest.raises(LakeError, match="is not the schema of design, though") as error:
+        read_schema(store, "design", sha256(data))
+    assert "\n" not in str(error.value)
+
+
+def test_schema_that_a_capture_wrote_is_read(sound: Platform) -> None:
+    sha = batch(sound, 1).tables["currency"].schema_sha256
+
+    assert read_schema(sound.ingestion, "currency", sha)[:2] == [
+        ("currency_id", "integer", True),
+        ("currency_code", "character varying(3)", True),
+    ]
 
 
 def test_object_of_the_processed_zone_that_is_damaged_is_named(sound: Platform) -> None:

@@ -143,14 +143,6 @@ def test_schema_may_have_any_name(platform: Platform, name: str) -> None:
     assert platform.rows("SELECT * FROM batch") == []
 
 
-@pytest.mark.parametrize("name", ["50% off", "%s", "%%"])
-def test_percent_sign_in_the_name_is_refused(connection: Connection, name: str) -> None:
-    with pytest.raises(LoadError, match=r"TOTESYS_WAREHOUSE_SCHEMA .* per cent sign"):
-        schema.migrate(connection, Names(name))
-
-    assert tables(connection, name) == []
-
-
 def test_two_warehouses_in_one_database_do_not_meet(connection: Connection) -> None:
     schema.migrate(connection, Names("one"))
     schema.migrate(connection, Names("two"))
