@@ -153,7 +153,7 @@ resource "aws_s3_bucket_policy" "service" {
   bucket = each.value.id
   policy = jsonencode({
     Version   = "2012-10-17"
-    Statement = concat([local.tls_only[each.key]], each.key == "logs" ? local.log_delivery : [])
+    Statement = concat([local.tls_only[each.key]], [for statement in local.log_delivery : statement if each.key == "logs"])
   })
 
   depends_on = [aws_s3_bucket_public_access_block.service]

@@ -15,10 +15,11 @@ output "subnets" {
 output "security_groups" {
   description = "Security groups by what is in them"
   value = {
-    balancer = aws_security_group.balancer.id
-    web      = aws_security_group.web.id
-    platform = aws_security_group.platform.id
-    database = aws_security_group.database.id
+    balancer      = aws_security_group.balancer.id
+    web           = aws_security_group.web.id
+    platform      = aws_security_group.platform.id
+    warehouse     = aws_security_group.warehouse.id
+    orchestration = aws_security_group.orchestration.id
   }
 }
 

@@ -22,10 +22,17 @@ resource "aws_security_group" "platform" {
   vpc_id      = aws_vpc.this.id
 }
 
-resource "aws_security_group" "database" {
-  #checkov:skip=CKV2_AWS_5: attached to the databases in modules/postgres
-  name        = "${var.name}-database"
-  description = "The warehouse and the database of Dagster"
+resource "aws_security_group" "warehouse" {
+  #checkov:skip=CKV2_AWS_5: attached to the database in modules/postgres
+  name        = "${var.name}-warehouse"
+  description = "The warehouse"
+  vpc_id      = aws_vpc.this.id
+}
+
+resource "aws_security_group" "orchestration" {
+  #checkov:skip=CKV2_AWS_5: attached to the database in modules/postgres
+  name        = "${var.name}-orchestration"
+  description = "The database of Dagster"
   vpc_id      = aws_vpc.this.id
 }
 
@@ -104,26 +111,46 @@ resource "aws_vpc_security_group_egress_rule" "code" {
   to_port                      = 4000
 }
 
-resource "aws_vpc_security_group_ingress_rule" "database" {
-  for_each = local.code_clients
+locals {
+  # The web server shows what Dagster's database holds, and never asks the warehouse.
+  database_clients = {
+    platform_warehouse     = { from = aws_security_group.platform.id, to = aws_security_group.warehouse.id }
+    platform_orchestration = { from = aws_security_group.platform.id, to = aws_security_group.orchestration.id }
+    web_orchestration      = { from = aws_security_group.web.id, to = aws_security_group.orchestration.id }
+  }
+}
 
-  security_group_id            = aws_security_group.database.id
-  description                  = "PostgreSQL, from ${each.key}"
-  referenced_security_group_id = each.value
+resource "aws_vpc_security_group_ingress_rule" "database" {
+  for_each = local.database_clients
+
+  security_group_id            = each.value.to
+  description                  = "PostgreSQL"
+  referenced_security_group_id = each.value.from
   ip_protocol                  = "tcp"
   from_port                    = 5432
   to_port                      = 5432
 }
 
 resource "aws_vpc_security_group_egress_rule" "database" {
-  for_each = local.code_clients
+  for_each = local.database_clients
 
-  security_group_id            = each.value
+  security_group_id            = each.value.from
   description                  = "PostgreSQL"
-  referenced_security_group_id = aws_security_group.database.id
+  referenced_security_group_id = each.value.to
   ip_protocol                  = "tcp"
   from_port                    = 5432
   to_port                      = 5432
+}
+
+resource "aws_vpc_security_group_ingress_rule" "readers" {
+  for_each = toset(var.reader_cidrs)
+
+  security_group_id = aws_security_group.warehouse.id
+  description       = "Readers of the warehouse"
+  cidr_ipv4         = each.key
+  ip_protocol       = "tcp"
+  from_port         = 5432
+  to_port           = 5432
 }
 
 resource "aws_vpc_security_group_egress_rule" "source" {

@@ -43,6 +43,12 @@ variable "source_cidrs" {
   type        = list(string)
 }
 
+variable "reader_cidrs" {
+  description = "Private addresses from which people and tools read the warehouse, for example of a VPN"
+  type        = list(string)
+  default     = []
+}
+
 variable "source_port" {
   description = "Port of ToteSys"
   type        = number
@@ -52,5 +58,11 @@ variable "source_port" {
 variable "mail_port" {
   description = "Port of the mail server for alerts of the platform itself, null for none"
   type        = number
+  default     = null
+}
+
+variable "permissions_boundary_arn" {
+  description = "What no role may exceed, whatever its policy says; null for no boundary"
+  type        = string
   default     = null
 }
