@@ -27,8 +27,9 @@ def prepare_warehouse(administrator: psycopg.Connection, place: str, tls: str) -
     """Make the warehouse's roles; the connection strings of loader and administrator."""
     roles = files("totesys_dagster.warehouse").joinpath("sql", "roles.sql").read_text()
     administrator.execute(roles.encode())
-    passwords = {role: set_password(administrator, role) for role in
-                 ("warehouse_loader", "warehouse_admin")}
+    passwords = {
+        role: set_password(administrator, role) for role in ("warehouse_loader", "warehouse_admin")
+    }
     return {
         role: f"postgresql://{role}:{quote(password)}@{place}?{tls}"
         for role, password in passwords.items()

@@ -5,7 +5,6 @@ be those of all stages together. This one picks by job: a run of `ingest` has no
 warehouse, and one of `load_warehouse` none of ToteSys.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -20,7 +19,7 @@ STAGES = {INGEST: "ingest", PROCESS: "process", LOAD: "load"}
 WHOLE = "whole"
 
 
-class StageRunLauncher(EcsRunLauncher):  # type: ignore[type-arg]
+class StageRunLauncher(EcsRunLauncher[Any]):
     """Dagster's launcher for ECS, with the task definition `<family>-<stage>` for each run.
 
     A run gets the newest revision, so a deployment reaches runs without a restart of the daemon.
@@ -35,7 +34,8 @@ class StageRunLauncher(EcsRunLauncher):  # type: ignore[type-arg]
     @classmethod
     def config_type(cls) -> dict[str, Any]:
         """Dagster's own fields, without a single task definition, and the family."""
-        fields = {k: v for k, v in super().config_type().items() if k != "task_definition"}
+        fields: dict[str, Any] = dict(super().config_type())  # type: ignore[no-untyped-call]
+        del fields["task_definition"]
         return {
             **fields,
             "family": dg.Field(dg.StringSource, description="Prefix of the task definitions."),
@@ -47,6 +47,8 @@ class StageRunLauncher(EcsRunLauncher):  # type: ignore[type-arg]
 
     def _run_task_kwargs(
         self, run: dg.DagsterRun, image: str | None, container_context: EcsContainerContext
-    ) -> Mapping[str, Any]:
-        chosen = container_context._replace(task_definition_arn=self.task_definition_of(run.job_name))
+    ) -> dict[str, Any]:
+        chosen = container_context._replace(
+            task_definition_arn=self.task_definition_of(run.job_name)
+        )
         return super()._run_task_kwargs(run, image, chosen)
