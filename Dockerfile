@@ -48,7 +48,9 @@ ENV PATH=/opt/totesys/venv/bin:$PATH \
     PYTHONPATH=/opt/totesys/deploy \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
-    DAGSTER_HOME=/opt/totesys/home
+    DAGSTER_HOME=/opt/totesys/home \
+    # For `sslrootcert=system`: the libpq of the wheel would look where its builder kept them.
+    SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 
 # All that is written goes there; as a volume it keeps its permissions on Fargate, whose mount would
 # otherwise belong to root.

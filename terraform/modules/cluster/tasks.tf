@@ -24,12 +24,23 @@ locals {
     DAGSTER_RUN_FAMILY     = var.name
   }
 
+  # The command line starts an embedded source where none is set. One-off commands read the lake and
+  # the warehouse, never ToteSys, so this part is not given its password.
+  admin_environment = {
+    TOTESYS_SOURCE_DSN = "postgresql://source.invalid/unused"
+  }
+
   prepare_environment = {
     WAREHOUSE_HOST             = var.warehouse_database.host
     WAREHOUSE_DATABASE         = var.warehouse_database.name
     WAREHOUSE_DSN_SECRET       = var.secret_arns["warehouse-dsn"]
     WAREHOUSE_ADMIN_DSN_SECRET = var.secret_arns["warehouse-admin-dsn"]
     DAGSTER_PASSWORD_SECRET    = var.secret_arns["dagster-password"]
+  }
+
+  part_environment = {
+    admin   = local.admin_environment
+    prepare = local.prepare_environment
   }
 
   workspace = "/opt/totesys/home/workspace.yaml"
@@ -104,7 +115,7 @@ resource "aws_ecs_task_definition" "this" {
     portMappings           = each.value.port == null ? [] : [{ containerPort = each.value.port, protocol = "tcp" }]
 
     environment = [
-      for name, value in merge(local.environment, each.key == "prepare" ? local.prepare_environment : {}) :
+      for name, value in merge(local.environment, lookup(local.part_environment, each.key, {})) :
       { name = name, value = value }
     ]
     secrets = [
