@@ -88,6 +88,9 @@ resource "aws_s3_bucket_logging" "zone" {
   bucket        = aws_s3_bucket.zone[each.key].id
   target_bucket = aws_s3_bucket.logs.id
   target_prefix = "s3/${each.key}/"
+
+  # It lets S3 deliver.
+  depends_on = [aws_s3_bucket_policy.service]
 }
 
 # Nothing that a batch refers to ever expires. What goes away is what nobody can refer to: parts of

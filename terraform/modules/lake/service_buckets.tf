@@ -116,6 +116,9 @@ resource "aws_s3_bucket_logging" "service" {
   bucket        = each.value.id
   target_bucket = aws_s3_bucket.logs.id
   target_prefix = "s3/${each.key}/"
+
+  # It lets S3 deliver.
+  depends_on = [aws_s3_bucket_policy.service]
 }
 
 locals {
