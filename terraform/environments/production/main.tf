@@ -1,0 +1,63 @@
+# Production: two zones for everything, and a lock that nobody can undo.
+#
+# Objects of the ingestion zone are locked in COMPLIANCE mode for a year: until then neither they nor
+# their bucket can be removed by anybody, the account's owner included.
+
+locals {
+  name = "totesys-production"
+}
+
+provider "aws" {
+  region = var.region
+
+  default_tags {
+    tags = {
+      Project     = "totesys_dagster"
+      Environment = "production"
+    }
+  }
+}
+
+# Made once by terraform/bootstrap, for all environments.
+data "aws_ecr_repository" "this" {
+  name = "totesys"
+}
+
+data "aws_iam_policy" "boundary" {
+  name = "totesys-boundary"
+}
+
+module "platform" {
+  source = "../../modules/platform"
+
+  name                     = local.name
+  region                   = var.region
+  image                    = "${data.aws_ecr_repository.this.repository_url}:${var.image_tag}"
+  repository_arn           = data.aws_ecr_repository.this.arn
+  permissions_boundary_arn = data.aws_iam_policy.boundary.arn
+  running                  = var.running
+
+  retention_mode = "COMPLIANCE"
+  retention_days = 365
+
+  cidr               = "10.40.0.0/16"
+  availability_zones = var.availability_zones
+  single_nat_gateway = false
+  allowed_cidrs      = var.allowed_cidrs
+  source_cidrs       = var.source_cidrs
+  reader_cidrs       = var.reader_cidrs
+
+  warehouse_instance_class = "db.m7g.large"
+  warehouse_storage_gb     = 100
+  dagster_instance_class   = "db.t4g.small"
+  multi_az                 = true
+  deletion_protection      = true
+
+  domain_name           = var.domain_name
+  hosted_zone_id        = var.hosted_zone_id
+  cognito_domain_prefix = var.cognito_domain_prefix
+
+  alert_emails       = var.alert_emails
+  silence_minutes    = 30
+  monthly_budget_usd = var.monthly_budget_usd
+}

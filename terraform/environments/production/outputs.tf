@@ -1,0 +1,34 @@
+output "url" {
+  description = "The UI"
+  value       = module.platform.url
+}
+
+output "user_pool_id" {
+  description = "Where people are added who may use the UI"
+  value       = module.platform.user_pool_id
+}
+
+output "buckets" {
+  description = "Names of the buckets"
+  value       = module.platform.buckets
+}
+
+output "secrets" {
+  description = "Secrets by name"
+  value       = module.platform.secrets
+}
+
+output "nat_addresses" {
+  description = "Addresses from which ToteSys is reached"
+  value       = module.platform.nat_addresses
+}
+
+output "one_off" {
+  description = "Where one-off commands run"
+  value       = module.platform.one_off
+}
+
+output "databases" {
+  description = "Databases of Athena"
+  value       = module.platform.databases
+}

@@ -1,0 +1,9 @@
+# The bucket has the account's number in its name, so it is given to `terraform init`:
+#     terraform init -backend-config=bucket=… -backend-config=region=…
+terraform {
+  backend "s3" {
+    key          = "staging.tfstate"
+    encrypt      = true
+    use_lockfile = true
+  }
+}

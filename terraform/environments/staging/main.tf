@@ -1,0 +1,62 @@
+# Staging: the same as production, but smaller, and it can be taken down.
+#
+# Its ToteSys is a copy on which nobody may work for a day, which is no alarm.
+
+locals {
+  name = "totesys-staging"
+}
+
+provider "aws" {
+  region = var.region
+
+  default_tags {
+    tags = {
+      Project     = "totesys_dagster"
+      Environment = "staging"
+    }
+  }
+}
+
+# Made once by terraform/bootstrap, for all environments.
+data "aws_ecr_repository" "this" {
+  name = "totesys"
+}
+
+data "aws_iam_policy" "boundary" {
+  name = "totesys-boundary"
+}
+
+module "platform" {
+  source = "../../modules/platform"
+
+  name                     = local.name
+  region                   = var.region
+  image                    = "${data.aws_ecr_repository.this.repository_url}:${var.image_tag}"
+  repository_arn           = data.aws_ecr_repository.this.arn
+  permissions_boundary_arn = data.aws_iam_policy.boundary.arn
+  running                  = var.running
+
+  retention_mode = "GOVERNANCE"
+  retention_days = 1
+
+  cidr               = "10.41.0.0/16"
+  availability_zones = var.availability_zones
+  single_nat_gateway = true
+  allowed_cidrs      = var.allowed_cidrs
+  source_cidrs       = var.source_cidrs
+  reader_cidrs       = var.reader_cidrs
+
+  warehouse_instance_class = "db.t4g.medium"
+  warehouse_storage_gb     = 20
+  dagster_instance_class   = "db.t4g.micro"
+  multi_az                 = false
+  deletion_protection      = false
+
+  domain_name           = var.domain_name
+  hosted_zone_id        = var.hosted_zone_id
+  cognito_domain_prefix = var.cognito_domain_prefix
+
+  alert_emails       = var.alert_emails
+  silence_minutes    = 1440
+  monthly_budget_usd = var.monthly_budget_usd
+}

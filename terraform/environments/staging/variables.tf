@@ -1,0 +1,61 @@
+variable "region" {
+  description = "AWS region"
+  type        = string
+}
+
+variable "availability_zones" {
+  description = "Two to four availability zones"
+  type        = list(string)
+}
+
+variable "image_tag" {
+  description = "Tag of the image: a commit"
+  type        = string
+}
+
+variable "running" {
+  description = "Whether the services run; false until the databases are prepared"
+  type        = bool
+  default     = true
+}
+
+variable "allowed_cidrs" {
+  description = "Addresses from which people reach the UI"
+  type        = list(string)
+}
+
+variable "source_cidrs" {
+  description = "Addresses of ToteSys"
+  type        = list(string)
+}
+
+variable "reader_cidrs" {
+  description = "Private addresses from which the warehouse is read"
+  type        = list(string)
+  default     = []
+}
+
+variable "domain_name" {
+  description = "Name under which people reach the UI"
+  type        = string
+}
+
+variable "hosted_zone_id" {
+  description = "Route 53 zone of that name"
+  type        = string
+}
+
+variable "cognito_domain_prefix" {
+  description = "Prefix of the login page's address, unique in the region"
+  type        = string
+}
+
+variable "alert_emails" {
+  description = "Who is told of alarms"
+  type        = list(string)
+}
+
+variable "monthly_budget_usd" {
+  description = "What the account may cost in a month"
+  type        = number
+}

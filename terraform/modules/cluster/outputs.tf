@@ -1,0 +1,24 @@
+output "url" {
+  description = "The UI"
+  value       = "https://${var.domain_name}"
+}
+
+output "user_pool_id" {
+  description = "Where people are added"
+  value       = aws_cognito_user_pool.this.id
+}
+
+output "target_group" {
+  description = "The web server, as its metrics name it"
+  value       = aws_lb_target_group.web.arn_suffix
+}
+
+output "load_balancer" {
+  description = "The load balancer, as its metrics name it"
+  value       = aws_lb.this.arn_suffix
+}
+
+output "services" {
+  description = "Services of the cluster"
+  value       = [aws_ecs_service.code.name, aws_ecs_service.daemon.name, aws_ecs_service.web.name]
+}

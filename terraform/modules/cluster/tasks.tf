@@ -1,0 +1,240 @@
+# The programs of the platform as tasks of ECS: one image, and for each part its own command, roles,
+# log group and secrets. The task definitions of runs are chosen by deploy/aws/stage_launcher.py.
+
+locals {
+  # Read by the platform and by Dagster; the names are those of README.md and deploy/aws/dagster.yaml.
+  environment = {
+    TOTESYS_INGESTION_URL      = "s3://${var.buckets.ingestion}"
+    TOTESYS_PROCESSED_URL      = "s3://${var.buckets.processed}"
+    TOTESYS_WAREHOUSE_SCHEMA   = var.warehouse_schema
+    TOTESYS_POLL_SECONDS       = tostring(var.poll_seconds)
+    TOTESYS_LOAD_EVERY_SECONDS = tostring(var.load_every_seconds)
+    TOTESYS_QUARANTINE_LIMIT   = tostring(var.quarantine_limit)
+    # S3 refuses puts without a checksum into a bucket with Object Lock. obstore sends one when this
+    # is set, and boto3 always does.
+    AWS_CHECKSUM_ALGORITHM = "SHA256"
+    AWS_REGION             = var.region
+    DAGSTER_COMPUTE_BUCKET = var.buckets.compute
+    DAGSTER_POSTGRES_HOST  = var.dagster_database.host
+    DAGSTER_POSTGRES_PORT  = "5432"
+    DAGSTER_POSTGRES_DB    = var.dagster_database.name
+    DAGSTER_POSTGRES_USER  = "dagster"
+    DAGSTER_CODE_HOST      = "code.${var.name}.internal"
+    DAGSTER_CODE_PORT      = "4000"
+    DAGSTER_RUN_FAMILY     = var.name
+  }
+
+  # The command line starts an embedded source where none is set. One-off commands read the lake and
+  # the warehouse, never ToteSys, so this part is not given its password.
+  admin_environment = {
+    TOTESYS_SOURCE_DSN = "postgresql://source.invalid/unused"
+  }
+
+  prepare_environment = {
+    WAREHOUSE_HOST             = var.warehouse_database.host
+    WAREHOUSE_DATABASE         = var.warehouse_database.name
+    WAREHOUSE_DSN_SECRET       = var.secret_arns["warehouse-dsn"]
+    WAREHOUSE_ADMIN_DSN_SECRET = var.secret_arns["warehouse-admin-dsn"]
+    DAGSTER_PASSWORD_SECRET    = var.secret_arns["dagster-password"]
+  }
+
+  part_environment = {
+    admin   = local.admin_environment
+    prepare = local.prepare_environment
+  }
+
+  workspace = "/opt/totesys/home/workspace.yaml"
+
+  parts = {
+    ingest  = { container = "run", cpu = 1024, memory = 2048, command = null, health = null, port = null }
+    process = { container = "run", cpu = 1024, memory = 4096, command = null, health = null, port = null }
+    load    = { container = "run", cpu = 1024, memory = 4096, command = null, health = null, port = null }
+    whole   = { container = "run", cpu = 1024, memory = 4096, command = null, health = null, port = null }
+    prepare = { container = "run", cpu = 256, memory = 512, command = ["python", "/opt/totesys/deploy/prepare_databases.py"], health = null, port = null }
+    admin   = { container = "run", cpu = 1024, memory = 4096, command = null, health = null, port = null }
+    code = {
+      container = "code"
+      cpu       = 512
+      memory    = 2048
+      command   = ["dagster", "api", "grpc", "-h", "0.0.0.0", "-p", "4000", "-m", "totesys_dagster.definitions"]
+      health    = "dagster api grpc-health-check -p 4000"
+      port      = 4000
+    }
+    daemon = {
+      container = "daemon"
+      cpu       = 512
+      memory    = 1024
+      command   = ["dagster-daemon", "run", "-w", local.workspace]
+      health    = "dagster-daemon liveness-check"
+      port      = null
+    }
+    web = {
+      container = "web"
+      cpu       = 512
+      memory    = 1024
+      command   = ["dagster-webserver", "-h", "0.0.0.0", "-p", "3000", "-w", local.workspace]
+      # The load balancer looks at the web server by itself.
+      health = null
+      port   = 3000
+    }
+  }
+}
+
+resource "aws_ecs_task_definition" "this" {
+  #checkov:skip=CKV_AWS_97: no EFS volume is mounted; the only volume is the task's own /tmp
+  for_each = local.parts
+
+  family                   = "${var.name}-${each.key}"
+  requires_compatibilities = ["FARGATE"]
+  network_mode             = "awsvpc"
+  cpu                      = each.value.cpu
+  memory                   = each.value.memory
+  task_role_arn            = var.task_role_arns[each.key]
+  execution_role_arn       = var.execution_role_arns[each.key]
+
+  runtime_platform {
+    operating_system_family = "LINUX"
+    cpu_architecture        = "X86_64"
+  }
+
+  # The only place that the programs can write to.
+  volume {
+    name = "tmp"
+  }
+
+  container_definitions = jsonencode([{
+    name                   = each.value.container
+    image                  = var.image
+    essential              = true
+    user                   = "10001:10001"
+    readonlyRootFilesystem = true
+    linuxParameters        = { initProcessEnabled = true }
+    stopTimeout            = 120
+    mountPoints            = [{ sourceVolume = "tmp", containerPath = "/tmp", readOnly = false }]
+    command                = each.value.command
+    portMappings           = each.value.port == null ? [] : [{ containerPort = each.value.port, protocol = "tcp" }]
+
+    environment = [
+      for name, value in merge(local.environment, lookup(local.part_environment, each.key, {})) :
+      { name = name, value = value }
+    ]
+    secrets = [
+      for name, value in var.part_environment_secrets[each.key] : { name = name, valueFrom = value }
+    ]
+
+    healthCheck = each.value.health == null ? null : {
+      command     = ["CMD-SHELL", each.value.health]
+      interval    = 30
+      timeout     = 20
+      retries     = 4
+      startPeriod = 120
+    }
+
+    logConfiguration = {
+      logDriver = "awslogs"
+      options = {
+        awslogs-group         = var.log_groups[each.key]
+        awslogs-region        = var.region
+        awslogs-stream-prefix = each.key
+      }
+    }
+  }])
+}
+
+resource "aws_service_discovery_private_dns_namespace" "this" {
+  name        = "${var.name}.internal"
+  description = "Where the web server and the daemon find the code location"
+  vpc         = var.vpc_id
+}
+
+resource "aws_service_discovery_service" "code" {
+  name = "code"
+
+  dns_config {
+    namespace_id   = aws_service_discovery_private_dns_namespace.this.id
+    routing_policy = "MULTIVALUE"
+
+    dns_records {
+      type = "A"
+      ttl  = 10
+    }
+  }
+}
+
+resource "aws_ecs_service" "code" {
+  name            = "code"
+  cluster         = var.cluster_arn
+  task_definition = aws_ecs_task_definition.this["code"].arn
+  desired_count   = var.running ? 1 : 0
+  launch_type     = "FARGATE"
+  propagate_tags  = "SERVICE"
+
+  deployment_circuit_breaker {
+    enable   = true
+    rollback = true
+  }
+
+  network_configuration {
+    subnets          = var.private_subnet_ids
+    security_groups  = [var.security_groups.platform]
+    assign_public_ip = false
+  }
+
+  service_registries {
+    registry_arn = aws_service_discovery_service.code.arn
+  }
+}
+
+resource "aws_ecs_service" "daemon" {
+  name            = "daemon"
+  cluster         = var.cluster_arn
+  task_definition = aws_ecs_task_definition.this["daemon"].arn
+  desired_count   = var.running ? 1 : 0
+  launch_type     = "FARGATE"
+  propagate_tags  = "SERVICE"
+
+  # Two daemons at once would do no harm, since every step can be repeated, but would launch runs
+  # twice: the old one stops first.
+  deployment_minimum_healthy_percent = 0
+  deployment_maximum_percent         = 100
+
+  deployment_circuit_breaker {
+    enable   = true
+    rollback = true
+  }
+
+  network_configuration {
+    subnets          = var.private_subnet_ids
+    security_groups  = [var.security_groups.platform]
+    assign_public_ip = false
+  }
+}
+
+resource "aws_ecs_service" "web" {
+  name                              = "web"
+  cluster                           = var.cluster_arn
+  task_definition                   = aws_ecs_task_definition.this["web"].arn
+  desired_count                     = var.running ? 1 : 0
+  launch_type                       = "FARGATE"
+  propagate_tags                    = "SERVICE"
+  health_check_grace_period_seconds = 120
+
+  deployment_circuit_breaker {
+    enable   = true
+    rollback = true
+  }
+
+  network_configuration {
+    subnets          = var.private_subnet_ids
+    security_groups  = [var.security_groups.web]
+    assign_public_ip = false
+  }
+
+  load_balancer {
+    target_group_arn = aws_lb_target_group.web.arn
+    container_name   = "web"
+    container_port   = 3000
+  }
+
+  depends_on = [aws_lb_listener.https]
+}

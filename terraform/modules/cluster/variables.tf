@@ -1,0 +1,131 @@
+variable "name" {
+  description = "Name of the environment, as part of every name"
+  type        = string
+}
+
+variable "region" {
+  description = "AWS region"
+  type        = string
+}
+
+variable "image" {
+  description = "The image of all parts, with its tag"
+  type        = string
+}
+
+variable "running" {
+  description = "Whether the services run; false until the databases are prepared"
+  type        = bool
+}
+
+variable "cluster_arn" {
+  description = "The ECS cluster"
+  type        = string
+}
+
+variable "log_groups" {
+  description = "For each part of the platform, the name of its log group"
+  type        = map(string)
+}
+
+variable "task_role_arns" {
+  description = "For each part of the platform, the role of its program"
+  type        = map(string)
+}
+
+variable "execution_role_arns" {
+  description = "For each part of the platform, the role with which ECS starts it"
+  type        = map(string)
+}
+
+variable "part_environment_secrets" {
+  description = "For each part of the platform, the secrets in its environment: name to valueFrom"
+  type        = map(map(string))
+}
+
+variable "secret_arns" {
+  description = "ARNs of the secrets by name"
+  type        = map(string)
+}
+
+variable "buckets" {
+  description = "Names of the buckets"
+  type        = object({ ingestion = string, processed = string, compute = string, logs = string })
+}
+
+variable "warehouse_database" {
+  description = "Where the warehouse is"
+  type        = object({ host = string, name = string })
+}
+
+variable "dagster_database" {
+  description = "Where Dagster keeps its history"
+  type        = object({ host = string, name = string })
+}
+
+variable "vpc_id" {
+  description = "The network"
+  type        = string
+}
+
+variable "public_subnet_ids" {
+  description = "Subnets of the load balancer"
+  type        = list(string)
+}
+
+variable "private_subnet_ids" {
+  description = "Subnets of the tasks"
+  type        = list(string)
+}
+
+variable "security_groups" {
+  description = "Security groups by what is in them"
+  type        = object({ balancer = string, web = string, platform = string })
+}
+
+variable "domain_name" {
+  description = "Name under which people reach the UI"
+  type        = string
+}
+
+variable "hosted_zone_id" {
+  description = "Route 53 zone of that name"
+  type        = string
+}
+
+variable "cognito_domain_prefix" {
+  description = "Prefix of the login page's address, unique in the region"
+  type        = string
+}
+
+variable "deletion_protection" {
+  description = "Refuse to delete the load balancer"
+  type        = bool
+}
+
+variable "warehouse_schema" {
+  description = "TOTESYS_WAREHOUSE_SCHEMA"
+  type        = string
+  default     = "warehouse"
+}
+
+variable "poll_seconds" {
+  description = "TOTESYS_POLL_SECONDS"
+  type        = number
+}
+
+variable "load_every_seconds" {
+  description = "TOTESYS_LOAD_EVERY_SECONDS. Above 0, so that processing and loading are runs of their own, each with its own role"
+  type        = number
+
+  validation {
+    condition     = var.load_every_seconds > 0
+    error_message = "load_every_seconds is above 0: at 0, one run processes and loads, and needs the rights of both."
+  }
+}
+
+variable "quarantine_limit" {
+  description = "TOTESYS_QUARANTINE_LIMIT"
+  type        = number
+  default     = 100
+}

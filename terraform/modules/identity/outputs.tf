@@ -1,0 +1,23 @@
+output "role_arns" {
+  description = "Roles for GitHub Actions: variables AWS_DEPLOY_ROLE and AWS_PLAN_ROLE of the repository"
+  value       = { for name, role in aws_iam_role.github : name => role.arn }
+}
+
+output "boundary_arn" {
+  description = "The most that a role of the platform can be given"
+  value       = aws_iam_policy.boundary.arn
+}
+
+output "trust" {
+  description = "Who may assume the roles, for tests"
+  value       = local.trust
+}
+
+output "policies" {
+  description = "Every policy, for tests"
+  value = {
+    deploy   = jsonencode(local.policies.deploy)
+    plan     = jsonencode(local.policies.plan)
+    boundary = aws_iam_policy.boundary.policy
+  }
+}

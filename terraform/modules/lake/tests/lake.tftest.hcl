@@ -1,0 +1,108 @@
+# Run with `terraform test` in modules/lake; AWS is not asked.
+
+mock_provider "aws" {
+  override_during = plan
+
+  mock_resource "aws_s3_bucket" {
+    defaults = { arn = "arn:aws:s3:::bucket" }
+  }
+}
+
+variables {
+  name           = "totesys-test"
+  key_arn        = "arn:aws:kms:eu-west-2:000000000000:key/test"
+  retention_mode = "COMPLIANCE"
+  retention_days = 365
+}
+
+run "objects_are_written_once_and_never_deleted" {
+  command = plan
+
+  assert {
+    condition = alltrue([
+      for zone in ["ingestion", "processed"] : anytrue([
+        for rule in jsondecode(aws_s3_bucket_policy.zone[zone].policy).Statement :
+        rule.Effect == "Deny" && rule.Principal == "*" && rule.Action == "s3:PutObject"
+        && try(rule.Condition.Null["s3:if-none-match"], "") == "true"
+      ])
+    ])
+    error_message = "A zone takes puts without If-None-Match, which could overwrite an object."
+  }
+
+  assert {
+    condition = alltrue([
+      for zone in ["ingestion", "processed"] : anytrue([
+        for rule in jsondecode(aws_s3_bucket_policy.zone[zone].policy).Statement :
+        rule.Effect == "Deny" && rule.Principal == "*" && !can(rule.Condition)
+        && try(contains(rule.Action, "s3:DeleteObject"), false)
+        && try(contains(rule.Action, "s3:DeleteObjectVersion"), false)
+        && try(contains(rule.Action, "s3:BypassGovernanceRetention"), false)
+      ])
+    ])
+    error_message = "A principal may delete objects of a zone."
+  }
+
+  assert {
+    condition = alltrue([
+      for zone in ["ingestion", "processed"] : alltrue([
+        for rule in jsondecode(aws_s3_bucket_policy.zone[zone].policy).Statement : rule.Effect == "Deny"
+      ])
+    ])
+    error_message = "A bucket policy of the lake allows something: that is for roles alone."
+  }
+}
+
+run "the_ingestion_zone_is_locked" {
+  command = plan
+
+  assert {
+    condition     = aws_s3_bucket.zone["ingestion"].object_lock_enabled && !aws_s3_bucket.zone["processed"].object_lock_enabled
+    error_message = "Exactly the ingestion zone has Object Lock."
+  }
+
+  assert {
+    condition     = aws_s3_bucket_object_lock_configuration.ingestion.rule[0].default_retention[0].mode == "COMPLIANCE"
+    error_message = "The lock's mode is not the one asked for."
+  }
+
+  assert {
+    condition     = aws_s3_bucket_object_lock_configuration.ingestion.rule[0].default_retention[0].days == 365
+    error_message = "The lock's days are not those asked for."
+  }
+}
+
+run "no_current_version_of_the_lake_expires" {
+  command = plan
+
+  assert {
+    condition = alltrue([
+      for zone in ["ingestion", "processed"] : alltrue([
+        for rule in aws_s3_bucket_lifecycle_configuration.zone[zone].rule :
+        alltrue([for expiration in rule.expiration : expiration.expired_object_delete_marker == true])
+      ])
+    ])
+    error_message = "A life-cycle rule removes more than delete markers and hidden versions."
+  }
+}
+
+run "nothing_is_public" {
+  command = plan
+
+  assert {
+    condition = alltrue([
+      for block in concat(values(aws_s3_bucket_public_access_block.zone), values(aws_s3_bucket_public_access_block.service)) :
+      block.block_public_acls && block.block_public_policy && block.ignore_public_acls && block.restrict_public_buckets
+    ])
+    error_message = "A bucket could be made public."
+  }
+}
+
+run "a_lock_of_no_days_is_refused" {
+  command = plan
+
+  variables {
+    retention_days = 0
+  }
+
+  expect_failures = [var.retention_days]
+}

@@ -1,0 +1,176 @@
+# Who may talk to whom: people to the load balancer, it to the web server, the web server and the
+# daemon to the code location, and the platform to its two databases and to ToteSys.
+
+resource "aws_security_group" "balancer" {
+  #checkov:skip=CKV2_AWS_5: attached to the load balancer in modules/cluster
+  name        = "${var.name}-balancer"
+  description = "The load balancer"
+  vpc_id      = aws_vpc.this.id
+}
+
+resource "aws_security_group" "web" {
+  #checkov:skip=CKV2_AWS_5: attached to the web server in modules/cluster
+  name        = "${var.name}-web"
+  description = "The web server"
+  vpc_id      = aws_vpc.this.id
+}
+
+resource "aws_security_group" "platform" {
+  #checkov:skip=CKV2_AWS_5: attached to the daemon, the code location and the runs in modules/cluster
+  name        = "${var.name}-platform"
+  description = "The daemon, the code location and the runs"
+  vpc_id      = aws_vpc.this.id
+}
+
+resource "aws_security_group" "warehouse" {
+  #checkov:skip=CKV2_AWS_5: attached to the database in modules/postgres
+  name        = "${var.name}-warehouse"
+  description = "The warehouse"
+  vpc_id      = aws_vpc.this.id
+}
+
+resource "aws_security_group" "orchestration" {
+  #checkov:skip=CKV2_AWS_5: attached to the database in modules/postgres
+  name        = "${var.name}-orchestration"
+  description = "The database of Dagster"
+  vpc_id      = aws_vpc.this.id
+}
+
+resource "aws_vpc_security_group_ingress_rule" "balancer" {
+  for_each = toset(var.allowed_cidrs)
+
+  security_group_id = aws_security_group.balancer.id
+  description       = "People"
+  cidr_ipv4         = each.key
+  ip_protocol       = "tcp"
+  from_port         = 443
+  to_port           = 443
+}
+
+resource "aws_vpc_security_group_egress_rule" "balancer_to_web" {
+  security_group_id            = aws_security_group.balancer.id
+  description                  = "The web server"
+  referenced_security_group_id = aws_security_group.web.id
+  ip_protocol                  = "tcp"
+  from_port                    = 3000
+  to_port                      = 3000
+}
+
+resource "aws_vpc_security_group_egress_rule" "https" {
+  # The load balancer asks Cognito, whose addresses are public; tasks ask AWS and send mail by HTTPS.
+  for_each = {
+    balancer = aws_security_group.balancer.id
+    web      = aws_security_group.web.id
+    platform = aws_security_group.platform.id
+  }
+
+  security_group_id = each.value
+  description       = "AWS"
+  cidr_ipv4         = "0.0.0.0/0"
+  ip_protocol       = "tcp"
+  from_port         = 443
+  to_port           = 443
+}
+
+resource "aws_vpc_security_group_ingress_rule" "web" {
+  security_group_id            = aws_security_group.web.id
+  description                  = "The load balancer"
+  referenced_security_group_id = aws_security_group.balancer.id
+  ip_protocol                  = "tcp"
+  from_port                    = 3000
+  to_port                      = 3000
+}
+
+locals {
+  # Code servers have no login: only these two may reach one.
+  code_clients = {
+    web      = aws_security_group.web.id
+    platform = aws_security_group.platform.id
+  }
+}
+
+resource "aws_vpc_security_group_ingress_rule" "code" {
+  for_each = local.code_clients
+
+  security_group_id            = aws_security_group.platform.id
+  description                  = "The code location, from ${each.key}"
+  referenced_security_group_id = each.value
+  ip_protocol                  = "tcp"
+  from_port                    = 4000
+  to_port                      = 4000
+}
+
+resource "aws_vpc_security_group_egress_rule" "code" {
+  for_each = local.code_clients
+
+  security_group_id            = each.value
+  description                  = "The code location"
+  referenced_security_group_id = aws_security_group.platform.id
+  ip_protocol                  = "tcp"
+  from_port                    = 4000
+  to_port                      = 4000
+}
+
+locals {
+  # The web server shows what Dagster's database holds, and never asks the warehouse.
+  database_clients = {
+    platform_warehouse     = { from = aws_security_group.platform.id, to = aws_security_group.warehouse.id }
+    platform_orchestration = { from = aws_security_group.platform.id, to = aws_security_group.orchestration.id }
+    web_orchestration      = { from = aws_security_group.web.id, to = aws_security_group.orchestration.id }
+  }
+}
+
+resource "aws_vpc_security_group_ingress_rule" "database" {
+  for_each = local.database_clients
+
+  security_group_id            = each.value.to
+  description                  = "PostgreSQL"
+  referenced_security_group_id = each.value.from
+  ip_protocol                  = "tcp"
+  from_port                    = 5432
+  to_port                      = 5432
+}
+
+resource "aws_vpc_security_group_egress_rule" "database" {
+  for_each = local.database_clients
+
+  security_group_id            = each.value.from
+  description                  = "PostgreSQL"
+  referenced_security_group_id = each.value.to
+  ip_protocol                  = "tcp"
+  from_port                    = 5432
+  to_port                      = 5432
+}
+
+resource "aws_vpc_security_group_ingress_rule" "readers" {
+  for_each = toset(var.reader_cidrs)
+
+  security_group_id = aws_security_group.warehouse.id
+  description       = "Readers of the warehouse"
+  cidr_ipv4         = each.key
+  ip_protocol       = "tcp"
+  from_port         = 5432
+  to_port           = 5432
+}
+
+resource "aws_vpc_security_group_egress_rule" "source" {
+  for_each = toset(var.source_cidrs)
+
+  security_group_id = aws_security_group.platform.id
+  description       = "ToteSys"
+  cidr_ipv4         = each.key
+  ip_protocol       = "tcp"
+  from_port         = var.source_port
+  to_port           = var.source_port
+}
+
+resource "aws_vpc_security_group_egress_rule" "mail" {
+  for_each = var.mail_port == null ? toset([]) : toset([tostring(var.mail_port)])
+
+  security_group_id = aws_security_group.platform.id
+  description       = "The mail server"
+  cidr_ipv4         = "0.0.0.0/0"
+  ip_protocol       = "tcp"
+  from_port         = tonumber(each.key)
+  to_port           = tonumber(each.key)
+}

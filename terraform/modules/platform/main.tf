@@ -1,0 +1,191 @@
+# An environment: everything of the platform but the image, which is built once for all environments.
+
+locals {
+  parts = ["ingest", "process", "load", "whole", "code", "daemon", "web", "prepare", "admin"]
+
+  secrets = module.secrets.arns
+
+  # What each part finds in its environment. A run that ingests cannot reach the warehouse, and one
+  # that loads cannot reach ToteSys.
+  dagster   = { DAGSTER_POSTGRES_PASSWORD = local.secrets["dagster-password"] }
+  source    = { TOTESYS_SOURCE_DSN = local.secrets["source-dsn"] }
+  warehouse = { TOTESYS_WAREHOUSE_DSN = local.secrets["warehouse-dsn"] }
+
+  part_environment_secrets = {
+    ingest  = merge(local.dagster, local.source)
+    process = local.dagster
+    load    = merge(local.dagster, local.warehouse)
+    whole   = merge(local.dagster, local.source, local.warehouse)
+    code    = merge(local.dagster, local.source, local.warehouse)
+    daemon  = local.dagster
+    web     = local.dagster
+    # These two run only when a person starts them. The first alone has the administrators'
+    # passwords; it makes the other secrets, so it cannot wait for them.
+    prepare = {
+      WAREHOUSE_ADMINISTRATOR = module.warehouse.administrator_secret_arn
+      DAGSTER_ADMINISTRATOR   = module.orchestration.administrator_secret_arn
+    }
+    admin = merge(local.dagster, local.warehouse, {
+      TOTESYS_WAREHOUSE_ADMIN_DSN = local.secrets["warehouse-admin-dsn"]
+    })
+  }
+}
+
+module "key" {
+  source = "../key"
+
+  name   = var.name
+  region = var.region
+}
+
+module "lake" {
+  source = "../lake"
+
+  name           = var.name
+  key_arn        = module.key.arn
+  retention_mode = var.retention_mode
+  retention_days = var.retention_days
+}
+
+module "network" {
+  source = "../network"
+
+  name                     = var.name
+  region                   = var.region
+  key_arn                  = module.key.arn
+  cidr                     = var.cidr
+  availability_zones       = var.availability_zones
+  single_nat_gateway       = var.single_nat_gateway
+  allowed_cidrs            = var.allowed_cidrs
+  source_cidrs             = var.source_cidrs
+  reader_cidrs             = var.reader_cidrs
+  permissions_boundary_arn = var.permissions_boundary_arn
+}
+
+module "warehouse" {
+  source = "../postgres"
+
+  name                     = "${var.name}-warehouse"
+  database                 = "warehouse"
+  key_arn                  = module.key.arn
+  subnet_ids               = module.network.subnets.database
+  security_group_id        = module.network.security_groups.warehouse
+  instance_class           = var.warehouse_instance_class
+  storage_gb               = var.warehouse_storage_gb
+  multi_az                 = var.multi_az
+  deletion_protection      = var.deletion_protection
+  permissions_boundary_arn = var.permissions_boundary_arn
+}
+
+# A server of its own: what Dagster writes must not slow down readers of the warehouse, and its
+# history can be lost without losing a batch.
+module "orchestration" {
+  source = "../postgres"
+
+  name                     = "${var.name}-dagster"
+  database                 = "dagster"
+  key_arn                  = module.key.arn
+  subnet_ids               = module.network.subnets.database
+  security_group_id        = module.network.security_groups.orchestration
+  instance_class           = var.dagster_instance_class
+  storage_gb               = 20
+  multi_az                 = var.multi_az
+  deletion_protection      = var.deletion_protection
+  permissions_boundary_arn = var.permissions_boundary_arn
+}
+
+module "secrets" {
+  source = "../secrets"
+
+  name    = var.name
+  key_arn = module.key.arn
+}
+
+resource "aws_ecs_cluster" "this" {
+  name = var.name
+
+  # Gives the number of running tasks, which the alarms watch.
+  setting {
+    name  = "containerInsights"
+    value = "enabled"
+  }
+}
+
+resource "aws_cloudwatch_log_group" "part" {
+  for_each = toset(local.parts)
+
+  name              = "/${var.name}/${each.key}"
+  retention_in_days = 365
+  kms_key_id        = module.key.arn
+}
+
+module "roles" {
+  source = "../roles"
+
+  name                     = var.name
+  region                   = var.region
+  key_arn                  = module.key.arn
+  bucket_arns              = module.lake.arns
+  secret_arns              = local.secrets
+  part_secrets             = { for part, secrets in local.part_environment_secrets : part => values(secrets) }
+  log_group_arns           = { for part, group in aws_cloudwatch_log_group.part : part => group.arn }
+  cluster_arn              = aws_ecs_cluster.this.arn
+  repository_arn           = var.repository_arn
+  permissions_boundary_arn = var.permissions_boundary_arn
+}
+
+module "cluster" {
+  source = "../cluster"
+
+  name                     = var.name
+  region                   = var.region
+  image                    = var.image
+  running                  = var.running
+  cluster_arn              = aws_ecs_cluster.this.arn
+  log_groups               = { for part, group in aws_cloudwatch_log_group.part : part => group.name }
+  task_role_arns           = module.roles.task_role_arns
+  execution_role_arns      = module.roles.execution_role_arns
+  part_environment_secrets = local.part_environment_secrets
+  secret_arns              = local.secrets
+  buckets                  = module.lake.buckets
+  warehouse_database       = { host = module.warehouse.host, name = module.warehouse.database }
+  dagster_database         = { host = module.orchestration.host, name = module.orchestration.database }
+  vpc_id                   = module.network.vpc_id
+  public_subnet_ids        = module.network.subnets.public
+  private_subnet_ids       = module.network.subnets.private
+  security_groups          = module.network.security_groups
+  domain_name              = var.domain_name
+  hosted_zone_id           = var.hosted_zone_id
+  cognito_domain_prefix    = var.cognito_domain_prefix
+  deletion_protection      = var.deletion_protection
+  poll_seconds             = var.poll_seconds
+  load_every_seconds       = var.load_every_seconds
+}
+
+module "alerts" {
+  source = "../alerts"
+
+  name               = var.name
+  key_arn            = module.key.arn
+  emails             = var.alert_emails
+  silence_minutes    = var.silence_minutes
+  monthly_budget_usd = var.monthly_budget_usd
+  log_groups         = { for part, group in aws_cloudwatch_log_group.part : part => group.name }
+  cluster_name       = aws_ecs_cluster.this.name
+  cluster_arn        = aws_ecs_cluster.this.arn
+  services           = module.cluster.services
+  load_balancer      = module.cluster.load_balancer
+  target_group       = module.cluster.target_group
+  databases = {
+    warehouse = module.warehouse.identifier
+    dagster   = module.orchestration.identifier
+  }
+}
+
+module "catalog" {
+  source = "../catalog"
+
+  name    = var.name
+  key_arn = module.key.arn
+  buckets = module.lake.buckets
+}

@@ -1,0 +1,43 @@
+output "url" {
+  description = "The UI"
+  value       = module.cluster.url
+}
+
+output "user_pool_id" {
+  description = "Where people are added who may use the UI"
+  value       = module.cluster.user_pool_id
+}
+
+output "buckets" {
+  description = "Names of the buckets"
+  value       = module.lake.buckets
+}
+
+output "secrets" {
+  description = "Secrets by name"
+  value       = module.secrets.arns
+}
+
+output "nat_addresses" {
+  description = "Addresses from which ToteSys is reached"
+  value       = module.network.nat_addresses
+}
+
+output "one_off" {
+  description = "Where one-off commands run: the values that `aws ecs run-task` asks for"
+  value = {
+    cluster        = aws_ecs_cluster.this.name
+    subnet         = module.network.subnets.private[0]
+    security_group = module.network.security_groups.platform
+  }
+}
+
+output "databases" {
+  description = "Databases of Athena"
+  value       = module.catalog.databases
+}
+
+output "policies" {
+  description = "Every policy of the platform's roles, for tests"
+  value       = module.roles.policies
+}

@@ -1,0 +1,143 @@
+variable "name" {
+  description = "Name of the environment, as part of every name"
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{2,24}$", var.name))
+    error_message = "name is 3 to 25 lower-case letters, digits and hyphens: the load balancer's name allows no more."
+  }
+}
+
+variable "region" {
+  description = "AWS region"
+  type        = string
+}
+
+variable "image" {
+  description = "The image of all parts, with its tag"
+  type        = string
+}
+
+variable "repository_arn" {
+  description = "The repository of the image"
+  type        = string
+}
+
+variable "permissions_boundary_arn" {
+  description = "What no role may exceed; terraform/bootstrap makes it"
+  type        = string
+}
+
+variable "running" {
+  description = "Whether the services run; false until the databases are prepared"
+  type        = bool
+}
+
+variable "retention_mode" {
+  description = "Lock of the ingestion zone: GOVERNANCE or COMPLIANCE"
+  type        = string
+}
+
+variable "retention_days" {
+  description = "Days for which an object of the ingestion zone is locked"
+  type        = number
+}
+
+variable "cidr" {
+  description = "Addresses of the network"
+  type        = string
+}
+
+variable "availability_zones" {
+  description = "Two to four availability zones"
+  type        = list(string)
+}
+
+variable "single_nat_gateway" {
+  description = "One NAT gateway for all zones"
+  type        = bool
+}
+
+variable "allowed_cidrs" {
+  description = "Addresses from which people reach the UI"
+  type        = list(string)
+}
+
+variable "source_cidrs" {
+  description = "Addresses of ToteSys"
+  type        = list(string)
+}
+
+variable "reader_cidrs" {
+  description = "Private addresses from which the warehouse is read"
+  type        = list(string)
+  default     = []
+}
+
+variable "warehouse_instance_class" {
+  description = "Size of the warehouse"
+  type        = string
+}
+
+variable "warehouse_storage_gb" {
+  description = "Storage of the warehouse at first"
+  type        = number
+}
+
+variable "dagster_instance_class" {
+  description = "Size of Dagster's database"
+  type        = string
+}
+
+variable "multi_az" {
+  description = "Keep standbys of the databases in another zone"
+  type        = bool
+}
+
+variable "deletion_protection" {
+  description = "Refuse to delete databases and load balancer"
+  type        = bool
+}
+
+variable "domain_name" {
+  description = "Name under which people reach the UI"
+  type        = string
+}
+
+variable "hosted_zone_id" {
+  description = "Route 53 zone of that name"
+  type        = string
+}
+
+variable "cognito_domain_prefix" {
+  description = "Prefix of the login page's address, unique in the region"
+  type        = string
+}
+
+variable "poll_seconds" {
+  description = "Seconds between two looks at the source"
+  type        = number
+  default     = 30
+}
+
+variable "load_every_seconds" {
+  description = "Seconds between two loads, above 0"
+  type        = number
+  default     = 60
+}
+
+variable "alert_emails" {
+  description = "Who is told of alarms"
+  type        = list(string)
+}
+
+variable "silence_minutes" {
+  description = "Minutes without a loaded batch that are an alarm"
+  type        = number
+  default     = 30
+}
+
+variable "monthly_budget_usd" {
+  description = "What the account may cost in a month"
+  type        = number
+}

@@ -1,0 +1,19 @@
+output "host" {
+  description = "Name of the server in the network"
+  value       = aws_db_instance.this.address
+}
+
+output "database" {
+  description = "Name of the database"
+  value       = var.database
+}
+
+output "identifier" {
+  description = "Identifier of the server, for its metrics"
+  value       = aws_db_instance.this.identifier
+}
+
+output "administrator_secret_arn" {
+  description = "Secret with the administrator's user and password"
+  value       = one(aws_db_instance.this.master_user_secret[*].secret_arn)
+}

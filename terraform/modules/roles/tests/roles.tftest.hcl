@@ -1,0 +1,120 @@
+# Run with `terraform test` in modules/roles; AWS is not asked.
+
+mock_provider "aws" {
+  override_during = plan
+
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "000000000000" }
+  }
+
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+}
+
+variables {
+  name           = "totesys-test"
+  region         = "eu-west-2"
+  key_arn        = "arn:aws:kms:eu-west-2:000000000000:key/test"
+  cluster_arn    = "arn:aws:ecs:eu-west-2:000000000000:cluster/totesys-test"
+  repository_arn = "arn:aws:ecr:eu-west-2:000000000000:repository/totesys"
+  bucket_arns = {
+    ingestion = "arn:aws:s3:::ingestion"
+    processed = "arn:aws:s3:::processed"
+    compute   = "arn:aws:s3:::compute"
+  }
+  secret_arns = {
+    source-dsn          = "arn:source"
+    warehouse-dsn       = "arn:warehouse"
+    warehouse-admin-dsn = "arn:warehouse-admin"
+    dagster-password    = "arn:dagster"
+  }
+  part_secrets = {
+    ingest  = ["arn:dagster", "arn:source"]
+    process = ["arn:dagster"]
+    load    = ["arn:dagster", "arn:warehouse"]
+    whole   = ["arn:dagster", "arn:source", "arn:warehouse"]
+    code    = ["arn:dagster", "arn:source", "arn:warehouse"]
+    daemon  = ["arn:dagster"]
+    web     = ["arn:dagster"]
+    prepare = ["arn:administrator"]
+    admin   = ["arn:dagster", "arn:warehouse", "arn:warehouse-admin"]
+  }
+  log_group_arns = {
+    for part in ["ingest", "process", "load", "whole", "code", "daemon", "web", "prepare", "admin"] :
+    part => "arn:aws:logs:eu-west-2:000000000000:log-group:/totesys-test/${part}"
+  }
+}
+
+run "nobody_may_delete_or_do_everything" {
+  command = plan
+
+  assert {
+    condition = alltrue(flatten([
+      for policy in values(output.policies) : [
+        for statement in jsondecode(policy).Statement : [
+          for action in flatten([statement.Action]) :
+          action != "*" && action != "s3:*" && !can(regex("^s3:(Delete|Bypass|PutBucket|PutObjectRet|PutLife)", action))
+        ]
+      ]
+    ]))
+    error_message = "A role may delete objects, or change the rules that protect them."
+  }
+}
+
+run "each_stage_writes_its_own_keys_only" {
+  command = plan
+
+  assert {
+    condition = flatten([
+      for statement in jsondecode(output.policies["ingest"]).Statement : statement.Resource
+      if statement.Action == "s3:PutObject"
+      ]) == [
+      "arn:aws:s3:::ingestion/manifests/*", "arn:aws:s3:::ingestion/rows/*", "arn:aws:s3:::ingestion/deleted/*",
+      "arn:aws:s3:::ingestion/keys/*", "arn:aws:s3:::ingestion/schemas/*",
+    ]
+    error_message = "The role ingest writes other keys than those of batches."
+  }
+
+  assert {
+    condition = alltrue([
+      for statement in jsondecode(output.policies["process"]).Statement :
+      alltrue([for resource in flatten([statement.Resource]) : startswith(resource, "arn:aws:s3:::processed/")])
+      if statement.Action == "s3:PutObject"
+    ])
+    error_message = "The role process writes outside of the processed zone."
+  }
+
+  assert {
+    condition = flatten([
+      for statement in jsondecode(output.policies["load"]).Statement : statement.Resource
+      if statement.Action == "s3:PutObject"
+    ]) == ["arn:aws:s3:::ingestion/requests/*"]
+    error_message = "The role load writes more than requests for full reads."
+  }
+
+  assert {
+    condition = alltrue([
+      for part in ["daemon", "web"] : !strcontains(output.policies[part], "s3:::ingestion") && !strcontains(output.policies[part], "s3:::processed")
+    ])
+    error_message = "The daemon or the web server reaches the lake."
+  }
+}
+
+run "each_part_gets_its_own_secrets_only" {
+  command = plan
+
+  assert {
+    condition = alltrue([
+      for part in ["ingest", "process", "daemon", "web"] : !strcontains(output.policies["${part}-execution"], "arn:warehouse")
+    ])
+    error_message = "A part that does not load gets a password of the warehouse."
+  }
+
+  assert {
+    condition = alltrue([
+      for part in ["process", "load", "daemon", "web", "admin"] : !strcontains(output.policies["${part}-execution"], "arn:source")
+    ])
+    error_message = "A part that does not ingest gets the password of ToteSys."
+  }
+}

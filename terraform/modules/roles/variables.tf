@@ -1,0 +1,50 @@
+variable "name" {
+  description = "Name of the environment, as part of every name"
+  type        = string
+}
+
+variable "region" {
+  description = "AWS region"
+  type        = string
+}
+
+variable "key_arn" {
+  description = "KMS key of the environment"
+  type        = string
+}
+
+variable "bucket_arns" {
+  description = "ARNs of the buckets"
+  type        = object({ ingestion = string, processed = string, compute = string })
+}
+
+variable "secret_arns" {
+  description = "ARNs of the secrets by name"
+  type        = map(string)
+}
+
+variable "part_secrets" {
+  description = "For each part of the platform, the secrets in its environment"
+  type        = map(list(string))
+}
+
+variable "log_group_arns" {
+  description = "For each part of the platform, its log group"
+  type        = map(string)
+}
+
+variable "cluster_arn" {
+  description = "The ECS cluster"
+  type        = string
+}
+
+variable "repository_arn" {
+  description = "The repository of the image"
+  type        = string
+}
+
+variable "permissions_boundary_arn" {
+  description = "What no role may exceed, whatever its policy says; null for no boundary"
+  type        = string
+  default     = null
+}

@@ -1,0 +1,21 @@
+# Secrets without their values: Terraform would keep those in its state. ToteSys's connection string
+# is put by its owner, the others by deploy/aws/prepare_databases.py. See docs/deployment.md.
+
+locals {
+  secrets = {
+    source-dsn          = "TOTESYS_SOURCE_DSN: ToteSys as totesys_extractor"
+    warehouse-dsn       = "TOTESYS_WAREHOUSE_DSN: the warehouse as warehouse_loader"
+    warehouse-admin-dsn = "TOTESYS_WAREHOUSE_ADMIN_DSN: the warehouse as warehouse_admin"
+    dagster-password    = "DAGSTER_POSTGRES_PASSWORD: the database of Dagster as dagster"
+  }
+}
+
+resource "aws_secretsmanager_secret" "this" {
+  #checkov:skip=CKV2_AWS_57: rotated by running deploy/aws/prepare_databases.py, and by the owner of ToteSys
+  for_each = local.secrets
+
+  name                    = "${var.name}/${each.key}"
+  description             = each.value
+  kms_key_id              = var.key_arn
+  recovery_window_in_days = 7
+}

@@ -1,0 +1,410 @@
+"""What is deployed, as far as it can be held without an account: files load, names agree, and what
+must not be in them is not. The policies have tests of their own: `terraform test` in each module.
+"""
+
+from __future__ import annotations
+
+import ast
+import fnmatch
+import importlib
+import importlib.util
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import dagster as dg
+import psycopg
+import pytest
+import yaml
+from dagster._core.instance.ref import InstanceRef
+from dagster._core.workspace.load import location_origins_from_yaml_paths
+from dagster_aws.ecs.container_context import EcsContainerContext
+from dagster_cloud_cli.config.models import DagsterCloudYaml
+
+from totesys_dagster import settings
+from totesys_dagster.definitions import defs
+from totesys_dagster.local import postgres
+from totesys_dagster.operations.jobs import JOBS
+from totesys_dagster.warehouse import assets
+from totesys_dagster_tests.conftest import Platform
+
+ROOT = Path(__file__).parent.parent
+AWS = ROOT / "deploy" / "aws"
+TERRAFORM = ROOT / "terraform"
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+# For AWS's libraries: nothing here talks to AWS.
+ENVIRONMENT = {
+    "AWS_REGION": "eu-west-2",
+    "AWS_DEFAULT_REGION": "eu-west-2",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "DAGSTER_POSTGRES_HOST": "db.example.com",
+    "DAGSTER_POSTGRES_PORT": "5432",
+    "DAGSTER_POSTGRES_DB": "dagster",
+    "DAGSTER_POSTGRES_USER": "dagster",
+    "DAGSTER_POSTGRES_PASSWORD": "secret",
+    "DAGSTER_COMPUTE_BUCKET": "compute",
+    "DAGSTER_RUN_FAMILY": "totesys-test",
+    "DAGSTER_CODE_HOST": "code.totesys.internal",
+    "DAGSTER_CODE_PORT": "4000",
+}
+
+
+@pytest.fixture
+def image(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the image and ECS set: variables, and the launcher on Python's path."""
+    monkeypatch.syspath_prepend(str(AWS))
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+
+
+def script(path: Path) -> ModuleType:
+    """A program that is no part of the package."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def deployed() -> dict[str, str]:
+    """The text of everything that this module looks at, by path."""
+    listed = subprocess.run(
+        ["git", "ls-files", "terraform", "deploy", ".github", "Dockerfile", "dagster_cloud.yaml"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    ).stdout.split()  # fmt: skip
+    assert not listed or len(listed) > 50
+    found = [ROOT / name for name in listed] or [
+        path
+        for place in ("terraform", "deploy", ".github")
+        for path in (ROOT / place).rglob("*")
+        if path.is_file() and ".terraform" not in path.parts
+    ]
+    return {
+        str(path.relative_to(ROOT)): path.read_text()
+        for path in found
+        if path.suffix not in (".lock", ".hcl") or path.name.endswith(".tftest.hcl")
+    }
+
+
+def terraform() -> dict[str, str]:
+    """Terraform's modules and roots, without their tests."""
+    return {path: text for path, text in deployed().items() if path.endswith(".tf")}
+
+
+# The instance
+
+
+@pytest.mark.usefixtures("image")
+def test_instance_of_one_machine_loads() -> None:
+    ref = InstanceRef.from_dir(str(ROOT / "deploy"))
+
+    assert type(ref.run_launcher).__name__ == "WatchedRunLauncher"
+    assert ref.storage_data is not None
+    assert ref.storage_data.class_name == "DagsterPostgresStorage"
+
+
+@pytest.mark.usefixtures("image")
+def test_instance_on_aws_loads() -> None:
+    ref = InstanceRef.from_dir(str(AWS))
+
+    assert type(ref.run_launcher).__name__ == "StageRunLauncher"
+    assert type(ref.compute_log_manager).__name__ == "S3ComputeLogManager"
+    assert ref.storage_data is not None
+    assert ref.storage_data.config_dict["postgres_db"]["params"]["sslmode"] == "verify-full"
+    assert ref.settings is not None
+    assert ref.settings["run_monitoring"]["enabled"] is True
+    assert ref.settings["run_retries"]["retry_on_asset_or_op_failure"] is False
+
+
+def test_both_instances_let_one_batch_at_a_time_be_captured_and_loaded() -> None:
+    for place in (ROOT, ROOT / "deploy", AWS):
+        queue = yaml.safe_load((place / "dagster.yaml").read_text())["run_queue"]
+
+        assert [(one["value"], one["limit"]) for one in queue["tag_concurrency_limits"]] == [
+            ("ingest", 1),
+            ("load", 1),
+        ], place
+
+
+@pytest.mark.usefixtures("image")
+def test_workspace_finds_the_code_location() -> None:
+    [origin] = location_origins_from_yaml_paths([str(ROOT / "deploy" / "workspace.yaml")])
+
+    assert (origin.host, origin.port) == ("code.totesys.internal", 4000)  # type: ignore[attr-defined]
+
+
+def test_dagster_plus_loads_production_code() -> None:
+    text = (ROOT / "dagster_cloud.yaml").read_text()
+    [location] = DagsterCloudYaml.model_validate(yaml.safe_load(text)).locations
+
+    assert location.code_source is not None
+    assert location.code_source.module_name == "totesys_dagster.definitions"
+    assert location.container_context is not None
+    EcsContainerContext.create_from_config(
+        {"ecs": {**location.container_context["ecs"], "server_resources": {}}}
+    )
+
+
+# Runs in ECS
+
+
+@pytest.mark.parametrize(
+    ("job", "stage"),
+    [
+        ("ingest", "ingest"),
+        ("process", "process"),
+        ("load_warehouse", "load"),
+        ("process_and_load", "whole"),
+        ("whole_path", "whole"),
+        ("__ASSET_JOB", "whole"),
+    ],
+)
+@pytest.mark.usefixtures("image")
+def test_each_job_runs_with_the_rights_of_its_stage(job: str, stage: str) -> None:
+    launcher = importlib.import_module("stage_launcher").StageRunLauncher(
+        family="totesys-test", use_current_ecs_task_config=False
+    )
+    kwargs = launcher._run_task_kwargs(dg.DagsterRun(job), None, EcsContainerContext())
+
+    assert kwargs == {"taskDefinition": f"totesys-test-{stage}"}
+
+
+@pytest.mark.usefixtures("image")
+def test_every_job_has_a_task_definition() -> None:
+    launcher = importlib.import_module("stage_launcher")
+    tasks = terraform()["terraform/modules/cluster/tasks.tf"]
+    parts = set(re.findall(r"^    (\w+)\s+= \{ container = ", tasks, re.MULTILINE))
+    known = {job.name for job in JOBS}
+
+    assert set(launcher.STAGES) <= known
+    assert {*launcher.STAGES.values(), launcher.WHOLE} <= parts
+    assert known == {job.name for job in defs.resolve_all_job_defs()} - {"__ASSET_JOB"}
+
+
+def test_settings_of_tasks_exist() -> None:
+    known = {value for value in vars(settings).values() if isinstance(value, str)}
+    named = {
+        name
+        for path in ("modules/cluster/tasks.tf", "modules/platform/main.tf")
+        for name in re.findall(r"\bTOTESYS_[A-Z_]+", (TERRAFORM / path).read_text())
+    }
+    plus = set(re.findall(r"\bTOTESYS_[A-Z_]+", (ROOT / "dagster_cloud.yaml").read_text()))
+
+    assert {settings.SOURCE_DSN, settings.WAREHOUSE_DSN, settings.INGESTION_URL} <= named
+    assert named | plus <= known
+
+
+def test_variables_of_the_instance_are_set_by_ecs() -> None:
+    tasks = terraform()["terraform/modules/cluster/tasks.tf"]
+    platform = terraform()["terraform/modules/platform/main.tf"]
+    wanted = re.findall(
+        r"env: (\w+)",
+        (AWS / "dagster.yaml").read_text() + (ROOT / "deploy/workspace.yaml").read_text(),
+    )
+
+    assert wanted
+    for name in wanted:
+        assert re.search(rf"\b{name}\s+=", tasks + platform), name
+
+
+def test_silence_alarm_counts_a_line_that_is_logged() -> None:
+    alerts = terraform()["terraform/modules/alerts/main.tf"]
+    [pattern] = re.findall(r'pattern\s+= "\\"(is .+?)\\""', alerts)
+    logged = [
+        "".join(part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
+        for node in ast.walk(ast.parse(Path(str(assets.__file__)).read_text()))
+        if isinstance(node, ast.JoinedStr)
+    ]
+
+    assert [line for line in logged if pattern in line] == ["Batch … is loaded as number …."]
+
+
+def test_roles_may_write_what_the_platform_writes(platform: Platform) -> None:
+    platform.run()
+    roles = terraform()["terraform/modules/roles/main.tf"]
+    [batches] = re.findall(r"batch_keys += \[for kind in (\[.+?\])", roles)
+    [processed] = re.findall(r"processed_keys = \[for kind in (\[.+?\])", roles)
+
+    written = {key.split("/")[0] for key in platform.ingestion.list("")}
+    assert written <= {*json.loads(batches), "requests"}
+    assert {"manifests", "rows", "keys", "schemas"} <= written
+    assert {key.split("/")[0] for key in platform.processed.list("")} <= set(json.loads(processed))
+
+
+def test_tables_of_athena_are_those_of_the_catalogue() -> None:
+    make_tables = script(TERRAFORM / "modules" / "catalog" / "make_tables.py")
+
+    assert make_tables.FILE.read_text() == make_tables.tables()
+
+
+# The databases
+
+
+@pytest.fixture(scope="module")
+def empty_server(tmp_path_factory: pytest.TempPathFactory) -> postgres.Server:
+    """A server without roles: that of the session has some, whose passwords other tests use."""
+    return postgres.start(tmp_path_factory.mktemp("empty"))
+
+
+@pytest.fixture
+def administrator(empty_server: postgres.Server) -> Iterator[psycopg.Connection]:
+    """The owner of a database, who may make roles and is no superuser: as on RDS."""
+    with psycopg.connect(
+        empty_server.dsn(postgres.SUPERUSER, "postgres"), autocommit=True
+    ) as connection:
+        connection.execute("DROP DATABASE IF EXISTS prepared")
+        connection.execute("DROP ROLE IF EXISTS administrator")
+        connection.execute("CREATE ROLE administrator LOGIN CREATEROLE CREATEDB PASSWORD 'x'")
+        connection.execute("CREATE DATABASE prepared OWNER administrator")
+    dsn = f"postgresql://administrator:x@127.0.0.1:{empty_server.port}/prepared"
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        yield connection
+
+
+def test_databases_are_prepared_and_passwords_rotated(
+    empty_server: postgres.Server, administrator: psycopg.Connection
+) -> None:
+    prepare = script(AWS / "prepare_databases.py")
+    place = f"127.0.0.1:{empty_server.port}/prepared"
+
+    first = prepare.prepare_warehouse(administrator, place, "sslmode=disable")
+    second = prepare.prepare_warehouse(administrator, place, "sslmode=disable")
+
+    assert set(second) == {"warehouse_loader", "warehouse_admin"}
+    for role, dsn in second.items():
+        with psycopg.connect(dsn) as connection:
+            assert connection.execute("SELECT current_user").fetchone() == (role,)
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(first["warehouse_loader"])
+    with psycopg.connect(second["warehouse_admin"]) as connection:
+        connection.execute("SET ROLE warehouse_owner")
+        connection.execute("CREATE SCHEMA warehouse")
+
+    password = prepare.prepare_dagster(administrator, "prepared")
+    with psycopg.connect(f"postgresql://dagster:{password}@{place}?sslmode=disable") as connection:
+        connection.execute("CREATE TABLE runs ()")
+
+
+# What must not be in them
+
+
+def test_no_account_address_or_secret_is_in_the_code() -> None:
+    forbidden = {
+        "an account": re.compile(r"(?<![\w.-])(?!0{12}\b)\d{12}(?![\w-])"),
+        "an address": re.compile(r"[\w.+-]+@(?!example\.com)[\w-]+\.(?:com|org|net|io|co)\b"),
+        "a key": re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|-----BEGIN"),
+        "a password": re.compile(r"(?i)(?<!-)password\"?\s*[=:]\s*\"[^\"$]+\""),
+        "a connection string": re.compile(r"postgresql://\w+:(?![{])[^\s@]+@(?!host)"),
+    }
+
+    found = [
+        f"{path}: {what}: {match[0]}"
+        for path, text in deployed().items()
+        for what, pattern in forbidden.items()
+        for match in pattern.finditer(text)
+    ]
+
+    assert found == []
+
+
+def test_no_policy_allows_to_delete_from_a_bucket() -> None:
+    allowed = []
+    for path, text in terraform().items():
+        for match in re.finditer(r'"(?:s3:(?:Delete\w*|\*)|\*:\*)"', text):
+            effect = re.findall(r'Effect\s+= "(\w+)"', text[: match.start()])[-1]
+            statement = text[match.start() : match.start() + 400].partition("\n      }")[0]
+            if effect == "Allow" and "*.tflock" not in statement:
+                allowed.append(f"{path}: {match[0]}")
+
+    assert allowed == []
+    assert "s3:DeleteObjectVersion" in terraform()["terraform/modules/lake/main.tf"]
+
+
+# Workflows
+
+
+def test_actions_are_pinned_by_commit() -> None:
+    used = [
+        (path.name, use)
+        for path in WORKFLOWS
+        for use in re.findall(r"uses:\s*(\S+.*)", path.read_text())
+    ]
+
+    assert len(used) > 10
+    for name, use in used:
+        assert use.startswith("./") or re.fullmatch(
+            r"[\w-]+/[\w.-]+@[0-9a-f]{40} # v\d+(\.\d+)*", use
+        ), f"{name}: {use}"
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_jobs_ask_for_each_permission(path: Path) -> None:
+    workflow = yaml.safe_load(path.read_text())
+    triggers = workflow[True]  # YAML 1.1 takes `on` for a boolean
+
+    assert workflow["permissions"] == {}
+    assert "workflow_call" in triggers or "concurrency" in workflow
+    assert "pull_request_target" not in triggers
+    for name, job in workflow["jobs"].items():
+        asked = job["permissions"]
+        assert set(asked) <= {"contents", "id-token", "packages"}, name
+        assert asked["contents"] == "read", name
+        # With an environment of GitHub, AWS would not know the job as one of the main branch.
+        assert "environment" not in job, name
+
+
+def test_production_is_applied_after_all_checks() -> None:
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "deploy.yml").read_text())["jobs"]
+
+    assert jobs["checks"]["uses"] == "./.github/workflows/checks.yml"
+    assert jobs["image"]["needs"] == "checks"
+    assert jobs["apply"]["needs"] == "image"
+    assert jobs["apply"]["strategy"]["max-parallel"] == 1
+    assert jobs["apply"]["strategy"]["matrix"]["environment"] == ["staging", "production"]
+
+
+# The image
+
+
+def test_image_is_pinned_small_and_not_root() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    stages = re.split(r"^FROM ", dockerfile, flags=re.MULTILINE)
+
+    assert re.search(r"^ARG PYTHON=\S+@sha256:[0-9a-f]{64}$", dockerfile, re.MULTILINE)
+    assert [stage.split()[0] for stage in stages[1:]] == ["${PYTHON}", "${PYTHON}"]
+    assert re.findall(r"^USER (.+)$", stages[-1], re.MULTILINE) == ["10001:10001"]
+    assert "pip install" not in stages[-1]
+    assert re.findall(r"user += \"(.+)\"", terraform()["terraform/modules/cluster/tasks.tf"]) == [
+        "10001:10001"
+    ]
+    for line in re.findall(r"pip install (.+)", dockerfile):
+        assert "--require-hashes" in line or "--no-deps" in line, line
+
+
+def test_image_copies_what_is_there_and_not_ignored() -> None:
+    ignored = [
+        line
+        for line in (ROOT / ".dockerignore").read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
+    shown = [line[1:] for line in ignored if line.startswith("!")]
+    copied = [
+        source
+        for line in re.findall(
+            r"^COPY (?!--from)(.+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE
+        )
+        for source in line.split()[:-1]
+    ]
+
+    assert ignored[0] == "*"
+    assert copied
+    for source in copied:
+        assert (ROOT / source).exists(), source
+        assert any(fnmatch.fnmatch(source, one) or source.startswith(f"{one}/") for one in shown), (
+            source
+        )
