@@ -51,6 +51,7 @@ class Faults:
 
     planned: dict[str, list[Fault]] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
+    checksums: list[str | None] = field(default_factory=list)  # of each PUT
     lock: threading.Lock = field(default_factory=threading.Lock)
     over: threading.Event = field(default_factory=threading.Event)
 
@@ -113,6 +114,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _handle(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         fault = self.plan.next(self.command)
+        if self.command == "PUT":
+            self.plan.checksums.append(self.headers.get("x-amz-checksum-sha256"))
         if isinstance(fault, Answer):
             self._answer(fault.status, fault.headers, fault.body)
         elif fault == "reset":

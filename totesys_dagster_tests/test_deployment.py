@@ -128,6 +128,7 @@ def test_both_instances_let_one_batch_at_a_time_be_captured_and_loaded() -> None
         assert [(one["value"], one["limit"]) for one in queue["tag_concurrency_limits"]] == [
             ("ingest", 1),
             ("load", 1),
+            ("verify", 1),
         ], place
 
 

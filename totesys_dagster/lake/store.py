@@ -62,6 +62,8 @@ def _open(url: str) -> ObjectStore:
     return S3Store(
         parts.netloc,
         prefix=parts.path.strip("/") or None,
+        # Without a checksum, S3 refuses to write into a bucket with Object Lock.
+        checksum_algorithm="SHA256",
         credential_provider=Boto3CredentialProvider(),
         client_options=CLIENT,
         retry_config=RETRIES,

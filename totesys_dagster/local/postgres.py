@@ -121,19 +121,23 @@ def remove(home: Path) -> None:
         return
     if (in_use := _in_use.pop(home, None)) is not None:
         os.close(in_use)
-    deadline = time.monotonic() + supervisor.STOP_SECONDS
-    while (lock := locks.acquire(home / "supervisor.lock", wait=False)) is None:
-        if time.monotonic() > deadline:
+    directory = Path(_read_state(home, ())["directory"])
+    if (others := locks.acquire(home / "in-use.lock", wait=False)) is None:
+        # Users share that lock; a supervisor that takes its leave has it for itself.
+        shared = locks.acquire(home / "in-use.lock", shared=True, wait=False)
+        if shared is not None:
+            os.close(shared)
             raise EmbeddedServerError(
                 f"The embedded PostgreSQL server of {home} is in use: stop what uses it, then try"
                 " again."
             )
-        time.sleep(supervisor.POLL_SECONDS)
-    directory = Path(_read_state(home, ())["directory"])
-    supervisor.stop(directory / "data", None)  # one whose supervisor was killed
-    shutil.rmtree(directory)
-    shutil.rmtree(home)
-    os.close(lock)
+    # At once: what a proper stop would write to the disk is removed next.
+    supervisor.stop(directory / "data", None, at_once=True)
+    with locks.exclusive(home / "supervisor.lock"):
+        shutil.rmtree(directory)
+        shutil.rmtree(home)
+    if others is not None:
+        os.close(others)
 
 
 def find_binaries() -> Path:

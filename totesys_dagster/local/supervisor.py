@@ -51,9 +51,9 @@ def _alive(data: Path, child: subprocess.Popen[bytes] | None) -> bool:
     return server_process(data) is not None
 
 
-def stop(data: Path, child: subprocess.Popen[bytes] | None) -> None:
+def stop(data: Path, child: subprocess.Popen[bytes] | None, *, at_once: bool = False) -> None:
     """A fast shutdown, and an immediate one if that takes too long (it recovers at next start)."""
-    for number in (signal.SIGINT, signal.SIGQUIT):
+    for number in (signal.SIGQUIT,) if at_once else (signal.SIGINT, signal.SIGQUIT):
         pid = server_process(data)
         if pid is None:
             return

@@ -321,6 +321,14 @@ def test_capture_that_s3_refuses_leaves_no_batch_and_the_next_is_exact(
     assert all(audit.equal for audit in loaded.audits.values())
 
 
+def test_every_object_is_sent_with_its_checksum(on_s3: Platform, zone: Zone) -> None:
+    """S3 refuses an object without one in a bucket with Object Lock."""
+    assert on_s3.run() is not None
+
+    assert zone.faults.checksums
+    assert None not in zone.faults.checksums
+
+
 @pytest.mark.parametrize("fault", ["reset", "lost", SLOW_DOWN, BUSY], ids=str)
 def test_capture_over_a_bad_network_is_exact(on_s3: Platform, zone: Zone, fault: Fault) -> None:
     """Every third write goes wrong, the manifest's among them."""
@@ -338,7 +346,7 @@ def test_batch_whose_commit_was_never_heard_of_is_not_captured_again(
     """The manifest arrives, but the capture does not learn it."""
     on_s3.capture()
     on_s3.application.execute(EDIT_ORDER_1)
-    zone.faults.plan("PUT", ["pass", "lost", *[DENIED] * ALWAYS])
+    zone.faults.plan("PUT", ["pass", "pass", "lost", *[DENIED] * ALWAYS])
     with pytest.raises(LakeError):
         on_s3.capture()
     zone.faults.plan("PUT", [])

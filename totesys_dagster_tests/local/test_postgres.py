@@ -176,8 +176,7 @@ def test_server_is_removed_with_all_its_files(tmp_path: Path) -> None:
     postgres.remove(home)
 
 
-def test_server_in_use_is_not_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "STOP_SECONDS", 1)
+def test_server_in_use_is_not_removed(tmp_path: Path) -> None:
     user = User(tmp_path)
 
     with pytest.raises(EmbeddedServerError, match="is in use: stop what uses it"):

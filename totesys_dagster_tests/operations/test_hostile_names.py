@@ -32,6 +32,8 @@ from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1
 from totesys_dagster_tests.operations.conftest import Orchestra
 
+pytestmark = pytest.mark.long
+
 HOSTILE = [
     '"; DROP TABLE sales_order; --',
     "'; DROP TABLE sales_order; --",

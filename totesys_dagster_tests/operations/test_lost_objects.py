@@ -30,6 +30,8 @@ from totesys_dagster_tests.hand_made import overwrite
 from totesys_dagster_tests.object_store import ObjectStore
 from totesys_dagster_tests.operations.conftest import Orchestra
 
+pytestmark = pytest.mark.long
+
 
 def take(orchestra: Orchestra) -> int:
     """`totesys run`; how many batches it loaded."""

@@ -10,18 +10,15 @@ locals {
     TOTESYS_POLL_SECONDS       = tostring(var.poll_seconds)
     TOTESYS_LOAD_EVERY_SECONDS = tostring(var.load_every_seconds)
     TOTESYS_QUARANTINE_LIMIT   = tostring(var.quarantine_limit)
-    # S3 refuses puts without a checksum into a bucket with Object Lock. obstore sends one when this
-    # is set, and boto3 always does.
-    AWS_CHECKSUM_ALGORITHM = "SHA256"
-    AWS_REGION             = var.region
-    DAGSTER_COMPUTE_BUCKET = var.buckets.compute
-    DAGSTER_POSTGRES_HOST  = var.dagster_database.host
-    DAGSTER_POSTGRES_PORT  = "5432"
-    DAGSTER_POSTGRES_DB    = var.dagster_database.name
-    DAGSTER_POSTGRES_USER  = "dagster"
-    DAGSTER_CODE_HOST      = "code.${var.name}.internal"
-    DAGSTER_CODE_PORT      = "4000"
-    DAGSTER_RUN_FAMILY     = var.name
+    AWS_REGION                 = var.region
+    DAGSTER_COMPUTE_BUCKET     = var.buckets.compute
+    DAGSTER_POSTGRES_HOST      = var.dagster_database.host
+    DAGSTER_POSTGRES_PORT      = "5432"
+    DAGSTER_POSTGRES_DB        = var.dagster_database.name
+    DAGSTER_POSTGRES_USER      = "dagster"
+    DAGSTER_CODE_HOST          = "code.${var.name}.internal"
+    DAGSTER_CODE_PORT          = "4000"
+    DAGSTER_RUN_FAMILY         = var.name
   }
 
   # The command line starts an embedded source where none is set. One-off commands read the lake and
