@@ -61,6 +61,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Server:
         stack.create_roles(connection, server)
         # It opens transactions when it pleases, and some tests watch every transaction.
         connection.execute("ALTER SYSTEM SET autovacuum TO off")
+        # No test cuts this server's power, and half a thousand databases take long to sync.
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            connection.execute(f"ALTER SYSTEM SET {setting} TO off")
         connection.execute("SELECT pg_reload_conf()")
     return server
 
