@@ -7,14 +7,13 @@ ordered by batch, never by a timestamp of the source.
 
 from __future__ import annotations
 
-import io
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import pyarrow as pa
-import pyarrow.csv as pa_csv
 from psycopg import errors, sql
 
 from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, Kind, StarTable
@@ -24,8 +23,11 @@ from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.parts import read_lines, read_table
 from totesys_dagster.lake.receipt import Receipt, read_receipt, touched_stars
 from totesys_dagster.lake.store import Store
+from totesys_dagster.parallel import ahead
 from totesys_dagster.postgres import Connection, Names, failures
 from totesys_dagster.warehouse import audit
+from totesys_dagster.warehouse.copy import copy_in
+from totesys_dagster.warehouse.fill import fill
 from totesys_dagster.warehouse.schema import exclusive
 
 # Seconds to wait before a load that was the victim of a deadlock or of a conflict is repeated.
@@ -264,7 +266,11 @@ class _TableLoad:
         return max(self.connection.execute(query).rowcount, 0)
 
     def run(self, ingestion: Store, processed: Store) -> None:
-        """Stage, compare and write the table. Raises LoadError or LakeError."""
+        """Fill the table, or stage, compare and write. Raises LoadError or LakeError."""
+        arguments = (self.star, self.manifest, self.receipt, ingestion, processed)
+        if fill(self.connection, self.names, *arguments):
+            self._record(self.receipt.rows, self.receipt.rows, 0, 0, 0)
+            return
         staged = self._stage(processed)
         self._find_gone(ingestion, processed)
         self._record_quarantined(processed)
@@ -283,12 +289,10 @@ class _TableLoad:
             for column in self.star.columns
         )
         self._execute("CREATE TEMP TABLE {staging} ({all}) ON COMMIT DROP", all=definitions)
-        copy = sql.SQL("COPY {staging} ({columns}) FROM STDIN (FORMAT csv)").format(**self.parts)
-        with self.connection.cursor() as cursor, cursor.copy(copy) as sink:
-            for entry in self.receipt.objects:
-                sink.write(to_csv(read_table(processed, entry)))
+        parts = ahead(partial(read_table, processed), self.receipt.objects, threads=1)
+        schema = self.star.arrow_schema
+        staged = copy_in(self.connection, self.parts["staging"], schema, parts)
         self._execute("ANALYZE {staging}")
-        staged = self._count("SELECT count(*) FROM {staging}")
         different = self._count("SELECT count(DISTINCT {key}) FROM {staging}")
         if staged != self.receipt.rows or different != staged:
             raise LoadError(
@@ -313,10 +317,10 @@ class _TableLoad:
             keys = self.manifest.tables[self.star.base].keys.read(ingestion)
             self._find_absent(keys)
             return
-        copy = sql.SQL("COPY {gone} (key) FROM STDIN (FORMAT csv)").format(**self.parts)
-        with self.connection.cursor() as cursor, cursor.copy(copy) as sink:
-            for entry in self.receipt.deleted:
-                sink.write(to_csv(read_table(processed, entry)))
+        schema = pa.schema([("key", pa.int32())])
+        parts = (read_table(processed, entry) for entry in self.receipt.deleted)
+        named = (part.rename_columns(schema.names) for part in parts)
+        copy_in(self.connection, self.parts["gone"], schema, named)
 
     def _find_absent(self, keys: Ranges) -> None:
         """Compare with the source's keys, not with the staged rows: some may be in quarantine."""
@@ -467,13 +471,6 @@ class _TableLoad:
         ).format(self.names.ledger("batch_table"))
         counts = [staged, inserted, updated, deleted, held_back]
         self.connection.execute(query, [self.manifest.sequence, self.star.name, *counts])
-
-
-def to_csv(table: pa.Table) -> bytes:
-    """A table as COPY's csv reads it: NULL is an unquoted nothing, an empty text is quoted."""
-    sink = io.BytesIO()
-    pa_csv.write_csv(table, sink, pa_csv.WriteOptions(include_header=False))
-    return sink.getvalue()
 
 
 def _dead_letters(star: StarTable, lines: bytes) -> Iterator[tuple[int | None, str]]:

@@ -1,0 +1,39 @@
+"""Arrow tables into PostgreSQL, by COPY in its binary format.
+
+Nothing is printed on one side and parsed on the other: values arrive as they are, in half of the
+time that text takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pyarrow as pa
+from pgpq import ArrowToPostgresBinaryEncoder
+from psycopg import sql
+
+from totesys_dagster.postgres import Connection
+
+# Rows that are encoded at a time; they take about ten megabytes.
+ROWS_AT_ONCE = 64 * 1024
+
+
+def copy_in(
+    connection: Connection, target: sql.Composable, schema: pa.Schema, tables: Iterable[pa.Table]
+) -> int:
+    """Append tables of one schema to `target`, whose columns have the same names; how many rows.
+
+    The columns' types must match as in `catalogue`: int32 is integer, date32 date, time64 time,
+    decimal128 numeric, string varchar or text. Raises psycopg.Error.
+    """
+    columns = sql.SQL(", ").join(map(sql.Identifier, schema.names))
+    query = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(target, columns)
+    encoder = ArrowToPostgresBinaryEncoder(schema)
+    with connection.cursor() as cursor:
+        with cursor.copy(query) as sink:
+            sink.write(encoder.write_header())
+            for table in tables:
+                for batch in table.cast(schema).to_batches(max_chunksize=ROWS_AT_ONCE):
+                    sink.write(encoder.write_batch(batch))
+            sink.write(encoder.finish())
+        return cursor.rowcount
