@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from totesys_dagster import settings
 from totesys_dagster.errors import SettingError, TotesysError
@@ -124,6 +124,11 @@ def _open(dsn: str) -> Connection:
     )
     connection.execute(SESSION)
     return connection
+
+
+def beside(connection: Connection) -> Connection:
+    """Another connection to its database by the same login. Raises psycopg.OperationalError."""
+    return _open(make_conninfo(connection.info.dsn, password=connection.info.password))
 
 
 @contextmanager

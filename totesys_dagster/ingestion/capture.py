@@ -16,8 +16,8 @@ import datetime as dt
 import itertools
 import json
 import re
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -26,7 +26,8 @@ from psycopg import sql
 from totesys_dagster import digest
 from totesys_dagster.catalogue import JOINS, SOURCE_TABLES, STAR_TABLES, StarTable
 from totesys_dagster.errors import CommitConflictError, LakeError, SourceError
-from totesys_dagster.ingestion import snapshot
+from totesys_dagster.ingestion import blocks, snapshot
+from totesys_dagster.ingestion.blocks import Readers
 from totesys_dagster.ingestion.snapshot import SourceView, TableSchema, TableState
 from totesys_dagster.lake import key_ranges, requests
 from totesys_dagster.lake.key_ranges import Ranges
@@ -40,6 +41,7 @@ from totesys_dagster.lake.manifest import (
 from totesys_dagster.lake.parts import ObjectEntry, part_stem, write_lines
 from totesys_dagster.lake.schemas import schema_key
 from totesys_dagster.lake.store import Store, sha256
+from totesys_dagster.parallel import ahead
 from totesys_dagster.postgres import Connection, failures
 
 BATCH_KEY = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2}Z")
@@ -75,7 +77,7 @@ class TableRead:
     table: str
     batch: str
     part_bytes: int
-    lines: Iterator[bytes]
+    streams: Sequence[Iterator[bytes]]
     gone: Ranges
     objects: list[ObjectEntry] = field(default_factory=list)
     deleted: list[ObjectEntry] = field(default_factory=list)
@@ -90,8 +92,13 @@ class TableRead:
 
     def write(self, store: Store) -> None:
         """Stream the rows, and the keys that are gone, into part files. Raises LakeError."""
-        stem = part_stem("rows", self.table, self.batch)
-        self.objects = write_lines(store, stem, self.lines, self.part_bytes)
+        stem, numbers = part_stem("rows", self.table, self.batch), itertools.count()
+
+        def write(lines: Iterator[bytes]) -> list[ObjectEntry]:
+            return write_lines(store, stem, lines, self.part_bytes, numbers)
+
+        written = ahead(write, self.streams, threads=len(self.streams) or 1)
+        self.objects = sorted(itertools.chain(*written), key=lambda entry: entry.key)
         key = SOURCE_TABLES[self.table].key
         keys = (json.dumps({key: value}).encode() + b"\n" for value in key_ranges.keys(self.gone))
         stem = part_stem("deleted", self.table, self.batch)
@@ -120,6 +127,11 @@ class Capture:
         self._run_id = run_id
         self._part_bytes = part_bytes
         self._reads: dict[str, TableRead] = {}
+        self._readers = Readers(view)
+
+    def close(self) -> None:
+        """Give back the connections that were opened beside the view's."""
+        self._readers.close()
 
     @property
     def changed(self) -> list[str]:
@@ -132,17 +144,10 @@ class Capture:
             condition = row_condition(table, self.states, self.watermark)
             if condition is None and not state.deleted:
                 continue
-            lines = iter(()) if condition is None else self._copy(table, condition)
-            first = next(lines, None)
-            if first is None and not state.deleted:
+            streams = [] if condition is None else self._streams(table, condition)
+            if not streams and not state.deleted:
                 continue
-            read = TableRead(
-                table,
-                self._batch,
-                self._part_bytes,
-                lines if first is None else itertools.chain([first], lines),
-                state.deleted,
-            )
+            read = TableRead(table, self._batch, self._part_bytes, streams, state.deleted)
             self._reads[table] = read
             yield read
 
@@ -156,15 +161,31 @@ class Capture:
         """The transaction id from which on rows are read (it matters to deltas only)."""
         return self.view.snapshot.xmin if self._head is None else self._head.snapshot.xmin
 
-    def _copy(self, table: str, condition: sql.Composable) -> Iterator[bytes]:
-        query = copy_query(self.view.schemas[table], condition)
+    def _streams(self, table: str, condition: sql.Composable) -> list[Iterator[bytes]]:
+        """The rows of `table` as JSON Lines, in streams that can be read side by side."""
+        schema = self.view.schemas[table]
+        with failures(SourceError, f"the reading of {table}"):
+            count = blocks.blocks(self.view, table) if self.states[table].full else 0
+            if count:
+                connections = self._readers.connections()
+                queries = blocks.copy_queries(schema, JSON_LINE, count, len(connections))
+            else:
+                connections, queries = [self.view.connection], [copy_query(schema, condition)]
+        streams = [
+            self._copy(connection, table, query)
+            for connection, query in zip(connections, queries, strict=True)
+        ]
+        begun = ((next(stream, None), stream) for stream in streams)
+        return [itertools.chain([first], rest) for first, rest in begun if first is not None]
+
+    def _copy(self, connection: Connection, table: str, query: sql.Composable) -> Iterator[bytes]:
         with (
             failures(SourceError, f"the reading of {table}"),
-            self.view.connection.cursor() as cursor,
+            connection.cursor() as cursor,
             cursor.copy(query) as copy,
         ):
             for chunk in copy:
-                yield bytes(chunk)
+                yield blocks.unquoted(bytes(chunk))
 
     def commit(self) -> Manifest:
         """Write the manifest, which makes the batch exist. Raises LakeError."""
@@ -290,19 +311,23 @@ def _changed_condition(state: TableState, watermark: int) -> sql.Composable | No
     )
 
 
+# The row `r` as one line. A value of type json is printed as it was written, with line breaks
+# between its parts, which mean nothing there and would break the line: they become spaces (5 % of
+# COPY's time).
+JSON_LINE = sql.SQL("replace(replace(row_to_json(r)::text, E'\\n', ' '), E'\\r', ' ')")
+
+
 def copy_query(schema: TableSchema, condition: sql.Composable) -> sql.Composed:
     """The COPY that streams a table's rows as JSON Lines, with all columns that it has now.
 
     COPY's text format would escape JSON's backslashes again; its csv format with control
     characters for quote and delimiter, which JSON text never contains, leaves every byte alone.
-    A value of type json is printed as it was written, with line breaks between its parts, which
-    mean nothing there and would break the line: they become spaces (5 % of COPY's time).
     """
     return sql.SQL(
-        "COPY (SELECT replace(replace(row_to_json(r)::text, E'\\n', ' '), E'\\r', ' ')"
-        " FROM (SELECT {columns} FROM public.{table} WHERE {condition}) AS r)"
+        "COPY (SELECT {line} FROM (SELECT {columns} FROM public.{table} WHERE {condition}) AS r)"
         " TO STDOUT (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02')"
     ).format(
+        line=JSON_LINE,
         columns=sql.SQL(", ").join(sql.Identifier(column.name) for column in schema.columns),
         table=sql.Identifier(schema.table),
         condition=condition,
@@ -332,7 +357,10 @@ def open_capture(
     wanted = {*full, *requests.pending(store, head)}
     with snapshot.open_view(connection) as view:
         states = snapshot.examine(view, head, lambda keys: keys.read(store), full=wanted)
-        yield Capture(view, store, head, states, batch=batch, run_id=run_id, part_bytes=part_bytes)
+        with closing(
+            Capture(view, store, head, states, batch=batch, run_id=run_id, part_bytes=part_bytes)
+        ) as capture:
+            yield capture
 
 
 def changed_tables(connection: Connection, store: Store) -> list[str]:

@@ -9,6 +9,7 @@ again never meets its own half-done work under the same name.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
@@ -95,11 +96,20 @@ def lines_in_parts(chunks: Iterable[bytes], part_bytes: int) -> Iterator[bytes]:
 
 
 def write_lines(
-    store: Store, stem: str, chunks: Iterable[bytes], part_bytes: int
+    store: Store,
+    stem: str,
+    chunks: Iterable[bytes],
+    part_bytes: int,
+    numbers: Iterable[int] | None = None,
 ) -> list[ObjectEntry]:
-    """Write a stream of JSON Lines as compressed part files `<stem>-00000-<hash>.jsonl.zst`."""
+    """Write a stream of JSON Lines as compressed part files `<stem>-00000-<hash>.jsonl.zst`.
+
+    Streams that are written side by side under one stem draw the `numbers` of their parts from one
+    counter.
+    """
     entries = []
-    for number, part in enumerate(lines_in_parts(chunks, part_bytes)):
+    parts = lines_in_parts(chunks, part_bytes)
+    for part, number in zip(parts, numbers or itertools.count(), strict=False):
         entries.append(
             _store(store, f"{stem}-{number:05d}", ".jsonl.zst", compress(part), part.count(b"\n"))
         )

@@ -33,7 +33,12 @@ def copy_in(
         with cursor.copy(query) as sink:
             sink.write(encoder.write_header())
             for table in tables:
-                for batch in table.cast(schema).to_batches(max_chunksize=ROWS_AT_ONCE):
+                for batch in _batches(table, schema):
                     sink.write(encoder.write_batch(batch))
             sink.write(encoder.finish())
         return cursor.rowcount
+
+
+def _batches(table: pa.Table, schema: pa.Schema) -> list[pa.RecordBatch]:
+    batches: list[pa.RecordBatch] = table.cast(schema).to_batches(max_chunksize=ROWS_AT_ONCE)
+    return batches

@@ -1,0 +1,119 @@
+"""A large table read in full: by its blocks, over several connections that share one snapshot.
+
+PostgreSQL makes JSON on one core for each connection, and hands rows over one by one, which costs
+the reader as much again. So each connection takes every nth run of blocks, and gets the lines of a
+run as one value.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import psycopg
+from psycopg import sql
+
+from totesys_dagster.ingestion.snapshot import BEGIN, SourceView, TableSchema
+from totesys_dagster.postgres import Connection, beside
+
+# Connections at a time, that of the view included.
+READERS = min(4, os.cpu_count() or 1)
+# From this size on it pays (32 MB), and so many blocks are read at a time.
+LARGE_BLOCKS = 4096
+RUN_OF_BLOCKS = 8
+# Earlier servers read the whole table for each range of blocks.
+RANGES_SINCE = 140000
+
+# Lines of a run are put together in memory, so no row may be larger than a block: that is so where
+# nothing lies in a TOAST table. A partitioned table has its blocks elsewhere.
+BLOCKS = """
+SELECT CASE WHEN relkind = 'r' AND NOT relhassubclass
+                 AND coalesce(pg_relation_size(nullif(reltoastrelid, 0)), 0) = 0
+            THEN pg_relation_size(oid) / current_setting('block_size')::int
+            ELSE 0 END
+FROM pg_class WHERE oid = %s::regclass
+"""
+
+
+class Readers:
+    """The connections that see the snapshot of a view; more than its own are opened when needed."""
+
+    def __init__(self, view: SourceView) -> None:
+        self._view = view
+        self._opened: list[Connection] | None = None
+
+    def connections(self) -> list[Connection]:
+        """As many as the server has room for. Raises psycopg.Error."""
+        if self._opened is None:
+            self._opened = []
+            for connection in self._open():
+                self._opened.append(connection)
+        return [self._view.connection, *self._opened]
+
+    def _open(self) -> Iterator[Connection]:
+        row = self._view.connection.execute("SELECT pg_export_snapshot()").fetchone()
+        assert row is not None
+        share = sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(row[0]))
+        for _ in range(READERS - 1):
+            try:
+                connection = beside(self._view.connection)
+            except psycopg.OperationalError:
+                return
+            connection.execute(BEGIN)
+            connection.execute(share)
+            yield connection
+
+    def close(self) -> None:
+        for connection in self._opened or ():
+            connection.close()
+
+
+def blocks(view: SourceView, table: str) -> int:
+    """How many blocks a table has that is read by them, 0 for one that is not."""
+    if view.incarnation.server_version < RANGES_SINCE:
+        return 0
+    name = sql.Identifier("public", table).as_string(view.connection)
+    row = view.connection.execute(BLOCKS, [name]).fetchone()
+    count = int(row[0]) if row else 0
+    return count if count >= LARGE_BLOCKS else 0
+
+
+def copy_queries(
+    schema: TableSchema, line: sql.Composable, blocks: int, readers: int
+) -> list[sql.Composed]:
+    """A COPY for each reader; together they give every row of the table once.
+
+    `line` is the row `r` as JSON. Nothing visible to the snapshot lies behind the blocks, for the
+    table has only grown since. The lines of a run contain line ends, so COPY quotes them.
+    """
+    query = sql.SQL(
+        """
+        COPY (
+            SELECT lines
+            FROM generate_series({first}, {last}, {stride}) AS runs (block), LATERAL (
+                SELECT string_agg({line}, E'\\n') AS lines
+                FROM (SELECT {columns} FROM public.{table}
+                      WHERE ctid >= format('(%s,0)', block)::tid
+                        AND ctid < format('(%s,0)', block + {run})::tid) AS r
+            ) AS run
+            WHERE lines IS NOT NULL
+        ) TO STDOUT (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02')
+        """
+    )
+    return [
+        query.format(
+            first=sql.Literal(number * RUN_OF_BLOCKS),
+            last=sql.Literal(blocks),
+            stride=sql.Literal(readers * RUN_OF_BLOCKS),
+            run=sql.Literal(RUN_OF_BLOCKS),
+            line=line,
+            columns=sql.SQL(", ").join(sql.Identifier(c.name) for c in schema.columns),
+            table=sql.Identifier(schema.table),
+        )
+        for number in range(readers)
+    ]
+
+
+def unquoted(chunk: bytes) -> bytes:
+    """The lines that COPY put in quotes; JSON has no control characters of its own."""
+    return chunk.strip(b"\x01\n") + b"\n"
