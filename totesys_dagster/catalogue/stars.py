@@ -97,6 +97,7 @@ DIM_DATE = StarTable(
     ),
     key="date_id",
     sources=("payment", "purchase_order", "sales_order"),
+    version=2,  # made from the facts, and no more from rows that they do not have
 )
 
 DIM_STAFF = StarTable(

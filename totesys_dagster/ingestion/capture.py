@@ -164,13 +164,13 @@ class Capture:
     def _streams(self, table: str, condition: sql.Composable) -> list[Iterator[bytes]]:
         """The rows of `table` as JSON Lines, in streams that can be read side by side."""
         schema = self.view.schemas[table]
+        connections = [self.view.connection]
+        queries = [copy_query(schema, condition)]
         with failures(SourceError, f"the reading of {table}"):
             count = blocks.blocks(self.view, table) if self.states[table].full else 0
             if count:
                 connections = self._readers.connections()
                 queries = blocks.copy_queries(schema, JSON_LINE, count, len(connections))
-            else:
-                connections, queries = [self.view.connection], [copy_query(schema, condition)]
         streams = [
             self._copy(connection, table, query)
             for connection, query in zip(connections, queries, strict=True)
@@ -178,7 +178,7 @@ class Capture:
         begun = ((next(stream, None), stream) for stream in streams)
         return [itertools.chain([first], rest) for first, rest in begun if first is not None]
 
-    def _copy(self, connection: Connection, table: str, query: sql.Composable) -> Iterator[bytes]:
+    def _copy(self, connection: Connection, table: str, query: sql.Composed) -> Iterator[bytes]:
         with (
             failures(SourceError, f"the reading of {table}"),
             connection.cursor() as cursor,

@@ -10,7 +10,7 @@ again never meets its own half-done work under the same name.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -141,10 +141,10 @@ def write_table(store: Store, stem: str, number: int, table: pa.Table) -> Object
     return _store(store, f"{stem}-{number:05d}", ".parquet", data, table.num_rows)
 
 
-def read_table(store: Store, entry: ObjectEntry) -> pa.Table:
-    """One part of a table. Raises LakeError when it is not what was written."""
+def read_table(store: Store, entry: ObjectEntry, columns: Sequence[str] | None = None) -> pa.Table:
+    """One part of a table, or columns of it. Raises LakeError when it is not what was written."""
     data = read_object(store, entry)
     try:
-        return pq.read_table(pa.BufferReader(data))
+        return pq.read_table(pa.BufferReader(data), columns=columns)
     except (pa.ArrowException, OSError):
         raise _unreadable(store, entry, "a Parquet file") from None

@@ -7,13 +7,16 @@ starts from receipts, as processing starts from manifests.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from totesys_dagster.catalogue import STAR_TABLES, StarTable
 from totesys_dagster.errors import LakeError, ObjectMissingError
 from totesys_dagster.lake.manifest import Manifest
-from totesys_dagster.lake.parts import ObjectEntry
+from totesys_dagster.lake.parts import ObjectEntry, read_table
 from totesys_dagster.lake.store import Store
 
 
@@ -73,6 +76,31 @@ def read_receipt(store: Store, star: StarTable, manifest: Manifest) -> Receipt |
             f" {store.setting} belongs to another lake; point it to the zone of this one."
         )
     return receipt
+
+
+@dataclass(frozen=True)
+class ProcessedTable:
+    """What batch `manifest` became in `star`: Parquet in parts of bounded size."""
+
+    star: StarTable
+    manifest: Manifest
+    store: Store
+
+    @property
+    def touched(self) -> bool:
+        """Whether the batch changes the table at all."""
+        return _touched(self.star, self.manifest)
+
+    def parts(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """The rows, part by part. Raises LakeError, also when the batch is not processed."""
+        receipt = read_receipt(self.store, self.star, self.manifest)
+        if receipt is None:
+            raise LakeError(
+                f"Batch {self.manifest.batch} is not processed for {self.star.name}: materialize"
+                f" processed/{self.star.name} for it first."
+            )
+        for entry in receipt.objects:
+            yield read_table(self.store, entry, columns)
 
 
 def touched_stars(manifest: Manifest) -> list[StarTable]:

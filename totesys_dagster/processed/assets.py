@@ -1,7 +1,8 @@
 """The eleven star tables in the processed zone: one function each.
 
-Its parameters are the raw tables that it reads, its docstring is its description in the UI, and the
-transform that it stands for is the function of the same name in `dimensions` or `facts`.
+Its parameters are the tables that it reads (raw ones, but for the calendar), its docstring is its
+description in the UI, and the transform that it stands for is the function of the same name in
+`dimensions` or `facts`.
 """
 
 from collections.abc import Iterator
@@ -10,15 +11,16 @@ from typing import Any
 import dagster as dg
 
 from totesys_dagster import settings
-from totesys_dagster.catalogue import INGESTION, PROCESSED, STAR_TABLES, StarTable
+from totesys_dagster.catalogue import INGESTION, PROCESSED, STAR_TABLES, Kind, StarTable
 from totesys_dagster.lake.raw import RawTable
+from totesys_dagster.lake.receipt import ProcessedTable
 from totesys_dagster.metadata import (
     BATCHES,
     OWNERS,
     asset_key,
     star_definition,
 )
-from totesys_dagster.processed.process import StarRows, star_rows
+from totesys_dagster.processed.process import FACTS, StarRows, calendar_rows, star_rows
 from totesys_dagster.resources import clear_failures
 
 Results = Iterator[dg.Output[StarRows] | dg.AssetCheckResult]
@@ -28,9 +30,13 @@ def _star(name: str) -> dict[str, Any]:
     """What all star tables have in common, as arguments of `dg.asset`."""
     star = STAR_TABLES[name]
     key = asset_key(PROCESSED, name)
+    if star.kind is Kind.CALENDAR:
+        ins = {fact.name: dg.AssetIn(asset_key(PROCESSED, fact.name)) for fact in FACTS}
+    else:
+        ins = {raw: dg.AssetIn(asset_key(INGESTION, raw)) for raw in star.sources}
     return {
         "key": key,
-        "ins": {raw: dg.AssetIn(asset_key(INGESTION, raw)) for raw in star.sources},
+        "ins": ins,
         "partitions_def": BATCHES,
         "io_manager_key": "processed_io",
         "group_name": PROCESSED,
@@ -51,8 +57,11 @@ def _star(name: str) -> dict[str, Any]:
 
 
 def _process(star: StarTable, *tables: RawTable) -> Results:
+    yield from _write(star_rows(star, *tables))
+
+
+def _write(rows: StarRows) -> Results:
     """Hand the rows to the I/O manager, which reads them through; then judge the quarantine."""
-    rows = star_rows(star, *tables)
     with clear_failures():
         yield dg.Output(rows)
         yield _contract_check(rows, settings.quarantine_limit())
@@ -83,9 +92,13 @@ def _contract_check(rows: StarRows, limit: int) -> dg.AssetCheckResult:
 
 
 @dg.asset(**_star("dim_date"))
-def dim_date(payment: RawTable, purchase_order: RawTable, sales_order: RawTable) -> Results:
+def dim_date(
+    fact_sales_order: ProcessedTable,
+    fact_purchase_order: ProcessedTable,
+    fact_payment: ProcessedTable,
+) -> Results:
     """The days from the first to the last date that the facts of the batch use."""
-    yield from _process(STAR_TABLES["dim_date"], payment, purchase_order, sales_order)
+    yield from _write(calendar_rows(fact_sales_order, fact_purchase_order, fact_payment))
 
 
 @dg.asset(**_star("dim_staff"))

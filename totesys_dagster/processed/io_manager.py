@@ -9,12 +9,9 @@ import dagster as dg
 import pandas as pd
 import pyarrow as pa
 
-from totesys_dagster.catalogue import STAR_TABLES, StarTable
-from totesys_dagster.errors import LakeError
-from totesys_dagster.lake.manifest import Manifest
+from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.lake.parts import part_stem, read_table
-from totesys_dagster.lake.receipt import read_receipt
-from totesys_dagster.lake.store import Store
+from totesys_dagster.lake.receipt import ProcessedTable
 from totesys_dagster.metadata import personal_columns, preview
 from totesys_dagster.processed.process import StarRows
 from totesys_dagster.resources import Lake, clear_failures
@@ -23,8 +20,9 @@ from totesys_dagster.resources import Lake, clear_failures
 class ParquetIOManager(dg.ConfigurableIOManager):
     """Star tables as Parquet in the processed zone.
 
-    An input annotated `pandas.DataFrame` is given Arrow types, any other a `pyarrow.Table`;
-    several batches come one after the other, in the order of the log.
+    An input annotated `pandas.DataFrame` is given Arrow types, one annotated `ProcessedTable` the
+    parts of one batch to be read, any other a `pyarrow.Table`. The rows of several batches come one
+    after the other, in the order of the log.
     """
 
     lake: dg.ResourceDependency[Lake]
@@ -46,24 +44,15 @@ class ParquetIOManager(dg.ConfigurableIOManager):
             metadata["preview"] = preview(first, personal_columns(obj.star))
         context.add_output_metadata(metadata)
 
-    def load_input(self, context: dg.InputContext) -> pa.Table | pd.DataFrame:
-        star = STAR_TABLES[context.asset_key.path[-1]]
+    def load_input(self, context: dg.InputContext) -> pa.Table | pd.DataFrame | ProcessedTable:
+        star, wanted = STAR_TABLES[context.asset_key.path[-1]], context.dagster_type.typing_type
         with clear_failures():
             log, store = self.lake.log(), self.lake.processed()
             manifests = [log.find(batch) for batch in context.asset_partition_keys]
             manifests.sort(key=lambda manifest: manifest.sequence)
-            tables = [part for m in manifests for part in _parts(store, star, m)]
-        table = pa.concat_tables([star.arrow_schema.empty_table(), *tables])
-        if context.dagster_type.typing_type is pd.DataFrame:
-            return table.to_pandas(types_mapper=pd.ArrowDtype)
-        return table
-
-
-def _parts(store: Store, star: StarTable, manifest: Manifest) -> list[pa.Table]:
-    receipt = read_receipt(store, star, manifest)
-    if receipt is None:
-        raise LakeError(
-            f"Batch {manifest.batch} is not processed for {star.name}: materialize"
-            f" processed/{star.name} for it first."
-        )
-    return [read_table(store, entry) for entry in receipt.objects]
+            batches = [ProcessedTable(star, manifest, store) for manifest in manifests]
+            if wanted is ProcessedTable:
+                return batches[0]
+            parts = [part for batch in batches for part in batch.parts()]
+        table = pa.concat_tables([star.arrow_schema.empty_table(), *parts])
+        return table.to_pandas(types_mapper=pd.ArrowDtype) if wanted is pd.DataFrame else table

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, Kind, StarTable
 from totesys_dagster.errors import ObjectConflictError, ProcessingError
@@ -20,17 +22,22 @@ from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.parts import (
     ObjectEntry,
     part_stem,
+    read_lines,
     read_table,
     write_lines,
     write_table,
 )
 from totesys_dagster.lake.raw import RawTable
-from totesys_dagster.lake.receipt import Receipt, read_receipt, receipt_key
+from totesys_dagster.lake.receipt import ProcessedTable, Receipt, read_receipt, receipt_key
 from totesys_dagster.lake.store import Store
+from totesys_dagster.parallel import ahead
 from totesys_dagster.processed import dimensions, facts
 from totesys_dagster.processed.contracts import Accepted, Rejected, accept
 
 QUARANTINE_PART_BYTES = 16 * 1024 * 1024
+# Parts of a table that are transformed at the same time; each takes about four times its size.
+PARTS_AT_ONCE = min(4, os.cpu_count() or 1)
+FACTS = [star for star in STAR_TABLES.values() if star.kind is Kind.FACT]
 
 # Row for row: the frame of the base, then the whole frames of the tables that it looks up.
 Transform = Callable[..., pd.DataFrame]
@@ -144,10 +151,6 @@ def star_rows(star: StarTable, *tables: RawTable) -> StarRows:
 
     Nothing is read before the rows are written. Raises LakeError while it is.
     """
-    if star.kind is Kind.CALENDAR:
-        rows = StarRows(star, tables[0].manifest)
-        rows.parts = _calendar(rows, tables)
-        return rows
     base = tables[0]
     rows = StarRows(
         star, base.manifest, deleted=base.deleted_keys(), reconcile=base.entry.reconcile
@@ -156,13 +159,29 @@ def star_rows(star: StarTable, *tables: RawTable) -> StarRows:
     return rows
 
 
+def calendar_rows(*facts: ProcessedTable) -> StarRows:
+    """The calendar over every date that the batch's facts use. Raises LakeError when written."""
+    rows = StarRows(STAR_TABLES["dim_date"], facts[0].manifest)
+    rows.parts = _calendar(rows, facts)
+    return rows
+
+
 def process_star(
     star: StarTable, manifest: Manifest, ingestion: Store, processed: Store
 ) -> Receipt:
-    """Process one table of a batch outside of Dagster, if that has not been done."""
+    """Process one table of a batch outside of Dagster, if that has not been done.
+
+    With the calendar, the facts that it is made from are processed.
+    """
     done = read_receipt(processed, star, manifest)
     if done is not None:
         return done
+    if star.kind is Kind.CALENDAR:
+        facts = [ProcessedTable(fact, manifest, processed) for fact in FACTS]
+        for fact in facts:
+            if fact.touched:
+                process_star(fact.star, manifest, ingestion, processed)
+        return calendar_rows(*facts).write(processed)
     tables = [RawTable(SOURCE_TABLES[name], manifest, ingestion) for name in star.sources]
     return star_rows(star, *tables).write(processed)
 
@@ -173,13 +192,18 @@ def _transformed(
     star, transform = rows.star, TRANSFORMS[rows.star.name]
     whole = {raw.table.name: _whole(rows, raw) for raw in parents}
     keys = {j.child_column: whole[j.parent][j.parent_column] for j in star.joins}
-    for data in base.parts():
+
+    def one_part(entry: ObjectEntry) -> tuple[pa.Table, int, Sequence[Rejected]]:
+        data = read_lines(base.store, entry)
         accepted = accept(base.table, data, keys)
         frame = transform(accepted.frame, *whole.values())
         complete = _complete(star, frame, accepted, data)
-        rows.read += data.count(b"\n")
-        rows.rejected += [(base.table.name, rejected) for rejected in complete.rejected]
-        yield to_arrow(star, complete.frame)
+        return to_arrow(star, complete.frame), data.count(b"\n"), complete.rejected
+
+    for part, read, refused in ahead(one_part, base.entry.objects, PARTS_AT_ONCE):
+        rows.read += read
+        rows.rejected += [(base.table.name, rejected) for rejected in refused]
+        yield part
 
 
 def _whole(rows: StarRows, raw: RawTable) -> pd.DataFrame:
@@ -226,37 +250,18 @@ def to_arrow(star: StarTable, frame: pd.DataFrame) -> pa.Table:
         ) from None
 
 
-def _calendar(rows: StarRows, tables: tuple[RawTable, ...]) -> Iterator[pa.Table]:
+def _calendar(rows: StarRows, facts: Sequence[ProcessedTable]) -> Iterator[pa.Table]:
     """The days from the first to the last date that the facts of the batch use."""
-    bounds: list[dt.date] = []
-    for raw in tables:
-        for data in raw.parts():
-            frame = accept(raw.table, data).frame
-            for column in DATE_SOURCES[raw.table.name]:
-                days = frame[column].dropna()
-                if len(days):
-                    bounds += [_date(days.min()), _date(days.max())]
+    bounds = [day for fact in facts if fact.touched for day in _bounds(fact)]
     if bounds:
         frame = dimensions.dim_date(min(bounds), max(bounds))
         rows.read = len(frame)
         yield to_arrow(rows.star, frame)
 
 
-def _date(value: dt.date | dt.datetime) -> dt.date:
-    return value.date() if isinstance(value, dt.datetime) else value
-
-
-def _date_sources() -> Mapping[str, tuple[str, ...]]:
-    """For each source table of a fact, the columns whose dates the fact refers to."""
-    return {
-        star.base: tuple(
-            dict.fromkeys(
-                c.source[1] for c in star.columns if c.source and c.references == "dim_date"
-            )
-        )
-        for star in STAR_TABLES.values()
-        if star.kind is Kind.FACT and star.base
-    }
-
-
-DATE_SOURCES = _date_sources()
+def _bounds(fact: ProcessedTable) -> Iterator[dt.date]:
+    """The first and the last date of each of the fact's columns that refer to the calendar."""
+    columns = [name for name, dimension in fact.star.references if dimension == "dim_date"]
+    for part in fact.parts(columns):
+        for dates in part.columns:
+            yield from pc.min_max(dates).as_py().values()

@@ -563,7 +563,7 @@ def test_error_of_the_lake_is_not_hidden_by_the_source(platform: Platform) -> No
 
     def fill_the_lake() -> None:
         with capturing(platform) as capture:
-            next(next(capture.reads()).lines)
+            next(next(capture.reads()).streams[0])
             raise LakeError("the lake is full")
 
     with pytest.raises(LakeError, match="the lake is full"):
