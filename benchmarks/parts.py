@@ -9,19 +9,24 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import itertools
+import json
 import os
+import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import sql
 
 from totesys_dagster import settings
-from totesys_dagster.catalogue import SOURCE_TABLES
+from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES
 from totesys_dagster.ingestion import capture
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.receipt import touched_stars
@@ -115,10 +120,18 @@ def platform(started: Server, directory: Path, orders: int) -> Iterator[Platform
     _fill(started, source, orders)
     os.environ[settings.SOURCE_DSN] = started.dsn(stack.EXTRACTOR, source)
     os.environ[settings.WAREHOUSE_DSN] = started.dsn(stack.LOADER, warehouse)
+    os.environ[settings.WAREHOUSE_ADMIN_DSN] = started.dsn(stack.ADMIN, warehouse)
     os.environ[settings.INGESTION_URL] = str(directory / f"lake_{number}" / "ingestion")
     os.environ[settings.PROCESSED_URL] = str(directory / f"lake_{number}" / "processed")
+    with opened(started.dsn(stack.APPLICATION, source)) as built:
+        yield built
+
+
+@contextlib.contextmanager
+def opened(application_dsn: str) -> Iterator[Platform]:
+    """The platform of the settings, and a connection to its source by which to edit it."""
     with (
-        psycopg.connect(started.dsn(stack.APPLICATION, source), autocommit=True) as application,
+        psycopg.connect(application_dsn, autocommit=True) as application,
         connect(settings.SOURCE_DSN) as extractor,
         connect(settings.WAREHOUSE_DSN) as loader,
     ):
@@ -130,6 +143,18 @@ def platform(started: Server, directory: Path, orders: int) -> Iterator[Platform
             Store(settings.zone_url(settings.INGESTION_URL), settings.INGESTION_URL),
             Store(settings.zone_url(settings.PROCESSED_URL), settings.PROCESSED_URL),
         )
+
+
+def empty_again(started: Server, built: Platform) -> None:
+    """Take back what the platform has captured and loaded."""
+    for store in (built.ingestion, built.processed):
+        shutil.rmtree(urlsplit(store.url).path, ignore_errors=True)
+    dsn = started.dsn(SUPERUSER, built.warehouse.info.dbname)
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        for star in STAR_TABLES:
+            admin.execute(sql.SQL("TRUNCATE {} CASCADE").format(built.names.table(star)))
+        admin.execute(sql.SQL("TRUNCATE {} CASCADE").format(built.names.ledger("batch")))
+        admin.execute("CHECKPOINT")
 
 
 def _fill(started: Server, source: str, orders: int) -> None:
@@ -147,6 +172,37 @@ def _fill(started: Server, source: str, orders: int) -> None:
         admin.execute("SELECT setval('sales_order_sales_order_id_seq', %s)", [last + orders])
         for table in SOURCE_TABLES:
             admin.execute(sql.SQL("VACUUM ANALYZE {}").format(sql.Identifier(table)))
+
+
+def environment(directory: Path, *packages: str) -> Path:
+    """A Python environment of packages that the project does not need otherwise; its Python."""
+    python = directory / "environment" / "bin" / "python"
+    uv = Path(sys.executable).parent / "uv"
+    subprocess.run([uv, "venv", "--quiet", python.parent.parent], check=True)
+    install = [uv, "pip", "install", "--quiet", "--python", python, *packages]
+    subprocess.run(install, check=True)
+    return python
+
+
+@contextlib.contextmanager
+def temporary_environment(*packages: str) -> Iterator[Path]:
+    """The Python of such an environment, which is gone after the block."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as directory:
+        yield environment(Path(directory), *packages)
+
+
+def in_process(module: str, *arguments: str) -> tuple[dict[str, float], int]:
+    """Run a module in a new process: the figures that it prints as JSON, and its peak in MB."""
+    command = [sys.executable, "-m", module, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        output = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{module} failed.")
+    figures: dict[str, float] = json.loads(output)
+    return figures, usage.ru_maxrss // 1024
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -171,6 +227,12 @@ class Verdicts:
         self.missed += not met
         verdict = "met" if met else "MISSED"
         self.lines.append(f"ratio {what}: {value:.2f}{unit}, at most {target:g}{unit}: {verdict}")
+
+    def at_least(self, what: str, value: float, target: float, unit: str = "") -> None:
+        met = value >= target
+        self.missed += not met
+        verdict = "met" if met else "MISSED"
+        self.lines.append(f"ratio {what}: {value:.2f}{unit}, at least {target:g}{unit}: {verdict}")
 
     def finish(self) -> int:
         """Print the lines; the exit status."""

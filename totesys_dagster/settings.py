@@ -179,7 +179,7 @@ def load_every_seconds() -> int:
 
 def part_bytes() -> int:
     """Uncompressed bytes after which a part file is closed, at least 4096."""
-    return _whole_number(PART_BYTES, 16 * 1024 * 1024, 4096)
+    return _whole_number(PART_BYTES, 4 * 1024 * 1024, 4096)
 
 
 def quarantine_limit() -> int:
