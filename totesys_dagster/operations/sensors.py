@@ -7,6 +7,7 @@ therefore found at the next tick. A batch whose run failed is tried again after 
 
 import datetime as dt
 import itertools
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
@@ -30,6 +31,10 @@ from totesys_dagster.warehouse import load as load_module
 
 FIRST_PAUSE = dt.timedelta(seconds=5)
 LONGEST_PAUSE = dt.timedelta(minutes=15)
+# The daemon looks at a sensor every 5 seconds. A tick that waits nearly as long for a batch that is
+# being captured sees it at once, and not up to 5 seconds later.
+CAPTURE_WAIT_SECONDS = 4.0
+CAPTURE_LOOK_SECONDS = 0.25
 # Batches of a backlog that are processed at the same time, each in a run of its own.
 PROCESS_AT_ONCE = 10
 # Batches of a backlog that one tick looks at.
@@ -189,7 +194,10 @@ def new_batches(
     context: dg.SensorEvaluationContext, lake: Lake, warehouse: Warehouse
 ) -> dg.SensorResult | dg.SkipReason:
     """Compare the log with the ledger; usually one batch is new, after an outage many are."""
-    pending = _pending(lake.log(), warehouse)
+    log = lake.log()
+    pending = _pending(log, warehouse)
+    if not pending and _comes(context.instance, log):
+        pending = _pending(log, warehouse)
     if not pending:
         return dg.SkipReason("The warehouse holds every committed batch.")
     loads_now = not settings.load_every_seconds()
@@ -206,6 +214,16 @@ def new_batches(
         run_requests=runs,
         dynamic_partitions_requests=_add_missing(context.instance, pending),
     )
+
+
+def _comes(instance: dg.DagsterInstance, log: ManifestLog) -> bool:
+    """Wait a little for the batch that is being captured; whether one has been committed."""
+    before, deadline = log.head(), time.monotonic() + CAPTURE_WAIT_SECONDS
+    while unfinished(instance, {STAGE_TAG: INGEST_STAGE}) and time.monotonic() < deadline:
+        if log.head() != before:
+            return True
+        time.sleep(CAPTURE_LOOK_SECONDS)
+    return log.head() != before
 
 
 @dg.sensor(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 
 import dagster as dg
 import psycopg
@@ -14,6 +15,7 @@ from totesys_dagster.errors import SettingError
 from totesys_dagster.lake import requests
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.operations import sensors
+from totesys_dagster.operations.names import INGEST_STAGE, STAGE_TAG
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.operations.conftest import Orchestra, materialized
 
@@ -337,3 +339,32 @@ def test_nobody_else_may_hold_the_lock(platform: Platform) -> None:
         platform.source.execute("SET lock_timeout TO '50ms'")
         with pytest.raises(Exception, match="locked by a migration"):
             platform.capture()
+
+
+def begin_to_capture(orchestra: Orchestra) -> None:
+    """A run of ingest is at work beside the next tick."""
+    settle(orchestra)
+    orchestra.instance.create_run_for_job(
+        defs.resolve_job_def("ingest"),
+        status=dg.DagsterRunStatus.STARTED,
+        tags={STAGE_TAG: INGEST_STAGE},
+    )
+
+
+def test_tick_waits_for_the_batch_that_is_being_captured(orchestra: Orchestra) -> None:
+    begin_to_capture(orchestra)
+    edit_order(orchestra.platform)
+    commit = threading.Timer(0.5, orchestra.platform.capture)
+    commit.start()
+    answer = orchestra.tick("new_batches")
+    commit.join()
+
+    assert isinstance(answer, dg.SensorResult)
+    assert [request.job_name for request in answer.run_requests or []] == ["process_and_load"]
+
+
+def test_tick_does_not_wait_for_ever(orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin_to_capture(orchestra)
+    monkeypatch.setattr(sensors, "CAPTURE_WAIT_SECONDS", 0.5)
+
+    assert orchestra.tick("new_batches") == "The warehouse holds every committed batch."
