@@ -117,7 +117,7 @@ def _beginning(troubles: Sequence[Trouble], now: dt.datetime, ui_url: str | None
         *_line("Dagster run", [run for run, one in zip(runs, troubles, strict=True) if one.run_id]),
         f"Seen: {_time(now)}",
         "",
-        "You will be told once when it is over, and not again of the same reason before.",
+        "You will be told when it is over.",
     ]
     return Message(f"{PREFIX} {troubles[-1].title}", "\n".join(lines) + "\n")
 
