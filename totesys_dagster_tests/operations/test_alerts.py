@@ -24,6 +24,8 @@ from totesys_dagster.local.postgres import free_port
 from totesys_dagster.operations import ended_runs, notify
 from totesys_dagster.operations.alerts import State
 from totesys_dagster.operations.notify import ALERTS_OFF, NotSentError
+from totesys_dagster.operations.path import RunFailedError, run_path
+from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster_tests.edits import EDIT_ORDER_1
 from totesys_dagster_tests.operations.conftest import Orchestra, damage
 
@@ -243,15 +245,25 @@ def test_run_that_dagster_starts_again_by_itself_is_not_told(watch: Watch, inbox
 def test_failure_of_a_run_within_a_run_is_one_mail(
     watch: Watch, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    orchestra = watch.orchestra
     monkeypatch.setenv(settings.QUARANTINE_LIMIT, "0")
-    watch.orchestra.platform.application.execute(BAD_ORDER)
-    defs.get_repository_def().get_job("whole_path").execute_in_process(
-        instance=watch.orchestra.instance, raise_on_error=False
-    )
+    orchestra.platform.application.execute(BAD_ORDER)
+    with pytest.raises(RunFailedError) as error:
+        run_path(orchestra.instance, defs.resolve_job_def, SourceDatabase(), Lake(), Warehouse())
+
+    @dg.op
+    def outer() -> None:
+        raise dg.Failure(str(error.value))
+
+    @dg.job
+    def whole() -> None:
+        outer()
+
+    whole.execute_in_process(instance=orchestra.instance, raise_on_error=False)
     watch.tick()
 
-    [(subject, text)] = inbox.take()
-    assert subject.startswith("[totesys_dagster] process_and_load of batch "), text
+    [(subject, _)] = inbox.take()
+    assert subject.startswith("[totesys_dagster] process_and_load of batch ")
 
 
 # Checks
