@@ -15,6 +15,7 @@ import dagster as dg
 from pydantic import BaseModel, ConfigDict
 
 from totesys_dagster import settings
+from totesys_dagster.errors import SettingError
 from totesys_dagster.operations import ended_runs, freshness, notify, systems
 from totesys_dagster.operations.ended_runs import SeenRuns
 from totesys_dagster.operations.freshness import Waiting
@@ -57,7 +58,7 @@ def alerts(
     runs, seen = _ended(context.instance, before, found, now)
     waiting, late = _late(before.waiting, found, now)
     observed = [*found.observations, *runs, *late]
-    incidents, messages = decide(before.incidents, observed, now, settings.ui_url())
+    incidents, messages = decide(before.incidents, observed, now, _ui_url(context))
     outbox, failures = notify.deliver([*before.outbox, *notify.addressed(messages)])
     state = State(
         incidents=incidents,
@@ -77,6 +78,15 @@ def _remembered(cursor: str | None) -> State:
     with suppress(ValueError):
         return State.model_validate_json(cursor or "")
     return State()
+
+
+def _ui_url(context: dg.SensorEvaluationContext) -> str | None:
+    """Where the UI is. An alert without its link is better than none."""
+    try:
+        return settings.ui_url()
+    except SettingError as error:
+        context.log.error(str(error))
+        return None
 
 
 def _ended(

@@ -146,6 +146,16 @@ def test_run_is_linked_where_the_address_of_the_ui_is_set(
     assert f"Dagster run: https://dagster.example.com/runs/{run.run_id}\n" in text
 
 
+def test_wrong_address_of_the_ui_keeps_no_alert_back(
+    watch: Watch, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(settings.UI_URL, "nowhere")
+    fail(watch.orchestra)
+    watch.tick()
+
+    assert len(inbox.take()) == 1
+
+
 @pytest.mark.usefixtures("no_pause")
 def test_batch_that_fails_again_and_again_is_one_mail_and_one_when_it_is_loaded(
     watch: Watch, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
