@@ -101,8 +101,7 @@ def decide(
                 if len(news.pop(one.key, [])) < len(over.told):
                     messages.append(_end(over, one, now))
     for key, troubles in news.items():
-        lasting = [one for one in troubles if one.cause in left[key].causes]
-        if lasting:
+        if lasting := [one for one in troubles if one.cause in left[key].causes]:
             messages.append(_beginning(lasting, now, ui_url))
     return left, messages
 

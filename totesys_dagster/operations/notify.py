@@ -6,7 +6,8 @@ What a channel did not take stays in the outbox, so that it is sent later.
 import smtplib
 import ssl
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from email.message import EmailMessage
 
 from pydantic import BaseModel, ConfigDict
@@ -92,24 +93,11 @@ def send_mail(subject: str, body: str) -> None:
     message["From"] = mail.sender
     message["To"] = ", ".join(mail.recipients)
     message.set_content(body)
-    context = ssl.create_default_context()
     try:
-        if mail.encrypted:
-            with smtplib.SMTP_SSL(
-                mail.host, mail.port, timeout=TIMEOUT_SECONDS, context=context
-            ) as server:
-                _hand_over(server, mail, message)
-        else:
-            with smtplib.SMTP(mail.host, mail.port, timeout=TIMEOUT_SECONDS) as server:
-                server.ehlo()
-                if server.has_extn("starttls"):
-                    server.starttls(context=context)
-                elif mail.user is not None:
-                    raise NotSentError(
-                        f"{settings.SMTP_URL} ({mail.host}:{mail.port}) offers no encryption, so"
-                        " the password was not sent: use smtps://, or leave out the user."
-                    )
-                _hand_over(server, mail, message)
+        with _connect(mail) as server:
+            if mail.user is not None:
+                server.login(mail.user, mail.password or "")
+            server.send_message(message)
     except (OSError, smtplib.SMTPException) as error:
         raise NotSentError(
             f"{settings.SMTP_URL} ({mail.host}:{mail.port}) did not take a mail:"
@@ -117,10 +105,25 @@ def send_mail(subject: str, body: str) -> None:
         ) from None
 
 
-def _hand_over(server: smtplib.SMTP, mail: Mail, message: EmailMessage) -> None:
-    if mail.user is not None:
-        server.login(mail.user, mail.password or "")
-    server.send_message(message)
+@contextmanager
+def _connect(mail: Mail) -> Iterator[smtplib.SMTP]:
+    """A connection to the mail server, encrypted if it can be, and always for a password."""
+    context = ssl.create_default_context()
+    place = (mail.host, mail.port)
+    if mail.encrypted:
+        with smtplib.SMTP_SSL(*place, timeout=TIMEOUT_SECONDS, context=context) as server:
+            yield server
+        return
+    with smtplib.SMTP(*place, timeout=TIMEOUT_SECONDS) as server:
+        server.ehlo()
+        if server.has_extn("starttls"):
+            server.starttls(context=context)
+        elif mail.user is not None:
+            raise NotSentError(
+                f"{settings.SMTP_URL} ({mail.host}:{mail.port}) offers no encryption, so the"
+                " password was not sent: use smtps://, or leave out the user."
+            )
+        yield server
 
 
 def publish(subject: str, body: str) -> None:

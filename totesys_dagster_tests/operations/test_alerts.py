@@ -21,10 +21,12 @@ from moto.server import ThreadedMotoServer
 from totesys_dagster import settings
 from totesys_dagster.definitions import defs
 from totesys_dagster.local.postgres import free_port
+from totesys_dagster.metadata import BATCH_TAG
 from totesys_dagster.operations import ended_runs, notify
 from totesys_dagster.operations.alerts import State
 from totesys_dagster.operations.notify import ALERTS_OFF, NotSentError
 from totesys_dagster.operations.path import RunFailedError, run_path
+from totesys_dagster.operations.sensors import scheduled_load
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster_tests.edits import EDIT_ORDER_1
 from totesys_dagster_tests.operations.conftest import Orchestra, damage
@@ -184,6 +186,62 @@ def test_batch_that_fails_again_and_again_is_one_mail_and_one_when_it_is_loaded(
     assert begins[0] == "[totesys_dagster] rows are in quarantine"
     watch.tick()
     assert inbox.take() == []
+
+
+def refuse_ina(orchestra: Orchestra) -> None:
+    """Make the warehouse refuse a member of staff, and hire her."""
+    orchestra.platform.warehouse.execute(
+        "ALTER TABLE warehouse.dim_staff ADD CHECK (first_name <> 'Ina')"
+    )
+    orchestra.platform.application.execute(
+        "INSERT INTO staff VALUES (7, 'Ina', 'Geheim', 1, 'ina@example.com', now(), now())"
+    )
+
+
+def test_batch_is_not_over_when_it_is_processed_but_not_loaded(watch: Watch, inbox: Inbox) -> None:
+    orchestra = watch.orchestra
+    refuse_ina(orchestra)
+    load(orchestra)
+    watch.tick()
+    [(_, text)] = inbox.take()
+    assert "violates check constraint" in text
+    assert "Geheim" not in text
+
+    [batch] = orchestra.partitions()
+    again = dg.RunRequest(job_name="process", partition_key=batch, tags={BATCH_TAG: batch})
+    assert orchestra.run(again).success
+    watch.tick()
+    assert inbox.take() == []
+
+
+@pytest.mark.usefixtures("no_pause")
+def test_failure_within_a_range_of_batches_is_told_of_the_batch_that_failed(
+    watch: Watch, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orchestra = watch.orchestra
+    monkeypatch.setenv(settings.LOAD_EVERY_SECONDS, "60")
+    orchestra.tick_and_run("source_changes")
+    refuse_ina(orchestra)
+    orchestra.tick_and_run("source_changes")
+    orchestra.tick_and_run("new_batches")
+    for _ in range(2):
+        answer = scheduled_load(orchestra.context())
+        assert isinstance(answer, dg.SensorResult)
+        [request] = answer.run_requests or []
+        tags = {**request.tags, "dagster/asset_partition_range_end": orchestra.partitions()[1]}
+        result = defs.resolve_job_def("load_warehouse").execute_in_process(
+            instance=orchestra.instance,
+            tags={"dagster/asset_partition_range_start": tags[BATCH_TAG], **tags},
+            asset_selection=request.asset_selection,
+            raise_on_error=False,
+        )
+        assert not result.success
+        watch.tick()
+
+    [(subject, _)] = inbox.take()
+    assert (
+        subject == f"[totesys_dagster] load_warehouse of batch {orchestra.partitions()[1]} failed"
+    )
 
 
 @pytest.mark.usefixtures("no_pause")
