@@ -47,12 +47,12 @@ TITLES = {
 
 
 class SeenRuns(BaseModel):
-    """How far the ended runs were looked at: until when, and which of the last ones."""
+    """How far the ended runs were looked at: until when, and which of the last minute."""
 
     model_config = ConfigDict(frozen=True)
 
     until: dt.datetime | None = None
-    seen: tuple[str, ...] = ()
+    seen: dict[str, dt.datetime] = {}
 
 
 def look(
@@ -68,12 +68,13 @@ def look(
     )
     if not records:
         return [], before
+    last = records[-1].update_timestamp
     # Where more are waiting, the next look begins after these, or it would find the same again.
-    until = records[-1].update_timestamp
-    if len(records) == RUNS_AT_ONCE:
-        until += OVERLAP
+    until = last + OVERLAP if len(records) == RUNS_AT_ONCE else last
     new = [one for one in records if one.dagster_run.run_id not in before.seen]
-    return new, SeenRuns(until=until, seen=tuple(one.dagster_run.run_id for one in records))
+    seen = before.seen | {one.dagster_run.run_id: one.update_timestamp for one in records}
+    recent = {run_id: ended for run_id, ended in seen.items() if ended >= last - OVERLAP}
+    return new, SeenRuns(until=until, seen=recent)
 
 
 def observations(
