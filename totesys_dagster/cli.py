@@ -206,10 +206,10 @@ def simulate(days: int, moments: int) -> None:
 @click.option("--port", type=int, default=3000, show_default=True)
 def dev(port: int) -> None:
     """Open the Dagster UI on http://127.0.0.1:PORT with the sensors on. Ctrl-C stops everything."""
-    from totesys_dagster.operations.alerts import ALERTS_OFF
+    from totesys_dagster.operations import notify
 
-    if settings.mail() is None:
-        progress.print(ALERTS_OFF)
+    if not notify.channels():
+        progress.print(notify.ALERTS_OFF)
     progress.print(
         f"The Dagster UI opens on http://127.0.0.1:{port} soon; Ctrl-C stops everything."
     )

@@ -14,7 +14,7 @@ import dagster as dg
 
 from totesys_dagster.ingestion.assets import raw_tables
 from totesys_dagster.ingestion.io_manager import JsonLinesIOManager
-from totesys_dagster.operations.alerts import failure_alert
+from totesys_dagster.operations.alerts import alerts
 from totesys_dagster.operations.checks import LOG, lake_verified
 from totesys_dagster.operations.jobs import JOBS
 from totesys_dagster.operations.schedules import schedules
@@ -35,7 +35,7 @@ defs = dg.Definitions(
     assets=_assets,
     asset_checks=[lake_verified],
     jobs=JOBS,
-    sensors=[*sensors(), failure_alert],
+    sensors=[*sensors(), alerts],
     schedules=schedules(),
     resources={
         "source": SourceDatabase(),

@@ -34,6 +34,9 @@ HOME = "TOTESYS_HOME"
 SMTP_URL = "TOTESYS_SMTP_URL"
 ALERT_FROM = "TOTESYS_ALERT_FROM"
 ALERT_TO = "TOTESYS_ALERT_TO"
+ALERT_TOPIC = "TOTESYS_ALERT_TOPIC"
+UI_URL = "TOTESYS_UI_URL"
+FRESHNESS_MINUTES = "TOTESYS_FRESHNESS_MINUTES"
 
 LONGEST_IDENTIFIER = 63  # bytes, in PostgreSQL
 BOOKKEEPING_SUFFIX = "_bookkeeping"
@@ -224,10 +227,18 @@ class Mail:
         return f"Mail({self.host}:{self.port} to {', '.join(self.recipients)})"
 
 
+def _is_set(name: str) -> bool:
+    return bool(os.environ.get(name, "").strip())
+
+
+def mail_is_set() -> bool:
+    """Whether any of the settings for mail is set."""
+    return any(map(_is_set, (SMTP_URL, ALERT_FROM, ALERT_TO)))
+
+
 def mail() -> Mail | None:
     """How to send alerts, or None when none of its settings is set. Raises SettingError."""
-    names = (SMTP_URL, ALERT_FROM, ALERT_TO)
-    if not any(os.environ.get(name, "").strip() for name in names):
+    if not mail_is_set():
         return None
     try:
         url = urlsplit(_get(SMTP_URL))
@@ -256,3 +267,55 @@ def mail() -> Mail | None:
         sender=_get(ALERT_FROM),
         recipients=recipients,
     )
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic of Amazon SNS."""
+
+    arn: str
+    region: str
+
+
+def alert_topic_is_set() -> bool:
+    """Whether alerts are to be published to a topic of Amazon SNS."""
+    return _is_set(ALERT_TOPIC)
+
+
+def alert_topic() -> Topic | None:
+    """The topic that alerts are published to, None when it is not set. Raises SettingError."""
+    if not alert_topic_is_set():
+        return None
+    arn = _get(ALERT_TOPIC)
+    parts = arn.split(":")
+    if len(parts) != 6 or parts[0] != "arn" or parts[2] != "sns" or not all(parts):
+        raise SettingError(
+            f"{ALERT_TOPIC} is not the ARN of a topic of Amazon SNS: write it as"
+            " arn:aws:sns:eu-west-2:123456789012:name."
+        )
+    return Topic(arn, region=parts[3])
+
+
+def ui_url() -> str | None:
+    """Where people reach Dagster's UI, for links in alerts; None for no links. Raises SettingError.
+
+    The value is not shown: it may be another setting's, with a password.
+    """
+    if not _is_set(UI_URL):
+        return None
+    value = _get(UI_URL).rstrip("/")
+    try:
+        url = urlsplit(value)
+    except ValueError:
+        url = urlsplit("")
+    if url.scheme not in ("http", "https") or not url.netloc or "@" in value:
+        raise SettingError(
+            f"{UI_URL} is not the address of Dagster's UI: write https://dagster.example.com,"
+            " without user and password."
+        )
+    return value
+
+
+def freshness_minutes() -> int:
+    """Minutes for which changes or batches may wait without any batch being loaded, at least 1."""
+    return _whole_number(FRESHNESS_MINUTES, 15, 1)

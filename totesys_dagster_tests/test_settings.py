@@ -22,6 +22,7 @@ class Number(NamedTuple):
 
 NUMBERS = [
     Number(settings.POLL_SECONDS, settings.poll_seconds, default=5, minimum=1),
+    Number(settings.FRESHNESS_MINUTES, settings.freshness_minutes, default=15, minimum=1),
     Number(settings.LOAD_EVERY_SECONDS, settings.load_every_seconds, default=0, minimum=0),
     Number(settings.PART_BYTES, settings.part_bytes, default=4 * 1024 * 1024, minimum=4096),
     Number(settings.QUARANTINE_LIMIT, settings.quarantine_limit, default=100, minimum=0),
@@ -392,3 +393,48 @@ def test_wrong_mail_server_is_named_without_its_password(
 
     assert message_of(settings.mail).startswith(f"{settings.SMTP_URL} is not a mail server: write")
     assert SECRET not in everything_shown(settings.mail)
+
+
+def test_nothing_is_published_or_linked_when_it_is_not_set() -> None:
+    assert settings.alert_topic() is None
+    assert settings.ui_url() is None
+
+
+def test_topic_says_its_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    arn = "arn:aws:sns:eu-west-2:123456789012:alerts"
+    monkeypatch.setenv(settings.ALERT_TOPIC, arn)
+
+    assert settings.alert_topic() == settings.Topic(arn, "eu-west-2")
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [
+        "alerts",
+        "arn:aws:sqs:eu-west-2:123456789012:alerts",
+        "arn:aws:sns::123456789012:alerts",
+        "arn:aws:sns:eu-west-2:123456789012:alerts:subscription",
+        "https://hunter2@sns.eu-west-2.amazonaws.com",
+    ],
+)
+def test_wrong_topic_is_named(arn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(settings.ALERT_TOPIC, arn)
+
+    assert message_of(settings.alert_topic).startswith(f"{settings.ALERT_TOPIC} is not the ARN of")
+    assert SECRET not in everything_shown(settings.alert_topic)
+
+
+def test_address_of_the_ui_may_end_in_a_slash(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(settings.UI_URL, "https://dagster.example.com/prod/")
+
+    assert settings.ui_url() == "https://dagster.example.com/prod"
+
+
+@pytest.mark.parametrize(
+    "url", ["dagster.example.com", "https://", "https://ann:hunter2@example.com", "https://[x"]
+)
+def test_wrong_address_of_the_ui_is_named(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(settings.UI_URL, url)
+
+    assert message_of(settings.ui_url).startswith(f"{settings.UI_URL} is not the address of")
+    assert SECRET not in everything_shown(settings.ui_url)

@@ -1,129 +1,138 @@
-"""E-mail about failures: a run that failed, or a source or warehouse that cannot be reached.
+"""Alerts: what is wrong is told once, and so is its end, by e-mail or through Amazon SNS.
 
-A mail names the run, the batch and the reason in one sentence, and holds no data. Without the
-settings for mail nothing is sent, which is said once.
+At each tick the sensor compares the incidents that are open with what it finds: runs that have
+ended since and the checks in them, the three systems, and what waits to be loaded. All that it
+remembers is in its cursor, with the messages that could not be sent yet, so nothing is lost or told
+twice when the daemon or the code server starts anew. Without settings nothing is sent, which it
+says.
 """
 
-import smtplib
-import ssl
-from collections.abc import Iterator
-from email.message import EmailMessage
+import datetime as dt
+from collections.abc import Sequence
+from contextlib import suppress
 
 import dagster as dg
+from pydantic import BaseModel, ConfigDict
 
 from totesys_dagster import settings
-from totesys_dagster.errors import SettingError, TotesysError
-from totesys_dagster.metadata import BATCH_TAG
-from totesys_dagster.operations.reasons import first_failure
-from totesys_dagster.settings import Mail
-
-TIMEOUT_SECONDS = 20
-ALERTS_OFF = (
-    f"Alerts are off: set {settings.SMTP_URL}, {settings.ALERT_FROM} and {settings.ALERT_TO} to be"
-    " told of failures by e-mail."
-)
-
-
-class MailError(TotesysError):
-    """A mail could not be sent."""
+from totesys_dagster.errors import SettingError
+from totesys_dagster.operations import ended_runs, freshness, notify, systems
+from totesys_dagster.operations.ended_runs import SeenRuns
+from totesys_dagster.operations.freshness import Waiting
+from totesys_dagster.operations.incidents import Incident, Recovery, Trouble, decide
+from totesys_dagster.operations.notify import ALERTS_OFF, Outgoing
+from totesys_dagster.operations.sensors import interval
+from totesys_dagster.operations.systems import Changes, Position, Systems
+from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 
 
-def send(mail: Mail, subject: str, body: str) -> None:
-    """Send a mail. Raises MailError."""
-    message = EmailMessage()
-    message["Subject"] = subject
-    message["From"] = mail.sender
-    message["To"] = ", ".join(mail.recipients)
-    message.set_content(body)
-    context = ssl.create_default_context()
-    try:
-        if mail.encrypted:
-            with smtplib.SMTP_SSL(
-                mail.host, mail.port, timeout=TIMEOUT_SECONDS, context=context
-            ) as server:
-                _deliver(server, mail, message)
-        else:
-            with smtplib.SMTP(mail.host, mail.port, timeout=TIMEOUT_SECONDS) as server:
-                server.ehlo()
-                if server.has_extn("starttls"):
-                    server.starttls(context=context)
-                elif mail.user is not None:
-                    raise MailError(
-                        f"{settings.SMTP_URL} ({mail.host}:{mail.port}) offers no encryption, so"
-                        " the password was not sent: use smtps://, or leave out the user."
-                    )
-                _deliver(server, mail, message)
-    except (OSError, smtplib.SMTPException) as error:
-        raise MailError(
-            f"{settings.SMTP_URL} ({mail.host}:{mail.port}) did not take a mail:"
-            f" {type(error).__name__}. Check the server, the user and the password."
-        ) from None
+class State(BaseModel):
+    """What a tick tells the next one."""
+
+    model_config = ConfigDict(frozen=True)
+
+    incidents: dict[str, Incident] = {}
+    outbox: tuple[Outgoing, ...] = ()
+    runs: SeenRuns = SeenRuns()
+    changes: Changes = Changes()
+    waiting: Waiting = Waiting()
 
 
-def _deliver(server: smtplib.SMTP, mail: Mail, message: EmailMessage) -> None:
-    if mail.user is not None:
-        server.login(mail.user, mail.password or "")
-    server.send_message(message)
-
-
-def failure_mail(job: str, run_id: str, batch: str | None, reason: str) -> tuple[str, str]:
-    """The subject and the body of the mail about a failed run."""
-    what = f"{job} of batch {batch}" if batch else job
-    body = f"{reason}\n\nJob: {job}\nBatch: {batch or 'none'}\nDagster run: {run_id}\n"
-    return f"[totesys_dagster] {what} failed", body
-
-
-# What is wrong at the moment and has been told. Kept by the process only: after a restart, a
-# system that still cannot be reached is told of once more.
-_open_incidents: set[str] = set()
-
-
-def report_incident(subject: str, reason: str) -> None:
-    """Mail that something is wrong, once until `resolve_incident`. Never raises."""
-    if subject in _open_incidents:
-        return
-    _open_incidents.add(subject)
-    log = dg.get_dagster_logger()
-    try:
-        mail = settings.mail()
-        if mail is None:
-            log.warning(ALERTS_OFF)
-        else:
-            send(mail, f"[totesys_dagster] {subject}", f"{reason}\n")
-    except TotesysError as error:
-        log.error(str(error))
-
-
-def resolve_incident(subject: str) -> None:
-    """Note that it is right again."""
-    _open_incidents.discard(subject)
-
-
-def _failures(context: dg.RunFailureSensorContext) -> Iterator[dg.DagsterEvent]:
-    """The run's failed steps, and its checks: of a check that stops a step, only it says why."""
-    kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.ASSET_CHECK_EVALUATION}
-    for entry in context.instance.all_logs(context.dagster_run.run_id, of_type=kinds):
-        if entry.dagster_event is not None:
-            yield entry.dagster_event
-
-
-@dg.run_failure_sensor(
-    name="failure_alert",
-    description="Sends an e-mail when a run fails.",
+@dg.sensor(
+    minimum_interval_seconds=interval(10),
     default_status=dg.DefaultSensorStatus.RUNNING,
-    minimum_interval_seconds=5,
+    description="Tells by e-mail or Amazon SNS what is wrong, and when it is over: once each.",
 )
-def failure_alert(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
-    """Mail the reason of a run's failure to the configured recipients."""
-    try:
-        mail = settings.mail()
-    except SettingError as error:
-        return dg.SkipReason(str(error))
-    if mail is None:
+def alerts(
+    context: dg.SensorEvaluationContext,
+    source: SourceDatabase,
+    lake: Lake,
+    warehouse: Warehouse,
+) -> dg.SkipReason:
+    """Look, decide, tell; then remember what was told."""
+    if not notify.channels():
         return dg.SkipReason(ALERTS_OFF)
-    run = context.dagster_run
-    batch = run.tags.get(BATCH_TAG) or run.tags.get("dagster/partition")
-    reason = first_failure(_failures(context)) or context.failure_event.message
-    subject, body = failure_mail(run.job_name, run.run_id, batch, reason or "The run failed.")
-    send(mail, subject, body)
+    now = dt.datetime.now(dt.UTC)
+    before = _remembered(context.cursor)
+    found = systems.look_around(source, lake, warehouse, before.changes, now)
+    runs, seen = _ended(context.instance, before, found, now)
+    waiting, late = _late(before.waiting, found, now)
+    observed = [*found.observations, *runs, *late]
+    incidents, messages = decide(before.incidents, observed, now, _ui_url(context))
+    outbox, failures = notify.deliver([*before.outbox, *notify.addressed(messages)])
+    state = State(
+        incidents=incidents,
+        outbox=tuple(outbox),
+        runs=seen,
+        changes=found.changes or before.changes,
+        waiting=waiting,
+    )
+    context.update_cursor(state.model_dump_json())
+    for failure in failures:
+        context.log.error(failure)
+    return dg.SkipReason(_summary(incidents, failures))
+
+
+def _remembered(cursor: str | None) -> State:
+    """The last tick's state; an empty one from what a person or an older version has set."""
+    with suppress(ValueError):
+        return State.model_validate_json(cursor or "")
+    return State()
+
+
+def _ui_url(context: dg.SensorEvaluationContext) -> str | None:
+    """Where the UI is. An alert without its link is better than none."""
+    try:
+        return settings.ui_url()
+    except SettingError as error:
+        context.log.error(str(error))
+        return None
+
+
+def _ended(
+    instance: dg.DagsterInstance, before: State, found: Systems, now: dt.datetime
+) -> tuple[list[Trouble | Recovery], SeenRuns]:
+    """What runs say that have ended since. A run that found a system down says nothing new."""
+    down = {one.reason for one in found.observations if isinstance(one, Trouble)}
+    loaded = found.position.batch if found.position else None
+    records, seen = ended_runs.look(instance, before.runs, now)
+    observed = [
+        one
+        for record in records
+        for one in ended_runs.observations(instance, record.dagster_run, loaded)
+        if not isinstance(one, Trouble) or one.reason not in down
+    ]
+    return [*observed, *ended_runs.loaded_batches([*before.incidents], loaded)], seen
+
+
+def _late(
+    before: Waiting, found: Systems, now: dt.datetime
+) -> tuple[Waiting, Sequence[Trouble | Recovery]]:
+    """Whether the warehouse is behind. The wait begins anew when a system does not tell."""
+    position = found.position
+    if position is None or (found.changes is None and position.next is None):
+        return Waiting(loaded=before.loaded), []
+    # Loads that are made at intervals are not late before their time.
+    limit = dt.timedelta(
+        minutes=settings.freshness_minutes(), seconds=settings.load_every_seconds()
+    )
+    waits = _what_waits(position, found.changes)
+    what = f"No batch was loaded for {limit.total_seconds() / 60:.0f} minutes, though {waits}."
+    trouble = Trouble(freshness.KEY, "the warehouse is behind", what, batch=position.next)
+    waiting, said = freshness.judge(before, now, limit, position.loaded, trouble if waits else None)
+    return waiting, [said] if said else []
+
+
+def _what_waits(position: Position, changes: Changes | None) -> str | None:
+    count = position.committed - position.loaded
+    if position.next:
+        return f"batch {position.next} is committed to the lake ({count} wait)"
+    if changes and changes.after == position.committed:
+        return "the source has changes that no batch holds"
     return None
+
+
+def _summary(incidents: dict[str, Incident], failures: Sequence[str]) -> str:
+    titles = "; ".join(incident.title for incident in incidents.values())
+    wrong = f"Wrong at the moment: {titles}." if titles else "Nothing is wrong."
+    return " ".join([wrong, *failures])

@@ -8,21 +8,20 @@ therefore found at the next tick. A batch whose run failed is tried again after 
 import datetime as dt
 import itertools
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import dagster as dg
 
 from totesys_dagster import settings
 from totesys_dagster.catalogue import PROCESSED, STAR_TABLES, WAREHOUSE
-from totesys_dagster.errors import LoadError, OtherLakeError, SettingError, TotesysError
+from totesys_dagster.errors import LoadError, OtherLakeError, SettingError
 from totesys_dagster.ingestion.capture import new_batch_key
 from totesys_dagster.ingestion.poll import Memory, poll
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.receipt import read_receipt, touched_stars
 from totesys_dagster.lake.store import Store
 from totesys_dagster.metadata import BATCH_TAG, BATCHES, asset_key
-from totesys_dagster.operations.alerts import report_incident, resolve_incident
 from totesys_dagster.operations.jobs import ingest, load, process, process_and_load
 from totesys_dagster.operations.names import INGEST_STAGE, LOAD_STAGE, STAGE_TAG
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
@@ -62,17 +61,6 @@ def interval(seconds: int) -> int:
     as not yet over at the first look and ticks every 10.
     """
     return max(1, seconds - 1)
-
-
-@contextmanager
-def _one_alert(subject: str) -> Iterator[None]:
-    """Fail the tick when a system cannot be reached, and send one mail until it can again."""
-    try:
-        yield
-    except TotesysError as error:
-        report_incident(subject, str(error))
-        raise
-    resolve_incident(subject)
 
 
 def unfinished(instance: dg.DagsterInstance, tags: Mapping[str, str]) -> bool:
@@ -121,7 +109,7 @@ def source_changes(
     if not _can_start(context.instance, {STAGE_TAG: INGEST_STAGE}):
         return dg.SkipReason("A batch is being captured, or a capture has just failed.")
     log = lake.log()
-    with _one_alert("the source cannot be read"), source.connect() as connection:
+    with source.connect() as connection:
         found = poll(connection, log.store, _remembered(context.cursor), dt.datetime.now(dt.UTC))
     context.update_cursor(found.memory.model_dump_json())
     if found.quiet:
@@ -251,7 +239,7 @@ def _pending(log: ManifestLog, warehouse: Warehouse) -> list[Manifest]:
 
     A load that was killed after its commit may not have put them.
     """
-    with _one_alert("the warehouse cannot be read"), warehouse.connect() as connection:
+    with warehouse.connect() as connection:
         names = warehouse.names()
         last = load_module.check_log(connection, names, log)
         if last:

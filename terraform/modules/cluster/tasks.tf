@@ -10,6 +10,8 @@ locals {
     TOTESYS_POLL_SECONDS       = tostring(var.poll_seconds)
     TOTESYS_LOAD_EVERY_SECONDS = tostring(var.load_every_seconds)
     TOTESYS_QUARANTINE_LIMIT   = tostring(var.quarantine_limit)
+    TOTESYS_ALERT_TOPIC        = var.alert_topic_arn
+    TOTESYS_UI_URL             = "https://${var.domain_name}"
     AWS_REGION                 = var.region
     DAGSTER_COMPUTE_BUCKET     = var.buckets.compute
     DAGSTER_POSTGRES_HOST      = var.dagster_database.host

@@ -124,6 +124,11 @@ variable "load_every_seconds" {
   }
 }
 
+variable "alert_topic_arn" {
+  description = "TOTESYS_ALERT_TOPIC: where the platform tells of what is wrong"
+  type        = string
+}
+
 variable "quarantine_limit" {
   description = "TOTESYS_QUARANTINE_LIMIT"
   type        = number

@@ -130,6 +130,7 @@ module "roles" {
   part_secrets             = { for part, secrets in local.part_environment_secrets : part => values(secrets) }
   log_group_arns           = { for part, group in aws_cloudwatch_log_group.part : part => group.arn }
   cluster_arn              = aws_ecs_cluster.this.arn
+  alert_topic_arn          = module.alerts.topic_arn
   repository_arn           = var.repository_arn
   permissions_boundary_arn = var.permissions_boundary_arn
 }
@@ -160,6 +161,7 @@ module "cluster" {
   deletion_protection      = var.deletion_protection
   poll_seconds             = var.poll_seconds
   load_every_seconds       = var.load_every_seconds
+  alert_topic_arn          = module.alerts.topic_arn
 }
 
 module "alerts" {

@@ -74,6 +74,23 @@ locals {
     Action = ["s3:GetObject", "s3:ListBucket"]
   })
 
+  # The sensor that tells is evaluated in the code location. The topic is encrypted with the key.
+  publish_alerts = [
+    {
+      Sid      = "PublishAlerts"
+      Effect   = "Allow"
+      Action   = "sns:Publish"
+      Resource = var.alert_topic_arn
+    },
+    {
+      Sid       = "EncryptAlerts"
+      Effect    = "Allow"
+      Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
+      Resource  = var.key_arn
+      Condition = { StringEquals = { "kms:ViaService" = "sns.${var.region}.amazonaws.com" } }
+    },
+  ]
+
   in_cluster = { ArnEquals = { "ecs:cluster" = var.cluster_arn } }
   run_tasks = [
     for stage in ["ingest", "process", "load", "whole"] :
@@ -147,7 +164,9 @@ locals {
       local.read_ingestion, local.read_processed, local.write_batches, local.write_processed,
       local.write_requests, local.use_key, local.compute_logs,
     ]
-    code   = [local.read_ingestion, local.read_processed, local.write_requests, local.use_key, local.compute_logs]
+    code = concat(local.publish_alerts, [
+      local.read_ingestion, local.read_processed, local.write_requests, local.use_key, local.compute_logs,
+    ])
     daemon = concat(local.describe_runs, local.launch_runs, [local.compute_logs, local.use_key])
     web    = concat(local.describe_runs, [local.read_compute_logs, local.use_key])
     admin = [

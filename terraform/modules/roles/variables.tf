@@ -38,6 +38,11 @@ variable "cluster_arn" {
   type        = string
 }
 
+variable "alert_topic_arn" {
+  description = "Where the platform tells of what is wrong"
+  type        = string
+}
+
 variable "repository_arn" {
   description = "The repository of the image"
   type        = string

@@ -13,11 +13,12 @@ mock_provider "aws" {
 }
 
 variables {
-  name           = "totesys-test"
-  region         = "eu-west-2"
-  key_arn        = "arn:aws:kms:eu-west-2:000000000000:key/test"
-  cluster_arn    = "arn:aws:ecs:eu-west-2:000000000000:cluster/totesys-test"
-  repository_arn = "arn:aws:ecr:eu-west-2:000000000000:repository/totesys"
+  name            = "totesys-test"
+  region          = "eu-west-2"
+  key_arn         = "arn:aws:kms:eu-west-2:000000000000:key/test"
+  cluster_arn     = "arn:aws:ecs:eu-west-2:000000000000:cluster/totesys-test"
+  alert_topic_arn = "arn:aws:sns:eu-west-2:000000000000:alerts"
+  repository_arn  = "arn:aws:ecr:eu-west-2:000000000000:repository/totesys"
   bucket_arns = {
     ingestion = "arn:aws:s3:::ingestion"
     processed = "arn:aws:s3:::processed"
@@ -99,6 +100,25 @@ run "each_stage_writes_its_own_keys_only" {
       for part in ["daemon", "web"] : !strcontains(output.policies[part], "s3:::ingestion") && !strcontains(output.policies[part], "s3:::processed")
     ])
     error_message = "The daemon or the web server reaches the lake."
+  }
+}
+
+run "alerts_are_told_by_the_code_location_alone" {
+  command = plan
+
+  assert {
+    condition = [
+      for part, policy in output.policies : part if strcontains(policy, "sns:Publish")
+    ] == ["code"]
+    error_message = "Another part than the code location may publish alerts, or it may not."
+  }
+
+  assert {
+    condition = [
+      for statement in jsondecode(output.policies["code"]).Statement : statement.Resource
+      if statement.Action == "sns:Publish"
+    ] == ["arn:aws:sns:eu-west-2:000000000000:alerts"]
+    error_message = "The code location may publish to other topics."
   }
 }
 

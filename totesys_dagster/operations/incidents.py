@@ -1,0 +1,150 @@
+"""What is wrong, since when, and what has been told of it: pure, without clock, Dagster or network.
+
+An incident begins with the first trouble of its key and is over when none of its causes is left.
+It is told once however often it is seen meanwhile, and once more for each new cause; its end is
+told once. What is over before it could be told is not told at all.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict
+
+PREFIX = "[totesys_dagster]"
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Something is wrong: an incident named `key`, for one of its causes.
+
+    `reason` is a sentence without data. `cause` tells a trouble from others of the same incident.
+    """
+
+    key: str
+    title: str
+    reason: str
+    cause: str = ""
+    job: str | None = None
+    batch: str | None = None
+    run_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What `key` names is right again, as `sentence` says: one cause, or all where it is None."""
+
+    key: str
+    sentence: str
+    cause: str | None = None
+
+
+class Incident(BaseModel):
+    """An incident that is not over: the causes that are left, and those that have been told."""
+
+    model_config = ConfigDict(frozen=True)
+
+    title: str
+    began: dt.datetime
+    batch: str | None = None
+    causes: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
+
+    def with_cause(self, cause: str) -> Incident:
+        return self.model_copy(
+            update={"causes": _with(self.causes, cause), "told": _with(self.told, cause)}
+        )
+
+    def without(self, cause: str | None) -> Incident:
+        """The incident when one cause is gone, or with None every cause."""
+        left = () if cause is None else tuple(one for one in self.causes if one != cause)
+        return self.model_copy(update={"causes": left})
+
+
+def _with(causes: tuple[str, ...], cause: str) -> tuple[str, ...]:
+    return causes if cause in causes else (*causes, cause)
+
+
+@dataclass(frozen=True)
+class Message:
+    """What people are told."""
+
+    subject: str
+    body: str
+
+
+def decide(
+    incidents: Mapping[str, Incident],
+    seen: Iterable[Trouble | Recovery],
+    now: dt.datetime,
+    ui_url: str | None = None,
+) -> tuple[dict[str, Incident], list[Message]]:
+    """The incidents that are open after what was `seen`, in its order, and what is to be told.
+
+    `ui_url` is where Dagster's UI is, for links to runs.
+    """
+    left = dict(incidents)
+    news: dict[str, list[Trouble]] = {}
+    messages = []
+    for one in seen:
+        if isinstance(one, Trouble):
+            incident = left.get(one.key) or Incident(title=one.title, began=now, batch=one.batch)
+            if one.cause not in incident.told:
+                news.setdefault(one.key, []).append(one)
+            left[one.key] = incident.with_cause(one.cause)
+        elif one.key in left:
+            left[one.key] = left[one.key].without(one.cause)
+            if not left[one.key].causes:
+                over = left.pop(one.key)
+                if len(news.pop(one.key, [])) < len(over.told):
+                    messages.append(_end(over, one, now))
+    for key, troubles in news.items():
+        if lasting := [one for one in troubles if one.cause in left[key].causes]:
+            messages.append(_beginning(lasting, now, ui_url))
+    return left, messages
+
+
+def _beginning(troubles: Sequence[Trouble], now: dt.datetime, ui_url: str | None) -> Message:
+    runs = [f"{ui_url}/runs/{one.run_id}" if ui_url else one.run_id for one in troubles]
+    lines = [
+        *dict.fromkeys(one.reason for one in troubles),
+        "",
+        *_line("Job", [one.job for one in troubles]),
+        *_line("Batch", [one.batch for one in troubles]),
+        *_line("Dagster run", [run for run, one in zip(runs, troubles, strict=True) if one.run_id]),
+        f"Seen: {_time(now)}",
+        "",
+        "You will be told when it is over.",
+    ]
+    return Message(f"{PREFIX} {troubles[-1].title}", "\n".join(lines) + "\n")
+
+
+def _end(over: Incident, recovery: Recovery, now: dt.datetime) -> Message:
+    lines = [
+        recovery.sentence,
+        "",
+        *_line("Batch", [over.batch]),
+        f"Began: {_time(over.began)}",
+        f"Over: {_time(now)}, after {_duration(now - over.began)}",
+    ]
+    return Message(f"{PREFIX} over: {over.title}", "\n".join(lines) + "\n")
+
+
+def _line(name: str, values: Iterable[str | None]) -> list[str]:
+    """A line that names the values, each once; none when there is no value."""
+    known = dict.fromkeys(value for value in values if value)
+    return [f"{name}: {', '.join(known)}"] if known else []
+
+
+def _time(moment: dt.datetime) -> str:
+    return f"{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _duration(time: dt.timedelta) -> str:
+    minutes, seconds = divmod(round(time.total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min" if minutes else f"{seconds} s"

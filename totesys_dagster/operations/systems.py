@@ -1,0 +1,129 @@
+"""A look at the three systems: whether each can be used, and what waits to be loaded.
+
+They are looked at side by side, as each can take half a minute to say nothing.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from totesys_dagster.errors import LakeError, TotesysError
+from totesys_dagster.ingestion.poll import Memory, poll
+from totesys_dagster.ingestion.snapshot import open_view
+from totesys_dagster.operations.incidents import Recovery, Trouble
+from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
+from totesys_dagster.warehouse.load import check_log
+
+# How often the source is asked for changes, which may scan its tables; a look at it does not.
+POLL_EVERY = dt.timedelta(minutes=1)
+
+SOURCE, LAKE, WAREHOUSE = "source", "lake", "warehouse"
+
+T = TypeVar("T")
+
+
+class Changes(BaseModel):
+    """What the last poll found: changes that came after batch number `after`, or None."""
+
+    model_config = ConfigDict(frozen=True)
+
+    polled: dt.datetime | None = None
+    memory: Memory = Memory()
+    after: int | None = None
+
+
+@dataclass(frozen=True)
+class Position:
+    """The numbers of the last batch loaded and of the last committed, and two batches' keys.
+
+    `batch` is the last one loaded, `next` the first that the warehouse lacks.
+    """
+
+    loaded: int
+    committed: int
+    batch: str | None
+    next: str | None
+
+
+@dataclass(frozen=True)
+class Systems:
+    """What was found. `changes` and `position` are None where a system did not tell."""
+
+    observations: list[Trouble | Recovery]
+    changes: Changes | None
+    position: Position | None
+
+
+def look_around(
+    source: SourceDatabase, lake: Lake, warehouse: Warehouse, before: Changes, now: dt.datetime
+) -> Systems:
+    """Look at source, lake and warehouse. Raises nothing that a system may be the reason of."""
+    with ThreadPoolExecutor(3) as pool:
+        looks = (
+            pool.submit(_try, partial(_changes, source, lake, before, now)),
+            pool.submit(_try, partial(_check, lake)),
+            pool.submit(_try, partial(_position, lake, warehouse)),
+        )
+        changes, checked, position = (look.result() for look in looks)
+    return Systems(
+        list(_observations({SOURCE: changes, LAKE: checked, WAREHOUSE: position})),
+        changes if isinstance(changes, Changes) else None,
+        position if isinstance(position, Position) else None,
+    )
+
+
+def _observations(found: Mapping[str, object]) -> Iterator[Trouble | Recovery]:
+    """What is said of each system. Source and warehouse are compared with the lake: where that
+    failed, nothing is said of them."""
+    errors: dict[str, TotesysError] = {}
+    for name, answer in found.items():
+        if isinstance(answer, TotesysError):
+            errors.setdefault(LAKE if isinstance(answer, LakeError) else name, answer)
+    for name, answer in found.items():
+        if name in errors:
+            yield Trouble(name, f"the {name} cannot be read", str(errors[name]))
+        elif not isinstance(answer, TotesysError):
+            yield Recovery(name, f"The {name} can be read again.")
+
+
+def _try(look: Callable[[], T]) -> T | TotesysError:
+    try:
+        return look()
+    except TotesysError as error:
+        return error
+
+
+def _check(lake: Lake) -> None:
+    lake.ingestion().check()
+    lake.processed().check()
+
+
+def _changes(source: SourceDatabase, lake: Lake, before: Changes, now: dt.datetime) -> Changes:
+    """Open a view of the source's tables, and from time to time look for changes in them."""
+    with source.connect() as connection:
+        if before.polled and now - before.polled < POLL_EVERY:
+            with open_view(connection):
+                return before
+        found = poll(connection, lake.ingestion(), before.memory, now)
+    # A poll that finds changes remembers that the next batch will hold them.
+    after = found.memory.sequence - 1 if found.changed else None
+    return Changes(polled=now, memory=found.memory, after=after)
+
+
+def _position(lake: Lake, warehouse: Warehouse) -> Position:
+    log = lake.log()
+    with warehouse.connect() as connection:
+        loaded = check_log(connection, warehouse.names(), log)
+    head = log.head()
+    committed = head.sequence if head else 0
+    return Position(
+        loaded,
+        committed,
+        batch=log.read(loaded).batch if loaded else None,
+        next=log.read(loaded + 1).batch if committed > loaded else None,
+    )
