@@ -26,6 +26,7 @@ PROCESSED_URL = "TOTESYS_PROCESSED_URL"
 WAREHOUSE_SCHEMA = "TOTESYS_WAREHOUSE_SCHEMA"
 POLL_SECONDS = "TOTESYS_POLL_SECONDS"
 LOAD_EVERY_SECONDS = "TOTESYS_LOAD_EVERY_SECONDS"
+PROCESS_AT_ONCE = "TOTESYS_PROCESS_AT_ONCE"
 PART_BYTES = "TOTESYS_PART_BYTES"
 QUARANTINE_LIMIT = "TOTESYS_QUARANTINE_LIMIT"
 VERIFY_SCHEDULE = "TOTESYS_VERIFY_SCHEDULE"
@@ -175,6 +176,11 @@ def poll_seconds() -> int:
 def load_every_seconds() -> int:
     """Seconds between two loads; 0 means that each batch is loaded as soon as it is processed."""
     return _whole_number(LOAD_EVERY_SECONDS, 0, 0)
+
+
+def process_at_once() -> int:
+    """Batches of a backlog that are processed at the same time, each in a run of its own."""
+    return _whole_number(PROCESS_AT_ONCE, 10, 1)
 
 
 def part_bytes() -> int:

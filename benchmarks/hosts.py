@@ -1,0 +1,115 @@
+"""The platform spread over Celery workers: processes that stand for hosts."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+import dagster as dg
+import psycopg
+from psycopg import sql
+
+from benchmarks.dev import PROJECT
+from totesys_dagster.local import stack
+from totesys_dagster.local.postgres import SUPERUSER, Server, free_port
+
+CELERY = PROJECT / "deploy" / "celery"
+START_SECONDS = 120
+
+
+@contextlib.contextmanager
+def instance(started: Server, directory: Path) -> Iterator[dg.DagsterInstance]:
+    """A Dagster instance as deploy/celery has it; its database is also broker and results."""
+    with psycopg.connect(started.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE dagster OWNER {}").format(sql.Identifier(stack.ADMIN))
+        )
+    password = started.passwords[stack.ADMIN]
+    place = f"{stack.ADMIN}:{quote(password, safe='')}@127.0.0.1:{started.port}/dagster"
+    port = free_port(None)
+    os.environ |= {
+        "DAGSTER_HOME": str(directory),
+        "DAGSTER_POSTGRES_HOST": "127.0.0.1",
+        "DAGSTER_POSTGRES_PORT": str(started.port),
+        "DAGSTER_POSTGRES_DB": "dagster",
+        "DAGSTER_POSTGRES_USER": stack.ADMIN,
+        "DAGSTER_POSTGRES_PASSWORD": password,
+        "DAGSTER_CELERY_BROKER": f"sqla+postgresql+psycopg2://{place}",
+        "DAGSTER_CELERY_BACKEND": f"db+postgresql+psycopg2://{place}",
+        "DAGSTER_CELERY_WORKERS": "1",
+        "DAGSTER_CODE_HOST": "127.0.0.1",
+        "DAGSTER_CODE_PORT": str(port),
+        "PYTHONPATH": os.pathsep.join([str(CELERY), str(PROJECT)]),
+    }
+    sys.path.append(str(CELERY))  # the launcher, for this process
+    (directory / "dagster.yaml").write_text((CELERY / "dagster.yaml").read_text())
+    (directory / "workspace.yaml").write_text((PROJECT / "deploy" / "workspace.yaml").read_text())
+    with dg.DagsterInstance.from_config(str(directory)) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def working(directory: Path, workers: int) -> Iterator[None]:
+    """Code server, daemon and so many workers for the time of a block."""
+    environment = {**os.environ, "DAGSTER_CELERY_WORKERS": str(workers)}
+    port = environment["DAGSTER_CODE_PORT"]
+    dagster = [sys.executable, "-m", "dagster"]
+    with contextlib.ExitStack() as exits:
+        code = [*dagster, *("api", "grpc", "-h", "127.0.0.1", "-p", port)]
+        code += ["-m", "totesys_dagster.definitions"]
+        exits.enter_context(_process("code server", code, directory, environment))
+        for number in range(workers):
+            worker = [sys.executable, "-m", "celery", "-A", "celery_app", "worker"]
+            worker += ["-Q", "dagster", "--concurrency", "1", "--prefetch-multiplier", "1", "-l", "INFO"]
+            worker += ["-n", f"host{number}@%h", "--without-gossip", "--without-mingle"]
+            exits.enter_context(_process(f"worker {number}", worker, directory, environment))
+        _wait_for_workers(directory, workers)
+        daemon = [sys.executable, "-m", "dagster._daemon", "run", "-w", "workspace.yaml"]
+        exits.enter_context(_process("daemon", daemon, directory, environment))
+        yield
+
+
+@contextlib.contextmanager
+def _process(
+    name: str, command: list[str], directory: Path, environment: Mapping[str, str]
+) -> Iterator[None]:
+    with _log(directory, name).open("wb") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _log(directory: Path, name: str) -> Path:
+    return directory / f"{name.replace(' ', '-')}.log"
+
+
+def _wait_for_workers(directory: Path, workers: int) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    logs = [_log(directory, f"worker {number}") for number in range(workers)]
+    while not all(" ready." in log.read_text() for log in logs):
+        if time.monotonic() > deadline:
+            raise SystemExit(f"A worker did not start: {logs[0].read_text()[-2000:]}")
+        time.sleep(0.2)
