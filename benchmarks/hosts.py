@@ -43,7 +43,7 @@ def instance(started: Server, directory: Path) -> Iterator[dg.DagsterInstance]:
         "DAGSTER_POSTGRES_PASSWORD": password,
         "DAGSTER_CELERY_BROKER": f"sqla+postgresql+psycopg2://{place}",
         "DAGSTER_CELERY_BACKEND": f"db+postgresql+psycopg2://{place}",
-        "DAGSTER_CELERY_WORKERS": "1",
+        "DAGSTER_CELERY_RUNS": "2",
         "DAGSTER_CODE_HOST": "127.0.0.1",
         "DAGSTER_CODE_PORT": str(port),
         "PYTHONPATH": os.pathsep.join([str(CELERY), str(PROJECT)]),
@@ -58,7 +58,7 @@ def instance(started: Server, directory: Path) -> Iterator[dg.DagsterInstance]:
 @contextlib.contextmanager
 def working(directory: Path, workers: int) -> Iterator[None]:
     """Code server, daemon and so many workers for the time of a block."""
-    environment = {**os.environ, "DAGSTER_CELERY_WORKERS": str(workers)}
+    environment = {**os.environ, "DAGSTER_CELERY_RUNS": str(2 * workers)}
     port = environment["DAGSTER_CODE_PORT"]
     dagster = [sys.executable, "-m", "dagster"]
     with contextlib.ExitStack() as exits:
@@ -67,7 +67,16 @@ def working(directory: Path, workers: int) -> Iterator[None]:
         exits.enter_context(_process("code server", code, directory, environment))
         for number in range(workers):
             worker = [sys.executable, "-m", "celery", "-A", "celery_app", "worker"]
-            worker += ["-Q", "dagster", "--concurrency", "1", "--prefetch-multiplier", "1", "-l", "INFO"]
+            worker += [
+                "-Q",
+                "dagster",
+                "--concurrency",
+                "1",
+                "--prefetch-multiplier",
+                "1",
+                "-l",
+                "INFO",
+            ]
             worker += ["-n", f"host{number}@%h", "--without-gossip", "--without-mingle"]
             exits.enter_context(_process(f"worker {number}", worker, directory, environment))
         _wait_for_workers(directory, workers)

@@ -30,6 +30,7 @@ PROCESS_AT_ONCE = "TOTESYS_PROCESS_AT_ONCE"
 PART_BYTES = "TOTESYS_PART_BYTES"
 QUARANTINE_LIMIT = "TOTESYS_QUARANTINE_LIMIT"
 VERIFY_SCHEDULE = "TOTESYS_VERIFY_SCHEDULE"
+LISTED_BATCHES = "TOTESYS_LISTED_BATCHES"
 TRUSTED_HOSTS = "TOTESYS_TRUSTED_HOSTS"
 HOME = "TOTESYS_HOME"
 SMTP_URL = "TOTESYS_SMTP_URL"
@@ -197,6 +198,11 @@ def verify_schedule() -> str | None:
     """When the lake is verified, as a cron expression in UTC; None for never by itself."""
     schedule = _get(VERIFY_SCHEDULE, "30 3 * * *")
     return None if schedule == "off" else schedule
+
+
+def listed_batches() -> int:
+    """How many batches Dagster's list holds on to; older ones are taken off each night."""
+    return _whole_number(LISTED_BATCHES, 10_000, 1)
 
 
 def default_ssl_mode() -> str:
