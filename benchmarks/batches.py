@@ -238,7 +238,7 @@ def commands(stage: Stage) -> dict[str, float]:
 
 
 def partitions(stage: Stage) -> dict[str, float]:
-    """Milliseconds that Dagster takes for its set of batches, and the UI's question for an asset."""
+    """Milliseconds of Dagster for its list of batches, and for what the UI asks of an asset."""
     instance = stage.instance
     listed = [seconds(lambda: instance.get_dynamic_partitions("batch")) for _ in range(ROUNDS)]
     with web_server(stage.directory) as ask:
