@@ -19,10 +19,10 @@ from pathlib import Path
 
 import dagster as dg
 
-from benchmarks import hosts
 from benchmarks.parts import Platform, Verdicts, median, platform, server
 from totesys_dagster import settings
 from totesys_dagster.lake import requests
+from totesys_dagster_tests import hosts
 
 WORKERS = (1, 2, 4)
 LONGEST_SECONDS = 1200
@@ -73,9 +73,11 @@ def measure(batches: int, orders: int, rounds: int) -> dict[int, list[float]]:
     with server() as (started, directory):
         home = directory / "dagster"
         home.mkdir()
+        os.environ |= hosts.prepare(started, home)
+        sys.path.append(str(hosts.CELERY))  # the launcher's module
         with (
             platform(started, directory, orders) as large,
-            hosts.instance(started, home) as instance,
+            dg.DagsterInstance.from_config(str(home)) as instance,
         ):
             fill(large, batches)
             for _ in range(rounds):

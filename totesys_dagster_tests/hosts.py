@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,52 +13,55 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-import dagster as dg
 import psycopg
 from psycopg import sql
 
-from benchmarks.dev import PROJECT
 from totesys_dagster.local import stack
 from totesys_dagster.local.postgres import SUPERUSER, Server, free_port
 
+PROJECT = Path(__file__).parent.parent
 CELERY = PROJECT / "deploy" / "celery"
+DATABASE = "dagster_on_hosts"
 START_SECONDS = 120
 
 
-@contextlib.contextmanager
-def instance(started: Server, directory: Path) -> Iterator[dg.DagsterInstance]:
-    """A Dagster instance as deploy/celery has it; its database is also broker and results."""
+def prepare(started: Server, directory: Path) -> dict[str, str]:
+    """Make a Dagster instance as deploy/celery has it, in `directory`; its settings.
+
+    Its database, on the server given, is also broker and results.
+    """
     with psycopg.connect(started.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
         connection.execute(
-            sql.SQL("CREATE DATABASE dagster OWNER {}").format(sql.Identifier(stack.ADMIN))
+            sql.SQL("CREATE DATABASE {} OWNER {}").format(
+                sql.Identifier(DATABASE), sql.Identifier(stack.ADMIN)
+            )
         )
+    shutil.copy(CELERY / "dagster.yaml", directory)
+    shutil.copy(PROJECT / "deploy" / "workspace.yaml", directory)
     password = started.passwords[stack.ADMIN]
-    place = f"{stack.ADMIN}:{quote(password, safe='')}@127.0.0.1:{started.port}/dagster"
-    port = free_port(None)
-    os.environ |= {
+    place = f"{stack.ADMIN}:{quote(password, safe='')}@127.0.0.1:{started.port}/{DATABASE}"
+    return {
         "DAGSTER_HOME": str(directory),
         "DAGSTER_POSTGRES_HOST": "127.0.0.1",
         "DAGSTER_POSTGRES_PORT": str(started.port),
-        "DAGSTER_POSTGRES_DB": "dagster",
+        "DAGSTER_POSTGRES_DB": DATABASE,
         "DAGSTER_POSTGRES_USER": stack.ADMIN,
         "DAGSTER_POSTGRES_PASSWORD": password,
         "DAGSTER_CELERY_BROKER": f"sqla+postgresql+psycopg2://{place}",
         "DAGSTER_CELERY_BACKEND": f"db+postgresql+psycopg2://{place}",
         "DAGSTER_CELERY_RUNS": "2",
         "DAGSTER_CODE_HOST": "127.0.0.1",
-        "DAGSTER_CODE_PORT": str(port),
+        "DAGSTER_CODE_PORT": str(free_port(None)),
         "PYTHONPATH": os.pathsep.join([str(CELERY), str(PROJECT)]),
     }
-    sys.path.append(str(CELERY))  # the launcher, for this process
-    (directory / "dagster.yaml").write_text((CELERY / "dagster.yaml").read_text())
-    (directory / "workspace.yaml").write_text((PROJECT / "deploy" / "workspace.yaml").read_text())
-    with dg.DagsterInstance.from_config(str(directory)) as made:
-        yield made
 
 
 @contextlib.contextmanager
 def working(directory: Path, workers: int) -> Iterator[None]:
-    """Code server, daemon and so many workers for the time of a block."""
+    """Code server, daemon and so many workers for the time of a block.
+
+    `directory` and this process's environment are as `prepare` made them.
+    """
     environment = {**os.environ, "DAGSTER_CELERY_RUNS": str(2 * workers)}
     port = environment["DAGSTER_CODE_PORT"]
     dagster = [sys.executable, "-m", "dagster"]
@@ -89,7 +93,7 @@ def working(directory: Path, workers: int) -> Iterator[None]:
 def _process(
     name: str, command: list[str], directory: Path, environment: Mapping[str, str]
 ) -> Iterator[None]:
-    with _log(directory, name).open("wb") as log:
+    with log_of(directory, name).open("wb") as log:
         process = subprocess.Popen(
             command,
             cwd=directory,
@@ -111,13 +115,13 @@ def _process(
             process.wait()
 
 
-def _log(directory: Path, name: str) -> Path:
+def log_of(directory: Path, name: str) -> Path:
     return directory / f"{name.replace(' ', '-')}.log"
 
 
 def _wait_for_workers(directory: Path, workers: int) -> None:
     deadline = time.monotonic() + START_SECONDS
-    logs = [_log(directory, f"worker {number}") for number in range(workers)]
+    logs = [log_of(directory, f"worker {number}") for number in range(workers)]
     while not all(" ready." in log.read_text() for log in logs):
         if time.monotonic() > deadline:
             raise SystemExit(f"A worker did not start: {logs[0].read_text()[-2000:]}")
