@@ -99,8 +99,8 @@ def spread(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     sys.modules.pop("spread_launcher")
 
 
-def status_of(spread: Any, task_state: str | None, *, told: bool = True) -> WorkerStatus:
-    """What the launcher says of a run, whose task is in that state and which has told something."""
+def status_of(spread: Any, task_state: str | None) -> WorkerStatus:
+    """What the launcher says of a run, whose task is in that state, and which has just told something."""
     instance, task = spread._instance, uuid.uuid4().hex
     tags = {DAGSTER_CELERY_TASK_ID_TAG: task} if task_state else {}
     run = instance.create_run_for_job(
@@ -108,8 +108,7 @@ def status_of(spread: Any, task_state: str | None, *, told: bool = True) -> Work
     )
     if task_state:
         spread.celery.backend.store_result(task, 0, task_state)
-    if told:
-        instance.report_engine_event("at work", run)
+    instance.report_engine_event("at work", run)
     return spread.check_run_worker_health(run).status
 
 
@@ -129,9 +128,8 @@ def test_run_of_a_host_that_fell_silent_is_given_up(
     assert status_of(spread, "STARTED") == WorkerStatus.NOT_FOUND
 
 
-def test_run_whose_results_were_lost_is_alive_while_it_tells_something(spread: Any) -> None:
+def test_run_whose_result_was_lost_is_alive_while_it_tells_something(spread: Any) -> None:
     assert status_of(spread, "PENDING") == WorkerStatus.RUNNING
-    assert status_of(spread, "PENDING", told=False) == WorkerStatus.NOT_FOUND
 
 
 def test_run_of_the_command_line_has_no_task(spread: Any) -> None:
