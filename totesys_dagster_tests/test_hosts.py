@@ -100,7 +100,7 @@ def spread(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def status_of(spread: Any, task_state: str | None) -> WorkerStatus:
-    """What the launcher says of a run, whose task is in that state, and which has just told something."""
+    """What the launcher says of a run that has just told something, by the state of its task."""
     instance, task = spread._instance, uuid.uuid4().hex
     tags = {DAGSTER_CELERY_TASK_ID_TAG: task} if task_state else {}
     run = instance.create_run_for_job(
