@@ -8,7 +8,7 @@ UV := $(BIN)/uv pip
 SECONDS ?= 60
 STORE ?= s3
 
-.PHONY: run dev psql test torture check format lock clean bench-full bench-growth bench-increment bench-freshness bench-idle bench-start
+.PHONY: run dev psql test torture check format lock clean bench-batches bench-distributed bench-full bench-growth bench-increment bench-freshness bench-idle bench-start
 
 run: .venv/installed  ## take two batches the whole way on the embedded default
 	@$(BIN)/totesys demo
@@ -33,7 +33,7 @@ check: .venv/installed-dev  ## format, lint, types, security, tests with coverag
 	$(BIN)/bandit -q -c pyproject.toml -r totesys_dagster
 	$(BIN)/pytest -n auto --dist worksteal --cov --cov-report=term
 
-bench-full bench-growth bench-increment bench-freshness bench-idle bench-start: .venv/installed-dev  ## see benchmarks/README.md
+bench-batches bench-distributed bench-full bench-growth bench-increment bench-freshness bench-idle bench-start: .venv/installed-dev  ## see benchmarks/README.md
 	$(BIN)/python -m benchmarks.$(subst bench-,,$@)
 
 format: .venv/installed-dev

@@ -26,9 +26,11 @@ PROCESSED_URL = "TOTESYS_PROCESSED_URL"
 WAREHOUSE_SCHEMA = "TOTESYS_WAREHOUSE_SCHEMA"
 POLL_SECONDS = "TOTESYS_POLL_SECONDS"
 LOAD_EVERY_SECONDS = "TOTESYS_LOAD_EVERY_SECONDS"
+PROCESS_AT_ONCE = "TOTESYS_PROCESS_AT_ONCE"
 PART_BYTES = "TOTESYS_PART_BYTES"
 QUARANTINE_LIMIT = "TOTESYS_QUARANTINE_LIMIT"
 VERIFY_SCHEDULE = "TOTESYS_VERIFY_SCHEDULE"
+LISTED_BATCHES = "TOTESYS_LISTED_BATCHES"
 TRUSTED_HOSTS = "TOTESYS_TRUSTED_HOSTS"
 HOME = "TOTESYS_HOME"
 SMTP_URL = "TOTESYS_SMTP_URL"
@@ -180,6 +182,11 @@ def load_every_seconds() -> int:
     return _whole_number(LOAD_EVERY_SECONDS, 0, 0)
 
 
+def process_at_once() -> int:
+    """Batches of a backlog that are processed at the same time, each in a run of its own."""
+    return _whole_number(PROCESS_AT_ONCE, 10, 1)
+
+
 def part_bytes() -> int:
     """Uncompressed bytes after which a part file is closed, at least 4096."""
     return _whole_number(PART_BYTES, 4 * 1024 * 1024, 4096)
@@ -194,6 +201,11 @@ def verify_schedule() -> str | None:
     """When the lake is verified, as a cron expression in UTC; None for never by itself."""
     schedule = _get(VERIFY_SCHEDULE, "30 3 * * *")
     return None if schedule == "off" else schedule
+
+
+def listed_batches() -> int:
+    """How many batches Dagster's list holds on to; older ones are taken off each night."""
+    return _whole_number(LISTED_BATCHES, 10_000, 1)
 
 
 def default_ssl_mode() -> str:

@@ -32,6 +32,10 @@ from totesys_dagster.lake.store import Store, sha256
 
 FORMAT = 1
 
+# Where each log ended when this process last looked. Logs only grow, so the next look, which is
+# that of another log object, starts there: with 10,000 batches that is 4 requests instead of 30.
+_ends: dict[str, int] = {}
+
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -219,16 +223,29 @@ class ManifestLog:
 
         Raises LakeError, also when the log ends early because a manifest was removed.
         """
+        end = self._end(self._seen or self._end_seen_before())
+        self._require_end(end)
+        self._seen = _ends[self.store.url] = end
+        return self.read(end) if end else None
+
+    def _end_seen_before(self) -> int:
+        """Where this process last saw the log end, 0 when there is no such batch any more.
+
+        It was removed then, or another lake is at that place now.
+        """
+        end = _ends.get(self.store.url, 0)
+        return end if end and self.store.exists(self.key(end)) else 0
+
+    def _end(self, start: int) -> int:
+        """The number of the last batch, looked for from number `start` on, which exists."""
         step = 1
-        while self.store.exists(self.key(self._seen + step)):
-            self._seen += step
+        while self.store.exists(self.key(start + step)):
+            start += step
             step *= 2
-        # The last one lies before _seen + step: numbers have no gaps, so halve the distance.
-        self._seen += bisect.bisect_left(
-            range(1, step), True, key=lambda n: not self.store.exists(self.key(self._seen + n))
+        # The last one lies before start + step: numbers have no gaps, so halve the distance.
+        return start + bisect.bisect_left(
+            range(1, step), True, key=lambda n: not self.store.exists(self.key(start + n))
         )
-        self._require_end(self._seen)
-        return self.read(self._seen) if self._seen else None
 
     def _require_end(self, sequence: int) -> None:
         after = sequence + 1
@@ -256,16 +273,30 @@ class ManifestLog:
     def find(self, batch: str) -> Manifest:
         """The manifest of a batch by its key, or ObjectMissingError when it is not committed."""
         head = self.head()
-        if head is not None:
-            # Keys grow with sequence numbers: a capture takes no other key.
-            sequence = 1 + bisect.bisect_left(
-                range(1, head.sequence + 1), batch, key=lambda n: self.read(n).batch
-            )
-            if sequence <= head.sequence and self.read(sequence).batch == batch:
-                return self.read(sequence)
+        if head is not None and batch == head.batch:
+            return head
+        if head is not None and batch < head.batch:
+            manifest = self.read(self._first_from(batch, head.sequence))
+            if manifest.batch == batch:
+                return manifest
         raise ObjectMissingError(
             f"Batch {batch} is not in the lake at {self.store.url}: it was never committed, or"
             f" {self.store.setting} points to another lake."
+        )
+
+    def _first_from(self, batch: str, last: int) -> int:
+        """The number of the first batch whose key is not before `batch`; `last` is one of those.
+
+        Keys grow with numbers, as a capture takes no other key. The search goes back from the end,
+        since it is nearly always one of the newest that is asked for.
+        """
+        step = 1
+        while last - step > 0 and self.read(last - step).batch >= batch:
+            last -= step
+            step *= 2
+        first = max(last - step, 0) + 1
+        return first + bisect.bisect_left(
+            range(first, last), batch, key=lambda n: self.read(n).batch
         )
 
     def after(self, sequence: int) -> Iterator[Manifest]:

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
+from totesys_dagster.operations.archive import archive_batches
 from totesys_dagster.operations.checks import LOG
 from totesys_dagster.operations.names import (
     INGEST,
@@ -91,4 +92,12 @@ def whole_path() -> None:
     capture_process_load()
 
 
-JOBS: list[Any] = [ingest, process, load, process_and_load, whole_path, verify_lake]
+JOBS: list[Any] = [
+    ingest,
+    process,
+    load,
+    process_and_load,
+    whole_path,
+    verify_lake,
+    archive_batches,
+]

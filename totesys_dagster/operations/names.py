@@ -6,10 +6,11 @@ LOAD = "load_warehouse"
 PROCESS_AND_LOAD = "process_and_load"
 WHOLE_PATH = "whole_path"
 VERIFY_LAKE = "verify_lake"
+ARCHIVE_BATCHES = "archive_batches"
 
 STAGE_TAG = "totesys/stage"
 # The process that executes a run by itself, without a code server: `host:pid`.
 PROCESS_TAG = "totesys/process"
 
 INGEST_STAGE, PROCESS_STAGE, LOAD_STAGE, WHOLE_STAGE = "ingest", "process", "load", "whole"
-VERIFY_STAGE = "verify"
+VERIFY_STAGE, ARCHIVE_STAGE = "verify", "archive"

@@ -6,6 +6,7 @@ import dagster as dg
 
 from totesys_dagster import settings
 from totesys_dagster.errors import SettingError
+from totesys_dagster.operations.archive import archive_batches
 from totesys_dagster.operations.jobs import verify_lake
 from totesys_dagster.operations.names import STAGE_TAG, VERIFY_STAGE
 from totesys_dagster.operations.sensors import unfinished
@@ -18,11 +19,19 @@ def verification(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.Sk
     return dg.RunRequest()
 
 
+nightly_archive = dg.ScheduleDefinition(
+    job=archive_batches,
+    cron_schedule="0 4 * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description=f"Keeps Dagster's list of batches as long as {settings.LISTED_BATCHES} says.",
+)
+
+
 def schedules() -> list[Any]:
     """The schedules for the settings. Raises SettingError."""
     cron = settings.verify_schedule()
     if cron is None:
-        return []
+        return [nightly_archive]
     try:
         schedule = dg.schedule(
             job=verify_lake,
@@ -35,4 +44,4 @@ def schedules() -> list[Any]:
             f"{settings.VERIFY_SCHEDULE} is {cron!r}, but must be a cron expression of five fields,"
             " such as '30 3 * * *' for each day at half past three (UTC), or 'off'."
         ) from None
-    return [schedule]
+    return [schedule, nightly_archive]

@@ -34,9 +34,7 @@ LONGEST_PAUSE = dt.timedelta(minutes=15)
 # being captured sees it at once, and not up to 5 seconds later.
 CAPTURE_WAIT_SECONDS = 4.0
 CAPTURE_LOOK_SECONDS = 0.25
-# Batches of a backlog that are processed at the same time, each in a run of its own.
-PROCESS_AT_ONCE = 10
-# Batches of a backlog that one tick looks at.
+# Batches of a backlog that one tick looks at, at least.
 BACKLOG = 100
 
 PARTITION_TAG = "dagster/partition"
@@ -244,7 +242,7 @@ def _pending(log: ManifestLog, warehouse: Warehouse) -> list[Manifest]:
         last = load_module.check_log(connection, names, log)
         if last:
             audit.request_full_reads(connection, names, log.store)
-    return list(itertools.islice(log.after(last), BACKLOG))
+    return list(itertools.islice(log.after(last), max(BACKLOG, settings.process_at_once())))
 
 
 def is_processed(store: Store, manifest: Manifest) -> bool:
@@ -296,7 +294,7 @@ def _process(
             asset_selection=_selection([PROCESSED], [manifest]),
             tags={BATCH_TAG: manifest.batch},
         )
-        for manifest in itertools.islice(waiting, PROCESS_AT_ONCE)
+        for manifest in itertools.islice(waiting, settings.process_at_once())
         if _can_start(instance, {BATCH_TAG: manifest.batch})
     ]
 

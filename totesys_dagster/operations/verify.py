@@ -26,6 +26,9 @@ from totesys_dagster.warehouse import audit, load
 # 20 ms, 32 objects a second are read one by one, and 200 so.
 AT_ONCE = 8
 
+# Batches that a nightly verification takes or leaves together.
+BLOCK = 1000
+
 T = TypeVar("T")
 
 
@@ -57,33 +60,63 @@ def verify(
     ingestion: Store,
     processed: Store,
     progress: Callable[[int, int], object] = lambda _done, _all: None,
+    *,
+    blocks: Callable[[int], list[range]] = lambda last: [range(1, last + 1)],
 ) -> Verification:
     """Walk the log: the chain of hashes, every object of both zones, and the last audits.
 
+    `blocks` says which numbers to look at, given the last one; by default that is all of them.
     Objects that cannot be read are findings, not errors. Raises TotesysError when a system cannot
     be used at all.
     """
     result = Verification()
     loaded = _ledger(connection, names)
-    last = _last(ManifestLog(ingestion), loaded)
+    due = blocks(_last(ManifestLog(ingestion), loaded))
+    total = sum(map(len, due))
     with ThreadPoolExecutor(AT_ONCE) as pool:
         try:
-            manifests = _side_by_side(
-                pool, (partial(_read, ingestion, number) for number in range(1, last + 1))
-            )
             checks = (
                 partial(_check_batch, ingestion, processed, loaded, previous, manifest)
-                for previous, manifest in itertools.pairwise(itertools.chain([None], manifests))
+                for block in due
+                for previous, manifest in itertools.pairwise(_manifests(pool, ingestion, block))
             )
-            for number, checked in enumerate(_side_by_side(pool, checks), start=1):
+            for done, checked in enumerate(_side_by_side(pool, checks), start=1):
                 result.add(checked)
-                progress(number, last)
+                progress(done, total)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     if loaded:
         _check_audits(result, connection, names)
     return result
+
+
+def due_at_night(last: int, limit: int, night: int) -> list[range]:
+    """The numbers to verify in a night: all of them, or in a long log some blocks in turn.
+
+    The newest two blocks are due each night. The others are due every second, fourth, eighth …
+    night, so that at most about `limit` batches are read: reading 365,000 on S3 takes hours.
+    """
+    blocks = [range(start, min(start + BLOCK, last + 1)) for start in range(1, last + 1, BLOCK)]
+    every = 1
+    while last > limit * every:
+        every *= 2
+    return [
+        block
+        for number, block in enumerate(blocks)
+        if number % every == night % every or number >= len(blocks) - 2
+    ]
+
+
+def _manifests(
+    pool: ThreadPoolExecutor, ingestion: Store, block: range
+) -> Iterator[Manifest | LakeError | None]:
+    """The manifest before the block, None before the first one, and then the block's."""
+    if block.start == 1:
+        yield None
+    first = max(block.start - 1, 1)
+    reads = (partial(_read, ingestion, number) for number in range(first, block.stop))
+    yield from _side_by_side(pool, reads)
 
 
 def _side_by_side(pool: ThreadPoolExecutor, jobs: Iterable[Callable[[], T]]) -> Iterator[T]:

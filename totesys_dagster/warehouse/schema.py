@@ -29,6 +29,7 @@ MIGRATIONS = (
     Migration(2, "0002_tables.sql"),
     Migration(3, "0003_views.sql"),
     Migration(4, "0004_foreign_keys.sql", since=180000),
+    Migration(5, "0005_audit_index.sql", bookkeeping=True),
 )
 
 OLDEST_SERVER = 140000

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
 from totesys_dagster.errors import CommitConflictError, LakeError, ObjectMissingError
+from totesys_dagster.lake import manifest as manifest_module
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.parts import ObjectEntry
 from totesys_dagster.lake.store import Store, sha256
@@ -34,13 +37,25 @@ def long_log(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 class CountingStore(Store):
-    """A store that counts how often it is asked whether an object exists."""
+    """A store that counts how often it is asked whether an object exists, or for one."""
 
     asked = 0
 
     def exists(self, key: str) -> bool:
         self.asked += 1
         return super().exists(key)
+
+    def get(self, key: str) -> bytes:
+        self.asked += 1
+        return super().get(key)
+
+
+@pytest.fixture
+def forgetful() -> Iterator[Callable[[], None]]:
+    """Makes this process forget where logs ended, as if it were a new one."""
+    manifest_module._ends.clear()
+    yield manifest_module._ends.clear
+    manifest_module._ends.clear()
 
 
 def test_committed_batch_comes_back_as_it_was(store: Store) -> None:
@@ -91,13 +106,17 @@ def test_empty_log_has_no_head(store: Store) -> None:
     assert ManifestLog(store).head() is None
 
 
-def test_head_is_the_last_of_any_number_of_batches(directory: Store) -> None:
+def test_head_is_the_last_of_any_number_of_batches(
+    directory: Store, forgetful: Callable[[], None]
+) -> None:
     watcher = ManifestLog(directory)  # looks after each commit
     for sequence in range(1, LONGEST_LOG + 1):
         ManifestLog(directory).commit(manifest(sequence))
+        seen_by_others = numbers([ManifestLog(directory).head(), watcher.head()])
+        forgetful()
         newcomer = ManifestLog(directory)  # looks for the first time
 
-        assert numbers([newcomer.head(), watcher.head()]) == [sequence, sequence]
+        assert [*seen_by_others, *numbers([newcomer.head()])] == [sequence] * 3
 
 
 @pytest.mark.parametrize("seen", range(0, LONGEST_LOG, 7))
@@ -112,16 +131,44 @@ def test_head_is_found_from_wherever_the_log_was_last_seen(seen: int, directory:
     assert numbers([log.head()]) == [LONGEST_LOG]
 
 
-def test_head_of_a_long_log_takes_few_looks(long_log: Store) -> None:
+def test_head_of_a_long_log_takes_few_looks(long_log: Store, forgetful: Callable[[], None]) -> None:
+    forgetful()
     store = CountingStore(long_log.url, INGESTION_URL)
     log = ManifestLog(store)
 
-    log.head()
-    first_time, store.asked = store.asked, 0
-    log.head()
+    def looks(log: ManifestLog) -> int:
+        store.asked = 0
+        log.head()
+        return store.asked
 
-    assert first_time <= 14  # out and back: 2 log2(70)
-    assert store.asked == 2  # the next manifest, and its seal
+    assert looks(log) <= 15  # out and back: 2 log2(70), and the manifest itself
+    assert looks(log) == 2  # the next manifest, and its seal
+    assert looks(ManifestLog(store)) == 4  # whether the last one is there still, and that one
+
+
+def test_log_that_became_another_is_searched_anew(directory: Store) -> None:
+    """As when a bucket was emptied and filled again while the process went on."""
+    for sequence in (1, 2, 3):
+        ManifestLog(directory).commit(manifest(sequence))
+    ManifestLog(directory).head()
+    for number in (2, 3):
+        for key in (ManifestLog.key(number), ManifestLog.seal_key(number)):
+            Path(unquote(urlsplit(directory.url).path), key).unlink()
+
+    assert numbers([ManifestLog(directory).head()]) == [1]
+
+
+def test_newest_batches_are_found_with_few_looks(long_log: Store) -> None:
+    store = CountingStore(long_log.url, INGESTION_URL)
+    ManifestLog(store).head()
+    store.asked = 0
+
+    ManifestLog(store).find(batch_key(LONGEST_LOG))
+    assert store.asked == 4  # it is the head
+
+    store.asked = 0
+    ManifestLog(store).find(batch_key(LONGEST_LOG - 3))
+    assert store.asked <= 4 + 5
 
 
 def test_head_on_s3(bucket: Store) -> None:

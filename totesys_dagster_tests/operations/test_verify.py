@@ -17,7 +17,7 @@ from totesys_dagster.lake.receipt import Receipt, read_receipt, receipt_key
 from totesys_dagster.lake.schemas import read_schema, schema_key
 from totesys_dagster.lake.store import Store, sha256
 from totesys_dagster.operations import verify as verify_module
-from totesys_dagster.operations.verify import Verification, verify
+from totesys_dagster.operations.verify import Verification, due_at_night, verify
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import DELETE_ORDER_1, EDIT_ORDER_1
 from totesys_dagster_tests.operations.conftest import damage
@@ -294,3 +294,40 @@ def test_warehouse_that_has_no_tables_yet_passes(platform: Platform) -> None:
     platform.warehouse.execute("DROP SCHEMA warehouse, warehouse_bookkeeping CASCADE")
 
     assert verification(platform).findings == []
+
+
+@pytest.mark.parametrize("night", range(3))
+def test_short_log_is_due_as_a_whole_each_night(night: int) -> None:
+    numbers = [n for block in due_at_night(2500, 3000, night) for n in block]
+
+    assert numbers == list(range(1, 2501))
+
+
+def test_long_log_is_due_in_turn() -> None:
+    nights = [due_at_night(100_500, 30_000, night) for night in range(4)]
+    numbers = [{n for block in blocks for n in block} for blocks in nights]
+
+    assert set.union(*numbers) == set(range(1, 100_501))
+    assert all(len(found) < 30_000 for found in numbers)
+    assert all(set(range(99_001, 100_501)) <= found for found in numbers)
+
+
+def test_empty_log_has_nothing_due() -> None:
+    assert due_at_night(0, 1000, 0) == []
+
+
+def test_first_batch_of_a_block_is_compared_with_the_one_before(sound: Platform) -> None:
+    forged = edited(sound, 2)
+    with damage(sound.ingestion, ManifestLog.key(2), forged):
+        found = verify(
+            sound.warehouse,
+            sound.names,
+            sound.ingestion,
+            sound.processed,
+            blocks=lambda last: [range(3, last + 1)],
+        )
+
+    assert found.batches == 2
+    [finding] = found.findings
+    assert "does not follow from the batch before it" in finding
+    assert finding.startswith("Batch 3 ")
