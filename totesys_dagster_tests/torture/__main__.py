@@ -1,6 +1,6 @@
 """The torture: the real platform under Dagster, while everything that can die is killed.
 
-    python -m totesys_dagster_tests.torture --seconds 60 [--store local|s3] [--seed N]
+    python -m totesys_dagster_tests.torture --seconds 60 [--kills 1000] [--store local|s3]
 
 Writers do to the source what makes change capture hard; processes are killed at every step of the
 protocol, at random, and with them the daemon, the code server and both databases. Then everything
@@ -43,13 +43,18 @@ from totesys_dagster_tests.torture.world import SOURCE_DATABASE, WAREHOUSE_DATAB
 from totesys_dagster_tests.torture.writers import Writer, finish_two_phase
 
 WRITERS = 8
-# How likely a random kill is every two seconds, beside the deaths that are ordered. A daemon takes
-# five seconds to start: killed more often, nothing would ever come to a later step.
-RANDOM_KILLS = 0.15
+# Seconds between the transactions of a writer. A run that goes on until so many are killed lasts
+# for an hour, and has versions enough at a slower pace; the machine is free for more kills then.
+PAUSE, LONG_PAUSE = 0.05, 1.0
+# How likely a random kill is at each look, beside the deaths that are ordered. A daemon takes five
+# seconds to start: killed more often, nothing would ever come to a later step.
+KILLS_OF_RUNS, OTHER_KILLS = 0.08, 0.02
+# How many deaths more than at the rarest step a step may have and still be ordered.
+SPREAD = 2
 NAMES = Names("warehouse")
 # How long the torture may go on beyond its time to have died at every step once.
 OVERTIME_SECONDS = 600
-CATCH_UP_SECONDS = 300
+CATCH_UP_SECONDS = 600
 
 
 class Killer(threading.Thread):
@@ -64,18 +69,18 @@ class Killer(threading.Thread):
         self.times: list[float] = []
 
     def run(self) -> None:
-        random_kills = {
-            self._kill_run: 2,
-            self._kill_daemon: 1,
-            self._kill_code_server: 1,
-            self._stop_source: 1,
-            self._stop_warehouse: 1,
-        }
-        while not self.stop.wait(self.rng.uniform(1, 3)):
+        others = [
+            self._kill_daemon,
+            self._kill_code_server,
+            self._stop_source,
+            self._stop_warehouse,
+        ]
+        while not self.stop.wait(self.rng.uniform(0.2, 1)):
             self._order()
-            if self.rng.random() < RANDOM_KILLS:
-                [kill] = self.rng.choices(list(random_kills), list(random_kills.values()))
-                kill()
+            if self.rng.random() < KILLS_OF_RUNS:
+                self._kill_run()
+            if self.rng.random() < OTHER_KILLS:
+                self.rng.choice(others)()
             self.restart()
 
     def restart(self) -> None:
@@ -88,15 +93,15 @@ class Killer(threading.Thread):
         self.times.append(time.time())
 
     def _order(self) -> None:
-        """Order a death in each stage that has a step which was died at least often of all.
+        """Order a death in each stage that has a step which was died at about least often of all.
 
         Of all steps, not of the stage's: deaths in an early one would starve a later one.
         """
         deaths = self.deaths()
-        fewest = min(deaths[step] for step in STEPS)
+        most = min(deaths[step] for step in STEPS) + SPREAD
         for stage in ("capture", "process", "load"):
             own = [step for step in STEPS if step.startswith(stage)]
-            rarest = [step for step in own if deaths[step] == fewest]
+            rarest = [step for step in own if deaths[step] <= most]
             if rarest and not any(order(self.world.directory, step).exists() for step in own):
                 order(self.world.directory, self.rng.choice(rarest)).touch()
 
@@ -106,6 +111,10 @@ class Killer(threading.Thread):
             lines = (self.world.directory / "deaths").read_text().splitlines()
             return Counter(line.partition("\t")[2] for line in lines)
         return Counter()
+
+    def count(self) -> int:
+        """How much was killed until now, in whichever way."""
+        return sum(self.deaths().values()) + sum(self.kills.values())
 
     def _kill_run(self) -> None:
         if processes := self.world.run_processes():
@@ -132,21 +141,27 @@ class Killer(threading.Thread):
         self.world.warehouse.start()
 
 
-def torture(tortured: World, seconds: float, seed: int) -> tuple[Killer, list[Writer]]:
-    """Let writers and killer loose for `seconds`, and until every step was died at once."""
+def torture(tortured: World, seconds: float, kills: int, seed: int) -> tuple[Killer, list[Writer]]:
+    """Let writers and killer loose for `seconds`, and until every step was died at once.
+
+    And until there were `kills`, if that takes longer.
+    """
     tortured.start("code server")
     tortured.start("daemon")
     calm, quiet = threading.Event(), threading.Event()
+    pause = LONG_PAUSE if kills else PAUSE
     writers = [
-        Writer(tortured.application_dsn, seed * 100 + n, 0.05, quiet) for n in range(WRITERS)
+        Writer(tortured.application_dsn, seed * 100 + n, pause, quiet) for n in range(WRITERS)
     ]
     killer = Killer(tortured, seed, calm)
     for thread in (*writers, killer):
         thread.start()
     began = time.monotonic()
     elapsed = 0.0
-    while elapsed < seconds or (
-        elapsed < seconds + OVERTIME_SECONDS and set(killer.deaths()) != set(STEPS)
+    while (
+        elapsed < seconds
+        or killer.count() < kills
+        or (elapsed < seconds + OVERTIME_SECONDS and set(killer.deaths()) != set(STEPS))
     ):
         time.sleep(1)
         elapsed = time.monotonic() - began
@@ -286,7 +301,7 @@ def report(tortured: World, killer: Killer, writers: list[Writer], seconds: floa
     failed = verdict.errors or missed
     print(
         f"VERDICT: {'FAILED' if failed else 'PASSED'} after {seconds:.0f} s with"
-        f" {sum(deaths.values()) + sum(killer.kills.values())} kills"
+        f" {killer.count()} kills"
         f" ({len(deaths)} of {len(STEPS)} steps), {len(manifests)} batches,"
         f" {verdict.versions} versions: {verdict.lost} lost, {verdict.extra} extra,"
         f" {verdict.doubled} doubled, {verdict.wrong_dimension_rows} wrong dimension rows,"
@@ -302,6 +317,7 @@ def report(tortured: World, killer: Killer, writers: list[Writer], seconds: floa
 def main() -> int:
     parser = argparse.ArgumentParser(prog="torture", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--kills", type=int, default=0, help="go on until so many were killed")
     parser.add_argument("--store", choices=["local", "s3"], default="s3")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
@@ -311,7 +327,7 @@ def main() -> int:
     ):
         os.environ.update(tortured.environment())
         began = time.monotonic()
-        killer, writers = torture(tortured, options.seconds, options.seed)
+        killer, writers = torture(tortured, options.seconds, options.kills, options.seed)
         return report(tortured, killer, writers, time.monotonic() - began)
 
 
