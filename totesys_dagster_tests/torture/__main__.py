@@ -46,9 +46,13 @@ WRITERS = 8
 # Seconds between the transactions of a writer. A run that goes on until so many are killed lasts
 # for an hour, and has versions enough at a slower pace; the machine is free for more kills then.
 PAUSE, LONG_PAUSE = 0.05, 1.0
-# How likely a random kill is at each look, beside the deaths that are ordered. A daemon takes five
-# seconds to start: killed more often, nothing would ever come to a later step.
-KILLS_OF_RUNS, OTHER_KILLS = 0.08, 0.02
+# Beside the deaths that are ordered: how many of the runs are killed at random, and when. By run,
+# not by time: on a busy machine, no run would come to its end.
+KILLED_RUNS = 0.25
+LATEST_KILL_SECONDS = 4
+# How likely it is at each look that a server is killed. A daemon takes five seconds to start:
+# killed more often, nothing would ever come to a later step.
+KILLED_SERVERS = 0.03
 # How many deaths more than at the rarest step a step may have and still be ordered.
 SPREAD = 2
 NAMES = Names("warehouse")
@@ -67,20 +71,22 @@ class Killer(threading.Thread):
         self.stop = stop
         self.kills: Counter[str] = Counter()
         self.times: list[float] = []
+        self.known_runs: set[int] = set()
+        self.doomed_runs: dict[int, float] = {}
 
     def run(self) -> None:
-        others = [
-            self._kill_daemon,
-            self._kill_code_server,
-            self._stop_source,
-            self._stop_warehouse,
-        ]
+        servers = {
+            self._kill_daemon: 1,
+            self._kill_code_server: 1,
+            self._stop_source: 2,
+            self._stop_warehouse: 2,
+        }
         while not self.stop.wait(self.rng.uniform(0.2, 1)):
             self._order()
-            if self.rng.random() < KILLS_OF_RUNS:
-                self._kill_run()
-            if self.rng.random() < OTHER_KILLS:
-                self.rng.choice(others)()
+            self._kill_runs()
+            if self.rng.random() < KILLED_SERVERS:
+                [kill] = self.rng.choices(list(servers), list(servers.values()))
+                kill()
             self.restart()
 
     def restart(self) -> None:
@@ -116,11 +122,21 @@ class Killer(threading.Thread):
         """How much was killed until now, in whichever way."""
         return sum(self.deaths().values()) + sum(self.kills.values())
 
-    def _kill_run(self) -> None:
-        if processes := self.world.run_processes():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.rng.choice(processes), signal.SIGKILL)
-                self._count("a run")
+    def _kill_runs(self) -> None:
+        """Doom some of the new runs, and kill those whose time has come."""
+        running = set(self.world.run_processes())
+        for process in running - self.known_runs:
+            if self.rng.random() < KILLED_RUNS:
+                later = self.rng.uniform(0, LATEST_KILL_SECONDS)
+                self.doomed_runs[process] = time.monotonic() + later
+        self.known_runs = running
+        for process, moment in list(self.doomed_runs.items()):
+            if process not in running:
+                del self.doomed_runs[process]
+            elif moment < time.monotonic():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+                    self._count("a run")
 
     def _kill_daemon(self) -> None:
         self.world.kill("daemon")
