@@ -157,15 +157,15 @@ class Killer(threading.Thread):
         self.world.warehouse.start()
 
 
-def torture(tortured: World, seconds: float, kills: int, seed: int) -> tuple[Killer, list[Writer]]:
+def torture(tortured: World, options: argparse.Namespace) -> tuple[Killer, list[Writer]]:
     """Let writers and killer loose for `seconds`, and until every step was died at once.
 
-    And until there were `kills`, if that takes longer.
+    And until so many were killed, if that takes longer, but for `hours` at most.
     """
     tortured.start("code server")
     tortured.start("daemon")
     calm, quiet = threading.Event(), threading.Event()
-    pause = LONG_PAUSE if kills else PAUSE
+    pause, seed = LONG_PAUSE if options.kills else PAUSE, options.seed
     writers = [
         Writer(tortured.application_dsn, seed * 100 + n, pause, quiet) for n in range(WRITERS)
     ]
@@ -174,11 +174,7 @@ def torture(tortured: World, seconds: float, kills: int, seed: int) -> tuple[Kil
         thread.start()
     began = time.monotonic()
     elapsed = 0.0
-    while (
-        elapsed < seconds
-        or killer.count() < kills
-        or (elapsed < seconds + OVERTIME_SECONDS and set(killer.deaths()) != set(STEPS))
-    ):
+    while not _enough(options, elapsed, killer):
         time.sleep(1)
         elapsed = time.monotonic() - began
         if sys.stderr.isatty() or round(elapsed) % 10 == 0:
@@ -193,6 +189,14 @@ def torture(tortured: World, seconds: float, kills: int, seed: int) -> tuple[Kil
     killer.restart()
     finish_two_phase(tortured.application_dsn)
     return killer, writers
+
+
+def _enough(options: argparse.Namespace, elapsed: float, killer: Killer) -> bool:
+    if elapsed < options.seconds or (
+        killer.count() < options.kills and elapsed < options.hours * 3600
+    ):
+        return False
+    return set(killer.deaths()) == set(STEPS) or elapsed > options.seconds + OVERTIME_SECONDS
 
 
 def _show_progress(elapsed: float, killer: Killer, writers: list[Writer]) -> None:
@@ -334,6 +338,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="torture", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--kills", type=int, default=0, help="go on until so many were killed")
+    parser.add_argument("--hours", type=float, default=3, help="but for so long at most")
     parser.add_argument("--store", choices=["local", "s3"], default="s3")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
@@ -343,7 +348,7 @@ def main() -> int:
     ):
         os.environ.update(tortured.environment())
         began = time.monotonic()
-        killer, writers = torture(tortured, options.seconds, options.kills, options.seed)
+        killer, writers = torture(tortured, options)
         return report(tortured, killer, writers, time.monotonic() - began)
 
 
