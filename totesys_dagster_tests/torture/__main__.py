@@ -48,11 +48,11 @@ WRITERS = 8
 PAUSE, LONG_PAUSE = 0.05, 1.0
 # Beside the deaths that are ordered: how many of the runs are killed at random, and when. By run,
 # not by time: on a busy machine, no run would come to its end.
-KILLED_RUNS = 0.25
+KILLED_RUNS = 0.35
 LATEST_KILL_SECONDS = 4
 # How likely it is at each look that a server is killed. A daemon takes five seconds to start:
 # killed more often, nothing would ever come to a later step.
-KILLED_SERVERS = 0.03
+KILLED_SERVERS = 0.06
 # How many deaths more than at the rarest step a step may have and still be ordered.
 SPREAD = 2
 NAMES = Names("warehouse")
@@ -78,8 +78,8 @@ class Killer(threading.Thread):
         servers = {
             self._kill_daemon: 1,
             self._kill_code_server: 1,
-            self._stop_source: 2,
-            self._stop_warehouse: 2,
+            self._stop_source: 3,
+            self._stop_warehouse: 3,
         }
         while not self.stop.wait(self.rng.uniform(0.2, 1)):
             self._order()
