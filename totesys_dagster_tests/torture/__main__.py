@@ -1,6 +1,6 @@
 """The torture: the real platform under Dagster, while everything that can die is killed.
 
-    python -m totesys_dagster_tests.torture --seconds 60 [--kills 1000] [--store local|s3]
+    python -m totesys_dagster_tests.torture --seconds 60 [--kills 1000] [--fork] [--store local|s3]
 
 Writers do to the source what makes change capture hard; processes are killed at every step of the
 protocol, at random, and with them the daemon, the code server and both databases. Then everything
@@ -14,8 +14,6 @@ import argparse
 import contextlib
 import itertools
 import os
-import random
-import signal
 import statistics
 import sys
 import tempfile
@@ -37,7 +35,9 @@ from totesys_dagster.local.postgres import SUPERUSER
 from totesys_dagster.postgres import Names, connect
 from totesys_dagster.warehouse import load
 from totesys_dagster_tests.torture import oracle, world
+from totesys_dagster_tests.torture.forked import ProcessKiller
 from totesys_dagster_tests.torture.judge import judge
+from totesys_dagster_tests.torture.killer import Killer
 from totesys_dagster_tests.torture.steps import STEPS, order
 from totesys_dagster_tests.torture.world import SOURCE_DATABASE, WAREHOUSE_DATABASE, World
 from totesys_dagster_tests.torture.writers import Writer, finish_two_phase
@@ -46,115 +46,10 @@ WRITERS = 8
 # Seconds between the transactions of a writer. A run that goes on until so many are killed lasts
 # for an hour, and has versions enough at a slower pace; the machine is free for more kills then.
 PAUSE, LONG_PAUSE = 0.05, 1.0
-# Beside the deaths that are ordered: how many of the runs are killed at random, and when. By run,
-# not by time: on a busy machine, no run would come to its end.
-KILLED_RUNS = 0.35
-LATEST_KILL_SECONDS = 4
-# How likely it is at each look that a server is killed. A daemon takes five seconds to start:
-# killed more often, nothing would ever come to a later step.
-KILLED_SERVERS = 0.06
-# How many deaths more than at the rarest step a step may have and still be ordered.
-SPREAD = 2
 NAMES = Names("warehouse")
 # How long the torture may go on beyond its time to have died at every step once.
 OVERTIME_SECONDS = 600
 CATCH_UP_SECONDS = 600
-
-
-class Killer(threading.Thread):
-    """Kills, restarts, and keeps count."""
-
-    def __init__(self, tortured: World, seed: int, stop: threading.Event) -> None:
-        super().__init__(daemon=True)
-        self.world = tortured
-        self.rng = random.Random(seed)
-        self.stop = stop
-        self.kills: Counter[str] = Counter()
-        self.times: list[float] = []
-        self.known_runs: set[int] = set()
-        self.doomed_runs: dict[int, float] = {}
-
-    def run(self) -> None:
-        servers = {
-            self._kill_daemon: 1,
-            self._kill_code_server: 1,
-            self._stop_source: 3,
-            self._stop_warehouse: 3,
-        }
-        while not self.stop.wait(self.rng.uniform(0.2, 1)):
-            self._order()
-            self._kill_runs()
-            if self.rng.random() < KILLED_SERVERS:
-                [kill] = self.rng.choices(list(servers), list(servers.values()))
-                kill()
-            self.restart()
-
-    def restart(self) -> None:
-        """Start what is not running, as an operator's supervisor would."""
-        for name in ("code server", "daemon"):
-            self.world.start(name)
-
-    def _count(self, what: str) -> None:
-        self.kills[what] += 1
-        self.times.append(time.time())
-
-    def _order(self) -> None:
-        """Order a death in each stage that has a step which was died at about least often of all.
-
-        Of all steps, not of the stage's: deaths in an early one would starve a later one.
-        """
-        deaths = self.deaths()
-        most = min(deaths[step] for step in STEPS) + SPREAD
-        for stage in ("capture", "process", "load"):
-            own = [step for step in STEPS if step.startswith(stage)]
-            rarest = [step for step in own if deaths[step] <= most]
-            if rarest and not any(order(self.world.directory, step).exists() for step in own):
-                order(self.world.directory, self.rng.choice(rarest)).touch()
-
-    def deaths(self) -> Counter[str]:
-        """How often a process died at each step."""
-        with contextlib.suppress(FileNotFoundError):
-            lines = (self.world.directory / "deaths").read_text().splitlines()
-            return Counter(line.partition("\t")[2] for line in lines)
-        return Counter()
-
-    def count(self) -> int:
-        """How much was killed until now, in whichever way."""
-        return sum(self.deaths().values()) + sum(self.kills.values())
-
-    def _kill_runs(self) -> None:
-        """Doom some of the new runs, and kill those whose time has come."""
-        running = set(self.world.run_processes())
-        for process in running - self.known_runs:
-            if self.rng.random() < KILLED_RUNS:
-                later = self.rng.uniform(0, LATEST_KILL_SECONDS)
-                self.doomed_runs[process] = time.monotonic() + later
-        self.known_runs = running
-        for process, moment in list(self.doomed_runs.items()):
-            if process not in running:
-                del self.doomed_runs[process]
-            elif moment < time.monotonic():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(process, signal.SIGKILL)
-                    self._count("a run")
-
-    def _kill_daemon(self) -> None:
-        self.world.kill("daemon")
-        self._count("the daemon")
-
-    def _kill_code_server(self) -> None:
-        self.world.kill("code server")
-        self._count("the code server")
-
-    def _stop_source(self) -> None:
-        self.world.source.stop_immediately()
-        self._count("the source")
-        self.world.source.start()
-
-    def _stop_warehouse(self) -> None:
-        self.world.warehouse.stop_immediately()
-        self._count("the warehouse")
-        self.world.warehouse.start()
 
 
 def torture(tortured: World, options: argparse.Namespace) -> tuple[Killer, list[Writer]]:
@@ -162,14 +57,13 @@ def torture(tortured: World, options: argparse.Namespace) -> tuple[Killer, list[
 
     And until so many were killed, if that takes longer, but for `hours` at most.
     """
-    tortured.start("code server")
-    tortured.start("daemon")
     calm, quiet = threading.Event(), threading.Event()
     pause, seed = LONG_PAUSE if options.kills else PAUSE, options.seed
     writers = [
         Writer(tortured.application_dsn, seed * 100 + n, pause, quiet) for n in range(WRITERS)
     ]
-    killer = Killer(tortured, seed, calm)
+    killer = (ProcessKiller if options.fork else Killer)(tortured, seed, calm)
+    killer.restart()
     for thread in (*writers, killer):
         thread.start()
     began = time.monotonic()
@@ -196,14 +90,14 @@ def _enough(options: argparse.Namespace, elapsed: float, killer: Killer) -> bool
         killer.count() < options.kills and elapsed < options.hours * 3600
     ):
         return False
-    return set(killer.deaths()) == set(STEPS) or elapsed > options.seconds + OVERTIME_SECONDS
+    return set(killer.deaths()) == set(killer.steps) or elapsed > options.seconds + OVERTIME_SECONDS
 
 
 def _show_progress(elapsed: float, killer: Killer, writers: list[Writer]) -> None:
     deaths = killer.deaths()
     print(
-        f"\r{elapsed:5.0f} s: {sum(deaths.values())} deaths at {len(deaths)} of {len(STEPS)} steps,"
-        f" {sum(killer.kills.values())} other kills,"
+        f"\r{elapsed:5.0f} s: {sum(deaths.values())} deaths at {len(deaths)} of {len(killer.steps)}"
+        f" steps, {sum(killer.kills.values())} other kills,"
         f" {sum(sum(writer.done.values()) for writer in writers)} transactions",
         end="" if sys.stderr.isatty() else "\n",
         file=sys.stderr,
@@ -296,7 +190,7 @@ def report(tortured: World, killer: Killer, writers: list[Writer], seconds: floa
         verdict = judge(source, NAMES, ingestion, processed)
     manifests = list(log.after(0))
     deaths = killer.deaths()
-    for step in STEPS:
+    for step in killer.steps:
         print(f"  {deaths[step]:4d} deaths  {step}")
     for what, count in sorted(killer.kills.items()):
         print(f"  {count:4d} kills of {what}")
@@ -317,13 +211,14 @@ def report(tortured: World, killer: Killer, writers: list[Writer], seconds: floa
     ]
     for example in verdict.examples[:5]:
         print(f"  {example[:2000]}")
-    missed = sorted(set(STEPS) - set(deaths))
+    missed = sorted(set(killer.steps) - set(deaths))
     failed = verdict.errors or missed
     print(
         f"VERDICT: {'FAILED' if failed else 'PASSED'} after {seconds:.0f} s with"
         f" {killer.count()} kills"
-        f" ({len(deaths)} of {len(STEPS)} steps), {len(manifests)} batches,"
-        f" {verdict.versions} versions: {verdict.lost} lost, {verdict.extra} extra,"
+        f" ({len(deaths)} of {len(killer.steps)} steps), {len(manifests)} batches,"
+        f" {verdict.versions} versions ({written} rows written meanwhile):"
+        f" {verdict.lost} lost, {verdict.extra} extra,"
         f" {verdict.doubled} doubled, {verdict.wrong_dimension_rows} wrong dimension rows,"
         f" {verdict.orphans} orphans, {verdict.torn_groups} torn, {verdict.broken_links} broken"
         f" links, {verdict.rebuilt_otherwise} rebuilt otherwise; recovery"
@@ -340,6 +235,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=0, help="go on until so many were killed")
     parser.add_argument("--hours", type=float, default=3, help="but for so long at most")
     parser.add_argument("--store", choices=["local", "s3"], default="s3")
+    parser.add_argument("--fork", action="store_true", help="without Dagster, and much faster")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     with (

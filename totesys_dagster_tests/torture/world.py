@@ -127,7 +127,7 @@ class World:
     def run_processes(self) -> list[int]:
         """The processes of runs, also of those whose code server was killed."""
         mark = f"{steps.ORDERS}={self.directory}".encode()
-        server = self.processes["code server"].pid
+        server = self.processes["code server"].pid if "code server" in self.processes else None
         found = []
         for entry in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
