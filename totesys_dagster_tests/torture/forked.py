@@ -92,7 +92,7 @@ class ProcessKiller(Killer):
         while not self.stop.wait(self.rng.uniform(0.05, 0.2)):
             self.order_deaths()
             self._kill_processes()
-            if self.rng.random() < STOPPED_DATABASES:
+            if self.may_kill() and self.rng.random() < STOPPED_DATABASES:
                 self.rng.choice([self.stop_source, self.stop_warehouse])()
             self.restart()
 

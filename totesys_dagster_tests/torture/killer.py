@@ -49,7 +49,7 @@ class Killer(threading.Thread):
         while not self.stop.wait(self.rng.uniform(0.2, 1)):
             self.order_deaths()
             self._kill_runs()
-            if self.rng.random() < KILLED_SERVERS:
+            if self.may_kill() and self.rng.random() < KILLED_SERVERS:
                 [kill] = self.rng.choices(list(servers), list(servers.values()))
                 kill()
             self.restart()
@@ -87,11 +87,15 @@ class Killer(threading.Thread):
         """How much was killed until now, in whichever way."""
         return sum(self.deaths().values()) + sum(self.kills.values())
 
+    def may_kill(self) -> bool:
+        """Random kills are half of all: with more, a busy machine would never come to a late step."""
+        return sum(self.kills.values()) <= sum(self.deaths().values())
+
     def _kill_runs(self) -> None:
         """Doom some of the new runs, and kill those whose time has come."""
         running = set(self.world.run_processes())
         for process in running - self.known_runs:
-            if self.rng.random() < KILLED_RUNS:
+            if self.may_kill() and self.rng.random() < KILLED_RUNS:
                 later = self.rng.uniform(0, LATEST_KILL_SECONDS)
                 self.doomed_runs[process] = time.monotonic() + later
         self.known_runs = running
