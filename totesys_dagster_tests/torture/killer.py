@@ -88,7 +88,7 @@ class Killer(threading.Thread):
         return sum(self.deaths().values()) + sum(self.kills.values())
 
     def may_kill(self) -> bool:
-        """Random kills are half of all: with more, a busy machine would never come to a late step."""
+        """Random kills are half of all: with more, a busy machine never came to a late step."""
         return sum(self.kills.values()) <= sum(self.deaths().values())
 
     def _kill_runs(self) -> None:
