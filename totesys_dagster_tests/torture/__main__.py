@@ -70,6 +70,8 @@ def torture(tortured: World, options: argparse.Namespace) -> tuple[Killer, list[
     elapsed = 0.0
     while not _enough(options, elapsed, killer):
         time.sleep(1)
+        if not killer.is_alive():
+            raise RuntimeError("The killer has died itself: see above.")
         elapsed = time.monotonic() - began
         if sys.stderr.isatty() or round(elapsed) % 10 == 0:
             _show_progress(elapsed, killer, writers)
