@@ -49,7 +49,7 @@ PAUSE, LONG_PAUSE = 0.05, 1.0
 NAMES = Names("warehouse")
 # How long the torture may go on beyond its time to have died at every step once.
 OVERTIME_SECONDS = 600
-# After a thousand kills hundreds of batches are left to load; on a busy machine, each takes seconds.
+# After a thousand kills hundreds of batches are to be loaded, on a busy machine in seconds each.
 CATCH_UP_SECONDS = 1800
 
 
