@@ -47,19 +47,24 @@ def work() -> None:
 
 
 def _take_batches() -> None:
-    """Capture what changed, then process and load all that the warehouse lacks."""
+    """Process and load all that the warehouse lacks, then capture what changed and load that."""
     ingestion = Store(settings.zone_url(settings.INGESTION_URL), settings.INGESTION_URL)
     processed = Store(settings.zone_url(settings.PROCESSED_URL), settings.PROCESSED_URL)
     log = ManifestLog(ingestion)
     with connect(settings.SOURCE_DSN) as source, connect(settings.WAREHOUSE_DSN) as warehouse:
+        _load(warehouse, log, processed)
         _capture(source, log)
-        for manifest in log.after(load.head(warehouse, NAMES)):
-            for star in touched_stars(manifest):
-                process_star(star, manifest, ingestion, processed)
-            # The name that is armed.
-            warehouse_assets.load_batch(  # type: ignore[attr-defined]
-                warehouse, NAMES, manifest, ingestion, processed, quarantine_limit=0
-            )
+        _load(warehouse, log, processed)
+
+
+def _load(warehouse: Connection, log: ManifestLog, processed: Store) -> None:
+    for manifest in log.after(load.head(warehouse, NAMES)):
+        for star in touched_stars(manifest):
+            process_star(star, manifest, log.store, processed)
+        # The name that is armed.
+        warehouse_assets.load_batch(  # type: ignore[attr-defined]
+            warehouse, NAMES, manifest, log.store, processed, quarantine_limit=0
+        )
 
 
 def _capture(source: Connection, log: ManifestLog) -> None:

@@ -164,6 +164,8 @@ def created(directory: Path, store: str) -> Iterator[World]:
         world = World(
             directory, url, Database(directory / "source"), Database(directory / "warehouse")
         )
+        for database in (world.source, world.warehouse):
+            exits.callback(postgres.remove, database.home)
         _prepare_databases(world)
         _prepare_dagster(world)
         exits.callback(world.stop)
