@@ -4,8 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip
 
-# How long `make torture` kills and restarts everything, and where its lake is: s3 or local.
+# How long `make torture` kills and restarts everything, at least how often, and where its lake is:
+# s3 or local.
 SECONDS ?= 60
+KILLS ?= 0
 STORE ?= s3
 
 .PHONY: run dev psql test torture check format lock clean bench-batches bench-distributed bench-full bench-growth bench-increment bench-freshness bench-idle bench-start
@@ -24,7 +26,7 @@ test: .venv/installed-dev  ## the tests, but for the long ones
 
 torture: .venv/installed-dev  ## the long tests, and everything killed while it works
 	$(BIN)/pytest -n auto --dist worksteal -m long
-	$(BIN)/python -m totesys_dagster_tests.torture --seconds $(SECONDS) --store $(STORE)
+	$(BIN)/python -m totesys_dagster_tests.torture --seconds $(SECONDS) --kills $(KILLS) --store $(STORE)
 
 check: .venv/installed-dev  ## format, lint, types, security, tests with coverage
 	$(BIN)/ruff format --check .

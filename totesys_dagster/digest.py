@@ -9,6 +9,7 @@ version of PostgreSQL (its faster hash functions promise no such thing).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import LiteralString
 
 from psycopg import sql
 
@@ -19,6 +20,13 @@ SourceTypes = Mapping[tuple[str, str], str]
 
 # A number as a JSON Lines reader takes it, with so many digits that no cast to numeric overflows.
 _NUMBER = r"^-?[0-9]{1,30}(\.[0-9]{1,30})?(e[-+]?[0-9]{1,2})?$"
+# A timestamp as the contracts take it.
+_TIMESTAMP = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?$"
+# Its parts: the date before the T, and the time after it without zeros at the end of a fraction.
+_PART_OF_TEXT: dict[Part, LiteralString] = {
+    Part.DATE: "split_part({0}::text, 'T', 1)",
+    Part.TIME: (r"regexp_replace(split_part({0}::text, 'T', 2), '\.0*$|(\.[0-9]*[1-9])0+$', '\1')"),
+}
 _NUMERIC_TYPES = ("numeric", "smallint", "integer", "bigint")
 
 
@@ -74,11 +82,18 @@ def _catalogue_type(column: StarColumn) -> str:
 
 
 def _part(expression: sql.Composable, part: Part, actual: str) -> sql.Composable:
-    """Date or time of a timestamp. Of another type no value is accepted: only the cast must not
-    fail, for it would stop every capture."""
-    if not actual.startswith("timestamp"):
-        return sql.SQL("{}::text").format(expression)
-    return sql.SQL("{}::{}").format(expression, sql.SQL(part.value))
+    """Date or time of a timestamp, printed as PostgreSQL prints it; of a text, if it is one as JSON
+    writes it.
+
+    A text is taken apart and not cast: a cast fails on the 30th of February, and would stop every
+    capture. What is no timestamp stays as it is: its row is in quarantine, and so the warehouse
+    differs.
+    """
+    if actual.startswith("timestamp"):
+        return sql.SQL("{}::{}").format(expression, sql.SQL(part.value))
+    return sql.SQL("CASE WHEN {0}::text ~ {1} THEN {2} ELSE {0}::text END").format(
+        expression, sql.Literal(_TIMESTAMP), sql.SQL(_PART_OF_TEXT[part]).format(expression)
+    )
 
 
 def _as_money(expression: sql.Composable, actual: str) -> sql.Composable:

@@ -244,6 +244,22 @@ FOLLOWED = [
         ("fact_payment", 3, "created_at is not a timestamp"),
     ),
     Drift(
+        "moment as text, as JSON writes it",
+        "ALTER TABLE payment ALTER created_at DROP DEFAULT, ALTER created_at TYPE text"
+        """ USING to_char(created_at, 'YYYY-MM-DD"T"HH24:MI:SS.US')""",
+        {"payment": f"created_at is text instead of {STAMP}"},
+        ("payment",),
+    ),
+    Drift(
+        "moment as text, and one that there is not, as JSON would write it",
+        "ALTER TABLE payment ALTER created_at DROP DEFAULT, ALTER created_at TYPE text"
+        """ USING to_char(created_at, 'YYYY-MM-DD"T"HH24:MI:SS');"""
+        " UPDATE payment SET created_at = '2022-02-30T10:00:00' WHERE payment_id = 1",
+        {"payment": f"created_at is text instead of {STAMP}"},
+        ("payment",),
+        ("fact_payment", 1, "created_at is not a timestamp"),
+    ),
+    Drift(
         "moments in whole seconds",
         "ALTER TABLE payment ALTER last_updated TYPE timestamp(0)",
         {"payment": f"last_updated is timestamp(0) without time zone instead of {STAMP}"},
@@ -379,6 +395,38 @@ def test_widened_money_is_still_compared(platform: Platform) -> None:
 
     assert loaded is not None
     assert not loaded.audits["fact_sales_order"].equal
+
+
+@pytest.mark.parametrize(
+    ("text", "date", "time"),
+    [
+        ("2022-11-03T14:20:52.186", "2022-11-03", "14:20:52.186"),
+        ("2022-11-03T14:20:52.100000", "2022-11-03", "14:20:52.1"),
+        ("2022-11-03T14:20:52.010010", "2022-11-03", "14:20:52.01001"),
+        ("2022-11-03T14:20:00.000000", "2022-11-03", "14:20:00"),
+        ("2022-11-30T00:00:00", "2022-11-30", "00:00:00"),
+    ],
+)
+def test_moment_in_a_text_is_still_compared(
+    platform: Platform, text: str, date: str, time: str
+) -> None:
+    """The audit reads date and time from the text, and takes no other for them."""
+    platform.application.execute(
+        "ALTER TABLE payment ALTER created_at DROP DEFAULT, ALTER created_at TYPE text"
+    )
+    platform.application.execute("UPDATE payment SET created_at = %s", [text])
+    loaded = platform.run()
+    assert loaded is not None
+    assert loaded.audits["fact_payment"].equal
+    assert platform.rows(
+        "SELECT created_date::text, created_time::text FROM fact_payment WHERE payment_id = 1"
+    ) == [(date, time)]
+
+    platform.warehouse.execute("UPDATE warehouse.fact_payment SET created_time = '14:20:01'")
+    platform.application.execute("UPDATE payment SET paid = NOT paid WHERE payment_id = 2")
+    loaded = platform.run()
+    assert loaded is not None
+    assert not loaded.audits["fact_payment"].equal
 
 
 @pytest.mark.parametrize("drift", FOLLOWED, ids=[drift.name for drift in FOLLOWED])

@@ -1,6 +1,6 @@
 """The torture: the real platform under Dagster, while everything that can die is killed.
 
-    python -m totesys_dagster_tests.torture --seconds 60 [--store local|s3] [--seed N]
+    python -m totesys_dagster_tests.torture --seconds 60 [--kills 1000] [--fork] [--store local|s3]
 
 Writers do to the source what makes change capture hard; processes are killed at every step of the
 protocol, at random, and with them the daemon, the code server and both databases. Then everything
@@ -14,8 +14,6 @@ import argparse
 import contextlib
 import itertools
 import os
-import random
-import signal
 import statistics
 import sys
 import tempfile
@@ -37,118 +35,44 @@ from totesys_dagster.local.postgres import SUPERUSER
 from totesys_dagster.postgres import Names, connect
 from totesys_dagster.warehouse import load
 from totesys_dagster_tests.torture import oracle, world
+from totesys_dagster_tests.torture.forked import ProcessKiller
 from totesys_dagster_tests.torture.judge import judge
+from totesys_dagster_tests.torture.killer import Killer
 from totesys_dagster_tests.torture.steps import STEPS, order
 from totesys_dagster_tests.torture.world import SOURCE_DATABASE, WAREHOUSE_DATABASE, World
 from totesys_dagster_tests.torture.writers import Writer, finish_two_phase
 
 WRITERS = 8
-# How likely a random kill is every two seconds, beside the deaths that are ordered. A daemon takes
-# five seconds to start: killed more often, nothing would ever come to a later step.
-RANDOM_KILLS = 0.15
+# Seconds between the transactions of a writer. A run that goes on until so many are killed lasts
+# for an hour, and has versions enough at a slower pace; the machine is free for more kills then.
+PAUSE, LONG_PAUSE = 0.05, 1.0
 NAMES = Names("warehouse")
 # How long the torture may go on beyond its time to have died at every step once.
 OVERTIME_SECONDS = 600
-CATCH_UP_SECONDS = 300
+# After a thousand kills hundreds of batches are to be loaded, on a busy machine in seconds each.
+CATCH_UP_SECONDS = 1800
 
 
-class Killer(threading.Thread):
-    """Kills, restarts, and keeps count."""
+def torture(tortured: World, options: argparse.Namespace) -> tuple[Killer, list[Writer]]:
+    """Let writers and killer loose for `seconds`, and until every step was died at once.
 
-    def __init__(self, tortured: World, seed: int, stop: threading.Event) -> None:
-        super().__init__(daemon=True)
-        self.world = tortured
-        self.rng = random.Random(seed)
-        self.stop = stop
-        self.kills: Counter[str] = Counter()
-        self.times: list[float] = []
-
-    def run(self) -> None:
-        random_kills = {
-            self._kill_run: 2,
-            self._kill_daemon: 1,
-            self._kill_code_server: 1,
-            self._stop_source: 1,
-            self._stop_warehouse: 1,
-        }
-        while not self.stop.wait(self.rng.uniform(1, 3)):
-            self._order()
-            if self.rng.random() < RANDOM_KILLS:
-                [kill] = self.rng.choices(list(random_kills), list(random_kills.values()))
-                kill()
-            self.restart()
-
-    def restart(self) -> None:
-        """Start what is not running, as an operator's supervisor would."""
-        for name in ("code server", "daemon"):
-            self.world.start(name)
-
-    def _count(self, what: str) -> None:
-        self.kills[what] += 1
-        self.times.append(time.time())
-
-    def _order(self) -> None:
-        """Order a death in each stage that has a step which was died at least often of all.
-
-        Of all steps, not of the stage's: deaths in an early one would starve a later one.
-        """
-        deaths = self.deaths()
-        fewest = min(deaths[step] for step in STEPS)
-        for stage in ("capture", "process", "load"):
-            own = [step for step in STEPS if step.startswith(stage)]
-            rarest = [step for step in own if deaths[step] == fewest]
-            if rarest and not any(order(self.world.directory, step).exists() for step in own):
-                order(self.world.directory, self.rng.choice(rarest)).touch()
-
-    def deaths(self) -> Counter[str]:
-        """How often a process died at each step."""
-        with contextlib.suppress(FileNotFoundError):
-            lines = (self.world.directory / "deaths").read_text().splitlines()
-            return Counter(line.partition("\t")[2] for line in lines)
-        return Counter()
-
-    def _kill_run(self) -> None:
-        if processes := self.world.run_processes():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.rng.choice(processes), signal.SIGKILL)
-                self._count("a run")
-
-    def _kill_daemon(self) -> None:
-        self.world.kill("daemon")
-        self._count("the daemon")
-
-    def _kill_code_server(self) -> None:
-        self.world.kill("code server")
-        self._count("the code server")
-
-    def _stop_source(self) -> None:
-        self.world.source.stop_immediately()
-        self._count("the source")
-        self.world.source.start()
-
-    def _stop_warehouse(self) -> None:
-        self.world.warehouse.stop_immediately()
-        self._count("the warehouse")
-        self.world.warehouse.start()
-
-
-def torture(tortured: World, seconds: float, seed: int) -> tuple[Killer, list[Writer]]:
-    """Let writers and killer loose for `seconds`, and until every step was died at once."""
-    tortured.start("code server")
-    tortured.start("daemon")
+    And until so many were killed, if that takes longer, but for `hours` at most.
+    """
     calm, quiet = threading.Event(), threading.Event()
+    pause, seed = LONG_PAUSE if options.kills else PAUSE, options.seed
     writers = [
-        Writer(tortured.application_dsn, seed * 100 + n, 0.05, quiet) for n in range(WRITERS)
+        Writer(tortured.application_dsn, seed * 100 + n, pause, quiet) for n in range(WRITERS)
     ]
-    killer = Killer(tortured, seed, calm)
+    killer = (ProcessKiller if options.fork else Killer)(tortured, seed, calm)
+    killer.restart()
     for thread in (*writers, killer):
         thread.start()
     began = time.monotonic()
     elapsed = 0.0
-    while elapsed < seconds or (
-        elapsed < seconds + OVERTIME_SECONDS and set(killer.deaths()) != set(STEPS)
-    ):
+    while not _enough(options, elapsed, killer):
         time.sleep(1)
+        if not killer.is_alive():
+            raise RuntimeError("The killer has died itself: see above.")
         elapsed = time.monotonic() - began
         if sys.stderr.isatty() or round(elapsed) % 10 == 0:
             _show_progress(elapsed, killer, writers)
@@ -164,11 +88,19 @@ def torture(tortured: World, seconds: float, seed: int) -> tuple[Killer, list[Wr
     return killer, writers
 
 
+def _enough(options: argparse.Namespace, elapsed: float, killer: Killer) -> bool:
+    if elapsed < options.seconds or (
+        killer.count() < options.kills and elapsed < options.hours * 3600
+    ):
+        return False
+    return set(killer.deaths()) == set(killer.steps) or elapsed > options.seconds + OVERTIME_SECONDS
+
+
 def _show_progress(elapsed: float, killer: Killer, writers: list[Writer]) -> None:
     deaths = killer.deaths()
     print(
-        f"\r{elapsed:5.0f} s: {sum(deaths.values())} deaths at {len(deaths)} of {len(STEPS)} steps,"
-        f" {sum(killer.kills.values())} other kills,"
+        f"\r{elapsed:5.0f} s: {sum(deaths.values())} deaths at {len(deaths)} of {len(killer.steps)}"
+        f" steps, {sum(killer.kills.values())} other kills,"
         f" {sum(sum(writer.done.values()) for writer in writers)} transactions",
         end="" if sys.stderr.isatty() else "\n",
         file=sys.stderr,
@@ -261,7 +193,7 @@ def report(tortured: World, killer: Killer, writers: list[Writer], seconds: floa
         verdict = judge(source, NAMES, ingestion, processed)
     manifests = list(log.after(0))
     deaths = killer.deaths()
-    for step in STEPS:
+    for step in killer.steps:
         print(f"  {deaths[step]:4d} deaths  {step}")
     for what, count in sorted(killer.kills.items()):
         print(f"  {count:4d} kills of {what}")
@@ -282,13 +214,14 @@ def report(tortured: World, killer: Killer, writers: list[Writer], seconds: floa
     ]
     for example in verdict.examples[:5]:
         print(f"  {example[:2000]}")
-    missed = sorted(set(STEPS) - set(deaths))
+    missed = sorted(set(killer.steps) - set(deaths))
     failed = verdict.errors or missed
     print(
         f"VERDICT: {'FAILED' if failed else 'PASSED'} after {seconds:.0f} s with"
-        f" {sum(deaths.values()) + sum(killer.kills.values())} kills"
-        f" ({len(deaths)} of {len(STEPS)} steps), {len(manifests)} batches,"
-        f" {verdict.versions} versions: {verdict.lost} lost, {verdict.extra} extra,"
+        f" {killer.count()} kills"
+        f" ({len(deaths)} of {len(killer.steps)} steps), {len(manifests)} batches,"
+        f" {verdict.versions} versions ({written} rows written meanwhile):"
+        f" {verdict.lost} lost, {verdict.extra} extra,"
         f" {verdict.doubled} doubled, {verdict.wrong_dimension_rows} wrong dimension rows,"
         f" {verdict.orphans} orphans, {verdict.torn_groups} torn, {verdict.broken_links} broken"
         f" links, {verdict.rebuilt_otherwise} rebuilt otherwise; recovery"
@@ -302,7 +235,10 @@ def report(tortured: World, killer: Killer, writers: list[Writer], seconds: floa
 def main() -> int:
     parser = argparse.ArgumentParser(prog="torture", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--kills", type=int, default=0, help="go on until so many were killed")
+    parser.add_argument("--hours", type=float, default=3, help="but for so long at most")
     parser.add_argument("--store", choices=["local", "s3"], default="s3")
+    parser.add_argument("--fork", action="store_true", help="without Dagster, and much faster")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     with (
@@ -311,7 +247,7 @@ def main() -> int:
     ):
         os.environ.update(tortured.environment())
         began = time.monotonic()
-        killer, writers = torture(tortured, options.seconds, options.seed)
+        killer, writers = torture(tortured, options)
         return report(tortured, killer, writers, time.monotonic() - began)
 
 

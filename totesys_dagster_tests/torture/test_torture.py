@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from totesys_dagster.errors import TotesysError
@@ -23,6 +26,21 @@ def test_every_version_arrives_once(full_platform: Platform) -> None:
 def test_small_source_is_no_reason_to_fail(platform: Platform) -> None:
     """What the mutants are compared with."""
     assert Torture(platform, seed=2).run(seconds=4).errors == 0
+
+
+@pytest.mark.long
+def test_processes_that_die_at_every_step_are_exact() -> None:
+    """The short form of `python -m totesys_dagster_tests.torture --fork --kills 1000`."""
+    command = ["-m", "totesys_dagster_tests.torture", "--fork", "--store", "local"]
+    done = subprocess.run(
+        [sys.executable, *command, "--seconds", "10"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "VERDICT: PASSED" in done.stdout
 
 
 @pytest.mark.long

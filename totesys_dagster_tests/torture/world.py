@@ -102,7 +102,8 @@ class World:
             return
         commands = {
             "code server": [
-                *("-m", "dagster", "api", "grpc", "-m", "totesys_dagster_tests.torture.location"),
+                *("-m", "totesys_dagster_tests.torture.code_server"),
+                *("api", "grpc", "-m", "totesys_dagster_tests.torture.location"),
                 *("--host", "127.0.0.1", "--port", (self.directory / "port").read_text()),
             ],
             "daemon": ["-m", "totesys_dagster_tests.torture.daemon", "run", "-w", "workspace.yaml"],
@@ -126,11 +127,17 @@ class World:
     def run_processes(self) -> list[int]:
         """The processes of runs, also of those whose code server was killed."""
         mark = f"{steps.ORDERS}={self.directory}".encode()
+        server = self.processes["code server"].pid if "code server" in self.processes else None
         found = []
         for entry in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                line = (entry / "cmdline").read_bytes()
-                if b"spawn_main" in line and mark in (entry / "environ").read_bytes().split(b"\0"):
+                # The code server's own child is the process that the runs are forked off.
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                if (
+                    parent != server
+                    and b"forkserver" in (entry / "cmdline").read_bytes()
+                    and mark in (entry / "environ").read_bytes().split(b"\0")
+                ):
                     found.append(int(entry.name))
         return found
 
@@ -157,6 +164,8 @@ def created(directory: Path, store: str) -> Iterator[World]:
         world = World(
             directory, url, Database(directory / "source"), Database(directory / "warehouse")
         )
+        for database in (world.source, world.warehouse):
+            exits.callback(postgres.remove, database.home)
         _prepare_databases(world)
         _prepare_dagster(world)
         exits.callback(world.stop)

@@ -1,0 +1,117 @@
+"""The torture without Dagster, much faster: processes that do all the work, and die.
+
+Each is forked off one that has imported the code and opened nothing, and takes batches the whole
+way until it is killed. Two of them at once get in each other's way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import multiprocessing
+import threading
+import time
+from multiprocessing.context import ForkServerProcess
+
+import psycopg
+
+from totesys_dagster import settings
+from totesys_dagster.errors import TotesysError
+from totesys_dagster.ingestion import capture
+from totesys_dagster.lake.manifest import ManifestLog
+from totesys_dagster.lake.receipt import touched_stars
+from totesys_dagster.lake.store import Store
+from totesys_dagster.postgres import Connection, Names, connect
+from totesys_dagster.processed.process import process_star
+from totesys_dagster.warehouse import assets as warehouse_assets
+from totesys_dagster.warehouse import load
+from totesys_dagster_tests.torture import steps
+from totesys_dagster_tests.torture.killer import Killer
+from totesys_dagster_tests.torture.world import World
+
+PROCESSES = 2
+# How long a process lives in the mean, unless it comes to a step that it is to die at.
+MEAN_SECONDS = 2.0
+# How likely it is at each look that a database is stopped.
+STOPPED_DATABASES = 0.005
+NAMES = Names("warehouse")
+
+
+def work() -> None:
+    """Take batches the whole way until this process dies."""
+    steps.arm()
+    while True:
+        with contextlib.suppress(TotesysError, psycopg.Error):
+            _take_batches()
+        time.sleep(0.05)
+
+
+def _take_batches() -> None:
+    """Process and load all that the warehouse lacks, then capture what changed and load that."""
+    ingestion = Store(settings.zone_url(settings.INGESTION_URL), settings.INGESTION_URL)
+    processed = Store(settings.zone_url(settings.PROCESSED_URL), settings.PROCESSED_URL)
+    log = ManifestLog(ingestion)
+    with connect(settings.SOURCE_DSN) as source, connect(settings.WAREHOUSE_DSN) as warehouse:
+        _load(warehouse, log, processed)
+        _capture(source, log)
+        _load(warehouse, log, processed)
+
+
+def _load(warehouse: Connection, log: ManifestLog, processed: Store) -> None:
+    for manifest in log.after(load.head(warehouse, NAMES)):
+        for star in touched_stars(manifest):
+            process_star(star, manifest, log.store, processed)
+        # The name that is armed.
+        warehouse_assets.load_batch(  # type: ignore[attr-defined]
+            warehouse, NAMES, manifest, log.store, processed, quarantine_limit=0
+        )
+
+
+def _capture(source: Connection, log: ManifestLog) -> None:
+    with capture.open_capture(
+        source,
+        log.store,
+        batch=capture.new_batch_key(dt.datetime.now(dt.UTC), log.head()),
+        run_id="forked",
+        part_bytes=1 << 20,
+    ) as batch:
+        if batch.changed:
+            for read in batch.reads():
+                read.write(log.store)
+            batch.commit()
+
+
+class ProcessKiller(Killer):
+    """Forks processes, kills them, and keeps count."""
+
+    # Without Dagster nothing is recorded after the load.
+    steps = tuple(step for step in steps.STEPS if step != "load: before it is recorded")
+
+    def __init__(self, tortured: World, seed: int, stop: threading.Event) -> None:
+        super().__init__(tortured, seed, stop)
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload([__name__])
+        self.processes: dict[ForkServerProcess, float] = {}
+
+    def run(self) -> None:
+        while not self.stop.wait(self.rng.uniform(0.05, 0.2)):
+            self.order_deaths()
+            self._kill_processes()
+            if self.may_kill() and self.rng.random() < STOPPED_DATABASES:
+                self.rng.choice([self.stop_source, self.stop_warehouse])()
+            self.restart()
+
+    def restart(self) -> None:
+        """Fork as many processes as have died; each is told when to die at the latest."""
+        for process in [one for one in self.processes if not one.is_alive()]:
+            del self.processes[process]
+        while len(self.processes) < PROCESSES:
+            process = self.context.Process(target=work, daemon=True)
+            process.start()
+            self.processes[process] = time.monotonic() + self.rng.expovariate(1 / MEAN_SECONDS)
+
+    def _kill_processes(self) -> None:
+        for process, latest in self.processes.items():
+            if latest < time.monotonic() and process.is_alive():
+                process.kill()
+                self.note("a process")

@@ -1,0 +1,126 @@
+"""What kills the processes of a world under torture, and starts them again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter
+
+from totesys_dagster_tests.torture.steps import STEPS, order
+from totesys_dagster_tests.torture.world import World
+
+# Beside the deaths that are ordered: how many of the runs are killed at random, and when. By run,
+# not by time: on a busy machine, no run would come to its end.
+KILLED_RUNS = 0.35
+LATEST_KILL_SECONDS = 4
+# How likely it is at each look that a server is killed. A daemon takes five seconds to start:
+# killed more often, nothing would ever come to a later step.
+KILLED_SERVERS = 0.06
+# How many deaths more than at the rarest step a step may have and still be ordered.
+SPREAD = 2
+
+
+class Killer(threading.Thread):
+    """Kills, restarts, and keeps count."""
+
+    steps: tuple[str, ...] = STEPS
+
+    def __init__(self, tortured: World, seed: int, stop: threading.Event) -> None:
+        super().__init__(daemon=True)
+        self.world = tortured
+        self.rng = random.Random(seed)
+        self.stop = stop
+        self.kills: Counter[str] = Counter()
+        self.times: list[float] = []
+        self.known_runs: set[int] = set()
+        self.doomed_runs: dict[int, float] = {}
+
+    def run(self) -> None:
+        servers = {
+            self._kill_daemon: 1,
+            self._kill_code_server: 1,
+            self.stop_source: 3,
+            self.stop_warehouse: 3,
+        }
+        while not self.stop.wait(self.rng.uniform(0.2, 1)):
+            self.order_deaths()
+            self._kill_runs()
+            if self.may_kill() and self.rng.random() < KILLED_SERVERS:
+                [kill] = self.rng.choices(list(servers), list(servers.values()))
+                kill()
+            self.restart()
+
+    def restart(self) -> None:
+        """Start what is not running, as an operator's supervisor would."""
+        for name in ("code server", "daemon"):
+            self.world.start(name)
+
+    def note(self, what: str) -> None:
+        self.kills[what] += 1
+        self.times.append(time.time())
+
+    def order_deaths(self) -> None:
+        """Order a death in each stage that has a step which was died at about least often of all.
+
+        Of all steps, not of the stage's: deaths in an early one would starve a later one.
+        """
+        deaths = self.deaths()
+        most = min(deaths[step] for step in self.steps) + SPREAD
+        for stage in ("capture", "process", "load"):
+            own = [step for step in self.steps if step.startswith(stage)]
+            rarest = [step for step in own if deaths[step] <= most]
+            if rarest and not any(order(self.world.directory, step).exists() for step in own):
+                order(self.world.directory, self.rng.choice(rarest)).touch()
+
+    def deaths(self) -> Counter[str]:
+        """How often a process died at each step."""
+        with contextlib.suppress(FileNotFoundError):
+            lines = (self.world.directory / "deaths").read_text().splitlines()
+            return Counter(line.partition("\t")[2] for line in lines)
+        return Counter()
+
+    def count(self) -> int:
+        """How much was killed until now, in whichever way."""
+        return sum(self.deaths().values()) + sum(self.kills.values())
+
+    def may_kill(self) -> bool:
+        """Random kills are half of all: with more, a busy machine never came to a late step."""
+        return sum(self.kills.values()) <= sum(self.deaths().values())
+
+    def _kill_runs(self) -> None:
+        """Doom some of the new runs, and kill those whose time has come."""
+        running = set(self.world.run_processes())
+        for process in running - self.known_runs:
+            if self.may_kill() and self.rng.random() < KILLED_RUNS:
+                later = self.rng.uniform(0, LATEST_KILL_SECONDS)
+                self.doomed_runs[process] = time.monotonic() + later
+        self.known_runs = running
+        for process, moment in list(self.doomed_runs.items()):
+            if process not in running:
+                del self.doomed_runs[process]
+            elif moment < time.monotonic():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+                    self.note("a run")
+
+    def _kill_daemon(self) -> None:
+        self.world.kill("daemon")
+        self.note("the daemon")
+
+    def _kill_code_server(self) -> None:
+        self.world.kill("code server")
+        self.note("the code server")
+
+    def stop_source(self) -> None:
+        self.world.source.stop_immediately()
+        self.note("the source")
+        self.world.source.start()
+
+    def stop_warehouse(self) -> None:
+        self.world.warehouse.stop_immediately()
+        self.note("the warehouse")
+        self.world.warehouse.start()
