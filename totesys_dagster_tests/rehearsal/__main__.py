@@ -30,22 +30,23 @@ from totesys_dagster_tests.torture.world import (
     wait_until,
 )
 
-ARRIVAL_SECONDS = 120
+# Many times what it takes on an idle machine.
+ARRIVAL_SECONDS = 300
 BAD_ROWS = QUARANTINE_LIMIT + 1
 
 # The same facts as the source and as the warehouse have them: compared without the platform's help.
 FACTS = {
     "sales_order": (
         "sales_order_id, staff_id, design_id, units_sold, unit_price, agreed_delivery_date",
-        "sales_order_id, sales_staff_id, design_id, units_sold, unit_price,"
-        " agreed_delivery_date::text",
+        "sales_order_id, sales_staff_id, design_id, units_sold, unit_price, {date}",
     ),
     "purchase_order": (
         "purchase_order_id, staff_id, item_code, item_quantity, agreed_delivery_date",
-        "purchase_order_id, staff_id, item_code, item_quantity, agreed_delivery_date::text",
+        "purchase_order_id, staff_id, item_code, item_quantity, {date}",
     ),
     "payment": ("payment_id, payment_amount, paid", "payment_id, payment_amount, paid"),
 }
+DATE = "agreed_delivery_date::text"
 
 
 class Rehearsal:
@@ -83,7 +84,9 @@ class Rehearsal:
             for table, (theirs, ours) in FACTS.items():
                 wanted = self.source.execute(f"SELECT {theirs} FROM {table}".encode()).fetchall()
                 view = f"warehouse.current_fact_{table}"
-                found = warehouse.execute(f"SELECT {ours} FROM {view}".encode()).fetchall()
+                found = warehouse.execute(
+                    f"SELECT {ours.format(date=DATE)} FROM {view}".encode()
+                ).fetchall()
                 if sorted(wanted) != sorted(found):
                     return False
         return True
@@ -182,18 +185,21 @@ def tails(directory: Path) -> str:
     )
 
 
-def main() -> int:
-    failure = ""
-    with tempfile.TemporaryDirectory(prefix="rehearsal-") as name:
-        directory = Path(name)
+def rehearse(directory: Path) -> str:
+    """Play all acts; what went wrong, in one sentence, or nothing."""
+    tell("databases, S3, Secrets Manager and mail over TLS are started")
+    with surroundings.running(directory) as around, production.running(around) as parts:
         try:
-            with act("databases, S3, Secrets Manager and mail over TLS"):
-                pass
-            with surroundings.running(directory) as around, production.running(around) as parts:
-                Rehearsal(around, parts).play()
-        except (TimeoutError, AssertionError, RuntimeError) as error:
-            failure = str(error) or type(error).__name__
+            Rehearsal(around, parts).play()
+        except (TimeoutError, AssertionError) as error:
             print(tails(directory))
+            return str(error) or repr(error)
+    return ""
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory(prefix="rehearsal-") as name:
+        failure = rehearse(Path(name))
     seconds = time.monotonic() - _begun
     print(f"REHEARSAL {'FAILED: ' + failure if failure else 'PASSED'} after {seconds:.0f} seconds")
     return int(bool(failure))

@@ -21,11 +21,11 @@ STAGES = {INGEST: "ingest", PROCESS: "process", LOAD: "load"}
 WHOLE = "whole"
 
 
-class StageProcessLauncher(RunLauncher, ConfigurableClass):  # type: ignore[type-arg]
+class StageProcessLauncher(RunLauncher, ConfigurableClass):
     """Starts runs as processes of the daemon; `environments` is a file with one for each stage."""
 
     def __init__(self, environments: str, inst_data: ConfigurableClassData | None = None) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.environments = Path(environments)
         self._inst_data = inst_data
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
