@@ -31,7 +31,7 @@ from totesys_dagster_tests.torture.world import (
 )
 
 # Many times what it takes on an idle machine.
-ARRIVAL_SECONDS = 300
+ARRIVAL_SECONDS = 400
 BAD_ROWS = QUARANTINE_LIMIT + 1
 
 # The same facts as the source and as the warehouse have them: compared without the platform's help.
