@@ -10,7 +10,7 @@ SECONDS ?= 60
 KILLS ?= 0
 STORE ?= s3
 
-.PHONY: run dev psql test torture check format lock clean bench-batches bench-distributed bench-full bench-growth bench-increment bench-freshness bench-idle bench-start
+.PHONY: run dev psql test torture rehearsal check format lock clean bench-batches bench-distributed bench-full bench-growth bench-increment bench-freshness bench-idle bench-start
 
 run: .venv/installed  ## take two batches the whole way on the embedded default
 	@$(BIN)/totesys demo
@@ -27,6 +27,9 @@ test: .venv/installed-dev  ## the tests, but for the long ones
 torture: .venv/installed-dev  ## the long tests, and everything killed while it works
 	$(BIN)/pytest -n auto --dist worksteal -m long
 	$(BIN)/python -m totesys_dagster_tests.torture --seconds $(SECONDS) --kills $(KILLS) --store $(STORE)
+
+rehearsal: .venv/installed-dev  ## production on one machine: a day of business, three incidents
+	@$(BIN)/python -W ignore -m totesys_dagster_tests.rehearsal
 
 check: .venv/installed-dev  ## format, lint, types, security, tests with coverage
 	$(BIN)/ruff format --check .

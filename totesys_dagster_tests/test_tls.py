@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import ssl
-import threading
 from pathlib import Path
 
 import psycopg
@@ -14,11 +10,9 @@ import trustme
 
 from totesys_dagster import settings
 from totesys_dagster.errors import SettingError
-from totesys_dagster.local import postgres
 from totesys_dagster.local.postgres import SUPERUSER, Server
 from totesys_dagster.postgres import connect
-
-SSL_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
+from totesys_dagster_tests.tls import PostgresFront
 
 
 @pytest.fixture(scope="module")
@@ -26,43 +20,10 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
-class TlsFront:
-    """TLS in front of a server that has none: the embedded one is built without it.
-
-    Answers PostgreSQL's request for TLS, then passes bytes on; refuses who does not ask for it.
-    """
-
-    def __init__(self, certificate: trustme.LeafCert, port: int) -> None:
-        self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        certificate.configure_cert(self.context)
-        self.target = port
-        self.port = postgres.free_port(None)
-        self.loop = asyncio.new_event_loop()
-        threading.Thread(target=self.loop.run_forever, daemon=True).start()
-        server = asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        asyncio.run_coroutine_threadsafe(server, self.loop).result()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if await reader.readexactly(8) != SSL_REQUEST:
-            writer.close()
-            return
-        writer.write(b"S")
-        await writer.start_tls(self.context)
-        behind, to_behind = await asyncio.open_connection("127.0.0.1", self.target)
-        await asyncio.gather(self._pass(reader, to_behind), self._pass(behind, writer))
-
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-            writer.close()
-
-
 @pytest.fixture(scope="module")
 def dsn(authority: trustme.CA, server: Server) -> str:
     """A server that answers TLS only, as `localhost`."""
-    front = TlsFront(authority.issue_cert("localhost"), server.port)
+    front = PostgresFront(authority.issue_cert("localhost"), server.port)
     return psycopg.conninfo.make_conninfo(
         server.dsn(SUPERUSER, "postgres"),
         host="localhost",
