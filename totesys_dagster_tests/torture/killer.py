@@ -20,7 +20,8 @@ LATEST_KILL_SECONDS = 4
 # How likely it is at each look that a server is killed. A daemon takes five seconds to start:
 # killed more often, nothing would ever come to a later step.
 KILLED_SERVERS = 0.06
-# How many deaths more than at the rarest step a step may have and still be ordered.
+# How many deaths more than at the rarest step a step may have and still be ordered, once every step
+# was died at.
 SPREAD = 2
 
 
@@ -69,7 +70,8 @@ class Killer(threading.Thread):
         Of all steps, not of the stage's: deaths in an early one would starve a later one.
         """
         deaths = self.deaths()
-        most = min(deaths[step] for step in self.steps) + SPREAD
+        fewest = min(deaths[step] for step in self.steps)
+        most = fewest + SPREAD if fewest else 0
         for stage in ("capture", "process", "load"):
             own = [step for step in self.steps if step.startswith(stage)]
             rarest = [step for step in own if deaths[step] <= most]
