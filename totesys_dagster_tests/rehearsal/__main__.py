@@ -198,7 +198,7 @@ def tails(directory: Path) -> str:
 
 def rehearse(directory: Path) -> str:
     """Play all acts; what went wrong, in one sentence, or nothing."""
-    tell("databases, S3, Secrets Manager and mail over TLS are started")
+    tell("starting databases, S3, Secrets Manager and mail, all over TLS")
     with surroundings.running(directory) as around, production.running(around) as parts:
         try:
             Rehearsal(around, parts).play()
