@@ -88,8 +88,13 @@ def _is_local(host: str) -> bool:
 
 def reason(error: psycopg.Error) -> str:
     """What PostgreSQL says is wrong, as one line; no row's content (that is in the detail)."""
-    # libpq says the last thing last, but for hints, which it indents; an empty error has no line.
-    lines = [line for line in str(error).splitlines() if line and not line[0].isspace()]
+    # libpq says the last thing last, but for hints, which it indents, and details, as of a server
+    # that is still recovering; an empty error has no line.
+    lines = [
+        line
+        for line in str(error).splitlines()
+        if line and not line[0].isspace() and not line.startswith(("DETAIL:", "HINT:"))
+    ]
     message = error.diag.message_primary or (lines or [type(error).__name__])[-1]
     return message.strip().rstrip(".")
 

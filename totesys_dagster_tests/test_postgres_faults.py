@@ -25,7 +25,7 @@ from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.store import Store
 from totesys_dagster.local import stack
 from totesys_dagster.local.postgres import SUPERUSER, Server
-from totesys_dagster.postgres import connect
+from totesys_dagster.postgres import connect, reason
 from totesys_dagster.warehouse import load
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1
@@ -565,3 +565,13 @@ def test_read_only_warehouse_is_a_sentence(platform: Platform) -> None:
         f"PostgreSQL stopped the load of batch {manifest.batch} (25006): cannot execute INSERT in a"
         " read-only transaction."
     )
+
+
+def test_detail_of_a_refused_connection_is_not_taken_for_the_reason() -> None:
+    """What a server says that was started again after a power cut, as the rehearsal saw it."""
+    error = psycopg.OperationalError(
+        "connection failed: FATAL:  the database system is not yet accepting connections\n"
+        "DETAIL:  Consistent recovery state has not been yet reached.\n"
+    )
+
+    assert reason(error).endswith("the database system is not yet accepting connections")

@@ -199,6 +199,9 @@ def _secrets_manager() -> Iterator[int]:
 
 @contextlib.contextmanager
 def _mailbox() -> Iterator[tuple[Inbox, int]]:
+    logging.getLogger("mail.log").setLevel(
+        logging.ERROR
+    )  # warns of the clear line behind the front
     inbox, port = Inbox(), postgres.free_port(None)
     controller = Controller(
         inbox,
