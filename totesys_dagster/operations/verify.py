@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
 
 from psycopg import sql
 
@@ -19,6 +16,7 @@ from totesys_dagster.lake.parts import ObjectEntry, read_lines, read_table
 from totesys_dagster.lake.receipt import read_receipt, touched_stars
 from totesys_dagster.lake.schemas import read_schema
 from totesys_dagster.lake.store import Store
+from totesys_dagster.parallel import ahead
 from totesys_dagster.postgres import Connection, Names, failures
 from totesys_dagster.warehouse import audit, load
 
@@ -28,8 +26,6 @@ AT_ONCE = 8
 
 # Batches that a nightly verification takes or leaves together.
 BLOCK = 1000
-
-T = TypeVar("T")
 
 
 @dataclass
@@ -73,19 +69,16 @@ def verify(
     loaded = _ledger(connection, names)
     due = blocks(_last(ManifestLog(ingestion), loaded))
     total = sum(map(len, due))
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        try:
-            checks = (
-                partial(_check_batch, ingestion, processed, loaded, previous, manifest)
-                for block in due
-                for previous, manifest in itertools.pairwise(_manifests(pool, ingestion, block))
-            )
-            for done, checked in enumerate(_side_by_side(pool, checks), start=1):
-                result.add(checked)
-                progress(done, total)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    links = (link for block in due for link in itertools.pairwise(_manifests(ingestion, block)))
+
+    def check(
+        link: tuple[Manifest | LakeError | None, Manifest | LakeError | None],
+    ) -> Verification:
+        return _check_batch(ingestion, processed, loaded, *link)
+
+    for done, checked in enumerate(ahead(check, links, AT_ONCE), start=1):
+        result.add(checked)
+        progress(done, total)
     if loaded:
         _check_audits(result, connection, names)
     return result
@@ -108,26 +101,12 @@ def due_at_night(last: int, limit: int, night: int) -> list[range]:
     ]
 
 
-def _manifests(
-    pool: ThreadPoolExecutor, ingestion: Store, block: range
-) -> Iterator[Manifest | LakeError | None]:
+def _manifests(ingestion: Store, block: range) -> Iterator[Manifest | LakeError | None]:
     """The manifest before the block, None before the first one, and then the block's."""
     if block.start == 1:
         yield None
-    first = max(block.start - 1, 1)
-    reads = (partial(_read, ingestion, number) for number in range(first, block.stop))
-    yield from _side_by_side(pool, reads)
-
-
-def _side_by_side(pool: ThreadPoolExecutor, jobs: Iterable[Callable[[], T]]) -> Iterator[T]:
-    """The results of jobs in their order, while some of the next are under way already."""
-    waiting: deque[Future[T]] = deque()
-    for job in jobs:
-        waiting.append(pool.submit(job))
-        if len(waiting) > AT_ONCE:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+    numbers = range(max(block.start - 1, 1), block.stop)
+    yield from ahead(partial(_read, ingestion), numbers, AT_ONCE)
 
 
 def _read(ingestion: Store, number: int) -> Manifest | LakeError:
