@@ -75,6 +75,7 @@ def test_status_of_nothing(platform: Platform, project: Path) -> None:
     assert "The lake holds 0 batches; the warehouse holds 0 of them." in status.stdout
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("platform")
 def test_reports_for_people_name_every_table(project: Path) -> None:
     report = totesys(project, "run").stdout

@@ -23,6 +23,7 @@ def test_every_version_arrives_once(full_platform: Platform) -> None:
     assert torture.crashes > 5
 
 
+@pytest.mark.long
 def test_small_source_is_no_reason_to_fail(platform: Platform) -> None:
     """What the mutants are compared with."""
     assert Torture(platform, seed=2).run(seconds=4).errors == 0
