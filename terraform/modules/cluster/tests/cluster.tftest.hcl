@@ -5,6 +5,7 @@ mock_provider "aws" {
 
   mock_resource "aws_acm_certificate" {
     defaults = {
+      arn = "arn:aws:acm:eu-west-2:000000000000:certificate/test"
       domain_validation_options = [{
         domain_name           = "dagster.example.com"
         resource_record_name  = "_validation.dagster.example.com"
@@ -12,6 +13,22 @@ mock_provider "aws" {
         resource_record_value = "validation.example.com"
       }]
     }
+  }
+
+  mock_resource "aws_cognito_user_pool" {
+    defaults = { arn = "arn:aws:cognito-idp:eu-west-2:000000000000:userpool/test" }
+  }
+
+  mock_resource "aws_lb" {
+    defaults = { arn = "arn:aws:elasticloadbalancing:eu-west-2:000000000000:loadbalancer/app/test/0" }
+  }
+
+  mock_resource "aws_lb_target_group" {
+    defaults = { arn = "arn:aws:elasticloadbalancing:eu-west-2:000000000000:targetgroup/test/0" }
+  }
+
+  mock_resource "aws_service_discovery_service" {
+    defaults = { arn = "arn:aws:servicediscovery:eu-west-2:000000000000:service/test" }
   }
 }
 
