@@ -39,8 +39,8 @@ locals {
     daemon  = local.dagster
     web     = local.dagster
     admin   = local.dagster
-    # These two run only when a person starts them. The first alone has the administrators'
-    # passwords; it makes the other secrets, so it cannot wait for them.
+    # Runs only when a person starts it. It alone has the administrators' passwords; it makes the
+    # other secrets, so it cannot wait for them.
     prepare = {
       WAREHOUSE_ADMINISTRATOR = module.warehouse.administrator_secret_arn
       DAGSTER_ADMINISTRATOR   = module.orchestration.administrator_secret_arn
