@@ -23,8 +23,9 @@ from dagster._core.instance.ref import InstanceRef
 from dagster._core.workspace.load import location_origins_from_yaml_paths
 from dagster_aws.ecs.container_context import EcsContainerContext
 from dagster_cloud_cli.config.models import DagsterCloudYaml
+from psycopg.conninfo import conninfo_to_dict
 
-from totesys_dagster import settings
+from totesys_dagster import aws_secrets, settings
 from totesys_dagster.definitions import defs
 from totesys_dagster.local import postgres
 from totesys_dagster.operations.jobs import JOBS
@@ -200,6 +201,31 @@ def test_settings_of_tasks_exist() -> None:
     assert named | plus <= known
 
 
+def test_tasks_refer_to_secrets_as_the_platform_reads_them() -> None:
+    tasks = terraform()["terraform/modules/cluster/tasks.tf"]
+
+    assert re.findall(r'setting => "(.+)\$\{arn\}"', tasks) == [aws_secrets.PREFIX]
+    # boto3 takes the region from this variable alone.
+    assert re.search(r"\bAWS_DEFAULT_REGION += var\.region", tasks)
+
+
+def test_boundary_allows_what_the_roles_are_given() -> None:
+    def actions(module: str) -> set[str]:
+        text = terraform()[f"terraform/modules/{module}/main.tf"]
+        named = re.findall(r'Action += (\[[^\]]+\]|"[^"]+")', text)
+        return {action for one in named for action in re.findall(r'"([\w-]+:\w+)"', one)}
+
+    [boundary] = re.findall(
+        r'resource "aws_iam_policy" "boundary" \{.+?^\}',
+        terraform()["terraform/modules/identity/main.tf"],
+        re.MULTILINE | re.DOTALL,
+    )
+    given = actions("roles") - {"sts:AssumeRole"}
+
+    assert {"secretsmanager:GetSecretValue", "sns:Publish", "s3:PutObject"} <= given
+    assert {action for action in given if f'"{action}"' not in boundary} == set()
+
+
 def test_variables_of_the_instance_are_set_by_ecs() -> None:
     tasks = terraform()["terraform/modules/cluster/tasks.tf"]
     platform = terraform()["terraform/modules/platform/main.tf"]
@@ -246,7 +272,7 @@ def test_tables_of_athena_are_those_of_the_catalogue() -> None:
 # The databases
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def empty_server(tmp_path_factory: pytest.TempPathFactory) -> postgres.Server:
     """A server without roles: that of the session has some, whose passwords other tests use."""
     return postgres.start(tmp_path_factory.mktemp("empty"))
@@ -258,8 +284,6 @@ def administrator(empty_server: postgres.Server) -> Iterator[psycopg.Connection]
     with psycopg.connect(
         empty_server.dsn(postgres.SUPERUSER, "postgres"), autocommit=True
     ) as connection:
-        connection.execute("DROP DATABASE IF EXISTS prepared")
-        connection.execute("DROP ROLE IF EXISTS administrator")
         connection.execute("CREATE ROLE administrator LOGIN CREATEROLE CREATEDB PASSWORD 'x'")
         connection.execute("CREATE DATABASE prepared OWNER administrator")
     dsn = f"postgresql://administrator:x@127.0.0.1:{empty_server.port}/prepared"
@@ -291,6 +315,40 @@ def test_databases_are_prepared_and_passwords_rotated(
         connection.execute("CREATE TABLE runs ()")
 
 
+@pytest.mark.usefixtures("administrator")
+def test_passwords_of_one_database_can_be_rotated_alone(
+    empty_server: postgres.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare = script(AWS / "prepare_databases.py")
+    place = f"127.0.0.1:{empty_server.port}/prepared"
+    # The embedded server has no certificate of Amazon's.
+    monkeypatch.setattr(
+        prepare,
+        "connect",
+        lambda *_: psycopg.connect(f"postgresql://administrator:x@{place}", autocommit=True),
+    )
+    used = re.findall(r'environment\["(\w+)"\]', (AWS / "prepare_databases.py").read_text())
+    environment = {
+        **{name: "{}" if name.endswith("ADMINISTRATOR") else name for name in used},
+        "DAGSTER_POSTGRES_DB": "prepared",
+    }
+
+    def rotated(*arguments: str) -> dict[str, str]:
+        put: dict[str, str] = {}
+        prepare.main(arguments, environment, put.__setitem__)
+        return put
+
+    both, warehouse = rotated(), rotated("--only", "warehouse")
+
+    assert set(warehouse) == {"WAREHOUSE_DSN_SECRET", "WAREHOUSE_ADMIN_DSN_SECRET"}
+    assert set(both) == {*warehouse, "DAGSTER_PASSWORD_SECRET"}
+    psycopg.connect(f"postgresql://dagster:{both['DAGSTER_PASSWORD_SECRET']}@{place}").close()
+
+    assert set(rotated("--only", "dagster")) == {"DAGSTER_PASSWORD_SECRET"}
+    loader = conninfo_to_dict(warehouse["WAREHOUSE_DSN_SECRET"])["password"]
+    psycopg.connect(f"postgresql://warehouse_loader:{loader}@{place}").close()
+
+
 # What must not be in them
 
 
@@ -299,7 +357,7 @@ def test_no_account_address_or_secret_is_in_the_code() -> None:
         "an account": re.compile(r"(?<![\w.-])(?!0{12}\b)\d{12}(?![\w-])"),
         "an address": re.compile(r"[\w.+-]+@(?!example\.com)[\w-]+\.(?:com|org|net|io|co)\b"),
         "a key": re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|-----BEGIN"),
-        "a password": re.compile(r"(?i)(?<!-)password\"?\s*[=:]\s*\"[^\"$]+\""),
+        "a password": re.compile(r"(?i)(?<!-)password\"?\s*[=:]\s*\"(?!arn:)[^\"$]+\""),
         "a connection string": re.compile(r"postgresql://\w+:(?![{])[^\s@]+@(?!host)"),
     }
 

@@ -1,15 +1,19 @@
 """Make the roles of both databases and put their passwords into Secrets Manager.
 
-    python deploy/aws/prepare_databases.py
+    python deploy/aws/prepare_databases.py [--only warehouse]
 
 Runs as a one-off task in the network of the databases, as their administrator (docs/deployment.md).
-Nobody sees a password. Run it again to rotate them: the services then have to be started anew.
+Nobody sees a password. Run it again to rotate them: programs take those of the warehouse with their
+next connection. Dagster is given its own when a task starts, so after that its services have to be
+started anew.
 """
 
+import argparse
 import json
 import os
 import secrets
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from urllib.parse import quote
 
@@ -78,22 +82,39 @@ def connect(host: str, database: str, login: Mapping[str, str]) -> psycopg.Conne
     )
 
 
-def main(environment: Mapping[str, str], put: Put) -> None:
-    """Prepare both databases. Each secret is put as soon as its password is valid."""
+def renew_warehouse(environment: Mapping[str, str], put: Put) -> None:
+    """Prepare the warehouse. Its secrets are put as soon as their passwords are valid."""
     host, database = environment["WAREHOUSE_HOST"], environment["WAREHOUSE_DATABASE"]
     with connect(host, database, json.loads(environment["WAREHOUSE_ADMINISTRATOR"])) as warehouse:
         strings = prepare_warehouse(warehouse, f"{host}:5432/{database}", VERIFIED)
     put(environment["WAREHOUSE_DSN_SECRET"], strings["warehouse_loader"])
     put(environment["WAREHOUSE_ADMIN_DSN_SECRET"], strings["warehouse_admin"])
+
+
+def renew_dagster(environment: Mapping[str, str], put: Put) -> None:
+    """Prepare Dagster's database. Its secret is put as soon as the password is valid."""
     host, database = environment["DAGSTER_POSTGRES_HOST"], environment["DAGSTER_POSTGRES_DB"]
     with connect(host, database, json.loads(environment["DAGSTER_ADMINISTRATOR"])) as dagster:
         put(environment["DAGSTER_PASSWORD_SECRET"], prepare_dagster(dagster, database))
-    print("The roles of both databases have new passwords, which are in Secrets Manager.")
+
+
+RENEW = {"warehouse": renew_warehouse, "dagster": renew_dagster}
+
+
+def main(arguments: Sequence[str], environment: Mapping[str, str], put: Put) -> None:
+    """Prepare both databases, or the one that the arguments name."""
+    parser = argparse.ArgumentParser(description="Make the roles of databases, and new passwords.")
+    parser.add_argument("--only", choices=list(RENEW), help="leave the other database alone")
+    only = parser.parse_args(arguments).only
+    for database in [only] if only else RENEW:
+        RENEW[database](environment, put)
+        print(f"The roles of {database} have new passwords, which are in Secrets Manager.")
 
 
 if __name__ == "__main__":
     manager = boto3.client("secretsmanager")
     main(
+        sys.argv[1:],
         os.environ,
         lambda secret, value: manager.put_secret_value(SecretId=secret, SecretString=value),
     )

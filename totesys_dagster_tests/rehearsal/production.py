@@ -41,8 +41,8 @@ MAIL = {
     settings.ALERT_TO: "data-engineering@example.com",
 }
 
-# What each part is given beside what all have; the same as `part_environment_secrets` and
-# `part_environment` of terraform/modules, plus mail for the part whose sensors send it.
+# What each part is given beside what all have; the same as `part_setting_secrets` and
+# `part_environment` of terraform/modules, with `alert_mail` set.
 PARTS: dict[str, dict[str, str]] = {
     "ingest": SOURCE,
     "process": {},

@@ -55,6 +55,12 @@ variable "alert_emails" {
   type        = list(string)
 }
 
+variable "alert_mail" {
+  description = "Sender and recipients of the platform's own alerts by mail, and the port of the mail server, which the secret `smtp-url` names; null for none: the topic tells of them in any case"
+  type        = object({ sender = string, recipients = list(string), port = number })
+  default     = null
+}
+
 variable "monthly_budget_usd" {
   description = "What the account may cost in a month"
   type        = number

@@ -57,6 +57,7 @@ module "platform" {
   cognito_domain_prefix = var.cognito_domain_prefix
 
   alert_emails       = var.alert_emails
+  alert_mail         = var.alert_mail
   silence_minutes    = 1440
   monthly_budget_usd = var.monthly_budget_usd
 }

@@ -12,7 +12,8 @@ locals {
     TOTESYS_QUARANTINE_LIMIT   = tostring(var.quarantine_limit)
     TOTESYS_ALERT_TOPIC        = var.alert_topic_arn
     TOTESYS_UI_URL             = "https://${var.domain_name}"
-    AWS_REGION                 = var.region
+    AWS_REGION                 = var.region # for the lake's client
+    AWS_DEFAULT_REGION         = var.region # for boto3, which does not look at the other
     DAGSTER_COMPUTE_BUCKET     = var.buckets.compute
     DAGSTER_POSTGRES_HOST      = var.dagster_database.host
     DAGSTER_POSTGRES_PORT      = "5432"
@@ -37,9 +38,21 @@ locals {
     DAGSTER_PASSWORD_SECRET    = var.secret_arns["dagster-password"]
   }
 
+  code_environment = var.alert_mail == null ? {} : {
+    TOTESYS_ALERT_FROM = var.alert_mail.sender
+    TOTESYS_ALERT_TO   = join(",", var.alert_mail.recipients)
+  }
+
   part_environment = {
+    code    = local.code_environment
     admin   = local.admin_environment
     prepare = local.prepare_environment
+  }
+
+  # The program reads these secrets itself, with the task's role: see totesys_dagster/aws_secrets.py.
+  setting_environment = {
+    for part, secrets in var.part_setting_secrets :
+    part => { for setting, arn in secrets : setting => "aws-secret:${arn}" }
   }
 
   workspace = "/opt/totesys/home/workspace.yaml"
@@ -114,8 +127,9 @@ resource "aws_ecs_task_definition" "this" {
     portMappings           = each.value.port == null ? [] : [{ containerPort = each.value.port, protocol = "tcp" }]
 
     environment = [
-      for name, value in merge(local.environment, lookup(local.part_environment, each.key, {})) :
-      { name = name, value = value }
+      for name, value in merge(
+        local.environment, lookup(local.part_environment, each.key, {}), local.setting_environment[each.key],
+      ) : { name = name, value = value }
     ]
     secrets = [
       for name, value in var.part_environment_secrets[each.key] : { name = name, valueFrom = value }

@@ -38,8 +38,13 @@ variable "execution_role_arns" {
   type        = map(string)
 }
 
+variable "part_setting_secrets" {
+  description = "For each part of the platform, the settings that its program reads from a secret: name to ARN"
+  type        = map(map(string))
+}
+
 variable "part_environment_secrets" {
-  description = "For each part of the platform, the secrets in its environment: name to valueFrom"
+  description = "For each part of the platform, the secrets that ECS puts into its environment: name to valueFrom"
   type        = map(map(string))
 }
 
@@ -127,6 +132,12 @@ variable "load_every_seconds" {
 variable "alert_topic_arn" {
   description = "TOTESYS_ALERT_TOPIC: where the platform tells of what is wrong"
   type        = string
+}
+
+variable "alert_mail" {
+  description = "TOTESYS_ALERT_FROM and TOTESYS_ALERT_TO; null where no alerts are mailed"
+  type        = object({ sender = string, recipients = list(string) })
+  default     = null
 }
 
 variable "quarantine_limit" {

@@ -195,7 +195,7 @@ resource "aws_iam_policy" "boundary" {
           "logs:DescribeLogGroups", "logs:DescribeLogStreams",
           "ecr:GetAuthorizationToken", "ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage",
           "ecr:GetDownloadUrlForLayer", "secretsmanager:GetSecretValue",
-          "secretsmanager:PutSecretValue",
+          "secretsmanager:PutSecretValue", "sns:Publish",
         ]
         Resource = "*"
       },

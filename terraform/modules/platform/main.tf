@@ -5,29 +5,46 @@ locals {
 
   secrets = module.secrets.arns
 
-  # What each part finds in its environment. A run that ingests cannot reach the warehouse, and one
-  # that loads cannot reach ToteSys.
-  dagster   = { DAGSTER_POSTGRES_PASSWORD = local.secrets["dagster-password"] }
+  # Settings that the program of a part reads from their secrets itself, when it connects: a new
+  # password needs no new task. A run that ingests cannot reach the warehouse, and one that loads
+  # cannot reach ToteSys.
   source    = { TOTESYS_SOURCE_DSN = local.secrets["source-dsn"] }
   warehouse = { TOTESYS_WAREHOUSE_DSN = local.secrets["warehouse-dsn"] }
+  mail      = var.alert_mail == null ? {} : { TOTESYS_SMTP_URL = local.secrets["smtp-url"] }
+
+  part_setting_secrets = {
+    ingest  = local.source
+    process = {}
+    load    = local.warehouse
+    whole   = merge(local.source, local.warehouse)
+    code    = merge(local.source, local.warehouse, local.mail)
+    daemon  = {}
+    web     = {}
+    prepare = {}
+    admin = merge(local.warehouse, {
+      TOTESYS_WAREHOUSE_ADMIN_DSN = local.secrets["warehouse-admin-dsn"]
+    })
+  }
+
+  # What ECS puts into the environment of a part when it starts a task. Dagster wants its password
+  # there, so a new one needs new tasks.
+  dagster = { DAGSTER_POSTGRES_PASSWORD = local.secrets["dagster-password"] }
 
   part_environment_secrets = {
-    ingest  = merge(local.dagster, local.source)
+    ingest  = local.dagster
     process = local.dagster
-    load    = merge(local.dagster, local.warehouse)
-    whole   = merge(local.dagster, local.source, local.warehouse)
-    code    = merge(local.dagster, local.source, local.warehouse)
+    load    = local.dagster
+    whole   = local.dagster
+    code    = local.dagster
     daemon  = local.dagster
     web     = local.dagster
-    # These two run only when a person starts them. The first alone has the administrators'
-    # passwords; it makes the other secrets, so it cannot wait for them.
+    admin   = local.dagster
+    # Runs only when a person starts it. It alone has the administrators' passwords; it makes the
+    # other secrets, so it cannot wait for them.
     prepare = {
       WAREHOUSE_ADMINISTRATOR = module.warehouse.administrator_secret_arn
       DAGSTER_ADMINISTRATOR   = module.orchestration.administrator_secret_arn
     }
-    admin = merge(local.dagster, local.warehouse, {
-      TOTESYS_WAREHOUSE_ADMIN_DSN = local.secrets["warehouse-admin-dsn"]
-    })
   }
 }
 
@@ -59,6 +76,7 @@ module "network" {
   allowed_cidrs            = var.allowed_cidrs
   source_cidrs             = var.source_cidrs
   reader_cidrs             = var.reader_cidrs
+  mail_port                = try(var.alert_mail.port, null)
   permissions_boundary_arn = var.permissions_boundary_arn
 }
 
@@ -127,7 +145,8 @@ module "roles" {
   key_arn                  = module.key.arn
   bucket_arns              = module.lake.arns
   secret_arns              = local.secrets
-  part_secrets             = { for part, secrets in local.part_environment_secrets : part => values(secrets) }
+  part_setting_secrets     = { for part, secrets in local.part_setting_secrets : part => values(secrets) }
+  part_environment_secrets = { for part, secrets in local.part_environment_secrets : part => values(secrets) }
   log_group_arns           = { for part, group in aws_cloudwatch_log_group.part : part => group.arn }
   cluster_arn              = aws_ecs_cluster.this.arn
   alert_topic_arn          = module.alerts.topic_arn
@@ -146,6 +165,7 @@ module "cluster" {
   log_groups               = { for part, group in aws_cloudwatch_log_group.part : part => group.name }
   task_role_arns           = module.roles.task_role_arns
   execution_role_arns      = module.roles.execution_role_arns
+  part_setting_secrets     = local.part_setting_secrets
   part_environment_secrets = local.part_environment_secrets
   secret_arns              = local.secrets
   buckets                  = module.lake.buckets
@@ -162,6 +182,7 @@ module "cluster" {
   poll_seconds             = var.poll_seconds
   load_every_seconds       = var.load_every_seconds
   alert_topic_arn          = module.alerts.topic_arn
+  alert_mail               = var.alert_mail
 }
 
 module "alerts" {

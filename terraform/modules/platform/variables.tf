@@ -131,6 +131,17 @@ variable "alert_emails" {
   type        = list(string)
 }
 
+variable "alert_mail" {
+  description = "Sender and recipients of the platform's own alerts by mail, and the port of the mail server, which the secret `smtp-url` names; null for none: the topic tells of them in any case"
+  type        = object({ sender = string, recipients = list(string), port = number })
+  default     = null
+
+  validation {
+    condition     = var.alert_mail == null || try(length(var.alert_mail.recipients) > 0 && var.alert_mail.sender != "", false)
+    error_message = "alert_mail names a sender and at least one recipient."
+  }
+}
+
 variable "silence_minutes" {
   description = "Minutes without a loaded batch that are an alarm"
   type        = number

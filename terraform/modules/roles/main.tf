@@ -190,15 +190,42 @@ locals {
     ]
   }
 
-  task_policies = {
-    for part, statements in local.task_statements :
-    part => jsonencode({ Version = "2012-10-17", Statement = statements })
+  decrypt_secrets = {
+    Sid       = "DecryptSecrets"
+    Effect    = "Allow"
+    Action    = "kms:Decrypt"
+    Resource  = var.key_arn
+    Condition = { StringEquals = { "kms:ViaService" = "secretsmanager.${var.region}.amazonaws.com" } }
   }
 
-  # The secrets that a part finds in its environment: ECS reads them with the execution role, so the
-  # task's own role needs no access to Secrets Manager.
+  # The secrets that a part's program reads itself, and again when a password has changed.
+  setting_statements = {
+    for part, secrets in var.part_setting_secrets :
+    part => [
+      for statement in [
+        {
+          Sid      = "ReadSettings"
+          Effect   = "Allow"
+          Action   = "secretsmanager:GetSecretValue"
+          Resource = secrets
+        },
+        local.decrypt_secrets,
+      ] : statement if length(secrets) > 0
+    ]
+  }
+
+  task_policies = {
+    for part, statements in local.task_statements :
+    part => jsonencode({
+      Version   = "2012-10-17"
+      Statement = concat(statements, local.setting_statements[part])
+    })
+  }
+
+  # The secrets that a part finds in its environment are read by ECS with the execution role: the
+  # program has no right to them.
   execution_policies = {
-    for part, secrets in var.part_secrets :
+    for part, secrets in var.part_environment_secrets :
     part => jsonencode({
       Version = "2012-10-17"
       Statement = [
@@ -226,13 +253,7 @@ locals {
           Action   = "secretsmanager:GetSecretValue"
           Resource = secrets
         },
-        {
-          Sid       = "DecryptSecrets"
-          Effect    = "Allow"
-          Action    = "kms:Decrypt"
-          Resource  = var.key_arn
-          Condition = { StringEquals = { "kms:ViaService" = "secretsmanager.${var.region}.amazonaws.com" } }
-        },
+        local.decrypt_secrets,
       ]
     })
   }
@@ -267,7 +288,7 @@ resource "aws_iam_role_policy" "task" {
 }
 
 resource "aws_iam_role" "execution" {
-  for_each = toset(keys(var.part_secrets))
+  for_each = toset(keys(var.part_environment_secrets))
 
   name                 = "${var.name}-${each.key}-execution"
   assume_role_policy   = local.assumed_by_tasks

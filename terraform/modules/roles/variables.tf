@@ -23,8 +23,13 @@ variable "secret_arns" {
   type        = map(string)
 }
 
-variable "part_secrets" {
-  description = "For each part of the platform, the secrets in its environment"
+variable "part_setting_secrets" {
+  description = "For each part of the platform, the secrets that its program reads"
+  type        = map(list(string))
+}
+
+variable "part_environment_secrets" {
+  description = "For each part of the platform, the secrets that ECS puts into its environment"
   type        = map(list(string))
 }
 

@@ -1,17 +1,19 @@
 # Secrets without their values: Terraform would keep those in its state. ToteSys's connection string
-# is put by its owner, the others by deploy/aws/prepare_databases.py. See docs/deployment.md.
+# is put by its owner and that of the mail server, if any, by whoever sets `alert_mail`; the others by
+# deploy/aws/prepare_databases.py. See docs/deployment.md.
 
 locals {
   secrets = {
     source-dsn          = "TOTESYS_SOURCE_DSN: ToteSys as totesys_extractor"
     warehouse-dsn       = "TOTESYS_WAREHOUSE_DSN: the warehouse as warehouse_loader"
     warehouse-admin-dsn = "TOTESYS_WAREHOUSE_ADMIN_DSN: the warehouse as warehouse_admin"
+    smtp-url            = "TOTESYS_SMTP_URL: the mail server of alerts; empty where none are mailed"
     dagster-password    = "DAGSTER_POSTGRES_PASSWORD: the database of Dagster as dagster"
   }
 }
 
 resource "aws_secretsmanager_secret" "this" {
-  #checkov:skip=CKV2_AWS_57: rotated by running deploy/aws/prepare_databases.py, and by the owner of ToteSys
+  #checkov:skip=CKV2_AWS_57: rotated by running deploy/aws/prepare_databases.py, and by the owners of ToteSys and of the mail server
   for_each = local.secrets
 
   name                    = "${var.name}/${each.key}"

@@ -30,16 +30,27 @@ variables {
     warehouse-admin-dsn = "arn:warehouse-admin"
     dagster-password    = "arn:dagster"
   }
-  part_secrets = {
-    ingest  = ["arn:dagster", "arn:source"]
+  part_setting_secrets = {
+    ingest  = ["arn:source"]
+    process = []
+    load    = ["arn:warehouse"]
+    whole   = ["arn:source", "arn:warehouse"]
+    code    = ["arn:source", "arn:warehouse", "arn:mail"]
+    daemon  = []
+    web     = []
+    prepare = []
+    admin   = ["arn:warehouse", "arn:warehouse-admin"]
+  }
+  part_environment_secrets = {
+    ingest  = ["arn:dagster"]
     process = ["arn:dagster"]
-    load    = ["arn:dagster", "arn:warehouse"]
-    whole   = ["arn:dagster", "arn:source", "arn:warehouse"]
-    code    = ["arn:dagster", "arn:source", "arn:warehouse"]
+    load    = ["arn:dagster"]
+    whole   = ["arn:dagster"]
+    code    = ["arn:dagster"]
     daemon  = ["arn:dagster"]
     web     = ["arn:dagster"]
     prepare = ["arn:administrator"]
-    admin   = ["arn:dagster", "arn:warehouse", "arn:warehouse-admin"]
+    admin   = ["arn:dagster"]
   }
   log_group_arns = {
     for part in ["ingest", "process", "load", "whole", "code", "daemon", "web", "prepare", "admin"] :
@@ -122,20 +133,60 @@ run "alerts_are_told_by_the_code_location_alone" {
   }
 }
 
-run "each_part_gets_its_own_secrets_only" {
+run "each_program_reads_its_own_secrets_only" {
   command = plan
 
   assert {
     condition = alltrue([
-      for part in ["ingest", "process", "daemon", "web"] : !strcontains(output.policies["${part}-execution"], "arn:warehouse")
+      for part, secrets in var.part_setting_secrets : jsonencode(flatten([
+        for statement in jsondecode(output.policies[part]).Statement : statement.Resource
+        if anytrue([for action in flatten([statement.Action]) : can(regex("^secretsmanager:(.*Get|\\*)", action))])
+      ])) == jsonencode(secrets)
     ])
-    error_message = "A part that does not load gets a password of the warehouse."
+    error_message = "The program of a part may read other secrets than those of its settings."
+  }
+
+  # Without any, the key is of no use for secrets either; `prepare` encrypts what it puts.
+  assert {
+    condition = toset([
+      for part in keys(var.part_setting_secrets) : part if strcontains(output.policies[part], "secretsmanager.eu-west-2")
+    ]) == toset(concat([for part, secrets in var.part_setting_secrets : part if length(secrets) > 0], ["prepare"]))
+    error_message = "A part may decrypt secrets without reading any, or cannot decrypt those that it reads."
   }
 
   assert {
     condition = alltrue([
-      for part in ["process", "load", "daemon", "web", "admin"] : !strcontains(output.policies["${part}-execution"], "arn:source")
+      for part in keys(var.part_setting_secrets) : alltrue([
+        for statement in jsondecode(output.policies[part]).Statement :
+        can(statement.Condition.StringEquals["kms:ViaService"]) && statement.Resource == var.key_arn
+        if anytrue([for action in flatten([statement.Action]) : startswith(action, "kms:")])
+      ])
     ])
-    error_message = "A part that does not ingest gets the password of ToteSys."
+    error_message = "A part may use a key on its own, not only through a service."
+  }
+}
+
+run "each_task_is_started_with_its_own_secrets_only" {
+  command = plan
+
+  assert {
+    condition = alltrue([
+      for part, secrets in var.part_environment_secrets : jsonencode(flatten([
+        for statement in jsondecode(output.policies["${part}-execution"]).Statement : statement.Resource
+        if statement.Action == "secretsmanager:GetSecretValue"
+      ])) == jsonencode(secrets)
+    ])
+    error_message = "ECS may read other secrets for a part than those of its environment."
+  }
+}
+
+run "passwords_are_put_by_prepare_alone" {
+  command = plan
+
+  assert {
+    condition = [
+      for part, policy in output.policies : part if strcontains(policy, "secretsmanager:Put")
+    ] == ["prepare"]
+    error_message = "Another part than prepare may change passwords."
   }
 }

@@ -1,0 +1,154 @@
+# Run with `terraform test` in modules/cluster; AWS is not asked.
+
+mock_provider "aws" {
+  override_during = plan
+
+  mock_resource "aws_acm_certificate" {
+    defaults = {
+      arn = "arn:aws:acm:eu-west-2:000000000000:certificate/test"
+      domain_validation_options = [{
+        domain_name           = "dagster.example.com"
+        resource_record_name  = "_validation.dagster.example.com"
+        resource_record_type  = "CNAME"
+        resource_record_value = "validation.example.com"
+      }]
+    }
+  }
+
+  mock_resource "aws_cognito_user_pool" {
+    defaults = { arn = "arn:aws:cognito-idp:eu-west-2:000000000000:userpool/test" }
+  }
+
+  mock_resource "aws_lb" {
+    defaults = { arn = "arn:aws:elasticloadbalancing:eu-west-2:000000000000:loadbalancer/app/test/0" }
+  }
+
+  mock_resource "aws_lb_target_group" {
+    defaults = { arn = "arn:aws:elasticloadbalancing:eu-west-2:000000000000:targetgroup/test/0" }
+  }
+
+  mock_resource "aws_service_discovery_service" {
+    defaults = { arn = "arn:aws:servicediscovery:eu-west-2:000000000000:service/test" }
+  }
+}
+
+variables {
+  name        = "totesys-test"
+  region      = "eu-west-2"
+  image       = "image"
+  running     = true
+  cluster_arn = "arn:aws:ecs:eu-west-2:000000000000:cluster/totesys-test"
+  log_groups = {
+    for part in ["ingest", "process", "load", "whole", "code", "daemon", "web", "prepare", "admin"] :
+    part => "/totesys-test/${part}"
+  }
+  task_role_arns = {
+    for part in ["ingest", "process", "load", "whole", "code", "daemon", "web", "prepare", "admin"] :
+    part => "arn:aws:iam::000000000000:role/totesys-test-${part}"
+  }
+  execution_role_arns = {
+    for part in ["ingest", "process", "load", "whole", "code", "daemon", "web", "prepare", "admin"] :
+    part => "arn:aws:iam::000000000000:role/totesys-test-${part}-execution"
+  }
+  part_setting_secrets = {
+    ingest  = { TOTESYS_SOURCE_DSN = "arn:source" }
+    process = {}
+    load    = { TOTESYS_WAREHOUSE_DSN = "arn:warehouse" }
+    whole   = { TOTESYS_SOURCE_DSN = "arn:source", TOTESYS_WAREHOUSE_DSN = "arn:warehouse" }
+    code    = { TOTESYS_SOURCE_DSN = "arn:source", TOTESYS_WAREHOUSE_DSN = "arn:warehouse" }
+    daemon  = {}
+    web     = {}
+    prepare = {}
+    admin   = { TOTESYS_WAREHOUSE_DSN = "arn:warehouse", TOTESYS_WAREHOUSE_ADMIN_DSN = "arn:warehouse-admin" }
+  }
+  part_environment_secrets = {
+    for part in ["ingest", "process", "load", "whole", "code", "daemon", "web", "prepare", "admin"] :
+    part => { DAGSTER_POSTGRES_PASSWORD = "arn:dagster" }
+  }
+  secret_arns = {
+    source-dsn          = "arn:source"
+    warehouse-dsn       = "arn:warehouse"
+    warehouse-admin-dsn = "arn:warehouse-admin"
+    dagster-password    = "arn:dagster"
+  }
+  buckets               = { ingestion = "ingestion", processed = "processed", compute = "compute", logs = "logs" }
+  warehouse_database    = { host = "warehouse.example.com", name = "warehouse" }
+  dagster_database      = { host = "dagster.example.com", name = "dagster" }
+  vpc_id                = "vpc-0"
+  public_subnet_ids     = ["subnet-0", "subnet-1"]
+  private_subnet_ids    = ["subnet-2", "subnet-3"]
+  security_groups       = { balancer = "sg-0", web = "sg-1", platform = "sg-2" }
+  domain_name           = "dagster.example.com"
+  hosted_zone_id        = "Z0"
+  cognito_domain_prefix = "totesys-test"
+  deletion_protection   = false
+  poll_seconds          = 30
+  load_every_seconds    = 60
+  alert_topic_arn       = "arn:aws:sns:eu-west-2:000000000000:alerts"
+}
+
+run "settings_in_secrets_are_read_by_the_program" {
+  command = plan
+
+  assert {
+    condition = alltrue([
+      for part, task in aws_ecs_task_definition.this : {
+        for variable in jsondecode(task.container_definitions)[0].environment : variable.name => variable.value
+        if startswith(variable.value, "aws-secret:")
+      } == { for setting, arn in var.part_setting_secrets[part] : setting => "aws-secret:${arn}" }
+    ])
+    error_message = "A part is not told where its settings are, or is told of those of another."
+  }
+
+  assert {
+    condition = alltrue([
+      for part, task in aws_ecs_task_definition.this : [
+        for secret in jsondecode(task.container_definitions)[0].secrets : secret.name
+      ] == ["DAGSTER_POSTGRES_PASSWORD"]
+    ])
+    error_message = "ECS puts a setting's secret into the environment, where a rotated password does not reach it."
+  }
+
+  # The command line starts an embedded source where none is set.
+  assert {
+    condition = anytrue([
+      for variable in jsondecode(aws_ecs_task_definition.this["admin"].container_definitions)[0].environment :
+      variable.name == "TOTESYS_SOURCE_DSN" && strcontains(variable.value, "source.invalid")
+    ])
+    error_message = "One-off commands have no source that is out of reach."
+  }
+}
+
+run "no_alert_is_mailed_unless_asked_for" {
+  command = plan
+
+  assert {
+    condition = alltrue([
+      for task in aws_ecs_task_definition.this : !strcontains(task.container_definitions, "TOTESYS_ALERT_FROM")
+    ])
+    error_message = "A part has settings for mail though none was asked for."
+  }
+}
+
+run "alerts_are_mailed_by_the_code_location_alone" {
+  command = plan
+
+  variables {
+    alert_mail = { sender = "totesys@example.com", recipients = ["ann@example.com", "bob@example.com"] }
+  }
+
+  assert {
+    condition = [
+      for part, task in aws_ecs_task_definition.this : part if strcontains(task.container_definitions, "TOTESYS_ALERT_FROM")
+    ] == ["code"]
+    error_message = "Another part than the code location mails alerts, or it does not."
+  }
+
+  assert {
+    condition = anytrue([
+      for variable in jsondecode(aws_ecs_task_definition.this["code"].container_definitions)[0].environment :
+      variable == { name = "TOTESYS_ALERT_TO", value = "ann@example.com,bob@example.com" }
+    ])
+    error_message = "Alerts are not mailed to whom they are for."
+  }
+}
