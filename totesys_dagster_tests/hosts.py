@@ -83,7 +83,8 @@ def working(directory: Path, workers: int) -> Iterator[None]:
             ]
             worker += ["-n", f"host{number}@%h", "--without-gossip", "--without-mingle"]
             exits.enter_context(_process(f"worker {number}", worker, directory, environment))
-        _wait_for_workers(directory, workers)
+            # One after the other: the first makes the broker's tables.
+            _wait_until_ready(log_of(directory, f"worker {number}"))
         daemon = [sys.executable, "-m", "dagster._daemon", "run", "-w", "workspace.yaml"]
         exits.enter_context(_process("daemon", daemon, directory, environment))
         yield
@@ -119,10 +120,9 @@ def log_of(directory: Path, name: str) -> Path:
     return directory / f"{name.replace(' ', '-')}.log"
 
 
-def _wait_for_workers(directory: Path, workers: int) -> None:
+def _wait_until_ready(log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
-    logs = [log_of(directory, f"worker {number}") for number in range(workers)]
-    while not all(" ready." in log.read_text() for log in logs):
+    while " ready." not in log.read_text():
         if time.monotonic() > deadline:
-            raise SystemExit(f"A worker did not start: {logs[0].read_text()[-2000:]}")
+            raise SystemExit(f"A worker did not start: {log.read_text()[-2000:]}")
         time.sleep(0.2)

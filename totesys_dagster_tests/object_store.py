@@ -113,7 +113,8 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _create_bucket(store: ObjectStore, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Create the bucket as soon as the server can: then it is ready."""
+    """Create the bucket as soon as the server can, and write once: the first object takes seconds,
+    for which some tests have no patience."""
     client = boto3.client(
         "s3",
         endpoint_url=store.endpoint,
@@ -123,9 +124,14 @@ def _create_bucket(store: ObjectStore, process: subprocess.Popen[bytes], log: Pa
         config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=5),
     )
     deadline = time.monotonic() + START_SECONDS
+    created = False
     while True:
         try:
-            client.create_bucket(Bucket=store.bucket)
+            if not created:
+                client.create_bucket(Bucket=store.bucket)
+                created = True
+            client.put_object(Bucket=store.bucket, Key="first", Body=b"first")
+            client.delete_object(Bucket=store.bucket, Key="first")
         except (BotoCoreError, ClientError) as error:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"SeaweedFS did not start: {log.read_text()}") from error

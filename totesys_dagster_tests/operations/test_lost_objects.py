@@ -17,6 +17,7 @@ import pytest
 from totesys_dagster import settings
 from totesys_dagster.definitions import defs
 from totesys_dagster.errors import LakeError, OtherLakeError, TotesysError
+from totesys_dagster.lake import manifest
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.store import Store
 from totesys_dagster.operations.path import run_path
@@ -129,8 +130,11 @@ def test_head_that_is_gone_before_it_was_loaded_is_not_replaced(orchestra: Orche
     assert take(orchestra) == 1
 
 
-def test_manifest_in_the_middle_that_is_gone_never_forks_the_log(loaded: Orchestra) -> None:
-    """Where looking for the head meets the gap, everything stops."""
+def test_manifest_in_the_middle_that_is_gone_never_forks_the_log(
+    loaded: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where looking for the head meets the gap, everything stops: in a process that is new."""
+    monkeypatch.setattr(manifest, "_ends", {})
     platform = loaded.platform
     platform.application.execute(new_design(9))  # type: ignore[call-overload]
     restore = remove(platform.ingestion, ManifestLog.key(1))
@@ -144,16 +148,17 @@ def test_manifest_in_the_middle_that_is_gone_never_forks_the_log(loaded: Orchest
     assert findings(platform) == []
 
 
-def test_manifest_in_the_middle_that_nobody_needs_is_found(loaded: Orchestra) -> None:
+@pytest.mark.parametrize("number", [1, 2])
+def test_manifest_in_the_middle_that_nobody_needs_is_found(loaded: Orchestra, number: int) -> None:
     """A capture needs the head and a load the next batch: both go on, exactly."""
     platform = loaded.platform
     platform.application.execute(new_design(9))  # type: ignore[call-overload]
-    restore = remove(platform.ingestion, ManifestLog.key(2))
+    restore = remove(platform.ingestion, ManifestLog.key(number))
     assert take(loaded) == 1
     [finding] = findings(platform)
     restore()
 
-    assert f"{ManifestLog.key(2)} does not exist" in finding
+    assert f"{ManifestLog.key(number)} does not exist" in finding
     assert platform.rows("SELECT max(sequence) FROM batch") == [(4,)]
     assert findings(platform) == []
 

@@ -108,13 +108,16 @@ def _show_progress(elapsed: float, killer: Killer, writers: list[Writer]) -> Non
 
 
 def caught_up(log: ManifestLog) -> bool:
-    """Whether nothing is left to capture or to load."""
+    """Whether nothing is left to capture or to load, now that nobody writes.
+
+    The source comes first: where it has nothing new, no batch follows the head that is read then.
+    """
     with contextlib.suppress(TotesysError, psycopg.Error):
+        with connect(settings.SOURCE_DSN) as connection:
+            changed = changed_tables(connection, log.store)
         head = log.head()
         with connect(settings.WAREHOUSE_DSN) as connection:
             loaded = load.head(connection, NAMES)
-        with connect(settings.SOURCE_DSN) as connection:
-            changed = changed_tables(connection, log.store)
         return head is not None and loaded == head.sequence and not changed
     return False
 
