@@ -117,7 +117,8 @@ def _parse(table: SourceTable, data: bytes, findings: _Findings) -> tuple[pa.Tab
     one_each = data.startswith(b"{") and data.count(b"}\n{") == lines - 1 and data.endswith(b"}\n")
     try:
         if one_each and b"\\u0000" not in data:
-            data.decode()
+            if not data.isascii():
+                data.decode()
             rows = _read_json(data, schema, BLOCK_BYTES)
             if rows.num_rows == lines:
                 return rows, list(range(lines))
