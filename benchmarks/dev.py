@@ -56,6 +56,11 @@ def running(directory: Path, module: str) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         os.killpg(process.pid, signal.SIGINT)
         process.wait(60)
+        # A code server whose run was interrupted at the wrong moment waits for it for ever.
+        with contextlib.suppress(ProcessLookupError):
+            while True:
+                os.killpg(process.pid, signal.SIGKILL)
+                time.sleep(0.1)
 
 
 def loaded_batches(connection: psycopg.Connection) -> int:
