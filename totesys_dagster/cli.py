@@ -217,6 +217,8 @@ def dev(port: int) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # The daemon starts runs by forking, which gRPC's library would remark upon each time.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    leftovers = [sys.executable, "-m", "totesys_dagster.local.leftovers", str(os.getpid())]
+    subprocess.Popen(leftovers, stdin=subprocess.DEVNULL)  # nosec B603
     options = ["-h", "127.0.0.1", "-p", str(port), "--log-level", "warning"]
     quiet = ["-W", "ignore:Function `dev_command` is superseded"]
     os.execv(sys.executable, [sys.executable, *quiet, "-m", "dagster", "dev", *options])  # nosec B606

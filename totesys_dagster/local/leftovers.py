@@ -1,0 +1,49 @@
+"""The process that ends what Ctrl-C can leave behind of `totesys dev`.
+
+A run that is interrupted at the wrong moment dies with a lock in its hands that Dagster's code
+server shares with it. The server then waits for ever, and the embedded PostgreSQL server with it.
+This process outlives `dagster dev` by some seconds and kills such code servers of its own process
+group. It finds them in /proc; on a system without one, it does nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+GRACE_SECONDS = 10.0
+POLL_SECONDS = 0.25
+CODE_SERVER = b"-m\0dagster\0api\0grpc\0"
+
+
+def code_servers(group: int) -> list[int]:
+    """The processes of a process group that are code servers of Dagster's."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            process = int(entry.name)
+            if os.getpgid(process) == group and CODE_SERVER in (entry / "cmdline").read_bytes():
+                found.append(process)
+    return found
+
+
+def main(dagster_dev: int, grace_seconds: float = GRACE_SECONDS) -> None:
+    """Wait for the end of the process that started this one, then for its code servers'."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    while os.getppid() == dagster_dev:
+        time.sleep(POLL_SECONDS)
+    deadline = time.monotonic() + grace_seconds
+    while (left := code_servers(os.getpgrp())) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    for process in left:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), *map(float, sys.argv[2:]))
