@@ -69,35 +69,35 @@ def _load(platform: Platform, manifest: Any) -> None:
     assert all(audit.equal for audit in audits.values())
 
 
-class PeakMemory(threading.Thread):
-    """The most memory of its own that any process below this one has had, in megabytes by name."""
+class PostgresMemory(threading.Thread):
+    """The most memory of its own, in megabytes, that any process of PostgreSQL has had.
+
+    They share their buffers besides, whose size is a setting of the server.
+    """
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
-        self.peaks: dict[str, int] = defaultdict(int)
+        self.peak = 0
         self.stopped = threading.Event()
 
     def run(self) -> None:
         while not self.stopped.wait(0.2):
-            for entry in Path("/proc").glob("[0-9]*"):
-                self._look(entry)
+            self.peak = max([self.peak, *map(self._own, Path("/proc").glob("[0-9]*"))])
 
-    def _look(self, entry: Path) -> None:
+    def _own(self, entry: Path) -> int:
         try:
             lines = (entry / "status").read_text().splitlines()
         except OSError:
-            return
+            return 0
         status = dict(line.split(":", 1) for line in lines if ":" in line)
-        name = status["Name"].strip()
-        # PostgreSQL's processes share their buffers, whose size is a setting of the server.
-        if name == "postgres" and "RssAnon" in status:
-            megabytes = int(status["RssAnon"].split()[0]) // 1024
-            self.peaks[name] = max(self.peaks[name], megabytes)
+        if status["Name"].strip() != "postgres" or "RssAnon" not in status:
+            return 0
+        return int(status["RssAnon"].split()[0]) // 1024
 
 
 def ours(application_dsn: str) -> dict[str, float]:
     """Run the whole path in a new process; seconds by step, and the peak of its memory."""
-    watch = PeakMemory()
+    watch = PostgresMemory()
     watch.start()
     taken, megabytes = parts.in_process("benchmarks.full", "--whole-path", application_dsn)
     watch.stopped.set()
@@ -106,7 +106,7 @@ def ours(application_dsn: str) -> dict[str, float]:
         **taken,
         "platform": sum(taken.values()),
         "megabytes": megabytes,
-        "megabytes of PostgreSQL": watch.peaks["postgres"],
+        "megabytes of PostgreSQL": watch.peak,
     }
 
 

@@ -21,12 +21,9 @@ from pathlib import Path
 from benchmarks import parts
 from benchmarks.increment import edit
 from benchmarks.parts import Platform, seconds
-from totesys_dagster import settings
 from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.local import stack
-from totesys_dagster.operations.rebuild import rebuild
-from totesys_dagster.postgres import connect
 from totesys_dagster.warehouse import audit
 
 HERE = Path(__file__).parent
@@ -51,25 +48,11 @@ def audit_orders(platform: Platform) -> None:
     assert audit._compare(platform.warehouse, platform.names, star, manifest) is not None
 
 
-def rebuild_beside(platform: Platform) -> None:
-    """All batches again, beside the warehouse, and compared with it row for row."""
-    with connect(settings.WAREHOUSE_ADMIN_DSN) as administrator:
-        rebuilt = rebuild(
-            administrator,
-            platform.names,
-            platform.ingestion,
-            platform.processed,
-            quarantine_limit=0,
-            progress=lambda _done, _all: None,
-        )
-    assert not any((rebuilt.different or {}).values())
-
-
 STEPS: dict[str, Callable[[Platform], None]] = {
     "full load": take,
     "increment": take,
     "audit": audit_orders,
-    "rebuild": rebuild_beside,
+    "rebuild": Platform.rebuild_beside,
 }
 
 

@@ -33,8 +33,10 @@ from totesys_dagster.lake.receipt import touched_stars
 from totesys_dagster.lake.store import Store
 from totesys_dagster.local import postgres, simulator, stack
 from totesys_dagster.local.postgres import SUPERUSER, Server
+from totesys_dagster.operations.rebuild import rebuild
 from totesys_dagster.postgres import Connection, Names, connect
 from totesys_dagster.processed.process import process_star
+from totesys_dagster.resources import Warehouse
 from totesys_dagster.warehouse.load import Loaded, load_batch
 
 LAST_DAY = dt.date(2024, 11, 15)
@@ -93,6 +95,20 @@ class Platform:
             self.processed,
             quarantine_limit=0,
         )
+
+    def rebuild_beside(self) -> None:
+        """All batches again, beside the warehouse, and compared with it row for row."""
+        with Warehouse().connect_as_admin() as administrator:
+            rebuilt = rebuild(
+                administrator,
+                self.names,
+                self.ingestion,
+                self.processed,
+                quarantine_limit=0,
+                progress=lambda _done, _all: None,
+            )
+        assert rebuilt.different is not None
+        assert not any(rebuilt.different.values())
 
 
 @contextlib.contextmanager

@@ -13,16 +13,22 @@ from typing import LiteralString
 
 from psycopg import sql
 
-from totesys_dagster.catalogue import SOURCE_TABLES, Part, StarColumn, StarTable, Type
+from totesys_dagster.catalogue import (
+    SOURCE_TABLES,
+    TIMESTAMP_PATTERN,
+    Part,
+    StarColumn,
+    StarTable,
+    Type,
+)
 
 # The declared type of source columns, by table and name, as `format_type` prints it.
 SourceTypes = Mapping[tuple[str, str], str]
 
 # A number as a JSON Lines reader takes it, with so many digits that no cast to numeric overflows.
 _NUMBER = r"^-?[0-9]{1,30}(\.[0-9]{1,30})?(e[-+]?[0-9]{1,2})?$"
-# A timestamp as the contracts take it.
-_TIMESTAMP = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?$"
-# Its parts: the date before the T, and the time after it without zeros at the end of a fraction.
+# The parts of a timestamp in a text: the date before the T, and the time after it without zeros at
+# the end of a fraction.
 _PART_OF_TEXT: dict[Part, LiteralString] = {
     Part.DATE: "split_part({0}::text, 'T', 1)",
     Part.TIME: (r"regexp_replace(split_part({0}::text, 'T', 2), '\.0*$|(\.[0-9]*[1-9])0+$', '\1')"),
@@ -92,7 +98,7 @@ def _part(expression: sql.Composable, part: Part, actual: str) -> sql.Composable
     if actual.startswith("timestamp"):
         return sql.SQL("{}::{}").format(expression, sql.SQL(part.value))
     return sql.SQL("CASE WHEN {0}::text ~ {1} THEN {2} ELSE {0}::text END").format(
-        expression, sql.Literal(_TIMESTAMP), sql.SQL(_PART_OF_TEXT[part]).format(expression)
+        expression, sql.Literal(TIMESTAMP_PATTERN), sql.SQL(_PART_OF_TEXT[part]).format(expression)
     )
 
 

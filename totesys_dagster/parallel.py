@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
+
+# How many pieces of heavy work are done at once, on as many cores; each takes its room.
+AT_ONCE = min(4, os.cpu_count() or 1)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

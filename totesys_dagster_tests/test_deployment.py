@@ -13,7 +13,6 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import dagster as dg
 import psycopg
@@ -31,6 +30,7 @@ from totesys_dagster.local import postgres
 from totesys_dagster.operations.jobs import JOBS
 from totesys_dagster.warehouse import assets
 from totesys_dagster_tests.conftest import Platform
+from totesys_dagster_tests.scripts import script
 
 ROOT = Path(__file__).parent.parent
 AWS = ROOT / "deploy" / "aws"
@@ -60,16 +60,6 @@ def image(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(AWS))
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-
-
-def script(path: Path) -> ModuleType:
-    """A program that is no part of the package."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def deployed() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from totesys_dagster.catalogue.model import (
     ARROW_TYPES,
+    TIMESTAMP_PATTERN,
     Join,
     Kind,
     Part,
@@ -23,6 +24,7 @@ __all__ = [
     "PROCESSED",
     "SOURCE_TABLES",
     "STAR_TABLES",
+    "TIMESTAMP_PATTERN",
     "WAREHOUSE",
     "Join",
     "Kind",

@@ -7,17 +7,17 @@ run as one value.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import psycopg
 from psycopg import sql
 
 from totesys_dagster.ingestion.snapshot import BEGIN, SourceView, TableSchema
+from totesys_dagster.parallel import AT_ONCE
 from totesys_dagster.postgres import Connection, beside
 
 # Connections at a time, that of the view included.
-READERS = min(4, os.cpu_count() or 1)
+READERS = AT_ONCE
 # From this size on it pays (32 MB), and so many blocks are read at a time.
 LARGE_BLOCKS = 4096
 RUN_OF_BLOCKS = 8

@@ -204,8 +204,11 @@ def new_batches(
 
 def _comes(instance: dg.DagsterInstance, log: ManifestLog) -> bool:
     """Wait a little for the batch that is being captured; whether one has been committed."""
+    at_work = {STAGE_TAG: INGEST_STAGE}
+    if not unfinished(instance, at_work):
+        return False  # as nearly always: the lake is not asked again
     before, deadline = log.head(), time.monotonic() + CAPTURE_WAIT_SECONDS
-    while unfinished(instance, {STAGE_TAG: INGEST_STAGE}) and time.monotonic() < deadline:
+    while unfinished(instance, at_work) and time.monotonic() < deadline:
         if log.head() != before:
             return True
         time.sleep(CAPTURE_LOOK_SECONDS)

@@ -5,10 +5,8 @@ They are looked at side by side, as each can take half a minute to say nothing.
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -16,6 +14,7 @@ from totesys_dagster.errors import LakeError, TotesysError
 from totesys_dagster.ingestion.poll import Memory, poll
 from totesys_dagster.ingestion.snapshot import open_view
 from totesys_dagster.operations.incidents import Recovery, Trouble
+from totesys_dagster.parallel import ahead
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.warehouse.load import check_log
 
@@ -23,8 +22,6 @@ from totesys_dagster.warehouse.load import check_log
 POLL_EVERY = dt.timedelta(minutes=1)
 
 SOURCE, LAKE, WAREHOUSE = "source", "lake", "warehouse"
-
-T = TypeVar("T")
 
 
 class Changes(BaseModel):
@@ -63,13 +60,12 @@ def look_around(
     source: SourceDatabase, lake: Lake, warehouse: Warehouse, before: Changes, now: dt.datetime
 ) -> Systems:
     """Look at source, lake and warehouse. Raises nothing that a system may be the reason of."""
-    with ThreadPoolExecutor(3) as pool:
-        looks = (
-            pool.submit(_try, partial(_changes, source, lake, before, now)),
-            pool.submit(_try, partial(_check, lake)),
-            pool.submit(_try, partial(_position, lake, warehouse)),
-        )
-        changes, checked, position = (look.result() for look in looks)
+    looks: tuple[Callable[[], object], ...] = (
+        partial(_changes, source, lake, before, now),
+        partial(_check, lake),
+        partial(_position, lake, warehouse),
+    )
+    changes, checked, position = ahead(_try, looks, threads=len(looks))
     return Systems(
         list(_observations({SOURCE: changes, LAKE: checked, WAREHOUSE: position})),
         changes if isinstance(changes, Changes) else None,
@@ -91,7 +87,8 @@ def _observations(found: Mapping[str, object]) -> Iterator[Trouble | Recovery]:
             yield Recovery(name, f"The {name} can be read again.")
 
 
-def _try(look: Callable[[], T]) -> T | TotesysError:
+def _try(look: Callable[[], object]) -> object:
+    """What the look finds, or the error that says why it finds nothing."""
     try:
         return look()
     except TotesysError as error:

@@ -18,7 +18,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
-from totesys_dagster.catalogue import ARROW_TYPES, SourceColumn, SourceTable, Type
+from totesys_dagster.catalogue import (
+    ARROW_TYPES,
+    TIMESTAMP_PATTERN,
+    SourceColumn,
+    SourceTable,
+    Type,
+)
 
 # Outside these years a date is taken for a mistake; one would stretch the calendar to it.
 FIRST_DAY = dt.date(2000, 1, 1)
@@ -27,9 +33,6 @@ LAST_DAY = dt.date(2099, 12, 31)
 # numeric(10,2) ends below this. The JSON reader counts the digits of 123456789 as they are written,
 # and stores it as 123456789.00, which has one too many.
 MONEY_LIMIT = 10**8
-
-# Hours and seconds are bounded: Python 3.14 takes 24:00:00 for the day after.
-TIMESTAMP_PATTERN = r"^\d{4}-\d{2}-\d{2}T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?$"
 
 # An escaped NUL, which PostgreSQL's text cannot hold; an escaped backslash before it makes it text.
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")

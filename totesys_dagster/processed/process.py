@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -30,13 +29,11 @@ from totesys_dagster.lake.parts import (
 from totesys_dagster.lake.raw import RawTable
 from totesys_dagster.lake.receipt import ProcessedTable, Receipt, read_receipt, receipt_key
 from totesys_dagster.lake.store import Store
-from totesys_dagster.parallel import ahead
+from totesys_dagster.parallel import AT_ONCE, ahead
 from totesys_dagster.processed import dimensions, facts
 from totesys_dagster.processed.contracts import Accepted, Rejected, accept
 
 QUARANTINE_PART_BYTES = 16 * 1024 * 1024
-# Parts of a table that are transformed at the same time; each takes about four times its size.
-PARTS_AT_ONCE = min(4, os.cpu_count() or 1)
 FACTS = [star for star in STAR_TABLES.values() if star.kind is Kind.FACT]
 
 # Row for row: the frame of the base, then the whole frames of the tables that it looks up.
@@ -200,7 +197,7 @@ def _transformed(
         complete = _complete(star, frame, accepted, data)
         return to_arrow(star, complete.frame), data.count(b"\n"), complete.rejected
 
-    for part, read, refused in ahead(one_part, base.entry.objects, PARTS_AT_ONCE):
+    for part, read, refused in ahead(one_part, base.entry.objects, AT_ONCE):
         rows.read += read
         rows.rejected += [(base.table.name, rejected) for rejected in refused]
         yield part

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
-import psycopg
 import pyarrow as pa
 from psycopg import errors, sql
 
@@ -28,7 +27,7 @@ from totesys_dagster.warehouse.copy import copy_in
 
 
 class _NotWholeError(Exception):
-    """The rows are not one for each key of the source."""
+    """The rows are not one for each key of the source, or refer to rows that are missing."""
 
 
 def fill(
@@ -54,16 +53,14 @@ def fill(
     if count(keys) != receipt.rows:
         return False
     rows = _with_lineage(star, manifest, receipt, keys, processed)
-    filled = False
     try:
-        with connection.transaction() as savepoint:
+        with connection.transaction():  # a savepoint of the batch's
             copy_in(connection, target, _schema(star), rows)
-            filled = not _has_orphans(connection, names, star)
-            if not filled:
-                raise psycopg.Rollback(savepoint)
+            if _has_orphans(connection, names, star):
+                raise _NotWholeError
     except (_NotWholeError, errors.UniqueViolation):
         return False
-    return filled
+    return True
 
 
 def _schema(star: StarTable) -> pa.Schema:

@@ -267,8 +267,8 @@ class _TableLoad:
 
     def run(self, ingestion: Store, processed: Store) -> None:
         """Fill the table, or stage, compare and write. Raises LoadError or LakeError."""
-        arguments = (self.star, self.manifest, self.receipt, ingestion, processed)
-        if fill(self.connection, self.names, *arguments):
+        star, manifest, receipt = self.star, self.manifest, self.receipt
+        if fill(self.connection, self.names, star, manifest, receipt, ingestion, processed):
             self._record(self.receipt.rows, self.receipt.rows, 0, 0, 0)
             return
         staged = self._stage(processed)

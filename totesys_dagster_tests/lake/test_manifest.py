@@ -17,6 +17,7 @@ from totesys_dagster.lake.parts import ObjectEntry
 from totesys_dagster.lake.store import Store, sha256
 from totesys_dagster.settings import INGESTION_URL
 from totesys_dagster_tests.conftest import Platform
+from totesys_dagster_tests.counting_store import CountingStore
 from totesys_dagster_tests.hand_made import batch_key, entry, key_set, manifest, overwrite
 
 LONGEST_LOG = 70
@@ -34,20 +35,6 @@ def long_log(tmp_path_factory: pytest.TempPathFactory) -> Store:
     for sequence in range(1, LONGEST_LOG + 1):
         ManifestLog(store).commit(manifest(sequence))
     return store
-
-
-class CountingStore(Store):
-    """A store that counts how often it is asked whether an object exists, or for one."""
-
-    asked = 0
-
-    def exists(self, key: str) -> bool:
-        self.asked += 1
-        return super().exists(key)
-
-    def get(self, key: str) -> bytes:
-        self.asked += 1
-        return super().get(key)
 
 
 @pytest.fixture

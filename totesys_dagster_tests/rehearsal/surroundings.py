@@ -6,7 +6,6 @@ All of it is reached over TLS, as `localhost` under a throw-away authority.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from moto.server import ThreadedMotoServer
 from totesys_dagster.local import postgres, stack
 from totesys_dagster.local.postgres import SUPERUSER
 from totesys_dagster_tests import object_store
+from totesys_dagster_tests.scripts import script
 from totesys_dagster_tests.tls import PostgresFront, TlsFront
 from totesys_dagster_tests.torture.world import (
     PROJECT,
@@ -113,13 +113,7 @@ class Surroundings:
 
 def prepare_databases() -> ModuleType:
     """The program that makes the roles in production."""
-    path = PROJECT / "deploy" / "aws" / "prepare_databases.py"
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script(PROJECT / "deploy" / "aws" / "prepare_databases.py")
 
 
 @contextlib.contextmanager
