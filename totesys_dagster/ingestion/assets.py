@@ -24,6 +24,7 @@ from totesys_dagster.metadata import (
     source_definition,
 )
 from totesys_dagster.resources import Lake, SourceDatabase, clear_failures
+from totesys_dagster.runs import PARTITION_TAG, launched_twice, unfinished
 
 
 class CaptureConfig(dg.Config):
@@ -114,8 +115,16 @@ def _overtaken(context: dg.AssetExecutionContext, lake: Lake) -> Iterator[None]:
 
 
 def _forget(context: dg.AssetExecutionContext) -> None:
-    """Take back the key that was added for this batch, as there will be none of that name."""
-    context.instance.delete_dynamic_partition(str(BATCHES.name), context.partition_key)
+    """Take back the key that was added for this batch, as there will be none of that name.
+
+    Not while another process may capture under it, whose outputs would have no partition: two
+    daemons that tick in the same second give their runs one key, and may launch one run twice.
+    `source_changes` takes it back later.
+    """
+    instance, run_id = context.instance, context.run.run_id
+    tags = {PARTITION_TAG: context.partition_key}
+    if not unfinished(instance, tags, but=run_id) and not launched_twice(instance, run_id):
+        instance.delete_dynamic_partition(str(BATCHES.name), context.partition_key)
 
 
 def _require_all(context: dg.AssetExecutionContext) -> None:

@@ -20,7 +20,7 @@ from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.errors import SourceError
 from totesys_dagster.ingestion import snapshot
 from totesys_dagster.lake import requests
-from totesys_dagster.lake.manifest import ManifestLog
+from totesys_dagster.lake.manifest import Manifest, ManifestLog, Snapshot
 from totesys_dagster.lake.store import Store
 from totesys_dagster.postgres import Connection, failures
 
@@ -40,12 +40,16 @@ WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY(%s) AND c.relk
 
 
 class Memory(BaseModel):
-    """What a poll tells the next one. `counters` hold from batch `sequence` on."""
+    """What a poll tells the next one, when the lake ended with batch `sequence`.
+
+    `due` is the poll's snapshot when it found changes: its counters hold once a batch covers it.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     mark: str = ""
     sequence: int = 0
+    due: Snapshot | None = None
     counters: dict[str, str] = {}
     keys_seen: dict[str, dt.datetime] = {}
     thorough_at: dt.datetime | None = None
@@ -75,6 +79,7 @@ def poll(connection: Connection, store: Store, memory: Memory, now: dt.datetime)
     thorough = (
         memory.thorough_at is None
         or sequence < memory.sequence
+        or not _captured(memory.due, head)
         or now - memory.thorough_at >= THOROUGH_EVERY
     )
     if mark == memory.mark and not thorough:
@@ -96,14 +101,21 @@ def poll(connection: Connection, store: Store, memory: Memory, now: dt.datetime)
         changed,
         Memory(
             mark="" if changed else mark,
-            # The batch that is due will hold what was counted up to now; until it is there, no
-            # counter may keep a poll from looking.
-            sequence=sequence + 1 if changed else sequence,
+            sequence=sequence,
+            due=view.snapshot if changed else None,
             counters=counters,
             keys_seen={} if changed else {**memory.keys_seen, **seen},
             thorough_at=now if thorough else memory.thorough_at,
         ),
     )
+
+
+def _captured(due: Snapshot | None, head: Manifest | None) -> bool:
+    """Whether the lake holds all that was counted when a batch was found to be due.
+
+    The batch that came next need not: another capture may have taken its snapshot before that.
+    """
+    return due is None or (head is not None and head.snapshot.covers(due))
 
 
 def _counters(connection: Connection) -> dict[str, str]:

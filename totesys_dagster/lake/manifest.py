@@ -62,6 +62,12 @@ class Snapshot(_Record):
     xmax: int
     running: tuple[int, ...]
 
+    def covers(self, other: Snapshot) -> bool:
+        """Whether every transaction that `other` could see is in this snapshot too."""
+        return self.xmax >= other.xmax and all(
+            xid >= other.xmax or xid in other.running for xid in self.running
+        )
+
 
 class KeySet(_Record):
     """The keys that a table held in batch `sequence`, as an object of inclusive ranges.

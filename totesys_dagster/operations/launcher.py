@@ -20,6 +20,7 @@ from dagster._serdes import deserialize_value
 from dagster._serdes.config_class import ConfigurableClassData
 
 from totesys_dagster.operations.names import PROCESS_TAG
+from totesys_dagster.runs import launched_twice
 
 # A code server that is being reloaded does not answer, or does not know the runs of the one before.
 CHANCES = 3
@@ -49,6 +50,8 @@ class WatchedRunLauncher(DefaultRunLauncher):
         except DagsterUserCodeUnreachableError:
             return self._miss(run.run_id, "the code server of the run does not answer")
         if not deserialize_value(answer, CanCancelExecutionResult).can_cancel:
+            # Dagster lets one process execute it and ends the other, whereupon the code server
+            # forgets the run: a run that goes on would be marked as failed.
             if launched_twice(self._instance, run.run_id) and shows_life(
                 self._instance, run.run_id
             ):
@@ -64,16 +67,6 @@ class WatchedRunLauncher(DefaultRunLauncher):
             return CheckRunHealthResult(WorkerStatus.RUNNING, why)
         del self._missed[run_id]
         return CheckRunHealthResult(WorkerStatus.NOT_FOUND, why)
-
-
-def launched_twice(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Whether two daemons took the run from the queue.
-
-    Dagster lets one process execute it and ends the other, whereupon the code server forgets the
-    run: a run that goes on would be marked as failed.
-    """
-    starts = instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_STARTING)
-    return len(starts) > 1
 
 
 def shows_life(instance: dg.DagsterInstance, run_id: str) -> bool:

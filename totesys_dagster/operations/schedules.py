@@ -9,7 +9,7 @@ from totesys_dagster.errors import SettingError
 from totesys_dagster.operations.archive import archive_batches
 from totesys_dagster.operations.jobs import verify_lake
 from totesys_dagster.operations.names import STAGE_TAG, VERIFY_STAGE
-from totesys_dagster.operations.sensors import unfinished
+from totesys_dagster.runs import unfinished
 
 
 def verification(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:

@@ -25,6 +25,7 @@ from totesys_dagster.metadata import BATCH_TAG, BATCHES, asset_key
 from totesys_dagster.operations.jobs import ingest, load, process, process_and_load
 from totesys_dagster.operations.names import INGEST_STAGE, LOAD_STAGE, STAGE_TAG
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
+from totesys_dagster.runs import PARTITION_TAG, UNFINISHED, unfinished
 from totesys_dagster.warehouse import audit
 from totesys_dagster.warehouse import load as load_module
 
@@ -37,19 +38,8 @@ CAPTURE_LOOK_SECONDS = 0.25
 # Batches of a backlog that one tick looks at, at least.
 BACKLOG = 100
 
-PARTITION_TAG = "dagster/partition"
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
-
-UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
-
-FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 
 def interval(seconds: int) -> int:
@@ -59,12 +49,6 @@ def interval(seconds: int) -> int:
     as not yet over at the first look and ticks every 10.
     """
     return max(1, seconds - 1)
-
-
-def unfinished(instance: dg.DagsterInstance, tags: Mapping[str, str]) -> bool:
-    """Whether a run with these tags is waiting or at work."""
-    filters = dg.RunsFilter(tags=dict(tags), statuses=UNFINISHED)
-    return bool(instance.get_run_records(filters, limit=1))
 
 
 def pause(
@@ -120,7 +104,7 @@ def source_changes(
     return dg.SensorResult(
         run_requests=[dg.RunRequest(partition_key=batch, tags={BATCH_TAG: batch})],
         dynamic_partitions_requests=[
-            *_forget_uncommitted(context.instance, head),
+            *_forget_uncommitted(context.instance, log),
             BATCHES.build_add_request([batch]),
         ],
     )
@@ -148,13 +132,21 @@ def _remembered(cursor: str | None) -> Memory:
 
 
 def _forget_uncommitted(
-    instance: dg.DagsterInstance, head: Manifest | None
+    instance: dg.DagsterInstance, log: ManifestLog
 ) -> list[dg.DeleteDynamicPartitionsRequest]:
-    """Remove the keys of captures that failed: the log goes up to `head` only."""
+    """Remove the keys of captures that committed nothing."""
+    head = log.head()
     keys = instance.get_dynamic_partitions(str(BATCHES.name))
-    ahead = (key for key in keys if head is None or key > head.batch)
-    stale = [key for key in ahead if _is_over(instance, key)]
+    over = [key for key in keys if _is_ahead(key, head) and _is_over(instance, key)]
+    if not over:
+        return []
+    head = log.head()  # once more: a capture that is over by now may have committed since
+    stale = [key for key in over if _is_ahead(key, head)]
     return [BATCHES.build_delete_request(stale)] if stale else []
+
+
+def _is_ahead(key: str, head: Manifest | None) -> bool:
+    return head is None or key > head.batch
 
 
 def _is_over(instance: dg.DagsterInstance, key: str) -> bool:
@@ -166,7 +158,7 @@ def _is_over(instance: dg.DagsterInstance, key: str) -> bool:
     tags = {PARTITION_TAG: key, STAGE_TAG: INGEST_STAGE}
     records = instance.get_run_records(dg.RunsFilter(tags=tags))
     if records:
-        return all(record.dagster_run.status in FAILED for record in records)
+        return not any(record.dagster_run.status in UNFINISHED for record in records)
     return key < new_batch_key(dt.datetime.now(dt.UTC) - LONGEST_PAUSE, None)
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 
+import psycopg
 import pytest
 
+from totesys_dagster.ingestion import capture, snapshot
 from totesys_dagster.ingestion import poll as poll_module
-from totesys_dagster.ingestion import snapshot
 from totesys_dagster.ingestion.poll import THOROUGH_EVERY, Memory, Poll, poll
 from totesys_dagster.ingestion.snapshot import SourceView
 from totesys_dagster.lake import requests
+from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster_tests.conftest import Platform
-from totesys_dagster_tests.edits import EDIT_ORDER_1, new_design, new_sale
+from totesys_dagster_tests.edits import EDIT_ORDER_1, EDIT_ORDER_1_BACK, new_design, new_sale
 
 NOW = dt.datetime(2024, 11, 15, 12, tzinfo=dt.UTC)
 LATER = NOW + THOROUGH_EVERY
@@ -139,6 +141,29 @@ def test_batch_that_was_due_stays_due_until_it_is_there(
 
     assert large.capture() is not None
     assert look(large, again.memory, after).changed == []
+
+
+def test_write_after_the_snapshot_of_a_concurrent_capture_is_found(large: Platform) -> None:
+    """Two daemons, or a sensor and `totesys run`: the other's batch is older than this look."""
+    memory = look(large, Memory()).memory
+    write(large, EDIT_ORDER_1)
+    batch = capture.new_batch_key(dt.datetime.now(dt.UTC), ManifestLog(large.ingestion).head())
+    with (
+        psycopg.connect(large.source_dsn, autocommit=True) as other,
+        capture.open_capture(
+            other, large.ingestion, batch=batch, run_id="other", part_bytes=1 << 20
+        ) as early,
+    ):
+        write(large, EDIT_ORDER_1_BACK)
+        found = look(large, memory)
+        for read in early.reads():
+            read.write(large.ingestion)
+        early.commit()
+
+    again = look(large, found.memory)
+    assert again.changed == found.changed == ["sales_order"]
+    assert large.capture() is not None
+    assert look(large, again.memory).changed == []
 
 
 def test_captured_table_is_not_looked_at_again(large: Platform, looked_at: list[str]) -> None:

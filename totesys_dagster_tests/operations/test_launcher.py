@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 
+from totesys_dagster import runs
 from totesys_dagster.definitions import defs
 from totesys_dagster.operations import launcher
 
@@ -28,8 +29,8 @@ def launched(instance: dg.DagsterInstance, times: int) -> str:
 
 
 def test_run_that_two_daemons_launched_is_known_as_such(instance: dg.DagsterInstance) -> None:
-    assert not launcher.launched_twice(instance, launched(instance, 1))
-    assert launcher.launched_twice(instance, launched(instance, 2))
+    assert not runs.launched_twice(instance, launched(instance, 1))
+    assert runs.launched_twice(instance, launched(instance, 2))
 
 
 def test_run_shows_life_until_it_has_been_silent_for_long(

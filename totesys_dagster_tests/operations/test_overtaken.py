@@ -8,10 +8,12 @@ import dagster as dg
 import pytest
 
 from totesys_dagster.definitions import defs
+from totesys_dagster.ingestion import assets
 from totesys_dagster.ingestion.capture import Capture
 from totesys_dagster.metadata import BATCH_TAG
 from totesys_dagster.operations.path import ATTEMPTS, BatchReport, RunFailedError, run_path
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
+from totesys_dagster.runs import PARTITION_TAG
 from totesys_dagster_tests.edits import EDIT_ORDER_1, EDIT_ORDER_1_BACK
 from totesys_dagster_tests.operations.conftest import Orchestra
 
@@ -66,6 +68,26 @@ def test_capture_of_a_sensor_that_is_overtaken_ends_quietly(
 
     assert result.success
     assert LATE not in orchestra.partitions()
+
+
+@pytest.mark.parametrize("again", ["another run", "this run"])
+def test_key_is_left_to_another_process_that_may_capture_under_it(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch, again: str
+) -> None:
+    """A second daemon opened the same batch in the same second, or launched the same run."""
+    orchestra.platform.run()
+    if again == "another run":
+        orchestra.instance.create_run_for_job(
+            defs.resolve_job_def("ingest"),
+            status=dg.DagsterRunStatus.STARTED,
+            tags={PARTITION_TAG: LATE},
+        )
+    else:
+        monkeypatch.setattr(assets, "launched_twice", lambda *_: True)
+    result = ingest(orchestra, {BATCH_TAG: LATE})
+
+    assert result.success
+    assert LATE in orchestra.partitions()
 
 
 def test_person_who_asks_for_a_batch_that_cannot_be_is_told(orchestra: Orchestra) -> None:
