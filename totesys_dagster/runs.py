@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 
 import dagster as dg
@@ -18,13 +19,29 @@ UNFINISHED = [
 ]
 
 
+# A daemon creates a run and puts it into the queue in the same moment. One that was interrupted
+# in between leaves a run that nobody will ever start.
+ABANDONED_AFTER = dt.timedelta(minutes=2)
+
+
+def is_unfinished(record: dg.RunRecord) -> bool:
+    """Whether the run is waiting or at work, and will come to an end some time."""
+    status = record.dagster_run.status
+    if status == dg.DagsterRunStatus.NOT_STARTED:
+        created = record.create_timestamp.replace(tzinfo=dt.UTC)
+        return dt.datetime.now(dt.UTC) - created < ABANDONED_AFTER
+    return status in UNFINISHED
+
+
 def unfinished(
     instance: dg.DagsterInstance, tags: Mapping[str, str], *, but: str | None = None
 ) -> bool:
     """Whether a run with these tags is waiting or at work, other than the run `but`."""
     filters = dg.RunsFilter(tags=dict(tags), statuses=UNFINISHED)
-    records = instance.get_run_records(filters, limit=1 if but is None else 2)
-    return any(record.dagster_run.run_id != but for record in records)
+    return any(
+        record.dagster_run.run_id != but and is_unfinished(record)
+        for record in instance.get_run_records(filters)
+    )
 
 
 def launched_twice(instance: dg.DagsterInstance, run_id: str) -> bool:

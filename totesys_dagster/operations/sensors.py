@@ -25,7 +25,7 @@ from totesys_dagster.metadata import BATCH_TAG, BATCHES, asset_key
 from totesys_dagster.operations.jobs import ingest, load, process, process_and_load
 from totesys_dagster.operations.names import INGEST_STAGE, LOAD_STAGE, STAGE_TAG
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
-from totesys_dagster.runs import PARTITION_TAG, UNFINISHED, unfinished
+from totesys_dagster.runs import PARTITION_TAG, is_unfinished, unfinished
 from totesys_dagster.warehouse import audit
 from totesys_dagster.warehouse import load as load_module
 
@@ -158,7 +158,7 @@ def _is_over(instance: dg.DagsterInstance, key: str) -> bool:
     tags = {PARTITION_TAG: key, STAGE_TAG: INGEST_STAGE}
     records = instance.get_run_records(dg.RunsFilter(tags=tags))
     if records:
-        return not any(record.dagster_run.status in UNFINISHED for record in records)
+        return not any(map(is_unfinished, records))
     return key < new_batch_key(dt.datetime.now(dt.UTC) - LONGEST_PAUSE, None)
 
 

@@ -358,12 +358,13 @@ class Served:
             time.sleep(1)
 
     def stop(self) -> None:
+        """End it by Ctrl-C, by force if need be: Dagster waits a minute for what is at work."""
         os.killpg(self.process.pid, signal.SIGINT)
-        try:
-            self.process.wait(60)
-        except subprocess.TimeoutExpired:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(30)
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-            raise
+        self.process.wait()
 
 
 @contextlib.contextmanager

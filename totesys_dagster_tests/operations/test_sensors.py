@@ -9,7 +9,7 @@ import dagster as dg
 import psycopg
 import pytest
 
-from totesys_dagster import settings
+from totesys_dagster import runs, settings
 from totesys_dagster.definitions import defs
 from totesys_dagster.errors import SettingError
 from totesys_dagster.lake import requests
@@ -154,8 +154,15 @@ def capture_ahead(orchestra: Orchestra, *statuses: dg.DagsterRunStatus) -> None:
         )
 
 
-@pytest.mark.parametrize("status", [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED])
-def test_failed_capture_leaves_no_partition_behind(
+@pytest.mark.parametrize(
+    "status",
+    [
+        dg.DagsterRunStatus.FAILURE,
+        dg.DagsterRunStatus.CANCELED,
+        dg.DagsterRunStatus.SUCCESS,  # nothing had changed, but the key was left to another run
+    ],
+)
+def test_capture_without_a_batch_leaves_no_partition_behind(
     status: dg.DagsterRunStatus, orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sensors, "FIRST_PAUSE", dt.timedelta(0))
@@ -324,6 +331,20 @@ def test_only_one_capture_is_at_work(orchestra: Orchestra) -> None:
     assert orchestra.tick("source_changes") == (
         "A batch is being captured, or a capture has just failed."
     )
+
+
+def test_run_that_was_never_put_into_the_queue_holds_up_nothing(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A daemon that dies between the two steps leaves one behind."""
+    edit_order(orchestra.platform)
+    orchestra.instance.create_run_for_job(
+        defs.resolve_job_def("ingest"), tags={"totesys/stage": "ingest"}
+    )
+    assert isinstance(orchestra.tick("source_changes"), str)
+
+    monkeypatch.setattr(runs, "ABANDONED_AFTER", dt.timedelta(0))
+    assert orchestra.tick_and_run("source_changes")
 
 
 def test_interval_is_what_the_daemon_makes_of_it() -> None:
