@@ -79,14 +79,17 @@ def test_rows_in_quarantine_are_left_to_staging(
     ]
 
 
+@pytest.mark.parametrize("many", [fill_module.MANY_VALUES, 0])
 def test_fact_without_its_dimension_row_is_left_to_staging(
-    platform: Platform, filled: dict[str, bool]
+    platform: Platform, filled: dict[str, bool], monkeypatch: pytest.MonkeyPatch, many: int
 ) -> None:
+    monkeypatch.setattr(fill_module, "MANY_VALUES", many)
     platform.application.execute("UPDATE currency SET currency_code = 'XXY' WHERE currency_id = 2")
     loaded = platform.run()
     assert loaded is not None
 
     assert not filled["fact_sales_order"]
+    assert filled["fact_purchase_order"]
     assert loaded.tables["fact_sales_order"].held_back == 1
     assert platform.rows("SELECT sales_record_id, sales_order_id FROM fact_sales_order") == [(1, 2)]
 
