@@ -214,15 +214,18 @@ class ManifestLog:
     def read(self, sequence: int) -> Manifest:
         """The manifest of that number. Raises ObjectMissingError or LakeError."""
         if sequence not in self._read:
-            key = self.key(sequence)
-            manifest = Manifest.from_bytes(self.store.get(key), self.store.uri(key))
-            if manifest.sequence != sequence:
-                raise LakeError(
-                    f"{self.store.uri(key)} says that it is batch {manifest.sequence}: it was"
-                    " moved; restore the log from the bucket's older versions."
-                )
-            self._read[sequence] = manifest
+            self._read[sequence] = self._fetch(sequence)
         return self._read[sequence]
+
+    def _fetch(self, sequence: int) -> Manifest:
+        key = self.key(sequence)
+        manifest = Manifest.from_bytes(self.store.get(key), self.store.uri(key))
+        if manifest.sequence != sequence:
+            raise LakeError(
+                f"{self.store.uri(key)} says that it is batch {manifest.sequence}: it was"
+                " moved; restore the log from the bucket's older versions."
+            )
+        return manifest
 
     def head(self) -> Manifest | None:
         """The last committed batch, None when there is none.
@@ -306,10 +309,13 @@ class ManifestLog:
         )
 
     def after(self, sequence: int) -> Iterator[Manifest]:
-        """The committed batches after number `sequence`, in order."""
+        """The committed batches after number `sequence`, in order.
+
+        None is kept: ten thousand would take half a gigabyte.
+        """
         head = self.head()
         for number in range(sequence + 1, head.sequence + 1 if head else 0):
-            yield self.read(number)
+            yield self._read.get(number) or self._fetch(number)
 
     def commit(self, manifest: Manifest) -> Manifest:
         """Append a batch. Raises CommitConflictError when another batch took its number."""

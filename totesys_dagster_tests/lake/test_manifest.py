@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -202,6 +204,14 @@ def test_after_zero_gives_all_batches(long_log: Store) -> None:
 @pytest.mark.parametrize("sequence", [70, 71])
 def test_after_the_last_comes_nothing(sequence: int, long_log: Store) -> None:
     assert list(ManifestLog(long_log).after(sequence)) == []
+
+
+def test_batches_that_were_passed_are_not_kept_in_memory(long_log: Store) -> None:
+    log = ManifestLog(long_log)
+    passed = [weakref.ref(manifest) for manifest in log.after(0)]
+    gc.collect()
+
+    assert sum(manifest() is not None for manifest in passed) <= 2
 
 
 def test_after_in_an_empty_log_is_nothing(directory: Store) -> None:
