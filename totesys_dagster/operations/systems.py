@@ -107,8 +107,7 @@ def _changes(source: SourceDatabase, lake: Lake, before: Changes, now: dt.dateti
             with open_view(connection):
                 return before
         found = poll(connection, lake.ingestion(), before.memory, now)
-    # A poll that finds changes remembers that the next batch will hold them.
-    after = found.memory.sequence - 1 if found.changed else None
+    after = found.memory.sequence if found.changed else None
     return Changes(polled=now, memory=found.memory, after=after)
 
 
