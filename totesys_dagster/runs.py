@@ -7,8 +7,10 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-# Dagster's own tag of a run's partition.
+# Dagster's own tags of a run's partition, or of the range that it has instead.
 PARTITION_TAG = "dagster/partition"
+RANGE_START_TAG = "dagster/asset_partition_range_start"
+RANGE_END_TAG = "dagster/asset_partition_range_end"
 
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -17,7 +19,6 @@ UNFINISHED = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
-
 
 # A daemon creates a run and puts it into the queue in the same moment. One that was interrupted
 # in between leaves a run that nobody will ever start.

@@ -15,6 +15,7 @@ from totesys_dagster.metadata import BATCH_TAG
 from totesys_dagster.operations.incidents import Recovery, Trouble
 from totesys_dagster.operations.names import INGEST, LOAD, PROCESS, PROCESS_AND_LOAD, VERIFY_LAKE
 from totesys_dagster.operations.reasons import first_failure
+from totesys_dagster.runs import PARTITION_TAG, RANGE_START_TAG
 
 Observation = Trouble | Recovery
 
@@ -32,7 +33,6 @@ EVENTS = {
 
 # Of a run that Dagster itself starts again.
 WILL_RETRY_TAG = "dagster/will_retry"
-PARTITION_TAGS = ("dagster/partition", "dagster/asset_partition_range_start")
 
 # The run that a sentence is about, where one run executes others: that one is told of by itself.
 OTHER_RUN = re.compile(r"\(Dagster run [0-9a-f-]{36}\)$")
@@ -115,7 +115,7 @@ def _key(run: dg.DagsterRun) -> str:
 
 
 def _batch(run: dg.DagsterRun) -> str | None:
-    tags = (BATCH_TAG, *PARTITION_TAGS)
+    tags = (BATCH_TAG, PARTITION_TAG, RANGE_START_TAG)
     return next((run.tags[tag] for tag in tags if tag in run.tags), None)
 
 

@@ -25,7 +25,13 @@ from totesys_dagster.metadata import BATCH_TAG, BATCHES, asset_key
 from totesys_dagster.operations.jobs import ingest, load, process, process_and_load
 from totesys_dagster.operations.names import INGEST_STAGE, LOAD_STAGE, STAGE_TAG
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
-from totesys_dagster.runs import PARTITION_TAG, is_unfinished, unfinished
+from totesys_dagster.runs import (
+    PARTITION_TAG,
+    RANGE_END_TAG,
+    RANGE_START_TAG,
+    is_unfinished,
+    unfinished,
+)
 from totesys_dagster.warehouse import audit
 from totesys_dagster.warehouse import load as load_module
 
@@ -37,9 +43,6 @@ CAPTURE_WAIT_SECONDS = 4.0
 CAPTURE_LOOK_SECONDS = 0.25
 # Batches of a backlog that one tick looks at, at least.
 BACKLOG = 100
-
-RANGE_START_TAG = "dagster/asset_partition_range_start"
-RANGE_END_TAG = "dagster/asset_partition_range_end"
 
 
 def interval(seconds: int) -> int:
