@@ -57,11 +57,13 @@ def prepare(started: Server, directory: Path) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def working(directory: Path, workers: int) -> Iterator[None]:
+def working(directory: Path, workers: int, *, core_each: bool = False) -> Iterator[None]:
     """Code server, daemon and so many workers for the time of a block.
 
-    `directory` and this process's environment are as `prepare` made them.
+    `directory` and this process's environment are as `prepare` made them. With `core_each`, a
+    worker has one core, as on a host that has no more; the machine's cores are given out in turn.
     """
+    cores = sorted(os.sched_getaffinity(0))
     environment = {**os.environ, "DAGSTER_CELERY_RUNS": str(2 * workers)}
     port = environment["DAGSTER_CODE_PORT"]
     dagster = [sys.executable, "-m", "dagster"]
@@ -82,7 +84,8 @@ def working(directory: Path, workers: int) -> Iterator[None]:
                 "INFO",
             ]
             worker += ["-n", f"host{number}@%h", "--without-gossip", "--without-mingle"]
-            exits.enter_context(_process(f"worker {number}", worker, directory, environment))
+            own = {cores[number % len(cores)]} if core_each else set(cores)
+            exits.enter_context(_process(f"worker {number}", worker, directory, environment, own))
             # One after the other: the first makes the broker's tables.
             _wait_until_ready(log_of(directory, f"worker {number}"))
         daemon = [sys.executable, "-m", "dagster._daemon", "run", "-w", "workspace.yaml"]
@@ -92,7 +95,11 @@ def working(directory: Path, workers: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _process(
-    name: str, command: list[str], directory: Path, environment: Mapping[str, str]
+    name: str,
+    command: list[str],
+    directory: Path,
+    environment: Mapping[str, str],
+    cores: set[int] | None = None,
 ) -> Iterator[None]:
     with log_of(directory, name).open("wb") as log:
         process = subprocess.Popen(
@@ -104,6 +111,8 @@ def _process(
             stderr=log,
             start_new_session=True,
         )
+    if cores:
+        os.sched_setaffinity(process.pid, cores)  # what it starts from now on inherits it
     try:
         yield
     finally:
