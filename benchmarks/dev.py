@@ -17,6 +17,7 @@ import psycopg
 
 from totesys_dagster import settings
 from totesys_dagster.local import postgres, stack
+from totesys_dagster_tests.processes import end_group
 
 PROJECT = Path(__file__).parent.parent
 START_SECONDS = 180
@@ -54,13 +55,7 @@ def running(directory: Path, module: str) -> Iterator[subprocess.Popen[bytes]]:
     try:
         yield process
     finally:
-        os.killpg(process.pid, signal.SIGINT)
-        process.wait(60)
-        # A code server whose run was interrupted at the wrong moment waits for it for ever.
-        with contextlib.suppress(ProcessLookupError):
-            while True:
-                os.killpg(process.pid, signal.SIGKILL)
-                time.sleep(0.1)
+        end_group(process, signal.SIGINT, 60)
 
 
 def loaded_batches(connection: psycopg.Connection) -> int:

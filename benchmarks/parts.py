@@ -105,7 +105,6 @@ class Platform:
                 self.ingestion,
                 self.processed,
                 quarantine_limit=0,
-                progress=lambda _done, _all: None,
             )
         assert rebuilt.different is not None
         assert not any(rebuilt.different.values())

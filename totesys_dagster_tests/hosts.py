@@ -18,6 +18,7 @@ from psycopg import sql
 
 from totesys_dagster.local import stack
 from totesys_dagster.local.postgres import SUPERUSER, Server, free_port
+from totesys_dagster_tests.processes import end_group
 
 PROJECT = Path(__file__).parent.parent
 CELERY = PROJECT / "deploy" / "celery"
@@ -63,7 +64,6 @@ def working(directory: Path, workers: int, *, core_each: bool = False) -> Iterat
     `directory` and this process's environment are as `prepare` made them. With `core_each`, a
     worker has one core, as on a host that has no more; the machine's cores are given out in turn.
     """
-    cores = sorted(os.sched_getaffinity(0))
     environment = {**os.environ, "DAGSTER_CELERY_RUNS": str(2 * workers)}
     port = environment["DAGSTER_CODE_PORT"]
     dagster = [sys.executable, "-m", "dagster"]
@@ -84,8 +84,11 @@ def working(directory: Path, workers: int, *, core_each: bool = False) -> Iterat
                 "INFO",
             ]
             worker += ["-n", f"host{number}@%h", "--without-gossip", "--without-mingle"]
-            own = {cores[number % len(cores)]} if core_each else set(cores)
-            exits.enter_context(_process(f"worker {number}", worker, directory, environment, own))
+            core = None
+            if core_each:
+                cores = sorted(os.sched_getaffinity(0))
+                core = cores[number % len(cores)]
+            exits.enter_context(_process(f"worker {number}", worker, directory, environment, core))
             # One after the other: the first makes the broker's tables.
             _wait_until_ready(log_of(directory, f"worker {number}"))
         daemon = [sys.executable, "-m", "dagster._daemon", "run", "-w", "workspace.yaml"]
@@ -99,7 +102,7 @@ def _process(
     command: list[str],
     directory: Path,
     environment: Mapping[str, str],
-    cores: set[int] | None = None,
+    core: int | None = None,
 ) -> Iterator[None]:
     with log_of(directory, name).open("wb") as log:
         process = subprocess.Popen(
@@ -111,18 +114,12 @@ def _process(
             stderr=log,
             start_new_session=True,
         )
-    if cores:
-        os.sched_setaffinity(process.pid, cores)  # what it starts from now on inherits it
+    if core is not None:
+        os.sched_setaffinity(process.pid, {core})  # what it starts from now on inherits it
     try:
         yield
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        end_group(process, signal.SIGTERM, 30)
 
 
 def log_of(directory: Path, name: str) -> Path:

@@ -65,7 +65,6 @@ def test_backlog_on_two_workers_is_the_same_row_for_row(
         full_platform.ingestion,
         here,
         quarantine_limit=100,
-        progress=lambda _done, _all: None,
     )
     assert again.different == dict.fromkeys(STAR_TABLES, 0)
     assert again.batches == BATCHES

@@ -45,7 +45,7 @@ def rebuild(
     processed: Store,
     *,
     quarantine_limit: int,
-    progress: Callable[[int, int], None],
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Rebuilt:
     """Load every batch of the lake anew, and replace the warehouse where the result differs.
 

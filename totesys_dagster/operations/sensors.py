@@ -107,7 +107,7 @@ def source_changes(
     return dg.SensorResult(
         run_requests=[dg.RunRequest(partition_key=batch, tags={BATCH_TAG: batch})],
         dynamic_partitions_requests=[
-            *_forget_uncommitted(context.instance, log),
+            *_forget_uncommitted(context.instance, log, head),
             BATCHES.build_add_request([batch]),
         ],
     )
@@ -135,10 +135,9 @@ def _remembered(cursor: str | None) -> Memory:
 
 
 def _forget_uncommitted(
-    instance: dg.DagsterInstance, log: ManifestLog
+    instance: dg.DagsterInstance, log: ManifestLog, head: Manifest | None
 ) -> list[dg.DeleteDynamicPartitionsRequest]:
-    """Remove the keys of captures that committed nothing."""
-    head = log.head()
+    """Remove the keys of captures that committed nothing. `head` is where the log ended."""
     keys = instance.get_dynamic_partitions(str(BATCHES.name))
     over = [key for key in keys if _is_ahead(key, head) and _is_over(instance, key)]
     if not over:

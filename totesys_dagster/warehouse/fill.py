@@ -65,17 +65,19 @@ class _References:
         each row by itself, which takes ten times longer when there is none.
         """
         for column, dimension in self._star.references:
-            known = self._values[column]
+            rows: sql.Composable = names.table(self._star.name)
+            parameters = []
+            if (known := self._values[column]) is not None:
+                rows, parameters = _unnested(self._star, column), [known.to_pylist()]
             query = sql.SQL(
                 "SELECT count(*) FROM {} AS f"
                 " WHERE NOT EXISTS (SELECT FROM {} AS d WHERE d.{} = f.{})"
             ).format(
-                names.table(self._star.name) if known is None else _unnested(self._star, column),
+                rows,
                 names.table(dimension),
                 sql.Identifier(STAR_TABLES[dimension].key),
                 sql.Identifier(column),
             )
-            parameters = [] if known is None else [known.to_pylist()]
             if connection.execute(query, parameters).fetchone() != (0,):
                 return True
         return False

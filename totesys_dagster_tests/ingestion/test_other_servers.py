@@ -127,7 +127,6 @@ def test_whole_path_on_another_version(platform_there: Platform) -> None:
         platform.ingestion,
         platform.processed,
         quarantine_limit=0,
-        progress=lambda _done, _all: None,
     )
     assert rebuilt.different is not None
     assert set(rebuilt.different.values()) == {0}

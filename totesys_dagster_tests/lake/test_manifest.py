@@ -14,7 +14,7 @@ import pytest
 
 from totesys_dagster.errors import CommitConflictError, LakeError, ObjectMissingError
 from totesys_dagster.lake import manifest as manifest_module
-from totesys_dagster.lake.manifest import Manifest, ManifestLog
+from totesys_dagster.lake.manifest import Manifest, ManifestLog, Snapshot
 from totesys_dagster.lake.parts import ObjectEntry
 from totesys_dagster.lake.store import Store, sha256
 from totesys_dagster.settings import INGESTION_URL
@@ -204,6 +204,22 @@ def test_after_zero_gives_all_batches(long_log: Store) -> None:
 @pytest.mark.parametrize("sequence", [70, 71])
 def test_after_the_last_comes_nothing(sequence: int, long_log: Store) -> None:
     assert list(ManifestLog(long_log).after(sequence)) == []
+
+
+@pytest.mark.parametrize(
+    ("running", "covered"),
+    [
+        ((), True),  # all that ran then has ended
+        ((7,), True),  # ran then, and does still
+        ((9, 12), True),  # began after it
+        ((5,), False),  # had ended by then: this snapshot is older
+    ],
+)
+def test_snapshot_covers_another_that_saw_no_more(running: tuple[int, ...], covered: bool) -> None:
+    other = Snapshot(xmin=7, xmax=9, running=(7,))
+
+    assert Snapshot(xmin=5, xmax=13, running=running).covers(other) is covered
+    assert not Snapshot(xmin=8, xmax=8, running=()).covers(other)
 
 
 def test_batches_that_were_passed_are_not_kept_in_memory(long_log: Store) -> None:

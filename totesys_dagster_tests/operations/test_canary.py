@@ -46,6 +46,7 @@ from totesys_dagster_tests import object_store
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.object_store import ObjectStore
 from totesys_dagster_tests.operations.test_alerts import Inbox
+from totesys_dagster_tests.processes import end_group
 
 PROJECT = Path(__file__).parent.parent.parent
 CANARY = "kanarie"
@@ -359,12 +360,7 @@ class Served:
 
     def stop(self) -> None:
         """End it by Ctrl-C, by force if need be: Dagster waits a minute for what is at work."""
-        os.killpg(self.process.pid, signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(30)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        end_group(self.process, signal.SIGINT, 30)
 
 
 @contextlib.contextmanager

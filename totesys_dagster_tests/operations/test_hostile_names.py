@@ -214,7 +214,6 @@ def test_warehouse_of_any_name_is_a_warehouse(
         platform.ingestion,
         platform.processed,
         quarantine_limit=0,
-        progress=lambda _done, _all: None,
     )
     found = verify(platform.warehouse, names, platform.ingestion, platform.processed)
 

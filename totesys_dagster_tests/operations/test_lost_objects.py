@@ -104,7 +104,6 @@ def test_head_that_is_gone_stops_everything_until_it_is_back(loaded: Orchestra) 
             platform.ingestion,
             platform.processed,
             quarantine_limit=100,
-            progress=lambda _done, _all: None,
         )
     [finding] = findings(platform)
     restore()

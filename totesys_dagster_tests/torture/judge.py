@@ -27,7 +27,6 @@ def judge(
             ingestion,
             processed,
             quarantine_limit=0,
-            progress=lambda _done, _all: None,
         )
     verdict.broken_links = len(findings)
     verdict.examples += findings
