@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import psycopg
 from psycopg import sql
 
+from totesys_dagster.ingestion import json_lines
 from totesys_dagster.ingestion.snapshot import BEGIN, SourceView, TableSchema
 from totesys_dagster.parallel import AT_ONCE
 from totesys_dagster.postgres import Connection, beside
@@ -78,13 +79,11 @@ def blocks(view: SourceView, table: str) -> int:
     return count if count >= LARGE_BLOCKS else 0
 
 
-def copy_queries(
-    schema: TableSchema, line: sql.Composable, blocks: int, readers: int
-) -> list[sql.Composed]:
+def copy_queries(schema: TableSchema, blocks: int, readers: int) -> list[sql.Composed]:
     """A COPY for each reader; together they give every row of the table once.
 
-    `line` is the row `r` as JSON. Nothing visible to the snapshot lies behind the blocks, for the
-    table has only grown since. The lines of a run contain line ends, so COPY quotes them.
+    Nothing visible to the snapshot lies behind the blocks, for the table has only grown since. The
+    lines of a run contain line ends, so COPY quotes them.
     """
     query = sql.SQL(
         """
@@ -106,7 +105,7 @@ def copy_queries(
             last=sql.Literal(blocks),
             stride=sql.Literal(readers * RUN_OF_BLOCKS),
             run=sql.Literal(RUN_OF_BLOCKS),
-            line=line,
+            line=json_lines.line(schema),
             columns=sql.SQL(", ").join(sql.Identifier(c.name) for c in schema.columns),
             table=sql.Identifier(schema.table),
         )

@@ -5,9 +5,9 @@
             read.write(store)       # streams the table's rows; or hand it to an I/O manager
         manifest = capture.commit()
 
-Rows become JSON inside PostgreSQL (`row_to_json`), where every type prints exactly, and stream from
-COPY into part files without passing through Python objects. Nothing exists before commit() has
-written the manifest; what a killed capture leaves behind is named by no manifest.
+Rows become JSON inside PostgreSQL, where every type prints exactly, and stream from COPY into part
+files without passing through Python objects. Nothing exists before commit() has written the
+manifest; what a killed capture leaves behind is named by no manifest.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from psycopg import sql
 from totesys_dagster import digest
 from totesys_dagster.catalogue import JOINS, SOURCE_TABLES, STAR_TABLES, StarTable
 from totesys_dagster.errors import CommitConflictError, LakeError, SourceError
-from totesys_dagster.ingestion import blocks, snapshot
+from totesys_dagster.ingestion import blocks, json_lines, snapshot
 from totesys_dagster.ingestion.blocks import Readers
 from totesys_dagster.ingestion.snapshot import SourceView, TableSchema, TableState
 from totesys_dagster.lake import key_ranges, requests
@@ -170,7 +170,7 @@ class Capture:
             count = blocks.blocks(self.view, table) if self.states[table].full else 0
             if count:
                 connections = self._readers.connections()
-                queries = blocks.copy_queries(schema, JSON_LINE, count, len(connections))
+                queries = blocks.copy_queries(schema, count, len(connections))
         streams = [
             self._copy(connection, table, query)
             for connection, query in zip(connections, queries, strict=True)
@@ -311,12 +311,6 @@ def _changed_condition(state: TableState, watermark: int) -> sql.Composable | No
     )
 
 
-# The row `r` as one line. A value of type json is printed as it was written, with line breaks
-# between its parts, which mean nothing there and would break the line: they become spaces (5 % of
-# COPY's time).
-JSON_LINE = sql.SQL("replace(replace(row_to_json(r)::text, E'\\n', ' '), E'\\r', ' ')")
-
-
 def copy_query(schema: TableSchema, condition: sql.Composable) -> sql.Composed:
     """The COPY that streams a table's rows as JSON Lines, with all columns that it has now.
 
@@ -327,7 +321,7 @@ def copy_query(schema: TableSchema, condition: sql.Composable) -> sql.Composed:
         "COPY (SELECT {line} FROM (SELECT {columns} FROM public.{table} WHERE {condition}) AS r)"
         " TO STDOUT (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02')"
     ).format(
-        line=JSON_LINE,
+        line=json_lines.line(schema),
         columns=sql.SQL(", ").join(sql.Identifier(column.name) for column in schema.columns),
         table=sql.Identifier(schema.table),
         condition=condition,

@@ -195,7 +195,7 @@ def _transformed(
         accepted = accept(base.table, data, keys)
         frame = transform(accepted.frame, *whole.values())
         complete = _complete(star, frame, accepted, data)
-        return to_arrow(star, complete.frame), data.count(b"\n"), complete.rejected
+        return to_arrow(star, complete.frame), entry.rows, complete.rejected
 
     for part, read, refused in ahead(one_part, base.entry.objects, AT_ONCE):
         rows.read += read
@@ -216,7 +216,7 @@ def _complete(star: StarTable, frame: pd.DataFrame, accepted: Accepted, data: by
     gaps = {
         column.name: frame.index[frame[column.name].isna()]
         for column in star.columns
-        if not column.nullable and frame[column.name].hasnans
+        if not column.nullable and pa.array(frame[column.name]).null_count
     }
     if not gaps:
         return Accepted(frame, accepted.rejected)

@@ -12,6 +12,7 @@ import pyarrow as pa
 from pgpq import ArrowToPostgresBinaryEncoder
 from psycopg import sql
 
+from totesys_dagster.parallel import ahead
 from totesys_dagster.postgres import Connection
 
 # Rows that are encoded at a time; they take about ten megabytes.
@@ -29,12 +30,17 @@ def copy_in(
     columns = sql.SQL(", ").join(map(sql.Identifier, schema.names))
     query = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(target, columns)
     encoder = ArrowToPostgresBinaryEncoder(schema)
+
+    def encoded(table: pa.Table) -> list[bytes]:
+        return [encoder.write_batch(batch) for batch in _batches(table, schema)]
+
     with connection.cursor() as cursor:
         with cursor.copy(query) as sink:
             sink.write(encoder.write_header())
-            for table in tables:
-                for batch in _batches(table, schema):
-                    sink.write(encoder.write_batch(batch))
+            # One thread, for the order; PostgreSQL takes what came before meanwhile.
+            for pieces in ahead(encoded, tables, threads=1):
+                for piece in pieces:
+                    sink.write(piece)
             sink.write(encoder.finish())
         return cursor.rowcount
 

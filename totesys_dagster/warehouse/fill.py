@@ -4,11 +4,14 @@ An empty table holds nothing that a batch could be compared with, so its rows ne
 would take twice the time of a first load or a rebuild. What a staged load proves row by row is
 proved here of the whole: each key of the source is there once, and no row refers to a dimension row
 that is missing. Where that does not hold, nothing is written and the batch is staged.
+
+A fact's own two keys are taken off meanwhile, and made of all rows in the end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
@@ -16,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import errors, sql
 
-from totesys_dagster.catalogue import STAR_TABLES, StarTable
+from totesys_dagster.catalogue import STAR_TABLES, Kind, StarTable
 from totesys_dagster.lake.key_ranges import Ranges, count
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.parts import read_table
@@ -28,6 +31,9 @@ from totesys_dagster.warehouse.copy import copy_in
 
 # A column with more different values is compared with its dimension inside PostgreSQL.
 MANY_VALUES = 50_000
+
+# From so many rows on, a fact's keys are taken off while it is filled.
+MANY_ROWS = 50_000
 
 
 class _NotWholeError(Exception):
@@ -117,11 +123,39 @@ def fill(
     rows = _with_lineage(star, manifest, receipt, keys, processed)
     references = _References(star)
     try:
-        with connection.transaction():  # a savepoint of the batch's
+        with (
+            connection.transaction(),  # a savepoint of the batch's
+            _keys_off(connection, names, star, receipt.rows),
+        ):
             copy_in(connection, target, _schema(star), references.noted(rows))
             if references.any_missing(connection, names):
                 raise _NotWholeError
     except (_NotWholeError, errors.UniqueViolation):
+        return False
+    return True
+
+
+@contextmanager
+def _keys_off(connection: Connection, names: Names, star: StarTable, rows: int) -> Iterator[None]:
+    """Copying without keys, if it pays and nobody minds; they are on again after the block.
+
+    Raises psycopg.errors.UniqueViolation then, where a key is not one. Readers wait for the table
+    meanwhile, which has nothing to show them; for those who were there before, the load waits a
+    second and leaves the keys on, as where something else was built upon one.
+    """
+    off = star.kind is Kind.FACT and rows >= MANY_ROWS and _take_keys_off(connection, names, star)
+    yield
+    if off:
+        put_on = sql.SQL("SELECT {}(%s)").format(names.ledger("put_keys_on"))
+        connection.execute(put_on, [star.name])
+
+
+def _take_keys_off(connection: Connection, names: Names, star: StarTable) -> bool:
+    take_off = sql.SQL("SELECT {}(%s)").format(names.ledger("take_keys_off"))
+    try:
+        with connection.transaction():
+            connection.execute(take_off, [star.name])
+    except (errors.LockNotAvailable, errors.DependentObjectsStillExist, errors.UndefinedObject):
         return False
     return True
 

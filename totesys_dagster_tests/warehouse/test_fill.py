@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import psycopg
 import pyarrow as pa
 import pytest
+from psycopg import errors, sql
 
+from totesys_dagster.errors import LoadError
+from totesys_dagster.lake.parts import ObjectEntry, read_table
+from totesys_dagster.lake.store import Store
 from totesys_dagster.local.postgres import SUPERUSER
+from totesys_dagster.postgres import Connection
 from totesys_dagster.warehouse import fill as fill_module
 from totesys_dagster.warehouse import load
+from totesys_dagster.warehouse.copy import copy_in
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.warehouse.test_load import everything, processed_batch
+
+
+@pytest.fixture(autouse=True, params=[1, fill_module.MANY_ROWS], ids=["keys-off", "keys-on"])
+def many_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """From how many rows on a fact is filled without its keys: all of them here, or none."""
+    monkeypatch.setattr(fill_module, "MANY_ROWS", request.param)
+    return int(request.param)
 
 
 @pytest.fixture
@@ -25,6 +40,21 @@ def filled(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
 
     monkeypatch.setattr(load, "fill", noting)
     return outcomes
+
+
+KEYS = """
+SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid)
+FROM pg_constraint WHERE conrelid::regclass::text LIKE 'fact%' ORDER BY 1, 2
+"""
+
+
+@pytest.fixture
+def administrator(platform: Platform) -> Iterator[psycopg.Connection]:
+    """A superuser in the warehouse, whose tables need no schema name."""
+    dsn = platform.server.dsn(SUPERUSER, platform.warehouse_database)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("SET search_path TO warehouse, warehouse_bookkeeping")
+        yield connection
 
 
 def without_the_time(
@@ -92,6 +122,103 @@ def test_fact_without_its_dimension_row_is_left_to_staging(
     assert filled["fact_purchase_order"]
     assert loaded.tables["fact_sales_order"].held_back == 1
     assert platform.rows("SELECT sales_record_id, sales_order_id FROM fact_sales_order") == [(1, 2)]
+
+
+def test_key_that_is_there_twice_is_never_loaded(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many rows as the source has keys, but not one for each."""
+
+    def first_row_twice(store: Store, entry: ObjectEntry) -> pa.Table:
+        part = read_table(store, entry)
+        if "payment_id" not in part.column_names:
+            return part
+        return part.take([0, *range(len(part) - 1)])
+
+    manifest, _ = processed_batch(platform)
+    before = platform.rows(KEYS)
+    for module in (fill_module, load):
+        monkeypatch.setattr(module, "read_table", first_row_twice)
+    with pytest.raises(LoadError, match="arrived with 2 keys: nothing was loaded"):
+        platform.load(manifest)
+
+    assert platform.rows("SELECT * FROM fact_payment") == []
+    assert platform.rows(KEYS) == before
+
+
+def test_keys_are_as_they_were(platform: Platform, filled: dict[str, bool]) -> None:
+    before = platform.rows(KEYS)
+    platform.run()
+
+    assert filled["fact_sales_order"]
+    assert len(before) >= 6
+    assert platform.rows(KEYS) == before
+
+
+def test_keys_are_off_while_many_rows_come(
+    platform: Platform, many_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys: dict[str, int] = {}
+
+    def noting(connection: Connection, target: sql.Composable, *rest: object) -> int:
+        count = "SELECT count(*) FROM pg_index WHERE indrelid = %s::regclass"
+        name = target.as_string(connection)
+        [[keys[name]]] = connection.execute(count, [name]).fetchall()
+        return copy_in(connection, target, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(fill_module, "copy_in", noting)
+    platform.run()
+
+    assert keys['"warehouse"."fact_payment"'] == (0 if many_rows == 1 else 2)
+    assert keys['"warehouse"."dim_transaction"'] == 1
+
+
+def test_load_does_not_wait_for_a_reader(
+    platform: Platform, filled: dict[str, bool], administrator: psycopg.Connection
+) -> None:
+    with administrator.transaction():
+        administrator.execute("TABLE fact_sales_order")
+        loaded = platform.run()
+
+    assert loaded is not None
+    assert filled["fact_sales_order"]
+    assert loaded.audits["fact_sales_order"].equal
+
+
+def test_key_that_something_was_built_upon_stays(
+    platform: Platform, filled: dict[str, bool], administrator: psycopg.Connection
+) -> None:
+    administrator.execute(
+        "CREATE TABLE remark (sales_record_id integer REFERENCES fact_sales_order, remark text)"
+    )
+    before = platform.rows(KEYS)
+    loaded = platform.run()
+
+    assert loaded is not None
+    assert filled["fact_sales_order"]
+    assert loaded.audits["fact_sales_order"].equal
+    assert platform.rows(KEYS) == before
+
+
+def test_keys_of_a_table_with_rows_are_not_taken_off(platform: Platform) -> None:
+    platform.run()
+    before = platform.rows(KEYS)
+    with pytest.raises(errors.ObjectNotInPrerequisiteState, match="stay on, for it has rows"):
+        platform.rows("SELECT take_keys_off('fact_payment')")
+
+    assert platform.rows(KEYS) == before
+
+
+@pytest.mark.parametrize("table", ["dim_currency", "batch", "no_table", 'fact_payment"; DROP'])
+def test_only_facts_have_keys_that_can_be_taken_off(platform: Platform, table: str) -> None:
+    with pytest.raises((errors.UndefinedObject, errors.UndefinedTable, errors.NullValueNotAllowed)):
+        platform.warehouse.execute("SELECT warehouse_bookkeeping.take_keys_off(%s)", [table])
+
+
+def test_reader_may_not_take_keys_off(administrator: psycopg.Connection) -> None:
+    administrator.execute("SET ROLE warehouse_reader")
+    with pytest.raises(errors.InsufficientPrivilege):
+        administrator.execute("SELECT take_keys_off('fact_payment')")
 
 
 def test_number_of_a_version_is_the_place_of_its_key() -> None:

@@ -1,0 +1,90 @@
+"""The lines that the capture makes of rows: what `row_to_json` would give, on one line each."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from totesys_dagster_tests.conftest import Platform
+from totesys_dagster_tests.ingestion.test_capture import captured, lines
+
+VALUES = [
+    ("smallint", "-32768"),
+    ("integer", "2147483647"),
+    ("bigint", "-9223372036854775808"),
+    ("numeric", "'12345678901234567890.1234567890'"),
+    ("numeric", "'NaN'"),
+    ("numeric(10,2)", "2.10"),
+    ("money", "'1.50'"),
+    ("real", "'Infinity'"),
+    ("double precision", "0.1"),
+    ("boolean", "TRUE"),
+    ("text", "E'a\\nb\\r\\t\"\\\\\\u2028é'"),
+    ("text", "'null'"),
+    ("varchar(20)", "''"),
+    ("char(4)", "'ab'"),
+    ('"char"', "'x'"),
+    ("bytea", r"'\x00ff0a'"),
+    ("date", "'infinity'"),
+    ("date", "'2024-02-29'"),
+    ("time", "'23:59:59.999999'"),
+    ("time(3) with time zone", "'12:00:00.500+02'"),
+    ("timestamp(3)", "'2024-11-15 07:55:00.120'"),
+    ("timestamp", "'-infinity'"),
+    ("timestamptz", "'2024-11-15 07:55:00+01'"),
+    ("interval", "'1 day 2 hours'"),
+    ("uuid", "'00000000-0000-0000-0000-000000000001'"),
+    ("inet", "'10.0.0.1/8'"),
+    ("json", """E'{\\n "a": "b\\\\nc",\\r\\n "a": 1}'"""),
+    ("jsonb", """'{"b": [1, null], "a": "x\\ny"}'"""),
+    ("json[]", """ARRAY[E'{\\n}', '1']::json[]"""),
+    ("integer[]", "'{{1,2},{3,null}}'"),
+    ("text[]", "ARRAY[E'a\\nb', NULL]"),
+    ("int4range", "'[1,3)'"),
+    ('"TransactionType"', "'SALE'"),
+    ("address", "ROW(1, 'a', NULL, NULL, 'b', 'c', 'd', 'e', NULL, NULL)"),
+    ("address", "ROW(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)"),
+]
+
+
+@pytest.mark.parametrize(("type_", "value"), VALUES)
+def test_value_of_any_type_is_printed_as_by_row_to_json(
+    platform: Platform, type_: str, value: str
+) -> None:
+    platform.application.execute(
+        f"ALTER TABLE currency ADD COLUMN extra {type_};"  # type: ignore[arg-type]
+        f"UPDATE currency SET extra = {value} WHERE currency_id = 1"
+    )
+    stored = lines(platform, captured(platform), "currency")
+
+    expected = platform.application.execute("SELECT row_to_json(c)::text FROM currency AS c")
+    texts = [text.replace("\n", " ").replace("\r", " ") for (text,) in expected]
+    assert [line.decode() for line in stored] == texts
+    assert all(json.loads(line) for line in stored)
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "a\nb", "{a}", "%s", "o'k", "Grün", "sélect "])
+def test_column_may_have_any_name(platform: Platform, name: str) -> None:
+    quoted = '"' + name.replace('"', '""') + '"'
+    platform.application.execute(
+        f"ALTER TABLE currency ADD COLUMN {quoted} integer".encode()  # bytes: % means nothing
+    )
+    stored = lines(platform, captured(platform), "currency")
+
+    assert all(json.loads(line)[name] is None for line in stored)
+
+
+def test_null_in_a_column_whose_constraint_was_never_validated(platform: Platform) -> None:
+    if platform.application.info.server_version < 180000:
+        pytest.skip("PostgreSQL 18 and later can declare NOT NULL without looking at the rows.")
+    platform.application.execute(
+        "ALTER TABLE currency ADD COLUMN rank integer, ADD COLUMN symbol text;"
+        "ALTER TABLE currency ADD CONSTRAINT ranked NOT NULL rank NOT VALID,"
+        " ADD CONSTRAINT with_symbol NOT NULL symbol NOT VALID"
+    )
+    stored = lines(platform, captured(platform), "currency")
+
+    assert [(json.loads(line)["rank"], json.loads(line)["symbol"]) for line in stored] == [
+        (None, None)
+    ] * 3
