@@ -263,7 +263,7 @@ class Capture:
         query = digest.source_query(star, self._types)
         row = self.view.connection.execute(query).fetchone()
         assert row is not None
-        return StarDigest(rows=row[0], digest=row[1], sequence=sequence)
+        return StarDigest(rows=row[0], digest=row[1], sequence=sequence, version=digest.VERSION)
 
 
 def row_condition(

@@ -440,17 +440,23 @@ def _recent_rows(
 
 
 def _key_ranges(view: SourceView, table: str) -> list[tuple[int, int]]:
-    """The table's keys as ranges: neighbours share the difference of key and rank.
+    """The table's keys as ranges.
 
-    A rank, unlike a row number, stands still at a key that the table holds twice.
+    Sixty-four neighbours are a word of bits. To bring words together takes a third of the time that
+    sorting the keys would take, and all cores may help; of words, which are few, neighbours that
+    are alike come as one row.
     """
     query = sql.SQL(
         """
-        SELECT min(key), max(key)
-        FROM (SELECT {key}::bigint AS key, {key} - dense_rank() OVER (ORDER BY {key}) AS island
-              FROM public.{table}) AS keys
-        GROUP BY island
-        ORDER BY 1
+        WITH words AS (
+            SELECT {key}::bigint >> 6 AS word,
+                   bit_or(1::bigint << ({key}::bigint & 63)::integer) AS bits
+            FROM public.{table} WHERE {key} IS NOT NULL GROUP BY 1
+        ), alike AS (
+            SELECT word, bits, word - row_number() OVER (PARTITION BY bits ORDER BY word) AS island
+            FROM words
+        )
+        SELECT min(word), max(word), bits FROM alike GROUP BY bits, island ORDER BY 1
         """
     ).format(table=sql.Identifier(table), key=sql.Identifier(SOURCE_TABLES[table].key))
-    return [(low, high) for low, high in view.connection.execute(query)]
+    return key_ranges.of_words(view.connection.execute(query))

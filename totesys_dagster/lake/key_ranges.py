@@ -3,14 +3,56 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from pydantic import TypeAdapter, ValidationError
 
 Ranges = Sequence[tuple[int, int]]
 
+# A word of bits, a key each, as PostgreSQL's bigint holds it; all ones are -1.
+WORD = 64
+_ALL = -1
+
 _PAIRS = TypeAdapter(list[tuple[int, int]])
 _GREATEST = 2**63 - 1  # of PostgreSQL's bigint; the least is one more, negated
+
+
+def of_words(words: Iterable[tuple[int, int, int]]) -> list[tuple[int, int]]:
+    """The ranges of the keys whose bits are set.
+
+    `words` are the first and the last of neighbouring words and the bits that all of them have,
+    in order; bit b of word w is the key 64 w + b.
+    """
+    ranges: list[tuple[int, int]] = []
+    for low, high in _runs(words):
+        if ranges and ranges[-1][1] == low - 1:
+            ranges[-1] = (ranges[-1][0], high)
+        else:
+            ranges.append((low, high))
+    return ranges
+
+
+def _runs(words: Iterable[tuple[int, int, int]]) -> Iterator[tuple[int, int]]:
+    for first, last, bits in words:
+        if bits == _ALL:
+            yield first * WORD, last * WORD + WORD - 1
+            continue
+        runs = list(_runs_of_ones(bits % 2**WORD))
+        for word in range(first, last + 1):
+            for low, high in runs:
+                yield word * WORD + low, word * WORD + high
+
+
+def _runs_of_ones(bits: int) -> Iterator[tuple[int, int]]:
+    """The first and the last place of each run of ones, from the lowest bit on."""
+    place = 0
+    while bits:
+        zeros = (bits & -bits).bit_length() - 1
+        bits >>= zeros
+        ones = (~bits & bits + 1).bit_length() - 1
+        bits >>= ones
+        place += zeros + ones
+        yield place - ones, place - 1
 
 
 def count(ranges: Ranges) -> int:

@@ -141,12 +141,14 @@ class TableEntry(_Record):
 class StarDigest(_Record):
     """What the current rows of a star table must equal: their count and digest in the source.
 
-    `sequence` is the batch in whose snapshot they were taken.
+    `sequence` is the batch in whose snapshot they were taken. `version` says how the digest is made
+    (`digest.py`); manifests were once written without the field, when there was only the first.
     """
 
     rows: int
     digest: str
     sequence: int
+    version: Literal[1, 2] = 1
 
 
 class Manifest(_Record):

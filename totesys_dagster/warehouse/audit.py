@@ -116,8 +116,9 @@ def _compare(
     expected = manifest.stars[star.name]
     if expected.sequence != manifest.sequence:
         return None  # a large table, whose digest was not due in this batch
+    columns = [sql.Identifier(column.name) for column in audited_columns(star)]
     query = sql.SQL("SELECT {} FROM {}").format(
-        count_and_digest([sql.Identifier(column.name) for column in audited_columns(star)]),
+        count_and_digest(star, columns, expected.version),
         _current(connection, names, star, manifest.sequence),
     )
     row = connection.execute(query).fetchone()
@@ -134,10 +135,10 @@ def _current(
 
     Then no two of them are of one key, and the whole need not be sorted to find the latest ones.
     """
-    query = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE batch_seq <> %s)").format(
-        names.table(star.name)
+    query = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE star = %s AND sequence <> %s)").format(
+        names.ledger("batch_table")
     )
-    if connection.execute(query, [sequence]).fetchone() == (True,):
+    if connection.execute(query, [star.name, sequence]).fetchone() == (True,):
         return names.table(f"current_{star.name}")
     return sql.SQL("{} WHERE NOT is_deleted").format(names.table(star.name))
 

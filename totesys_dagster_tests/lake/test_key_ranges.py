@@ -24,6 +24,44 @@ def ranges(keys: set[int]) -> list[tuple[int, int]]:
     return found
 
 
+WORDS = st.sets(st.integers(min_value=-200, max_value=400)) | st.builds(
+    lambda low, length, gaps: set(range(low, low + length)) - gaps,
+    st.integers(min_value=-200, max_value=200),
+    st.integers(min_value=0, max_value=400),
+    st.sets(st.integers(min_value=-200, max_value=600), max_size=3),
+)
+
+
+def words(keys: set[int]) -> list[tuple[int, int, int]]:
+    """The keys as PostgreSQL gives them: bits of 64-bit words with a sign, neighbours that are
+    alike in one."""
+    found: list[tuple[int, int, int]] = []
+    for word in sorted({key >> 6 for key in keys}):
+        bits = sum(1 << (key & 63) for key in keys if key >> 6 == word)
+        bits -= (bits >> 63) << 64
+        if found and found[-1][1:] == (word - 1, bits):
+            found[-1] = (found[-1][0], word, bits)
+        else:
+            found.append((word, word, bits))
+    return found
+
+
+@unhurried
+@given(WORDS)
+def test_words_of_bits_are_the_ranges_of_their_keys(keys: set[int]) -> None:
+    assert key_ranges.of_words(words(keys)) == ranges(keys)
+
+
+def test_words_at_the_ends_of_bigint() -> None:
+    least, greatest = -(2**63), 2**63 - 1
+    assert key_ranges.of_words(
+        [(least >> 6, least >> 6, 1), (greatest >> 6, greatest >> 6, least)]
+    ) == [
+        (least, least),
+        (greatest, greatest),
+    ]
+
+
 def test_count_of_ranges_includes_both_ends() -> None:
     assert key_ranges.count([(1, 3), (7, 7)]) == 4
 
