@@ -26,6 +26,7 @@ from totesys_dagster.catalogue import (
     SourceTable,
     Type,
 )
+from totesys_dagster.lake.parts import count_lines
 
 # Outside these years a date is taken for a mistake; one would stretch the calendar to it.
 FIRST_DAY = dt.date(2000, 1, 1)
@@ -37,9 +38,6 @@ MONEY_LIMIT = 10**8
 
 # An escaped NUL, which PostgreSQL's text cannot hold; an escaped backslash before it makes it text.
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-
-# The JSON reader works on blocks in parallel; a row must fit into one.
-BLOCK_BYTES = 1024 * 1024
 
 # How a value arrives in JSON Lines. Dates and timestamps stay text until they have been checked:
 # the JSON reader would drop a time zone silently and does not read dates at all.
@@ -123,8 +121,8 @@ def _parse(table: SourceTable, data: bytes, findings: _Findings) -> tuple[pa.Tab
         if _one_object_a_line(data) and (b"\\" not in data or b"\\u0000" not in data):
             if not data.isascii():
                 data.decode()
-            rows = _read_json(data, schema, BLOCK_BYTES)
-            if rows.num_rows == data.count(b"\n"):
+            rows = _read_json(data, schema)
+            if rows.num_rows == count_lines(data):
                 return rows, range(rows.num_rows)
     except (pa.ArrowInvalid, UnicodeDecodeError):
         pass
@@ -143,19 +141,19 @@ def _one_object_a_line(data: bytes) -> bool:
     )
 
 
-def _read_json(data: bytes, schema: pa.Schema, block_bytes: int) -> pa.Table:
+def _read_json(data: bytes, schema: pa.Schema) -> pa.Table:
     """Read JSON Lines. Raises ArrowInvalid when a value does not fit its type exactly.
 
     The reader counts the digits of an amount as they are written, zeros at the end too: where the
     source was widened, 981451.440000 has too many. Such amounts are read wide and then narrowed.
     """
     try:
-        return _read_as(data, schema, block_bytes)
+        return _read_as(data, schema)
     except pa.ArrowInvalid as error:
         if " requires precision " not in str(error):
             raise
         try:
-            return _read_as(data, _wide(schema), block_bytes).cast(schema)
+            return _read_as(data, _wide(schema)).cast(schema)
         except pa.ArrowInvalid:
             raise error from None
 
@@ -170,10 +168,11 @@ def _wide(schema: pa.Schema) -> pa.Schema:
     )
 
 
-def _read_as(data: bytes, schema: pa.Schema, block_bytes: int) -> pa.Table:
+def _read_as(data: bytes, schema: pa.Schema) -> pa.Table:
+    # In one piece, by this thread: parts are read side by side, and a row must fit into a piece.
     return pj.read_json(
         pa.BufferReader(data),
-        read_options=pj.ReadOptions(block_size=block_bytes),
+        read_options=pj.ReadOptions(block_size=len(data), use_threads=False),
         parse_options=pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
     )
 
@@ -195,7 +194,7 @@ def _parse_line_by_line(
     def halve(some: list[int]) -> None:
         try:
             data = b"".join(lines[number] + b"\n" for number in some)
-            rows = _read_json(data, schema, len(data))
+            rows = _read_json(data, schema)
             if rows.num_rows != len(some):
                 raise pa.ArrowInvalid("there is more than one row on the line")
         except pa.ArrowInvalid as error:
