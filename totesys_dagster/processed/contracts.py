@@ -12,6 +12,7 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -246,15 +247,23 @@ def _check(column: SourceColumn, values: pd.Series, findings: _Findings) -> pd.S
     elif column.type is Type.TIMESTAMP:
         values = _timestamps(column.name, values, findings)
     elif column.type is Type.MONEY:
-        beyond = ((values >= MONEY_LIMIT) | (values <= -MONEY_LIMIT)).fillna(False)
-        findings.against(values.index[beyond], f"{column.name} is beyond numeric(10,2)")
-    if column.minimum is not None:
+        least, most = _extremes(values)
+        if least <= -MONEY_LIMIT or most >= MONEY_LIMIT:
+            beyond = ((values >= MONEY_LIMIT) | (values <= -MONEY_LIMIT)).fillna(False)
+            findings.against(values.index[beyond], f"{column.name} is beyond numeric(10,2)")
+    if column.minimum is not None and _extremes(values)[0] < column.minimum:
         low = values.index[(values < column.minimum).fillna(False)]
         findings.against(low, f"{column.name} is less than {column.minimum}")
     if column.one_of is not None:
         unknown = values.index[values.notna() & ~values.isin(list(column.one_of()))]
         findings.against(unknown, f"{column.name} is not a known code")
     return values
+
+
+def _extremes(values: pd.Series) -> tuple[int | Decimal, int | Decimal]:
+    """The least and the greatest number of a column, which most often tell of all; 0 of none."""
+    least, most = pc.min_max(pa.array(values)).values()
+    return least.as_py() or 0, most.as_py() or 0
 
 
 def _arrow(values: pd.Series) -> pa.Array:
