@@ -64,7 +64,7 @@ WORKDIR /tmp
 USER 10001:10001
 EXPOSE 4000
 
-HEALTHCHECK --interval=30s --timeout=20s --start-period=120s --retries=4 \
+HEALTHCHECK --interval=60s --timeout=30s --start-period=120s --retries=3 \
     CMD ["dagster", "api", "grpc-health-check", "-p", "4000"]
 
 CMD ["dagster", "api", "grpc", "-h", "0.0.0.0", "-p", "4000", "-m", "totesys_dagster.definitions"]

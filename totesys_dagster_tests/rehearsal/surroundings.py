@@ -86,7 +86,7 @@ class Surroundings:
 
     def emulated(self, service: str) -> Any:
         """A client of a service of AWS whose part is played by the server of the secrets."""
-        return _client(service, self.secrets.meta.endpoint_url, self.aws)
+        return client(service, self.secrets.meta.endpoint_url, self.aws)
 
     def place(self, front: str, database: str) -> str:
         return f"localhost:{self.fronts[front]}/{database}"
@@ -144,7 +144,7 @@ def running(directory: Path) -> Iterator[Surroundings]:
             "AWS_ENDPOINT_URL": f"https://localhost:{fronts['s3']}",
             "AWS_ENDPOINT_URL_SECRETS_MANAGER": f"https://localhost:{fronts['secrets']}",
         }
-        secrets = _client("secretsmanager", f"http://127.0.0.1:{secrets_port}", aws)
+        secrets = client("secretsmanager", f"http://127.0.0.1:{secrets_port}", aws)
         around = Surroundings(
             directory,
             source=bases["source"],
@@ -152,7 +152,7 @@ def running(directory: Path) -> Iterator[Surroundings]:
             dagster=bases["dagster"],
             inbox=inbox,
             secrets=secrets,
-            s3=_client("s3", store.endpoint, aws),
+            s3=client("s3", store.endpoint, aws),
             fronts=fronts,
             aws=aws,
         )
@@ -160,7 +160,7 @@ def running(directory: Path) -> Iterator[Surroundings]:
         yield around
 
 
-def _client(service: str, url: str, aws: Mapping[str, str]) -> Any:
+def client(service: str, url: str, aws: Mapping[str, str]) -> Any:
     """A client of AWS for who prepares and judges, not for the platform."""
     return boto3.client(
         service,

@@ -8,18 +8,11 @@ import subprocess
 import sys
 from typing import Any
 
-import boto3
 import pytest
 
+from totesys_dagster_tests.object_store import ObjectStore
 from totesys_dagster_tests.rehearsal import containers, launcher, production, surroundings
 from totesys_dagster_tests.torture.world import PROJECT
-
-# Of the emulator, which accepts any.
-ACCOUNT = {
-    "region_name": "eu-west-2",
-    "aws_access_key_id": "tests",
-    "aws_secret_access_key": "tests",
-}
 
 
 @pytest.mark.long
@@ -80,7 +73,8 @@ def test_fargate_starts_each_task_once_and_tells_of_its_end() -> None:
         return subprocess.Popen(["true"])
 
     with surroundings.secrets_manager() as port:
-        ecs = boto3.client("ecs", endpoint_url=f"http://127.0.0.1:{port}", **ACCOUNT)
+        account = ObjectStore("", "").environment  # any will do
+        ecs = surroundings.client("ecs", f"http://127.0.0.1:{port}", account)
         ecs.create_cluster(clusterName=containers.CLUSTER)
         fargate = containers.Fargate(ecs, start)
         ecs.register_task_definition(
