@@ -43,6 +43,11 @@ FROM ${PYTHON}
 RUN groupadd --gid 10001 totesys \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin totesys
 COPY --from=build /opt/totesys /opt/totesys
+# The base has no byte code of Python's own library, and who runs can write none: every process would
+# compile it anew, for 1.4 of the 3.8 s of processor time that loading the platform took. 6 MB are
+# kept, of what is imported here.
+RUN PYTHONPATH=/opt/totesys/deploy /opt/totesys/venv/bin/python -c \
+    'import dagster._cli, dagster._daemon.cli, dagster_webserver.cli, stage_launcher, totesys_dagster.definitions'
 
 ENV PATH=/opt/totesys/venv/bin:$PATH \
     PYTHONPATH=/opt/totesys/deploy \
@@ -59,7 +64,7 @@ WORKDIR /tmp
 USER 10001:10001
 EXPOSE 4000
 
-HEALTHCHECK --interval=30s --timeout=20s --start-period=120s --retries=4 \
+HEALTHCHECK --interval=60s --timeout=30s --start-period=120s --retries=3 \
     CMD ["dagster", "api", "grpc-health-check", "-p", "4000"]
 
 CMD ["dagster", "api", "grpc", "-h", "0.0.0.0", "-p", "4000", "-m", "totesys_dagster.definitions"]

@@ -10,6 +10,9 @@ SECONDS ?= 60
 KILLS ?= 0
 STORE ?= s3
 
+# An image of the Dockerfile, whose containers `make rehearsal` plays in; processes without.
+IMAGE ?=
+
 .PHONY: run dev psql test torture rehearsal check format lock clean bench-batches bench-distributed bench-full bench-growth bench-increment bench-freshness bench-idle bench-start
 
 run: .venv/installed  ## take two batches the whole way on the embedded default
@@ -29,7 +32,7 @@ torture: .venv/installed-dev  ## the long tests, and everything killed while it 
 	$(BIN)/python -m totesys_dagster_tests.torture --seconds $(SECONDS) --kills $(KILLS) --store $(STORE)
 
 rehearsal: .venv/installed-dev  ## production on one machine: a day of business, three incidents
-	@$(BIN)/python -W ignore -m totesys_dagster_tests.rehearsal
+	@$(BIN)/python -W ignore -m totesys_dagster_tests.rehearsal $(if $(IMAGE),--image $(IMAGE))
 
 check: .venv/installed-dev  ## format, lint, types, security, tests with coverage
 	$(BIN)/ruff format --check .

@@ -1,14 +1,16 @@
 """The production rehearsal: the production settings on one machine, without AWS.
 
-    python -m totesys_dagster_tests.rehearsal
+    python -m totesys_dagster_tests.rehearsal [--image totesys:check [--engine docker]]
 
 A ToteSys in business, its day in the warehouse by the sensors alone, three incidents, their mails
 and their repair. Everything is reached over TLS, every password lies in Secrets Manager, every part
-has the roles that it has in production. The last line is the verdict.
+has the roles that it has in production. With an image, parts and runs are containers of it, as on
+ECS. The last line is the verdict.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import datetime as dt
 import random
@@ -24,7 +26,7 @@ import psycopg
 
 from totesys_dagster.local import simulator, stack
 from totesys_dagster.local.postgres import SUPERUSER
-from totesys_dagster_tests.rehearsal import production, surroundings
+from totesys_dagster_tests.rehearsal import containers, production, surroundings
 from totesys_dagster_tests.rehearsal.production import QUARANTINE_LIMIT, Production
 from totesys_dagster_tests.rehearsal.surroundings import Surroundings
 from totesys_dagster_tests.torture.world import (
@@ -149,8 +151,9 @@ class Rehearsal:
 
     def judge(self, processes: dict[str, int]) -> None:
         """The platform's own words agree, and its history has what went wrong."""
+        unwell = self.parts.unwell()
+        assert unwell == [], unwell
         for part in ("daemon", "web"):
-            assert self.parts.processes[part].poll() is None, f"{part} has ended"
             assert self.parts.processes[part].pid == processes[part]
         status = self.parts.status()
         tables = status["warehouse"]["tables"]
@@ -196,10 +199,15 @@ def tails(directory: Path) -> str:
     )
 
 
-def rehearse(directory: Path) -> str:
+def rehearse(directory: Path, image: str | None, engine: str) -> str:
     """Play all acts; what went wrong, in one sentence, or nothing."""
     tell("starting databases, S3, Secrets Manager and mail, all over TLS")
-    with surroundings.running(directory) as around, production.running(around) as parts:
+    with (
+        surroundings.running(directory) as around,
+        containers.running(around, image, engine)
+        if image
+        else production.running(Production(around)) as parts,
+    ):
         try:
             Rehearsal(around, parts).play()
         except (TimeoutError, AssertionError) as error:
@@ -209,11 +217,15 @@ def rehearse(directory: Path) -> str:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description="Rehearse production on one machine.")
+    parser.add_argument("--image", help="run the parts in containers of this image")
+    parser.add_argument("--engine", default="docker", help="what starts the containers")
+    options = parser.parse_args()
     # A shell starts what is in the background with Ctrl-C ignored; and nothing may be left running.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="rehearsal-") as name:
-        failure = rehearse(Path(name))
+        failure = rehearse(Path(name), options.image, options.engine)
     seconds = time.monotonic() - _begun
     print(f"REHEARSAL {'FAILED: ' + failure if failure else 'PASSED'} after {seconds:.0f} seconds")
     return int(bool(failure))

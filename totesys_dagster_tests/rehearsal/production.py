@@ -130,9 +130,10 @@ class Production:
             instance = instance.replace(text, here.format(directory=self.directory))
         (self.directory / "dagster.yaml").write_text(instance)
         shutil.copy(PROJECT / "deploy" / "workspace.yaml", self.directory)
-        self._write_environments()
+        self.give_stages_their_environments()
 
-    def _write_environments(self) -> None:
+    def give_stages_their_environments(self) -> None:
+        """Runs that start from now on have what the settings are now."""
         environments = {stage: self.environment(stage) for stage in ("ingest", "process", "load")}
         environments["whole"] = self.environment("whole")
         file = self.directory / "environments.json"
@@ -151,23 +152,31 @@ class Production:
                 *("-w", "workspace.yaml"),
             ],
         }
+        self.launch(part, [sys.executable, "-m", *commands[part]], self.environment(part))
+
+    def launch(self, part: str, command: list[str], environment: dict[str, str]) -> None:
+        """Start the part's process, and wait until others can use it."""
         with self.log(part).open("ab") as log:
             self.processes[part] = subprocess.Popen(
-                [sys.executable, "-m", *commands[part]],
+                command,
                 cwd=self.directory,
-                env=self.environment(part),
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
         if part == "code":
-            wait_until(self._code_answers, START_SECONDS, "the start of the code server")
+            wait_until(self.code_answers, START_SECONDS, "the start of the code server")
+
+    def unwell(self) -> list[str]:
+        """Parts whose process has ended."""
+        return [part for part, process in self.processes.items() if process.poll() is not None]
 
     def log(self, part: str) -> Path:
         return self.directory / f"{part}.log"
 
-    def _code_answers(self) -> bool:
+    def code_answers(self) -> bool:
         return self.command("daemon", "dagster", "api", "grpc-health-check", "-p",
                             str(self.code_port)).returncode == 0  # fmt: skip
 
@@ -203,7 +212,7 @@ class Production:
         """Deploy another quarantine limit, which the next runs have too."""
         self.limit = limit
         self.stop("code")
-        self._write_environments()
+        self.give_stages_their_environments()
         self.start("code")
 
     def stop(self, part: str) -> None:
@@ -218,9 +227,8 @@ class Production:
 
 
 @contextlib.contextmanager
-def running(around: Surroundings) -> Iterator[Production]:
+def running(production: Production) -> Iterator[Production]:
     """A migrated warehouse, and code server, daemon and web server; stopped after the block."""
-    production = Production(around)
     production.write_instance()
     migrated = production.totesys("migrate")
     if migrated.returncode != 0:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -84,6 +84,10 @@ class Surroundings:
         """The certificate that everything is verified with."""
         return self.directory / "authority.pem"
 
+    def emulated(self, service: str) -> Any:
+        """A client of a service of AWS whose part is played by the server of the secrets."""
+        return client(service, self.secrets.meta.endpoint_url, self.aws)
+
     def place(self, front: str, database: str) -> str:
         return f"localhost:{self.fronts[front]}/{database}"
 
@@ -128,7 +132,7 @@ def running(directory: Path) -> Iterator[Surroundings]:
             bases[name] = Database(directory / name)
             exits.callback(postgres.remove, directory / name)
         store = exits.enter_context(_object_store())
-        secrets_port = exits.enter_context(_secrets_manager())
+        secrets_port = exits.enter_context(secrets_manager())
         inbox, mail_port = exits.enter_context(_mailbox())
         fronts = {
             name: PostgresFront(certificate, base.server.port).port for name, base in bases.items()
@@ -140,7 +144,7 @@ def running(directory: Path) -> Iterator[Surroundings]:
             "AWS_ENDPOINT_URL": f"https://localhost:{fronts['s3']}",
             "AWS_ENDPOINT_URL_SECRETS_MANAGER": f"https://localhost:{fronts['secrets']}",
         }
-        secrets = _client("secretsmanager", f"http://127.0.0.1:{secrets_port}", store)
+        secrets = client("secretsmanager", f"http://127.0.0.1:{secrets_port}", aws)
         around = Surroundings(
             directory,
             source=bases["source"],
@@ -148,7 +152,7 @@ def running(directory: Path) -> Iterator[Surroundings]:
             dagster=bases["dagster"],
             inbox=inbox,
             secrets=secrets,
-            s3=_client("s3", store.endpoint, store),
+            s3=client("s3", store.endpoint, aws),
             fronts=fronts,
             aws=aws,
         )
@@ -156,14 +160,14 @@ def running(directory: Path) -> Iterator[Surroundings]:
         yield around
 
 
-def _client(service: str, url: str, account: object_store.ObjectStore) -> Any:
+def client(service: str, url: str, aws: Mapping[str, str]) -> Any:
     """A client of AWS for who prepares and judges, not for the platform."""
     return boto3.client(
         service,
         endpoint_url=url,
-        region_name="eu-west-2",
-        aws_access_key_id=account.access_key,
-        aws_secret_access_key=account.secret_key,
+        region_name=aws["AWS_DEFAULT_REGION"],
+        aws_access_key_id=aws["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=aws["AWS_SECRET_ACCESS_KEY"],
     )
 
 
@@ -181,7 +185,8 @@ def _object_store() -> Iterator[object_store.ObjectStore]:
 
 
 @contextlib.contextmanager
-def _secrets_manager() -> Iterator[int]:
+def secrets_manager() -> Iterator[int]:
+    """The port of a server that plays Secrets Manager, and any other service of AWS."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request otherwise
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()

@@ -1,4 +1,5 @@
-# Staging: the same as production, but smaller, and it can be taken down.
+# Staging: the same as production, but smaller, and what costs can be taken down: see *Every day* in
+# docs/deployment.md. Lake and key stay, as everywhere.
 #
 # Its ToteSys is a copy on which nobody may work for a day, which is no alarm.
 

@@ -135,11 +135,13 @@ resource "aws_ecs_task_definition" "this" {
       for name, value in var.part_environment_secrets[each.key] : { name = name, valueFrom = value }
     ]
 
+    # Each check starts Python and loads Dagster: 2 to 4 s of processor time, and a service has half a
+    # processor.
     healthCheck = each.value.health == null ? null : {
       command     = ["CMD-SHELL", each.value.health]
-      interval    = 30
-      timeout     = 20
-      retries     = 4
+      interval    = 60
+      timeout     = 30
+      retries     = 3
       startPeriod = 120
     }
 
