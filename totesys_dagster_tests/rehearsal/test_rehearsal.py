@@ -70,7 +70,7 @@ def test_fargate_starts_each_task_once_and_tells_of_its_end() -> None:
 
     def start(*run: Any) -> subprocess.Popen[bytes]:
         started.append(run)
-        return subprocess.Popen(["true"])
+        return subprocess.Popen(["cat"], stdin=subprocess.PIPE)  # ends when it is told to
 
     with surroundings.secrets_manager() as port:
         account = ObjectStore("", "").environment  # any will do
@@ -98,8 +98,9 @@ def test_fargate_starts_each_task_once_and_tells_of_its_end() -> None:
         fargate.look()
         running = fargate.tasks[task["taskArn"]]
         assert running is not None
-        running.wait()
         fargate.look()
+        assert fargate.wanted() == [task["taskArn"]]
+        running.communicate()
         fargate.look()
 
         assert started == [("load", {"A": "B"}, ["dagster", "api"])]
