@@ -285,7 +285,9 @@ def test_capture_that_is_interrupted_leaves_no_batch_and_the_next_is_exact(
         assert_exact(platform)
 
     assert str(error.value).startswith("PostgreSQL stopped the reading of design")
-    assert said in str(error.value)
+    # A server that is ended while it waits for its reader says nothing any more.
+    silent = interfere is kill and "server closed the connection unexpectedly" in str(error.value)
+    assert said in str(error.value) or silent
     assert "\n" not in str(error.value)
     assert left == []
     assert platform.rows("SELECT count(*) FROM current_dim_design") == [(3000,)]
