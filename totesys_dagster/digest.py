@@ -12,7 +12,7 @@ need none, and are put together as they are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Literal, LiteralString
 
 from psycopg import sql
@@ -49,31 +49,30 @@ def audited_columns(star: StarTable) -> tuple[StarColumn, ...]:
 
 
 def count_and_digest(
-    star: StarTable, expressions: Sequence[sql.Composable], version: int
+    star: StarTable, expression: Callable[[StarColumn], sql.Composable], version: int
 ) -> sql.Composed:
-    """The two select expressions `count, digest` over rows of these, one an audited column."""
+    """The two select expressions `count, digest`; `expression` gives the value of a column."""
+    values = {column: expression(column) for column in audited_columns(star)}
     if version == 1:
-        row = sql.SQL("ROW({})::text").format(sql.SQL(", ").join(expressions))
+        row = sql.SQL("ROW({})::text").format(sql.SQL(", ").join(values.values()))
     else:
-        columns = zip(audited_columns(star), expressions, strict=True)
-        row = sql.SQL("concat_ws(',', {})").format(
-            sql.SQL(", ").join(_apart(column, expression) for column, expression in columns)
-        )
+        apart = (_apart(column, value) for column, value in values.items())
+        row = sql.SQL("concat_ws(',', {})").format(sql.SQL(", ").join(apart))
     return sql.SQL(
         "count(*), coalesce(sum(('x' || left(md5({}), 16))::bit(64)::bigint), 0)::text"
     ).format(row)
 
 
-def _apart(column: StarColumn, expression: sql.Composable) -> sql.Composable:
+def _apart(column: StarColumn, value: sql.Composable) -> sql.Composable:
     """A value so that no two rows have one text: a text is quoted, and nothing is left out.
 
     JSON keeps the blanks at the end of a `char(n)`, which a cast to text would take off.
     """
     if column.type is Type.TEXT:
-        return sql.SQL("coalesce(to_json({})::text, 'null')").format(expression)
+        return sql.SQL("coalesce(to_json({})::text, 'null')").format(value)
     if column.nullable:
-        return sql.SQL("coalesce(({})::text, 'null')").format(expression)
-    return expression
+        return sql.SQL("coalesce(({})::text, 'null')").format(value)
+    return value
 
 
 def source_query(star: StarTable, types: SourceTypes) -> sql.Composed:
@@ -94,8 +93,8 @@ def source_query(star: StarTable, types: SourceTypes) -> sql.Composed:
             column=sql.Identifier(join.child_column),
             key=sql.Identifier(join.parent_column),
         )
-    columns = [_source_expression(column, types) for column in audited_columns(star)]
-    return sql.SQL("SELECT {} FROM {}").format(count_and_digest(star, columns, VERSION), source)
+    digest = count_and_digest(star, lambda column: _source_expression(column, types), VERSION)
+    return sql.SQL("SELECT {} FROM {}").format(digest, source)
 
 
 def _source_expression(column: StarColumn, types: SourceTypes) -> sql.Composable:

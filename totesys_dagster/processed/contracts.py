@@ -12,7 +12,6 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -27,7 +26,6 @@ from totesys_dagster.catalogue import (
     SourceTable,
     Type,
 )
-from totesys_dagster.lake.parts import count_lines
 
 # Outside these years a date is taken for a mistake; one would stretch the calendar to it.
 FIRST_DAY = dt.date(2000, 1, 1)
@@ -119,27 +117,30 @@ def _parse(table: SourceTable, data: bytes, findings: _Findings) -> tuple[pa.Tab
         return schema.empty_table(), []
     try:
         # Most parts have no backslash, which is soon found out.
-        if _one_object_a_line(data) and (b"\\" not in data or b"\\u0000" not in data):
+        lines = _objects(data)
+        if lines and (b"\\" not in data or b"\\u0000" not in data):
             if not data.isascii():
                 data.decode()
             rows = _read_json(data, schema)
-            if rows.num_rows == count_lines(data):
-                return rows, range(rows.num_rows)
+            if rows.num_rows == lines:
+                return rows, range(lines)
     except (pa.ArrowInvalid, UnicodeDecodeError):
         pass
     return _parse_line_by_line(data, schema, findings)
 
 
-def _one_object_a_line(data: bytes) -> bool:
-    """Whether each line opens and closes a brace: then no object can run over several lines."""
+def _objects(data: bytes) -> int:
+    """How many lines there are, if each opens and closes a brace; else 0.
+
+    Then no object can run over several lines.
+    """
+    if not (data.startswith(b"{") and data.endswith(b"}\n")):
+        return 0
     text = np.frombuffer(data, np.uint8)
     ends = np.flatnonzero(text == ord("\n"))
-    return (
-        data.startswith(b"{")
-        and data.endswith(b"}\n")
-        and bool((text[ends - 1] == ord("}")).all())
-        and bool((text[ends[:-1] + 1] == ord("{")).all())
-    )
+    closed = (text[ends - 1] == ord("}")).all()
+    opened = (text[ends[:-1] + 1] == ord("{")).all()
+    return len(ends) if closed and opened else 0
 
 
 def _read_json(data: bytes, schema: pa.Schema) -> pa.Table:
@@ -246,24 +247,25 @@ def _check(column: SourceColumn, values: pd.Series, findings: _Findings) -> pd.S
         values = _dates(column.name, values, findings)
     elif column.type is Type.TIMESTAMP:
         values = _timestamps(column.name, values, findings)
-    elif column.type is Type.MONEY:
-        least, most = _extremes(values)
-        if least <= -MONEY_LIMIT or most >= MONEY_LIMIT:
-            beyond = ((values >= MONEY_LIMIT) | (values <= -MONEY_LIMIT)).fillna(False)
-            findings.against(values.index[beyond], f"{column.name} is beyond numeric(10,2)")
-    if column.minimum is not None and _extremes(values)[0] < column.minimum:
-        low = values.index[(values < column.minimum).fillna(False)]
-        findings.against(low, f"{column.name} is less than {column.minimum}")
+    if column.type is Type.MONEY or column.minimum is not None:
+        _check_bounds(column, values, findings)
     if column.one_of is not None:
         unknown = values.index[values.notna() & ~values.isin(list(column.one_of()))]
         findings.against(unknown, f"{column.name} is not a known code")
     return values
 
 
-def _extremes(values: pd.Series) -> tuple[int | Decimal, int | Decimal]:
-    """The least and the greatest number of a column, which most often tell of all; 0 of none."""
-    least, most = pc.min_max(pa.array(values)).values()
-    return least.as_py() or 0, most.as_py() or 0
+def _check_bounds(column: SourceColumn, values: pd.Series, findings: _Findings) -> None:
+    """The least and the greatest number tell of all: values are looked at only if one is out."""
+    least, most = (bound.as_py() for bound in pc.min_max(pa.array(values)).values())
+    if least is None:
+        return
+    if column.type is Type.MONEY and (least <= -MONEY_LIMIT or most >= MONEY_LIMIT):
+        beyond = ((values >= MONEY_LIMIT) | (values <= -MONEY_LIMIT)).fillna(False)
+        findings.against(values.index[beyond], f"{column.name} is beyond numeric(10,2)")
+    if column.minimum is not None and least < column.minimum:
+        low = values.index[(values < column.minimum).fillna(False)]
+        findings.against(low, f"{column.name} is less than {column.minimum}")
 
 
 def _arrow(values: pd.Series) -> pa.Array:

@@ -64,7 +64,10 @@ def without_the_time(
 
 
 def test_first_load_is_the_same_as_a_staged_one(
-    platform: Platform, filled: dict[str, bool], monkeypatch: pytest.MonkeyPatch
+    platform: Platform,
+    filled: dict[str, bool],
+    administrator: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # A gap in the keys, and rows that lie in another order than their keys.
     platform.application.execute(
@@ -74,10 +77,7 @@ def test_first_load_is_the_same_as_a_staged_one(
     manifest, _ = processed_batch(platform)
     platform.load(manifest)
     straight = everything(platform)
-    names = ", ".join(f"warehouse.{star}" for star in filled)
-    dsn = platform.server.dsn(SUPERUSER, platform.warehouse_database)
-    with psycopg.connect(dsn, autocommit=True) as admin:
-        admin.execute(f"TRUNCATE {names}, warehouse_bookkeeping.batch CASCADE")  # type: ignore[arg-type]
+    administrator.execute(f"TRUNCATE {', '.join(filled)}, batch CASCADE")  # type: ignore[arg-type]
     monkeypatch.setattr(load, "fill", lambda *_: False)
     platform.load(manifest)
 
