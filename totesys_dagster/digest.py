@@ -1,13 +1,16 @@
 """Digests of a star table's rows, computed by PostgreSQL alike on both sides.
 
 The source computes them over the rows as the warehouse should hold them, the warehouse over the
-rows that it holds. A digest is the sum of 64 bits of each row's MD5, so it depends neither on the
-order of rows nor on where they are. MD5 serves as a checksum here, and is the same on every
-version of PostgreSQL (its faster hash functions promise no such thing).
+rows that it holds. A digest is the sum of a 64-bit hash of each row, so it depends neither on the
+order of rows nor on where they are. There are three ways to hash a row; a manifest says which one
+it took:
 
-A row becomes text in one of two ways. The first was that of PostgreSQL's records, which looks in
-every value for what needs quotes. The second takes two thirds of its time: numbers, dates and times
-need none, and are put together as they are.
+1. MD5 of the row's text as PostgreSQL prints records. Only manifests of old lakes have it.
+2. MD5 of the values' texts, put together. It works on every server, and on columns whose type is
+   not the one that the catalogue declares.
+3. PostgreSQL's own hash functions, each seeded with the hash of the columns before: a third of the
+   time. Nothing promises that they stay as they are, though hash-partitioned tables survive an
+   upgrade by it; so a server is asked for the hash of a known row before it is trusted.
 """
 
 from __future__ import annotations
@@ -25,12 +28,28 @@ from totesys_dagster.catalogue import (
     StarTable,
     Type,
 )
+from totesys_dagster.postgres import Connection
 
-# In which way digests are made now.
-VERSION: Literal[2] = 2
+Version = Literal[1, 2, 3]
+
+# The first server that the third way was tried on.
+_HASHES_SINCE = 140000
+# A row of each kind of value, and what all servers from that one on make of it.
+_KNOWN_ROW = """
+SELECT hashint4extended(-123456789, hash_numeric_extended(-9876543.21,
+           hashtextextended('a known row' COLLATE "C", 0))),
+       current_setting('server_encoding')
+"""
+_KNOWN_HASH = (6406249859547249261, "UTF8")
 
 # The declared type of source columns, by table and name, as `format_type` prints it.
 SourceTypes = Mapping[tuple[str, str], str]
+
+# The columns of a row, each with the expression that gives its value.
+Values = Mapping[StarColumn, sql.Composable]
+
+_MD5 = sql.SQL("('x' || left(md5({}), 16))::bit(64)::bigint")
+_HASH_OF_TEXT = sql.SQL('hashtextextended(({})::text COLLATE "C", {})')
 
 # A number as a JSON Lines reader takes it, with so many digits that no cast to numeric overflows.
 _NUMBER = r"^-?[0-9]{1,30}(\.[0-9]{1,30})?(e[-+]?[0-9]{1,2})?$"
@@ -48,19 +67,56 @@ def audited_columns(star: StarTable) -> tuple[StarColumn, ...]:
     return tuple(column for column in star.columns if column.source)
 
 
+def hashes_as_known(connection: Connection) -> bool:
+    """Whether the server can make digests of the third way that others agree with.
+
+    Text is hashed as it is stored, so it must be stored as UTF-8. Raises psycopg.Error.
+    """
+    if connection.info.server_version < _HASHES_SINCE:
+        return False
+    return connection.execute(_KNOWN_ROW).fetchone() == _KNOWN_HASH
+
+
 def count_and_digest(
-    star: StarTable, expression: Callable[[StarColumn], sql.Composable], version: int
+    star: StarTable, expression: Callable[[StarColumn], sql.Composable], version: Version
 ) -> sql.Composed:
     """The two select expressions `count, digest`; `expression` gives the value of a column."""
     values = {column: expression(column) for column in audited_columns(star)}
-    if version == 1:
-        row = sql.SQL("ROW({})::text").format(sql.SQL(", ").join(values.values()))
-    else:
-        apart = (_apart(column, value) for column, value in values.items())
-        row = sql.SQL("concat_ws(',', {})").format(sql.SQL(", ").join(apart))
-    return sql.SQL(
-        "count(*), coalesce(sum(('x' || left(md5({}), 16))::bit(64)::bigint), 0)::text"
-    ).format(row)
+    hash_ = {1: _md5_of_record, 2: _md5_of_texts, 3: _hash_of_values}[version](values)
+    return sql.SQL("count(*), coalesce(sum({}), 0)::text").format(hash_)
+
+
+def _md5_of_record(values: Values) -> sql.Composed:
+    row = sql.SQL("ROW({})::text").format(sql.SQL(", ").join(values.values()))
+    return _MD5.format(row)
+
+
+def _md5_of_texts(values: Values) -> sql.Composed:
+    apart = (_apart(column, value) for column, value in values.items())
+    return _MD5.format(
+        sql.SQL("convert_to(concat_ws(',', {}), 'UTF8')").format(sql.SQL(", ").join(apart))
+    )
+
+
+def _hash_of_values(values: Values) -> sql.Composable:
+    so_far: sql.Composable = sql.SQL("0")
+    for column, value in values.items():
+        so_far = _hash(column, value, so_far)
+    return so_far
+
+
+def _hash(column: StarColumn, value: sql.Composable, seed: sql.Composable) -> sql.Composable:
+    """Numbers are hashed by their value, all else by its text.
+
+    PostgreSQL's hash of a time folds 64 bits into 32, and so is that of some pairs of times one.
+    """
+    if column.nullable:
+        return _HASH_OF_TEXT.format(_apart(column, value), seed)
+    if column.type is Type.INTEGER:
+        return sql.SQL("hashint4extended({}, {})").format(value, seed)
+    if column.type is Type.MONEY:
+        return sql.SQL("hash_numeric_extended({}, {})").format(value, seed)
+    return _HASH_OF_TEXT.format(value, seed)
 
 
 def _apart(column: StarColumn, value: sql.Composable) -> sql.Composable:
@@ -75,7 +131,17 @@ def _apart(column: StarColumn, value: sql.Composable) -> sql.Composable:
     return value
 
 
-def source_query(star: StarTable, types: SourceTypes) -> sql.Composed:
+def source_version(star: StarTable, types: SourceTypes, *, hashes_known: bool) -> Version:
+    """In which way the source's rows are digested: values are hashed only in their own types."""
+    declared = all(
+        types[column.source] == _catalogue_type(column)
+        for column in audited_columns(star)
+        if column.source is not None
+    )
+    return 3 if hashes_known and declared else 2
+
+
+def source_query(star: StarTable, types: SourceTypes, version: Version) -> sql.Composed:
     """Count and digest that the current rows of `star` must have, as a query over the source.
 
     `types` are the source's own: a column that was widened prints a value in another way than the
@@ -93,7 +159,7 @@ def source_query(star: StarTable, types: SourceTypes) -> sql.Composed:
             column=sql.Identifier(join.child_column),
             key=sql.Identifier(join.parent_column),
         )
-    digest = count_and_digest(star, lambda column: _source_expression(column, types), VERSION)
+    digest = count_and_digest(star, lambda column: _source_expression(column, types), version)
     return sql.SQL("SELECT {} FROM {}").format(digest, source)
 
 

@@ -82,21 +82,20 @@ def blocks(view: SourceView, table: str) -> int:
 def copy_queries(schema: TableSchema, blocks: int, readers: int) -> list[sql.Composed]:
     """A COPY for each reader; together they give every row of the table once.
 
-    Nothing visible to the snapshot lies behind the blocks, for the table has only grown since. The
-    lines of a run contain line ends, so COPY quotes them.
+    Nothing visible to the snapshot lies behind the blocks, for the table has only grown since.
     """
     query = sql.SQL(
         """
         COPY (
             SELECT lines
             FROM generate_series({first}, {last}, {stride}) AS runs (block), LATERAL (
-                SELECT string_agg({line}, E'\\n') AS lines
+                SELECT string_agg({line}, '') AS lines
                 FROM (SELECT {columns} FROM public.{table}
                       WHERE ctid >= format('(%s,0)', block)::tid
                         AND ctid < format('(%s,0)', block + {run})::tid) AS r
             ) AS run
             WHERE lines IS NOT NULL
-        ) TO STDOUT (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02')
+        ) TO STDOUT (FORMAT binary)
         """
     )
     return [
@@ -111,8 +110,3 @@ def copy_queries(schema: TableSchema, blocks: int, readers: int) -> list[sql.Com
         )
         for number in range(readers)
     ]
-
-
-def unquoted(chunk: bytes) -> bytes:
-    """The lines that COPY put in quotes; JSON has no control characters of its own."""
-    return chunk.strip(b"\x01\n") + b"\n"

@@ -184,8 +184,9 @@ class Capture:
             connection.cursor() as cursor,
             cursor.copy(query) as copy,
         ):
-            for chunk in copy:
-                yield blocks.unquoted(bytes(chunk))
+            copy.set_types(["bytea"])  # text as it is: lines are stored in the client's encoding
+            for (lines,) in copy.rows():
+                yield lines
 
     def commit(self) -> Manifest:
         """Write the manifest, which makes the batch exist. Raises LakeError."""
@@ -248,7 +249,11 @@ class Capture:
             deletions=self.view.schemas[state.table].deletions,
         )
 
-    @property
+    @cached_property
+    def _hashes_known(self) -> bool:
+        return digest.hashes_as_known(self.view.connection)
+
+    @cached_property
     def _types(self) -> digest.SourceTypes:
         schemas = self.view.schemas.values()
         return {(s.table, column.name): column.type for s in schemas for column in s.columns}
@@ -260,10 +265,11 @@ class Capture:
             return previous
         if previous is not None and self.states[star.base or ""].ranges is None:
             return previous  # a large table, of which keys and digest are not due yet
-        query = digest.source_query(star, self._types)
+        version = digest.source_version(star, self._types, hashes_known=self._hashes_known)
+        query = digest.source_query(star, self._types, version)
         row = self.view.connection.execute(query).fetchone()
         assert row is not None
-        return StarDigest(rows=row[0], digest=row[1], sequence=sequence, version=digest.VERSION)
+        return StarDigest(rows=row[0], digest=row[1], sequence=sequence, version=version)
 
 
 def row_condition(
@@ -314,12 +320,12 @@ def _changed_condition(state: TableState, watermark: int) -> sql.Composable | No
 def copy_query(schema: TableSchema, condition: sql.Composable) -> sql.Composed:
     """The COPY that streams a table's rows as JSON Lines, with all columns that it has now.
 
-    COPY's text format would escape JSON's backslashes again; its csv format with control
-    characters for quote and delimiter, which JSON text never contains, leaves every byte alone.
+    COPY's text format would escape JSON's backslashes again; its binary format leaves every byte
+    alone, and need not look at it.
     """
     return sql.SQL(
         "COPY (SELECT {line} FROM (SELECT {columns} FROM public.{table} WHERE {condition}) AS r)"
-        " TO STDOUT (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02')"
+        " TO STDOUT (FORMAT binary)"
     ).format(
         line=json_lines.line(schema),
         columns=sql.SQL(", ").join(sql.Identifier(column.name) for column in schema.columns),

@@ -37,12 +37,12 @@ ONE_LINE = {
 
 
 def line(schema: TableSchema) -> sql.Composable:
-    """The row `r` of the table as a text of one line, with all columns that the table has now."""
+    """The row `r` of the table as a line, its end included, with all columns that it has now."""
     pieces: list[sql.Composable] = []
     for number, column in enumerate(schema.columns):
         name = json.dumps(column.name, ensure_ascii=False)
         pieces += [sql.Literal(f"{',' if number else '{'}{name}:"), _value(column)]
-    return _joined([*pieces, sql.Literal("}")])
+    return _joined([*pieces, sql.Literal("}\n")])
 
 
 def _value(column: Column) -> sql.Composable:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +21,7 @@ from psycopg import errors, sql
 from totesys_dagster.catalogue import STAR_TABLES, Kind, StarTable
 from totesys_dagster.lake.key_ranges import Ranges, count
 from totesys_dagster.lake.manifest import Manifest
-from totesys_dagster.lake.parts import read_table
+from totesys_dagster.lake.parts import ObjectEntry, read_table
 from totesys_dagster.lake.receipt import Receipt
 from totesys_dagster.lake.store import Store
 from totesys_dagster.parallel import ahead
@@ -172,15 +171,20 @@ def _schema(star: StarTable) -> pa.Schema:
 def _with_lineage(
     star: StarTable, manifest: Manifest, receipt: Receipt, keys: Ranges, processed: Store
 ) -> Iterator[pa.Table]:
+    """The rows as they are written, each part made while the one before it is."""
     schema = _schema(star)
-    for part in ahead(partial(read_table, processed), receipt.objects, threads=1):
+
+    def one_part(entry: ObjectEntry) -> pa.Table:
+        part = read_table(processed, entry)
         columns = {name: part[name] for name in star.column_names}
         columns["batch_seq"] = pa.repeat(pa.scalar(manifest.sequence, pa.int32()), len(part))
         if star.record_id is not None:
             columns[star.record_id] = ranks(keys, part[star.key])
             observed_at = pa.scalar(manifest.observed_at, pa.timestamp("us", "UTC"))
             columns["observed_at"] = pa.repeat(observed_at, len(part))
-        yield pa.table({name: columns[name] for name in schema.names}, schema)
+        return pa.table({name: columns[name] for name in schema.names}, schema)
+
+    return ahead(one_part, receipt.objects, threads=1)
 
 
 def ranks(keys: Ranges, values: pa.ChunkedArray) -> pa.Array:

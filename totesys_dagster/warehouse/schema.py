@@ -9,6 +9,7 @@ from importlib import resources
 
 from psycopg import errors, sql
 
+from totesys_dagster.digest import hashes_as_known
 from totesys_dagster.errors import LoadError
 from totesys_dagster.postgres import Connection, Names, failures
 
@@ -58,13 +59,8 @@ def exclusive(connection: Connection, names: Names) -> Iterator[None]:
 
 def migrate(connection: Connection, names: Names) -> list[str]:
     """Run the migrations that are missing and return their names. Raises LoadError."""
-    if connection.info.server_version < OLDEST_SERVER:
-        raise LoadError(
-            "TOTESYS_WAREHOUSE_DSN points to PostgreSQL"
-            f" {connection.info.server_version // 10000}: the warehouse needs PostgreSQL 14 or"
-            " later."
-        )
     with failures(LoadError, "the creation of the warehouse's tables"):
+        _require_server(connection)
         if not pending(connection, names):
             return []
         try:
@@ -75,6 +71,21 @@ def migrate(connection: Connection, names: Names) -> list[str]:
                 " may not change them: run `totesys migrate` with TOTESYS_WAREHOUSE_ADMIN_DSN set"
                 " to a role that may."
             ) from None
+
+
+def _require_server(connection: Connection) -> None:
+    if connection.info.server_version < OLDEST_SERVER:
+        raise LoadError(
+            "TOTESYS_WAREHOUSE_DSN points to PostgreSQL"
+            f" {connection.info.server_version // 10000}: the warehouse needs PostgreSQL 14 or"
+            " later."
+        )
+    if not hashes_as_known(connection):
+        raise LoadError(
+            "The database of TOTESYS_WAREHOUSE_DSN does not hash rows as others do, so the audit"
+            " could not compare them with the source's: create it with ENCODING 'UTF8', on a"
+            " server of PostgreSQL 14 to 18."
+        )
 
 
 def _migrate(connection: Connection, names: Names) -> list[str]:

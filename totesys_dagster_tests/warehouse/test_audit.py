@@ -7,19 +7,24 @@ audited by the batches that change them.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from totesys_dagster import digest
 from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.ingestion import snapshot
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
+from totesys_dagster.local import simulator, stack
+from totesys_dagster.local.postgres import SUPERUSER, Server
 from totesys_dagster.local.simulator import business_day
 from totesys_dagster.warehouse import audit
 from totesys_dagster.warehouse.assets import _audit_check
 from totesys_dagster.warehouse.audit import Audit
 from totesys_dagster.warehouse.load import Loaded
-from totesys_dagster_tests.conftest import Platform
+from totesys_dagster_tests.conftest import Platform, few_rows
 from totesys_dagster_tests.edits import EDIT_ORDER_1, new_sale
 
 
@@ -94,6 +99,18 @@ DIGESTS = {
         "fact_purchase_order": (1, "2025769594064347830"),
         "fact_payment": (3, "1490587044114672065"),
     },
+    3: {
+        "dim_staff": (2, "-9307256311368856464"),
+        "dim_location": (2, "12658487753687697600"),
+        "dim_currency": (3, "-4911993442076343223"),
+        "dim_design": (2, "-8829274263664352875"),
+        "dim_counterparty": (2, "8366058298248927897"),
+        "dim_payment_type": (2, "-830369910839979930"),
+        "dim_transaction": (3, "3851701338182612096"),
+        "fact_sales_order": (2, "-18767928462838093"),
+        "fact_purchase_order": (1, "7482593450271879056"),
+        "fact_payment": (3, "2324642282096528406"),
+    },
 }
 
 
@@ -102,10 +119,9 @@ def test_digests_are_those_that_lakes_hold_already(
     platform: Platform, monkeypatch: pytest.MonkeyPatch, version: int
 ) -> None:
     """A batch of an old lake may be loaded at any time: another formula would not match it."""
-    monkeypatch.setattr(digest, "VERSION", version)
+    monkeypatch.setattr(digest, "source_version", lambda *_, **__: version)
     manifest = platform.capture()
     assert manifest is not None
-    monkeypatch.undo()
     platform.process(manifest)
 
     found = {star: (one.rows, one.digest) for star, one in manifest.stars.items()}
@@ -113,15 +129,68 @@ def test_digests_are_those_that_lakes_hold_already(
     assert unequal(platform.load(manifest)) == []
 
 
+def versions(manifest: Manifest | None) -> set[int]:
+    assert manifest is not None
+    return {star.version for star in manifest.stars.values()}
+
+
 def test_digest_of_a_manifest_that_says_no_version_is_of_the_first(platform: Platform) -> None:
     manifest = platform.capture()
     assert manifest is not None
     stored = json.loads(manifest.to_bytes())
     for star in stored["stars"].values():
-        assert star.pop("version") == digest.VERSION
+        assert star.pop("version") == 3
     read = Manifest.from_bytes(json.dumps(stored).encode(), "here")
 
-    assert {star.version for star in read.stars.values()} == {1}
+    assert versions(read) == {1}
+
+
+def test_source_that_hashes_otherwise_is_digested_by_md5(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(digest, "_KNOWN_HASH", (1, "UTF8"))
+        manifest = platform.capture()
+    assert manifest is not None
+    platform.process(manifest)
+
+    assert versions(manifest) == {2}
+    assert unequal(platform.load(manifest)) == []
+
+
+def test_source_that_keeps_text_in_another_encoding_is_compared(
+    server: Server, platform_on: Callable[[str], Platform]
+) -> None:
+    """One of its texts has an umlaut, which is one byte there and two in the warehouse."""
+    with psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as admin:
+        admin.execute(
+            sql.SQL("CREATE DATABASE latin OWNER {} TEMPLATE template0 ENCODING LATIN1").format(
+                sql.Identifier(stack.APPLICATION)
+            )
+        )
+    with psycopg.connect(server.dsn(stack.APPLICATION, "latin"), autocommit=True) as application:
+        simulator.create_source(application)
+        few_rows(application)
+    with psycopg.connect(server.dsn(SUPERUSER, "latin"), autocommit=True) as admin:
+        stack.grant_extractor(admin)
+    platform = platform_on("latin")
+    manifest = platform.capture()
+    assert manifest is not None
+    platform.process(manifest)
+
+    assert versions(manifest) == {2}
+    assert unequal(platform.load(manifest)) == []
+
+
+def test_only_a_table_with_a_widened_column_is_digested_by_md5(platform: Platform) -> None:
+    platform.application.execute("ALTER TABLE design ALTER design_id TYPE bigint")
+    manifest = platform.capture()
+    assert manifest is not None
+    platform.process(manifest)
+
+    by_md5 = {name for name, star in manifest.stars.items() if star.version == 2}
+    assert by_md5 == {"dim_design"}
+    assert unequal(platform.load(manifest)) == []
 
 
 def test_only_what_a_batch_touches_is_audited(platform: Platform) -> None:
@@ -158,6 +227,12 @@ def test_large_table_is_not_audited_before_its_digest_is_due(
         ),
         (
             "UPDATE fact_sales_order SET created_time = '09:00:00.001' WHERE sales_order_id = 2",
+            "fact_sales_order",
+            EDIT_ORDER_1,
+        ),
+        (
+            # PostgreSQL's own hash of this time is that of 09:00.
+            "UPDATE fact_sales_order SET created_time = '10:11:34.967311' WHERE sales_order_id = 2",
             "fact_sales_order",
             EDIT_ORDER_1,
         ),

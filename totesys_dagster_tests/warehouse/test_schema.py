@@ -163,6 +163,23 @@ def test_old_server_is_refused(connection: Connection, monkeypatch: pytest.Monke
     )
 
 
+def test_database_in_another_encoding_is_refused(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its texts would be digested as other bytes than the source's, so nothing would be equal."""
+    with psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as admin:
+        admin.execute("CREATE DATABASE latin_warehouse TEMPLATE template0 ENCODING LATIN1")
+    monkeypatch.setenv(settings.WAREHOUSE_DSN, server.dsn(SUPERUSER, "latin_warehouse"))
+    with connect(settings.WAREHOUSE_DSN) as connection, pytest.raises(LoadError) as refused:
+        schema.migrate(connection, Names("warehouse"))
+
+    assert str(refused.value) == (
+        "The database of TOTESYS_WAREHOUSE_DSN does not hash rows as others do, so the audit could"
+        " not compare them with the source's: create it with ENCODING 'UTF8', on a server of"
+        " PostgreSQL 14 to 18."
+    )
+
+
 def test_role_that_may_not_create_is_told_who_may(
     server: Server, new_database: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
