@@ -279,8 +279,9 @@ def _dates(name: str, values: pd.Series, findings: _Findings) -> pd.Series:
     days = [_day(text) for text in encoded.dictionary.to_pylist()]
     dates = pa.array(days, pa.date32()).take(encoded.indices)
     result = pd.Series(dates, index=values.index, dtype=pd.ArrowDtype(pa.date32()), name=name)
-    wrong = result.index[result.isna() & values.notna()]
-    findings.against(wrong, f"{name} is not a date YYYY-MM-DD of the years 2000 to 2099")
+    if dates.null_count > encoded.null_count:
+        wrong = result.index[result.isna() & values.notna()]
+        findings.against(wrong, f"{name} is not a date YYYY-MM-DD of the years 2000 to 2099")
     return result
 
 
@@ -298,6 +299,7 @@ def _day(text: str | None) -> dt.date | None:
 def _timestamps(name: str, values: pd.Series, findings: _Findings) -> pd.Series:
     """Text to timestamp[us]: the whole column at once, value by value only if that fails."""
     texts = _arrow(values)
+    missing = texts.null_count
     shaped = pc.match_substring_regex(texts, TIMESTAMP_PATTERN)
     texts = pc.if_else(shaped, texts, pa.scalar(None, pa.string()))
     try:
@@ -311,8 +313,9 @@ def _timestamps(name: str, values: pd.Series, findings: _Findings) -> pd.Series:
     result = pd.Series(
         moments, index=values.index, dtype=pd.ArrowDtype(pa.timestamp("us")), name=name
     )
-    wrong = result.index[result.isna() & values.notna()]
-    findings.against(wrong, f"{name} is not a timestamp of the years 2000 to 2099")
+    if moments.null_count > missing:
+        wrong = result.index[result.isna() & values.notna()]
+        findings.against(wrong, f"{name} is not a timestamp of the years 2000 to 2099")
     return result
 
 
