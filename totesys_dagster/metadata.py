@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
-import pandas as pd
 import pyarrow as pa
 
 from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE, SourceTable, StarTable
@@ -78,14 +77,14 @@ def _lineage(star: StarTable, zone: str) -> Mapping[str, Sequence[dg.TableColumn
 def preview(rows: pa.Table, personal: Collection[str]) -> dg.MarkdownMetadataValue:
     """The first rows as a Markdown table, without the columns that hold personal data."""
     shown = [name for name in rows.column_names if name not in personal]
-    frame = rows.select(shown).slice(0, PREVIEW_ROWS).to_pandas(types_mapper=pd.ArrowDtype)
+    first = rows.select(shown).slice(0, PREVIEW_ROWS).to_pylist()
     lines = [shown, ["---"] * len(shown)]
-    lines += [[_cell(value) for value in row] for row in frame.itertuples(index=False)]
+    lines += [[_cell(row[name]) for name in shown] for row in first]
     return dg.MetadataValue.md("\n".join(f"| {' | '.join(cells)} |" for cells in lines))
 
 
 def _cell(value: object) -> str:
-    if pd.isna(value):  # type: ignore[call-overload]
+    if value is None:
         return ""
     return str(value).replace("|", "\\|").replace("\n", " ")
 

@@ -3,10 +3,9 @@
 It only wraps `StarRows.write` and the readers, which are the same without Dagster.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-import pandas as pd
 import pyarrow as pa
 
 from totesys_dagster.catalogue import STAR_TABLES
@@ -15,6 +14,9 @@ from totesys_dagster.lake.receipt import ProcessedTable
 from totesys_dagster.metadata import personal_columns, preview
 from totesys_dagster.processed.process import StarRows
 from totesys_dagster.resources import Lake, clear_failures
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class ParquetIOManager(dg.ConfigurableIOManager):
@@ -44,7 +46,7 @@ class ParquetIOManager(dg.ConfigurableIOManager):
             metadata["preview"] = preview(first, personal_columns(obj.star))
         context.add_output_metadata(metadata)
 
-    def load_input(self, context: dg.InputContext) -> pa.Table | pd.DataFrame | ProcessedTable:
+    def load_input(self, context: dg.InputContext) -> "pa.Table | pd.DataFrame | ProcessedTable":
         star, wanted = STAR_TABLES[context.asset_key.path[-1]], context.dagster_type.typing_type
         with clear_failures():
             log, store = self.lake.log(), self.lake.processed()
@@ -54,5 +56,8 @@ class ParquetIOManager(dg.ConfigurableIOManager):
             if wanted is ProcessedTable:
                 return batches[0]
             parts = [part for batch in batches for part in batch.parts()]
+
+        import pandas as pd  # only now: most runs never load a frame
+
         table = pa.concat_tables([star.arrow_schema.empty_table(), *parts])
         return table.to_pandas(types_mapper=pd.ArrowDtype) if wanted is pd.DataFrame else table

@@ -2,16 +2,19 @@
 
 Rows stream through part by part, so memory is bounded by the size of a part. Nothing here knows
 Dagster: the assets and the rebuild run the same functions.
+
+What is done with the rows of a part is in `transform.py`, which is imported when there are some:
+the code server and the runs that capture never need it, and start sooner without pandas.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -30,27 +33,12 @@ from totesys_dagster.lake.raw import RawTable
 from totesys_dagster.lake.receipt import ProcessedTable, Receipt, read_receipt, receipt_key
 from totesys_dagster.lake.store import Store
 from totesys_dagster.parallel import AT_ONCE, ahead
-from totesys_dagster.processed import dimensions, facts
-from totesys_dagster.processed.contracts import Accepted, Rejected, accept
+
+if TYPE_CHECKING:
+    from totesys_dagster.processed.contracts import Rejected
 
 QUARANTINE_PART_BYTES = 16 * 1024 * 1024
 FACTS = [star for star in STAR_TABLES.values() if star.kind is Kind.FACT]
-
-# Row for row: the frame of the base, then the whole frames of the tables that it looks up.
-Transform = Callable[..., pd.DataFrame]
-
-TRANSFORMS: dict[str, Transform] = {
-    "dim_staff": dimensions.dim_staff,
-    "dim_location": dimensions.dim_location,
-    "dim_currency": dimensions.dim_currency,
-    "dim_design": dimensions.dim_design,
-    "dim_counterparty": dimensions.dim_counterparty,
-    "dim_payment_type": dimensions.dim_payment_type,
-    "dim_transaction": dimensions.dim_transaction,
-    "fact_sales_order": facts.fact_sales_order,
-    "fact_purchase_order": facts.fact_purchase_order,
-    "fact_payment": facts.fact_payment,
-}
 
 
 @dataclass
@@ -186,74 +174,32 @@ def process_star(
 def _transformed(
     rows: StarRows, base: RawTable, parents: tuple[RawTable, ...]
 ) -> Iterator[pa.Table]:
-    star, transform = rows.star, TRANSFORMS[rows.star.name]
-    whole = {raw.table.name: _whole(rows, raw) for raw in parents}
-    keys = {j.child_column: whole[j.parent][j.parent_column] for j in star.joins}
+    from totesys_dagster.processed.transform import Part, transform, whole
 
-    def one_part(entry: ObjectEntry) -> tuple[pa.Table, int, Sequence[Rejected]]:
-        data = read_lines(base.store, entry)
-        accepted = accept(base.table, data, keys)
-        frame = transform(accepted.frame, *whole.values())
-        complete = _complete(star, frame, accepted, data)
-        return to_arrow(star, complete.frame), entry.rows, complete.rejected
+    frames = {}
+    for raw in parents:
+        accepted = whole(raw.table, raw.parts())
+        frames[raw.table.name] = accepted.frame
+        rows.rejected += [(raw.table.name, rejected) for rejected in accepted.rejected]
 
-    for part, read, refused in ahead(one_part, base.entry.objects, AT_ONCE):
+    def one_part(entry: ObjectEntry) -> tuple[int, Part]:
+        return entry.rows, transform(rows.star, read_lines(base.store, entry), frames)
+
+    for read, part in ahead(one_part, base.entry.objects, AT_ONCE):
         rows.read += read
-        rows.rejected += [(base.table.name, rejected) for rejected in refused]
-        yield part
-
-
-def _whole(rows: StarRows, raw: RawTable) -> pd.DataFrame:
-    """All accepted rows of a table that others look up; such tables are small."""
-    accepted = [accept(raw.table, data) for data in raw.parts()] or [accept(raw.table, b"")]
-    for part in accepted:
-        rows.rejected += [(raw.table.name, rejected) for rejected in part.rejected]
-    return pd.concat([part.frame for part in accepted], ignore_index=True)
-
-
-def _complete(star: StarTable, frame: pd.DataFrame, accepted: Accepted, data: bytes) -> Accepted:
-    """Set aside the rows that lack a value which the warehouse requires."""
-    gaps = {
-        column.name: frame.index[frame[column.name].isna()]
-        for column in star.columns
-        if not column.nullable and pa.array(frame[column.name]).null_count
-    }
-    if not gaps:
-        return Accepted(frame, accepted.rejected)
-    reasons: dict[int, list[str]] = {}
-    for name, lines in gaps.items():
-        for line in lines:
-            reasons.setdefault(line, []).append(f"{name} is missing, which {star.name} requires")
-    text = data.split(b"\n")
-    rejected = [Rejected(text[line], tuple(reasons[line])) for line in sorted(reasons)]
-    return Accepted(frame.drop(index=list(reasons)), (*accepted.rejected, *rejected))
-
-
-def to_arrow(star: StarTable, frame: pd.DataFrame) -> pa.Table:
-    """The frame in the declared schema: names, order, types and nullability, or ProcessingError."""
-    if tuple(frame.columns) != star.column_names:
-        raise ProcessingError(
-            f"The transform of {star.name} gave the columns {', '.join(frame.columns)}, but the"
-            f" catalogue declares {', '.join(star.column_names)}: mend the one that is wrong."
-        )
-    try:
-        return pa.Table.from_pandas(
-            frame, schema=star.arrow_schema, preserve_index=False
-        ).replace_schema_metadata(None)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise ProcessingError(
-            f"The transform of {star.name} gave values that the catalogue does not declare"
-            f" ({str(error).partition(chr(10))[0]}): mend the one that is wrong."
-        ) from None
+        rows.rejected += [(base.table.name, rejected) for rejected in part.rejected]
+        yield part.rows
 
 
 def _calendar(rows: StarRows, facts: Sequence[ProcessedTable]) -> Iterator[pa.Table]:
     """The days from the first to the last date that the facts of the batch use."""
+    from totesys_dagster.processed.transform import calendar
+
     bounds = [day for fact in facts if fact.touched for day in _bounds(fact)]
     if bounds:
-        frame = dimensions.dim_date(min(bounds), max(bounds))
-        rows.read = len(frame)
-        yield to_arrow(rows.star, frame)
+        days = calendar(min(bounds), max(bounds))
+        rows.read = days.num_rows
+        yield days
 
 
 def _bounds(fact: ProcessedTable) -> Iterator[dt.date]:

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 
 from totesys_dagster.catalogue import ARROW_TYPES, SOURCE_TABLES, STAR_TABLES
-from totesys_dagster.processed.process import to_arrow
+from totesys_dagster.processed.transform import to_arrow
 
 # A good row of each table, as `row_to_json` prints it.
 LINES = {

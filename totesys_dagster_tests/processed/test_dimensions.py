@@ -16,7 +16,7 @@ import pytest
 
 from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.processed import dimensions
-from totesys_dagster.processed.process import to_arrow
+from totesys_dagster.processed.transform import to_arrow
 from totesys_dagster_tests.processed.rows import as_stored, frame
 
 

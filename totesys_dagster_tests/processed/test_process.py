@@ -24,13 +24,12 @@ from totesys_dagster.lake.receipt import ProcessedTable, Receipt, read_receipt, 
 from totesys_dagster.lake.store import Store
 from totesys_dagster.processed.process import (
     FACTS,
-    TRANSFORMS,
     calendar_rows,
     process_star,
     same_rows,
     star_rows,
-    to_arrow,
 )
+from totesys_dagster.processed.transform import TRANSFORMS, to_arrow
 from totesys_dagster.settings import INGESTION_URL, PROCESSED_URL
 from totesys_dagster_tests import hand_made
 from totesys_dagster_tests.conftest import Platform

@@ -17,7 +17,7 @@ from totesys_dagster.errors import ObjectConflictError
 from totesys_dagster.ingestion import capture, snapshot
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.store import Store
-from totesys_dagster.processed import process
+from totesys_dagster.processed import transform
 from totesys_dagster.processed.contracts import Accepted
 from totesys_dagster.warehouse import load
 
@@ -66,7 +66,7 @@ def manifest_is_overwritten(patch: pytest.MonkeyPatch) -> None:
 def dimensions_trust_last_updated(patch: pytest.MonkeyPatch) -> None:
     """A dimension's row is taken only when its `last_updated` has moved on."""
     newest: dict[tuple[str, int], Any] = {}
-    accept = process.accept
+    accept = transform.accept
 
     def mutant(table: Any, data: bytes, *rest: Any) -> Accepted:
         accepted = accept(table, data, *rest)
@@ -80,7 +80,7 @@ def dimensions_trust_last_updated(patch: pytest.MonkeyPatch) -> None:
             newest[key] = row["last_updated"]
         return Accepted(accepted.frame.drop(index=stale), accepted.rejected)
 
-    patch.setattr(process, "accept", mutant)
+    patch.setattr(transform, "accept", mutant)
 
 
 def facts_are_keyed_by_last_updated(patch: pytest.MonkeyPatch) -> None:
