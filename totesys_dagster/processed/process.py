@@ -9,14 +9,12 @@ the code server and the runs that capture never need it, and start sooner withou
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, Kind, StarTable
 from totesys_dagster.errors import ObjectConflictError, ProcessingError
@@ -195,16 +193,14 @@ def _calendar(rows: StarRows, facts: Sequence[ProcessedTable]) -> Iterator[pa.Ta
     """The days from the first to the last date that the facts of the batch use."""
     from totesys_dagster.processed.transform import calendar
 
-    bounds = [day for fact in facts if fact.touched for day in _bounds(fact)]
-    if bounds:
-        days = calendar(min(bounds), max(bounds))
+    days = calendar(dates for fact in facts if fact.touched for dates in _dates(fact))
+    if days is not None:
         rows.read = days.num_rows
         yield days
 
 
-def _bounds(fact: ProcessedTable) -> Iterator[dt.date]:
-    """The first and the last date of each of the fact's columns that refer to the calendar."""
+def _dates(fact: ProcessedTable) -> Iterator[pa.ChunkedArray]:
+    """The fact's columns that refer to the calendar, part by part."""
     columns = [name for name, dimension in fact.star.references if dimension == "dim_date"]
     for part in fact.parts(columns):
-        for dates in part.columns:
-            yield from pc.min_max(dates).as_py().values()
+        yield from part.columns

@@ -6,12 +6,12 @@ Dagster; so what only captures, or serves the UI, does not import this module (s
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, SourceTable, StarTable
 from totesys_dagster.errors import ProcessingError
@@ -64,9 +64,13 @@ def transform(star: StarTable, data: bytes, parents: Mapping[str, pd.DataFrame])
     return Part(to_arrow(star, complete.frame), complete.rejected)
 
 
-def calendar(first: dt.date, last: dt.date) -> pa.Table:
-    """The days from `first` to `last`, both included, as `dim_date`."""
-    return to_arrow(STAR_TABLES["dim_date"], dimensions.dim_date(first, last))
+def calendar(columns: Iterable[pa.ChunkedArray]) -> pa.Table | None:
+    """`dim_date` from the first to the last of the dates (date32) in the columns, both included;
+    None where there is no date."""
+    bounds = [day for dates in columns for day in pc.min_max(dates).as_py().values()]
+    if not bounds:
+        return None
+    return to_arrow(STAR_TABLES["dim_date"], dimensions.dim_date(min(bounds), max(bounds)))
 
 
 def _complete(star: StarTable, frame: pd.DataFrame, accepted: Accepted, data: bytes) -> Accepted:

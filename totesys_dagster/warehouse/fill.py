@@ -15,7 +15,6 @@ from contextlib import contextmanager
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from psycopg import errors, sql
 
 from totesys_dagster.catalogue import STAR_TABLES, Kind, StarTable
@@ -58,8 +57,7 @@ class _References:
         for part in parts:
             for column, known in self._values.items():
                 if known is not None:
-                    both = pa.chunked_array([known, *part[column].chunks])
-                    values = pc.unique(both)
+                    values = pa.chunked_array([known, *part[column].chunks]).unique()
                     self._values[column] = values if len(values) <= MANY_VALUES else None
             yield part
 
