@@ -6,12 +6,17 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
+
+# A killed process lets go of its locks and files when the kernel comes round to it.
+_KILLED_SECONDS = 10
 
 
 def end_group(process: subprocess.Popen[bytes], number: signal.Signals, seconds: float) -> None:
     """Ask the process's own group to end, wait so long for the process, and kill what is left.
 
-    A code server whose run was interrupted at the wrong moment waits for it for ever.
+    It is gone then, with the locks that it held. A code server whose run was interrupted at the
+    wrong moment waits for it for ever.
     """
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, number)
@@ -19,3 +24,8 @@ def end_group(process: subprocess.Popen[bytes], number: signal.Signals, seconds:
             process.wait(seconds)
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    deadline = time.monotonic() + _KILLED_SECONDS
+    with contextlib.suppress(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.killpg(process.pid, 0)
+            time.sleep(0.05)

@@ -183,6 +183,16 @@ def test_pure_modules_do_not_import_dagster() -> None:
     assert done.returncode == 0
 
 
+def test_code_location_does_not_import_what_only_transforms_need() -> None:
+    """Each run is a process that imports it; those that capture would wait for nothing."""
+    code = (
+        "import sys, totesys_dagster.definitions;"
+        " sys.exit(', '.join({'pandas', 'pyarrow.compute'} & {*sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_platform_does_not_import_the_local_stack() -> None:
     code = (
         "import sys, totesys_dagster.definitions;"
