@@ -8,7 +8,7 @@ therefore found at the next tick. A batch whose run failed is tried again after 
 import datetime as dt
 import itertools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 import dagster as dg
@@ -38,11 +38,15 @@ from totesys_dagster.warehouse import load as load_module
 FIRST_PAUSE = dt.timedelta(seconds=5)
 LONGEST_PAUSE = dt.timedelta(minutes=15)
 # The daemon looks at a sensor every 5 seconds. A tick that waits nearly as long for a batch that is
-# being captured sees it at once, and not up to 5 seconds later.
-CAPTURE_WAIT_SECONDS = 4.0
-CAPTURE_LOOK_SECONDS = 0.25
+# being captured, or for a load to end, sees it at once, and not up to 5 seconds later.
+WAIT_SECONDS = 4.0
+LOOK_SECONDS = 0.25
 # Batches of a backlog that one tick looks at, at least.
 BACKLOG = 100
+# Up to so many batches are no backlog: each is processed and loaded in one run, the next when the
+# one before is loaded. Side by side they would take a run each and another for the load, and to
+# start a run costs more than a small batch: a busy machine would fall behind by it.
+FEW = 2
 
 
 def interval(seconds: int) -> int:
@@ -173,21 +177,23 @@ def _is_over(instance: dg.DagsterInstance, key: str) -> bool:
 def new_batches(
     context: dg.SensorEvaluationContext, lake: Lake, warehouse: Warehouse
 ) -> dg.SensorResult | dg.SkipReason:
-    """Compare the log with the ledger; usually one batch is new, after an outage many are."""
+    """Compare the log with the ledger; usually one is new or two, after an outage many are."""
     log = lake.log()
     pending = _pending(log, warehouse)
     if not pending and _comes(context.instance, log):
         pending = _pending(log, warehouse)
+    if 1 < len(pending) <= FEW and _load_ends(context.instance):
+        pending = _pending(log, warehouse)
     if not pending:
         return dg.SkipReason("The warehouse holds every committed batch.")
-    loads_now = not settings.load_every_seconds()
     processed = lake.processed()
-    if loads_now and len(pending) == 1 and not is_processed(processed, pending[0]):
-        runs = _process_and_load(context.instance, pending[0])
+    if settings.load_every_seconds():
+        runs = _process(context.instance, processed, pending)
+    elif len(pending) <= FEW:
+        runs = _next(context.instance, processed, pending)
     else:
         runs = _process(context.instance, processed, pending)
-        if loads_now:
-            runs += _load(context.instance, processed, pending)
+        runs += _load(context.instance, processed, pending)
     if not runs:
         return dg.SkipReason(f"{len(pending)} batches are at work, or wait after a failure.")
     return dg.SensorResult(
@@ -201,12 +207,22 @@ def _comes(instance: dg.DagsterInstance, log: ManifestLog) -> bool:
     at_work = {STAGE_TAG: INGEST_STAGE}
     if not unfinished(instance, at_work):
         return False  # as nearly always: the lake is not asked again
-    before, deadline = log.head(), time.monotonic() + CAPTURE_WAIT_SECONDS
-    while unfinished(instance, at_work) and time.monotonic() < deadline:
-        if log.head() != before:
-            return True
-        time.sleep(CAPTURE_LOOK_SECONDS)
+    before = log.head()
+    _soon(lambda: log.head() != before or not unfinished(instance, at_work))
     return log.head() != before
+
+
+def _load_ends(instance: dg.DagsterInstance) -> bool:
+    """Wait a little for the load at work, if there is one; whether it has ended."""
+    at_work = {STAGE_TAG: LOAD_STAGE}
+    return unfinished(instance, at_work) and _soon(lambda: not unfinished(instance, at_work))
+
+
+def _soon(comes_true: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not (true := comes_true()) and time.monotonic() < deadline:
+        time.sleep(LOOK_SECONDS)
+    return true
 
 
 @dg.sensor(
@@ -260,6 +276,15 @@ def _selection(zones: Sequence[str], manifests: Sequence[Manifest]) -> list[dg.A
     """The assets of the zones that the batches touch."""
     stars = {star.name for manifest in manifests for star in touched_stars(manifest)}
     return [asset_key(zone, star) for zone in zones for star in STAR_TABLES if star in stars]
+
+
+def _next(
+    instance: dg.DagsterInstance, store: Store, pending: Sequence[Manifest]
+) -> list[dg.RunRequest]:
+    """The run that takes the first batch into the warehouse; the others wait for it."""
+    if is_processed(store, pending[0]):
+        return _load(instance, store, pending)
+    return _process_and_load(instance, pending[0])
 
 
 def _process_and_load(instance: dg.DagsterInstance, manifest: Manifest) -> list[dg.RunRequest]:

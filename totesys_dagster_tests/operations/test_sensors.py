@@ -88,6 +88,60 @@ def test_only_what_a_batch_touches_is_materialized(orchestra: Orchestra) -> None
     }
 
 
+def two_batches(orchestra: Orchestra) -> str:
+    """Two batches are pending, and a run is at work on the first; the id of the run."""
+    settle(orchestra)
+    for design in (2, 1):
+        edit_order(orchestra.platform, design)
+        orchestra.tick_and_run("source_changes")
+    first = orchestra.tick("new_batches")
+    assert isinstance(first, dg.SensorResult)
+    [request] = first.run_requests or []
+    assert request.partition_key == orchestra.partitions()[-2]
+    run = orchestra.instance.create_run_for_job(
+        defs.resolve_job_def("process_and_load"),
+        status=dg.DagsterRunStatus.STARTED,
+        tags=dict(request.tags),
+    )
+    return run.run_id
+
+
+def test_second_batch_waits_for_the_first_and_is_then_taken_in_a_run_of_its_own(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Processed beside it, it would take a run more."""
+    monkeypatch.setattr(sensors, "WAIT_SECONDS", 0.5)
+    run = two_batches(orchestra)
+    answer = orchestra.tick("new_batches")
+    orchestra.instance.delete_run(run)
+    runs = [orchestra.tick_and_run("new_batches") for _ in range(2)]
+
+    assert answer == "2 batches are at work, or wait after a failure."
+    assert [[run.job_def.name for run in some] for some in runs] == [["process_and_load"]] * 2
+    assert orchestra.tick("new_batches") == "The warehouse holds every committed batch."
+
+
+def test_tick_waits_for_the_load_that_a_batch_waits_for(orchestra: Orchestra) -> None:
+    run = two_batches(orchestra)
+    platform = orchestra.platform
+
+    def end() -> None:
+        manifest = ManifestLog(platform.ingestion).read(2)
+        platform.process(manifest)
+        platform.load(manifest)
+        orchestra.instance.delete_run(run)
+
+    ends = threading.Timer(0.5, end)
+    ends.start()
+    answer = orchestra.tick("new_batches")
+    ends.join()
+
+    assert isinstance(answer, dg.SensorResult)
+    [request] = answer.run_requests or []
+    assert request.partition_key == orchestra.partitions()[-1]
+    assert request.job_name == "process_and_load"
+
+
 def test_backlog_is_processed_side_by_side_and_loaded_in_one_run(orchestra: Orchestra) -> None:
     settle(orchestra)
     batches = []
@@ -386,6 +440,6 @@ def test_tick_waits_for_the_batch_that_is_being_captured(orchestra: Orchestra) -
 
 def test_tick_does_not_wait_for_ever(orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch) -> None:
     begin_to_capture(orchestra)
-    monkeypatch.setattr(sensors, "CAPTURE_WAIT_SECONDS", 0.5)
+    monkeypatch.setattr(sensors, "WAIT_SECONDS", 0.5)
 
     assert orchestra.tick("new_batches") == "The warehouse holds every committed batch."
