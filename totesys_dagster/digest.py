@@ -133,11 +133,7 @@ def _apart(column: StarColumn, value: sql.Composable) -> sql.Composable:
 
 def source_version(star: StarTable, types: SourceTypes, *, hashes_known: bool) -> Version:
     """In which way the source's rows are digested: values are hashed only in their own types."""
-    declared = all(
-        types[column.source] == _catalogue_type(column)
-        for column in audited_columns(star)
-        if column.source is not None
-    )
+    declared = all(_is_as_declared(column, types) for column in audited_columns(star))
     return 3 if hashes_known and declared else 2
 
 
@@ -166,18 +162,20 @@ def source_query(star: StarTable, types: SourceTypes, version: Version) -> sql.C
 def _source_expression(column: StarColumn, types: SourceTypes) -> sql.Composable:
     assert column.source is not None
     expression = sql.Identifier(*column.source)
-    declared, actual = _catalogue_type(column), types[column.source]
+    actual = types[column.source]
     if column.part is not None:
         return _part(expression, column.part, actual)
-    if column.type is Type.MONEY and actual != declared:
+    if column.type is Type.MONEY and not _is_as_declared(column, types):
         return _as_money(expression, actual)
     return expression
 
 
-def _catalogue_type(column: StarColumn) -> str:
+def _is_as_declared(column: StarColumn, types: SourceTypes) -> bool:
+    """Whether the source has the column in the type that the catalogue declares."""
     assert column.source is not None
     table, name = column.source
-    return next(c.sql_type for c in SOURCE_TABLES[table].columns if c.name == name)
+    [declared] = [c.sql_type for c in SOURCE_TABLES[table].columns if c.name == name]
+    return types[column.source] == declared
 
 
 def _part(expression: sql.Composable, part: Part, actual: str) -> sql.Composable:

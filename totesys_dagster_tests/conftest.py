@@ -77,26 +77,34 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Server:
 def new_database(server: Server) -> Callable[[str, str], str]:
     """Makes a database owned by a role, from a template, and returns its name."""
 
-    def make(owner: str, template: str = "template0") -> str:
+    def make(owner: str, template: str = "template0", encoding: str | None = None) -> str:
         name = f"test_{next(_numbers)}"
-        with psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
-            connection.execute(
-                sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
-                    sql.Identifier(name), sql.Identifier(owner), sql.Identifier(template)
-                )
-            )
+        _create_database(server, name, owner, template, encoding)
         return name
 
     return make
 
 
-def _template(server: Server, name: str, fill: Callable[[psycopg.Connection], None]) -> str:
+def _create_database(
+    server: Server, name: str, owner: str, template: str, encoding: str | None
+) -> None:
+    """`encoding` is that of the template unless another one is asked for."""
+    query = sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
+        sql.Identifier(name), sql.Identifier(owner), sql.Identifier(template)
+    )
+    if encoding:
+        query += sql.SQL(" ENCODING {}").format(sql.Literal(encoding))
     with psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(
-                sql.Identifier(name), sql.Identifier(stack.APPLICATION)
-            )
-        )
+        connection.execute(query)
+
+
+def _template(
+    server: Server,
+    name: str,
+    fill: Callable[[psycopg.Connection], None],
+    encoding: str | None = None,
+) -> str:
+    _create_database(server, name, stack.APPLICATION, "template0", encoding)
     with psycopg.connect(server.dsn(stack.APPLICATION, name), autocommit=True) as connection:
         simulator.create_source(connection)
         fill(connection)
@@ -115,6 +123,12 @@ def bare_template(server: Server) -> str:
 def small_template(server: Server) -> str:
     """ToteSys with a few rows in each table: see `few_rows`."""
     return _template(server, "template_small", few_rows)
+
+
+@pytest.fixture(scope="session")
+def latin_template(server: Server) -> str:
+    """ToteSys with the same few rows, in a database that keeps text as LATIN1."""
+    return _template(server, "template_latin", few_rows, "LATIN1")
 
 
 @pytest.fixture(scope="session")

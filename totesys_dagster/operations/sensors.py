@@ -182,12 +182,13 @@ def new_batches(
     pending = _pending(log, warehouse)
     if not pending and _comes(context.instance, log):
         pending = _pending(log, warehouse)
-    if 1 < len(pending) <= FEW and _load_ends(context.instance):
+    at_intervals = settings.load_every_seconds()
+    if not at_intervals and 1 < len(pending) <= FEW and _load_ends(context.instance):
         pending = _pending(log, warehouse)
     if not pending:
         return dg.SkipReason("The warehouse holds every committed batch.")
     processed = lake.processed()
-    if settings.load_every_seconds():
+    if at_intervals:
         runs = _process(context.instance, processed, pending)
     elif len(pending) <= FEW:
         runs = _next(context.instance, processed, pending)

@@ -9,22 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-import psycopg
 import pytest
-from psycopg import sql
 
 from totesys_dagster import digest
 from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.ingestion import snapshot
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
-from totesys_dagster.local import simulator, stack
-from totesys_dagster.local.postgres import SUPERUSER, Server
 from totesys_dagster.local.simulator import business_day
 from totesys_dagster.warehouse import audit
 from totesys_dagster.warehouse.assets import _audit_check
 from totesys_dagster.warehouse.audit import Audit
 from totesys_dagster.warehouse.load import Loaded
-from totesys_dagster_tests.conftest import Platform, few_rows
+from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1, new_sale
 
 
@@ -159,21 +155,10 @@ def test_source_that_hashes_otherwise_is_digested_by_md5(
 
 
 def test_source_that_keeps_text_in_another_encoding_is_compared(
-    server: Server, platform_on: Callable[[str], Platform]
+    platform_on: Callable[[str], Platform], latin_template: str
 ) -> None:
     """One of its texts has an umlaut, which is one byte there and two in the warehouse."""
-    with psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as admin:
-        admin.execute(
-            sql.SQL("CREATE DATABASE latin OWNER {} TEMPLATE template0 ENCODING LATIN1").format(
-                sql.Identifier(stack.APPLICATION)
-            )
-        )
-    with psycopg.connect(server.dsn(stack.APPLICATION, "latin"), autocommit=True) as application:
-        simulator.create_source(application)
-        few_rows(application)
-    with psycopg.connect(server.dsn(SUPERUSER, "latin"), autocommit=True) as admin:
-        stack.grant_extractor(admin)
-    platform = platform_on("latin")
+    platform = platform_on(latin_template)
     manifest = platform.capture()
     assert manifest is not None
     platform.process(manifest)

@@ -164,12 +164,11 @@ def test_old_server_is_refused(connection: Connection, monkeypatch: pytest.Monke
 
 
 def test_database_in_another_encoding_is_refused(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    server: Server, new_database: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its texts would be digested as other bytes than the source's, so nothing would be equal."""
-    with psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as admin:
-        admin.execute("CREATE DATABASE latin_warehouse TEMPLATE template0 ENCODING LATIN1")
-    monkeypatch.setenv(settings.WAREHOUSE_DSN, server.dsn(SUPERUSER, "latin_warehouse"))
+    database = new_database(SUPERUSER, encoding="LATIN1")
+    monkeypatch.setenv(settings.WAREHOUSE_DSN, server.dsn(SUPERUSER, database))
     with connect(settings.WAREHOUSE_DSN) as connection, pytest.raises(LoadError) as refused:
         schema.migrate(connection, Names("warehouse"))
 
