@@ -1,39 +1,98 @@
-"""A run launcher that notices when the process of a run has died.
+"""A run launcher that starts runs at once, and notices when the process of one has died.
 
-Dagster's default launcher cannot tell, so a run that was killed together with its code server
-would count as started for ever, and the sensors would wait for it. With this one, Dagster's run
-monitoring marks it as failed, and the sensors come back to its batch. The launchers for ECS and
-Kubernetes can tell by themselves.
+Dagster's default launcher has the code server start a new Python for each run, and cannot tell
+when that has died: a run that was killed together with its code server would count as started for
+ever, and the sensors would wait for it. This one forks runs where the code server is on the same
+machine, with the same Python; and Dagster's run monitoring marks a run whose process died as
+failed, so that the sensors come back to its batch. The launchers for ECS and Kubernetes can tell
+by themselves.
 """
 
 import os
-import socket
+import signal
+import sys
 import time
 from collections import Counter
 from typing import Any
 
 import dagster as dg
 from dagster._core.errors import DagsterUserCodeUnreachableError
-from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
-from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
-from dagster._serdes import deserialize_value
+from dagster._core.launcher import (
+    CheckRunHealthResult,
+    DefaultRunLauncher,
+    LaunchRunContext,
+    WorkerStatus,
+)
+from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
+from dagster._grpc.types import (
+    CanCancelExecutionRequest,
+    CanCancelExecutionResult,
+    ExecuteRunArgs,
+)
+from dagster._serdes import deserialize_value, serialize_value
 from dagster._serdes.config_class import ConfigurableClassData
 
+from totesys_dagster.operations.fork_server import ForkServer, ForkServerError
 from totesys_dagster.operations.names import PROCESS_TAG
+from totesys_dagster.operations.processes import RunProcess
 from totesys_dagster.runs import launched_twice
 
+# Hosts of a code server that is on this machine; one on a socket is, too.
+HERE = {"localhost", "127.0.0.1", "::1"}
 # A code server that is being reloaded does not answer, or does not know the runs of the one before.
 CHANCES = 3
 # After how long a run that was launched twice counts as dead when it tells nothing.
 SILENCE_SECONDS = 900
 
 
-class WatchedRunLauncher(DefaultRunLauncher):
-    """The default launcher, able to say whether the process of a run is alive."""
+class ForkingRunLauncher(DefaultRunLauncher):
+    """Forks runs, or lets the code server start them; can say whether their processes are alive."""
 
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
         super().__init__(inst_data)
+        self._servers: dict[str, ForkServer] = {}  # by where their code is
         self._missed: Counter[str] = Counter()
+
+    def launch_run(self, context: LaunchRunContext) -> None:
+        if not (can_fork(context.dagster_run) and self._fork(context.dagster_run)):
+            super().launch_run(context)
+
+    def _fork(self, run: dg.DagsterRun) -> bool:
+        """Fork the process of a run; whether that was possible."""
+        assert run.job_code_origin is not None  # can_fork has looked
+        assert run.remote_job_origin is not None
+        origin, instance = run.job_code_origin, self._instance.get_ref()
+        code = serialize_value(origin.repository_origin)
+        server = self._servers.setdefault(
+            code, ForkServer(code, run.remote_job_origin.location_name, instance)
+        )
+        try:
+            server.start(
+                ExecuteRunArgs(origin, run.run_id, instance),
+                lambda pid: self._instance.add_run_tags(
+                    run.run_id, {PROCESS_TAG: str(RunProcess.of(pid))}
+                ),
+            )
+        except ForkServerError as error:
+            self._instance.report_engine_event(f"{error} The code server starts the run.", run)
+            return False
+        return True
+
+    def terminate(self, run_id: str) -> bool:
+        run = self._instance.get_run_by_id(run_id)
+        if run is None or run.is_finished or PROCESS_TAG not in run.tags:
+            return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]
+        process = RunProcess.parse(run.tags[PROCESS_TAG])
+        if process.is_elsewhere or not process.is_alive:
+            self._instance.report_engine_event(f"Nothing here can end the process {process}.", run)
+            return False
+        self._instance.report_run_canceling(run)
+        os.kill(process.pid, signal.SIGINT)
+        return True
+
+    def dispose(self) -> None:
+        for server in self._servers.values():
+            server.stop()
 
     @property
     def supports_check_run_worker_health(self) -> bool:
@@ -41,7 +100,7 @@ class WatchedRunLauncher(DefaultRunLauncher):
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         if PROCESS_TAG in run.tags:
-            return _check_process(run.tags[PROCESS_TAG])
+            return self._check_process(run)
         client: Any = self._get_grpc_client_for_termination(run.run_id)  # type: ignore[no-untyped-call]
         if client is None:
             return self._miss(run.run_id, "nobody executes the run")
@@ -50,15 +109,30 @@ class WatchedRunLauncher(DefaultRunLauncher):
         except DagsterUserCodeUnreachableError:
             return self._miss(run.run_id, "the code server of the run does not answer")
         if not deserialize_value(answer, CanCancelExecutionResult).can_cancel:
-            # Dagster lets one process execute it and ends the other, whereupon the code server
-            # forgets the run: a run that goes on would be marked as failed.
-            if launched_twice(self._instance, run.run_id) and shows_life(
-                self._instance, run.run_id
-            ):
+            if self._has_another_process(run):
                 return CheckRunHealthResult(WorkerStatus.RUNNING, "launched by two daemons")
             return self._miss(run.run_id, "the code server does not know the run")
         self._missed.pop(run.run_id, None)
         return CheckRunHealthResult(WorkerStatus.RUNNING)
+
+    def _check_process(self, run: dg.DagsterRun) -> CheckRunHealthResult:
+        process = RunProcess.parse(run.tags[PROCESS_TAG])
+        if process.is_elsewhere:
+            why = f"the run is executed on {process.host}"
+            return CheckRunHealthResult(WorkerStatus.RUNNING, why)
+        if process.is_alive:
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        if self._has_another_process(run):
+            return CheckRunHealthResult(WorkerStatus.RUNNING, "launched by two daemons")
+        return CheckRunHealthResult(WorkerStatus.NOT_FOUND, f"process {process.pid} has died")
+
+    def _has_another_process(self, run: dg.DagsterRun) -> bool:
+        """Whether the run goes on in another process than the one that is known here.
+
+        Dagster lets one process execute a run that two daemons launched, and ends the other, which
+        may be the one that is tagged, or all that the code server knew.
+        """
+        return launched_twice(self._instance, run.run_id) and shows_life(self._instance, run.run_id)
 
     def _miss(self, run_id: str, why: str) -> CheckRunHealthResult:
         """The process is taken for dead when it was missed several times in a row."""
@@ -75,14 +149,14 @@ def shows_life(instance: dg.DagsterInstance, run_id: str) -> bool:
     return bool(last) and time.time() - last[0].event_log_entry.timestamp < SILENCE_SECONDS
 
 
-def _check_process(tag: str) -> CheckRunHealthResult:
-    host, _, pid = tag.rpartition(":")
-    if host != socket.gethostname():
-        return CheckRunHealthResult(WorkerStatus.RUNNING, f"the run is executed on {host}")
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return CheckRunHealthResult(WorkerStatus.NOT_FOUND, f"process {pid} has died")
-    except PermissionError:
-        pass
-    return CheckRunHealthResult(WorkerStatus.RUNNING)
+def can_fork(run: dg.DagsterRun) -> bool:
+    """Whether the run's code can be had here as its code server has it."""
+    if run.job_code_origin is None or run.remote_job_origin is None:
+        return False
+    server = run.remote_job_origin.repository_origin.code_location_origin
+    return (
+        sys.platform == "linux"  # macOS forbids much after a fork, Windows has none
+        and isinstance(server, GrpcServerCodeLocationOrigin)
+        and (server.socket is not None or server.host in HERE)
+        and run.job_code_origin.repository_origin.executable_path == sys.executable
+    )

@@ -9,7 +9,7 @@ VERIFY_LAKE = "verify_lake"
 ARCHIVE_BATCHES = "archive_batches"
 
 STAGE_TAG = "totesys/stage"
-# The process that executes a run by itself, without a code server: `host:pid`.
+# The process that executes a run without its code server's knowing: a RunProcess.
 PROCESS_TAG = "totesys/process"
 
 INGEST_STAGE, PROCESS_STAGE, LOAD_STAGE, WHOLE_STAGE = "ingest", "process", "load", "whole"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.receipt import Receipt, read_receipt, touched_stars
 from totesys_dagster.metadata import BATCH_TAG, BATCHES, asset_key
 from totesys_dagster.operations.names import INGEST, PROCESS_AND_LOAD, PROCESS_TAG
+from totesys_dagster.operations.processes import RunProcess
 from totesys_dagster.operations.reasons import first_failure
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.warehouse import load, schema
@@ -189,18 +189,13 @@ class _Path:
                 **(run_config or {}),
                 "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
             },
-            tags={BATCH_TAG: batch, PROCESS_TAG: process_tag()},
+            tags={BATCH_TAG: batch, PROCESS_TAG: str(RunProcess.of(os.getpid()))},
             raise_on_error=False,
         )
         if not result.success:
             reason = first_failure(result.all_events) or "The run failed before any step did"
             raise RunFailedError(f"{reason} (Dagster run {result.run_id})")
         return _summary(result)
-
-
-def process_tag() -> str:
-    """Which process executes a run by itself, for the run launcher's health check."""
-    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def _summary(result: dg.ExecuteInProcessResult) -> _Run:

@@ -8,7 +8,7 @@ therefore found at the next tick. A batch whose run failed is tried again after 
 import datetime as dt
 import itertools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import dagster as dg
@@ -23,12 +23,13 @@ from totesys_dagster.lake.receipt import read_receipt, touched_stars
 from totesys_dagster.lake.store import Store
 from totesys_dagster.metadata import BATCH_TAG, BATCHES, asset_key
 from totesys_dagster.operations.jobs import ingest, load, process, process_and_load
-from totesys_dagster.operations.names import INGEST_STAGE, LOAD_STAGE, STAGE_TAG
+from totesys_dagster.operations.names import INGEST_STAGE, LOAD_STAGE, PROCESS_STAGE, STAGE_TAG
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.runs import (
     PARTITION_TAG,
     RANGE_END_TAG,
     RANGE_START_TAG,
+    UNFINISHED,
     is_unfinished,
     unfinished,
 )
@@ -37,10 +38,14 @@ from totesys_dagster.warehouse import load as load_module
 
 FIRST_PAUSE = dt.timedelta(seconds=5)
 LONGEST_PAUSE = dt.timedelta(minutes=15)
-# The daemon looks at a sensor every 5 seconds. A tick that waits nearly as long for a batch that is
-# being captured, or for a load to end, sees it at once, and not up to 5 seconds later.
+# The daemon ticks a sensor every 5 seconds. A tick that waits nearly as long for the runs at work
+# sees the batch that one has captured, or that the next may be loaded, at once, and not up to 5
+# seconds later.
 WAIT_SECONDS = 4.0
 LOOK_SECONDS = 0.25
+# The daemon ticks all sensors at the same moment, and takes so long to make the run of a capture
+# that `source_changes` asks for in it.
+OPENING_SECONDS = 1.0
 # Batches of a backlog that one tick looks at, at least.
 BACKLOG = 100
 # Up to so many batches are no backlog: each is processed and loaded in one run, the next when the
@@ -178,52 +183,54 @@ def new_batches(
     context: dg.SensorEvaluationContext, lake: Lake, warehouse: Warehouse
 ) -> dg.SensorResult | dg.SkipReason:
     """Compare the log with the ledger; usually one is new or two, after an outage many are."""
-    log = lake.log()
-    pending = _pending(log, warehouse)
-    if not pending and _comes(context.instance, log):
+    instance, log, processed = context.instance, lake.log(), lake.processed()
+    until = time.monotonic() + WAIT_SECONDS
+    while True:
         pending = _pending(log, warehouse)
-    at_intervals = settings.load_every_seconds()
-    if not at_intervals and 1 < len(pending) <= FEW and _load_ends(context.instance):
-        pending = _pending(log, warehouse)
+        runs = _wanted(instance, processed, pending)
+        if runs or not _one_ends(instance, until):
+            break
     if not pending:
         return dg.SkipReason("The warehouse holds every committed batch.")
-    processed = lake.processed()
-    if at_intervals:
-        runs = _process(context.instance, processed, pending)
-    elif len(pending) <= FEW:
-        runs = _next(context.instance, processed, pending)
-    else:
-        runs = _process(context.instance, processed, pending)
-        runs += _load(context.instance, processed, pending)
     if not runs:
         return dg.SkipReason(f"{len(pending)} batches are at work, or wait after a failure.")
     return dg.SensorResult(
         run_requests=runs,
-        dynamic_partitions_requests=_add_missing(context.instance, pending),
+        dynamic_partitions_requests=_add_missing(instance, pending),
     )
 
 
-def _comes(instance: dg.DagsterInstance, log: ManifestLog) -> bool:
-    """Wait a little for the batch that is being captured; whether one has been committed."""
-    at_work = {STAGE_TAG: INGEST_STAGE}
-    if not unfinished(instance, at_work):
-        return False  # as nearly always: the lake is not asked again
-    before = log.head()
-    _soon(lambda: log.head() != before or not unfinished(instance, at_work))
-    return log.head() != before
+def _wanted(
+    instance: dg.DagsterInstance, store: Store, pending: Sequence[Manifest]
+) -> list[dg.RunRequest]:
+    """The runs that pending batches ask for now."""
+    if settings.load_every_seconds():
+        return _process(instance, store, pending)
+    if len(pending) <= FEW:
+        return _next(instance, store, pending)
+    return [*_process(instance, store, pending), *_load(instance, store, pending)]
 
 
-def _load_ends(instance: dg.DagsterInstance) -> bool:
-    """Wait a little for the load at work, if there is one; whether it has ended."""
-    at_work = {STAGE_TAG: LOAD_STAGE}
-    return unfinished(instance, at_work) and _soon(lambda: not unfinished(instance, at_work))
-
-
-def _soon(comes_true: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not (true := comes_true()) and time.monotonic() < deadline:
+def _one_ends(instance: dg.DagsterInstance, until: float) -> bool:
+    """Wait for a run at work to end; False when none is at work, or none has ended by then."""
+    at_work = _at_work(instance)
+    if not at_work:
+        time.sleep(OPENING_SECONDS)
+        at_work = _at_work(instance)
+    while at_work and time.monotonic() < until:
         time.sleep(LOOK_SECONDS)
-    return true
+        now = _at_work(instance)
+        if at_work - now:
+            return True
+        at_work = now
+    return False
+
+
+def _at_work(instance: dg.DagsterInstance) -> set[str]:
+    """The ids of the runs that a batch may be waiting for."""
+    stages = [INGEST_STAGE, PROCESS_STAGE, LOAD_STAGE]
+    records = instance.get_run_records(dg.RunsFilter(tags={STAGE_TAG: stages}, statuses=UNFINISHED))
+    return {record.dagster_run.run_id for record in records if is_unfinished(record)}
 
 
 @dg.sensor(
@@ -283,6 +290,8 @@ def _next(
     instance: dg.DagsterInstance, store: Store, pending: Sequence[Manifest]
 ) -> list[dg.RunRequest]:
     """The run that takes the first batch into the warehouse; the others wait for it."""
+    if not pending:
+        return []
     if is_processed(store, pending[0]):
         return _load(instance, store, pending)
     return _process_and_load(instance, pending[0])

@@ -1,0 +1,197 @@
+"""Starts the process of a run by forking one that has imported all it needs.
+
+A run of a small batch works for a second. A new Python needs two to four until it begins to: it
+imports Dagster and resolves the code location. The fork server has done so once, and each run is a
+fork of it.
+
+The fork of a run gets one end of a socket. It tells its process id there, and is told its run when
+the id has been noted; one whose daemon dies in between ends.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import dagster as dg
+from dagster._core.instance import InstanceRef
+from dagster._core.origin import RepositoryPythonOrigin
+from dagster._grpc.types import ExecuteRunArgs
+from dagster._serdes import deserialize_value, serialize_value
+
+# How long a fork may take until it answers; most of it is the server's own start.
+START_SECONDS = 60.0
+# Imported by a run and not by the code location, which starts faster without.
+OF_RUNS = ("dagster._cli.api", "totesys_dagster.processed.transform")
+
+
+class ForkServerError(Exception):
+    """No process was started for a run."""
+
+
+class ForkServer:
+    """The fork server of a code location, started when it is first needed."""
+
+    def __init__(self, origin: str, location: str, instance: InstanceRef) -> None:
+        """`origin` is the code location's RepositoryPythonOrigin, serialized."""
+        self._arguments = json.dumps([origin, location, serialize_value(instance)])
+        self._process: subprocess.Popen[str] | None = None
+        self._requests: socket.socket | None = None
+        self._lock = threading.Lock()
+
+    def start(self, run: ExecuteRunArgs, note: Callable[[int], object]) -> None:
+        """Start the process of a run; `note` is called with its id before the run begins.
+
+        Raises ForkServerError when no process could be started.
+        """
+        with self._lock:
+            # The server ends when code that it has imported was changed: once more, with a new one.
+            forked = self._fork() or self._fork()
+        if forked is None:
+            raise ForkServerError("The fork server ends as soon as it is started; see its output.")
+        pid, fork = forked
+        with fork:
+            note(pid)
+            fork.sendall(serialize_value(run).encode())
+
+    def _fork(self) -> tuple[int, socket.socket] | None:
+        """The id of a new fork, and the socket where it waits for its run; None without a server.
+
+        Raises ForkServerError.
+        """
+        requests = self._requests or self._start()
+        ours, theirs = socket.socketpair()
+        ours.settimeout(START_SECONDS)
+        try:
+            with theirs:
+                socket.send_fds(requests, [b"f"], [theirs.fileno()])
+            pid = ours.recv(32)
+        except TimeoutError:
+            ours.close()
+            self.stop()
+            raise ForkServerError(f"No process was forked in {START_SECONDS:.0f} s.") from None
+        except OSError:  # it ended before it was asked
+            pid = b""
+        if pid:
+            return int(pid), ours
+        ours.close()
+        self.stop()
+        return None
+
+    def _start(self) -> socket.socket:
+        self._requests, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(  # nosec B603
+                [sys.executable, "-m", __name__, str(theirs.fileno())],
+                stdin=subprocess.PIPE,
+                pass_fds=[theirs.fileno()],
+                text=True,
+            )
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError), self._process.stdin as stdin:
+            stdin.write(self._arguments)
+        return self._requests
+
+    def stop(self) -> None:
+        """End the server; the runs that it started go on."""
+        if self._requests:
+            self._requests.close()
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+        self._requests = self._process = None
+
+
+def main() -> None:
+    """The server itself: fork at each request, until the daemon has gone or code was changed."""
+    started = time.time()
+    # ^C reaches all processes of a terminal: it is for the runs, which end as Dagster lets them.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    requests = socket.socket(fileno=int(sys.argv[1]))
+    origin, location, instance = json.load(sys.stdin)
+    _import_all(origin, location, instance)
+    files = _stamps()
+    if threading.active_count() > 1 or max(files.values()) > started:
+        requests.close()  # before the threads end, for which Python waits
+        sys.exit("Runs are not forked: their code starts threads, or was changed just now.")
+    signal.signal(signal.SIGCHLD, _bury)
+    gc.collect()
+    gc.freeze()  # what all runs share is not looked through, and so not copied, by each of them
+    while True:
+        _, descriptors, _, _ = socket.recv_fds(requests, 1, 1)
+        if not descriptors or _stamps() != files:
+            return
+        if _fork() == 0:
+            requests.close()
+            _become_run(socket.socket(fileno=descriptors[0]))
+            return
+        os.close(descriptors[0])
+
+
+def _import_all(origin: str, location: str, instance: str) -> None:
+    """Import and resolve the code location as its code server does, with what its runs import."""
+    with dg.DagsterInstance.from_ref(deserialize_value(instance, InstanceRef)) as dagster:
+        dagster.inject_env_vars(location)
+    for module in OF_RUNS:
+        importlib.import_module(module)
+    from dagster._utils.hosted_user_process import recon_repository_from_origin
+
+    repository = recon_repository_from_origin(deserialize_value(origin, RepositoryPythonOrigin))
+    for job in repository.get_definition().get_all_jobs():
+        repository.get_reconstructable_job(job.name).get_definition()
+
+
+def _stamps() -> dict[Path, float]:
+    """When each file was changed that the fork server has read, but for installed packages."""
+    installed = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
+    files = {
+        Path(file)
+        for module in list(sys.modules.values())
+        if (file := getattr(module, "__file__", None)) and not file.startswith(installed)
+    }
+    return {file: file.stat().st_mtime if file.exists() else 0.0 for file in (*files, Path(".env"))}
+
+
+def _bury(*_: object) -> None:
+    """Take note of the runs that have ended, which leaves their processor time in the accounts."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _fork() -> int:
+    with warnings.catch_warnings():
+        # Python warns of the threads that numpy's and pyarrow's libraries keep. OpenBLAS and
+        # jemalloc end or renew theirs at a fork; a thread of Python's own ends the server above.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
+def _become_run(launcher: socket.socket) -> None:
+    """Execute the run that the launcher tells, as `dagster api execute_run` does."""
+    from dagster._cli.api import api_cli
+
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with launcher, launcher.makefile("rb") as told:
+        launcher.sendall(str(os.getpid()).encode())
+        run = told.read().decode()
+    if run:
+        api_cli.main(["execute_run", run], standalone_mode=False)
+
+
+if __name__ == "__main__":
+    main()

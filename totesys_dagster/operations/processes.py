@@ -1,0 +1,61 @@
+"""Which process executes a run, told so that no other is ever taken for it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class RunProcess:
+    """A process by host, id and start: ids come again, after a restart of a container at once.
+
+    `started` counts the kernel's clock ticks since the machine was, and is empty where the system
+    does not tell.
+    """
+
+    host: str
+    pid: int
+    started: str
+
+    @classmethod
+    def of(cls, pid: int) -> RunProcess:
+        return cls(socket.gethostname(), pid, _state_and_start(pid)[1])
+
+    @classmethod
+    def parse(cls, text: str) -> RunProcess:
+        """The process that `str` was made of. Raises ValueError for any other text."""
+        host, pid, started = text.rsplit(":", 2)
+        return cls(host, int(pid), started)
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.pid}:{self.started}"
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it is on another host, where nothing here can look or send a signal."""
+        return self.host != socket.gethostname()
+
+    @property
+    def is_alive(self) -> bool:
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            pass  # alive, and another user's
+        state, started = _state_and_start(self.pid)
+        # A zombie has ended; whoever should take note of it has not yet.
+        return state != "Z" and started == self.started
+
+
+def _state_and_start(pid: int) -> tuple[str, str]:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return "", ""
+    # The name before may hold blanks and brackets; see proc_pid_stat(5) for the fields after it.
+    fields = text.rpartition(")")[2].split()
+    return fields[0], fields[19]

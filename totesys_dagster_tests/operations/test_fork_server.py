@@ -1,0 +1,346 @@
+"""Runs that are forked: from which code, told by which process, and ended how."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.code_pointer import ModuleCodePointer
+from dagster._core.launcher import WorkerStatus
+from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
+from dagster._core.remote_origin import (
+    GrpcServerCodeLocationOrigin,
+    ManagedGrpcPythonEnvCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._grpc.types import ExecuteRunArgs
+from dagster._serdes import serialize_value
+
+from totesys_dagster.operations import fork_server
+from totesys_dagster.operations.fork_server import ForkServer, ForkServerError
+from totesys_dagster.operations.launcher import ForkingRunLauncher, can_fork
+from totesys_dagster.operations.names import PROCESS_TAG
+from totesys_dagster.operations.processes import RunProcess
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="runs are forked on Linux only")
+
+# The code location of these tests: a job whose step tells its process and a word.
+SHOP = """
+import os, time
+from pathlib import Path
+import dagster as dg
+
+@dg.op
+def tell():
+    word = os.environ.get("WORD", "{word}")
+    Path("{told}").write_text(f"{{os.getpid()}} {{word}}")
+    time.sleep({seconds})
+
+@dg.job
+def shop():
+    tell()
+
+defs = dg.Definitions(jobs=[shop], executor=dg.in_process_executor)
+"""
+
+
+@dg.op
+def tell() -> None:
+    """Only the name counts: what is executed is in SHOP."""
+
+
+@dg.job(name="shop")
+def shop_job() -> None:
+    tell()
+
+
+@dataclass
+class Shop:
+    """A Dagster instance, and a code location beside it whose runs are forked."""
+
+    directory: Path
+    instance: dg.DagsterInstance
+    server: ForkServer
+
+    def write(self, word: str, seconds: float = 0) -> None:
+        text = SHOP.format(word=word, told=self.told, seconds=seconds)
+        (self.directory / "shop.py").write_text(text)
+        # As if the change were of a while ago: one of right now is not told from a later one.
+        os.utime(self.directory / "shop.py", ns=(next_stamp(), next_stamp()))
+
+    @property
+    def told(self) -> Path:
+        return self.directory / "told"
+
+    @property
+    def launcher(self) -> ForkingRunLauncher:
+        assert isinstance(self.instance.run_launcher, ForkingRunLauncher)
+        return self.instance.run_launcher
+
+    def run(self) -> dg.DagsterRun:
+        """A run that waits to be started."""
+        return self.instance.create_run_for_job(
+            shop_job,
+            status=dg.DagsterRunStatus.STARTING,
+            job_code_origin=JobPythonOrigin("shop", origin(self.directory)),
+            remote_job_origin=remote("localhost"),
+        )
+
+    def start(self) -> tuple[dg.DagsterRun, int]:
+        """A run that was started, and its process."""
+        run = self.run()
+        assert run.job_code_origin is not None
+        noted: list[int] = []
+        arguments = ExecuteRunArgs(run.job_code_origin, run.run_id, self.instance.get_ref())
+        self.server.start(arguments, noted.append)
+        [pid] = noted
+        return run, pid
+
+    def ends(self, run: dg.DagsterRun) -> dg.DagsterRunStatus:
+        assert soon(lambda: self.now(run).is_finished), self.now(run).status
+        return self.now(run).status
+
+    def now(self, run: dg.DagsterRun) -> dg.DagsterRun:
+        found = self.instance.get_run_by_id(run.run_id)
+        assert found is not None
+        return found
+
+
+def origin(directory: Path) -> RepositoryPythonOrigin:
+    pointer = ModuleCodePointer("shop", "defs", str(directory))
+    return RepositoryPythonOrigin(sys.executable, pointer)
+
+
+def remote(host: str | None, socket: str | None = None) -> RemoteJobOrigin:
+    server = GrpcServerCodeLocationOrigin(
+        host=host or "", port=None if socket else 4000, socket=socket, location_name="shop"
+    )
+    return RemoteJobOrigin(RemoteRepositoryOrigin(server, "__repository__"), "shop")
+
+
+stamps = iter(range(1_700_000_000_000_000_000, 1_800_000_000_000_000_000, 1_000_000_000))
+
+
+def next_stamp() -> int:
+    return next(stamps)
+
+
+def soon(comes_true: object, seconds: float = 30) -> bool:
+    assert callable(comes_true)
+    deadline = time.monotonic() + seconds
+    while not (true := comes_true()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return bool(true)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    monkeypatch.chdir(tmp_path)
+    home = tmp_path / "home"
+    home.mkdir()
+    launcher = {"module": ForkingRunLauncher.__module__, "class": ForkingRunLauncher.__name__}
+    (home / "dagster.yaml").write_text(f"run_launcher: {launcher}\ntelemetry: {{enabled: false}}\n")
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        server = ForkServer(serialize_value(origin(tmp_path)), "shop", instance.get_ref())
+        shop = Shop(tmp_path, instance, server)
+        shop.write("hello")
+        yield shop
+        server.stop()
+
+
+def test_process_of_a_run_is_the_one_that_was_noted(shop: Shop) -> None:
+    run, pid = shop.start()
+
+    assert shop.ends(run) is dg.DagsterRunStatus.SUCCESS
+    assert shop.told.read_text() == f"{pid} hello"
+    assert soon(lambda: not RunProcess.of(pid).is_alive)
+
+
+def test_second_run_is_forked_from_the_same_server(shop: Shop) -> None:
+    parents = []
+    for _ in range(2):
+        run, _ = shop.start()
+        assert shop.server._process is not None
+        parents.append(shop.server._process.pid)
+        assert shop.ends(run) is dg.DagsterRunStatus.SUCCESS
+
+    assert parents[0] == parents[1]
+
+
+def test_run_after_a_change_of_the_code_runs_the_new_code(shop: Shop) -> None:
+    shop.ends(shop.start()[0])
+    shop.write("changed")
+    run, pid = shop.start()
+
+    assert shop.ends(run) is dg.DagsterRunStatus.SUCCESS
+    assert shop.told.read_text() == f"{pid} changed"
+
+
+def test_run_after_a_change_of_the_settings_has_the_new_ones(shop: Shop) -> None:
+    env = shop.directory / ".env"
+    words = []
+    for word in ("first", "second"):
+        env.write_text(f"WORD={word}")
+        os.utime(env, ns=(next_stamp(), next_stamp()))
+        shop.ends(shop.start()[0])
+        words.append(shop.told.read_text().split()[1])
+
+    assert words == ["first", "second"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "raise RuntimeError('not today')",
+        "import threading; threading.Timer(60, print).start()",
+    ],
+    ids=["cannot be imported", "starts threads"],
+)
+def test_code_that_cannot_be_forked_is_told(
+    shop: Shop, code: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shop.write("hello")
+    module = shop.directory / "shop.py"
+    module.write_text(f"{module.read_text()}\n{code}\n")
+    os.utime(module, ns=(next_stamp(), next_stamp()))
+
+    with pytest.raises(ForkServerError, match="ends as soon as it is started"):
+        shop.start()
+    assert not shop.told.exists()
+    output = capfd.readouterr().err
+    assert "not today" in output or "starts threads" in output
+
+    shop.write("mended")
+    run, _ = shop.start()
+    assert shop.ends(run) is dg.DagsterRunStatus.SUCCESS
+
+
+def test_server_that_does_not_answer_is_told(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fork_server, "START_SECONDS", 0.2)
+
+    with pytest.raises(ForkServerError, match="No process was forked"):
+        shop.start()
+
+
+def test_fork_whose_daemon_dies_before_it_is_told_its_run_ends(shop: Shop) -> None:
+    run = shop.run()
+    assert run.job_code_origin is not None
+    noted: list[RunProcess] = []
+
+    def die(pid: int) -> None:
+        noted.append(RunProcess.of(pid))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        shop.server.start(ExecuteRunArgs(run.job_code_origin, run.run_id, None), die)
+    assert soon(lambda: not noted[0].is_alive)
+    assert shop.now(run).status is dg.DagsterRunStatus.STARTING
+
+
+def test_run_outlives_the_server(shop: Shop) -> None:
+    shop.write("hello", seconds=1)
+    run, _ = shop.start()
+    assert soon(shop.told.exists)
+    shop.server.stop()
+
+    assert shop.ends(run) is dg.DagsterRunStatus.SUCCESS
+
+
+def launched(shop: Shop) -> dg.DagsterRun:
+    """A run that the launcher has forked, and that is at its step."""
+    shop.write("hello", seconds=30)
+    run = shop.run()
+    assert shop.launcher._fork(run)
+    assert soon(shop.told.exists)
+    return shop.now(run)
+
+
+def test_launcher_knows_the_process_and_ends_it_on_demand(shop: Shop) -> None:
+    run = launched(shop)
+
+    assert RunProcess.parse(run.tags[PROCESS_TAG]).pid == int(shop.told.read_text().split()[0])
+    assert shop.launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING
+    assert shop.launcher.terminate(run.run_id)
+    assert shop.ends(run) is dg.DagsterRunStatus.CANCELED
+    assert not shop.launcher.terminate(run.run_id)
+
+
+def test_launcher_tells_a_run_whose_process_was_killed(shop: Shop) -> None:
+    run = launched(shop)
+    process = RunProcess.parse(run.tags[PROCESS_TAG])
+    os.kill(process.pid, 9)
+
+    assert soon(lambda: not process.is_alive)
+    assert shop.launcher.check_run_worker_health(run).status is WorkerStatus.NOT_FOUND
+    assert not shop.launcher.terminate(run.run_id)
+    assert shop.now(run).status is dg.DagsterRunStatus.STARTED
+
+
+def test_run_that_cannot_be_forked_is_left_to_the_code_server(shop: Shop) -> None:
+    (shop.directory / "shop.py").write_text("raise RuntimeError")
+    run = shop.run()
+
+    assert not shop.launcher._fork(run)
+    assert PROCESS_TAG not in shop.now(run).tags
+    [event] = shop.instance.all_logs(run.run_id)
+    assert event.message.endswith("The code server starts the run.")
+
+
+@pytest.mark.parametrize(
+    ("server", "executable", "forks"),
+    [
+        (remote(None, socket="/tmp/code"), sys.executable, True),
+        (remote("127.0.0.1"), sys.executable, True),
+        (remote("code.example.com"), sys.executable, False),
+        (remote(None, socket="/tmp/code"), "/usr/bin/python3", False),
+    ],
+    ids=["socket", "loopback", "another host", "another Python"],
+)
+def test_run_is_forked_where_its_code_is(
+    server: RemoteJobOrigin, executable: str, forks: bool
+) -> None:
+    code = RepositoryPythonOrigin(executable, ModuleCodePointer("shop", "defs"))
+    run = dg.DagsterRun(
+        "shop", job_code_origin=JobPythonOrigin("shop", code), remote_job_origin=server
+    )
+
+    assert can_fork(run) == forks
+
+
+def test_run_of_a_code_location_without_a_server_is_not_forked() -> None:
+    target = LoadableTargetOrigin(module_name="shop")
+    managed = ManagedGrpcPythonEnvCodeLocationOrigin(target, "shop")
+    code = RepositoryPythonOrigin(sys.executable, ModuleCodePointer("shop", "defs"))
+    run = dg.DagsterRun(
+        "shop",
+        job_code_origin=JobPythonOrigin("shop", code),
+        remote_job_origin=RemoteJobOrigin(RemoteRepositoryOrigin(managed, "r"), "shop"),
+    )
+
+    assert not can_fork(run)
+    assert not can_fork(dg.DagsterRun("shop"))
+
+
+def test_process_is_told_from_all_others() -> None:
+    here = RunProcess.of(os.getpid())
+    child = subprocess.Popen(["true"])
+    zombie = RunProcess.of(child.pid)
+
+    assert RunProcess.parse(str(here)) == here
+    assert here.is_alive
+    assert not RunProcess(here.host, here.pid, "1").is_alive, "its id was another's before"
+    assert not here.is_elsewhere
+    assert RunProcess("another.example.com", here.pid, here.started).is_elsewhere
+    assert soon(lambda: not zombie.is_alive)
+    child.wait()
+    assert not zombie.is_alive
+    assert RunProcess.of(1).is_alive, "another user's, perhaps"
