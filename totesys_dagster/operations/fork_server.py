@@ -125,8 +125,10 @@ def main() -> None:
     _import_all(origin, location, instance)
     files = _stamps()
     if threading.active_count() > 1 or max(files.values()) > started:
+        why = "Runs are not forked: their code starts threads, or was changed just now."
+        print(why, file=sys.stderr, flush=True)
         requests.close()  # before the threads end, for which Python waits
-        sys.exit("Runs are not forked: their code starts threads, or was changed just now.")
+        return
     signal.signal(signal.SIGCHLD, _bury)
     gc.collect()
     gc.freeze()  # what all runs share is not looked through, and so not copied, by each of them

@@ -18,7 +18,7 @@ import pytest
 
 from totesys_dagster.definitions import defs
 from totesys_dagster.local.postgres import free_port
-from totesys_dagster.operations.names import INGEST_STAGE, STAGE_TAG
+from totesys_dagster.operations.names import INGEST_STAGE, PROCESS_TAG, STAGE_TAG
 
 PROJECT = Path(__file__).parent.parent.parent
 
@@ -107,6 +107,8 @@ def test_business_reaches_the_warehouse_by_itself(project: Path) -> None:
     # A power cut: nothing gets a chance to tidy up, and a capture was under way.
     dev.kill()
     with contextlib.chdir(project), dg.DagsterInstance.from_config(str(project)) as instance:
+        runs = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS]))
+        assert all(PROCESS_TAG in run.tags for run in runs), "a run was not forked"
         instance.create_run_for_job(
             defs.resolve_job_def("ingest"),
             status=dg.DagsterRunStatus.STARTED,

@@ -33,7 +33,7 @@ from totesys_dagster.operations.processes import RunProcess
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="runs are forked on Linux only")
 
-# The code location of these tests: a job whose step tells its process and a word.
+# The code location of these tests: a job whose step tells its process and a word, and may wait.
 SHOP = """
 import os, time
 from pathlib import Path
@@ -43,7 +43,8 @@ import dagster as dg
 def tell():
     word = os.environ.get("WORD", "{word}")
     Path("{told}").write_text(f"{{os.getpid()}} {{word}}")
-    time.sleep({seconds})
+    while Path("{waits}").exists():
+        time.sleep(0.05)
 
 @dg.job
 def shop():
@@ -71,11 +72,21 @@ class Shop:
     instance: dg.DagsterInstance
     server: ForkServer
 
-    def write(self, word: str, seconds: float = 0) -> None:
-        text = SHOP.format(word=word, told=self.told, seconds=seconds)
-        (self.directory / "shop.py").write_text(text)
-        # As if the change were of a while ago: one of right now is not told from a later one.
-        os.utime(self.directory / "shop.py", ns=(next_stamp(), next_stamp()))
+    def write(self, word: str = "hello", more: str = "") -> None:
+        """The code of the location; the server is another one when it is changed."""
+        text = SHOP.format(word=word, told=self.told, waits=self.waits) + more
+        if not self.module.exists() or self.module.read_text() != text:
+            self.module.write_text(text)
+            # As if it were of a while ago: a change of right now is not told from a later one.
+            os.utime(self.module, ns=(next_stamp(), next_stamp()))
+
+    @property
+    def module(self) -> Path:
+        return self.directory / "shop.py"
+
+    @property
+    def waits(self) -> Path:
+        return self.directory / "waits"
 
     @property
     def told(self) -> Path:
@@ -142,19 +153,27 @@ def soon(comes_true: object, seconds: float = 30) -> bool:
     return bool(true)
 
 
-@pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
-    monkeypatch.chdir(tmp_path)
-    home = tmp_path / "home"
+@pytest.fixture(scope="module")
+def open_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    directory = tmp_path_factory.mktemp("shop")
+    home = directory / "home"
     home.mkdir()
     launcher = {"module": ForkingRunLauncher.__module__, "class": ForkingRunLauncher.__name__}
     (home / "dagster.yaml").write_text(f"run_launcher: {launcher}\ntelemetry: {{enabled: false}}\n")
     with dg.DagsterInstance.from_config(str(home)) as instance:
-        server = ForkServer(serialize_value(origin(tmp_path)), "shop", instance.get_ref())
-        shop = Shop(tmp_path, instance, server)
-        shop.write("hello")
-        yield shop
+        server = ForkServer(serialize_value(origin(directory)), "shop", instance.get_ref())
+        yield Shop(directory, instance, server)
         server.stop()
+
+
+@pytest.fixture
+def shop(open_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """The shop that all tests of a process share, as a start of its servers takes seconds."""
+    monkeypatch.chdir(open_shop.directory)
+    open_shop.write()
+    for path in (open_shop.told, open_shop.waits):
+        path.unlink(missing_ok=True)
+    return open_shop
 
 
 def test_process_of_a_run_is_the_one_that_was_noted(shop: Shop) -> None:
@@ -186,15 +205,16 @@ def test_run_after_a_change_of_the_code_runs_the_new_code(shop: Shop) -> None:
 
 
 def test_run_after_a_change_of_the_settings_has_the_new_ones(shop: Shop) -> None:
+    shop.ends(shop.start()[0])
+    before = shop.told.read_text().split()[1]
     env = shop.directory / ".env"
-    words = []
-    for word in ("first", "second"):
-        env.write_text(f"WORD={word}")
-        os.utime(env, ns=(next_stamp(), next_stamp()))
-        shop.ends(shop.start()[0])
-        words.append(shop.told.read_text().split()[1])
+    env.write_text("WORD=set")
+    os.utime(env, ns=(next_stamp(), next_stamp()))
+    shop.ends(shop.start()[0])
+    after = shop.told.read_text().split()[1]
+    env.unlink()
 
-    assert words == ["first", "second"]
+    assert (before, after) == ("hello", "set")
 
 
 @pytest.mark.parametrize(
@@ -208,11 +228,7 @@ def test_run_after_a_change_of_the_settings_has_the_new_ones(shop: Shop) -> None
 def test_code_that_cannot_be_forked_is_told(
     shop: Shop, code: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    shop.write("hello")
-    module = shop.directory / "shop.py"
-    module.write_text(f"{module.read_text()}\n{code}\n")
-    os.utime(module, ns=(next_stamp(), next_stamp()))
-
+    shop.write(more=code)
     with pytest.raises(ForkServerError, match="ends as soon as it is started"):
         shop.start()
     assert not shop.told.exists()
@@ -225,6 +241,7 @@ def test_code_that_cannot_be_forked_is_told(
 
 
 def test_server_that_does_not_answer_is_told(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.server.stop()
     monkeypatch.setattr(fork_server, "START_SECONDS", 0.2)
 
     with pytest.raises(ForkServerError, match="No process was forked"):
@@ -247,17 +264,18 @@ def test_fork_whose_daemon_dies_before_it_is_told_its_run_ends(shop: Shop) -> No
 
 
 def test_run_outlives_the_server(shop: Shop) -> None:
-    shop.write("hello", seconds=1)
+    shop.waits.touch()
     run, _ = shop.start()
     assert soon(shop.told.exists)
     shop.server.stop()
+    shop.waits.unlink()
 
     assert shop.ends(run) is dg.DagsterRunStatus.SUCCESS
 
 
 def launched(shop: Shop) -> dg.DagsterRun:
     """A run that the launcher has forked, and that is at its step."""
-    shop.write("hello", seconds=30)
+    shop.waits.touch()
     run = shop.run()
     assert shop.launcher._fork(run)
     assert soon(shop.told.exists)
@@ -286,7 +304,7 @@ def test_launcher_tells_a_run_whose_process_was_killed(shop: Shop) -> None:
 
 
 def test_run_that_cannot_be_forked_is_left_to_the_code_server(shop: Shop) -> None:
-    (shop.directory / "shop.py").write_text("raise RuntimeError")
+    shop.write(more="raise RuntimeError")
     run = shop.run()
 
     assert not shop.launcher._fork(run)

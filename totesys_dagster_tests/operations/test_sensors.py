@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+import time
 
 import dagster as dg
 import psycopg
@@ -416,10 +417,9 @@ def test_nobody_else_may_hold_the_lock(platform: Platform) -> None:
             platform.capture()
 
 
-def begin_to_capture(orchestra: Orchestra) -> None:
+def begin_to_capture(orchestra: Orchestra) -> dg.DagsterRun:
     """A run of ingest is at work beside the next tick."""
-    settle(orchestra)
-    orchestra.instance.create_run_for_job(
+    return orchestra.instance.create_run_for_job(
         defs.resolve_job_def("ingest"),
         status=dg.DagsterRunStatus.STARTED,
         tags={STAGE_TAG: INGEST_STAGE},
@@ -427,18 +427,46 @@ def begin_to_capture(orchestra: Orchestra) -> None:
 
 
 def test_tick_waits_for_the_batch_that_is_being_captured(orchestra: Orchestra) -> None:
-    begin_to_capture(orchestra)
+    settle(orchestra)
+    run = begin_to_capture(orchestra)
     edit_order(orchestra.platform)
-    commit = threading.Timer(0.5, orchestra.platform.capture)
-    commit.start()
+
+    def end() -> None:
+        orchestra.platform.capture()
+        orchestra.instance.report_run_failed(run)
+
+    ends = threading.Timer(0.5, end)
+    ends.start()
     answer = orchestra.tick("new_batches")
-    commit.join()
+    ends.join()
 
     assert isinstance(answer, dg.SensorResult)
     assert [request.job_name for request in answer.run_requests or []] == ["process_and_load"]
 
 
+def test_tick_waits_for_the_batch_that_another_sensor_opens_at_the_same_moment(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle(orchestra)
+    edit_order(orchestra.platform)
+    monkeypatch.setattr(sensors, "OPENING_SECONDS", 1.0)
+
+    def capture() -> None:
+        run = begin_to_capture(orchestra)
+        time.sleep(1)
+        orchestra.platform.capture()
+        orchestra.instance.report_run_failed(run)
+
+    opens = threading.Timer(0.2, capture)
+    opens.start()
+    answer = orchestra.tick("new_batches")
+    opens.join()
+
+    assert isinstance(answer, dg.SensorResult)
+
+
 def test_tick_does_not_wait_for_ever(orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch) -> None:
+    settle(orchestra)
     begin_to_capture(orchestra)
     monkeypatch.setattr(sensors, "WAIT_SECONDS", 0.5)
 
