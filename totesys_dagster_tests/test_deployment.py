@@ -94,7 +94,7 @@ def terraform() -> dict[str, str]:
 def test_instance_of_one_machine_loads() -> None:
     ref = InstanceRef.from_dir(str(ROOT / "deploy"))
 
-    assert type(ref.run_launcher).__name__ == "ForkingRunLauncher"
+    assert type(ref.run_launcher).__name__ == "WatchedRunLauncher"
     assert ref.storage_data is not None
     assert ref.storage_data.class_name == "DagsterPostgresStorage"
 

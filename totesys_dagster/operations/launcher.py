@@ -1,11 +1,9 @@
-"""A run launcher that starts runs at once, and notices when the process of one has died.
+"""Run launchers for one machine, which notice when the process of a run has died.
 
-Dagster's default launcher has the code server start a new Python for each run, and cannot tell
-when that has died: a run that was killed together with its code server would count as started for
-ever, and the sensors would wait for it. This one forks runs where the code server is on the same
-machine, with the same Python; and Dagster's run monitoring marks a run whose process died as
-failed, so that the sensors come back to its batch. The launchers for ECS and Kubernetes can tell
-by themselves.
+Dagster's default launcher cannot tell, so a run that was killed together with its code server
+would count as started for ever, and the sensors would wait for it. With these, Dagster's run
+monitoring marks it as failed, and the sensors come back to its batch. The launchers for ECS and
+Kubernetes can tell by themselves.
 """
 
 import os
@@ -45,38 +43,12 @@ CHANCES = 3
 SILENCE_SECONDS = 900
 
 
-class ForkingRunLauncher(DefaultRunLauncher):
-    """Forks runs, or lets the code server start them; can say whether their processes are alive."""
+class WatchedRunLauncher(DefaultRunLauncher):
+    """The default launcher, able to say whether the process of a run is alive."""
 
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
         super().__init__(inst_data)
-        self._servers: dict[str, ForkServer] = {}  # by where their code is
         self._missed: Counter[str] = Counter()
-
-    def launch_run(self, context: LaunchRunContext) -> None:
-        if not (can_fork(context.dagster_run) and self._fork(context.dagster_run)):
-            super().launch_run(context)
-
-    def _fork(self, run: dg.DagsterRun) -> bool:
-        """Fork the process of a run; whether that was possible."""
-        assert run.job_code_origin is not None  # can_fork has looked
-        assert run.remote_job_origin is not None
-        origin, instance = run.job_code_origin, self._instance.get_ref()
-        code = serialize_value(origin.repository_origin)
-        server = self._servers.setdefault(
-            code, ForkServer(code, run.remote_job_origin.location_name, instance)
-        )
-        try:
-            server.start(
-                ExecuteRunArgs(origin, run.run_id, instance),
-                lambda pid: self._instance.add_run_tags(
-                    run.run_id, {PROCESS_TAG: str(RunProcess.of(pid))}
-                ),
-            )
-        except ForkServerError as error:
-            self._instance.report_engine_event(f"{error} The code server starts the run.", run)
-            return False
-        return True
 
     def terminate(self, run_id: str) -> bool:
         run = self._instance.get_run_by_id(run_id)
@@ -89,10 +61,6 @@ class ForkingRunLauncher(DefaultRunLauncher):
         self._instance.report_run_canceling(run)
         os.kill(process.pid, signal.SIGINT)
         return True
-
-    def dispose(self) -> None:
-        for server in self._servers.values():
-            server.stop()
 
     @property
     def supports_check_run_worker_health(self) -> bool:
@@ -141,6 +109,43 @@ class ForkingRunLauncher(DefaultRunLauncher):
             return CheckRunHealthResult(WorkerStatus.RUNNING, why)
         del self._missed[run_id]
         return CheckRunHealthResult(WorkerStatus.NOT_FOUND, why)
+
+
+class ForkingRunLauncher(WatchedRunLauncher):
+    """Forks the runs whose code server is on this machine; they have the daemon's environment."""
+
+    def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
+        super().__init__(inst_data)
+        self._servers: dict[str, ForkServer] = {}  # by where their code is
+
+    def launch_run(self, context: LaunchRunContext) -> None:
+        if not (can_fork(context.dagster_run) and self._fork(context.dagster_run)):
+            super().launch_run(context)
+
+    def _fork(self, run: dg.DagsterRun) -> bool:
+        """Fork the process of a run; whether that was possible."""
+        assert run.job_code_origin is not None  # can_fork has looked
+        assert run.remote_job_origin is not None
+        origin, instance = run.job_code_origin, self._instance.get_ref()
+        code = serialize_value(origin.repository_origin)
+        server = self._servers.setdefault(
+            code, ForkServer(code, run.remote_job_origin.location_name, instance)
+        )
+        try:
+            server.start(
+                ExecuteRunArgs(origin, run.run_id, instance),
+                lambda pid: self._instance.add_run_tags(
+                    run.run_id, {PROCESS_TAG: str(RunProcess.of(pid))}
+                ),
+            )
+        except ForkServerError as error:
+            self._instance.report_engine_event(f"{error} The code server starts the run.", run)
+            return False
+        return True
+
+    def dispose(self) -> None:
+        for server in self._servers.values():
+            server.stop()
 
 
 def shows_life(instance: dg.DagsterInstance, run_id: str) -> bool:

@@ -44,6 +44,7 @@ class Killer(threading.Thread):
         servers = {
             self._kill_daemon: 1,
             self._kill_code_server: 1,
+            self._kill_fork_servers: 1,
             self.stop_source: 3,
             self.stop_warehouse: 3,
         }
@@ -116,6 +117,13 @@ class Killer(threading.Thread):
     def _kill_code_server(self) -> None:
         self.world.kill("code server")
         self.note("the code server")
+
+    def _kill_fork_servers(self) -> None:
+        """What runs are forked off is killed; the runs go on."""
+        for process in self.world.fork_servers():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+                self.note("a fork server")
 
     def stop_source(self) -> None:
         self.world.source.stop_immediately()

@@ -19,10 +19,12 @@ from totesys_dagster import settings
 from totesys_dagster.lake.store import Store
 from totesys_dagster.local import postgres, stack, supervisor
 from totesys_dagster.local.postgres import SUPERUSER, Server
+from totesys_dagster.operations import fork_server
 from totesys_dagster_tests import object_store
 from totesys_dagster_tests.torture import oracle, steps
 
 PROJECT = Path(__file__).parent.parent.parent
+FORK_SERVER = fork_server.__name__.encode()
 SOURCE_DATABASE, WAREHOUSE_DATABASE = "totesys", "warehouse"
 
 
@@ -102,8 +104,8 @@ class World:
             return
         commands = {
             "code server": [
-                *("-m", "totesys_dagster_tests.torture.code_server"),
-                *("api", "grpc", "-m", "totesys_dagster_tests.torture.location"),
+                *("-m", "dagster", "api", "grpc"),
+                *("-m", "totesys_dagster_tests.torture.location"),
                 *("--host", "127.0.0.1", "--port", (self.directory / "port").read_text()),
             ],
             "daemon": ["-m", "totesys_dagster_tests.torture.daemon", "run", "-w", "workspace.yaml"],
@@ -125,21 +127,31 @@ class World:
         self.processes[name].wait()
 
     def run_processes(self) -> list[int]:
-        """The processes of runs, also of those whose code server was killed."""
+        """The processes of runs, also of those whose daemon or code server was killed."""
+        servers = {process.pid for process in self.processes.values()}
+        return [
+            process
+            for process, parent, command in self._started()
+            if b"spawn_main" in command or (FORK_SERVER in command and parent not in servers)
+        ]
+
+    def fork_servers(self) -> list[int]:
+        """The daemons' own children, which the runs are forked off."""
+        servers = {process.pid for process in self.processes.values()}
+        return [
+            process
+            for process, parent, command in self._started()
+            if FORK_SERVER in command and parent in servers
+        ]
+
+    def _started(self) -> Iterator[tuple[int, int, bytes]]:
+        """All processes of this world: id, parent, command line."""
         mark = f"{steps.ORDERS}={self.directory}".encode()
-        server = self.processes["code server"].pid if "code server" in self.processes else None
-        found = []
         for entry in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                # The code server's own child is the process that the runs are forked off.
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-                if (
-                    parent != server
-                    and b"forkserver" in (entry / "cmdline").read_bytes()
-                    and mark in (entry / "environ").read_bytes().split(b"\0")
-                ):
-                    found.append(int(entry.name))
-        return found
+                if mark in (entry / "environ").read_bytes().split(b"\0"):
+                    parent = (entry / "stat").read_text().rpartition(")")[2].split()[1]
+                    yield int(entry.name), int(parent), (entry / "cmdline").read_bytes()
 
     def stop(self) -> None:
         for name in self.processes:
