@@ -50,9 +50,15 @@ class WatchedRunLauncher(DefaultRunLauncher):
         super().__init__(inst_data)
         self._missed: Counter[str] = Counter()
 
+    def launch_run(self, context: LaunchRunContext) -> None:
+        run = context.dagster_run
+        if PROCESS_TAG in run.tags:  # of the run that this one repeats
+            self._instance.add_run_tags(run.run_id, {PROCESS_TAG: ""})
+        super().launch_run(context)
+
     def terminate(self, run_id: str) -> bool:
         run = self._instance.get_run_by_id(run_id)
-        if run is None or run.is_finished or PROCESS_TAG not in run.tags:
+        if run is None or run.is_finished or not run.tags.get(PROCESS_TAG):
             return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]
         process = RunProcess.parse(run.tags[PROCESS_TAG])
         if process.is_elsewhere or not process.is_alive:
@@ -67,7 +73,7 @@ class WatchedRunLauncher(DefaultRunLauncher):
         return True
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
-        if PROCESS_TAG in run.tags:
+        if run.tags.get(PROCESS_TAG):
             return self._check_process(run)
         client: Any = self._get_grpc_client_for_termination(run.run_id)  # type: ignore[no-untyped-call]
         if client is None:

@@ -9,8 +9,9 @@ VERIFY_LAKE = "verify_lake"
 ARCHIVE_BATCHES = "archive_batches"
 
 STAGE_TAG = "totesys/stage"
-# The process that executes a run without its code server's knowing: a RunProcess.
-PROCESS_TAG = "totesys/process"
+# The process that executes a run without its code server's knowing: a RunProcess. Dagster's UI does
+# not show tags of this prefix.
+PROCESS_TAG = ".dagster/totesys_process"
 
 INGEST_STAGE, PROCESS_STAGE, LOAD_STAGE, WHOLE_STAGE = "ingest", "process", "load", "whole"
 VERIFY_STAGE, ARCHIVE_STAGE = "verify", "archive"

@@ -13,7 +13,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster._core.code_pointer import ModuleCodePointer
-from dagster._core.launcher import WorkerStatus
+from dagster._core.errors import DagsterInvariantViolationError
+from dagster._core.launcher import LaunchRunContext, WorkerStatus
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from dagster._core.remote_origin import (
     GrpcServerCodeLocationOrigin,
@@ -27,7 +28,7 @@ from dagster._serdes import serialize_value
 
 from totesys_dagster.operations import fork_server
 from totesys_dagster.operations.fork_server import ForkServer, ForkServerError
-from totesys_dagster.operations.launcher import ForkingRunLauncher, can_fork
+from totesys_dagster.operations.launcher import ForkingRunLauncher, WatchedRunLauncher, can_fork
 from totesys_dagster.operations.names import PROCESS_TAG
 from totesys_dagster.operations.processes import RunProcess
 
@@ -311,6 +312,17 @@ def test_run_that_cannot_be_forked_is_left_to_the_code_server(shop: Shop) -> Non
     assert PROCESS_TAG not in shop.now(run).tags
     [event] = shop.instance.all_logs(run.run_id)
     assert event.message.endswith("The code server starts the run.")
+
+
+def test_run_that_repeats_another_is_not_taken_for_its_process(shop: Shop) -> None:
+    """Dagster gives it the other's tags."""
+    run = shop.run()
+    shop.instance.add_run_tags(run.run_id, {PROCESS_TAG: "somewhere:1:1"})
+    with pytest.raises(DagsterInvariantViolationError, match="workspace"):
+        WatchedRunLauncher.launch_run(shop.launcher, LaunchRunContext(shop.now(run), None))
+
+    found = shop.launcher.check_run_worker_health(shop.now(run))
+    assert (found.status, found.msg) == (WorkerStatus.RUNNING, "nobody executes the run")
 
 
 @pytest.mark.parametrize(
