@@ -34,6 +34,8 @@ from dagster._serdes import deserialize_value, serialize_value
 
 # How long a fork may take until it answers; most of it is the server's own start.
 START_SECONDS = 60.0
+# How long no server is started after one that could not fork: each run would wait for another.
+PAUSE_SECONDS = 300.0
 # Imported by a run and not by the code location, which starts faster without.
 OF_RUNS = ("dagster._cli.api", "totesys_dagster.processed.transform")
 
@@ -51,6 +53,7 @@ class ForkServer:
         self._process: subprocess.Popen[str] | None = None
         self._requests: socket.socket | None = None
         self._lock = threading.Lock()
+        self._paused_until = 0.0
 
     def start(self, run: ExecuteRunArgs, note: Callable[[int], object]) -> None:
         """Start the process of a run; `note` is called with its id before the run begins.
@@ -58,10 +61,16 @@ class ForkServer:
         Raises ForkServerError when no process could be started.
         """
         with self._lock:
-            # The server ends when code that it has imported was changed: once more, with a new one.
-            forked = self._fork() or self._fork()
-        if forked is None:
-            raise ForkServerError("The fork server ends as soon as it is started; see its output.")
+            if time.monotonic() < self._paused_until:
+                raise ForkServerError("No process could be forked a moment ago.")
+            try:
+                # The server ends when code that it has imported was changed: then with a new one.
+                forked = self._fork() or self._fork()
+                if forked is None:
+                    raise ForkServerError("The fork server ends at its start; see its output.")
+            except ForkServerError:
+                self._paused_until = time.monotonic() + PAUSE_SECONDS
+                raise
         pid, fork = forked
         with fork:
             note(pid)
@@ -157,12 +166,13 @@ def _import_all(origin: str, location: str, instance: str) -> None:
 
 
 def _stamps() -> dict[Path, float]:
-    """When each file was changed that the fork server has read, but for installed packages."""
+    """When each file was changed that the fork server has read, but for other packages' files."""
     installed = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
     files = {
         Path(file)
-        for module in list(sys.modules.values())
-        if (file := getattr(module, "__file__", None)) and not file.startswith(installed)
+        for name, module in list(sys.modules.items())
+        if (file := getattr(module, "__file__", None))
+        and (name.startswith("totesys_dagster") or not file.startswith(installed))
     }
     return {file: file.stat().st_mtime if file.exists() else 0.0 for file in (*files, Path(".env"))}
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
@@ -65,7 +65,7 @@ def shop_job() -> None:
     tell()
 
 
-@dataclass
+@dataclasses.dataclass
 class Shop:
     """A Dagster instance, and a code location beside it whose runs are forked."""
 
@@ -218,6 +218,16 @@ def test_run_after_a_change_of_the_settings_has_the_new_ones(shop: Shop) -> None
     assert (before, after) == ("hello", "set")
 
 
+def test_change_of_the_platform_is_seen_where_it_is_an_installed_package(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fork_server.sysconfig, "get_path", lambda _: "/")
+    files = fork_server._stamps()
+
+    assert Path(fork_server.__file__) in files
+    assert Path(dg.__file__) not in files
+
+
 @pytest.mark.parametrize(
     "code",
     [
@@ -227,10 +237,11 @@ def test_run_after_a_change_of_the_settings_has_the_new_ones(shop: Shop) -> None
     ids=["cannot be imported", "starts threads"],
 )
 def test_code_that_cannot_be_forked_is_told(
-    shop: Shop, code: str, capfd: pytest.CaptureFixture[str]
+    shop: Shop, code: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(fork_server, "PAUSE_SECONDS", 0.0)
     shop.write(more=code)
-    with pytest.raises(ForkServerError, match="ends as soon as it is started"):
+    with pytest.raises(ForkServerError, match="ends at its start"):
         shop.start()
     assert not shop.told.exists()
     output = capfd.readouterr().err
@@ -241,12 +252,18 @@ def test_code_that_cannot_be_forked_is_told(
     assert shop.ends(run) is dg.DagsterRunStatus.SUCCESS
 
 
-def test_server_that_does_not_answer_is_told(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    shop.server.stop()
+def test_server_that_does_not_answer_is_told_and_given_a_pause(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each run would wait for another one."""
+    server = ForkServer(serialize_value(origin(shop.directory)), "shop", shop.instance.get_ref())
+    silent = dataclasses.replace(shop, server=server)
     monkeypatch.setattr(fork_server, "START_SECONDS", 0.2)
 
-    with pytest.raises(ForkServerError, match="No process was forked"):
-        shop.start()
+    with pytest.raises(ForkServerError, match="No process was forked in"):
+        silent.start()
+    with pytest.raises(ForkServerError, match="a moment ago"):
+        silent.start()
 
 
 def test_fork_whose_daemon_dies_before_it_is_told_its_run_ends(shop: Shop) -> None:
@@ -304,7 +321,10 @@ def test_launcher_tells_a_run_whose_process_was_killed(shop: Shop) -> None:
     assert shop.now(run).status is dg.DagsterRunStatus.STARTED
 
 
-def test_run_that_cannot_be_forked_is_left_to_the_code_server(shop: Shop) -> None:
+def test_run_that_cannot_be_forked_is_left_to_the_code_server(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fork_server, "PAUSE_SECONDS", 0.0)
     shop.write(more="raise RuntimeError")
     run = shop.run()
 
