@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 import dagster as dg
@@ -65,7 +66,8 @@ class WatchedRunLauncher(DefaultRunLauncher):
             self._instance.report_engine_event(f"Nothing here can end the process {process}.", run)
             return False
         self._instance.report_run_canceling(run)
-        os.kill(process.pid, signal.SIGINT)
+        with suppress(ProcessLookupError):  # it has ended by itself
+            os.kill(process.pid, signal.SIGINT)
         return True
 
     @property
