@@ -77,12 +77,17 @@ def watch(
         committed[order] = edit(application, order)
     deadline = time.monotonic() + 120
     versions: dict[int, int] = {}
-    while len(versions) < len(committed) and time.monotonic() < deadline:
+    while not seen_all(versions, watcher, changes) and time.monotonic() < deadline:
         time.sleep(1)
         versions = arrived(warehouse, list(committed))
     watcher.stop.set()
     watcher.join()
     return [watcher.seen[versions[order]] - moment for order, moment in committed.items()]
+
+
+def seen_all(versions: dict[int, int], watcher: Watcher, changes: int) -> bool:
+    """Whether all edits have arrived; the watcher may see a batch a moment later than this."""
+    return len(versions) == changes and watcher.seen.keys() >= set(versions.values())
 
 
 def arrived(warehouse: psycopg.Connection, orders: list[int]) -> dict[int, int]:

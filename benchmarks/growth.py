@@ -58,8 +58,7 @@ STEPS: dict[str, Callable[[Platform], None]] = {
 
 def one_step(step: str, application_dsn: str) -> None:
     """What a measured process does."""
-    import totesys_dagster.definitions  # noqa: F401  # as much as a run of Dagster's has in memory
-
+    parts.import_as_runs_do()
     with parts.opened(application_dsn) as platform:
         print(json.dumps({"seconds": seconds(lambda: STEPS[step](platform))}))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import importlib
 import itertools
 import json
 import os
@@ -33,6 +34,7 @@ from totesys_dagster.lake.receipt import touched_stars
 from totesys_dagster.lake.store import Store
 from totesys_dagster.local import postgres, simulator, stack
 from totesys_dagster.local.postgres import SUPERUSER, Server
+from totesys_dagster.operations.fork_server import OF_RUNS
 from totesys_dagster.operations.rebuild import rebuild
 from totesys_dagster.postgres import Connection, Names, connect
 from totesys_dagster.processed.process import process_star
@@ -108,6 +110,12 @@ class Platform:
             )
         assert rebuilt.different is not None
         assert not any(rebuilt.different.values())
+
+
+def import_as_runs_do() -> None:
+    """Have in memory what the process of a run has before it begins, which is a fork."""
+    for module in ("totesys_dagster.definitions", *OF_RUNS):
+        importlib.import_module(module)
 
 
 @contextlib.contextmanager

@@ -60,18 +60,32 @@ class Accepted:
 
 
 class _Findings:
-    """Reasons against lines, collected column by column."""
+    """Reasons against lines, collected column by column.
+
+    `read` is the line of each row that could be read, in the order of the rows.
+    """
 
     def __init__(self) -> None:
+        self.read: Sequence[int] = ()
         self._reasons: dict[int, list[str]] = defaultdict(list)
 
     def against(self, lines: Iterable[int], reason: str) -> None:
         for line in lines:
             self._reasons[line].append(reason)
 
+    def against_rows(self, wrong: pa.BooleanArray, reason: str) -> None:
+        """The reason against the rows where `wrong` is true; where it is null, it is not."""
+        rows = pc.indices_nonzero(wrong).to_pylist()
+        self.against((self.read[row] for row in rows), reason)
+
     @property
     def lines(self) -> list[int]:
         return sorted(self._reasons)
+
+    def accepted(self) -> tuple[list[int], list[int]]:
+        """The rows without a reason against them: their places, and their lines."""
+        left = [(row, line) for row, line in enumerate(self.read) if line not in self._reasons]
+        return [row for row, _ in left], [line for _, line in left]
 
     def rejected(self, data: bytes) -> tuple[Rejected, ...]:
         if not self._reasons:
@@ -91,18 +105,30 @@ def accept(
     timestamp[us] (naive, as in ToteSys).
     """
     findings = _Findings()
-    rows, lines = _parse(table, data, findings)
-    frame = rows.to_pandas(types_mapper=pd.ArrowDtype)
-    frame.index = pd.Index(lines, name="line")
-    for column in table.columns:
-        frame[column.name] = _check(column, frame[column.name], findings)
-    _check_unique(table, frame, findings)
+    rows, findings.read = _parse(table, data, findings)
+    columns = {
+        column.name: _check(column, rows[column.name].combine_chunks(), findings)
+        for column in table.columns
+    }
+    _check_unique(table, columns[table.key], findings)
     for name, keys in (parents or {}).items():
-        orphans = frame.index[frame[name].notna() & ~frame[name].isin(list(keys))]
-        findings.against(orphans, f"{name} refers to a row that is not in the batch or rejected")
-    if findings.lines:  # to drop nothing takes as long as to drop something
-        frame = frame.drop(index=findings.lines, errors="ignore")
-    return Accepted(frame, findings.rejected(data))
+        orphans = _unknown(columns[name], keys)
+        findings.against_rows(
+            orphans, f"{name} refers to a row that is not in the batch or rejected"
+        )
+    return Accepted(_frame(pa.table(columns), findings), findings.rejected(data))
+
+
+def _frame(rows: pa.Table, findings: _Findings) -> pd.DataFrame:
+    """The rows that nothing was found against."""
+    lines = findings.read
+    if findings.lines:
+        places, lines = findings.accepted()
+        rows = rows.take(pa.array(places, pa.int64()))
+    # By this thread: a part is small, and others are read beside it.
+    frame = rows.to_pandas(types_mapper=pd.ArrowDtype, use_threads=False)
+    frame.index = pd.Index(lines, name="line")
+    return frame
 
 
 def json_schema(table: SourceTable) -> pa.Schema:
@@ -238,11 +264,10 @@ def _without_value(error: pa.ArrowInvalid) -> str:
     return re.sub(r": \S+ (requires (?:scale|precision) \d+)", r": the value \1", message)
 
 
-def _check(column: SourceColumn, values: pd.Series, findings: _Findings) -> pd.Series:
+def _check(column: SourceColumn, values: pa.Array, findings: _Findings) -> pa.Array:
     """Hold a column against its declaration; the values come back in their final type."""
-    missing = values.isna()
-    if not column.nullable and missing.any():
-        findings.against(values.index[missing], f"{column.name} is missing")
+    if not column.nullable and values.null_count:
+        findings.against_rows(values.is_null(), f"{column.name} is missing")
     if column.type is Type.DATE:
         values = _dates(column.name, values, findings)
     elif column.type is Type.TIMESTAMP:
@@ -250,39 +275,43 @@ def _check(column: SourceColumn, values: pd.Series, findings: _Findings) -> pd.S
     if column.type is Type.MONEY or column.minimum is not None:
         _check_bounds(column, values, findings)
     if column.one_of is not None:
-        unknown = values.index[values.notna() & ~values.isin(list(column.one_of()))]
-        findings.against(unknown, f"{column.name} is not a known code")
+        unknown = _unknown(values, column.one_of())
+        findings.against_rows(unknown, f"{column.name} is not a known code")
     return values
 
 
-def _check_bounds(column: SourceColumn, values: pd.Series, findings: _Findings) -> None:
+def _unknown(values: pa.Array, known: Iterable[object]) -> pa.BooleanArray:
+    """Where a value is there and is none of those that are known."""
+    is_known = pc.is_in(values, pa.array(list(known), values.type))
+    return pc.and_(values.is_valid(), pc.invert(is_known))
+
+
+def _check_bounds(column: SourceColumn, values: pa.Array, findings: _Findings) -> None:
     """The least and the greatest number tell of all: values are looked at only if one is out."""
-    least, most = (bound.as_py() for bound in pc.min_max(pa.array(values)).values())
+    least, most = (bound.as_py() for bound in pc.min_max(values).values())
     if least is None:
         return
     if column.type is Type.MONEY and (least <= -MONEY_LIMIT or most >= MONEY_LIMIT):
-        beyond = ((values >= MONEY_LIMIT) | (values <= -MONEY_LIMIT)).fillna(False)
-        findings.against(values.index[beyond], f"{column.name} is beyond numeric(10,2)")
+        beyond = pc.or_(pc.less_equal(values, -MONEY_LIMIT), pc.greater_equal(values, MONEY_LIMIT))
+        findings.against_rows(beyond, f"{column.name} is beyond numeric(10,2)")
     if column.minimum is not None and least < column.minimum:
-        low = values.index[(values < column.minimum).fillna(False)]
-        findings.against(low, f"{column.name} is less than {column.minimum}")
+        low = pc.less(values, column.minimum)
+        findings.against_rows(low, f"{column.name} is less than {column.minimum}")
 
 
-def _arrow(values: pd.Series) -> pa.Array:
-    """The column as one Arrow array (pandas keeps it in chunks)."""
-    return pa.chunked_array(pa.array(values)).combine_chunks()
-
-
-def _dates(name: str, values: pd.Series, findings: _Findings) -> pd.Series:
+def _dates(name: str, texts: pa.StringArray, findings: _Findings) -> pa.Date32Array:
     """Text to date32. There are few different dates, so each is checked once, exactly."""
-    encoded = _arrow(values).dictionary_encode()
+    encoded = texts.dictionary_encode()
     days = [_day(text) for text in encoded.dictionary.to_pylist()]
     dates = pa.array(days, pa.date32()).take(encoded.indices)
-    result = pd.Series(dates, index=values.index, dtype=pd.ArrowDtype(pa.date32()), name=name)
-    if dates.null_count > encoded.null_count:
-        wrong = result.index[result.isna() & values.notna()]
-        findings.against(wrong, f"{name} is not a date YYYY-MM-DD of the years 2000 to 2099")
-    return result
+    _find_lost(dates, texts, f"{name} is not a date YYYY-MM-DD of the years 2000 to 2099", findings)
+    return dates
+
+
+def _find_lost(values: pa.Array, texts: pa.StringArray, reason: str, findings: _Findings) -> None:
+    """The reason against the rows whose text is there and gave no value."""
+    if values.null_count > texts.null_count:
+        findings.against_rows(pc.and_(values.is_null(), texts.is_valid()), reason)
 
 
 def _day(text: str | None) -> dt.date | None:
@@ -296,27 +325,20 @@ def _day(text: str | None) -> dt.date | None:
     return day if day.isoformat() == text and FIRST_DAY <= day <= LAST_DAY else None
 
 
-def _timestamps(name: str, values: pd.Series, findings: _Findings) -> pd.Series:
+def _timestamps(name: str, texts: pa.StringArray, findings: _Findings) -> pa.TimestampArray:
     """Text to timestamp[us]: the whole column at once, value by value only if that fails."""
-    texts = _arrow(values)
-    missing = texts.null_count
     shaped = pc.match_substring_regex(texts, TIMESTAMP_PATTERN)
-    texts = pc.if_else(shaped, texts, pa.scalar(None, pa.string()))
+    of_shape = pc.if_else(shaped, texts, pa.scalar(None, pa.string()))
     try:
-        moments = texts.cast(pa.timestamp("us"))
+        moments = of_shape.cast(pa.timestamp("us"))
     except pa.ArrowInvalid:
-        moments = pa.array([_moment(text) for text in texts.to_pylist()], pa.timestamp("us"))
+        moments = pa.array([_moment(text) for text in of_shape.to_pylist()], pa.timestamp("us"))
     first = pa.scalar(dt.datetime.combine(FIRST_DAY, dt.time.min), pa.timestamp("us"))
     last = pa.scalar(dt.datetime.combine(LAST_DAY, dt.time.max), pa.timestamp("us"))
     inside = pc.and_(pc.greater_equal(moments, first), pc.less_equal(moments, last))
     moments = pc.if_else(inside, moments, pa.scalar(None, pa.timestamp("us")))
-    result = pd.Series(
-        moments, index=values.index, dtype=pd.ArrowDtype(pa.timestamp("us")), name=name
-    )
-    if moments.null_count > missing:
-        wrong = result.index[result.isna() & values.notna()]
-        findings.against(wrong, f"{name} is not a timestamp of the years 2000 to 2099")
-    return result
+    _find_lost(moments, texts, f"{name} is not a timestamp of the years 2000 to 2099", findings)
+    return moments
 
 
 def _moment(text: str | None) -> dt.datetime | None:
@@ -326,8 +348,11 @@ def _moment(text: str | None) -> dt.datetime | None:
         return None
 
 
-def _check_unique(table: SourceTable, frame: pd.DataFrame, findings: _Findings) -> None:
+def _check_unique(table: SourceTable, keys: pa.Array, findings: _Findings) -> None:
     """Of rows that share a key none is accepted: which one is right cannot be known."""
-    keys = frame[table.key]
-    twice = frame.index[keys.notna() & keys.duplicated(keep=False)]
-    findings.against(twice, f"{table.key} is in the batch more than once")
+    if pc.count_distinct(keys, mode="only_valid").as_py() == len(keys) - keys.null_count:
+        return
+    counted = keys.drop_null().value_counts()
+    often = counted.field("values").filter(pc.greater(counted.field("counts"), 1))
+    twice = pc.is_in(keys, often)
+    findings.against_rows(twice, f"{table.key} is in the batch more than once")

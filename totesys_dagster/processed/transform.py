@@ -100,7 +100,7 @@ def to_arrow(star: StarTable, frame: pd.DataFrame) -> pa.Table:
         )
     try:
         return pa.Table.from_pandas(
-            frame, schema=star.arrow_schema, preserve_index=False
+            frame, schema=star.arrow_schema, preserve_index=False, nthreads=1
         ).replace_schema_metadata(None)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise ProcessingError(
