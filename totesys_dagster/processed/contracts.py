@@ -126,7 +126,7 @@ def _frame(rows: pa.Table, findings: _Findings) -> pd.DataFrame:
         places, lines = findings.accepted()
         rows = rows.take(pa.array(places, pa.int64()))
     # By this thread: a part is small, and others are read beside it.
-    frame = rows.to_pandas(types_mapper=pd.ArrowDtype, use_threads=False)
+    frame: pd.DataFrame = rows.to_pandas(types_mapper=pd.ArrowDtype, use_threads=False)
     frame.index = pd.Index(lines, name="line")
     return frame
 
