@@ -2,8 +2,8 @@
 
 The source computes them over the rows as the warehouse should hold them, the warehouse over the
 rows that it holds. A digest is the sum of a 64-bit hash of each row, so it depends neither on the
-order of rows nor on where they are. There are three ways to hash a row; a manifest says which one
-it took:
+order of rows nor on where they are. There are four ways to hash a row; a manifest says which one it
+took:
 
 1. MD5 of the row's text as PostgreSQL prints records. Only manifests of old lakes have it.
 2. MD5 of the values' texts, put together. It works on every server, and on columns whose type is
@@ -11,6 +11,7 @@ it took:
 3. PostgreSQL's own hash functions, each seeded with the hash of the columns before: a third of the
    time. Nothing promises that they stay as they are, though hash-partitioned tables survive an
    upgrade by it; so a server is asked for the hash of a known row before it is trusted.
+4. As the third, but the day of a timestamp by the midnight that it begins with, not by its text.
 """
 
 from __future__ import annotations
@@ -30,17 +31,18 @@ from totesys_dagster.catalogue import (
 )
 from totesys_dagster.postgres import Connection
 
-Version = Literal[1, 2, 3]
+Version = Literal[1, 2, 3, 4]
 
 # Earlier servers are not asked.
 _HASHES_SINCE = 140000
 # A row with each kind of value, and what PostgreSQL 15, 16 and 18 make of it.
 _KNOWN_ROW = """
 SELECT hashint4extended(-123456789, hash_numeric_extended(-9876543.21,
-           hashtextextended('a known row' COLLATE "C", 0))),
+           timestamp_hash_extended(timestamp '2024-02-29',
+               hashtextextended('a known row' COLLATE "C", 0)))),
        current_setting('server_encoding')
 """
-_KNOWN_HASH = (6406249859547249261, "UTF8")
+_KNOWN_HASH = (8402049503941589794, "UTF8")
 
 # The declared type of source columns, by table and name, as `format_type` prints it.
 SourceTypes = Mapping[tuple[str, str], str]
@@ -68,7 +70,7 @@ def audited_columns(star: StarTable) -> tuple[StarColumn, ...]:
 
 
 def hashes_as_known(connection: Connection) -> bool:
-    """Whether the server can make digests of the third way that others agree with.
+    """Whether the server can make digests of the last two ways that others agree with.
 
     Text is hashed as it is stored, so it must be stored as UTF-8. Raises psycopg.Error.
     """
@@ -82,8 +84,18 @@ def count_and_digest(
 ) -> sql.Composed:
     """The two select expressions `count, digest`; `expression` gives the value of a column."""
     values = {column: expression(column) for column in audited_columns(star)}
-    hash_ = {1: _md5_of_record, 2: _md5_of_texts, 3: _hash_of_values}[version](values)
-    return sql.SQL("count(*), coalesce(sum({}), 0)::text").format(hash_)
+    return sql.SQL("count(*), coalesce(sum({}), 0)::text").format(_hash_of_row(values, version))
+
+
+def _hash_of_row(values: Values, version: Version) -> sql.Composable:
+    if version == 1:
+        return _md5_of_record(values)
+    if version == 2:
+        return _md5_of_texts(values)
+    so_far: sql.Composable = sql.SQL("0")
+    for column, value in values.items():
+        so_far = _hash(column, value, so_far, version)
+    return so_far
 
 
 def _md5_of_record(values: Values) -> sql.Composed:
@@ -98,17 +110,13 @@ def _md5_of_texts(values: Values) -> sql.Composed:
     )
 
 
-def _hash_of_values(values: Values) -> sql.Composable:
-    so_far: sql.Composable = sql.SQL("0")
-    for column, value in values.items():
-        so_far = _hash(column, value, so_far)
-    return so_far
+def _hash(
+    column: StarColumn, value: sql.Composable, seed: sql.Composable, version: Version
+) -> sql.Composable:
+    """Numbers are hashed by their value, all else by its text, but for days.
 
-
-def _hash(column: StarColumn, value: sql.Composable, seed: sql.Composable) -> sql.Composable:
-    """Numbers are hashed by their value, all else by its text.
-
-    PostgreSQL's hash of a time folds 64 bits into 32, and so is that of some pairs of times one.
+    PostgreSQL's hash of a time folds 64 bits into 32, and so is that of some pairs of times one. No
+    two days of the years that a row may have share theirs.
     """
     if column.nullable:
         return _HASH_OF_TEXT.format(_apart(column, value), seed)
@@ -116,6 +124,8 @@ def _hash(column: StarColumn, value: sql.Composable, seed: sql.Composable) -> sq
         return sql.SQL("hashint4extended({}, {})").format(value, seed)
     if column.type is Type.MONEY:
         return sql.SQL("hash_numeric_extended({}, {})").format(value, seed)
+    if column.part is Part.DATE and version >= 4:
+        return sql.SQL("timestamp_hash_extended(({})::timestamp, {})").format(value, seed)
     return _HASH_OF_TEXT.format(value, seed)
 
 
@@ -134,7 +144,7 @@ def _apart(column: StarColumn, value: sql.Composable) -> sql.Composable:
 def source_version(star: StarTable, types: SourceTypes, *, hashes_known: bool) -> Version:
     """In which way the source's rows are digested: values are hashed only in their own types."""
     declared = all(_is_as_declared(column, types) for column in audited_columns(star))
-    return 3 if hashes_known and declared else 2
+    return 4 if hashes_known and declared else 2
 
 
 def source_query(star: StarTable, types: SourceTypes, version: Version) -> sql.Composed:

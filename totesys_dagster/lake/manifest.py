@@ -148,7 +148,7 @@ class StarDigest(_Record):
     rows: int
     digest: str
     sequence: int
-    version: Literal[1, 2, 3] = 1
+    version: Literal[1, 2, 3, 4] = 1
 
 
 class Manifest(_Record):
