@@ -42,7 +42,9 @@ KEYS_AFTER_DELETES = dt.timedelta(minutes=5)
 # Up to this many changed rows are read by their place, which saves a second scan of the table.
 PLACES = 10_000
 
-BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+# In the 4 MB that PostgreSQL gives by itself, the keys of 10 million rows were brought together by
+# way of 130 MB of temporary files, which took a third longer.
+BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL work_mem TO '32MB'"
 
 # The whole snapshot is compared, not its xmax: when an older transaction commits after a younger
 # one, xmin and the list of running ones move while xmax stands still.
