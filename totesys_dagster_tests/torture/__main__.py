@@ -251,7 +251,10 @@ def main() -> int:
         os.environ.update(tortured.environment())
         began = time.monotonic()
         killer, writers = torture(tortured, options)
-        return report(tortured, killer, writers, time.monotonic() - began)
+        try:
+            return report(tortured, killer, writers, time.monotonic() - began)
+        finally:
+            killer.end()
 
 
 if __name__ == "__main__":

@@ -110,6 +110,11 @@ class ProcessKiller(Killer):
             process.start()
             self.processes[process] = time.monotonic() + self.rng.expovariate(1 / MEAN_SECONDS)
 
+    def end(self) -> None:
+        """Without it, Python waits at its exit for processes that never end by themselves."""
+        for process in self.processes:
+            process.kill()
+
     def _kill_processes(self) -> None:
         for process, latest in self.processes.items():
             if latest < time.monotonic() and process.is_alive():
