@@ -17,7 +17,7 @@ took:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal, LiteralString
+from typing import LiteralString
 
 from psycopg import sql
 
@@ -29,9 +29,8 @@ from totesys_dagster.catalogue import (
     StarTable,
     Type,
 )
+from totesys_dagster.lake.manifest import DigestVersion
 from totesys_dagster.postgres import Connection
-
-Version = Literal[1, 2, 3, 4]
 
 # Earlier servers are not asked.
 _HASHES_SINCE = 140000
@@ -80,14 +79,14 @@ def hashes_as_known(connection: Connection) -> bool:
 
 
 def count_and_digest(
-    star: StarTable, expression: Callable[[StarColumn], sql.Composable], version: Version
+    star: StarTable, expression: Callable[[StarColumn], sql.Composable], version: DigestVersion
 ) -> sql.Composed:
     """The two select expressions `count, digest`; `expression` gives the value of a column."""
     values = {column: expression(column) for column in audited_columns(star)}
     return sql.SQL("count(*), coalesce(sum({}), 0)::text").format(_hash_of_row(values, version))
 
 
-def _hash_of_row(values: Values, version: Version) -> sql.Composable:
+def _hash_of_row(values: Values, version: DigestVersion) -> sql.Composable:
     if version == 1:
         return _md5_of_record(values)
     if version == 2:
@@ -111,7 +110,7 @@ def _md5_of_texts(values: Values) -> sql.Composed:
 
 
 def _hash(
-    column: StarColumn, value: sql.Composable, seed: sql.Composable, version: Version
+    column: StarColumn, value: sql.Composable, seed: sql.Composable, version: DigestVersion
 ) -> sql.Composable:
     """Numbers are hashed by their value, all else by its text, but for days.
 
@@ -141,13 +140,13 @@ def _apart(column: StarColumn, value: sql.Composable) -> sql.Composable:
     return value
 
 
-def source_version(star: StarTable, types: SourceTypes, *, hashes_known: bool) -> Version:
+def source_version(star: StarTable, types: SourceTypes, *, hashes_known: bool) -> DigestVersion:
     """In which way the source's rows are digested: values are hashed only in their own types."""
     declared = all(_is_as_declared(column, types) for column in audited_columns(star))
     return 4 if hashes_known and declared else 2
 
 
-def source_query(star: StarTable, types: SourceTypes, version: Version) -> sql.Composed:
+def source_query(star: StarTable, types: SourceTypes, version: DigestVersion) -> sql.Composed:
     """Count and digest that the current rows of `star` must have, as a query over the source.
 
     `types` are the source's own: a column that was widened prints a value in another way than the

@@ -138,6 +138,10 @@ class TableEntry(_Record):
         return sum(entry.rows for entry in self.deleted)
 
 
+# The ways in which a digest is made, see `digest.py`.
+DigestVersion = Literal[1, 2, 3, 4]
+
+
 class StarDigest(_Record):
     """What the current rows of a star table must equal: their count and digest in the source.
 
@@ -148,7 +152,7 @@ class StarDigest(_Record):
     rows: int
     digest: str
     sequence: int
-    version: Literal[1, 2, 3, 4] = 1
+    version: DigestVersion = 1
 
 
 class Manifest(_Record):

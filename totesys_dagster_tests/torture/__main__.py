@@ -251,10 +251,7 @@ def main() -> int:
         os.environ.update(tortured.environment())
         began = time.monotonic()
         killer, writers = torture(tortured, options)
-        try:
-            return report(tortured, killer, writers, time.monotonic() - began)
-        finally:
-            killer.end()
+        return report(tortured, killer, writers, time.monotonic() - began)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import multiprocessing
+import signal
 import threading
 import time
 from multiprocessing.context import ForkServerProcess
@@ -39,6 +40,8 @@ NAMES = Names("warehouse")
 
 def work() -> None:
     """Take batches the whole way until this process dies."""
+    # At its exit, Python ends its processes by this; a shell may have made them ignore it.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     steps.arm()
     while True:
         with contextlib.suppress(TotesysError, psycopg.Error):
@@ -109,11 +112,6 @@ class ProcessKiller(Killer):
             process = self.context.Process(target=work, daemon=True)
             process.start()
             self.processes[process] = time.monotonic() + self.rng.expovariate(1 / MEAN_SECONDS)
-
-    def end(self) -> None:
-        """Without it, Python waits at its exit for processes that never end by themselves."""
-        for process in self.processes:
-            process.kill()
 
     def _kill_processes(self) -> None:
         for process, latest in self.processes.items():

@@ -56,9 +56,6 @@ class Killer(threading.Thread):
                 kill()
             self.restart()
 
-    def end(self) -> None:
-        """End what the killer itself has started; the world ends all else."""
-
     def restart(self) -> None:
         """Start what is not running, as an operator's supervisor would."""
         for name in ("code server", "daemon"):
