@@ -32,6 +32,7 @@ MIGRATIONS = (
     Migration(4, "0004_foreign_keys.sql", since=180000),
     Migration(5, "0005_audit_index.sql", bookkeeping=True),
     Migration(6, "0006_keys_of_empty_facts.sql", bookkeeping=True),
+    Migration(7, "0007_current_facts.sql"),
 )
 
 OLDEST_SERVER = 140000

@@ -176,6 +176,18 @@ def test_deleted_order_can_come_back_with_the_same_values(platform: Platform) ->
     assert versions(platform, 9) == [(1, False, 1), (1, True, 2), (1, False, 3)]
 
 
+def test_condition_on_current_facts_is_asked_of_the_rows_before_versions_are_compared(
+    platform: Platform,
+) -> None:
+    """Else a question about a month would sort all versions of all orders."""
+    plan = platform.rows(
+        "EXPLAIN SELECT units_sold FROM current_fact_sales_order WHERE created_date = '2022-11-03'"
+    )
+
+    asked = [line.strip() for (line,) in plan if "created_date" in line]
+    assert asked == ["Filter: ((NOT is_deleted) AND (created_date = '2022-11-03'::date))"]
+
+
 def test_history_says_from_when_to_when_a_version_was_current(platform: Platform) -> None:
     platform.run()
     change(platform, EDIT_ORDER_1)
