@@ -176,31 +176,27 @@ def test_deleted_order_can_come_back_with_the_same_values(platform: Platform) ->
     assert versions(platform, 9) == [(1, False, 1), (1, True, 2), (1, False, 3)]
 
 
-@pytest.mark.parametrize("fact", ["sales_order", "purchase_order", "payment"])
-def test_current_facts_are_last_versions_that_are_not_deleted(
-    platform: Platform, fact: str
-) -> None:
+def test_current_facts_are_last_versions_that_are_not_deleted(platform: Platform) -> None:
     """Of key 101, edited, the second; none of 102, deleted; of 103, which came back, the third."""
     platform.run()
-    star = STAR_TABLES[f"fact_{fact}"]
-    others = ", ".join(name for name in star.column_names if name != star.key)
-    platform.warehouse.execute(
-        f"""
-        WITH one AS (SELECT * FROM warehouse.{star.name} LIMIT 1)
-        INSERT INTO warehouse.{star.name}
-            ({star.record_id}, {star.key}, {others}, batch_seq, observed_at, is_deleted)
-        SELECT 100 + number, key, {others}, seq, observed_at, deleted
-        FROM one CROSS JOIN (VALUES
-            (1, 101, 1, FALSE), (2, 102, 1, FALSE), (3, 103, 1, FALSE),
-            (4, 101, 2, FALSE), (5, 102, 2, TRUE), (6, 103, 2, TRUE),
-            (7, 103, 3, FALSE)
-        ) AS versions (number, key, seq, deleted)
-        """.encode()
-    )
+    for star in (star for star in STAR_TABLES.values() if star.record_id):
+        others = ", ".join(name for name in star.column_names if name != star.key)
+        platform.warehouse.execute(
+            f"""
+            WITH one AS (SELECT * FROM warehouse.{star.name} LIMIT 1)
+            INSERT INTO warehouse.{star.name}
+                ({star.record_id}, {star.key}, {others}, batch_seq, observed_at, is_deleted)
+            SELECT 100 + number, key, {others}, seq, observed_at, deleted
+            FROM one CROSS JOIN (VALUES
+                (1, 101, 1, FALSE), (2, 102, 1, FALSE), (3, 103, 1, FALSE),
+                (4, 101, 2, FALSE), (5, 102, 2, TRUE), (6, 103, 2, TRUE),
+                (7, 103, 3, FALSE)
+            ) AS versions (number, key, seq, deleted)
+            """.encode()
+        )
 
-    assert platform.rows(
-        f"SELECT {star.key}, batch_seq FROM current_{star.name} WHERE {star.key} > 100 ORDER BY 1"
-    ) == [(101, 2), (103, 3)]
+        current = f"SELECT {star.key}, batch_seq FROM current_{star.name} WHERE {star.key} > 100"
+        assert sorted(platform.rows(current)) == [(101, 2), (103, 3)]
 
 
 def test_condition_on_current_facts_is_asked_of_the_rows_before_versions_are_compared(
