@@ -2,16 +2,13 @@
 
 The source computes them over the rows as the warehouse should hold them, the warehouse over the
 rows that it holds. A digest is the sum of a 64-bit hash of each row, so it depends neither on the
-order of rows nor on where they are. There are four ways to hash a row; a manifest says which one it
-took:
+order of rows nor on where they are. It names its columns and how rows were hashed:
 
-1. MD5 of the row's text as PostgreSQL prints records. Only manifests of old lakes have it.
-2. MD5 of the values' texts, put together. It works on every server, and on columns whose type is
-   not the one that the catalogue declares.
-3. PostgreSQL's own hash functions, each seeded with the hash of the columns before: a third of the
-   time. Nothing promises that they stay as they are, though hash-partitioned tables survive an
-   upgrade by it; so a server is asked for the hash of a known row before it is trusted.
-4. As the third, but the day of a timestamp by the midnight that it begins with, not by its text.
+`postgres-1`  PostgreSQL's own hash functions, each seeded with the hash of the columns before.
+              Nothing promises that they stay as they are, though hash-partitioned tables survive an
+              upgrade by it; so a server is asked for the hash of a known row before it is trusted.
+`md5-1`       MD5 of the values' texts, put together. It takes three times as long, and works on
+              every server, and on columns whose type is not the one that the catalogue declares.
 """
 
 from __future__ import annotations
@@ -29,7 +26,7 @@ from totesys_dagster.catalogue import (
     StarTable,
     Type,
 )
-from totesys_dagster.lake.manifest import DigestVersion
+from totesys_dagster.lake.manifest import DigestMethod
 from totesys_dagster.postgres import Connection
 
 # Earlier servers are not asked.
@@ -69,7 +66,7 @@ def audited_columns(star: StarTable) -> tuple[StarColumn, ...]:
 
 
 def hashes_as_known(connection: Connection) -> bool:
-    """Whether the server can make digests of the last two ways that others agree with.
+    """Whether the server hashes rows as others do.
 
     Text is hashed as it is stored, so it must be stored as UTF-8. Raises psycopg.Error.
     """
@@ -79,27 +76,19 @@ def hashes_as_known(connection: Connection) -> bool:
 
 
 def count_and_digest(
-    star: StarTable, expression: Callable[[StarColumn], sql.Composable], version: DigestVersion
+    star: StarTable, expression: Callable[[StarColumn], sql.Composable], method: DigestMethod
 ) -> sql.Composed:
     """The two select expressions `count, digest`; `expression` gives the value of a column."""
     values = {column: expression(column) for column in audited_columns(star)}
-    return sql.SQL("count(*), coalesce(sum({}), 0)::text").format(_hash_of_row(values, version))
+    hash_ = _md5_of_texts(values) if method == "md5-1" else _hash_of_row(values)
+    return sql.SQL("count(*), coalesce(sum({}), 0)::text").format(hash_)
 
 
-def _hash_of_row(values: Values, version: DigestVersion) -> sql.Composable:
-    if version == 1:
-        return _md5_of_record(values)
-    if version == 2:
-        return _md5_of_texts(values)
+def _hash_of_row(values: Values) -> sql.Composable:
     so_far: sql.Composable = sql.SQL("0")
     for column, value in values.items():
-        so_far = _hash(column, value, so_far, version)
+        so_far = _hash(column, value, so_far)
     return so_far
-
-
-def _md5_of_record(values: Values) -> sql.Composed:
-    row = sql.SQL("ROW({})::text").format(sql.SQL(", ").join(values.values()))
-    return _MD5.format(row)
 
 
 def _md5_of_texts(values: Values) -> sql.Composed:
@@ -109,9 +98,7 @@ def _md5_of_texts(values: Values) -> sql.Composed:
     )
 
 
-def _hash(
-    column: StarColumn, value: sql.Composable, seed: sql.Composable, version: DigestVersion
-) -> sql.Composable:
+def _hash(column: StarColumn, value: sql.Composable, seed: sql.Composable) -> sql.Composable:
     """Numbers are hashed by their value, all else by its text, but for days.
 
     PostgreSQL's hash of a time folds 64 bits into 32, and so is that of some pairs of times one. No
@@ -123,7 +110,7 @@ def _hash(
         return sql.SQL("hashint4extended({}, {})").format(value, seed)
     if column.type is Type.MONEY:
         return sql.SQL("hash_numeric_extended({}, {})").format(value, seed)
-    if column.part is Part.DATE and version >= 4:
+    if column.part is Part.DATE:
         return sql.SQL("timestamp_hash_extended(({})::timestamp, {})").format(value, seed)
     return _HASH_OF_TEXT.format(value, seed)
 
@@ -140,18 +127,24 @@ def _apart(column: StarColumn, value: sql.Composable) -> sql.Composable:
     return value
 
 
-def source_version(star: StarTable, types: SourceTypes, *, hashes_known: bool) -> DigestVersion:
-    """In which way the source's rows are digested: values are hashed only in their own types."""
+def source_method(star: StarTable, types: SourceTypes, *, hashes_known: bool) -> DigestMethod:
+    """How the source's rows are hashed: by PostgreSQL's functions only in the declared types."""
     declared = all(_is_as_declared(column, types) for column in audited_columns(star))
-    return 4 if hashes_known and declared else 2
+    return "postgres-1" if hashes_known and declared else "md5-1"
 
 
-def source_query(star: StarTable, types: SourceTypes, version: DigestVersion) -> sql.Composed:
+def source_query(
+    star: StarTable,
+    types: SourceTypes,
+    method: DigestMethod,
+    condition: sql.Composable | None = None,
+) -> sql.Composed:
     """Count and digest that the current rows of `star` must have, as a query over the source.
 
-    `types` are the source's own: a column that was widened prints a value in another way than the
-    warehouse, which holds it in the catalogue's type. Agreed dates are text in the source: as the
-    warehouse's dates print alike, no cast is needed (one would fail on a text that is no date).
+    `condition` restricts it to some rows of the star's base. `types` are the source's own: a column
+    that was widened prints a value in another way than the warehouse, which holds it in the
+    catalogue's type. Agreed dates are text in the source: as the warehouse's dates print alike, no
+    cast is needed (one would fail on a text that is no date).
     """
     assert star.base is not None
     source = sql.SQL("public.{0} AS {0}").format(sql.Identifier(star.base))
@@ -164,8 +157,9 @@ def source_query(star: StarTable, types: SourceTypes, version: DigestVersion) ->
             column=sql.Identifier(join.child_column),
             key=sql.Identifier(join.parent_column),
         )
-    digest = count_and_digest(star, lambda column: _source_expression(column, types), version)
-    return sql.SQL("SELECT {} FROM {}").format(digest, source)
+    digest = count_and_digest(star, lambda column: _source_expression(column, types), method)
+    query = sql.SQL("SELECT {} FROM {}").format(digest, source)
+    return query if condition is None else query + sql.SQL(" WHERE {}").format(condition)
 
 
 def _source_expression(column: StarColumn, types: SourceTypes) -> sql.Composable:

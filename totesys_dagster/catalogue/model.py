@@ -150,11 +150,22 @@ class StarTable:
 
     @cached_property
     def arrow_schema(self) -> pa.Schema:
-        """The schema of the table's Parquet files."""
+        """The schema of the table's rows, as frames and tables have it."""
         return pa.schema(
             [
                 pa.field(column.name, ARROW_TYPES[column.type], nullable=column.nullable)
                 for column in self.columns
+            ]
+        )
+
+    @cached_property
+    def stored_schema(self) -> pa.Schema:
+        """The schema of the table's Parquet files: a time of day is stored as microseconds since
+        midnight, since Athena and Spark cannot read Parquet's TIME."""
+        return pa.schema(
+            [
+                field.with_type(pa.int64()) if pa.types.is_time(field.type) else field
+                for field in self.arrow_schema
             ]
         )
 

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from totesys_dagster.catalogue.model import Join, Kind, Part, StarColumn, StarTable, Type
+from totesys_dagster.catalogue.model import (
+    Join,
+    Kind,
+    Part,
+    SourceTable,
+    StarColumn,
+    StarTable,
+    Type,
+)
 
 STAFF_DEPARTMENT = Join("staff", "department_id", "department", "department_id")
 COUNTERPARTY_ADDRESS = Join("counterparty", "legal_address_id", "address", "address_id")
@@ -424,3 +432,22 @@ STAR_TABLES: dict[str, StarTable] = {
         FACT_PAYMENT,
     )
 }
+
+
+def carried_columns(table: SourceTable) -> tuple[str, ...]:
+    """The columns of a source table that a batch cannot do without: its key, those that a star
+    table carries, and those that rows are joined by. The others are archived where they are there.
+    """
+    needed = {table.key}
+    for star in STAR_TABLES.values():
+        needed |= {c.source[1] for c in star.columns if c.source and c.source[0] == table.name}
+    for join in JOINS:
+        needed |= {
+            name
+            for owner, name in (
+                (join.child, join.child_column),
+                (join.parent, join.parent_column),
+            )
+            if owner == table.name
+        }
+    return tuple(name for name in table.column_names if name in needed)

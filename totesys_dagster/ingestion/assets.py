@@ -13,9 +13,10 @@ from pydantic import Field
 
 from totesys_dagster import settings
 from totesys_dagster.catalogue import INGESTION, SOURCE_TABLES
-from totesys_dagster.errors import CommitConflictError, ObjectMissingError
+from totesys_dagster.errors import CommitConflictError
 from totesys_dagster.ingestion.capture import open_capture
-from totesys_dagster.ingestion.snapshot import TableSchema, differences, unknown_tables_note
+from totesys_dagster.ingestion.fingerprint import TableSchema
+from totesys_dagster.ingestion.snapshot import differences, unknown_tables_note
 from totesys_dagster.metadata import (
     BATCH_TAG,
     BATCHES,
@@ -72,7 +73,7 @@ def raw_tables(
     _require_all(context)
     with (
         clear_failures(),
-        _overtaken(context, lake),
+        _overtaken(context),
         source.connect() as connection,
         open_capture(
             connection,
@@ -85,6 +86,8 @@ def raw_tables(
     ):
         if not capture.changed:
             context.log.info("Nothing changed since the last batch: none is committed.")
+            if capture.audit_due:
+                capture.write_audit()
             _forget(context)
             return
         for read in capture.reads():
@@ -96,7 +99,7 @@ def raw_tables(
 
 
 @contextmanager
-def _overtaken(context: dg.AssetExecutionContext, lake: Lake) -> Iterator[None]:
+def _overtaken(context: dg.AssetExecutionContext) -> Iterator[None]:
     """End quietly when another capture was faster, unless a person asked for this very batch.
 
     Two daemons open the same batch twice, and so may a sensor and `totesys run`. One of the two
@@ -108,18 +111,13 @@ def _overtaken(context: dg.AssetExecutionContext, lake: Lake) -> Iterator[None]:
         if BATCH_TAG not in context.run.tags:
             raise
         context.log.info(str(error))
-        try:
-            lake.log().find(context.partition_key)
-        except ObjectMissingError:
-            _forget(context)
 
 
 def _forget(context: dg.AssetExecutionContext) -> None:
-    """Take back the key that was added for this batch, as there will be none of that name.
+    """Take back the key that was added for this batch, as there is none yet.
 
-    Not while another process may capture under it, whose outputs would have no partition: two
-    daemons that tick in the same second give their runs one key, and may launch one run twice.
-    `source_changes` takes it back later.
+    Not while another process may capture under it, whose outputs would have no partition: all
+    captures that begin after the same batch have one key. `source_changes` takes it back later.
     """
     instance, run_id = context.instance, context.run.run_id
     tags = {PARTITION_TAG: context.partition_key}

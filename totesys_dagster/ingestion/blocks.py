@@ -13,7 +13,8 @@ import psycopg
 from psycopg import sql
 
 from totesys_dagster.ingestion import json_lines
-from totesys_dagster.ingestion.snapshot import BEGIN, SourceView, TableSchema
+from totesys_dagster.ingestion.fingerprint import TableSchema
+from totesys_dagster.ingestion.snapshot import BEGIN, SourceView
 from totesys_dagster.parallel import AT_ONCE
 from totesys_dagster.postgres import Connection, beside
 
@@ -56,13 +57,27 @@ class Readers:
         assert row is not None
         share = sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(row[0]))
         for _ in range(READERS - 1):
-            try:
-                connection = beside(self._view.connection)
-            except psycopg.OperationalError:
+            connection = self._beside(share)
+            if connection is None:
                 return
+            yield connection
+
+    def _beside(self, share: sql.Composed) -> Connection | None:
+        """One more connection that sees the view's snapshot, None where there cannot be one.
+
+        An address of several servers may lead to another one, which does not know the snapshot.
+        """
+        try:
+            connection = beside(self._view.connection)
+        except psycopg.OperationalError:
+            return None
+        try:
             connection.execute(BEGIN)
             connection.execute(share)
-            yield connection
+        except psycopg.Error:
+            connection.close()
+            return None
+        return connection
 
     def close(self) -> None:
         for connection in self._opened or ():

@@ -12,10 +12,7 @@ manifest; what a killed capture leaves behind is named by no manifest.
 
 from __future__ import annotations
 
-import datetime as dt
 import itertools
-import json
-import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -23,56 +20,63 @@ from functools import cached_property
 
 from psycopg import sql
 
-from totesys_dagster import digest
-from totesys_dagster.catalogue import JOINS, SOURCE_TABLES, STAR_TABLES, StarTable
+from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, StarTable
 from totesys_dagster.errors import CommitConflictError, LakeError, SourceError
-from totesys_dagster.ingestion import blocks, json_lines, snapshot
+from totesys_dagster.ingestion import blocks, changes, digests, json_lines, snapshot
 from totesys_dagster.ingestion.blocks import Readers
-from totesys_dagster.ingestion.snapshot import SourceView, TableSchema, TableState
-from totesys_dagster.lake import key_ranges, requests
+from totesys_dagster.ingestion.changes import Findings, Known, TableState
+from totesys_dagster.ingestion.fingerprint import TableSchema
+from totesys_dagster.ingestion.snapshot import SourceView
+from totesys_dagster.lake import key_sets, references
+from totesys_dagster.lake.audits import AuditLog, Head, SourceAudit
 from totesys_dagster.lake.key_ranges import Ranges
 from totesys_dagster.lake.manifest import (
-    KeySet,
+    BATCH_KEY,
+    Digest,
+    Incarnation,
+    KnownKeys,
     Manifest,
     ManifestLog,
-    StarDigest,
+    PartialDigest,
+    StarEntry,
     TableEntry,
+    WholeDigest,
+    batch_key,
 )
 from totesys_dagster.lake.parts import ObjectEntry, part_stem, write_lines
+from totesys_dagster.lake.requests import LeaveOut, Requests
 from totesys_dagster.lake.schemas import schema_key
-from totesys_dagster.lake.store import Store, sha256
+from totesys_dagster.lake.store import Store
 from totesys_dagster.parallel import ahead
 from totesys_dagster.postgres import Connection, failures
 
-BATCH_KEY = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2}Z")
 
-
-def new_batch_key(now: dt.datetime, head: Manifest | None) -> str:
-    """The key of a batch opened at `now` (UTC): an instant that sorts after the last batch's."""
-    key = now.strftime("%Y-%m-%dT%H-%M-%SZ")
-    if head is not None and key <= head.batch:
-        later = dt.datetime.strptime(head.batch, "%Y-%m-%dT%H-%M-%S%z") + dt.timedelta(seconds=1)
-        key = later.strftime("%Y-%m-%dT%H-%M-%SZ")
-    return key
+def next_batch(head: Manifest | None) -> str:
+    """The key of the batch that comes after `head`."""
+    return batch_key(1 if head is None else head.sequence + 1)
 
 
 def check_batch_key(batch: str, head: Manifest | None) -> None:
-    """Raise LakeError unless `batch` may name the next batch, CommitConflictError if it is late."""
-    if not BATCH_KEY.fullmatch(batch):
-        raise LakeError(
-            f"{batch!r} cannot be the key of a batch: it must be an instant in UTC such as"
-            " 2026-11-23T09-15-00Z."
-        )
-    if head is not None and batch <= head.batch:
+    """Raise CommitConflictError if the batch is committed, LakeError if it is not the next one."""
+    following = next_batch(head)
+    if head is not None and BATCH_KEY.fullmatch(batch) and batch <= head.batch:
         raise CommitConflictError(
             f"Batch {batch} cannot be captured because the lake already goes up to batch"
-            f" {head.batch}: batches never change; capture a new one."
+            f" {head.batch}: batches never change; capture the next one, {following}."
+        )
+    if batch != following:
+        raise LakeError(
+            f"{batch!r} cannot be captured: a batch is named by its number, and the next one is"
+            f" {following}."
         )
 
 
 @dataclass
 class TableRead:
-    """One table of a batch on its way to the lake: rows to read once, then what was written."""
+    """One table of a batch on its way to the lake: rows to read once, then what was written.
+
+    `gone` are the keys that the source no longer has.
+    """
 
     table: str
     batch: str
@@ -80,7 +84,6 @@ class TableRead:
     streams: Sequence[Iterator[bytes]]
     gone: Ranges
     objects: list[ObjectEntry] = field(default_factory=list)
-    deleted: list[ObjectEntry] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
@@ -88,10 +91,10 @@ class TableRead:
 
     @property
     def bytes(self) -> int:
-        return sum(entry.bytes for entry in (*self.objects, *self.deleted))
+        return sum(entry.bytes for entry in self.objects)
 
     def write(self, store: Store) -> None:
-        """Stream the rows, and the keys that are gone, into part files. Raises LakeError."""
+        """Stream the rows into part files. Raises LakeError."""
         stem, numbers = part_stem("rows", self.table, self.batch), itertools.count()
 
         def write(lines: Iterator[bytes]) -> list[ObjectEntry]:
@@ -99,39 +102,44 @@ class TableRead:
 
         written = ahead(write, self.streams, threads=len(self.streams) or 1)
         self.objects = sorted(itertools.chain(*written), key=lambda entry: entry.key)
-        key = SOURCE_TABLES[self.table].key
-        keys = (json.dumps({key: value}).encode() + b"\n" for value in key_ranges.keys(self.gone))
-        stem = part_stem("deleted", self.table, self.batch)
-        self.deleted = write_lines(store, stem, keys, self.part_bytes)
 
 
 class Capture:
-    """A batch in the making; see the module's docstring for its use."""
+    """A batch in the making, or an audit of the source; see the module's docstring for its use."""
 
     def __init__(
         self,
         view: SourceView,
         store: Store,
-        head: Manifest | None,
-        states: dict[str, TableState],
+        known: Known,
+        findings: Findings,
         *,
-        batch: str,
         run_id: str,
         part_bytes: int,
+        leave_out: LeaveOut | None = None,
+        audit_due: bool = False,
     ) -> None:
         self.view = view
-        self.states = states
+        self.states = findings.states
+        self.audit_due = audit_due
+        self._digests = dict(findings.digests)
         self._store = store
-        self._head = head
-        self._batch = batch
+        self._known = known
+        self._head = known.head
         self._run_id = run_id
         self._part_bytes = part_bytes
+        self._leave_out = leave_out
         self._reads: dict[str, TableRead] = {}
         self._readers = Readers(view)
 
     def close(self) -> None:
         """Give back the connections that were opened beside the view's."""
         self._readers.close()
+
+    @property
+    def batch(self) -> str:
+        """The key of the batch that commit() would make."""
+        return next_batch(self._head)
 
     @property
     def changed(self) -> list[str]:
@@ -141,13 +149,11 @@ class Capture:
     def reads(self) -> Iterator[TableRead]:
         """The tables that the batch holds, one after the other; write each before the next."""
         for table, state in self.states.items():
-            condition = row_condition(table, self.states, self.watermark)
-            if condition is None and not state.deleted:
-                continue
+            condition = changes.row_condition(table, self.states, self.watermark)
             streams = [] if condition is None else self._streams(table, condition)
             if not streams and not state.deleted:
                 continue
-            read = TableRead(table, self._batch, self._part_bytes, streams, state.deleted)
+            read = TableRead(table, self.batch, self._part_bytes, streams, state.deleted)
             self._reads[table] = read
             yield read
 
@@ -194,127 +200,117 @@ class Capture:
         with failures(SourceError, "the reading of the source's digests"):
             manifest = Manifest(
                 sequence=sequence,
-                batch=self._batch,
-                run_id=self._run_id,
                 previous_sha256=None if self._head is None else self._head.sha256,
+                run_id=self._run_id,
                 observed_at=self.view.observed_at,
-                source=self.view.incarnation,
+                source=self._incarnation(),
                 snapshot=self.view.snapshot,
                 tables={name: self._entry(name, sequence) for name in SOURCE_TABLES},
-                stars={
-                    star.name: self._digest(star, sequence)
-                    for star in STAR_TABLES.values()
-                    if star.base
-                },
+                stars=self._stars(sequence),
+                references=self._references(),
                 unknown_tables=self.unknown_tables,
             )
         return ManifestLog(self._store).commit(manifest)
 
+    def write_audit(self) -> SourceAudit:
+        """Write what the source holds, where no batch is due. Raises LakeError."""
+        assert self._head is not None
+        assert not self.changed
+        log = AuditLog(self._store)
+        before = log.head()
+        return log.write(
+            SourceAudit(
+                sequence=1 if before is None else before.sequence + 1,
+                previous_sha256=None if before is None else before.sha256,
+                run_id=self._run_id,
+                head=Head(sequence=self._head.sequence, manifest_sha256=self._head.sha256),
+                observed_at=self.view.observed_at,
+                source=self._incarnation(),
+                snapshot=self.view.snapshot,
+                storage={name: schema.storage for name, schema in self.view.schemas.items()},
+                stars=self._stars(self._head.sequence),
+            )
+        )
+
+    def _incarnation(self) -> Incarnation:
+        """The database that was read. A replica's start says nothing of the primary's."""
+        before = self._known.incarnation
+        if self.view.incarnation.started is not None or before is None:
+            return self.view.incarnation
+        return self.view.incarnation.model_copy(update={"started": before.started})
+
+    def _references(self) -> dict[str, str]:
+        return {references.CURRENCIES: references.put(self._store, references.CURRENCIES, {})}
+
     def _entry(self, table: str, sequence: int) -> TableEntry:
         state, read = self.states[table], self._reads.get(table)
-        previous = None if self._head is None else self._head.tables[table]
+        previous = self._head.tables.get(table) if self._head else None
         schema = self.view.schemas[table]
         if previous is None or previous.schema_sha256 != schema.sha256:
-            self._store.put(schema_key(table, schema.sha256), schema.to_bytes())
+            self._store.put(schema_key(table, schema.sha256), schema.entry.to_bytes())
+        gone = key_sets.key_set(table, state.deleted)
+        key_sets.write(self._store, gone, state.deleted)
         return TableEntry(
             read="full" if state.full else "delta" if read else "none",
+            reason=state.reason,
             changed=state.changed,
             rows=read.rows if read else 0,
             objects=tuple(read.objects) if read else (),
-            deleted=tuple(read.deleted) if read else (),
+            gone=gone,
             reconcile=state.reconcile,
             inserted=state.inserted,
             schema_sha256=schema.sha256,
+            shape_sha256=schema.shape_sha256,
+            storage=schema.storage,
             last_full=sequence if state.full or previous is None else previous.last_full,
             last_changed=sequence if state.changed or previous is None else previous.last_changed,
-            keys=self._key_set(state, previous, sequence),
+            keys=self._keys(state, previous, sequence),
             recent=state.recent,
         )
 
-    def _key_set(self, state: TableState, previous: TableEntry | None, sequence: int) -> KeySet:
+    def _keys(self, state: TableState, previous: TableEntry | None, sequence: int) -> KnownKeys:
         if state.ranges is None:
             assert previous is not None
             return previous.keys
-        data = key_ranges.to_bytes(state.ranges)
-        digest_ = sha256(data)
-        key = f"keys/{state.table}/{digest_[:16]}.json"
-        if previous is None or previous.keys.sha256 != digest_:
-            self._store.put(key, data)
-        return KeySet(
-            key=key,
-            sha256=digest_,
-            count=key_ranges.count(state.ranges),
+        keys = key_sets.key_set(state.table, state.ranges)
+        if previous is None or previous.keys.sha256 != keys.sha256:
+            key_sets.write(self._store, keys, state.ranges)
+        return KnownKeys(
+            **keys.model_dump(),
             sequence=sequence,
             observed_at=self.view.observed_at,
             deletions=self.view.schemas[state.table].deletions,
         )
 
-    @cached_property
-    def _hashes_known(self) -> bool:
-        return digest.hashes_as_known(self.view.connection)
+    def _stars(self, sequence: int) -> dict[str, StarEntry]:
+        return {star.name: self._star(star, sequence) for star in STAR_TABLES.values() if star.base}
 
-    @cached_property
-    def _types(self) -> digest.SourceTypes:
-        schemas = self.view.schemas.values()
-        return {(s.table, column.name): column.type for s in schemas for column in s.columns}
+    def _star(self, star: StarTable, sequence: int) -> StarEntry:
+        """What the warehouse must equal: all rows where they were compared as a whole, else the
+        rows of this batch and the last digest of all."""
+        known = self._known.stars.get(star.name)
+        if known is not None and not changes.is_whole(star, self.states):
+            return StarEntry(whole=known.whole, touched=self._touched(star), without=known.without)
+        taken = self._digests.get(star.name) or digests.whole(self.view, star)
+        return StarEntry(
+            whole=WholeDigest(
+                **taken.model_dump(), sequence=sequence, observed_at=self.view.observed_at
+            ),
+            without=self._without(star),
+        )
 
-    def _digest(self, star: StarTable, sequence: int) -> StarDigest:
-        previous = None if self._head is None else self._head.stars[star.name]
-        changed = any(self.states[table].changed for table in star.sources)
-        if previous is not None and not changed:
-            return previous
-        if previous is not None and self.states[star.base or ""].ranges is None:
-            return previous  # a large table, of which keys and digest are not due yet
-        version = digest.source_version(star, self._types, hashes_known=self._hashes_known)
-        query = digest.source_query(star, self._types, version)
-        row = self.view.connection.execute(query).fetchone()
-        assert row is not None
-        return StarDigest(rows=row[0], digest=row[1], sequence=sequence, version=version)
+    def _touched(self, star: StarTable) -> Digest | None:
+        if not any(self.states[table].changed for table in star.sources):
+            return None
+        assert star.base is not None
+        condition = changes.row_condition(star.base, self.states, self.watermark)
+        return digests.touched(self.view, star, condition or sql.SQL("FALSE"))
 
-
-def row_condition(
-    table: str, states: dict[str, TableState], watermark: int
-) -> sql.Composable | None:
-    """Which rows of `table` the batch holds, None for none.
-
-    A row is in the batch when it changed, or when a row that it is processed together with did.
-    """
-    own = _changed_condition(states[table], watermark)
-    conditions = [own] if own is not None else []
-    for join in JOINS:
-        if join.child == table:
-            other, here, there = join.parent, join.child_column, join.parent_column
-        elif join.parent == table:
-            other, here, there = join.child, join.parent_column, join.child_column
-        else:
-            continue
-        changed = _changed_condition(states[other], watermark)
-        if changed is not None:
-            conditions.append(
-                sql.SQL("{}.{} IN (SELECT {}.{} FROM public.{} WHERE {})").format(
-                    sql.Identifier(table),
-                    sql.Identifier(here),
-                    sql.Identifier(other),
-                    sql.Identifier(there),
-                    sql.Identifier(other),
-                    changed,
-                )
-            )
-    return sql.SQL(" OR ").join(map(sql.SQL("({})").format, conditions)) if conditions else None
-
-
-def _changed_condition(state: TableState, watermark: int) -> sql.Composable | None:
-    if state.full:
-        return sql.SQL("TRUE")
-    if not state.rows_changed:
-        return None
-    recent = snapshot.recent(state.table, watermark)
-    if state.places is None:
-        return recent
-    # Places are those of the same snapshot. Partitions use the same ones, so they alone don't tell.
-    return sql.SQL("{}.ctid = ANY ({}::tid[]) AND {}").format(
-        sql.Identifier(state.table), sql.Literal(list(state.places)), recent
-    )
+    def _without(self, star: StarTable) -> PartialDigest | None:
+        keys = self._leave_out.stars.get(star.name) if self._leave_out else None
+        if not keys or self._leave_out is None:
+            return None
+        return digests.without(self.view, star, keys, self._leave_out.after)
 
 
 def copy_query(schema: TableSchema, condition: sql.Composable) -> sql.Composed:
@@ -339,34 +335,39 @@ def open_capture(
     connection: Connection,
     store: Store,
     *,
-    batch: str,
     run_id: str,
     part_bytes: int,
+    batch: str | None = None,
     full: Collection[str] = (),
+    audit: bool = False,
 ) -> Iterator[Capture]:
     """Open a snapshot of the source and compare it with the last batch of the lake in `store`.
 
-    `full` names tables to read in full besides those that the lake has requests for. Raises
-    SourceError or LakeError, before anything is written.
+    `batch` is the key that the batch is expected to have. `full` names tables to be read in full
+    besides those that the lake has requests for. With `audit`, the source is compared as a whole,
+    though it may not be due. Raises SourceError or LakeError, before anything is written.
     """
-    log = ManifestLog(store)
-    head = log.head()
-    check_batch_key(batch, head)
-    if head is not None:
-        log.seal(head)
-    wanted = {*full, *requests.pending(store, head)}
+    known, asked = Known.of(store), Requests(store)
+    if batch is not None:
+        check_batch_key(batch, known.head)
+    if known.head is not None:
+        ManifestLog(store).seal(known.head)
+    wanted, leave_out = {*full, *asked.full_reads(known.head)}, asked.leave_out()
     with snapshot.open_view(connection) as view:
-        states = snapshot.examine(view, head, lambda keys: keys.read(store), full=wanted)
+        due = audit or not changes.audit_in(view, known) or not known.left_out(leave_out)
+        findings = changes.examine(
+            view, known, lambda keys: keys.read(store), full=wanted, whole=due
+        )
         with closing(
-            Capture(view, store, head, states, batch=batch, run_id=run_id, part_bytes=part_bytes)
+            Capture(
+                view,
+                store,
+                known,
+                findings,
+                run_id=run_id,
+                part_bytes=part_bytes,
+                leave_out=leave_out,
+                audit_due=due,
+            )
         ) as capture:
             yield capture
-
-
-def changed_tables(connection: Connection, store: Store) -> list[str]:
-    """The tables that the next batch would find changed. Writes nothing. Raises TotesysError."""
-    head = ManifestLog(store).head()
-    wanted = requests.pending(store, head)
-    with snapshot.open_view(connection) as view:
-        states = snapshot.examine(view, head, lambda keys: keys.read(store), full=wanted)
-    return [name for name, state in states.items() if state.changed]

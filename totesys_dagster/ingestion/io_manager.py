@@ -8,6 +8,7 @@ import dagster as dg
 
 from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.ingestion.capture import TableRead
+from totesys_dagster.lake import key_ranges
 from totesys_dagster.lake.parts import part_stem
 from totesys_dagster.lake.raw import RawTable
 from totesys_dagster.resources import Lake, clear_failures
@@ -27,8 +28,8 @@ class JsonLinesIOManager(dg.ConfigurableIOManager):
             {
                 "dagster/partition_row_count": obj.rows,
                 "dagster/uri": store.uri(folder),
-                "deleted keys": sum(entry.rows for entry in obj.deleted),
-                "objects": len(obj.objects) + len(obj.deleted),
+                "deleted keys": key_ranges.count(obj.gone),
+                "objects": len(obj.objects),
                 "bytes": obj.bytes,
             }
         )

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
-from totesys_dagster.ingestion.snapshot import Column, TableSchema
+from totesys_dagster.ingestion.fingerprint import Column, TableSchema
 
 INTEGERS = {"smallint", "integer", "bigint"}
 

@@ -18,9 +18,11 @@ from pydantic import BaseModel, ConfigDict
 
 from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.errors import SourceError
-from totesys_dagster.ingestion import snapshot
-from totesys_dagster.lake import requests
+from totesys_dagster.ingestion import changes, identity, snapshot
+from totesys_dagster.ingestion.changes import Known
+from totesys_dagster.lake.audits import AuditLog
 from totesys_dagster.lake.manifest import Manifest, ManifestLog, Snapshot
+from totesys_dagster.lake.requests import Requests
 from totesys_dagster.lake.store import Store
 from totesys_dagster.postgres import Connection, failures
 
@@ -34,6 +36,7 @@ COUNTERS = """
 SELECT c.relname, concat_ws('/', pg_relation_filenode(c.oid), s.n_tup_ins, s.n_tup_upd, s.n_tup_del)
 FROM pg_class AS c JOIN pg_stat_user_tables AS s ON s.relid = c.oid
 WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY(%s) AND c.relkind = 'r'
+  AND NOT c.relhassubclass -- what is written to a table that inherits is counted there
   AND c.reltuples > %s
   AND current_setting('track_counts')::boolean AND NOT pg_is_in_recovery()
 """
@@ -43,6 +46,7 @@ class Memory(BaseModel):
     """What a poll tells the next one, when the lake ended with batch `sequence`.
 
     `due` is the poll's snapshot when it found changes: its counters hold once a batch covers it.
+    `audit_at` is when an audit of the source becomes due. Times are the host's.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -53,6 +57,7 @@ class Memory(BaseModel):
     counters: dict[str, str] = {}
     keys_seen: dict[str, dt.datetime] = {}
     thorough_at: dt.datetime | None = None
+    audit_at: dt.datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -60,11 +65,13 @@ class Poll:
     """`changed` are the tables that made a batch due; the batch may find more.
 
     `quiet` is set when nothing was looked at, as no transaction has ended since the last poll.
+    `audit_due` is set when nothing changed, and the source has to be digested all the same.
     """
 
     changed: list[str]
     memory: Memory
     quiet: bool = False
+    audit_due: bool = False
 
 
 def poll(connection: Connection, store: Store, memory: Memory, now: dt.datetime) -> Poll:
@@ -74,29 +81,39 @@ def poll(connection: Connection, store: Store, memory: Memory, now: dt.datetime)
     """
     head = ManifestLog(store).head()
     sequence = head.sequence if head else 0
-    wanted = requests.pending(store, head)
-    mark = f"{sequence} {','.join(sorted(wanted))} {snapshot.pulse(connection)}"
+    asked = Requests(store)
+    mark = f"{sequence} {asked} {identity.pulse(connection)}"
     thorough = (
         memory.thorough_at is None
         or sequence < memory.sequence
         or not _captured(memory.due, head)
-        or now - memory.thorough_at >= THOROUGH_EVERY
+        # A clock that went back tells nothing of the time that has passed.
+        or not dt.timedelta(0) <= now - memory.thorough_at < THOROUGH_EVERY
     )
-    if mark == memory.mark and not thorough:
+    if mark == memory.mark and not thorough and memory.audit_at and now < memory.audit_at:
         return Poll([], memory, quiet=True)
+    known = Known(head, AuditLog(store).of_head(head))
     counters = _counters(connection)  # before the snapshot: later writes are for the next poll
     with snapshot.open_view(connection) as view:
         idle = {name for name, count in counters.items() if memory.counters.get(name) == count}
-        states = snapshot.examine(
+        findings = changes.examine(
             view,
-            head,
+            known,
             lambda keys: keys.read(store),
-            full=wanted,
+            full=asked.full_reads(head),
             leave_out=() if thorough else idle,
             keys_seen=memory.keys_seen,
+            digested=thorough,
         )
-    changed = [name for name, state in states.items() if state.changed]
-    seen = {name: view.observed_at for name, state in states.items() if state.ranges is not None}
+        audit_in = changes.audit_in(view, known)
+    changed = findings.changed
+    if not known.left_out(asked.leave_out()):
+        audit_in = dt.timedelta(0)
+    seen = {
+        name: view.observed_at
+        for name, state in findings.states.items()
+        if state.ranges is not None
+    }
     return Poll(
         changed,
         Memory(
@@ -106,8 +123,15 @@ def poll(connection: Connection, store: Store, memory: Memory, now: dt.datetime)
             counters=counters,
             keys_seen={} if changed else {**memory.keys_seen, **seen},
             thorough_at=now if thorough else memory.thorough_at,
+            audit_at=now + audit_in,
         ),
+        audit_due=not changed and not audit_in,
     )
+
+
+def changed_tables(connection: Connection, store: Store) -> Poll:
+    """A poll without a memory, which looks at everything. Raises SourceError or LakeError."""
+    return poll(connection, store, Memory(), dt.datetime.now(dt.UTC))
 
 
 def _captured(due: Snapshot | None, head: Manifest | None) -> bool:
@@ -121,5 +145,5 @@ def _captured(due: Snapshot | None, head: Manifest | None) -> bool:
 def _counters(connection: Connection) -> dict[str, str]:
     """What the server counts about each large table, as a text that changes with each write."""
     with failures(SourceError, "a look at the source's counters"):
-        rows = connection.execute(COUNTERS, [list(SOURCE_TABLES), snapshot.LARGE_TABLE_ROWS])
+        rows = connection.execute(COUNTERS, [list(SOURCE_TABLES), changes.LARGE_TABLE_ROWS])
         return dict(rows.fetchall())

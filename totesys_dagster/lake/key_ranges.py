@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 
-from pydantic import TypeAdapter, ValidationError
-
 Ranges = Sequence[tuple[int, int]]
 
 # A word of bits, a key each, as PostgreSQL's bigint holds it; all ones are -1.
 WORD = 64
 _ALL = -1
 
-_PAIRS = TypeAdapter(list[tuple[int, int]])
 _GREATEST = 2**63 - 1  # of PostgreSQL's bigint; the least is one more, negated
 
 
@@ -90,20 +87,16 @@ def to_bytes(ranges: Ranges) -> bytes:
     return json.dumps([list(pair) for pair in ranges], separators=(",", ":")).encode()
 
 
-def from_bytes(data: bytes) -> list[tuple[int, int]]:
-    """What `to_bytes` was given. Raises ValueError when the data are not a set's.
+def checked(pairs: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
+    """The pairs as ranges. Raises ValueError when they are not those of a set.
 
     Sets are compared, and their ranges counted out, on the strength of this: a range too many, or
     one without end, would delete or fill a table.
     """
-    try:
-        ranges = _PAIRS.validate_json(data, strict=True)
-    except ValidationError:
-        raise ValueError("not pairs of whole numbers") from None
     last = -_GREATEST - 3
-    for low, high in ranges:
+    for low, high in pairs:
         # Neighbours would be one range: equal sets have equal bytes.
         if not last + 1 < low <= high <= _GREATEST:
             raise ValueError("not ranges in order")
         last = high
-    return ranges
+    return [(low, high) for low, high in pairs]

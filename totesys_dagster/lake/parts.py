@@ -26,7 +26,7 @@ ROW_GROUP_ROWS = 128 * 1024
 class ObjectEntry(BaseModel):
     """An object as its manifest names it. `bytes` and `sha256` are those of the stored object."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     key: str
     rows: int

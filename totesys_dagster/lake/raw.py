@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -28,9 +27,3 @@ class RawTable:
         """The rows, part by part. Raises LakeError when a part is not what was written."""
         for entry in self.entry.objects:
             yield read_lines(self.store, entry)
-
-    def deleted_keys(self) -> Iterator[int]:
-        """The keys that are gone from the source since the batch before. Raises LakeError."""
-        for entry in self.entry.deleted:
-            for line in read_lines(self.store, entry).splitlines():
-                yield json.loads(line)[self.table.key]

@@ -6,50 +6,44 @@ starts from receipts, as processing starts from manifests.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from totesys_dagster.catalogue import STAR_TABLES, StarTable
 from totesys_dagster.errors import LakeError, ObjectMissingError
-from totesys_dagster.lake.manifest import Manifest
-from totesys_dagster.lake.parts import ObjectEntry, read_table
+from totesys_dagster.lake.key_sets import KeySet
+from totesys_dagster.lake.log import Document
+from totesys_dagster.lake.manifest import Manifest, batch_key
+from totesys_dagster.lake.parts import ObjectEntry, read_table, write_table
 from totesys_dagster.lake.store import Store
 
 
-class Receipt(BaseModel):
-    """What a batch became in a star table.
+class Receipt(Document):
+    """What batch number `sequence` became in a star table.
 
-    When `reconcile` is set, every key that is not in the manifest's key set of the base is gone.
-    `read` counts the source rows of the base (days, for the calendar), `quarantined` the rows of
-    all its sources that were set aside.
+    `gone` and `reconcile` say which keys the source no longer has, as in the batch's manifest
+    (an object of many ranges is in the ingestion zone). `read` counts the source rows of the base
+    (days, for the calendar), `quarantined` the rows of all its sources that were set aside.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    format: int = 1
+    log: str
     star: str
     version: int
-    batch: str
     sequence: int
     manifest_sha256: str
     reconcile: bool
+    gone: KeySet
     read: int
     rows: int
     objects: tuple[ObjectEntry, ...]
-    deleted: tuple[ObjectEntry, ...]
     quarantined: int
     quarantine: tuple[ObjectEntry, ...]
 
     @property
-    def deleted_rows(self) -> int:
-        return sum(entry.rows for entry in self.deleted)
-
-    def to_bytes(self) -> bytes:
-        return (json.dumps(self.model_dump(mode="json"), indent=1) + "\n").encode()
+    def batch(self) -> str:
+        return batch_key(self.sequence)
 
 
 def receipt_key(star: StarTable, batch: str) -> str:
@@ -63,19 +57,38 @@ def read_receipt(store: Store, star: StarTable, manifest: Manifest) -> Receipt |
         data = store.get(key)
     except ObjectMissingError:
         return None
-    try:
-        receipt = Receipt.model_validate_json(data)
-    except ValidationError:
-        raise LakeError(
-            f"{store.uri(key)} is not a receipt: it was damaged; restore it from the bucket's"
-            " older versions."
-        ) from None
+    receipt = Receipt.from_bytes(data, store.uri(key))
     if receipt.manifest_sha256 != manifest.sha256:
         raise LakeError(
             f"{store.uri(key)} was made from another batch of the same name:"
             f" {store.setting} belongs to another lake; point it to the zone of this one."
         )
     return receipt
+
+
+def write_star(
+    store: Store, star: StarTable, stem: str, number: int, rows: pa.Table
+) -> ObjectEntry:
+    """Write one part of a star table as Parquet, in the types in which it is stored."""
+    return write_table(store, stem, number, rows.cast(star.stored_schema))
+
+
+def read_star(
+    store: Store, star: StarTable, entry: ObjectEntry, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """One part of a star table, or columns of it, in the types of `star.arrow_schema`.
+
+    Raises LakeError when it is not what was written.
+    """
+    stored = read_table(store, entry, columns)
+    names = star.column_names if columns is None else columns
+    if stored.schema != pa.schema([star.stored_schema.field(name) for name in names]):
+        raise LakeError(
+            f"{store.uri(entry.key)} does not have the columns of {star.name}, though its receipt"
+            " names it: it was not written by totesys_dagster; restore it from the bucket's older"
+            " versions."
+        )
+    return stored.cast(pa.schema([star.arrow_schema.field(name) for name in names]))
 
 
 @dataclass(frozen=True)
@@ -100,7 +113,7 @@ class ProcessedTable:
                 f" processed/{self.star.name} for it first."
             )
         for entry in receipt.objects:
-            yield read_table(self.store, entry, columns)
+            yield read_star(self.store, self.star, entry, columns)
 
 
 def touched_stars(manifest: Manifest) -> list[StarTable]:

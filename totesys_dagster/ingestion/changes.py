@@ -1,0 +1,485 @@
+"""What changed in the source since the last batch.
+
+Changes are found by transaction id: a row is recent when `xmin`, the transaction that wrote it, is
+not older than the oldest one that was still running at the previous snapshot (the watermark).
+Timestamps play no part: ToteSys edits rows without touching `last_updated`, and a row's timestamp
+says nothing about when its transaction committed.
+
+Some changes leave no recent row, and are found otherwise: deletions by comparing keys, rows that
+appear without a transaction id by the same, whatever the catalogue decides by its fingerprint, and
+the rest by digests of all rows (`digests.py`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from totesys_dagster.catalogue import JOINS, SOURCE_TABLES, STAR_TABLES, StarTable
+from totesys_dagster.ingestion import digests, identity
+from totesys_dagster.ingestion.identity import Identity
+from totesys_dagster.ingestion.snapshot import SourceView
+from totesys_dagster.lake import key_ranges, key_sets
+from totesys_dagster.lake.audits import AuditLog, SourceAudit
+from totesys_dagster.lake.key_ranges import Ranges
+from totesys_dagster.lake.key_sets import KeySet
+from totesys_dagster.lake.manifest import (
+    Digest,
+    Incarnation,
+    Manifest,
+    ManifestLog,
+    RecentRows,
+    StarEntry,
+)
+from totesys_dagster.lake.requests import LeaveOut
+from totesys_dagster.lake.store import Store
+
+# Above this many rows, a table's keys and digest are compared once in WHOLE_EVERY only, or sooner
+# when the server has counted deletions since.
+LARGE_TABLE_ROWS = 100_000
+WHOLE_EVERY = dt.timedelta(hours=1)
+WHOLE_AFTER_DELETES = dt.timedelta(minutes=5)
+# Up to this many changed rows are read by their place, which saves a second scan of the table.
+PLACES = 10_000
+
+# Why a table is read in full.
+FIRST = "it is the first batch"
+OTHER_HISTORY = "the source is another server or was restored"
+NEW_TABLE = "the table is new in the catalogue"
+RESHAPED = "its declaration in the source changed"
+REQUESTED = "it was asked for"
+APPEARED = "rows appeared in it without a transaction id"
+ALTERED = "rows changed in it without a transaction id"
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the lake says of the source: the last batch, and the audit since, None where none is."""
+
+    head: Manifest | None
+    audit: SourceAudit | None = None
+
+    @classmethod
+    def of(cls, store: Store) -> Known:
+        """What the lake in `store` says. Raises LakeError."""
+        head = ManifestLog(store).head()
+        return cls(head, AuditLog(store).of_head(head))
+
+    @property
+    def incarnation(self) -> Incarnation | None:
+        """The database that was read last."""
+        newest = self.audit or self.head
+        return newest.source if newest else None
+
+    @property
+    def stars(self) -> Mapping[str, StarEntry]:
+        """The newest digest of each star table."""
+        if self.head is None:
+            return {}
+        return {**self.head.stars, **(self.audit.stars if self.audit else {})}
+
+    def left_out(self, request: LeaveOut | None) -> bool:
+        """Whether the newest digests leave out the keys that a request names, if there is one."""
+        stars = request.stars if request else {}
+        if self.head is None:
+            return True
+        return all(
+            (entry := self.stars.get(star)) is not None
+            and entry.without is not None
+            and entry.without.left_out == keys
+            for star, keys in stars.items()
+            if keys
+        )
+
+    def storage(self, table: str) -> str | None:
+        """The files that held a table when it was last compared as a whole."""
+        if self.head is None or table not in self.head.tables:
+            return None
+        carried = self.head.tables[table].storage
+        return self.audit.storage.get(table, carried) if self.audit else carried
+
+    def compared_at(self, table: str) -> dt.datetime:
+        """When all keys of a table were last compared, by the source's clock."""
+        assert self.head is not None
+        at = self.head.tables[table].keys.observed_at
+        return max(at, self.audit.observed_at) if self.audit else at
+
+
+@dataclass(frozen=True)
+class TableState:
+    """What was found of one table.
+
+    `reason` says why it has to be read in full, and is empty where it has not. `places` has the
+    ctid of each changed row, None when there are too many. `ranges` is None when the table's keys
+    were not read this time. `deleted` is empty when `reconcile` is set: then every key that is not
+    in `ranges` is gone.
+    """
+
+    table: str
+    reason: str
+    rows_changed: bool
+    places: tuple[str, ...] | None
+    ranges: Ranges | None
+    inserted: int | None
+    deleted: Ranges
+    reconcile: bool
+    recent: RecentRows
+
+    @property
+    def full(self) -> bool:
+        return bool(self.reason)
+
+    @property
+    def changed(self) -> bool:
+        return self.full or self.reconcile or self.rows_changed or bool(self.deleted)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found of each table, and the digests that were taken on the way, by star table."""
+
+    states: Mapping[str, TableState]
+    digests: Mapping[str, Digest]
+
+    @property
+    def changed(self) -> list[str]:
+        """The tables that changed since the last batch."""
+        return [name for name, state in self.states.items() if state.changed]
+
+
+def is_large(view: SourceView, table: str) -> bool:
+    """Whether a table is too large to be compared as a whole in each batch."""
+    return view.schemas[table].estimated_rows > LARGE_TABLE_ROWS
+
+
+def is_due(view: SourceView, since: dt.datetime, after: dt.timedelta = WHOLE_EVERY) -> bool:
+    """Whether so much time has passed by the source's clock; a clock that went back tells nothing,
+    so then it is due."""
+    return not dt.timedelta(0) <= view.observed_at - since < after
+
+
+def examine(
+    view: SourceView,
+    known: Known,
+    read_keys: Callable[[KeySet], Ranges],
+    *,
+    full: Collection[str] = (),
+    leave_out: Collection[str] = (),
+    keys_seen: Mapping[str, dt.datetime] | None = None,
+    whole: bool = False,
+    digested: bool = True,
+) -> Findings:
+    """Compare every table with what the lake says of it.
+
+    `read_keys` reads a key set of the lake; `full` names tables to be read in full whatever
+    changed. For a mere poll, `leave_out` names tables to pass over if nothing else asks for them,
+    `keys_seen` says when the keys of a table were last found unchanged, and without `digested` no
+    rows are digested. With `whole`, large tables are compared as a whole, too. Raises SourceError.
+    """
+    head = known.head
+    if head is None:
+        return Findings({name: _first(view, name, FIRST) for name in SOURCE_TABLES}, {})
+    if not identity.comparable(head, Identity(view.incarnation, view.snapshot, view.observed_at)):
+        return Findings({name: _first(view, name, OTHER_HISTORY) for name in SOURCE_TABLES}, {})
+    whole = whole or _restarted(view, known)
+    states = {}
+    for name in SOURCE_TABLES:
+        reason = _reason(view, head, name, full)
+        if not reason and not whole and name in leave_out:
+            continue
+        if name not in head.tables:
+            states[name] = _first(view, name, reason)
+            continue
+        due = whole or bool(reason) or _keys_due(view, known, name, (keys_seen or {}).get(name))
+        states[name] = _compare(view, name, head, read_keys, reason=reason, due=due)
+    if not digested:
+        return Findings(states, {})
+    return _digested(view, known, states, read_keys)
+
+
+def _reason(view: SourceView, head: Manifest, table: str, full: Collection[str]) -> str:
+    """Why a table has to be read in full, before any row of it is looked at."""
+    entry = head.tables.get(table)
+    if entry is None:
+        return NEW_TABLE
+    if view.schemas[table].shape_sha256 != entry.shape_sha256:
+        return RESHAPED
+    return REQUESTED if table in full else ""
+
+
+def _restarted(view: SourceView, known: Known) -> bool:
+    return known.incarnation is not None and identity.restarted(known.incarnation, view.incarnation)
+
+
+def _first(view: SourceView, table: str, reason: str) -> TableState:
+    _, left, _ = _recent_rows(view, table, view.snapshot.xmin)
+    ranges = _key_ranges(view, table)
+    return TableState(
+        table,
+        reason=reason,
+        rows_changed=True,
+        places=None,
+        ranges=ranges,
+        inserted=key_ranges.count(ranges),
+        deleted=(),
+        reconcile=True,
+        recent=left,
+    )
+
+
+def _compare(
+    view: SourceView,
+    table: str,
+    head: Manifest,
+    read_keys: Callable[[KeySet], Ranges],
+    *,
+    reason: str,
+    due: bool,
+) -> TableState:
+    entry, watermark = head.tables[table], head.snapshot.xmin
+    met, left, places = _recent_rows(view, table, watermark)
+    rows_changed = met.rows > 0 and met != entry.recent
+    ranges = _key_ranges(view, table) if due else None
+    inserted, deleted = None if ranges is None else 0, []
+    if ranges is not None and key_sets.hash_of(ranges) != entry.keys.sha256:
+        before = read_keys(entry.keys)
+        appeared = key_ranges.subtract(ranges, before)
+        inserted = key_ranges.count(appeared)
+        deleted = key_ranges.subtract(before, ranges)
+        if appeared and not reason:
+            written = _key_ranges(view, table, _written(table, watermark, places))
+            reason = APPEARED if key_ranges.subtract(appeared, written) else ""
+    # Between two readings of a large table's keys a row can come and go, and be in neither. That
+    # the table is large still does not matter: a TRUNCATE makes its estimated size nothing.
+    missed = ranges is not None and entry.last_changed > entry.keys.sequence
+    reconcile = bool(reason) or missed
+    return TableState(
+        table,
+        reason=reason,
+        rows_changed=rows_changed,
+        places=places,
+        ranges=ranges,
+        inserted=inserted,
+        deleted=() if reconcile else deleted,
+        reconcile=reconcile,
+        recent=left,
+    )
+
+
+def _keys_due(view: SourceView, known: Known, table: str, seen: dt.datetime | None) -> bool:
+    """Whether the keys of a table have to be read: of a small one always."""
+    assert known.head is not None
+    if not is_large(view, table) or view.schemas[table].storage != known.storage(table):
+        return True
+    at = known.compared_at(table)
+    counted = known.head.tables[table].keys.deletions != view.schemas[table].deletions
+    return is_due(view, max(at, seen or at), WHOLE_AFTER_DELETES if counted else WHOLE_EVERY)
+
+
+def _digested(
+    view: SourceView,
+    known: Known,
+    states: Mapping[str, TableState],
+    read_keys: Callable[[KeySet], Ranges],
+) -> Findings:
+    """Digest the stars of which nothing changed and whose tables were compared as a whole.
+
+    Where a digest differs from the one before, rows changed without a transaction id: the tables
+    behind it are read in full.
+    """
+    taken: dict[str, Digest] = {}
+    altered: set[str] = set()
+    for star in STAR_TABLES.values():
+        if star.base is None or not is_whole(star, states) or _touched(star, states):
+            continue
+        taken[star.name] = digests.whole(view, star)
+        if not _agree(taken[star.name], known, star):
+            altered.update(star.sources)
+    if not altered:
+        return Findings(states, taken)
+    assert known.head is not None
+    again = {
+        name: _compare(view, name, known.head, read_keys, reason=ALTERED, due=True)
+        for name in altered
+    }
+    return Findings({**states, **again}, taken)
+
+
+def is_whole(star: StarTable, states: Mapping[str, TableState]) -> bool:
+    """Whether the base of a star table was compared as a whole, and so is digested."""
+    state = states.get(star.base or "")
+    return state is not None and state.ranges is not None
+
+
+def _touched(star: StarTable, states: Mapping[str, TableState]) -> bool:
+    return any(states[name].changed for name in star.sources if name in states)
+
+
+def _agree(digest: Digest, known: Known, star: StarTable) -> bool:
+    """Whether a digest is the one that was known, as far as that still holds.
+
+    It does not where a table changed after it was taken, or where it is of other columns or was
+    made in another way.
+    """
+    entry = known.stars.get(star.name)
+    if entry is None or known.head is None:
+        return True
+    before = entry.whole
+    changed = max(known.head.tables[name].last_changed for name in star.sources)
+    if changed > before.sequence or (before.method, before.columns) != (
+        digest.method,
+        digest.columns,
+    ):
+        return True
+    return (before.rows, before.digest) == (digest.rows, digest.digest)
+
+
+def audit_in(view: SourceView, known: Known) -> dt.timedelta:
+    """How long the source need not be digested while nothing changes in it; zero when it is due.
+
+    It is when a table was last compared as a whole an hour ago, was rewritten since, or when the
+    server was started anew.
+    """
+    if known.head is None:
+        return dt.timedelta(0)
+    stars = [star.name for star in STAR_TABLES.values() if star.base]
+    if (
+        _restarted(view, known)
+        or any(name not in known.stars for name in stars)
+        or any(view.schemas[name].storage != known.storage(name) for name in SOURCE_TABLES)
+    ):
+        return dt.timedelta(0)
+    oldest = min(known.stars[name].whole.observed_at for name in stars)
+    newest = max(known.stars[name].whole.observed_at for name in stars)
+    if is_due(view, oldest) or is_due(view, newest):
+        return dt.timedelta(0)
+    return WHOLE_EVERY - (view.observed_at - oldest)
+
+
+def recent(table: str, watermark: int) -> sql.Composed:
+    """The condition for rows of `table` written at or after `watermark` (a 64-bit xid).
+
+    Ages are compared, never ids, which wrap around. The lower bound keeps out frozen rows whose id
+    is so old that it looks like one of the future. It comes second, and the watermark's age is
+    computed once, as most rows of a large table have to fail one comparison only.
+    """
+    return sql.SQL(
+        "age({table}.xmin) <= (SELECT age({watermark}::xid)) AND age({table}.xmin) >= 0"
+    ).format(table=sql.Identifier(table), watermark=sql.Literal(str(watermark % 2**32)))
+
+
+def row_condition(
+    table: str, states: Mapping[str, TableState], watermark: int
+) -> sql.Composable | None:
+    """Which rows of `table` the batch holds, None for none.
+
+    A row is in the batch when it changed, or when a row that it is processed together with did.
+    """
+    own = _changed_condition(states[table], watermark)
+    conditions = [own] if own is not None else []
+    for join in JOINS:
+        if join.child == table:
+            other, here, there = join.parent, join.child_column, join.parent_column
+        elif join.parent == table:
+            other, here, there = join.child, join.parent_column, join.child_column
+        else:
+            continue
+        changed = _changed_condition(states[other], watermark)
+        if changed is not None:
+            conditions.append(
+                sql.SQL("{}.{} IN (SELECT {}.{} FROM public.{} WHERE {})").format(
+                    sql.Identifier(table),
+                    sql.Identifier(here),
+                    sql.Identifier(other),
+                    sql.Identifier(there),
+                    sql.Identifier(other),
+                    changed,
+                )
+            )
+    return sql.SQL(" OR ").join(map(sql.SQL("({})").format, conditions)) if conditions else None
+
+
+def _changed_condition(state: TableState, watermark: int) -> sql.Composable | None:
+    if state.full:
+        return sql.SQL("TRUE")
+    if not state.rows_changed:
+        return None
+    return _written(state.table, watermark, state.places)
+
+
+def _written(table: str, watermark: int, places: tuple[str, ...] | None) -> sql.Composed:
+    """The condition for the recent rows, by their places where these are known."""
+    condition = recent(table, watermark)
+    if places is None:
+        return condition
+    # Places are those of the same snapshot. Partitions use the same ones, so they alone don't tell.
+    return sql.SQL("{}.ctid = ANY ({}::tid[]) AND {}").format(
+        sql.Identifier(table), sql.Literal(list(places)), condition
+    )
+
+
+def _recent_rows(
+    view: SourceView, table: str, watermark: int
+) -> tuple[RecentRows, RecentRows, tuple[str, ...] | None]:
+    """The row versions since `watermark`, those that the next batch meets again, and the places.
+
+    A version is its key and its transaction: one transaction leaves at most one version of a row.
+    """
+    query = sql.SQL(
+        """
+        WITH versions AS MATERIALIZED (
+            SELECT hashtextextended({table}.{key}::text || ':' || {table}.xmin::text, 0) AS version,
+                   {again} AS again,
+                   {table}.ctid AS place
+            FROM public.{table}
+            WHERE {since}
+        )
+        SELECT count(*), coalesce(sum(version), 0)::text,
+               count(*) FILTER (WHERE again), coalesce(sum(version) FILTER (WHERE again), 0)::text,
+               CASE WHEN count(*) <= {places} THEN ARRAY(SELECT place::text FROM versions) END
+        FROM versions
+        """
+    ).format(
+        table=sql.Identifier(table),
+        key=sql.Identifier(SOURCE_TABLES[table].key),
+        again=recent(table, view.snapshot.xmin),
+        since=recent(table, watermark),
+        places=sql.Literal(PLACES),
+    )
+    row = view.connection.execute(query).fetchone()
+    assert row is not None
+    met = RecentRows(rows=row[0], digest=row[1])
+    left = RecentRows(rows=row[2], digest=row[3])
+    return met, left, None if row[4] is None else tuple(row[4])
+
+
+def _key_ranges(
+    view: SourceView, table: str, condition: sql.Composable | None = None
+) -> list[tuple[int, int]]:
+    """The keys of the table's rows, or of those that meet a condition, as ranges.
+
+    Sixty-four neighbours are a word of bits. To bring words together takes a third of the time that
+    sorting the keys would take, and all cores may help; of words, which are few, neighbours that
+    are alike come as one row.
+    """
+    query = sql.SQL(
+        """
+        WITH words AS (
+            SELECT {key}::bigint >> 6 AS word,
+                   bit_or(1::bigint << ({key}::bigint & 63)::integer) AS bits
+            FROM public.{table} WHERE {key} IS NOT NULL AND ({condition}) GROUP BY 1
+        ), alike AS (
+            SELECT word, bits, word - row_number() OVER (PARTITION BY bits ORDER BY word) AS island
+            FROM words
+        )
+        SELECT min(word), max(word), bits FROM alike GROUP BY bits, island ORDER BY 1
+        """
+    ).format(
+        table=sql.Identifier(table),
+        key=sql.Identifier(SOURCE_TABLES[table].key),
+        condition=condition or sql.SQL("TRUE"),
+    )
+    return key_ranges.of_words(view.connection.execute(query))

@@ -1,0 +1,64 @@
+"""Digests of what the star tables must hold, taken in the snapshot of the source."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from weakref import WeakKeyDictionary
+
+from psycopg import sql
+
+from totesys_dagster import digest
+from totesys_dagster.catalogue import SOURCE_TABLES, StarTable
+from totesys_dagster.digest import audited_columns
+from totesys_dagster.errors import SourceError
+from totesys_dagster.ingestion.snapshot import SourceView
+from totesys_dagster.lake.manifest import Digest, PartialDigest
+from totesys_dagster.postgres import Connection, failures
+
+# Whether the server of a connection hashes rows as others do, asked once for each connection.
+_known: WeakKeyDictionary[Connection, bool] = WeakKeyDictionary()
+
+
+def whole(view: SourceView, star: StarTable) -> Digest:
+    """The digest of all rows. Raises SourceError."""
+    return _take(view, star, None)
+
+
+def touched(view: SourceView, star: StarTable, condition: sql.Composable) -> Digest:
+    """The digest of the rows whose row of the base meets a condition. Raises SourceError."""
+    return _take(view, star, condition)
+
+
+def without(
+    view: SourceView, star: StarTable, keys: Collection[int], request: int
+) -> PartialDigest:
+    """The digest of all rows but those of these keys. Raises SourceError."""
+    assert star.base is not None
+    left_out = tuple(sorted(keys))
+    key = sql.Identifier(star.base, SOURCE_TABLES[star.base].key)
+    condition = sql.SQL(
+        "NOT EXISTS (SELECT FROM unnest({}::bigint[]) AS left_out (key) WHERE left_out.key = {})"
+    ).format(sql.Literal(list(left_out)), key)
+    rest = _take(view, star, condition)
+    return PartialDigest(**rest.model_dump(), request=request, left_out=left_out)
+
+
+def _take(view: SourceView, star: StarTable, condition: sql.Composable | None) -> Digest:
+    types = {
+        (schema.table, name): type_
+        for schema in view.schemas.values()
+        for name, type_ in schema.types.items()
+    }
+    with failures(SourceError, f"the digest of {star.name}"):
+        method = digest.source_method(star, types, hashes_known=_hashes_known(view.connection))
+        query = digest.source_query(star, types, method, condition)
+        row = view.connection.execute(query).fetchone()
+    assert row is not None
+    columns = tuple(column.name for column in audited_columns(star))
+    return Digest(method=method, columns=columns, rows=row[0], digest=row[1])
+
+
+def _hashes_known(connection: Connection) -> bool:
+    if connection not in _known:
+        _known[connection] = digest.hashes_as_known(connection)
+    return _known[connection]

@@ -1,0 +1,243 @@
+"""What PostgreSQL's catalogue says of a table that decides which rows it shows, and how they print.
+
+A change in the catalogue changes rows without a transaction id of theirs: a partition that is
+attached, a table swapped with another by a rename, a label of an enum that is renamed, a column
+dropped and added again with another default. So all of it belongs to a table's fingerprint, and the
+table is read in full when that changes.
+
+The files that hold the rows are told apart from it. `VACUUM FULL`, `CLUSTER` and a move to another
+tablespace write new files and leave the rows as they were, so the table is digested then, and read
+in full only if that differs.
+
+What would hide rows, or has no transaction ids, is refused here, before anything is read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from totesys_dagster.catalogue import SOURCE_TABLES
+from totesys_dagster.errors import SourceError
+from totesys_dagster.lake.schemas import Schema
+from totesys_dagster.lake.store import sha256
+from totesys_dagster.postgres import Connection
+
+# Access methods whose rows carry transaction ids as the heap's do: the heap, and Percona's
+# encrypted one, which is a heap.
+HEAPS = {"heap", "tde_heap"}
+
+# Types from here on are made by users, and so may be changed by them.
+_FIRST_USER_OID = 16384
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as the source declares it now; `type` as `format_type` prints it."""
+
+    name: str
+    type: str
+    not_null: bool
+
+
+@dataclass(frozen=True)
+class TableSchema:
+    """A source table now: its columns in its order, and all else that its rows depend on.
+
+    `shape` decides which rows it shows and how they print, `storage` names the files that hold
+    them. `deletions` have been counted since its statistics began, and a little late.
+    """
+
+    table: str
+    columns: tuple[Column, ...]
+    shape: Mapping[str, Any]
+    storage: str
+    estimated_rows: int
+    deletions: int
+
+    @cached_property
+    def entry(self) -> Schema:
+        """The entry of the schema registry."""
+        columns = tuple((c.name, c.type, c.not_null) for c in self.columns)
+        return Schema(table=self.table, columns=columns, shape=dict(self.shape))
+
+    @cached_property
+    def sha256(self) -> str:
+        """The hash of that entry."""
+        return sha256(self.entry.to_bytes())
+
+    @cached_property
+    def shape_sha256(self) -> str:
+        """Equal hashes mean that rows show and print alike."""
+        return sha256(json.dumps(self.shape, sort_keys=True).encode())
+
+    @cached_property
+    def types(self) -> Mapping[str, str]:
+        """The type of each column, by name."""
+        return {column.name: column.type for column in self.columns}
+
+
+# A table with all that inherits from it: partitions, and tables that INHERIT, whose rows a SELECT
+# shows too.
+_RELATIONS = """
+WITH RECURSIVE tree AS (
+    SELECT c.oid AS root, c.relname AS name, c.oid AS member
+    FROM pg_class AS c
+    WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY(%(tables)s)
+    UNION
+    SELECT t.root, t.name, i.inhrelid FROM tree AS t JOIN pg_inherits AS i ON i.inhparent = t.member
+)
+SELECT t.name, t.root = t.member, m.oid::bigint, m.relname, m.relkind::text, a.amname,
+       t.root = t.member AND row_security_active(m.oid),
+       pg_relation_filenode(m.oid)::bigint,
+       -- A table that was never analyzed is taken for one of narrow rows.
+       CASE WHEN m.relkind = 'p' THEN 0 WHEN m.reltuples < 0 THEN pg_relation_size(m.oid) / 100
+            ELSE m.reltuples END::bigint,
+       coalesce(pg_stat_get_tuples_deleted(m.oid), 0),
+       (SELECT jsonb_agg(jsonb_build_array(
+                    c.attnum, c.attname, format_type(c.atttypid, c.atttypmod),
+                    c.attgenerated, c.attmissingval::text,
+                    CASE WHEN c.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) END)
+                ORDER BY c.attnum)
+        FROM pg_attribute AS c
+        LEFT JOIN pg_attrdef AS d ON (d.adrelid, d.adnum) = (c.attrelid, c.attnum)
+        WHERE c.attrelid = m.oid AND c.attnum > 0 AND NOT c.attisdropped),
+       (SELECT array_agg(c.attname::text ORDER BY c.attnum)
+        FROM pg_attribute AS c
+        WHERE c.attrelid = m.oid AND c.attnum > 0 AND NOT c.attisdropped AND c.attnotnull)
+FROM tree AS t
+JOIN pg_class AS m ON m.oid = t.member
+LEFT JOIN pg_am AS a ON a.oid = m.relam
+ORDER BY t.name, t.root <> t.member, m.oid
+"""
+
+# The types of users among the columns, with those that they are made of: the labels of an enum, the
+# attributes of a composite, the base of a domain, and a cast to JSON or text, which `to_json` and
+# `::text` would call.
+_TYPES = """
+WITH RECURSIVE used AS (
+    SELECT c.relname AS name, a.atttypid AS type
+    FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
+    WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY(%(tables)s)
+      AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid >= %(first)s
+    UNION
+    SELECT u.name, part.type
+    FROM used AS u JOIN pg_type AS t ON t.oid = u.type CROSS JOIN LATERAL (
+        SELECT t.typelem UNION ALL SELECT t.typbasetype
+        UNION ALL SELECT r.rngsubtype FROM pg_range AS r WHERE r.rngtypid = t.oid
+        UNION ALL SELECT a.atttypid FROM pg_attribute AS a
+                  WHERE a.attrelid = t.typrelid AND t.typrelid <> 0 AND a.attnum > 0
+                    AND NOT a.attisdropped
+    ) AS part (type)
+    WHERE part.type >= %(first)s
+)
+SELECT u.name, jsonb_agg(
+    jsonb_build_array(
+        t.oid::bigint, format_type(t.oid, NULL), t.typtype,
+        format_type(t.typbasetype, t.typtypmod),
+        (SELECT jsonb_agg(jsonb_build_array(e.oid::bigint, e.enumlabel) ORDER BY e.oid)
+         FROM pg_enum AS e WHERE e.enumtypid = t.oid),
+        (SELECT jsonb_agg(
+             jsonb_build_array(a.attnum, a.attname, format_type(a.atttypid, a.atttypmod))
+             ORDER BY a.attnum)
+         FROM pg_attribute AS a
+         WHERE a.attrelid = t.typrelid AND t.typrelid <> 0 AND a.attnum > 0
+           AND NOT a.attisdropped),
+        (SELECT jsonb_agg(
+             jsonb_build_array(format_type(k.casttarget, NULL), k.castmethod,
+                               k.castfunc::bigint, md5(p.prosrc))
+             ORDER BY k.oid)
+         FROM pg_cast AS k LEFT JOIN pg_proc AS p ON p.oid = k.castfunc
+         WHERE k.castsource = t.oid
+           AND k.casttarget IN ('json'::regtype, 'jsonb'::regtype, 'text'::regtype))
+    ) ORDER BY t.oid)
+FROM used AS u JOIN pg_type AS t ON t.oid = u.type
+GROUP BY u.name
+"""
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A relation whose rows a table shows: the table itself, or one that inherits from it."""
+
+    name: str
+    is_root: bool
+    oid: int
+    relation: str
+    kind: str
+    access_method: str | None
+    hides_rows: bool
+    file: int | None
+    rows: int
+    deletions: int
+    columns: list[list[Any]] | None
+    not_null: list[str] | None
+
+
+def read_schemas(connection: Connection) -> dict[str, TableSchema]:
+    """The source's tables, within an open transaction.
+
+    Raises SourceError where one cannot be captured, and psycopg.Error.
+    """
+    tables: dict[str, list[_Member]] = {name: [] for name in SOURCE_TABLES}
+    parameters = {"tables": list(SOURCE_TABLES), "first": _FIRST_USER_OID}
+    for row in connection.execute(_RELATIONS, parameters).fetchall():
+        tables[row[0]].append(_Member(*row))
+    types: dict[str, list[Any]] = dict(connection.execute(_TYPES, parameters).fetchall())
+    return {name: _schema(name, members, types.get(name, [])) for name, members in tables.items()}
+
+
+def _schema(name: str, members: list[_Member], types: list[Any]) -> TableSchema:
+    for member in members:
+        _require_rows(member)
+    root = next((member for member in members if member.is_root), None)
+    if root is None:
+        raise SourceError(
+            f"The source has no table {name}: TOTESYS_SOURCE_DSN points to another database, or the"
+            " table was renamed."
+        )
+    required = set(root.not_null or ())
+    columns = tuple(Column(c[1], c[2], c[1] in required) for c in root.columns or ())
+    return TableSchema(
+        name,
+        columns,
+        {
+            "relations": [[m.oid, m.relation, m.kind, m.columns] for m in members],
+            "types": types,
+        },
+        " ".join(f"{m.oid}/{m.file}" for m in members if m.file is not None),
+        sum(m.rows for m in members),
+        sum(m.deletions for m in members),
+    )
+
+
+_KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table", "S": "a sequence"}
+
+
+def _require_rows(member: _Member) -> None:
+    """Raise SourceError unless all rows of the relation are shown, with their transaction ids."""
+    table = member.name
+    what = f"The source's {table}" if member.is_root else f"{member.relation}, a part of {table},"
+    if member.kind not in "rp":
+        kind = _KINDS.get(member.kind, "no table")
+        raise SourceError(
+            f"{what} is {kind}, whose rows have no transaction ids, by which changes are found:"
+            " nothing was captured; let TOTESYS_SOURCE_DSN point to the database that holds the"
+            " table."
+        )
+    if member.access_method not in (None, *HEAPS):
+        raise SourceError(
+            f"{what} is stored by the access method {member.access_method}, whose rows have no"
+            " transaction ids, by which changes are found: nothing was captured; keep the table in"
+            " PostgreSQL's heap."
+        )
+    if member.hides_rows:
+        raise SourceError(
+            f"{what} has row security, which may hide rows from the role of TOTESYS_SOURCE_DSN, and"
+            " hidden rows would be taken for deleted: nothing was captured; let the table's owner"
+            f" disable it (ALTER TABLE {member.relation} DISABLE ROW LEVEL SECURITY), or give the"
+            " role BYPASSRLS."
+        )

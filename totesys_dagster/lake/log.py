@@ -1,0 +1,186 @@
+"""A log in the lake: JSON documents numbered from 1 without gaps, each naming the one before.
+
+A document is written last, put-if-absent, under the next number: whoever writes it first has
+committed it. Each names the SHA-256 of the document before it, so a log is a hash chain. Readers
+follow numbers; they never list objects.
+
+    manifests/totesys/0000000042.json     the batches of ToteSys
+    audits/totesys/0000000007.json        what the source held where no batch was due
+
+The folder of a kind of document has one folder for each log, so that another source (exchange
+rates, files) can have a log of its own with numbers of its own.
+"""
+
+from __future__ import annotations
+
+import bisect
+import json
+from collections.abc import Iterator
+from typing import Generic, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
+
+from totesys_dagster.errors import LakeError
+from totesys_dagster.lake.store import Store, sha256
+
+# The form of every JSON document of the lake. There is one number for all of them, and another one
+# is refused.
+FORMAT: Literal[2] = 2
+
+# The log of ToteSys' batches.
+TOTESYS = "totesys"
+
+# Where each log ended when this process last looked. Logs only grow, so the next look, which is
+# that of another log object, starts there: with 10,000 batches that is 4 requests instead of 30.
+_ends: dict[tuple[str, str], int] = {}
+
+
+class Record(BaseModel):
+    """A part of a document: frozen, and nothing in it that this version does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Document(Record):
+    """A JSON document of the lake. Each says in which format it is written."""
+
+    format: Literal[2] = FORMAT
+
+    _sha256: str = PrivateAttr(default="")
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the stored document."""
+        return self._sha256
+
+    def to_bytes(self) -> bytes:
+        return (json.dumps(self.model_dump(mode="json"), indent=1) + "\n").encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes, where: str) -> Self:
+        """Read a document. Raises LakeError when it is none, or of another format."""
+        try:
+            document = cls.model_validate_json(data)
+        except ValidationError as error:
+            raise LakeError(_unreadable(cls, data, where, error)) from None
+        document._sha256 = sha256(data)
+        return document
+
+
+def _unreadable(kind: type[Document], data: bytes, where: str, error: ValidationError) -> str:
+    form = _format(data)
+    if form is not None and form < FORMAT:
+        return start_anew(where, form)
+    first = error.errors()[0]
+    field = ".".join(str(step) for step in first["loc"]) or "its JSON"
+    return (
+        f"{where} is not a {kind.__name__} of format {FORMAT} ({field}: {first['msg']}): it was"
+        " damaged, or written by a newer version of totesys_dagster; restore it or upgrade."
+    )
+
+
+def _format(data: bytes) -> int | None:
+    try:
+        found = json.loads(data)["format"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return found if isinstance(found, int) and not isinstance(found, bool) else None
+
+
+def start_anew(where: str, form: int) -> str:
+    """What is said of a lake of an earlier form, none of which was ever released."""
+    return (
+        f"{where} is of format {form}, which no released version has written, and this one reads"
+        f" format {FORMAT} only: start anew with empty zones and another TOTESYS_WAREHOUSE_SCHEMA;"
+        " for the embedded default run `totesys clean`."
+    )
+
+
+class Entry(Document):
+    """A document of a log."""
+
+    log: str = TOTESYS
+    sequence: int
+    previous_sha256: str | None
+
+
+E = TypeVar("E", bound=Entry)
+
+
+class Log(Generic[E]):
+    """The documents of one kind in one log, numbered from 1 without gaps.
+
+    Documents never change, so what was read is kept, but for what `after` passes by.
+    """
+
+    folder: str
+    kind: type[E]
+
+    def __init__(self, store: Store, name: str = TOTESYS) -> None:
+        self.store = store
+        self.name = name
+        self._read: dict[int, E] = {}
+        self._seen = 0
+
+    def key(self, number: int) -> str:
+        """Where the document of that number is."""
+        return f"{self.folder}/{self.name}/{number:010d}.json"
+
+    def read(self, number: int) -> E:
+        """The document of that number. Raises ObjectMissingError or LakeError."""
+        if number not in self._read:
+            self._read[number] = self._fetch(number)
+        return self._read[number]
+
+    def _fetch(self, number: int) -> E:
+        key = self.key(number)
+        entry = self.kind.from_bytes(self.store.get(key), self.store.uri(key))
+        if (entry.log, entry.sequence) != (self.name, number):
+            raise LakeError(
+                f"{self.store.uri(key)} says that it is number {entry.sequence} of {entry.log}: it"
+                " was moved; restore the log from the bucket's older versions."
+            )
+        return entry
+
+    def head(self) -> E | None:
+        """The last document, None when there is none. Raises LakeError."""
+        end = self.end()
+        return self.read(end) if end else None
+
+    def end(self) -> int:
+        """The number of the last document, 0 when there is none. Raises LakeError."""
+        self._seen = self._end(self._seen or self._end_seen_before())
+        _ends[self.store.url, self.folder + self.name] = self._seen
+        return self._seen
+
+    def _end_seen_before(self) -> int:
+        """Where this process last saw the log end, 0 when that document is gone.
+
+        It was removed then, or another lake is at that place now.
+        """
+        end = _ends.get((self.store.url, self.folder + self.name), 0)
+        return end if end and self.store.exists(self.key(end)) else 0
+
+    def _end(self, start: int) -> int:
+        """The number of the last document, looked for from number `start` on, which exists."""
+        step = 1
+        while self.store.exists(self.key(start + step)):
+            start += step
+            step *= 2
+        # The last one lies before start + step: numbers have no gaps, so halve the distance.
+        return start + bisect.bisect_left(
+            range(1, step), True, key=lambda n: not self.store.exists(self.key(start + n))
+        )
+
+    def after(self, number: int) -> Iterator[E]:
+        """The documents after that number, in order.
+
+        None is kept: ten thousand would take half a gigabyte.
+        """
+        for later in range(number + 1, self.end() + 1):
+            yield self._read.get(later) or self._fetch(later)
+
+    def append(self, entry: E) -> E:
+        """Write the next document. Raises ObjectConflictError when another one has its number."""
+        self.store.put(self.key(entry.sequence), entry.to_bytes())
+        return self.read(entry.sequence)
