@@ -323,25 +323,26 @@ class _TableLoad:
         copy_in(self.connection, self.parts["gone"], schema, named)
 
     def _find_absent(self, keys: Ranges) -> None:
-        """Compare with the source's keys, not with the staged rows: some may be in quarantine."""
-        present = sql.Identifier(f"present_{self.star.name}")
-        self._execute(
-            "CREATE TEMP TABLE {present} (low bigint, high bigint) ON COMMIT DROP", present=present
-        )
-        copy = sql.SQL("COPY {} (low, high) FROM STDIN").format(present)
-        with self.connection.cursor() as cursor, cursor.copy(copy) as sink:
-            for pair in keys:
-                sink.write_row(pair)
-        self._execute(
+        """Compare with the source's keys, not with the staged rows: some may be in quarantine.
+
+        Each version is compared by itself with the range that its key would be in, as a condition
+        of one scan of the table: there is no join whose plan could become quadratic, however many
+        ranges there are. What the source deleted in an earlier batch drops out as versions of a key
+        come together, so it is not looked up again with each full read.
+        """
+        statement = sql.SQL(
             """
             INSERT INTO {gone} (key)
-            SELECT DISTINCT f.{key} FROM {target} AS f
-            WHERE NOT f.is_deleted AND f.{key} NOT IN (
-                SELECT generate_series(low, high) FROM {present}
+            SELECT f.{key} FROM {target} AS f
+            WHERE coalesce(
+                f.{key} > (SELECT %s::bigint[])[width_bucket(f.{key}, (SELECT %s::bigint[]))], TRUE
             )
-            """,
-            present=present,
-        )
+            GROUP BY f.{key}
+            HAVING max(f.batch_seq) FILTER (WHERE NOT f.is_deleted)
+                 > coalesce(max(f.batch_seq) FILTER (WHERE f.is_deleted), 0)
+            """
+        ).format(**self.parts)
+        self.connection.execute(statement, [[high for _, high in keys], [low for low, _ in keys]])
 
     def _record_quarantined(self, processed: Store) -> None:
         """Note the rows that processing set aside, by key where their line has one."""

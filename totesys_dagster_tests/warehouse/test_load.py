@@ -331,6 +331,50 @@ def test_full_read_of_an_emptied_table_deletes_all(platform: Platform) -> None:
     assert platform.rows("SELECT count(*) FROM fact_payment") == [(6,)]
 
 
+def test_full_read_finds_absent_keys_before_between_and_after_the_others(
+    platform: Platform,
+) -> None:
+    """Designs 11 to 19 are there; those deleted before are not deleted once more."""
+    for design_id in range(11, 20):
+        platform.application.execute(new_design(design_id))  # type: ignore[call-overload]
+    platform.run()
+    change(platform, "DELETE FROM design WHERE design_id IN (12, 13)")
+    platform.application.execute("DELETE FROM design WHERE design_id IN (11, 15, 17, 18, 19)")
+    loaded = platform.run(full=("design",))
+
+    assert loaded is not None
+    assert loaded.tables["dim_design"].deleted == 5
+    assert platform.rows("SELECT design_id FROM dim_design WHERE batch_seq = 3 ORDER BY 1") == [
+        (key,) for key in (11, 15, 17, 18, 19)
+    ]
+    assert platform.rows("SELECT design_id FROM current_dim_design ORDER BY 1") == [
+        (key,) for key in (1, 2, 14, 16)
+    ]
+
+
+def test_full_read_deletes_an_order_that_came_back_and_was_deleted_again(
+    platform: Platform,
+) -> None:
+    delete = "DELETE FROM {0} WHERE {0}_id = 9"
+    deletes = ";".join(map(delete.format, ("payment", "transaction", "sales_order")))
+    for statement in (new_sale(9), deletes, new_sale(9), deletes):
+        change(platform, statement)
+    platform.application.execute(new_sale(9))  # type: ignore[call-overload]
+    platform.run(full=("sales_order",))
+    platform.application.execute(deletes)  # type: ignore[call-overload]
+    platform.run(full=("sales_order",))
+    platform.run(full=("sales_order",))
+
+    assert [version[1:] for version in versions(platform, 9)] == [
+        (False, 1),
+        (True, 2),
+        (False, 3),
+        (True, 4),
+        (False, 5),
+        (True, 6),
+    ]
+
+
 # Facts that wait for a dimension row
 
 
