@@ -30,7 +30,7 @@ from totesys_dagster.lake.manifest import (
     TableEntry,
 )
 from totesys_dagster.lake.store import sha256
-from totesys_dagster.postgres import Connection, failures
+from totesys_dagster.postgres import LOCAL_SETTINGS, Connection, failures
 
 # Transaction ids are compared on a circle of 2^32; half of it, less a margin, is "recent".
 LONGEST_GAP = 1_500_000_000
@@ -44,7 +44,10 @@ PLACES = 10_000
 
 # In the 4 MB that PostgreSQL gives by itself, the keys of 10 million rows were brought together by
 # way of 130 MB of temporary files, which took a third longer.
-BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL work_mem TO '32MB'"
+BEGIN = (
+    "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL work_mem TO '32MB';"
+    + LOCAL_SETTINGS
+)
 
 # The whole snapshot is compared, not its xmax: when an older transaction commits after a younger
 # one, xmin and the list of running ones move while xmax stands still.
