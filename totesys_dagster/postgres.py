@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import TransactionStatus
 
 from totesys_dagster import settings
 from totesys_dagster.errors import SettingError, TotesysError
@@ -27,15 +28,32 @@ KEEPALIVES: dict[str, Any] = {
     "keepalives_count": 3,
 }
 
-# Digests compare the text of values, and text must not depend on a role's own settings.
-SESSION = """
-SET datestyle TO ISO;
-SET timezone TO 'UTC';
-SET client_encoding TO 'UTF8';
-SET statement_timeout TO 0;
-SET lock_timeout TO '10s';
-SET idle_in_transaction_session_timeout TO '10min';
+READ_COMMITTED = "ISOLATION LEVEL READ COMMITTED"
+
+# What printing, hashing, locking and timing depend on; a role may preset all of it. These go into
+# the message of BEGIN, since a preset timeout may be a millisecond. None is a query: a snapshot is
+# taken with the first one, and a capture has to lock its tables before. No schema is searched but
+# PostgreSQL's own, since another one may hold a function of the name that we call.
+LOCAL_SETTINGS = """
+SET LOCAL statement_timeout TO 0;
+SET LOCAL idle_in_transaction_session_timeout TO '10min';
+SET LOCAL lock_timeout TO '10s';
+SET LOCAL search_path TO pg_catalog, pg_temp;
+SET LOCAL client_encoding TO 'UTF8';
+SET LOCAL datestyle TO 'ISO, MDY';
+SET LOCAL intervalstyle TO 'postgres';
+SET LOCAL timezone TO 'UTC';
+SET LOCAL bytea_output TO 'hex';
+SET LOCAL extra_float_digits TO 1;
+SET LOCAL quote_all_identifiers TO off;
+SET LOCAL standard_conforming_strings TO on;
+SET LOCAL row_security TO off;
+SET LOCAL exit_on_error TO off;
+SET LOCAL gin_fuzzy_search_limit TO 0;
 """
+
+# The same for settings that earlier servers do not know, by the version that brought them.
+LOCAL_SETTINGS_SINCE = {170000: "SET LOCAL transaction_timeout TO 0;\n"}
 
 
 @dataclass(frozen=True)
@@ -123,17 +141,62 @@ def _open(dsn: str) -> Connection:
     connection = psycopg.connect(
         dsn,
         autocommit=True,
+        # The session may be a pooler's, who gives it to others between two transactions.
+        prepare_threshold=None,
         connect_timeout=CONNECT_SECONDS,
         application_name="totesys_dagster",
         **KEEPALIVES,
     )
-    connection.execute(SESSION)
-    return connection
+    with transaction(connection):  # a pooler connects to the server no sooner
+        return connection
 
 
 def beside(connection: Connection) -> Connection:
     """Another connection to its database by the same login. Raises psycopg.OperationalError."""
     return _open(make_conninfo(connection.info.dsn, password=connection.info.password))
+
+
+def begin(connection: Connection, characteristics: str) -> None:
+    """Begin a transaction under our settings, in one message and without a snapshot.
+
+    `characteristics` are what SQL's BEGIN takes, its isolation level at least: a role may preset
+    another one. Raises psycopg.Error.
+    """
+    version = connection.info.server_version
+    newer = [text for since, text in LOCAL_SETTINGS_SINCE.items() if version >= since]
+    connection.execute("".join([f"BEGIN {characteristics};", LOCAL_SETTINGS, *newer]).encode())
+
+
+@contextmanager
+def transaction(connection: Connection) -> Iterator[None]:
+    """A READ COMMITTED transaction under our settings; within another one, a savepoint of it.
+
+    Whatever the platform asks a database runs in one, because sessions are not ours alone: a pooler
+    (PgBouncer in transaction mode, RDS Proxy) gives each transaction to any of its sessions, and
+    what is set for longer than a transaction meets strangers. Raises psycopg.Error.
+    """
+    if connection.info.transaction_status is not TransactionStatus.IDLE:
+        with connection.transaction():
+            yield
+        return
+    begin(connection, READ_COMMITTED)
+    try:
+        yield
+        connection.commit()
+    finally:
+        leave(connection)
+
+
+def leave(connection: Connection) -> None:
+    """Roll back the transaction that the connection is in, if any.
+
+    In the middle of a COPY the server would not listen: hang up on it.
+    """
+    if connection.info.transaction_status is TransactionStatus.ACTIVE:
+        connection.close()
+    elif not connection.closed:
+        with suppress(psycopg.Error):  # it broke, and then nothing is left to take back
+            connection.rollback()
 
 
 @contextmanager

@@ -293,23 +293,6 @@ def test_capture_that_is_interrupted_leaves_no_batch_and_the_next_is_exact(
     assert platform.rows("SELECT count(*) FROM current_dim_design") == [(3000,)]
 
 
-def test_statement_timeout_of_the_connection_stops_a_capture(platform: Platform) -> None:
-    platform.application.execute(MUCH)
-    platform.source.execute("SET statement_timeout TO '100ms'")
-    with pytest.raises(SourceError) as error:
-        capture_with(platform, lambda _: time.sleep(0.3))
-    left = platform.ingestion.list("manifests")
-    platform.source.close()
-    with connect(settings.SOURCE_DSN) as platform.source:
-        assert_exact(platform)
-
-    assert str(error.value) == (
-        "PostgreSQL stopped the reading of design (57014): canceling statement due to statement"
-        " timeout."
-    )
-    assert left == []
-
-
 # What a database presets for its sessions; none of it makes a batch other than exact.
 ROLE_SETTINGS = [
     ("statement_timeout", "1ms"),

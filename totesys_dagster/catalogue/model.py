@@ -47,8 +47,9 @@ ARROW_TYPES: dict[Type, pa.DataType] = {
 class SourceColumn:
     """A column of a ToteSys table and its contract.
 
-    `sql_type` is what PostgreSQL's `format_type` prints for it. A `DATE` is stored by ToteSys as
-    text `YYYY-MM-DD`. `minimum` and `one_of` bound its values; `personal` keeps it out of previews.
+    `sql_type` is what PostgreSQL's `format_type` prints for it, with the schema of a type that is
+    not PostgreSQL's own. A `DATE` is stored by ToteSys as text `YYYY-MM-DD`. `minimum` and `one_of`
+    bound its values; `personal` keeps it out of previews.
     """
 
     name: str

@@ -143,7 +143,9 @@ PAYMENT_TYPE = SourceTable(
     "Kinds of payment.",
     (
         _key("payment_type_id", "Key of the kind of payment."),
-        SourceColumn("payment_type_name", Type.TEXT, 'public."PaymentTypeName"', "Name of the kind."),
+        SourceColumn(
+            "payment_type_name", Type.TEXT, 'public."PaymentTypeName"', "Name of the kind."
+        ),
         CREATED_AT,
         LAST_UPDATED,
     ),
@@ -192,7 +194,9 @@ TRANSACTION = SourceTable(
     "The link between an order and its payment.",
     (
         _key("transaction_id", "Key of the transaction."),
-        SourceColumn("transaction_type", Type.TEXT, 'public."TransactionType"', "SALE or PURCHASE."),
+        SourceColumn(
+            "transaction_type", Type.TEXT, 'public."TransactionType"', "SALE or PURCHASE."
+        ),
         SourceColumn(
             "sales_order_id",
             Type.INTEGER,

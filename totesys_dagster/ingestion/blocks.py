@@ -14,7 +14,7 @@ from psycopg import sql
 
 from totesys_dagster.ingestion import json_lines
 from totesys_dagster.ingestion.fingerprint import TableSchema
-from totesys_dagster.ingestion.snapshot import BEGIN, SourceView
+from totesys_dagster.ingestion.snapshot import SourceView, begin_reading
 from totesys_dagster.parallel import AT_ONCE
 from totesys_dagster.postgres import Connection, beside
 
@@ -72,7 +72,7 @@ class Readers:
         except psycopg.OperationalError:
             return None
         try:
-            connection.execute(BEGIN)
+            begin_reading(connection)
             connection.execute(share)
         except psycopg.Error:
             connection.close()

@@ -24,7 +24,7 @@ from psycopg import errors
 
 from totesys_dagster.errors import SourceError
 from totesys_dagster.lake.manifest import Incarnation, Manifest, Snapshot
-from totesys_dagster.postgres import Connection, failures
+from totesys_dagster.postgres import Connection, failures, transaction
 
 # Transaction ids are compared on a circle of 2^32; half of it, less a margin, is "recent".
 LONGEST_GAP = 1_500_000_000
@@ -88,9 +88,14 @@ def pulse(connection: Connection) -> str:
     """
     with failures(SourceError, "a poll of the source"):
         try:
-            row = connection.execute(PULSE.format(identifier=_IDENTIFIER)).fetchone()
+            return _pulse(connection, _IDENTIFIER)
         except errors.InsufficientPrivilege:
-            row = connection.execute(PULSE.format(identifier="NULL")).fetchone()
+            return _pulse(connection, "NULL")
+
+
+def _pulse(connection: Connection, identifier: str) -> str:
+    with transaction(connection):
+        row = connection.execute(PULSE.format(identifier=identifier)).fetchone()
     assert row is not None
     return str(row[0])
 

@@ -24,7 +24,7 @@ from totesys_dagster.lake.audits import AuditLog
 from totesys_dagster.lake.manifest import Manifest, ManifestLog, Snapshot
 from totesys_dagster.lake.requests import Requests
 from totesys_dagster.lake.store import Store
-from totesys_dagster.postgres import Connection, failures
+from totesys_dagster.postgres import Connection, failures, transaction
 
 # How often every table is looked at, whatever pulse and counters say: until PostgreSQL 14, counters
 # could get lost on their way, and deletions that were not looked for at once are due some time.
@@ -144,6 +144,6 @@ def _captured(due: Snapshot | None, head: Manifest | None) -> bool:
 
 def _counters(connection: Connection) -> dict[str, str]:
     """What the server counts about each large table, as a text that changes with each write."""
-    with failures(SourceError, "a look at the source's counters"):
+    with failures(SourceError, "a look at the source's counters"), transaction(connection):
         rows = connection.execute(COUNTERS, [list(SOURCE_TABLES), changes.LARGE_TABLE_ROWS])
         return dict(rows.fetchall())

@@ -8,21 +8,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from psycopg import errors, sql
-from psycopg.pq import TransactionStatus
 
 from totesys_dagster.catalogue import OTHER_TABLES, SOURCE_TABLES, SourceTable, carried_columns
 from totesys_dagster.errors import SourceError
 from totesys_dagster.ingestion import fingerprint, identity
 from totesys_dagster.ingestion.fingerprint import TableSchema
 from totesys_dagster.lake.manifest import Incarnation, Snapshot
-from totesys_dagster.postgres import Connection, failures
+from totesys_dagster.postgres import Connection, begin, failures, leave
+
+READING = "ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 # In the 4 MB that PostgreSQL gives by itself, the keys of 10 million rows were brought together by
 # way of 130 MB of temporary files, which took a third longer.
-BEGIN = (
-    "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL work_mem TO '32MB';"
-    " SET LOCAL search_path TO pg_catalog; SET LOCAL row_security TO off"
-)
+WORK_MEM = "SET LOCAL work_mem TO '32MB'"
 
 # Any role may read pg_class, whatever it may read of the tables. Partitions belong to a table.
 UNKNOWN_TABLES = """
@@ -57,20 +55,18 @@ def open_view(connection: Connection) -> Iterator[SourceView]:
     """
     tables = sql.SQL(", ").join(sql.Identifier("public", name) for name in SOURCE_TABLES)
     with failures(SourceError, "the reading of the source"):
-        connection.execute(BEGIN)
         try:
+            begin_reading(connection)
             _lock(connection, tables)
             yield _view(connection)
         finally:
-            _leave(connection)
+            leave(connection)
 
 
-def _leave(connection: Connection) -> None:
-    """End the transaction. In the middle of a COPY the server would not listen: hang up on it."""
-    if connection.info.transaction_status is TransactionStatus.ACTIVE:
-        connection.close()
-    elif not connection.closed:
-        connection.execute("ROLLBACK")
+def begin_reading(connection: Connection) -> None:
+    """Begin a transaction that sees one snapshot, which its first query takes."""
+    begin(connection, READING)
+    connection.execute(WORK_MEM)
 
 
 def _lock(connection: Connection, tables: sql.Composable) -> None:

@@ -8,7 +8,7 @@ views that others have built on them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -18,7 +18,15 @@ from totesys_dagster.errors import LoadError
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.receipt import touched_stars
 from totesys_dagster.lake.store import Store
-from totesys_dagster.postgres import Connection, Names, failures
+from totesys_dagster.postgres import (
+    READ_COMMITTED,
+    Connection,
+    Names,
+    begin,
+    beside,
+    failures,
+    transaction,
+)
 from totesys_dagster.processed.process import process_star
 from totesys_dagster.warehouse import load, schema
 
@@ -90,17 +98,21 @@ def rebuild(
 
 @contextmanager
 def _only_one(connection: Connection, names: Names) -> Iterator[None]:
-    lock = "SELECT pg_try_advisory_lock(hashtextextended('totesys_dagster ' || %s, 1))"
-    if connection.execute(lock, [names.schema]).fetchone() != (True,):
-        raise LoadError(
-            "Another rebuild of this warehouse is running: wait until it has finished, or stop it."
-        )
-    try:
+    """Hold the lock of rebuilds, by a transaction of a connection of its own.
+
+    A lock of the session would stay where a pooler keeps the session for others. Between two
+    statements the transaction has no snapshot, and so holds back no VACUUM.
+    """
+    lock = "SELECT pg_try_advisory_xact_lock(hashtextextended('totesys_dagster ' || %s, 1))"
+    with closing(beside(connection)) as other:
+        begin(other, READ_COMMITTED)
+        other.execute("SET LOCAL idle_in_transaction_session_timeout TO 0")
+        if other.execute(lock, [names.schema]).fetchone() != (True,):
+            raise LoadError(
+                "Another rebuild of this warehouse is running: wait until it has finished, or stop"
+                " it."
+            )
         yield
-    finally:
-        if not connection.closed:
-            unlock = "SELECT pg_advisory_unlock(hashtextextended('totesys_dagster ' || %s, 1))"
-            connection.execute(unlock, [names.schema])
 
 
 @contextmanager
@@ -117,8 +129,10 @@ def _beside(connection: Connection, names: Names) -> Iterator[Names]:
 
 
 def _drop(connection: Connection, names: Names) -> None:
-    for name in (names.schema, names.bookkeeping):
-        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))
+    with transaction(connection):
+        for name in (names.schema, names.bookkeeping):
+            drop = sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE")
+            connection.execute(drop.format(sql.Identifier(name)))
 
 
 def _replace(
@@ -189,9 +203,10 @@ def _insert(connection: Connection, old: sql.Identifier, new: sql.Identifier) ->
 
 def _rows(connection: Connection, names: Names) -> dict[str, int]:
     rows = {}
-    for star in STAR_TABLES:
-        query = sql.SQL("SELECT count(*) FROM {}").format(names.table(star))
-        row = connection.execute(query).fetchone()
-        assert row is not None
-        rows[star] = int(row[0])
+    with transaction(connection):
+        for star in STAR_TABLES:
+            query = sql.SQL("SELECT count(*) FROM {}").format(names.table(star))
+            row = connection.execute(query).fetchone()
+            assert row is not None
+            rows[star] = int(row[0])
     return rows

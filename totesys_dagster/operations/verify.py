@@ -17,7 +17,7 @@ from totesys_dagster.lake.receipt import read_receipt, touched_stars
 from totesys_dagster.lake.schemas import read_schema
 from totesys_dagster.lake.store import Store
 from totesys_dagster.parallel import ahead
-from totesys_dagster.postgres import Connection, Names, failures
+from totesys_dagster.postgres import Connection, Names, failures, transaction
 from totesys_dagster.warehouse import audit, load
 
 # Batches that are read at the same time. On S3 each object is waited for: with answers that take
@@ -159,7 +159,7 @@ def _ledger(connection: Connection, names: Names) -> dict[int, str]:
     if load.head(connection, names) == 0:
         return {}
     query = sql.SQL("SELECT sequence, manifest_sha256 FROM {}").format(names.ledger("batch"))
-    with failures(LoadError, "a look at the ledger"):
+    with failures(LoadError, "a look at the ledger"), transaction(connection):
         return dict(connection.execute(query).fetchall())
 
 

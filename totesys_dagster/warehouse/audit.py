@@ -19,7 +19,7 @@ from totesys_dagster.errors import LoadError
 from totesys_dagster.lake import requests
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.store import Store
-from totesys_dagster.postgres import Connection, Names, failures
+from totesys_dagster.postgres import Connection, Names, failures, transaction
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,8 @@ def of_batch(connection: Connection, names: Names, sequence: int) -> dict[str, A
     query = sql.SQL(
         "SELECT star, full_read, expected_rows, found_rows, equal FROM {} WHERE sequence = %s"
     ).format(names.ledger("audit"))
-    audits = [Audit(*row) for row in connection.execute(query, [sequence])]
+    with transaction(connection):
+        audits = [Audit(*row) for row in connection.execute(query, [sequence])]
     return {audit.star: audit for audit in audits}
 
 
@@ -197,7 +198,7 @@ def latest(connection: Connection, names: Names) -> dict[str, tuple[int, Audit]]
         ) AS last
         """
     ).format(names.ledger("audit"))
-    with failures(LoadError, "a look at the audits"):
+    with failures(LoadError, "a look at the audits"), transaction(connection):
         rows = connection.execute(query, [list(STAR_TABLES)]).fetchall()
     return {row[1]: (row[0], Audit(*row[1:])) for row in rows}
 
@@ -221,7 +222,7 @@ def outstanding(connection: Connection, names: Names, star: StarTable) -> int:
         key=sql.Identifier(star.key),
         unsettled=_unsettled(names, star),
     )
-    with failures(LoadError, "a look at the quarantine"):
+    with failures(LoadError, "a look at the quarantine"), transaction(connection):
         row = connection.execute(query, [star.name]).fetchone()
     assert row is not None
     return int(row[0])
@@ -289,7 +290,7 @@ def _held_back_and_ready(connection: Connection, names: Names, star: StarTable) 
     ).format(
         quarantine=names.ledger("quarantine"), unsettled=_unsettled(names, star), arrived=arrived
     )
-    with failures(LoadError, "a look at the quarantine"):
+    with failures(LoadError, "a look at the quarantine"), transaction(connection):
         row = connection.execute(query, [star.name]).fetchone()
     assert row is not None
     return int(row[0])

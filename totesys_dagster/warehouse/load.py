@@ -24,7 +24,7 @@ from totesys_dagster.lake.parts import read_lines, read_table
 from totesys_dagster.lake.receipt import Receipt, read_receipt, touched_stars
 from totesys_dagster.lake.store import Store
 from totesys_dagster.parallel import ahead
-from totesys_dagster.postgres import Connection, Names, failures
+from totesys_dagster.postgres import Connection, Names, failures, transaction
 from totesys_dagster.warehouse import audit
 from totesys_dagster.warehouse.copy import copy_in
 from totesys_dagster.warehouse.fill import fill
@@ -116,7 +116,8 @@ def head(connection: Connection, names: Names) -> int:
     query = sql.SQL("SELECT coalesce(max(sequence), 0) FROM {}").format(names.ledger("batch"))
     with failures(LoadError, "a look at the ledger"):
         try:
-            row = connection.execute(query).fetchone()
+            with transaction(connection):
+                row = connection.execute(query).fetchone()
         except (errors.UndefinedTable, errors.InvalidSchemaName):
             return 0  # the first load creates it
     assert row is not None
@@ -141,7 +142,7 @@ def check_log(connection: Connection, names: Names, log: ManifestLog) -> int:
             " restore its manifests from the bucket's older versions, or point"
             f" {log.store.setting} to the lake that the warehouse was loaded from."
         )
-    with failures(LoadError, "a look at the ledger"):
+    with failures(LoadError, "a look at the ledger"), transaction(connection):
         _in_ledger(connection, names, log.read(last))
     return last
 
@@ -215,7 +216,8 @@ def outcome(
     query = sql.SQL(
         "SELECT star, staged, inserted, updated, deleted, held_back FROM {} WHERE sequence = %s"
     ).format(names.ledger("batch_table"))
-    tables = [TableLoad(*row) for row in connection.execute(query, [manifest.sequence])]
+    with transaction(connection):
+        tables = [TableLoad(*row) for row in connection.execute(query, [manifest.sequence])]
     return Loaded(
         manifest.batch,
         manifest.sequence,

@@ -11,7 +11,7 @@ from psycopg import errors, sql
 
 from totesys_dagster.digest import hashes_as_known
 from totesys_dagster.errors import LoadError
-from totesys_dagster.postgres import Connection, Names, failures
+from totesys_dagster.postgres import Connection, Names, failures, transaction
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,7 @@ def exclusive(connection: Connection, names: Names) -> Iterator[None]:
     READ COMMITTED, because a transaction that waited for the lock must see what the one before it
     committed; under REPEATABLE READ it would see the ledger as it was.
     """
-    with connection.transaction():
-        connection.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+    with transaction(connection):
         connection.execute("SET LOCAL lock_timeout TO 0")
         connection.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended('totesys_dagster ' || %s, 0))",
@@ -61,7 +60,8 @@ def exclusive(connection: Connection, names: Names) -> Iterator[None]:
 def migrate(connection: Connection, names: Names) -> list[str]:
     """Run the migrations that are missing and return their names. Raises LoadError."""
     with failures(LoadError, "the creation of the warehouse's tables"):
-        _require_server(connection)
+        with transaction(connection):
+            _require_server(connection)
         if not pending(connection, names):
             return []
         try:
@@ -141,7 +141,7 @@ def pending(connection: Connection, names: Names) -> list[Migration]:
     """The migrations that this server needs and does not have."""
     query = sql.SQL("SELECT number FROM {}").format(names.ledger("migration"))
     try:
-        with connection.transaction():
+        with transaction(connection):
             done = {number for (number,) in connection.execute(query)}
     except (errors.UndefinedTable, errors.InvalidSchemaName):
         done = set()
@@ -151,7 +151,9 @@ def pending(connection: Connection, names: Names) -> list[Migration]:
 
 def _run(connection: Connection, names: Names, migration: Migration) -> None:
     schema = names.bookkeeping if migration.bookkeeping else names.schema
-    connection.execute(sql.SQL("SET LOCAL search_path TO {}").format(sql.Identifier(schema)))
+    connection.execute(
+        sql.SQL("SET LOCAL search_path TO {}, pg_temp").format(sql.Identifier(schema))
+    )
     connection.execute(_sql_file(migration.file, names))
     connection.execute(
         sql.SQL("INSERT INTO {} (number, file) VALUES (%s, %s)").format(names.ledger("migration")),

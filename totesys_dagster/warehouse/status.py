@@ -8,7 +8,7 @@ from psycopg import sql
 
 from totesys_dagster.catalogue import STAR_TABLES, Kind
 from totesys_dagster.errors import LoadError
-from totesys_dagster.postgres import Connection, Names, failures
+from totesys_dagster.postgres import Connection, Names, failures, transaction
 from totesys_dagster.warehouse import audit
 
 
@@ -37,7 +37,7 @@ def table_status(connection: Connection, names: Names) -> list[TableStatus]:
         query = sql.SQL("SELECT (SELECT count(*) FROM {}), (SELECT count(*) FROM {})").format(
             current, names.table(star.name)
         )
-        with failures(LoadError, "a look at the warehouse's tables"):
+        with failures(LoadError, "a look at the warehouse's tables"), transaction(connection):
             row = connection.execute(query).fetchone()
         assert row is not None
         sequence, last = audits.get(star.name, (None, None))

@@ -27,7 +27,7 @@ from totesys_dagster.catalogue import (
 from totesys_dagster.digest import audited_columns
 from totesys_dagster.local import stack
 from totesys_dagster.local.postgres import Server
-from totesys_dagster.postgres import Names
+from totesys_dagster.postgres import Names, transaction
 from totesys_dagster.warehouse import schema
 
 # A ? after the type marks a column that may be NULL.
@@ -242,7 +242,8 @@ def test_source_columns_are_those_of_totesys(name: str, totesys: psycopg.Connect
         for column in SOURCE_TABLES[name].columns
     ]
 
-    assert declared == rows(totesys, COLUMNS, name)
+    with transaction(totesys):
+        assert declared == rows(totesys, COLUMNS, f"public.{name}")
 
 
 @pytest.mark.parametrize("name", SOURCE_TABLES)
@@ -260,8 +261,8 @@ def test_source_types_fit_their_sql_types() -> None:
         "integer": {Type.INTEGER},
         "text": {Type.TEXT, Type.DATE},
         "character varying(3)": {Type.TEXT},
-        '"PaymentTypeName"': {Type.TEXT},
-        '"TransactionType"': {Type.TEXT},
+        'public."PaymentTypeName"': {Type.TEXT},
+        'public."TransactionType"': {Type.TEXT},
         "numeric(10,2)": {Type.MONEY},
         "boolean": {Type.BOOLEAN},
         "timestamp(3) without time zone": {Type.TIMESTAMP},

@@ -76,7 +76,7 @@ def test_rows_that_come_later_are_not_in_the_batch(platform: Platform) -> None:
         platform.application.execute("DELETE FROM payment")
         readers = Readers(view)
         counts = [
-            connection.execute("SELECT count(*) FROM payment").fetchone()
+            connection.execute("SELECT count(*) FROM public.payment").fetchone()
             for connection in readers.connections()
         ]
         readers.close()

@@ -212,7 +212,7 @@ FOLLOWED = [
     Drift(
         "a word of a list as text",
         "ALTER TABLE payment_type ALTER payment_type_name TYPE text",
-        {"payment_type": 'payment_type_name is text instead of "PaymentTypeName"'},
+        {"payment_type": 'payment_type_name is text instead of public."PaymentTypeName"'},
         ("payment_type",),
     ),
     Drift(

@@ -1,0 +1,141 @@
+"""Sessions are not ours alone: a role presets them, and a pooler lends them to others between two
+transactions. So everything runs in a transaction with settings of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from click.testing import CliRunner
+from psycopg import sql
+
+from totesys_dagster import cli, postgres, settings
+from totesys_dagster.local.postgres import SUPERUSER
+from totesys_dagster.postgres import READ_COMMITTED, begin, beside, connect, transaction
+from totesys_dagster_tests.conftest import Platform
+from totesys_dagster_tests.edits import EDIT_ORDER_1
+
+
+def preset(platform: Platform, database: str, name: str, value: str) -> None:
+    """Let the sessions of a database begin with a setting."""
+    with psycopg.connect(platform.server.dsn(SUPERUSER, database), autocommit=True) as admin:
+        admin.execute(
+            sql.SQL("ALTER DATABASE {} SET {} TO {}").format(
+                sql.Identifier(database), sql.Identifier(name), value
+            )
+        )
+
+
+class Guarded(psycopg.Cursor[Any]):
+    """A cursor that refuses a statement which is not under the platform's settings."""
+
+    def _guard(self) -> None:
+        with psycopg.Cursor(self.connection) as cursor:
+            shown = cursor.execute("SHOW intervalstyle").fetchone()
+        assert shown == ("postgres",), "this statement runs outside postgres.transaction()"
+
+    def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
+        if not (isinstance(query, bytes) and query.startswith(b"BEGIN ")):
+            self._guard()
+        return super().execute(query, *args, **kwargs)
+
+    def copy(self, *args: Any, **kwargs: Any) -> Any:
+        self._guard()
+        return super().copy(*args, **kwargs)
+
+
+@pytest.fixture
+def guarded(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+    """A platform whose connections to the warehouse find another setting outside transactions."""
+    preset(platform, platform.warehouse_database, "intervalstyle", "sql_standard")
+    open_one = postgres._open
+
+    def open_guarded(dsn: str) -> postgres.Connection:
+        connection = open_one(dsn)
+        if connection.info.dbname == platform.warehouse_database:
+            connection.cursor_factory = Guarded
+        return connection
+
+    monkeypatch.setattr(postgres, "_open", open_guarded)
+    with connect(settings.WAREHOUSE_DSN) as platform.warehouse:
+        yield platform
+
+
+def totesys(*arguments: str) -> None:
+    done = CliRunner().invoke(cli.main, arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+
+
+def test_no_statement_runs_outside_our_transactions(
+    guarded: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(AssertionError, match=r"outside postgres\.transaction"):
+        guarded.warehouse.execute("SELECT 1")
+    for command in ("run", "status", "verify", "rebuild", "migrate"):
+        totesys(command)
+    guarded.application.execute(EDIT_ORDER_1)
+    totesys("run", "--full", "design")
+
+
+def test_nothing_that_is_set_outlives_its_transaction(platform: Platform) -> None:
+    query = "SELECT name, setting FROM pg_settings WHERE name <> 'transaction_isolation'"
+    with connect(settings.WAREHOUSE_DSN) as connection:
+        before = connection.execute(query).fetchall()
+        with transaction(connection):
+            inside = connection.execute(query).fetchall()
+        after = connection.execute(query).fetchall()
+
+    assert before == after
+    assert before != inside
+    assert platform.rows("SELECT count(*) FROM pg_prepared_statements") == [(0,)]
+
+
+def test_transaction_takes_no_snapshot_before_its_first_query(platform: Platform) -> None:
+    """A capture locks the tables before it takes its snapshot."""
+    begin(platform.source, "ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    platform.application.execute("DELETE FROM payment")
+    counted = platform.source.execute("SELECT count(*) FROM public.payment").fetchone()
+    platform.source.rollback()
+
+    assert counted == (0,)
+
+
+def test_inner_transaction_is_taken_back_alone(platform: Platform) -> None:
+    insert = "INSERT INTO warehouse.dim_currency VALUES (%s, 'X', 'X', 1)"
+    with transaction(platform.warehouse):
+        platform.warehouse.execute(insert, [1])
+        with pytest.raises(psycopg.errors.UniqueViolation), transaction(platform.warehouse):
+            platform.warehouse.cursor().executemany(insert, [[2], [2]])
+
+    assert platform.rows("SELECT currency_id FROM dim_currency") == [(1,)]
+
+
+def test_transaction_that_fails_is_taken_back(platform: Platform) -> None:
+    insert = "INSERT INTO warehouse.dim_currency VALUES (%s, 'X', 'X', 1)"
+    with pytest.raises(psycopg.errors.UniqueViolation), transaction(platform.warehouse):
+        platform.warehouse.cursor().executemany(insert, [[2], [2]])
+
+    assert platform.rows("SELECT currency_id FROM dim_currency") == []
+
+
+def test_statements_are_never_prepared_in_the_session(platform: Platform) -> None:
+    for _ in range(10):
+        with transaction(platform.warehouse):
+            platform.warehouse.execute("SELECT %s::int", [1])
+
+    assert platform.rows("SELECT count(*) FROM pg_prepared_statements") == [(0,)]
+
+
+@pytest.mark.usefixtures("platform")
+@pytest.mark.parametrize("setting", [settings.SOURCE_DSN, settings.WAREHOUSE_DSN])
+def test_connection_beside_another_is_to_the_same_database(setting: str) -> None:
+    with connect(setting) as connection, beside(connection) as other:
+        begin(other, READ_COMMITTED)
+        assert other.info.dbname == connection.info.dbname
+        assert other.info.user == connection.info.user
+        assert other.info.backend_pid != connection.info.backend_pid
