@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import dagster as dg
 
     from totesys_dagster.operations.path import BatchReport
+    from totesys_dagster.warehouse.status import TableStatus
 
 # Reports go to standard output, progress and errors to standard error: pipes get the report alone.
 # What is piped has no width to fit into.
@@ -76,7 +77,7 @@ def _instance() -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def _run_path(full_read: tuple[str, ...] = ()) -> list[BatchReport]:
+def _run_path(full_read: tuple[str, ...] = (), *, whole: bool = False) -> list[BatchReport]:
     """Take what changed the whole way, telling on the way what is being done."""
     from totesys_dagster.local import stack
 
@@ -100,24 +101,38 @@ def _run_path(full_read: tuple[str, ...] = ()) -> list[BatchReport]:
                 Lake(),
                 Warehouse(),
                 full_read=full_read,
+                whole=whole,
                 progress=tell,
             )
 
 
-def _print_reports(reports: list[BatchReport], json_: bool) -> None:
+def _tables() -> list[TableStatus]:
+    """How the warehouse's tables stand now."""
+    from totesys_dagster.resources import Warehouse
+    from totesys_dagster.warehouse.status import table_status
+
+    warehouse = Warehouse()
+    with warehouse.connect() as connection:
+        return table_status(connection, warehouse.names())
+
+
+def _print_reports(reports: list[BatchReport], tables: list[TableStatus], json_: bool) -> None:
     from totesys_dagster.operations import report
+    from totesys_dagster.warehouse.status import all_equal
 
     if json_:
-        click.echo(json.dumps({"batches": [report.batch_data(one) for one in reports]}, indent=1))
-    elif not reports:
-        output.print("Nothing changed in the source since the last batch: nothing was done.")
-    for one in reports if not json_ else ():
+        data = {
+            "batches": [report.batch_data(one) for one in reports],
+            "equal": all_equal(tables),
+            "tables": report.status_data(tables),
+        }
+        click.echo(json.dumps(data, indent=1))
+        return
+    if not reports:
+        output.print("Nothing changed in the source since the last batch.")
+    for one in reports:
         report.print_batch(output, one)
-
-
-def _exit_code(reports: list[BatchReport]) -> int:
-    """1 when the warehouse does not equal the source after the last batch."""
-    return int(any(not found.equal for one in reports[-1:] for found in one.loaded.audits.values()))
+    output.print(escape(report.conclusion(tables)))
 
 
 @main.command()
@@ -132,11 +147,29 @@ def _exit_code(reports: list[BatchReport]) -> int:
 def run(full_read: tuple[str, ...], json_: bool) -> None:
     """Capture what changed, process it, load it and audit the result, once.
 
-    Exit status: 0 when the warehouse equals the source, also when nothing changed; 1 otherwise.
+    Exit status: 0 when every table of the warehouse equals the source, as far as it was compared
+    (see `status`), also when nothing changed; 1 otherwise.
     """
-    reports = _run_path(full_read)
-    _print_reports(reports, json_)
-    sys.exit(_exit_code(reports))
+    _run(full_read, whole=False, json_=json_)
+
+
+@main.command()
+@as_json
+def audit(json_: bool) -> None:
+    """Take what changed, and compare every table with the source as a whole, whatever its size.
+
+    Exit status: 0 when every table of the warehouse equals the source; 1 otherwise.
+    """
+    _run((), whole=True, json_=json_)
+
+
+def _run(full_read: tuple[str, ...], *, whole: bool, json_: bool) -> None:
+    from totesys_dagster.warehouse.status import all_equal
+
+    reports = _run_path(full_read, whole=whole)
+    tables = _tables()
+    _print_reports(reports, tables, json_)
+    sys.exit(not all_equal(tables))
 
 
 @main.command()
@@ -144,8 +177,7 @@ def demo() -> None:
     """Show the main job: run, let a business day happen in the embedded source, and run again."""
     from totesys_dagster.local import stack
     from totesys_dagster.operations import report
-    from totesys_dagster.resources import Warehouse
-    from totesys_dagster.warehouse.status import table_status
+    from totesys_dagster.warehouse.status import all_equal
 
     reports = _run_path()
     if not reports:
@@ -155,17 +187,14 @@ def demo() -> None:
         reports += _run_path()
     for one in reports:
         report.print_batch(output, one)
-    warehouse = Warehouse()
-    with warehouse.connect() as connection:
-        report.print_status(output, table_status(connection, warehouse.names()))
-    failed = _exit_code(reports)
-    equal = "does NOT equal" if failed else "equals"
+    tables = _tables()
+    report.print_status(output, tables)
     output.print(
-        f"\nThe warehouse {equal} the source, row by row.\n\n"
+        f"\n{escape(report.conclusion(tables))}\n\n"
         "Next: `make dev` opens the Dagster UI with the business going on,\n"
         "`make psql` a prompt in the warehouse, and `.venv/bin/totesys --help` lists the rest."
     )
-    sys.exit(failed)
+    sys.exit(not all_equal(tables))
 
 
 def _simulate(days: int, moments: int) -> None:
@@ -228,12 +257,13 @@ def dev(port: int) -> None:
 @as_json
 def status(json_: bool) -> None:
     """Show how far the lake and the warehouse are, and the state of each table."""
+    from totesys_dagster.ingestion.identity import unknown
     from totesys_dagster.ingestion.snapshot import unknown_tables_note
     from totesys_dagster.local import stack
     from totesys_dagster.operations import report
     from totesys_dagster.resources import Lake, Warehouse
     from totesys_dagster.warehouse import load, schema
-    from totesys_dagster.warehouse.status import table_status
+    from totesys_dagster.warehouse.status import all_equal, table_status
 
     stack.start()
     warehouse = Warehouse()
@@ -243,24 +273,33 @@ def status(json_: bool) -> None:
         ready = not schema.pending(connection, names)
         tables = table_status(connection, names) if ready else []
     last = head.sequence if head else 0
-    unknown = list(head.unknown_tables) if head else []
+    unknown_tables = list(head.unknown_tables) if head else []
     if json_:
         data = {
             "lake": {
                 "batches": last,
                 "last_batch": head.batch if head else None,
-                "unknown_tables": unknown,
+                "observed_at": head.observed_at.isoformat() if head else None,
+                "unknown_tables": unknown_tables,
+                "source_identity": unknown(head.source) if head else None,
             },
-            "warehouse": {"batches": loaded, "tables": report.status_data(tables)},
+            "warehouse": {
+                "batches": loaded,
+                "equal": all_equal(tables) if tables else None,
+                "tables": report.status_data(tables),
+            },
         }
         click.echo(json.dumps(data, indent=1))
         return
     seen = f", the last one seen at {head.observed_at:%Y-%m-%d %H:%M:%S} UTC" if head else ""
     output.print(f"The lake holds {last} batches{seen}; the warehouse holds {loaded} of them.")
-    if unknown:
-        output.print(f"In the last batch, {escape(unknown_tables_note(unknown))}.")
+    if unknown_tables:
+        output.print(f"In the last batch, {escape(unknown_tables_note(unknown_tables))}.")
+    if head and (note := unknown(head.source)):
+        output.print(escape(note))
     if tables:
         report.print_status(output, tables)
+        output.print(escape(report.conclusion(tables)))
 
 
 @main.command()

@@ -44,7 +44,7 @@ def source_definition(table: SourceTable) -> dict[str, Any]:
 
 def star_definition(star: StarTable, zone: str, table_name: str) -> dict[str, Any]:
     """Static metadata of a star table in a zone: columns, and where each comes from."""
-    types = star.arrow_schema
+    types = star.stored_schema
     columns = [
         dg.TableColumn(
             column.name,

@@ -30,7 +30,8 @@ def is_unfinished(record: dg.RunRecord) -> bool:
     status = record.dagster_run.status
     if status == dg.DagsterRunStatus.NOT_STARTED:
         created = record.create_timestamp.replace(tzinfo=dt.UTC)
-        return dt.datetime.now(dt.UTC) - created < ABANDONED_AFTER
+        # A clock that went back tells nothing of the time that has passed.
+        return dt.timedelta(0) <= dt.datetime.now(dt.UTC) - created < ABANDONED_AFTER
     return status in UNFINISHED
 
 

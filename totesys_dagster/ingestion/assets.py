@@ -29,9 +29,11 @@ from totesys_dagster.runs import PARTITION_TAG, launched_twice, unfinished
 
 
 class CaptureConfig(dg.Config):
-    """`full_read`: tables to read in full, besides those that the audit asked for."""
+    """`full_read`: tables to read in full, besides those that the audit asked for. `whole`: compare
+    large tables as a whole, too, though they may not be due."""
 
     full_read: list[str] = Field(default_factory=list)
+    whole: bool = False
 
 
 OUTS = {
@@ -82,12 +84,11 @@ def raw_tables(
             run_id=context.run.run_id,
             part_bytes=settings.part_bytes(),
             full=known_tables(config.full_read),
+            audit=config.whole,
         ) as capture,
     ):
         if not capture.changed:
             context.log.info("Nothing changed since the last batch: none is committed.")
-            if capture.audit_due:
-                capture.write_audit()
             _forget(context)
             return
         for read in capture.reads():

@@ -65,13 +65,15 @@ class Poll:
     """`changed` are the tables that made a batch due; the batch may find more.
 
     `quiet` is set when nothing was looked at, as no transaction has ended since the last poll.
-    `audit_due` is set when nothing changed, and the source has to be digested all the same.
+    `audit_due` is set when nothing changed, and the source has to be digested all the same. `asked`
+    is set when a full read was asked for.
     """
 
     changed: list[str]
     memory: Memory
     quiet: bool = False
     audit_due: bool = False
+    asked: bool = False
 
 
 def poll(connection: Connection, store: Store, memory: Memory, now: dt.datetime) -> Poll:
@@ -82,6 +84,7 @@ def poll(connection: Connection, store: Store, memory: Memory, now: dt.datetime)
     head = ManifestLog(store).head()
     sequence = head.sequence if head else 0
     asked = Requests(store)
+    wanted = asked.full_reads(head)
     mark = f"{sequence} {asked} {identity.pulse(connection)}"
     thorough = (
         memory.thorough_at is None
@@ -100,7 +103,7 @@ def poll(connection: Connection, store: Store, memory: Memory, now: dt.datetime)
             view,
             known,
             lambda keys: keys.read(store),
-            full=asked.full_reads(head),
+            full=wanted,
             leave_out=() if thorough else idle,
             keys_seen=memory.keys_seen,
             digested=thorough,
@@ -126,6 +129,7 @@ def poll(connection: Connection, store: Store, memory: Memory, now: dt.datetime)
             audit_at=now + audit_in,
         ),
         audit_due=not changed and not audit_in,
+        asked=bool(wanted),
     )
 
 

@@ -1,7 +1,7 @@
 """What an audit asks of the next capture, as objects that are written once.
 
     requests/full-read/0000000042/payment.json     read this table in full after batch 42
-    requests/leave-out/0000000042.json             digest these stars without these keys, too
+    requests/leave-out/0000000042-0000000007.json  digest these stars without these keys, too
 
 A request for a full read is answered by any later batch that did so, which its manifest says. A
 request to leave keys out holds until there is a later one: a digest of all rows cannot equal the
@@ -20,7 +20,7 @@ from totesys_dagster.lake.store import Store
 
 _PREFIX = "requests"
 _FULL_READ = re.compile(rf"{_PREFIX}/full-read/(\d+)/(\w+)\.json")
-_LEAVE_OUT = re.compile(rf"{_PREFIX}/leave-out/(\d+)\.json")
+_LEAVE_OUT = re.compile(rf"{_PREFIX}/leave-out/\d+-\d+\.json")
 
 
 class FullRead(Document):
@@ -37,6 +37,7 @@ class LeaveOut(Document):
 
     log: str = TOTESYS
     after: int
+    audit: int
     stars: dict[str, tuple[int, ...]]
 
 
@@ -79,8 +80,13 @@ def put_full_read(store: Store, table: str, after: int) -> None:
     store.put(f"{_PREFIX}/full-read/{after:010d}/{table}.json", request.to_bytes())
 
 
-def put_leave_out(store: Store, after: int, stars: Mapping[str, Collection[int]]) -> None:
-    """Ask for digests without these keys. Raises LakeError."""
-    sorted_ = {star: tuple(sorted(keys)) for star, keys in sorted(stars.items())}
-    request = LeaveOut(after=after, stars=sorted_)
-    store.put(f"{_PREFIX}/leave-out/{after:010d}.json", request.to_bytes())
+def put_leave_out(
+    store: Store, stars: Mapping[str, tuple[int, ...]], after: int, audit: int
+) -> None:
+    """Ask for digests without these keys, which are in ascending order. Raises LakeError.
+
+    `audit` is the number of the audit object that found the tables different, 0 for the batch's
+    own digests.
+    """
+    request = LeaveOut(after=after, audit=audit, stars=dict(stars))
+    store.put(f"{_PREFIX}/leave-out/{after:010d}-{audit:010d}.json", request.to_bytes())

@@ -59,7 +59,8 @@ def look(
     instance: dg.DagsterInstance, before: SeenRuns, now: dt.datetime
 ) -> tuple[list[dg.RunRecord], SeenRuns]:
     """The runs that have ended since the last look, oldest first."""
-    since = before.until - OVERLAP if before.until else now - FIRST_LOOK
+    # Times of runs that are ahead of this clock are another's, or this one went back since.
+    since = min(before.until, now) - OVERLAP if before.until else now - FIRST_LOOK
     records = instance.get_run_records(
         dg.RunsFilter(statuses=ENDED, updated_after=since),
         limit=RUNS_AT_ONCE,

@@ -31,6 +31,7 @@ def judge(
         return Waiting(loaded=loaded), Recovery(KEY, "Nothing waits to be loaded any more.")
     if before.loaded not in (None, loaded):
         return Waiting(loaded=loaded, since=now), Recovery(KEY, "Batches are being loaded again.")
-    since = before.since or now
+    # A wait that began in the future began by a clock that went back since.
+    since = min(before.since or now, now)
     late = now - since >= limit
     return Waiting(loaded=loaded, since=since), waiting if late else None

@@ -7,6 +7,7 @@ import dagster as dg
 
 from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
 from totesys_dagster.operations.archive import archive_batches
+from totesys_dagster.operations.audits import audit_job
 from totesys_dagster.operations.checks import LOG
 from totesys_dagster.operations.names import (
     INGEST,
@@ -32,7 +33,8 @@ warnings.filterwarnings("ignore", message="Asset job process_and_load materializ
 ingest = dg.define_asset_job(
     INGEST,
     selection=dg.AssetSelection.groups(INGESTION),
-    description="Capture one batch. Its partition is the batch: add one named by the time in UTC.",
+    description="Capture one batch. Its partition is the batch: add the next number, ten digits"
+    " long.",
     tags={STAGE_TAG: INGEST_STAGE},
 )
 
@@ -98,6 +100,7 @@ JOBS: list[Any] = [
     load,
     process_and_load,
     whole_path,
+    audit_job,
     verify_lake,
     archive_batches,
 ]

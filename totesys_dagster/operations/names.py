@@ -7,6 +7,7 @@ PROCESS_AND_LOAD = "process_and_load"
 WHOLE_PATH = "whole_path"
 VERIFY_LAKE = "verify_lake"
 ARCHIVE_BATCHES = "archive_batches"
+AUDIT = "audit"
 
 STAGE_TAG = "totesys/stage"
 # The process that executes a run without its code server's knowing: a RunProcess. Dagster's UI does
@@ -14,4 +15,4 @@ STAGE_TAG = "totesys/stage"
 PROCESS_TAG = ".dagster/totesys_process"
 
 INGEST_STAGE, PROCESS_STAGE, LOAD_STAGE, WHOLE_STAGE = "ingest", "process", "load", "whole"
-VERIFY_STAGE, ARCHIVE_STAGE = "verify", "archive"
+VERIFY_STAGE, ARCHIVE_STAGE, AUDIT_STAGE = "verify", "archive", "audit"

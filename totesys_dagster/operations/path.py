@@ -5,7 +5,6 @@ The command line and the job `whole_path` use it; the sensors take the same step
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,11 +15,12 @@ import dagster as dg
 
 from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
 from totesys_dagster.errors import ObjectMissingError, TotesysError
-from totesys_dagster.ingestion.capture import changed_tables, new_batch_key
+from totesys_dagster.ingestion.capture import next_batch
+from totesys_dagster.ingestion.poll import Poll, changed_tables
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.receipt import Receipt, read_receipt, touched_stars
 from totesys_dagster.metadata import BATCH_TAG, BATCHES, asset_key
-from totesys_dagster.operations.names import INGEST, PROCESS_AND_LOAD, PROCESS_TAG
+from totesys_dagster.operations.names import AUDIT, INGEST, PROCESS_AND_LOAD, PROCESS_TAG
 from totesys_dagster.operations.processes import RunProcess
 from totesys_dagster.operations.reasons import first_failure
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
@@ -29,6 +29,9 @@ from totesys_dagster.warehouse.load import Loaded
 
 # How often a capture may be overtaken by another one, a sensor's for instance, before it gives up.
 ATTEMPTS = 3
+# How often what an audit asks for is done at once: a digest without the rows in quarantine, a full
+# read, and an audit of all.
+HEALINGS = 4
 
 GetJob = Callable[[str], dg.JobDefinition]
 Progress = Callable[[str], Any]
@@ -76,25 +79,29 @@ def run_path(
     warehouse: Warehouse,
     *,
     full_read: Sequence[str] = (),
+    whole: bool = False,
     progress: Progress = lambda _: None,
 ) -> list[BatchReport]:
     """Finish what earlier runs left undone, then take what changed in the source the whole way.
 
-    Returns a report for each batch that was loaded, oldest first; none when nothing changed and
-    nothing was left. Raises TotesysError (RunFailedError when a run of Dagster's fails).
+    Where nothing changed and an audit of all tables is due, or asked for by `whole`, that is done.
+    What an audit finds different is read again at once. Returns a report for each batch that was
+    loaded, oldest first; none when nothing changed and nothing was left. Raises TotesysError
+    (RunFailedError when a run of Dagster's fails).
     """
     preflight(source, lake, warehouse)
     path = _Path(instance, get_job, source, lake, warehouse, progress)
     reports = path.catch_up({})
-    for _ in range(ATTEMPTS):
-        captures = path.capture(full_read)
-        reports += path.catch_up(captures)
-        if all(path.committed(batch, run) for batch, run in captures.items()):
-            return reports
-    raise RunFailedError(
-        f"{ATTEMPTS} captures in a row were overtaken by others, which another process makes: what"
-        " they captured is loaded; run again for what has changed since."
-    )
+    reports += path.take(full_read, whole=whole)
+    for _ in range(HEALINGS):
+        found = path.poll()
+        if found.asked:
+            reports += path.take((), whole=False)
+        elif found.audit_due:
+            path.audit()
+        else:
+            break
+    return reports
 
 
 @dataclass
@@ -106,19 +113,44 @@ class _Path:
     warehouse: Warehouse
     progress: Progress
 
-    def capture(self, full_read: Sequence[str]) -> dict[str, _Run]:
+    def poll(self) -> Poll:
+        """What the source has to say now."""
+        with self.source.connect() as connection:
+            return changed_tables(connection, self.lake.ingestion())
+
+    def take(self, full_read: Sequence[str], *, whole: bool) -> list[BatchReport]:
+        """Capture what changed, if anything did, and load it; else audit all tables if `whole`."""
+        reports: list[BatchReport] = []
+        for _ in range(ATTEMPTS):
+            captures = self.capture(full_read, whole=whole)
+            reports += self.catch_up(captures)
+            if all(self.committed(batch, run) for batch, run in captures.items()):
+                if whole and not captures:
+                    self.audit()
+                return reports
+        raise RunFailedError(
+            f"{ATTEMPTS} captures in a row were overtaken by others, which another process makes:"
+            " what they captured is loaded; run again for what has changed since."
+        )
+
+    def audit(self) -> None:
+        """Compare every table with the source as it is now, in a run of its own."""
+        self.progress("Comparing every table with the source")
+        result = self._run(AUDIT)
+        if not result.success:
+            raise _failed(result)
+
+    def capture(self, full_read: Sequence[str], *, whole: bool) -> dict[str, _Run]:
         """Capture a batch if anything changed; the run that did it, by batch."""
         self.progress("Looking for changes in the source")
         start = time.monotonic()
-        log = self.lake.log()
-        with self.source.connect() as connection:
-            changed = changed_tables(connection, log.store)
+        changed = self.poll().changed
         if not changed and not full_read:
             return {}
-        batch = new_batch_key(dt.datetime.now(dt.UTC), log.head())
+        batch = next_batch(self.lake.log().head())
         self.progress(f"Capturing batch {batch} ({len(changed)} tables changed)")
         self._add_partition(batch)
-        config = {"ops": {"capture": {"config": {"full_read": list(full_read)}}}}
+        config = {"ops": {"capture": {"config": {"full_read": list(full_read), "whole": whole}}}}
         run = self._execute(INGEST, batch, run_config=config)
         run.seconds["poll"] = time.monotonic() - start - sum(run.seconds.values())
         return {batch: run}
@@ -181,21 +213,40 @@ class _Path:
         assets: Sequence[dg.AssetKey] | None = None,
         run_config: dict[str, Any] | None = None,
     ) -> _Run:
-        result = self.get_job(job).execute_in_process(
-            instance=self.instance,
+        result = self._run(
+            job,
             partition_key=batch,
             asset_selection=assets,
+            run_config=run_config,
+            tags={BATCH_TAG: batch},
+        )
+        if not result.success:
+            raise _failed(result)
+        return _summary(result)
+
+    def _run(
+        self,
+        job: str,
+        *,
+        run_config: dict[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> dg.ExecuteInProcessResult:
+        return self.get_job(job).execute_in_process(
+            instance=self.instance,
             run_config={
                 **(run_config or {}),
                 "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
             },
-            tags={BATCH_TAG: batch, PROCESS_TAG: str(RunProcess.of(os.getpid()))},
+            tags={**(tags or {}), PROCESS_TAG: str(RunProcess.of(os.getpid()))},
             raise_on_error=False,
+            **options,
         )
-        if not result.success:
-            reason = first_failure(result.all_events) or "The run failed before any step did"
-            raise RunFailedError(f"{reason} (Dagster run {result.run_id})")
-        return _summary(result)
+
+
+def _failed(result: dg.ExecuteInProcessResult) -> RunFailedError:
+    reason = first_failure(result.all_events) or "The run failed before any step did"
+    return RunFailedError(f"{reason} (Dagster run {result.run_id})")
 
 
 def _summary(result: dg.ExecuteInProcessResult) -> _Run:

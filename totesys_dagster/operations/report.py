@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich import box
@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from totesys_dagster.catalogue import INGESTION, PROCESSED, STAR_TABLES, WAREHOUSE
+from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
 from totesys_dagster.operations.path import BatchReport
+from totesys_dagster.warehouse.audit import Audit
 from totesys_dagster.warehouse.status import TableStatus
 
 STEPS = {
@@ -30,9 +31,14 @@ def batch_data(report: BatchReport) -> dict[str, Any]:
         "sequence": manifest.sequence,
         "observed_at": manifest.observed_at.isoformat(),
         "ingested": {
-            name: {"read": entry.read, "rows": entry.rows, "deleted": entry.deleted_rows}
+            name: {
+                "read": entry.read,
+                "reason": entry.reason or None,
+                "rows": entry.rows,
+                "deleted": entry.gone.count,
+            }
             for name, entry in manifest.tables.items()
-            if entry.rows or entry.deleted or entry.changed
+            if entry.rows or entry.changed
         },
         "tables": {
             star: {
@@ -42,7 +48,7 @@ def batch_data(report: BatchReport) -> dict[str, Any]:
                 "changed": loaded.tables[star].updated,
                 "deleted": loaded.tables[star].deleted,
                 "held_back": loaded.tables[star].held_back,
-                "audit_equal": loaded.audits[star].equal if star in loaded.audits else None,
+                "audit": audit_data(loaded.audits.get(star)),
             }
             for star, receipt in report.receipts.items()
         },
@@ -52,15 +58,30 @@ def batch_data(report: BatchReport) -> dict[str, Any]:
     }
 
 
+def audit_data(found: Audit | None) -> dict[str, Any] | None:
+    """A comparison with the source as plain data: of the whole table, or of the keys touched."""
+    if found is None:
+        return None
+    return {
+        "scope": found.scope,
+        "batch": found.sequence,
+        "at": found.observed_at.isoformat(),
+        "equal": found.equal,
+        "kept_out": found.left_out,
+        "equal_without_kept_out": found.equal_without,
+    }
+
+
 def status_data(tables: Sequence[TableStatus]) -> dict[str, Any]:
     """The warehouse's tables as plain data."""
     return {
         table.star: {
             "current": table.current,
             "versions": table.versions,
-            "kept_out": table.outstanding,
-            "audited_batch": table.audited_batch,
-            "audit_equal": table.equal,
+            "kept_out": table.kept_out,
+            "equal": table.standing.equal,
+            "proved": audit_data(table.standing.whole),
+            "touched": audit_data(table.standing.touched),
         }
         for table in tables
     }
@@ -82,10 +103,12 @@ def print_batch(console: Console, report: BatchReport) -> None:
     title = f"Batch {manifest.sequence} · {manifest.batch}"
     ingested = _table(f"{title} · ingested", "source table", ("rows", "new", "deleted"), "read")
     for name, entry in manifest.tables.items():
-        if entry.rows or entry.deleted:
+        if entry.rows or entry.changed:
             new = "" if entry.inserted is None else f"{entry.inserted:,}"
-            ingested.add_row(name, f"{entry.rows:,}", new, f"{entry.deleted_rows:,}", entry.read)
+            ingested.add_row(name, f"{entry.rows:,}", new, f"{entry.gone.count:,}", entry.read)
     console.print(ingested)
+    for reason in _reasons(report):
+        console.print(escape(reason))
     console.print(_loaded_table(report, f"{title} · processed and loaded"))
     for check in report.checks_failed:
         console.print(f"[yellow]Check failed: {escape(check)}")
@@ -107,29 +130,75 @@ def _loaded_table(report: BatchReport, title: str) -> Table:
             f"{done.inserted:,}",
             f"{done.updated:,}",
             f"{done.deleted:,}",
-            _verdict(found.equal if found else None),
+            "" if found is None else _verdict(found),
         )
     return table
 
 
-def _verdict(equal: bool | None) -> str:
-    if equal is None:
-        return "not due"
-    return "[green]equal" if equal else "[red]differs"
+def _reasons(report: BatchReport) -> Iterator[str]:
+    """Why tables were read in full, if it is not the first batch."""
+    tables: dict[str, list[str]] = {}
+    for name, entry in report.manifest.tables.items():
+        if entry.reason and report.manifest.sequence > 1:
+            tables.setdefault(entry.reason, []).append(name)
+    for reason, names in tables.items():
+        yield f"Read in full, because {reason}: {', '.join(names)}."
+
+
+def _verdict(found: Audit) -> str:
+    what = "" if found.scope == "whole" else " in the keys touched"
+    if found.equal:
+        return f"[green]equal{what}"
+    if found.equal_without:
+        return f"[yellow]equal but for {found.left_out} kept out"
+    return f"[red]differs{what}"
 
 
 def print_status(console: Console, tables: Sequence[TableStatus]) -> None:
-    """The warehouse's tables: rows now, versions, rows kept out, and the last audit."""
-    numbers = ("current", "versions", "kept out", "audited in")
-    table = _table("The warehouse now", "warehouse table", numbers, "equals the source")
-    assert len(tables) == len(STAR_TABLES)
+    """The warehouse's tables: rows now, versions, rows kept out, and how far each is proved."""
+    table = _table(
+        "The warehouse now", "warehouse table", ("current", "versions", "kept out"), "whole table"
+    )
+    table.add_column("since then", no_wrap=True)
     for row in tables:
+        whole = row.standing.whole
+        later = [found for found in row.standing.standing if found is not whole]
         table.add_row(
             row.star,
             f"{row.current:,}",
             f"{row.versions:,}",
-            f"{row.outstanding:,}",
-            "" if row.audited_batch is None else f"batch {row.audited_batch}",
-            _verdict(row.equal) if row.audited_batch else "",
+            f"{row.kept_out:,}",
+            "" if whole is None else _as_of(whole),
+            *(_as_of(found) for found in later),
         )
     console.print(table)
+
+
+def conclusion(tables: Sequence[TableStatus]) -> str:
+    """Whether the warehouse equals the source, as one sentence: what is proved, and since when."""
+    different = [table for table in tables if not table.standing.equal]
+    if different:
+        names = ", ".join(table.star for table in different)
+        kept_out = sum(table.kept_out for table in different)
+        but = all(
+            found.equal or found.equal_without for t in tables for found in t.standing.standing
+        )
+        if but and kept_out:
+            return (
+                f"The warehouse equals the source but for {kept_out} rows that are kept out of"
+                f" {names}: `totesys status` and the quarantine say which; mend them in the source."
+            )
+        return f"The warehouse does NOT equal the source: {names}."
+    proved = [table.standing.whole for table in tables if table.standing.whole]
+    if not proved:
+        return "The warehouse holds no batch yet."
+    oldest = min(proved, key=lambda found: found.observed_at)
+    return (
+        f"The warehouse equals the source: every table is proved as of batch {oldest.sequence} or"
+        f" later, and as of {oldest.observed_at:%Y-%m-%d %H:%M:%S} UTC."
+    )
+
+
+def _as_of(found: Audit) -> str:
+    """A verdict with the batch that it is of, and the time of the source that it is about."""
+    return f"{_verdict(found)}[/], batch {found.sequence}, {found.observed_at:%d %b %H:%M}"

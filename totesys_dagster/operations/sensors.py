@@ -16,14 +16,22 @@ import dagster as dg
 from totesys_dagster import settings
 from totesys_dagster.catalogue import PROCESSED, STAR_TABLES, WAREHOUSE
 from totesys_dagster.errors import LoadError, OtherLakeError, SettingError
-from totesys_dagster.ingestion.capture import new_batch_key
+from totesys_dagster.ingestion.capture import next_batch
+from totesys_dagster.ingestion.identity import LaggingReplicaError
 from totesys_dagster.ingestion.poll import Memory, poll
-from totesys_dagster.lake.manifest import Manifest, ManifestLog
+from totesys_dagster.lake.manifest import BATCH_KEY, Manifest, ManifestLog
 from totesys_dagster.lake.receipt import read_receipt, touched_stars
 from totesys_dagster.lake.store import Store
 from totesys_dagster.metadata import BATCH_TAG, BATCHES, asset_key
+from totesys_dagster.operations.audits import audit_job
 from totesys_dagster.operations.jobs import ingest, load, process, process_and_load
-from totesys_dagster.operations.names import INGEST_STAGE, LOAD_STAGE, PROCESS_STAGE, STAGE_TAG
+from totesys_dagster.operations.names import (
+    AUDIT_STAGE,
+    INGEST_STAGE,
+    LOAD_STAGE,
+    PROCESS_STAGE,
+    STAGE_TAG,
+)
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.runs import (
     PARTITION_TAG,
@@ -80,7 +88,8 @@ def pause(
         return None
     waited = now - records[0].update_timestamp.replace(tzinfo=dt.UTC)
     due = min(FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE)
-    return due - waited if waited < due else None
+    # A clock that went back tells nothing of the time that has passed.
+    return due - waited if dt.timedelta(0) <= waited < due else None
 
 
 def _can_start(instance: dg.DagsterInstance, tags: Mapping[str, str]) -> bool:
@@ -88,10 +97,11 @@ def _can_start(instance: dg.DagsterInstance, tags: Mapping[str, str]) -> bool:
 
 
 @dg.sensor(
-    job=ingest,
+    jobs=[ingest, audit_job],
     minimum_interval_seconds=interval(settings.poll_seconds()),
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Opens a batch when something changed in the source.",
+    description="Opens a batch when something changed in the source, and asks for an audit when"
+    " nothing did for an hour.",
 )
 def source_changes(
     context: dg.SensorEvaluationContext,
@@ -103,23 +113,44 @@ def source_changes(
     if not _can_start(context.instance, {STAGE_TAG: INGEST_STAGE}):
         return dg.SkipReason("A batch is being captured, or a capture has just failed.")
     log = lake.log()
-    with source.connect() as connection:
-        found = poll(connection, log.store, _remembered(context.cursor), dt.datetime.now(dt.UTC))
+    try:
+        with source.connect() as connection:
+            found = poll(
+                connection, log.store, _remembered(context.cursor), dt.datetime.now(dt.UTC)
+            )
+    except LaggingReplicaError as error:
+        return dg.SkipReason(str(error))
     context.update_cursor(found.memory.model_dump_json())
     if found.quiet:
         return dg.SkipReason("No transaction has ended in the source.")
+    if found.audit_due:
+        return _audit(context.instance, log, warehouse)
     if not found.changed:
-        return dg.SkipReason("Nothing changed in the eleven tables.")
+        return dg.SkipReason("Nothing changed in the source's tables.")
     _require_whole_log(log, warehouse)
-    head = log.head()
-    batch = new_batch_key(dt.datetime.now(dt.UTC), head)
+    batch = next_batch(log.head())
     return dg.SensorResult(
-        run_requests=[dg.RunRequest(partition_key=batch, tags={BATCH_TAG: batch})],
+        run_requests=[
+            dg.RunRequest(job_name=ingest.name, partition_key=batch, tags={BATCH_TAG: batch})
+        ],
         dynamic_partitions_requests=[
-            *_forget_uncommitted(context.instance, log, head),
+            *_forget_uncommitted(context.instance, batch),
             BATCHES.build_add_request([batch]),
         ],
     )
+
+
+def _audit(
+    instance: dg.DagsterInstance, log: ManifestLog, warehouse: Warehouse
+) -> dg.SensorResult | dg.SkipReason:
+    """The run that compares every table with the source, once the warehouse holds all batches."""
+    with warehouse.connect() as connection:
+        loaded = load_module.check_log(connection, warehouse.names(), log)
+    if loaded < log.end():
+        return dg.SkipReason("An audit of every table is due, and waits for a batch to be loaded.")
+    if not _can_start(instance, {STAGE_TAG: AUDIT_STAGE}):
+        return dg.SkipReason("An audit of every table is under way, or has just failed.")
+    return dg.SensorResult(run_requests=[dg.RunRequest(job_name=audit_job.name)])
 
 
 def _require_whole_log(log: ManifestLog, warehouse: Warehouse) -> None:
@@ -144,33 +175,18 @@ def _remembered(cursor: str | None) -> Memory:
 
 
 def _forget_uncommitted(
-    instance: dg.DagsterInstance, log: ManifestLog, head: Manifest | None
+    instance: dg.DagsterInstance, batch: str
 ) -> list[dg.DeleteDynamicPartitionsRequest]:
-    """Remove the keys of captures that committed nothing. `head` is where the log ended."""
+    """Remove keys from Dagster's list that name no batch and are not the next one's either, as of
+    a capture that a person launched for a key that cannot be."""
     keys = instance.get_dynamic_partitions(str(BATCHES.name))
-    over = [key for key in keys if _is_ahead(key, head) and _is_over(instance, key)]
-    if not over:
-        return []
-    head = log.head()  # once more: a capture that is over by now may have committed since
-    stale = [key for key in over if _is_ahead(key, head)]
-    return [BATCHES.build_delete_request(stale)] if stale else []
-
-
-def _is_ahead(key: str, head: Manifest | None) -> bool:
-    return head is None or key > head.batch
-
-
-def _is_over(instance: dg.DagsterInstance, key: str) -> bool:
-    """Whether nobody captures this batch any more.
-
-    A second daemon may have added the key a moment ago and be about to launch its run, which fails
-    when the key is gone.
-    """
-    tags = {PARTITION_TAG: key, STAGE_TAG: INGEST_STAGE}
-    records = instance.get_run_records(dg.RunsFilter(tags=tags))
-    if records:
-        return not any(map(is_unfinished, records))
-    return key < new_batch_key(dt.datetime.now(dt.UTC) - LONGEST_PAUSE, None)
+    strange = [
+        key
+        for key in keys
+        if (key > batch or not BATCH_KEY.fullmatch(key))
+        and not unfinished(instance, {PARTITION_TAG: key})
+    ]
+    return [BATCHES.build_delete_request(strange)] if strange else []
 
 
 @dg.sensor(
@@ -262,7 +278,7 @@ def _pending(log: ManifestLog, warehouse: Warehouse) -> list[Manifest]:
         names = warehouse.names()
         last = load_module.check_log(connection, names, log)
         if last:
-            audit.request_full_reads(connection, names, log.store)
+            audit.request_healing(connection, names, log.store)
     return list(itertools.islice(log.after(last), max(BACKLOG, settings.process_at_once())))
 
 

@@ -103,7 +103,7 @@ def _check(lake: Lake) -> None:
 def _changes(source: SourceDatabase, lake: Lake, before: Changes, now: dt.datetime) -> Changes:
     """Open a view of the source's tables, and from time to time look for changes in them."""
     with source.connect() as connection:
-        if before.polled and now - before.polled < POLL_EVERY:
+        if before.polled and dt.timedelta(0) <= now - before.polled < POLL_EVERY:
             with open_view(connection):
                 return before
         found = poll(connection, lake.ingestion(), before.memory, now)

@@ -10,10 +10,15 @@ from functools import partial
 
 from psycopg import sql
 
+from totesys_dagster.catalogue import StarTable
 from totesys_dagster.errors import LakeError, LakeUnusableError, LoadError, TotesysError
+from totesys_dagster.lake import references
+from totesys_dagster.lake.audits import AuditLog
+from totesys_dagster.lake.key_sets import KeySet
+from totesys_dagster.lake.log import TOTESYS
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
-from totesys_dagster.lake.parts import ObjectEntry, read_lines, read_table
-from totesys_dagster.lake.receipt import read_receipt, touched_stars
+from totesys_dagster.lake.parts import ObjectEntry, read_lines
+from totesys_dagster.lake.receipt import read_receipt, read_star, touched_stars
 from totesys_dagster.lake.schemas import read_schema
 from totesys_dagster.lake.store import Store
 from totesys_dagster.parallel import ahead
@@ -79,6 +84,7 @@ def verify(
     for done, checked in enumerate(ahead(check, links, AT_ONCE), start=1):
         result.add(checked)
         progress(done, total)
+    _check_source_audits(result, ingestion)
     if loaded:
         _check_audits(result, connection, names)
     return result
@@ -158,7 +164,9 @@ def _ledger(connection: Connection, names: Names) -> dict[int, str]:
     """The batches that the warehouse holds, each with the SHA-256 of its manifest."""
     if load.head(connection, names) == 0:
         return {}
-    query = sql.SQL("SELECT sequence, manifest_sha256 FROM {}").format(names.ledger("batch"))
+    query = sql.SQL("SELECT sequence, manifest_sha256 FROM {} WHERE log = {}").format(
+        names.ledger("batch"), sql.Literal(TOTESYS)
+    )
     with failures(LoadError, "a look at the ledger"), transaction(connection):
         return dict(connection.execute(query).fetchall())
 
@@ -212,12 +220,28 @@ def _check_ingestion(
     result: Verification, store: Store, previous: Manifest | None, manifest: Manifest
 ) -> None:
     for name, table in manifest.tables.items():
-        _check(result, store, (*table.objects, *table.deleted), read_lines)
-        # An object that every batch names again until the table's keys change is read once.
-        if previous is None or previous.tables[name].keys.key != table.keys.key:
-            _check_one(result, partial(table.keys.read, store))
-        if previous is None or previous.tables[name].schema_sha256 != table.schema_sha256:
+        before = previous.tables.get(name) if previous else None
+        _check(result, store, table.objects, read_lines)
+        # What every batch names again until it changes is read once.
+        if before is None or before.keys.sha256 != table.keys.sha256:
+            _check_keys(result, store, table.keys)
+        _check_keys(result, store, table.gone)
+        if before is None or before.schema_sha256 != table.schema_sha256:
             _check_one(result, partial(read_schema, store, name, table.schema_sha256))
+    for name, hash_ in manifest.references.items():
+        if previous is None or previous.references.get(name) != hash_:
+            _check_one(result, partial(references.read, store, name, hash_))
+
+
+def _check_keys(result: Verification, store: Store, keys: KeySet) -> None:
+    """A key set, be it an object of its own or written into the manifest."""
+    result.objects += keys.key is not None
+    with _noted(result):
+        keys.read(store)
+
+
+def _read_rows(star: StarTable, store: Store, entry: ObjectEntry) -> object:
+    return read_star(store, star, entry)
 
 
 def _check_one(result: Verification, read: Callable[[], object]) -> None:
@@ -233,7 +257,7 @@ def _check_processed(
         with _noted(result):
             receipt = read_receipt(store, star, manifest)
             if receipt is not None:
-                _check(result, store, (*receipt.objects, *receipt.deleted), read_table)
+                _check(result, store, receipt.objects, partial(_read_rows, star))
                 _check(result, store, receipt.quarantine, read_lines)
             elif loaded:
                 result.findings.append(
@@ -244,10 +268,33 @@ def _check_processed(
 
 
 def _check_audits(result: Verification, connection: Connection, names: Names) -> None:
-    for star, (sequence, found) in audit.latest(connection, names).items():
-        result.audits += 1
-        if not found.equal:
-            result.findings.append(
-                f"{star} differed from the source in batch {sequence}: {found.expected_rows} rows"
-                f" expected, {found.found_rows} found."
-            )
+    for star, standing in audit.standings(connection, names).items():
+        if standing.whole is None:
+            result.findings.append(f"{star} was never compared with the source as a whole.")
+        for found in standing.standing:
+            result.audits += 1
+            if not found.equal:
+                but = (
+                    f", but for {found.left_out} keys kept out it does"
+                    if found.equal_without
+                    else ""
+                )
+                result.findings.append(
+                    f"{star} does not equal the source as of batch {found.sequence}:"
+                    f" {found.expected_rows} rows expected, {found.found_rows} found{but}."
+                )
+
+
+def _check_source_audits(result: Verification, ingestion: Store) -> None:
+    """The chain of audit objects, from the first to the last."""
+    log = AuditLog(ingestion)
+    previous = None
+    with _noted(result):
+        for audit_ in log.after(0):
+            result.objects += 1
+            if audit_.previous_sha256 != previous:
+                result.findings.append(
+                    f"Audit {audit_.sequence} of the source does not follow from the one before it:"
+                    " one of the two was changed after it was written."
+                )
+            previous = audit_.sha256

@@ -9,8 +9,8 @@ import dagster as dg
 import pyarrow as pa
 
 from totesys_dagster.catalogue import STAR_TABLES
-from totesys_dagster.lake.parts import part_stem, read_table
-from totesys_dagster.lake.receipt import ProcessedTable
+from totesys_dagster.lake.parts import part_stem
+from totesys_dagster.lake.receipt import ProcessedTable, read_star
 from totesys_dagster.metadata import personal_columns, preview
 from totesys_dagster.processed.process import StarRows
 from totesys_dagster.resources import Lake, clear_failures
@@ -33,12 +33,12 @@ class ParquetIOManager(dg.ConfigurableIOManager):
         store = self.lake.processed()
         with clear_failures():
             receipt = obj.write(store)
-            first = read_table(store, receipt.objects[0]) if receipt.objects else None
+            first = read_star(store, obj.star, receipt.objects[0]) if receipt.objects else None
         folder = part_stem("rows", f"{obj.star.name}/v{obj.star.version}", receipt.batch)
         metadata: dict[str, Any] = {
             "dagster/partition_row_count": receipt.rows,
             "dagster/uri": store.uri(folder.rpartition("/")[0]),
-            "deleted keys": receipt.deleted_rows,
+            "deleted keys": receipt.gone.count,
             "quarantined rows": receipt.quarantined,
             "bytes": sum(entry.bytes for entry in receipt.objects),
         }

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, Kind, StarTable
 from totesys_dagster.errors import ObjectConflictError, ProcessingError
+from totesys_dagster.lake.key_sets import NO_KEYS, KeySet
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.parts import (
     ObjectEntry,
@@ -25,10 +26,15 @@ from totesys_dagster.lake.parts import (
     read_lines,
     read_table,
     write_lines,
-    write_table,
 )
 from totesys_dagster.lake.raw import RawTable
-from totesys_dagster.lake.receipt import ProcessedTable, Receipt, read_receipt, receipt_key
+from totesys_dagster.lake.receipt import (
+    ProcessedTable,
+    Receipt,
+    read_receipt,
+    receipt_key,
+    write_star,
+)
 from totesys_dagster.lake.store import Store
 from totesys_dagster.parallel import AT_ONCE, ahead
 
@@ -49,14 +55,14 @@ class StarRows:
     star: StarTable
     manifest: Manifest
     parts: Iterator[pa.Table] = field(default_factory=lambda: iter(()))
-    deleted: Iterator[int] = field(default_factory=lambda: iter(()))
+    gone: KeySet = NO_KEYS
     reconcile: bool = False
     read: int = 0
     rejected: list[tuple[str, Rejected]] = field(default_factory=list)
     receipt: Receipt | None = None
 
     def write(self, store: Store) -> Receipt:
-        """Write the parts, the deleted keys, the quarantine and last the receipt.
+        """Write the parts, the quarantine and last the receipt.
 
         Raises LakeError, or ProcessingError when the batch was processed before with another
         result.
@@ -64,25 +70,22 @@ class StarRows:
         folder = f"{self.star.name}/v{self.star.version}"
         stem = part_stem("rows", folder, self.manifest.batch)
         objects = [
-            write_table(store, stem, number, part)
+            write_star(store, self.star, stem, number, part)
             for number, part in enumerate(part for part in self.parts if part.num_rows)
         ]
-        gone = pa.table({self.star.key: pa.array(self.deleted, pa.int32())})
-        stem = part_stem("deleted", folder, self.manifest.batch)
-        deleted = [write_table(store, stem, 0, gone)] if gone.num_rows else []
         stem = part_stem("quarantine", folder, self.manifest.batch)
         quarantine = write_lines(store, stem, self._dead_letters(), QUARANTINE_PART_BYTES)
         self.receipt = Receipt(
+            log=self.manifest.log,
             star=self.star.name,
             version=self.star.version,
-            batch=self.manifest.batch,
             sequence=self.manifest.sequence,
             manifest_sha256=self.manifest.sha256,
             reconcile=self.reconcile,
+            gone=self.gone,
             read=self.read,
             rows=sum(entry.rows for entry in objects),
             objects=tuple(objects),
-            deleted=tuple(deleted),
             quarantined=len(self.rejected),
             quarantine=tuple(quarantine),
         )
@@ -116,13 +119,10 @@ class StarRows:
 
 def same_rows(store: Store, left: Receipt, right: Receipt) -> bool:
     """Whether two receipts stand for the same rows; another pyarrow writes other bytes."""
-    plain = {"objects": (), "deleted": (), "quarantine": ()}
-    if left.model_copy(update=plain) != right.model_copy(update=plain):
+    objects = {"objects", "quarantine"}
+    if left.model_dump(exclude=objects) != right.model_dump(exclude=objects):
         return False
-    return all(
-        _read_all(store, one) == _read_all(store, other)
-        for one, other in [(left.objects, right.objects), (left.deleted, right.deleted)]
-    )
+    return _read_all(store, left.objects) == _read_all(store, right.objects)
 
 
 def _read_all(store: Store, entries: Sequence[ObjectEntry]) -> pa.Table | None:
@@ -135,9 +135,7 @@ def star_rows(star: StarTable, *tables: RawTable) -> StarRows:
     Nothing is read before the rows are written. Raises LakeError while it is.
     """
     base = tables[0]
-    rows = StarRows(
-        star, base.manifest, deleted=base.deleted_keys(), reconcile=base.entry.reconcile
-    )
+    rows = StarRows(star, base.manifest, gone=base.entry.gone, reconcile=base.entry.reconcile)
     rows.parts = _transformed(rows, base, tables[1:])
     return rows
 

@@ -46,7 +46,8 @@ CHECKS = [
         description=(
             "The calendar has no gap and every day is right."
             if star.base is None
-            else "The current rows equal the source's, in the snapshot of the batch."
+            else "The current rows equal the source's: with each batch all rows of a small table,"
+            " and of a large one those that the batch holds; all rows of it at least hourly."
         ),
     )
     for star in STAR_TABLES.values()
@@ -85,12 +86,11 @@ def warehouse_tables(
             )
             _report(context, names, loaded)
             audits |= loaded.audits
-        audit.request_full_reads(connection, names, log.store)
+        audit.request_healing(connection, names, log.store)
         selected = context.selected_asset_check_keys
         for star, found in audits.items():
             if dg.AssetCheckKey(asset_key(WAREHOUSE, star), "audit") in selected:
-                held = audit.outstanding(connection, names, STAR_TABLES[star])
-                yield _audit_check(found, held)
+                yield audit_check(found)
 
 
 def _in_order(context: dg.AssetExecutionContext, log: ManifestLog) -> Sequence[Manifest]:
@@ -138,32 +138,48 @@ def _report(context: dg.AssetExecutionContext, names: Names, loaded: Loaded) -> 
         )
 
 
-def _audit_check(found: Audit, outstanding: int) -> dg.AssetCheckResult:
-    if found.equal:
-        description = None
-    elif STAR_TABLES[found.star].base is None:
-        description = (
-            "The calendar has gaps or wrong days, which no batch brings: it was changed by hand, or"
-            " this is a defect; run `totesys rebuild`."
-        )
-    elif outstanding:
-        description = (
-            f"The warehouse differs from the source, and {outstanding} rows of it are in quarantine"
-            " or held back: mend them in the source."
-        )
-    elif found.full_read:
-        description = (
-            "The warehouse differs from the source even after a full read: it was changed by hand,"
-            " or this is a defect; run `totesys rebuild`."
-        )
-    else:
-        description = "The warehouse differs from the source: a full read has been asked for."
-    explained = bool(outstanding)
+def audit_check(found: Audit) -> dg.AssetCheckResult:
+    """What the check `audit` of a table says of a comparison."""
     return dg.AssetCheckResult(
         asset_key=asset_key(WAREHOUSE, found.star),
         check_name="audit",
         passed=found.equal,
-        severity=dg.AssetCheckSeverity.WARN if explained else dg.AssetCheckSeverity.ERROR,
-        description=description,
-        metadata={"rows expected": found.expected_rows, "rows found": found.found_rows},
+        severity=dg.AssetCheckSeverity.WARN if _explained(found) else dg.AssetCheckSeverity.ERROR,
+        description=None if found.equal else _why(found),
+        metadata={
+            "compared": "the whole table" if found.scope == "whole" else "the keys of the batch",
+            "as of batch": found.sequence,
+            "source as of": found.observed_at.isoformat(),
+            "rows expected": found.expected_rows,
+            "rows found": found.found_rows,
+            "kept out": found.left_out,
+        },
     )
+
+
+def _explained(found: Audit) -> bool:
+    """Whether rows in quarantine are why the table differs, as far as is known."""
+    return bool(found.left_out) and found.equal_without is not False
+
+
+def _why(found: Audit) -> str:
+    kept_out = f"{found.left_out} rows of it are in quarantine or held back"
+    if STAR_TABLES[found.star].base is None:
+        return (
+            "The calendar has gaps or wrong days, which no batch brings: it was changed by hand, or"
+            " this is a defect; run `totesys rebuild`."
+        )
+    if found.equal_without:
+        return f"The warehouse equals the source but for {kept_out}: mend them in the source."
+    if _explained(found):
+        return (
+            f"The warehouse differs from the source, and {kept_out}: mend them in the source; that"
+            " nothing else differs is compared next."
+        )
+    beyond = f" by more than what is kept out ({kept_out})" if found.left_out else ""
+    if found.full_read:
+        return (
+            f"The warehouse differs from the source{beyond} even after a full read: it was changed"
+            " by hand, or this is a defect; run `totesys rebuild`."
+        )
+    return f"The warehouse differs from the source{beyond}: a full read has been asked for."

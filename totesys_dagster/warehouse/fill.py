@@ -20,8 +20,8 @@ from psycopg import errors, sql
 from totesys_dagster.catalogue import STAR_TABLES, Kind, StarTable
 from totesys_dagster.lake.key_ranges import Ranges, count
 from totesys_dagster.lake.manifest import Manifest
-from totesys_dagster.lake.parts import ObjectEntry, read_table
-from totesys_dagster.lake.receipt import Receipt
+from totesys_dagster.lake.parts import ObjectEntry
+from totesys_dagster.lake.receipt import Receipt, read_star
 from totesys_dagster.lake.store import Store
 from totesys_dagster.parallel import ahead
 from totesys_dagster.postgres import Connection, Names
@@ -173,7 +173,7 @@ def _with_lineage(
     schema = _schema(star)
 
     def one_part(entry: ObjectEntry) -> pa.Table:
-        part = read_table(processed, entry)
+        part = read_star(processed, star, entry)
         columns = {name: part[name] for name in star.column_names}
         columns["batch_seq"] = pa.repeat(pa.scalar(manifest.sequence, pa.int32()), len(part))
         if star.record_id is not None:

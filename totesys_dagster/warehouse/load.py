@@ -13,15 +13,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-import pyarrow as pa
 from psycopg import errors, sql
 
 from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, Kind, StarTable
 from totesys_dagster.errors import LoadError, OtherLakeError, SequenceGapError
 from totesys_dagster.lake.key_ranges import Ranges
+from totesys_dagster.lake.log import TOTESYS
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
-from totesys_dagster.lake.parts import read_lines, read_table
-from totesys_dagster.lake.receipt import Receipt, read_receipt, touched_stars
+from totesys_dagster.lake.parts import read_lines
+from totesys_dagster.lake.receipt import Receipt, read_receipt, read_star, touched_stars
 from totesys_dagster.lake.store import Store
 from totesys_dagster.parallel import ahead
 from totesys_dagster.postgres import Connection, Names, failures, transaction
@@ -84,10 +84,13 @@ def load_batch(
             if _in_ledger(connection, names, manifest):
                 return True
             _write_ledger(connection, names, manifest)
+            staged = {}
             for star, receipt in receipts:
                 load = _TableLoad(connection, names, star, manifest, receipt)
                 load.run(ingestion, processed)
-            audit.audit_batch(connection, names, manifest, [star for star, _ in receipts])
+                if load.staged:
+                    staged[star.name] = load.staged
+            audit.audit_batch(connection, names, manifest, staged)
         return False
 
     with failures(LoadError, f"the load of batch {manifest.batch}"):
@@ -113,7 +116,9 @@ def _again_after_a_conflict(load_once: Callable[[], bool]) -> bool:
 
 def head(connection: Connection, names: Names) -> int:
     """The number of the last batch in the ledger, 0 when there is none. Raises LoadError."""
-    query = sql.SQL("SELECT coalesce(max(sequence), 0) FROM {}").format(names.ledger("batch"))
+    query = sql.SQL("SELECT coalesce(max(sequence), 0) FROM {} WHERE log = {}").format(
+        names.ledger("batch"), sql.Literal(TOTESYS)
+    )
     with failures(LoadError, "a look at the ledger"):
         try:
             with transaction(connection):
@@ -172,10 +177,10 @@ def _receipts(
 def _in_ledger(connection: Connection, names: Names, manifest: Manifest) -> bool:
     """Whether the batch is loaded. Raises LoadError when it must not be loaded now."""
     query = sql.SQL(
-        "SELECT (SELECT max(sequence) FROM {ledger}),"
-        " (SELECT manifest_sha256 FROM {ledger} WHERE sequence = %s)"
+        "SELECT (SELECT max(sequence) FROM {ledger} WHERE log = %(log)s),"
+        " (SELECT manifest_sha256 FROM {ledger} WHERE log = %(log)s AND sequence = %(sequence)s)"
     ).format(ledger=names.ledger("batch"))
-    row = connection.execute(query, [manifest.sequence]).fetchone()
+    row = connection.execute(query, manifest.model_dump(include={"log", "sequence"})).fetchone()
     assert row is not None
     last, known_sha256 = row[0] or 0, row[1]
     if known_sha256 is not None and known_sha256 != manifest.sha256:
@@ -194,14 +199,14 @@ def _in_ledger(connection: Connection, names: Names, manifest: Manifest) -> bool
 
 def _write_ledger(connection: Connection, names: Names, manifest: Manifest) -> None:
     query = sql.SQL(
-        "INSERT INTO {} (sequence, batch, manifest_sha256, observed_at, run_id)"
+        "INSERT INTO {} (log, sequence, manifest_sha256, observed_at, run_id)"
         " VALUES (%s, %s, %s, %s, %s)"
     ).format(names.ledger("batch"))
     connection.execute(
         query,
         [
+            manifest.log,
             manifest.sequence,
-            manifest.batch,
             manifest.sha256,
             manifest.observed_at,
             manifest.run_id,
@@ -227,6 +232,11 @@ def outcome(
     )
 
 
+def _name(what: str, star: StarTable) -> sql.Identifier:
+    """The name of a temporary table of a load."""
+    return sql.Identifier(f"{what}_{star.name}")
+
+
 def _columns(columns: Iterable[str], alias: str) -> sql.Composed:
     return sql.SQL(", ").join(sql.Identifier(alias, column) for column in columns)
 
@@ -247,11 +257,12 @@ class _TableLoad:
         self.star = star
         self.manifest = manifest
         self.receipt = receipt
+        self.staged: audit.Staged | None = None
         # Every piece of SQL that the statements below are put together from.
         self.parts: dict[str, sql.Composable] = {
             "target": names.table(star.name),
-            "staging": sql.Identifier(f"staging_{star.name}"),
-            "gone": sql.Identifier(f"gone_{star.name}"),
+            "staging": _name("staging", star),
+            "gone": _name("gone", star),
             "key": sql.Identifier(star.key),
             "columns": sql.SQL(", ").join(map(sql.Identifier, star.column_names)),
             "staged": _columns(star.column_names, "s"),
@@ -274,9 +285,11 @@ class _TableLoad:
             self._record(self.receipt.rows, self.receipt.rows, 0, 0, 0)
             return
         staged = self._stage(processed)
-        self._find_gone(ingestion, processed)
+        self._find_gone(ingestion)
         self._record_quarantined(processed)
         held_back = self._hold_back()
+        if not held_back and not receipt.quarantined:
+            self.staged = audit.Staged(_name("staging", star), _name("gone", star))
         if self.star.kind is Kind.FACT:
             inserted, updated, deleted = self._append_versions()
         else:
@@ -291,7 +304,7 @@ class _TableLoad:
             for column in self.star.columns
         )
         self._execute("CREATE TEMP TABLE {staging} ({all}) ON COMMIT DROP", all=definitions)
-        parts = ahead(partial(read_table, processed), self.receipt.objects, threads=1)
+        parts = ahead(partial(read_star, processed, self.star), self.receipt.objects, threads=1)
         schema = self.star.arrow_schema
         staged = copy_in(self.connection, self.parts["staging"], schema, parts)
         self._execute("ANALYZE {staging}")
@@ -309,7 +322,7 @@ class _TableLoad:
         assert row is not None
         return int(row[0])
 
-    def _find_gone(self, ingestion: Store, processed: Store) -> None:
+    def _find_gone(self, ingestion: Store) -> None:
         """The keys to delete: those listed, or all that the source no longer has."""
         self._execute(
             "CREATE TEMP TABLE {gone} ON COMMIT DROP AS SELECT {key} AS key FROM {staging} LIMIT 0"
@@ -319,10 +332,16 @@ class _TableLoad:
             keys = self.manifest.tables[self.star.base].keys.read(ingestion)
             self._find_absent(keys)
             return
-        schema = pa.schema([("key", pa.int32())])
-        parts = (read_table(processed, entry) for entry in self.receipt.deleted)
-        named = (part.rename_columns(schema.names) for part in parts)
-        copy_in(self.connection, self.parts["gone"], schema, named)
+        gone = self.receipt.gone.read(ingestion)
+        # What is beyond an integer was never in the warehouse.
+        statement = sql.SQL(
+            """
+            INSERT INTO {gone} (key)
+            SELECT generate_series(greatest(low, -2147483648), least(high, 2147483647))::integer
+            FROM unnest(%s::bigint[], %s::bigint[]) AS ranges (low, high)
+            """
+        ).format(**self.parts)
+        self.connection.execute(statement, [[low for low, _ in gone], [high for _, high in gone]])
 
     def _find_absent(self, keys: Ranges) -> None:
         """Compare with the source's keys, not with the staged rows: some may be in quarantine.
@@ -463,17 +482,19 @@ class _TableLoad:
 
     @property
     def _changed(self) -> sql.Identifier:
-        return sql.Identifier(f"changed_{self.star.name}")
+        return _name("changed", self.star)
 
     def _record(
         self, staged: int, inserted: int, updated: int, deleted: int, held_back: int
     ) -> None:
         query = sql.SQL(
-            "INSERT INTO {} (sequence, star, staged, inserted, updated, deleted, held_back)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s)"
+            "INSERT INTO {} (log, sequence, star, receipt_sha256,"
+            " staged, inserted, updated, deleted, held_back)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
         ).format(self.names.ledger("batch_table"))
+        batch = [self.manifest.log, self.manifest.sequence, self.star.name, self.receipt.sha256]
         counts = [staged, inserted, updated, deleted, held_back]
-        self.connection.execute(query, [self.manifest.sequence, self.star.name, *counts])
+        self.connection.execute(query, [*batch, *counts])
 
 
 def _dead_letters(star: StarTable, lines: bytes) -> Iterator[tuple[int | None, str]]:
@@ -486,5 +507,6 @@ def _dead_letters(star: StarTable, lines: bytes) -> Iterator[tuple[int | None, s
                 value = json.loads(letter["row"]).get(SOURCE_TABLES[letter["table"]].key)
             except (ValueError, AttributeError):
                 value = None
-            key = value if isinstance(value, int) and 0 <= value < 2**31 else None
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            key = value if whole and -(2**63) <= value < 2**63 else None
         yield key, f"{letter['table']}: {'; '.join(letter['reasons'])}"

@@ -26,13 +26,11 @@ class Migration:
 
 # Only ever added to: a file that has been released is never edited.
 MIGRATIONS = (
-    Migration(1, "0001_ledger.sql", bookkeeping=True),
+    Migration(1, "0001_bookkeeping.sql", bookkeeping=True),
     Migration(2, "0002_tables.sql"),
     Migration(3, "0003_views.sql"),
     Migration(4, "0004_foreign_keys.sql", since=180000),
-    Migration(5, "0005_audit_index.sql", bookkeeping=True),
-    Migration(6, "0006_keys_of_empty_facts.sql", bookkeeping=True),
-    Migration(7, "0007_current_facts.sql"),
+    Migration(5, "0005_keys_of_empty_facts.sql", bookkeeping=True),
 )
 
 OLDEST_SERVER = 140000
@@ -138,13 +136,23 @@ def _create_schemas(connection: Connection, names: Names) -> None:
 
 
 def pending(connection: Connection, names: Names) -> list[Migration]:
-    """The migrations that this server needs and does not have."""
-    query = sql.SQL("SELECT number FROM {}").format(names.ledger("migration"))
+    """The migrations that this server needs and does not have.
+
+    Raises LoadError where the schema was made by another line of migrations.
+    """
+    query = sql.SQL("SELECT number, file FROM {}").format(names.ledger("migration"))
     try:
         with transaction(connection):
-            done = {number for (number,) in connection.execute(query)}
+            done: dict[int, str] = dict(connection.execute(query).fetchall())
     except (errors.UndefinedTable, errors.InvalidSchemaName):
-        done = set()
+        done = {}
+    known = {migration.number: migration.file for migration in MIGRATIONS}
+    if foreign := [file for number, file in done.items() if known.get(number) != file]:
+        raise LoadError(
+            f"The schema {names.schema} of the warehouse was made by another version of"
+            f" totesys_dagster, by migrations that this one does not know ({', '.join(foreign)}):"
+            " set TOTESYS_WAREHOUSE_SCHEMA to a new name to start anew, or go back to that version."
+        )
     version = connection.info.server_version
     return [m for m in MIGRATIONS if m.number not in done and m.since <= version]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -14,23 +15,20 @@ from totesys_dagster.warehouse import audit
 
 @dataclass(frozen=True)
 class TableStatus:
-    """A table's rows: those current in the source, all versions, and those kept out of it.
-
-    `audited_batch` is the number of the batch of the last audit, `equal` its outcome; both are
-    None when there was none.
+    """A table's rows: those current in the source, all versions, and those kept out of it; and how
+    it stood the last comparisons with the source.
     """
 
     star: str
     current: int
     versions: int
-    outstanding: int
-    audited_batch: int | None
-    equal: bool | None
+    kept_out: int
+    standing: audit.Standing
 
 
 def table_status(connection: Connection, names: Names) -> list[TableStatus]:
-    """The status of the eleven tables. Raises LoadError."""
-    audits = audit.latest(connection, names)
+    """The status of the warehouse's tables. Raises LoadError."""
+    standings = audit.standings(connection, names)
     result = []
     for star in STAR_TABLES.values():
         current = names.table(star.name if star.kind is Kind.CALENDAR else f"current_{star.name}")
@@ -40,15 +38,18 @@ def table_status(connection: Connection, names: Names) -> list[TableStatus]:
         with failures(LoadError, "a look at the warehouse's tables"), transaction(connection):
             row = connection.execute(query).fetchone()
         assert row is not None
-        sequence, last = audits.get(star.name, (None, None))
         result.append(
             TableStatus(
                 star.name,
                 current=row[0],
                 versions=row[1],
-                outstanding=audit.outstanding(connection, names, star),
-                audited_batch=sequence,
-                equal=last.equal if last else None,
+                kept_out=audit.kept_out_of(connection, names, star).count,
+                standing=standings[star.name],
             )
         )
     return result
+
+
+def all_equal(tables: Iterable[TableStatus]) -> bool:
+    """Whether every table equals the source, as far as it was compared."""
+    return all(table.standing.equal for table in tables)

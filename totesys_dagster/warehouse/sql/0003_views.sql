@@ -1,6 +1,9 @@
 -- Two views of each fact, and one of each dimension that a row can be deleted from.
 --
---   current_*   one row for each business key that the source has: its latest version.
+--   current_*   one row for each business key that the source has: its latest version. That is the
+--               one that no later version follows, rather than the first of all versions when they
+--               are sorted: so a question about a month reads that month's versions only, and all
+--               cores may help with one about all.
 --   history_*   every version with its number and the time during which it was current
 --               (valid_to is NULL while it is); a deletion is a version with is_deleted.
 
@@ -14,30 +17,27 @@ CREATE VIEW current_dim_transaction AS SELECT * FROM dim_transaction WHERE NOT i
 
 CREATE VIEW current_fact_sales_order AS
 SELECT *
-FROM (
-    SELECT DISTINCT ON (sales_order_id) *
-    FROM fact_sales_order
-    ORDER BY sales_order_id, batch_seq DESC
-) AS latest
-WHERE NOT is_deleted;
+FROM fact_sales_order AS fact
+WHERE NOT is_deleted AND NOT EXISTS (
+    SELECT FROM fact_sales_order AS later
+    WHERE later.sales_order_id = fact.sales_order_id AND later.batch_seq > fact.batch_seq
+);
 
 CREATE VIEW current_fact_purchase_order AS
 SELECT *
-FROM (
-    SELECT DISTINCT ON (purchase_order_id) *
-    FROM fact_purchase_order
-    ORDER BY purchase_order_id, batch_seq DESC
-) AS latest
-WHERE NOT is_deleted;
+FROM fact_purchase_order AS fact
+WHERE NOT is_deleted AND NOT EXISTS (
+    SELECT FROM fact_purchase_order AS later
+    WHERE later.purchase_order_id = fact.purchase_order_id AND later.batch_seq > fact.batch_seq
+);
 
 CREATE VIEW current_fact_payment AS
 SELECT *
-FROM (
-    SELECT DISTINCT ON (payment_id) *
-    FROM fact_payment
-    ORDER BY payment_id, batch_seq DESC
-) AS latest
-WHERE NOT is_deleted;
+FROM fact_payment AS fact
+WHERE NOT is_deleted AND NOT EXISTS (
+    SELECT FROM fact_payment AS later
+    WHERE later.payment_id = fact.payment_id AND later.batch_seq > fact.batch_seq
+);
 
 CREATE VIEW history_fact_sales_order AS
 SELECT

@@ -1,0 +1,62 @@
+-- The bookkeeping of the warehouse: which batches it holds, and what was found about them.
+-- Runs with the bookkeeping schema first in the search path. Rows here are only ever added.
+--
+-- A batch is named by its log and its number there; all tables of ToteSys are in the log `totesys`.
+
+CREATE TABLE batch (
+    log text NOT NULL,
+    sequence integer NOT NULL,
+    manifest_sha256 text NOT NULL,
+    observed_at timestamptz NOT NULL,
+    run_id text NOT NULL,
+    loaded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (log, sequence)
+);
+COMMENT ON TABLE batch IS 'The ledger: one row for each batch that the warehouse holds, written in the transaction that loaded it.';
+
+CREATE TABLE batch_table (
+    log text NOT NULL DEFAULT 'totesys',
+    sequence integer NOT NULL,
+    star text NOT NULL,
+    receipt_sha256 text NOT NULL,
+    staged integer NOT NULL,
+    inserted integer NOT NULL,
+    updated integer NOT NULL,
+    deleted integer NOT NULL,
+    held_back integer NOT NULL,
+    PRIMARY KEY (sequence, star),
+    FOREIGN KEY (log, sequence) REFERENCES batch
+);
+COMMENT ON TABLE batch_table IS 'What a batch did to a table: the receipt that was loaded, rows staged, new keys, new versions of known keys, deletions, rows held back.';
+
+CREATE TABLE quarantine (
+    log text NOT NULL DEFAULT 'totesys',
+    sequence integer NOT NULL,
+    star text NOT NULL,
+    key bigint,
+    reason text NOT NULL,
+    dimension text,
+    dimension_key text,
+    FOREIGN KEY (log, sequence) REFERENCES batch
+);
+CREATE INDEX ON quarantine (star, sequence);
+COMMENT ON TABLE quarantine IS 'Rows of a batch that are not in the warehouse and why; those held back name the dimension row that they lack.';
+
+CREATE TABLE audit (
+    log text NOT NULL DEFAULT 'totesys',
+    sequence integer NOT NULL,
+    star text NOT NULL,
+    scope text NOT NULL CHECK (scope IN ('whole', 'touched')),
+    audit integer NOT NULL,
+    observed_at timestamptz NOT NULL,
+    full_read boolean NOT NULL,
+    expected_rows bigint NOT NULL,
+    found_rows bigint NOT NULL,
+    equal boolean NOT NULL,
+    left_out bigint NOT NULL,
+    equal_without boolean,
+    compared_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (star, scope, sequence, audit),
+    FOREIGN KEY (log, sequence) REFERENCES batch
+);
+COMMENT ON TABLE audit IS 'Whether the current rows of a table, when the warehouse held that batch, equalled the source as it was at observed_at: all rows (whole) or those of the keys that the batch touched. audit is the number of the audit object that says so, 0 where the manifest of the batch does. equal_without tells whether they equalled without the left_out keys, which are kept out of the warehouse; it is NULL where that is not known.';
