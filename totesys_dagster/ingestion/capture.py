@@ -248,8 +248,9 @@ class Capture:
         schema = self.view.schemas[table]
         if previous is None or previous.schema_sha256 != schema.sha256:
             self._store.put(schema_key(table, schema.sha256), schema.entry.to_bytes())
-        gone = key_sets.key_set(table, state.deleted)
-        key_sets.write(self._store, gone, state.deleted)
+        gone = key_sets.key_set(table, state.deleted) if state.deleted else None
+        if gone:
+            key_sets.write(self._store, gone, state.deleted)
         return TableEntry(
             read="full" if state.full else "delta" if read else "none",
             reason=state.reason,

@@ -30,7 +30,7 @@ class KeySet(Record):
 
     count: int
     sha256: str
-    ranges: tuple[tuple[int, int], ...] | None
+    ranges: tuple[tuple[int, int], ...] | None = None
     key: str | None = None
 
     def read(self, store: Store) -> list[tuple[int, int]]:
@@ -78,6 +78,3 @@ def write(store: Store, keys: KeySet, ranges: Ranges) -> None:
     """Write the object of a set that has one. Raises LakeError."""
     if keys.key is not None:
         store.put(keys.key, KeyObject(ranges=tuple(ranges)).to_bytes())
-
-
-NO_KEYS = key_set("", ())

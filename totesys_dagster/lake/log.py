@@ -54,7 +54,8 @@ class Document(Record):
         return self._sha256
 
     def to_bytes(self) -> bytes:
-        return (json.dumps(self.model_dump(mode="json"), indent=1) + "\n").encode()
+        data = self.model_dump(mode="json", exclude_none=True)
+        return (json.dumps(data, indent=1) + "\n").encode()
 
     @classmethod
     def from_bytes(cls, data: bytes, where: str) -> Self:
@@ -101,7 +102,7 @@ class Entry(Document):
 
     log: str = TOTESYS
     sequence: int
-    previous_sha256: str | None
+    previous_sha256: str | None = None
 
 
 E = TypeVar("E", bound=Entry)

@@ -41,12 +41,12 @@ class Incarnation(Record):
     it is that of the last primary that was read.
     """
 
-    system_identifier: str | None
-    timeline: int | None
     database: str
     database_oid: int
     server_version: int
-    started: str | None
+    system_identifier: str | None = None
+    timeline: int | None = None
+    started: str | None = None
 
 
 class Snapshot(Record):
@@ -99,8 +99,8 @@ class TableEntry(Record):
     `read` says which rows the objects hold: `full` all rows of the table, `delta` the changed ones,
     `none` nothing; rows that a changed row is joined with come on top of a delta. `reason` says why
     a table was read in full. `changed` is false when the objects hold joined rows only. `gone` are
-    the keys that the source no longer has; when `reconcile` is set, they are not listed, and every
-    key that is not in `keys` is gone. `inserted` is None when the keys were not read.
+    the keys that the source no longer has, if any; when `reconcile` is set, they are not listed, and
+    every key that is not in `keys` is gone. `inserted` is None when the keys were not read.
 
     `schema_sha256` names the entry of the schema registry. `shape_sha256` is of what decides which
     rows the table shows and how they print, `storage` names the files that hold them. All fields
@@ -112,9 +112,9 @@ class TableEntry(Record):
     changed: bool
     rows: int
     objects: tuple[ObjectEntry, ...]
-    gone: KeySet
     reconcile: bool
-    inserted: int | None
+    gone: KeySet | None = None
+    inserted: int | None = None
     schema_sha256: str
     shape_sha256: str
     storage: str
@@ -122,6 +122,11 @@ class TableEntry(Record):
     last_changed: int
     keys: KnownKeys
     recent: RecentRows
+
+    @property
+    def deleted(self) -> int:
+        """How many keys are listed as gone."""
+        return self.gone.count if self.gone else 0
 
 
 # How rows are hashed, see `digest.py`.

@@ -34,7 +34,7 @@ class Receipt(Document):
     sequence: int
     manifest_sha256: str
     reconcile: bool
-    gone: KeySet
+    gone: KeySet | None = None
     read: int
     rows: int
     objects: tuple[ObjectEntry, ...]

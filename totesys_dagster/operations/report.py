@@ -35,7 +35,7 @@ def batch_data(report: BatchReport) -> dict[str, Any]:
                 "read": entry.read,
                 "reason": entry.reason or None,
                 "rows": entry.rows,
-                "deleted": entry.gone.count,
+                "deleted": entry.deleted,
             }
             for name, entry in manifest.tables.items()
             if entry.rows or entry.changed
@@ -105,7 +105,7 @@ def print_batch(console: Console, report: BatchReport) -> None:
     for name, entry in manifest.tables.items():
         if entry.rows or entry.changed:
             new = "" if entry.inserted is None else f"{entry.inserted:,}"
-            ingested.add_row(name, f"{entry.rows:,}", new, f"{entry.gone.count:,}", entry.read)
+            ingested.add_row(name, f"{entry.rows:,}", new, f"{entry.deleted:,}", entry.read)
     console.print(ingested)
     for reason in _reasons(report):
         console.print(escape(reason))

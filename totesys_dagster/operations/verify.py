@@ -225,7 +225,8 @@ def _check_ingestion(
         # What every batch names again until it changes is read once.
         if before is None or before.keys.sha256 != table.keys.sha256:
             _check_keys(result, store, table.keys)
-        _check_keys(result, store, table.gone)
+        if table.gone:
+            _check_keys(result, store, table.gone)
         if before is None or before.schema_sha256 != table.schema_sha256:
             _check_one(result, partial(read_schema, store, name, table.schema_sha256))
     for name, hash_ in manifest.references.items():

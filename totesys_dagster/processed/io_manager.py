@@ -38,7 +38,7 @@ class ParquetIOManager(dg.ConfigurableIOManager):
         metadata: dict[str, Any] = {
             "dagster/partition_row_count": receipt.rows,
             "dagster/uri": store.uri(folder.rpartition("/")[0]),
-            "deleted keys": receipt.gone.count,
+            "deleted keys": receipt.gone.count if receipt.gone else 0,
             "quarantined rows": receipt.quarantined,
             "bytes": sum(entry.bytes for entry in receipt.objects),
         }

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, Kind, StarTable
 from totesys_dagster.errors import ObjectConflictError, ProcessingError
-from totesys_dagster.lake.key_sets import NO_KEYS, KeySet
+from totesys_dagster.lake.key_sets import KeySet
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.parts import (
     ObjectEntry,
@@ -55,7 +55,7 @@ class StarRows:
     star: StarTable
     manifest: Manifest
     parts: Iterator[pa.Table] = field(default_factory=lambda: iter(()))
-    gone: KeySet = NO_KEYS
+    gone: KeySet | None = None
     reconcile: bool = False
     read: int = 0
     rejected: list[tuple[str, Rejected]] = field(default_factory=list)

@@ -327,10 +327,14 @@ class _TableLoad:
         self._execute(
             "CREATE TEMP TABLE {gone} ON COMMIT DROP AS SELECT {key} AS key FROM {staging} LIMIT 0"
         )
+        if self.star.base is None:
+            return
         if self.receipt.reconcile:
             assert self.star.base is not None
             keys = self.manifest.tables[self.star.base].keys.read(ingestion)
             self._find_absent(keys)
+            return
+        if self.receipt.gone is None:
             return
         gone = self.receipt.gone.read(ingestion)
         # What is beyond an integer was never in the warehouse.
