@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from totesys_dagster.catalogue.model import Join, Kind, Part, StarColumn, StarTable, Type
+from totesys_dagster.catalogue.model import (
+    Join,
+    Kind,
+    Part,
+    SourceTable,
+    StarColumn,
+    StarTable,
+    Type,
+)
+from totesys_dagster.catalogue.source import SOURCE_TABLES
 
 STAFF_DEPARTMENT = Join("staff", "department_id", "department", "department_id")
 COUNTERPARTY_ADDRESS = Join("counterparty", "legal_address_id", "address", "address_id")
@@ -424,3 +433,13 @@ STAR_TABLES: dict[str, StarTable] = {
         FACT_PAYMENT,
     )
 }
+
+
+def contract(star: StarTable, source: str) -> SourceTable:
+    """A source table as `star` needs it: with the columns that it takes, and no others."""
+    return SOURCE_TABLES[source].only(star.takes(source))
+
+
+def needed_columns(source: str) -> frozenset[str]:
+    """The columns of a source table that any star takes: without the others nothing is lost."""
+    return frozenset().union(*(star.takes(source) for star in STAR_TABLES.values()))
