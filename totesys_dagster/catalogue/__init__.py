@@ -13,7 +13,7 @@ from totesys_dagster.catalogue.model import (
     Type,
 )
 from totesys_dagster.catalogue.source import OTHER_TABLES, SOURCE_TABLES
-from totesys_dagster.catalogue.stars import JOINS, STAR_TABLES, carried_columns
+from totesys_dagster.catalogue.stars import JOINS, STAR_TABLES, contract, needed_columns
 from totesys_dagster.catalogue.zones import INGESTION, PROCESSED, WAREHOUSE
 
 __all__ = [
@@ -34,5 +34,6 @@ __all__ = [
     "StarColumn",
     "StarTable",
     "Type",
-    "carried_columns",
+    "contract",
+    "needed_columns",
 ]

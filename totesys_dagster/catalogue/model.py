@@ -7,8 +7,8 @@ contracts, column lineage, the audit's SQL and the column lists of the UI are re
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import pyarrow as pa
@@ -48,8 +48,8 @@ class SourceColumn:
     """A column of a ToteSys table and its contract.
 
     `sql_type` is what PostgreSQL's `format_type` prints for it, with the schema of a type that is
-    not PostgreSQL's own. A `DATE` is stored by ToteSys as text `YYYY-MM-DD`. `minimum` and `one_of`
-    bound its values; `personal` keeps it out of previews.
+    not PostgreSQL's own. A `DATE` is stored by ToteSys as text `YYYY-MM-DD`. `minimum` bounds its
+    values, `currency` makes them codes of currencies; `personal` keeps it out of previews.
     """
 
     name: str
@@ -59,7 +59,7 @@ class SourceColumn:
     nullable: bool = False
     personal: bool = False
     minimum: int | None = None
-    one_of: Callable[[], Collection[str]] | None = None
+    currency: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,15 @@ class SourceTable:
     @cached_property
     def column_names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
+
+    @property
+    def names_currencies(self) -> bool:
+        """Whether any column holds codes of currencies."""
+        return any(column.currency for column in self.columns)
+
+    def only(self, names: Collection[str]) -> SourceTable:
+        """The same table with no other columns than those named, in its order."""
+        return replace(self, columns=tuple(c for c in self.columns if c.name in names))
 
 
 @dataclass(frozen=True)
@@ -158,6 +167,16 @@ class StarTable:
                 for column in self.columns
             ]
         )
+
+    def takes(self, source: str) -> frozenset[str]:
+        """The columns of a source table that the star depends on: it carries them or joins by them.
+
+        The others are archived, and whatever they hold is no concern of the star.
+        """
+        carried = {column.source for column in self.columns if column.source}
+        joined = {(join.child, join.child_column) for join in self.joins}
+        joined |= {(join.parent, join.parent_column) for join in self.joins}
+        return frozenset(column for table, column in carried | joined if table == source)
 
     @cached_property
     def stored_schema(self) -> pa.Schema:

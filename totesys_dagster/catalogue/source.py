@@ -2,18 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from functools import cache
-
-import pycountry
-
 from totesys_dagster.catalogue.model import SourceColumn, SourceTable, Type
-
-
-@cache
-def iso_4217_codes() -> Collection[str]:
-    """The alphabetic codes of all currencies in ISO 4217."""
-    return frozenset(currency.alpha_3 for currency in pycountry.currencies)
 
 
 def _key(name: str, meaning: str) -> SourceColumn:
@@ -91,7 +80,7 @@ CURRENCY = SourceTable(
             Type.TEXT,
             "character varying(3)",
             "ISO 4217 code.",
-            one_of=iso_4217_codes,
+            currency=True,
         ),
         CREATED_AT,
         LAST_UPDATED,

@@ -11,6 +11,7 @@ from totesys_dagster.catalogue.model import (
     StarTable,
     Type,
 )
+from totesys_dagster.catalogue.source import SOURCE_TABLES
 
 STAFF_DEPARTMENT = Join("staff", "department_id", "department", "department_id")
 COUNTERPARTY_ADDRESS = Join("counterparty", "legal_address_id", "address", "address_id")
@@ -434,20 +435,11 @@ STAR_TABLES: dict[str, StarTable] = {
 }
 
 
-def carried_columns(table: SourceTable) -> tuple[str, ...]:
-    """The columns of a source table that a batch cannot do without: its key, those that a star
-    table carries, and those that rows are joined by. The others are archived where they are there.
-    """
-    needed = {table.key}
-    for star in STAR_TABLES.values():
-        needed |= {c.source[1] for c in star.columns if c.source and c.source[0] == table.name}
-    for join in JOINS:
-        needed |= {
-            name
-            for owner, name in (
-                (join.child, join.child_column),
-                (join.parent, join.parent_column),
-            )
-            if owner == table.name
-        }
-    return tuple(name for name in table.column_names if name in needed)
+def contract(star: StarTable, source: str) -> SourceTable:
+    """A source table as `star` needs it: with the columns that it takes, and no others."""
+    return SOURCE_TABLES[source].only(star.takes(source))
+
+
+def needed_columns(source: str) -> frozenset[str]:
+    """The columns of a source table that any star takes: without the others nothing is lost."""
+    return frozenset().union(*(star.takes(source) for star in STAR_TABLES.values()))

@@ -21,6 +21,7 @@ from functools import cached_property
 from psycopg import sql
 
 from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, StarTable
+from totesys_dagster.catalogue.currencies import currencies
 from totesys_dagster.errors import CommitConflictError, LakeError, SourceError
 from totesys_dagster.ingestion import blocks, changes, digests, json_lines, snapshot
 from totesys_dagster.ingestion.blocks import Readers
@@ -240,7 +241,13 @@ class Capture:
         return self.view.incarnation.model_copy(update={"started": before.started})
 
     def _references(self) -> dict[str, str]:
-        return {references.CURRENCIES: references.put(self._store, references.CURRENCIES, {})}
+        """The lists that the rows of this batch are judged by; today's where it has rows of such
+        a table, else those of the batch before."""
+        judged = [name for name in self._reads if SOURCE_TABLES[name].names_currencies]
+        if self._head is not None and not judged:
+            return self._head.references
+        known = references.put(self._store, references.CURRENCIES, currencies())
+        return {references.CURRENCIES: known}
 
     def _entry(self, table: str, sequence: int) -> TableEntry:
         state, read = self.states[table], self._reads.get(table)

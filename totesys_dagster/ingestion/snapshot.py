@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from psycopg import errors, sql
 
-from totesys_dagster.catalogue import OTHER_TABLES, SOURCE_TABLES, SourceTable, carried_columns
+from totesys_dagster.catalogue import OTHER_TABLES, SOURCE_TABLES, SourceTable, needed_columns
 from totesys_dagster.errors import SourceError
 from totesys_dagster.ingestion import fingerprint, identity
 from totesys_dagster.ingestion.fingerprint import TableSchema
@@ -104,7 +104,8 @@ def _view(connection: Connection) -> SourceView:
 
 
 def _require_columns(table: SourceTable, schema: TableSchema) -> None:
-    missing = [name for name in carried_columns(table) if name not in schema.types]
+    needed = needed_columns(table.name)
+    missing = [n for n in table.column_names if n in needed and n not in schema.types]
     if missing:
         raise SourceError(
             f"The source's table {table.name} has no column {', '.join(missing)} any more: nothing"

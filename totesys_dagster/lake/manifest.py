@@ -99,8 +99,8 @@ class TableEntry(Record):
     `read` says which rows the objects hold: `full` all rows of the table, `delta` the changed ones,
     `none` nothing; rows that a changed row is joined with come on top of a delta. `reason` says why
     a table was read in full. `changed` is false when the objects hold joined rows only. `gone` are
-    the keys that the source no longer has, if any; when `reconcile` is set, they are not listed, and
-    every key that is not in `keys` is gone. `inserted` is None when the keys were not read.
+    the keys that the source no longer has, if any; when `reconcile` is set, they are not listed,
+    and every key that is not in `keys` is gone. `inserted` is None when the keys were not read.
 
     `schema_sha256` names the entry of the schema registry. `shape_sha256` is of what decides which
     rows the table shows and how they print, `storage` names the files that hold them. All fields

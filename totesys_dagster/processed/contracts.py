@@ -1,13 +1,15 @@
 """Which rows of a source table the platform accepts, as the catalogue declares them.
 
 A row that breaks its contract is set aside with the reasons: it is never dropped, and never
-mended by guessing. The checks work on whole columns; a row is looked at by itself only after its
-column has failed.
+mended by guessing. What a star table does not take from a row is not in the contract: it may hold
+anything that JSON can say. The checks work on whole columns; a row is looked at by itself only
+after its column has failed.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -37,6 +39,12 @@ MONEY_LIMIT = 10**8
 
 # An escaped NUL, which PostgreSQL's text cannot hold; an escaped backslash before it makes it text.
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+# The members of an object: a name, and what follows its value. Numbers stay as they are written: of
+# an integer Python refuses to read more than 4300 digits.
+_NAME = re.compile(r"[ \t\r]*(\"(?:[^\"\\]|\\.)*\")[ \t\r]*:[ \t\r]*")
+_AFTER = re.compile(r"[ \t\r]*([,}])")
+_VALUE = json.JSONDecoder(parse_int=str, parse_float=str)
 
 # How a value arrives in JSON Lines. Dates and timestamps stay text until they have been checked:
 # the JSON reader would drop a time zone silently and does not read dates at all.
@@ -91,18 +99,22 @@ class _Findings:
 
 
 def accept(
-    table: SourceTable, data: bytes, parents: Mapping[str, Collection[int]] | None = None
+    table: SourceTable,
+    data: bytes,
+    currencies: Mapping[str, str],
+    parents: Mapping[str, Collection[int]] | None = None,
 ) -> Accepted:
     """Read a part of `table` (JSON Lines) and split it into rows accepted and rejected.
 
-    `parents` maps a column to the keys that it may refer to, for rows that are joined. The frame
-    has the catalogue's columns in its order: integers, text, decimal128(10,2), bool, date32 and
-    timestamp[us] (naive, as in ToteSys).
+    Only the columns of `table` are read (see `catalogue.contract`). `currencies` are the known ones
+    by code; `parents` maps a column to the keys that it may refer to, for rows that are joined. The
+    frame has the columns of `table` in its order: integers, text, decimal128(10,2), bool, date32
+    and timestamp[us] (naive, as in ToteSys).
     """
     findings = _Findings()
     rows, findings.read = _parse(table, data, findings)
     columns = {
-        column.name: _check(column, rows[column.name].combine_chunks(), findings)
+        column.name: _check(column, rows[column.name].combine_chunks(), currencies, findings)
         for column in table.columns
     }
     _check_unique(table, columns[table.key], findings)
@@ -171,8 +183,6 @@ def _read_json(data: bytes, schema: pa.Schema) -> pa.Table:
     try:
         return _read_as(data, schema)
     except pa.ArrowInvalid as error:
-        if " requires precision " not in str(error):
-            raise
         try:
             return _read_as(data, _wide(schema)).cast(schema)
         except pa.ArrowInvalid:
@@ -201,11 +211,16 @@ def _read_as(data: bytes, schema: pa.Schema) -> pa.Table:
 def _parse_line_by_line(
     data: bytes, schema: pa.Schema, findings: _Findings
 ) -> tuple[pa.Table, list[int]]:
-    """Find the lines that cannot be read by halving: a handful costs a handful of parses."""
+    """Find the lines that cannot be read by halving: a handful costs a handful of parses.
+
+    What is wrong with a line may be in a member that nobody asked for, which is then left out.
+    """
     lines = data.removesuffix(b"\n").split(b"\n")
     candidates = []
     for number, line in enumerate(lines):
-        if reason := _unreadable(line):
+        if _unreadable(line):
+            lines[number] = _only(line, schema.names)
+        if reason := _unreadable(lines[number]):
             findings.against([number], reason)
         else:
             candidates.append(number)
@@ -220,7 +235,12 @@ def _parse_line_by_line(
                 raise pa.ArrowInvalid("there is more than one row on the line")
         except pa.ArrowInvalid as error:
             if len(some) == 1:
-                findings.against(some, f"cannot be read: {_without_value(error)}")
+                (number,) = some
+                line, lines[number] = lines[number], _only(lines[number], schema.names)
+                if lines[number] == line:
+                    findings.against(some, f"cannot be read: {_without_value(error)}")
+                else:
+                    halve(some)
                 return
             halve(some[: len(some) // 2])
             halve(some[len(some) // 2 :])
@@ -231,6 +251,33 @@ def _parse_line_by_line(
     if candidates:
         halve(candidates)
     return pa.concat_tables(tables), numbers
+
+
+def _only(line: bytes, names: Collection[str]) -> bytes:
+    """The line with only the members of these names, as they are written.
+
+    A line that is no JSON object stays as it is.
+    """
+    # Bytes that are no UTF-8 pass through: they matter where they are kept.
+    text = line.decode(errors="surrogateescape")
+    kept, at, after = [], 1, ","
+    try:
+        while after == ",":
+            name = _NAME.match(text, at)
+            if name is None:
+                return line
+            _, end = _VALUE.raw_decode(text, name.end())
+            if json.loads(name[1]) in names:
+                kept.append(text[name.start(1) : end])
+            separator = _AFTER.match(text, end)
+            if separator is None:
+                return line
+            after, at = separator[1], separator.end()
+    except (ValueError, RecursionError):
+        return line
+    if not text.startswith("{") or text[at:].strip(" \t\r"):
+        return line
+    return f"{{{','.join(kept)}}}".encode(errors="surrogateescape")
 
 
 def _unreadable(line: bytes) -> str | None:
@@ -257,7 +304,9 @@ def _without_value(error: pa.ArrowInvalid) -> str:
     return re.sub(r": \S+ (requires (?:scale|precision) \d+)", r": the value \1", message)
 
 
-def _check(column: SourceColumn, values: pa.Array, findings: _Findings) -> pa.Array:
+def _check(
+    column: SourceColumn, values: pa.Array, currencies: Mapping[str, str], findings: _Findings
+) -> pa.Array:
     """Hold a column against its declaration; the values come back in their final type."""
     if not column.nullable and values.null_count:
         findings.against_rows(values.is_null(), f"{column.name} is missing")
@@ -267,8 +316,8 @@ def _check(column: SourceColumn, values: pa.Array, findings: _Findings) -> pa.Ar
         values = _timestamps(column.name, values, findings)
     if column.type is Type.MONEY or column.minimum is not None:
         _check_bounds(column, values, findings)
-    if column.one_of is not None:
-        unknown = _unknown(values, column.one_of())
+    if column.currency:
+        unknown = _unknown(values, currencies)
         findings.against_rows(unknown, f"{column.name} is not a known code")
     return values
 

@@ -8,12 +8,10 @@ from dates instead.
 from __future__ import annotations
 
 import datetime as dt
-from functools import cache
-from typing import Any
+from collections.abc import Mapping
 
 import pandas as pd
 import pyarrow as pa
-import pycountry
 
 DAY_NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MONTH_NAMES = (
@@ -81,19 +79,13 @@ def dim_location(address: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-@cache
-def _currency_name(code: str) -> str:
-    currency: Any = pycountry.currencies.get(alpha_3=code)
-    return str(currency.name)
-
-
-def dim_currency(currency: pd.DataFrame) -> pd.DataFrame:
-    """Currencies with the name that ISO 4217 gives to their code."""
+def dim_currency(currency: pd.DataFrame, currencies: Mapping[str, str]) -> pd.DataFrame:
+    """Currencies with the name that ISO 4217 gives to their code: `currencies` has it for each."""
     return pd.DataFrame(
         {
             "currency_id": currency["currency_id"],
             "currency_code": currency["currency_code"],
-            "currency_name": currency["currency_code"].map(_currency_name),
+            "currency_name": currency["currency_code"].map(currencies),
         }
     )
 

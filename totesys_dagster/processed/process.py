@@ -10,14 +10,15 @@ the code server and the runs that capture never need it, and start sooner withou
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, Kind, StarTable
+from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, Kind, StarTable, contract
 from totesys_dagster.errors import ObjectConflictError, ProcessingError
+from totesys_dagster.lake import references
 from totesys_dagster.lake.key_sets import KeySet
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.parts import (
@@ -172,19 +173,29 @@ def _transformed(
 ) -> Iterator[pa.Table]:
     from totesys_dagster.processed.transform import Part, transform, whole
 
+    star, tables = rows.star, (base, *parents)
+    contracts = {raw.table.name: contract(star, raw.table.name) for raw in tables}
+    named = any(table.names_currencies for table in contracts.values())
+    known = _currencies(base.manifest, base.store) if named else {}
     frames = {}
     for raw in parents:
-        accepted = whole(raw.table, raw.parts())
+        accepted = whole(contracts[raw.table.name], raw.parts(), known)
         frames[raw.table.name] = accepted.frame
         rows.rejected += [(raw.table.name, rejected) for rejected in accepted.rejected]
 
     def one_part(entry: ObjectEntry) -> tuple[int, Part]:
-        return entry.rows, transform(rows.star, read_lines(base.store, entry), frames)
+        return entry.rows, transform(star, read_lines(base.store, entry), frames, known)
 
     for read, part in ahead(one_part, base.entry.objects, AT_ONCE):
         rows.read += read
         rows.rejected += [(base.table.name, rejected) for rejected in part.rejected]
         yield part.rows
+
+
+def _currencies(manifest: Manifest, store: Store) -> Mapping[str, str]:
+    """The currencies by which the rows of a batch are judged, by code: those that were known when
+    it was captured."""
+    return references.read(store, references.CURRENCIES, manifest.references[references.CURRENCIES])
 
 
 def _calendar(rows: StarRows, facts: Sequence[ProcessedTable]) -> Iterator[pa.Table]:

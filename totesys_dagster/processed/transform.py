@@ -13,12 +13,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, SourceTable, StarTable
+from totesys_dagster.catalogue import STAR_TABLES, SourceTable, StarTable, contract
 from totesys_dagster.errors import ProcessingError
 from totesys_dagster.processed import dimensions, facts
 from totesys_dagster.processed.contracts import Accepted, Rejected, accept
 
-# Row for row: the frame of the base, then the whole frames of the tables that it looks up.
+# Row for row: the frame of the base, then the whole frames of the tables that it looks up, then, of
+# a table with a currency's code, the known currencies.
 Transform = Callable[..., pd.DataFrame]
 
 TRANSFORMS: dict[str, Transform] = {
@@ -43,23 +44,32 @@ class Part:
     rejected: tuple[Rejected, ...]
 
 
-def whole(table: SourceTable, parts: Iterable[bytes]) -> Accepted:
+def whole(table: SourceTable, parts: Iterable[bytes], currencies: Mapping[str, str]) -> Accepted:
     """All accepted rows of a table that others look up; such tables are small."""
-    accepted = [accept(table, data) for data in parts] or [accept(table, b"")]
+    accepted = [accept(table, data, currencies) for data in parts]
+    accepted = accepted or [accept(table, b"", currencies)]
     frame = pd.concat([part.frame for part in accepted], ignore_index=True)
     return Accepted(frame, tuple(rejected for part in accepted for rejected in part.rejected))
 
 
-def transform(star: StarTable, data: bytes, parents: Mapping[str, pd.DataFrame]) -> Part:
+def transform(
+    star: StarTable,
+    data: bytes,
+    parents: Mapping[str, pd.DataFrame],
+    currencies: Mapping[str, str],
+) -> Part:
     """The rows of `star` from a part of its base table (JSON Lines) and the whole of its parents.
 
     `parents` are the accepted rows of the tables that it looks up, by name, in the order of
-    `star.sources`. Raises ProcessingError when the transform breaks its declaration.
+    `star.sources`; `currencies` are the known ones by code. Raises ProcessingError when the
+    transform breaks its declaration.
     """
     assert star.base is not None
+    table = contract(star, star.base)
     keys = {j.child_column: parents[j.parent][j.parent_column] for j in star.joins}
-    accepted = accept(SOURCE_TABLES[star.base], data, keys)
-    frame = TRANSFORMS[star.name](accepted.frame, *parents.values())
+    accepted = accept(table, data, currencies, keys)
+    lists = [currencies] if table.names_currencies else []
+    frame = TRANSFORMS[star.name](accepted.frame, *parents.values(), *lists)
     complete = _complete(star, frame, accepted, data)
     return Part(to_arrow(star, complete.frame), complete.rejected)
 

@@ -23,6 +23,8 @@ from totesys_dagster.catalogue import (
     SourceTable,
     StarTable,
     Type,
+    contract,
+    needed_columns,
 )
 from totesys_dagster.digest import audited_columns
 from totesys_dagster.local import stack
@@ -418,6 +420,53 @@ def test_calendar_reads_every_source_of_a_date() -> None:
     facts = [star for star in STAR_TABLES.values() if star.kind is Kind.FACT]
 
     assert set(STAR_TABLES["dim_date"].sources) == {star.base for star in facts}
+
+
+@pytest.mark.parametrize("name", [n for n, star in STAR_TABLES.items() if star.base])
+def test_contract_has_what_the_star_carries_and_joins_by(name: str) -> None:
+    star = STAR_TABLES[name]
+    taken = {column.source for column in star.columns if column.source}
+    for join in star.joins:
+        taken |= {(join.child, join.child_column), (join.parent, join.parent_column)}
+
+    asked = {
+        (source, column.name)
+        for source in star.sources
+        for column in contract(star, source).columns
+    }
+
+    assert asked == taken
+
+
+@pytest.mark.parametrize("name", [n for n, star in STAR_TABLES.items() if star.base])
+def test_contract_has_the_key_and_the_order_of_its_table(name: str) -> None:
+    star = STAR_TABLES[name]
+    for source in star.sources:
+        columns = contract(star, source).columns
+        assert SOURCE_TABLES[source].key in [column.name for column in columns]
+        assert list(columns) == [c for c in SOURCE_TABLES[source].columns if c in columns]
+
+
+def test_columns_that_no_star_takes() -> None:
+    """A source that withdraws one of them takes nothing from the warehouse."""
+    times = {"created_at", "last_updated"}
+
+    assert {
+        name: set(table.column_names) - needed_columns(name)
+        for name, table in SOURCE_TABLES.items()
+    } == {
+        "address": times,
+        "counterparty": times | {"commercial_contact", "delivery_contact"},
+        "currency": times,
+        "department": times | {"manager"},
+        "design": times,
+        "payment": {"company_ac_number", "counterparty_ac_number"},
+        "payment_type": times,
+        "purchase_order": set(),
+        "sales_order": set(),
+        "staff": times,
+        "transaction": times,
+    }
 
 
 @pytest.mark.parametrize("name", [n for n, star in STAR_TABLES.items() if star.base])

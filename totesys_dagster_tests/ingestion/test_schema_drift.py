@@ -326,7 +326,6 @@ FOLLOWED = [
         "ALTER TABLE design ALTER last_updated TYPE timestamptz",
         {"design": f"last_updated is timestamp with time zone instead of {STAMP}"},
         ("design",),
-        ("dim_design", 2, "last_updated is not a timestamp of the years 2000 to 2099"),
     ),
     Drift(
         "moments with a time zone, where they reach the warehouse",
@@ -341,6 +340,78 @@ FOLLOWED = [
         " UPDATE purchase_order SET created_at = '2022-11-03 14:20:52.187123'",
         {"purchase_order": f"created_at is timestamp without time zone instead of {STAMP}"},
         ("purchase_order",),
+    ),
+    Drift(
+        "account numbers widened, and one beyond the old range",
+        "ALTER TABLE payment ALTER company_ac_number TYPE bigint;"
+        " UPDATE payment SET company_ac_number = 67305075123456",
+        {"payment": "company_ac_number is bigint instead of integer"},
+        ("payment",),
+    ),
+    Drift(
+        "account numbers as text",
+        "ALTER TABLE payment ALTER company_ac_number TYPE text,"
+        " ALTER counterparty_ac_number TYPE varchar(34);"
+        " UPDATE payment SET company_ac_number = 'GB33BUKB20201555555555'",
+        {
+            "payment": "company_ac_number is text instead of integer;"
+            " counterparty_ac_number is character varying(34) instead of integer"
+        },
+        ("payment",),
+    ),
+    Drift(
+        "account numbers that may be missing, and do so",
+        "ALTER TABLE payment ALTER company_ac_number DROP NOT NULL;"
+        " UPDATE payment SET company_ac_number = NULL",
+        {"payment": "company_ac_number is no longer NOT NULL"},
+        ("payment",),
+    ),
+    Drift(
+        "account numbers as structures, with all that PostgreSQL lets into them",
+        "ALTER TABLE payment ALTER company_ac_number TYPE integer[]"
+        " USING ARRAY[company_ac_number, NULL];"
+        r"""ALTER TABLE payment ALTER counterparty_ac_number TYPE json
+            USING '{"paid": 1, "a": ["\u0000", "\ud800", 1e400, "payment_id"],
+                    "paid": {}}'::json""",
+        {
+            "payment": "company_ac_number is integer[] instead of integer;"
+            " counterparty_ac_number is json instead of integer"
+        },
+        ("payment",),
+    ),
+    Drift(
+        "account numbers as floats",
+        "ALTER TABLE payment ALTER company_ac_number TYPE double precision;"
+        " UPDATE payment SET company_ac_number = 'NaN' WHERE payment_id = 1;"
+        " UPDATE payment SET company_ac_number = 1e300 WHERE payment_id = 2",
+        {"payment": "company_ac_number is double precision instead of integer"},
+        ("payment",),
+    ),
+    Drift(
+        "contacts and managers as structures",
+        "ALTER TABLE counterparty ALTER commercial_contact TYPE jsonb"
+        " USING jsonb_build_object('legal_address_id', 'x', 'name', commercial_contact);"
+        " ALTER TABLE department ALTER manager TYPE text[] USING ARRAY[manager]",
+        {
+            "counterparty": "commercial_contact is jsonb instead of text",
+            "department": "manager is text[] instead of text",
+        },
+        ("counterparty", "department"),
+    ),
+    Drift(
+        "moments of staff and of its departments that there cannot be",
+        "ALTER TABLE staff ALTER created_at DROP DEFAULT, ALTER created_at DROP NOT NULL,"
+        " ALTER created_at TYPE text USING 'long ago';"
+        " UPDATE staff SET created_at = NULL WHERE staff_id = 2;"
+        " UPDATE department SET last_updated = 'infinity'",
+        {"staff": f"created_at is text instead of {STAMP}"},
+        ("staff",),
+    ),
+    Drift(
+        "currency of before",
+        "UPDATE currency SET currency_code = 'HRK' WHERE currency_id = 2",
+        {},
+        (),
     ),
     Drift(
         "NOT NULL dropped",

@@ -69,6 +69,12 @@ LINES = {
         "company_ac_number": "67305075",
         "counterparty_ac_number": "31622269",
     },
+    "payment_type": {
+        "payment_type_id": "1",
+        "payment_type_name": '"SALES_RECEIPT"',
+        "created_at": '"2022-11-03T14:20:49.962"',
+        "last_updated": '"2022-11-03T14:20:49.962"',
+    },
     "purchase_order": {
         "purchase_order_id": "1",
         "created_at": '"2022-11-03T14:20:52.187"',
@@ -117,10 +123,17 @@ LINES = {
 }
 
 
-def line(table: str, **changes: str) -> bytes:
-    """A good row of a table as a line, but for the columns given as JSON text."""
+# The currencies that there are in most tests.
+CURRENCIES = {"EUR": "Euro", "GBP": "Pound Sterling", "JPY": "Yen", "USD": "US Dollar"}
+
+
+def line(table: str, **changes: str | None) -> bytes:
+    """A good row of a table as a line, but for the columns given as JSON text.
+
+    A column that is given as None is left out.
+    """
     columns = LINES[table] | changes
-    text = ",".join(f'"{name}":{value}' for name, value in columns.items())
+    text = ",".join(f'"{name}":{value}' for name, value in columns.items() if value is not None)
     return f"{{{text}}}\n".encode()
 
 

@@ -29,7 +29,7 @@ from totesys_dagster.processed.process import (
     same_rows,
     star_rows,
 )
-from totesys_dagster.processed.transform import TRANSFORMS, to_arrow
+from totesys_dagster.processed.transform import TRANSFORMS, to_arrow, transform
 from totesys_dagster.settings import INGESTION_URL, PROCESSED_URL
 from totesys_dagster_tests import hand_made
 from totesys_dagster_tests.conftest import Platform
@@ -469,6 +469,24 @@ def test_row_that_lacks_a_town_is_found_by_its_line_behind_a_rejected_one(
     assert [letter["row"][:14] for letter in letters] == ["null", '{"staff_id":2,']
 
 
+def test_department_that_is_wrong_where_nobody_looks_sets_nobody_aside(
+    ingestion: Store, processed: Store
+) -> None:
+    wrong = {"manager": "[1]", "created_at": '"1999-01-01T00:00:00"', "last_updated": None}
+    manifest = hand_made.batch(
+        ingestion,
+        {
+            "department": line("department", department_id="1", **wrong),
+            "staff": line("staff", staff_id="7", department_id="1"),
+        },
+    )
+
+    receipt = process_star(DIM_STAFF, manifest, ingestion, processed)
+
+    assert [row[0] for row in rows(processed, receipt.objects)] == [7]
+    assert receipt.quarantined == 0
+
+
 def test_department_that_breaks_its_contract_sets_its_staff_aside_too(
     ingestion: Store, processed: Store
 ) -> None:
@@ -489,6 +507,34 @@ def test_department_that_breaks_its_contract_sets_its_staff_aside_too(
         ("staff", ["department_id refers to a row that is not in the batch or rejected"]),
     ]
     assert (receipt.read, receipt.rows, receipt.quarantined) == (1, 0, 2)
+
+
+# --- currencies -------------------------------------------------------------------------------
+
+
+def test_order_in_a_currency_that_was_withdrawn_since_is_right(platform: Platform) -> None:
+    platform.application.execute("UPDATE currency SET currency_code = 'HRK' WHERE currency_id = 2")
+    manifest = first_batch(platform)
+
+    receipt = platform.process(manifest)["dim_currency"]
+
+    assert rows(platform.processed, receipt.objects) == [
+        (1, "GBP", "Pound Sterling"),
+        (3, "EUR", "Euro"),
+        (2, "HRK", "Kuna"),
+    ]
+
+
+def test_currencies_are_judged_by_the_list_that_is_given() -> None:
+    """And by nothing that is installed: a newer list must not change what a batch gives."""
+    star, data = STAR_TABLES["dim_currency"], line("currency", currency_code='"GBP"')
+
+    named = transform(star, data, {}, {"GBP": "Pound"})
+    unknown = transform(star, data, {}, {"EUR": "Euro"})
+
+    assert as_tuples(named.rows) == [(1, "GBP", "Pound")]
+    assert as_tuples(unknown.rows) == []
+    assert [row.reasons for row in unknown.rejected] == [("currency_code is not a known code",)]
 
 
 # --- once and for all -------------------------------------------------------------------------
@@ -685,4 +731,4 @@ def test_transform_with_values_of_another_type_is_named(wrong: object) -> None:
 
 def test_every_star_table_but_the_calendar_has_a_transform_of_its_name() -> None:
     assert set(TRANSFORMS) == set(STAR_TABLES) - {"dim_date"}
-    assert all(transform.__name__ == name for name, transform in TRANSFORMS_BEFORE.items())
+    assert all(function.__name__ == name for name, function in TRANSFORMS_BEFORE.items())

@@ -6,6 +6,7 @@ no teeth.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -73,7 +74,9 @@ def dimensions_trust_last_updated(patch: pytest.MonkeyPatch) -> None:
         if table.name not in ("design", "address"):
             return accepted
         stale = []
-        for line, row in accepted.frame.iterrows():
+        rows = data.split(b"\n")
+        for line in accepted.frame.index:
+            row = json.loads(rows[line])
             key = (table.name, row[table.key])
             if key in newest and row["last_updated"] <= newest[key]:
                 stale.append(line)

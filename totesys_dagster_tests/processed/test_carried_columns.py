@@ -1,0 +1,248 @@
+"""The contract of a star table asks for the columns that it takes, and for nothing else.
+
+Every column of every source table is broken, once for each star table that reads it: what the star
+carries or joins by sets the row aside, anything else is the source's own affair.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, contract
+from totesys_dagster.processed.transform import transform, whole
+from totesys_dagster_tests.processed.rows import CURRENCIES, as_tuples, line
+
+# What each star leaves behind, as the warehouse was ordered.
+LEFT_BEHIND = {
+    "dim_staff": {
+        "staff": {"created_at", "last_updated"},
+        "department": {"manager", "created_at", "last_updated"},
+    },
+    "dim_location": {"address": {"created_at", "last_updated"}},
+    "dim_currency": {"currency": {"created_at", "last_updated"}},
+    "dim_design": {"design": {"created_at", "last_updated"}},
+    "dim_counterparty": {
+        "counterparty": {
+            "commercial_contact",
+            "delivery_contact",
+            "created_at",
+            "last_updated",
+        },
+        "address": {"created_at", "last_updated"},
+    },
+    "dim_payment_type": {"payment_type": {"created_at", "last_updated"}},
+    "dim_transaction": {"transaction": {"created_at", "last_updated"}},
+    "fact_sales_order": {"sales_order": set()},
+    "fact_purchase_order": {"purchase_order": set()},
+    "fact_payment": {"payment": {"company_ac_number", "counterparty_ac_number"}},
+}  # fmt: skip
+
+# What a column of another type, or one that nobody checks, may hold; None is a column that is gone.
+ANYTHING = [
+    None,
+    "null",
+    "true",
+    "-1",
+    "3000000000",
+    "9" * 5000,
+    "0.30000000000000004",
+    "1e400",
+    "NaN",
+    '"NaN"',
+    '""',
+    '"GB33BUKB20201555555555"',
+    '"1999-12-31T23:59:59.999"',
+    '"2022-11-03T14:20:52+01:00"',
+    '"infinity"',
+    '"a\\u0000b"',
+    '"\\ud800"',
+    '"\\"}{,:\\\\"',
+    "[]",
+    '[1, null, {"a": [true]}]',
+    '{"staff_id": "x", "payment_id": "x", "department_id": "x"}',
+    "[" * 400 + "]" * 400,
+    # Beside one that only a slower reader takes.
+    '["\\u0000", 1e400, {"a":"\\udc00", "b":' + "8" * 5000 + "}]",
+]
+
+
+COLUMNS = [
+    (star, source, column, column not in left)
+    for star, sources in LEFT_BEHIND.items()
+    for source, left in sources.items()
+    for column in SOURCE_TABLES[source].column_names
+]
+CARRIED = [column[:3] for column in COLUMNS if column[3]]
+LEFT = [column[:3] for column in COLUMNS if not column[3]]
+
+
+def row(table: str, key: int, **changes: str | None) -> bytes:
+    """A good row of that key, but for the columns given."""
+    return line(table, **{SOURCE_TABLES[table].key: str(key), **changes})
+
+
+def processed(star: str, lines: dict[str, bytes]) -> tuple[list[tuple[Any, ...]], list[bytes]]:
+    """The rows of a star table, and the lines of its source tables that were set aside."""
+    table = STAR_TABLES[star]
+    base, *parents = table.sources
+    found = {name: whole(contract(table, name), [lines[name]], CURRENCIES) for name in parents}
+    frames = {name: accepted.frame for name, accepted in found.items()}
+    part = transform(table, lines[base], frames, CURRENCIES)
+    rejected = [row for accepted in found.values() for row in accepted.rejected] + [*part.rejected]
+    return as_tuples(part.rows), [row.line + b"\n" for row in rejected]
+
+
+def test_stars_and_tables_are_all_here() -> None:
+    assert {star: set(sources) for star, sources in LEFT_BEHIND.items()} == {
+        star.name: set(star.sources) for star in STAR_TABLES.values() if star.base
+    }
+
+
+@pytest.mark.parametrize(("star", "source", "column"), LEFT)
+def test_column_that_is_left_behind_may_hold_anything(star: str, source: str, column: str) -> None:
+    keys = range(1, len(ANYTHING) + 1)
+    good = {name: b"".join(row(name, key) for key in keys) for name in STAR_TABLES[star].sources}
+    broken = b"".join(
+        row(source, key, **{column: text}) for key, text in zip(keys, ANYTHING, strict=True)
+    )
+
+    assert processed(star, good | {source: broken}) == (processed(star, good)[0], [])
+
+
+@pytest.mark.parametrize(("star", "source", "column"), CARRIED)
+def test_wrong_value_of_a_column_that_is_carried_sets_its_row_aside(
+    star: str, source: str, column: str
+) -> None:
+    joins = {join.parent: join.child_column for join in STAR_TABLES[star].joins}
+    base = STAR_TABLES[star].sources[0]
+    wrong = row(source, 2, **{column: "[1]"})
+    lines = {name: row(name, 1) + row(name, 2) + row(name, 3) for name in (base, *joins)}
+    lines[source] = row(source, 1) + wrong + row(source, 3)
+    expected = [wrong]
+    if source in joins:
+        child = row(base, 2, **{joins[source]: "2"})
+        lines[base] = row(base, 1) + child + row(base, 3)
+        expected.append(child)
+
+    rows, rejected = processed(star, lines)
+
+    assert [row[0] for row in rows] == [1, 3]
+    assert rejected == expected
+
+
+@pytest.mark.parametrize(("star", "source", "column"), LEFT)
+def test_column_that_is_left_behind_may_come_twice(star: str, source: str, column: str) -> None:
+    lines = {name: row(name, 1) for name in STAR_TABLES[star].sources}
+    twice = lines[source].rstrip(b"}\n") + f',"{column}":1,"{column}":[]}}\n'.encode()
+
+    assert processed(star, lines | {source: twice}) == (processed(star, lines)[0], [])
+
+
+# --- what is carried stays exact beside what is not -------------------------------------------
+
+UNUSUAL = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda values: st.lists(values) | st.dictionaries(st.text() | st.just("staff_id"), values),
+)
+
+
+@settings(deadline=None)
+@given(
+    UNUSUAL.map(json.dumps),
+    st.text(st.characters(codec="utf-8", exclude_characters="\0")),
+    st.booleans(),
+    st.booleans(),
+)
+def test_whatever_is_left_behind_what_is_carried_is_exact(
+    left: str, name: str, escaped: bool, unreadable: bool
+) -> None:
+    text = json.dumps(name, ensure_ascii=escaped)
+    data = row(
+        "staff", 7, created_at=left, last_name=text, last_updated="1e400" * unreadable or "1"
+    )
+
+    rows, rejected = processed("dim_staff", {"staff": data, "department": row("department", 1)})
+
+    assert rejected == []
+    assert rows == [(7, "Jeremie", name, "Sales", "Manchester", "jeremie.franey@terrifictotes.com")]
+
+
+def test_amount_is_exact_in_a_row_that_the_reader_refuses_at_first() -> None:
+    data = row("payment", 1, payment_amount="2102.100000000000", company_ac_number="1e400")
+
+    rows, _ = processed("fact_payment", {"payment": data})
+
+    assert str(rows[0][7]) == "2102.10"
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        b'"M\xfcller"',  # a source that is encoded in SQL_ASCII sends what it was given
+        b'"\xed\xa0\x80"',
+        b'{"M\xfcller": "\xff"}',
+    ],
+)
+def test_bytes_that_are_no_text_do_no_harm_where_they_are_left_behind(left: bytes) -> None:
+    data = row("counterparty", 1, commercial_contact='"?"').replace(b'"?"', left)
+    lines = {"counterparty": row("counterparty", 2) + data, "address": row("address", 1)}
+
+    rows, rejected = processed("dim_counterparty", lines)
+
+    assert [row[0] for row in rows] == [2, 1]
+    assert rejected == []
+
+
+BROKEN = [
+    ("no value", "tru"),
+    ("leading zero", "012"),
+    ("raw line end in a text", '"a\\\n"'.replace("\\\n", "\r")),
+    ("unknown escape", '"\\x"'),
+    ("value that is cut off", '"abc'),
+    ("no colon", '1,"a" 1'),
+    ("a second object", "1}{"),
+    ("an object after the row", '1e400}{"a":1'),
+    ("nested deeper than Python reads", "1e400, " + '"a":' + "[" * 100_000 + "]" * 100_000),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "text"), BROKEN, ids=[name for name, _ in BROKEN])
+def test_row_that_is_no_json_is_set_aside_wherever_it_is_broken(name: str, text: str) -> None:
+    """Where it goes on cannot be known, so nothing of it is."""
+    # The broken member is the last one.
+    broken = row("payment", 2, counterparty_ac_number=text)
+
+    rows, rejected = processed("fact_payment", {"payment": row("payment", 1) + broken})
+
+    assert [row[0] for row in rows] == [1], name
+    assert rejected == [broken]
+
+
+def test_members_of_a_structure_are_not_taken_for_those_of_the_row() -> None:
+    data = row("department", 1, manager='{"department_name": "no", "x": 1e400}')
+
+    rows, _ = processed("dim_staff", {"staff": row("staff", 1), "department": data})
+
+    assert rows[0][3] == "Sales"
+
+
+def test_name_that_is_written_with_escapes_is_found() -> None:
+    data = row("department", 1, manager="1e400").replace(b'"location"', b'"\\u006cocation"')
+
+    rows, _ = processed("dim_staff", {"staff": row("staff", 1), "department": data})
+
+    assert rows[0][4] == "Manchester"
+
+
+def test_carried_column_that_a_row_has_twice_sets_it_aside_beside_anything() -> None:
+    data = line("department", manager="1e400").replace(b'"location"', b'"location":1,"location"')
+
+    rows, rejected = processed("dim_staff", {"staff": row("staff", 1), "department": data})
+
+    assert rows == []
+    assert data in rejected
