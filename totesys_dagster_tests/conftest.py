@@ -22,7 +22,7 @@ from psycopg import sql
 from totesys_dagster import settings
 from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.ingestion import capture
-from totesys_dagster.lake.manifest import Manifest, ManifestLog
+from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.receipt import Receipt, touched_stars
 from totesys_dagster.lake.store import Store
 from totesys_dagster.local import postgres, simulator, stack, supervisor
@@ -246,14 +246,8 @@ class Platform:
 
     def capture(self, *, full: tuple[str, ...] = (), part_bytes: int = 1 << 20) -> Manifest | None:
         """Capture a batch, None when nothing changed."""
-        head = ManifestLog(self.ingestion).head()
         with capture.open_capture(
-            self.source,
-            self.ingestion,
-            batch=capture.new_batch_key(dt.datetime.now(dt.UTC), head),
-            run_id="test",
-            part_bytes=part_bytes,
-            full=full,
+            self.source, self.ingestion, run_id="test", part_bytes=part_bytes, full=full
         ) as batch:
             if not batch.changed:
                 return None

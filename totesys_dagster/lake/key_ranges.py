@@ -76,12 +76,6 @@ def subtract(left: Ranges, right: Ranges) -> list[tuple[int, int]]:
     return result
 
 
-def keys(ranges: Ranges) -> Iterator[int]:
-    """Every key, in order."""
-    for low, high in ranges:
-        yield from range(low, high + 1)
-
-
 def to_bytes(ranges: Ranges) -> bytes:
     """The ranges as a JSON list of pairs; equal sets give equal bytes."""
     return json.dumps([list(pair) for pair in ranges], separators=(",", ":")).encode()

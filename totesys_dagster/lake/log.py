@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import bisect
 import json
+import re
 from collections.abc import Iterator
 from typing import Generic, Literal, Self, TypeVar
 
@@ -75,9 +76,14 @@ def _unreadable(kind: type[Document], data: bytes, where: str, error: Validation
     first = error.errors()[0]
     field = ".".join(str(step) for step in first["loc"]) or "its JSON"
     return (
-        f"{where} is not a {kind.__name__} of format {FORMAT} ({field}: {first['msg']}): it was"
+        f"{where} is not a {_words(kind)} of format {FORMAT} ({field}: {first['msg']}): it was"
         " damaged, or written by a newer version of totesys_dagster; restore it or upgrade."
     )
+
+
+def _words(kind: type[Document]) -> str:
+    """What people call a kind of document: `source audit` for SourceAudit."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind.__name__).lower()
 
 
 def _format(data: bytes) -> int | None:

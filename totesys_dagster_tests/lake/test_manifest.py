@@ -13,14 +13,15 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from totesys_dagster.errors import CommitConflictError, LakeError, ObjectMissingError
-from totesys_dagster.lake import manifest as manifest_module
-from totesys_dagster.lake.manifest import Manifest, ManifestLog, Snapshot
+from totesys_dagster.lake import log as log_module
+from totesys_dagster.lake.key_sets import key_set
+from totesys_dagster.lake.manifest import Manifest, ManifestLog, Snapshot, batch_key
 from totesys_dagster.lake.parts import ObjectEntry
 from totesys_dagster.lake.store import Store, sha256
 from totesys_dagster.settings import INGESTION_URL
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.counting_store import CountingStore
-from totesys_dagster_tests.hand_made import batch_key, entry, key_set, manifest, overwrite
+from totesys_dagster_tests.hand_made import entry, manifest, manifest_key, overwrite, seal_key
 
 LONGEST_LOG = 70
 
@@ -42,33 +43,35 @@ def long_log(tmp_path_factory: pytest.TempPathFactory) -> Store:
 @pytest.fixture
 def forgetful() -> Iterator[Callable[[], None]]:
     """Makes this process forget where logs ended, as if it were a new one."""
-    manifest_module._ends.clear()
-    yield manifest_module._ends.clear
-    manifest_module._ends.clear()
+    log_module._ends.clear()
+    yield log_module._ends.clear
+    log_module._ends.clear()
 
 
 def test_committed_batch_comes_back_as_it_was(store: Store) -> None:
     part = ObjectEntry(key="rows/t/part-00000-aa.jsonl.zst", rows=3, bytes=9, sha256="aa")
-    original = manifest(1, {"staff": entry(read="full", rows=3, objects=(part,), deleted=(part,))})
+    gone = key_set("staff", [(3, 5)])
+    original = manifest(1, {"staff": entry(read="full", rows=3, objects=(part,), gone=gone)})
     ManifestLog(store).commit(original)
 
     read = ManifestLog(store).read(1)
 
     assert read.to_bytes() == original.to_bytes()
     assert read.tables["staff"].objects == (part,)
-    assert read.tables["staff"].deleted_rows == 3
+    assert read.tables["staff"].deleted == 3
 
 
 def test_manifest_is_readable_json_under_its_number(directory: Store) -> None:
     ManifestLog(directory).commit(manifest(1))
 
-    assert json.loads(directory.get("manifests/0000000001.json"))["batch"] == batch_key(1)
+    stored = json.loads(directory.get("manifests/totesys/0000000001.json"))
+    assert (stored["format"], stored["log"], stored["sequence"]) == (2, "totesys", 1)
 
 
 def test_hash_is_that_of_the_stored_object(store: Store) -> None:
     committed = ManifestLog(store).commit(manifest(1))
 
-    assert committed.sha256 == sha256(store.get("manifests/0000000001.json"))
+    assert committed.sha256 == sha256(store.get("manifests/totesys/0000000001.json"))
 
 
 def test_each_manifest_names_the_hash_of_the_one_before(platform: Platform) -> None:
@@ -76,8 +79,11 @@ def test_each_manifest_names_the_hash_of_the_one_before(platform: Platform) -> N
         platform.application.execute("UPDATE department SET location = %s", [city])
         platform.capture()
 
-    stored = [platform.ingestion.get(f"manifests/{number:010d}.json") for number in range(1, 3 + 1)]
-    assert [json.loads(data)["previous_sha256"] for data in stored] == [
+    stored = [
+        platform.ingestion.get(f"manifests/totesys/{number:010d}.json")
+        for number in range(1, 3 + 1)
+    ]
+    assert [json.loads(data).get("previous_sha256") for data in stored] == [
         None,
         sha256(stored[0]),
         sha256(stored[1]),
@@ -86,7 +92,7 @@ def test_each_manifest_names_the_hash_of_the_one_before(platform: Platform) -> N
 
 def test_changed_manifest_breaks_the_chain(directory: Store) -> None:
     first = ManifestLog(directory).commit(manifest(1))
-    overwrite(directory, ManifestLog.key(1), manifest(1).to_bytes().replace(b"by hand", b"forged"))
+    overwrite(directory, manifest_key(1), manifest(1).to_bytes().replace(b"by hand", b"forged"))
 
     assert ManifestLog(directory).read(1).sha256 != first.sha256
 
@@ -141,7 +147,7 @@ def test_log_that_became_another_is_searched_anew(directory: Store) -> None:
         ManifestLog(directory).commit(manifest(sequence))
     ManifestLog(directory).head()
     for number in (2, 3):
-        for key in (ManifestLog.key(number), ManifestLog.seal_key(number)):
+        for key in (manifest_key(number), seal_key(number)):
             Path(unquote(urlsplit(directory.url).path), key).unlink()
 
     assert numbers([ManifestLog(directory).head()]) == [1]
@@ -176,7 +182,7 @@ def test_every_batch_is_found_by_its_key(long_log: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["2000-01-01T00-00-00Z", batch_key(35).replace("00Z", "01Z"), "2099-01-01T00-00-00Z", ""]
+    "key", [batch_key(0), batch_key(71), "9999999999", "71", "2026-11-23T09-15-00Z", ""]
 )
 def test_batch_that_is_not_there_is_named_with_the_setting(key: str, long_log: Store) -> None:
     with pytest.raises(ObjectMissingError) as error:
@@ -266,39 +272,57 @@ def test_commit_whose_acknowledgement_was_lost_can_be_repeated(store: Store) -> 
 
 
 def test_missing_manifest_is_named(directory: Store) -> None:
-    with pytest.raises(ObjectMissingError, match=r"manifests/0000000001\.json does not exist"):
+    with pytest.raises(
+        ObjectMissingError, match=r"totesys/0000000001\.json does not exist"
+    ):
         ManifestLog(directory).read(1)
 
 
 def test_unknown_format_asks_for_an_upgrade(directory: Store) -> None:
-    newer = manifest(1).to_bytes().replace(b'"format": 1', b'"format": 2')
-    directory.put(ManifestLog.key(1), newer)
+    newer = manifest(1).to_bytes().replace(b'"format": 2', b'"format": 3')
+    directory.put(manifest_key(1), newer)
 
-    with pytest.raises(LakeError, match=r"not a manifest of format 1 \(format: .*upgrade\.$"):
+    with pytest.raises(LakeError, match=r"not a manifest of format 2 \(format: .*upgrade\.$"):
         ManifestLog(directory).read(1)
+
+
+def test_document_of_an_earlier_format_says_how_to_start_anew(directory: Store) -> None:
+    earlier = manifest(1).to_bytes().replace(b'"format": 2', b'"format": 1')
+    directory.put(manifest_key(1), earlier)
+
+    with pytest.raises(LakeError, match=r"is of format 1, .*: start anew with empty zones"):
+        ManifestLog(directory).head()
+
+
+def test_lake_of_the_earlier_form_is_not_taken_for_an_empty_one(directory: Store) -> None:
+    """Its manifests lay elsewhere: a new log beside them would make two lakes of one place."""
+    directory.put("manifests/0000000001.json", b'{"format": 1}')
+
+    with pytest.raises(LakeError, match=r"is of format 1, .*: start anew with empty zones"):
+        ManifestLog(directory).head()
 
 
 def test_unknown_field_asks_for_an_upgrade(directory: Store) -> None:
     newer = manifest(1).to_bytes().replace(b'"run_id"', b'"colour": "blue", "run_id"')
-    directory.put(ManifestLog.key(1), newer)
+    directory.put(manifest_key(1), newer)
 
     with pytest.raises(LakeError, match=r"\(colour: .*upgrade\.$"):
         ManifestLog(directory).read(1)
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"null", b"[]", b"\xff\xfe", b'{"format": 1}'])
+@pytest.mark.parametrize("damage", [b"", b"{", b"null", b"[]", b"\xff\xfe", b'{"format": 2}'])
 def test_damaged_manifest_is_named_in_one_sentence(damage: bytes, directory: Store) -> None:
-    directory.put(ManifestLog.key(1), damage)
+    directory.put(manifest_key(1), damage)
 
     with pytest.raises(LakeError) as error:
         ManifestLog(directory).read(1)
 
-    assert str(error.value).startswith(f"{directory.uri(ManifestLog.key(1))} is not a manifest")
+    assert str(error.value).startswith(f"{directory.uri(manifest_key(1))} is not a manifest")
     assert "\n" not in str(error.value)
 
 
 def test_truncated_manifest_is_named(directory: Store) -> None:
-    directory.put(ManifestLog.key(1), manifest(1).to_bytes()[:-30])
+    directory.put(manifest_key(1), manifest(1).to_bytes()[:-30])
 
     with pytest.raises(LakeError, match=r"0000000001\.json is not a manifest .* damaged"):
         ManifestLog(directory).read(1)
@@ -306,73 +330,7 @@ def test_truncated_manifest_is_named(directory: Store) -> None:
 
 def test_moved_manifest_is_named(directory: Store) -> None:
     ManifestLog(directory).commit(manifest(1))
-    directory.put(ManifestLog.key(2), manifest(1).to_bytes())
+    directory.put(manifest_key(2), manifest(1).to_bytes())
 
-    with pytest.raises(LakeError, match=r"0000000002\.json says that it is batch 1: it was moved"):
+    with pytest.raises(LakeError, match=r"0000000002\.json says that it is number 1 of"):
         ManifestLog(directory).head()
-
-
-def test_keys_of_a_table_come_back(store: Store) -> None:
-    keys = key_set(store, (1, 3), (7, 7))
-
-    assert keys.count == 4
-    assert keys.read(store) == [(1, 3), (7, 7)]
-
-
-def test_tampered_keys_are_found(directory: Store) -> None:
-    keys = key_set(directory, (1, 3))
-    overwrite(directory, keys.key, b"[[1,4]]")
-
-    with pytest.raises(LakeError, match="does not have the SHA-256 that its manifest records"):
-        keys.read(directory)
-
-
-@pytest.mark.parametrize(
-    ("data", "count"),
-    [
-        (b"", 0),
-        (b"no JSON", 0),
-        (b"\xff[[1,3]]", 3),
-        (b"null", 0),
-        (b"{}", 0),
-        (b"[[1,3]", 3),
-        (b"[" * 100_000, 0),
-        (b"[1,3]", 3),
-        (b"[[1,3,5]]", 3),
-        (b"[[1]]", 1),
-        (b'[["1","3"]]', 3),
-        (b"[[1.0,3.0]]", 3),
-        (b"[[1,null]]", 1),
-        (b"[[false,true]]", 2),
-        (b"[[3,1]]", -1),
-        (b"[[7,7],[1,3]]", 4),
-        (b"[[1,3],[2,5]]", 7),
-        (b"[[1,3],[3,3]]", 4),
-        (b"[[1,3],[4,7]]", 7),
-        (b"[[1,9223372036854775808]]", 9223372036854775808),
-        (b"[[-9223372036854775809,-9223372036854775809]]", 1),
-        (b"[[1,9223372036854775807]]", 3),
-        (b"[[1,3]]", 4),
-        (b"[]", 3),
-    ],
-)
-def test_key_set_that_no_capture_writes_is_refused(
-    data: bytes, count: int, directory: Store
-) -> None:
-    """Its hash is right, so it was put there with the manifest, by something else."""
-    directory.put("keys/odd.json", data)
-    keys = key_set(directory, (1, 3)).model_copy(
-        update={"key": "keys/odd.json", "sha256": sha256(data), "count": count}
-    )
-
-    with pytest.raises(LakeError) as error:
-        keys.read(directory)
-    assert f"odd.json is not the set of {count} keys that its manifest records" in str(error.value)
-    assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize("keys", [[], [(-5, -2), (0, 0)], [(-(2**63), -7), (5, 2**63 - 1)]])
-def test_key_set_of_any_whole_numbers_is_read(
-    keys: list[tuple[int, int]], directory: Store
-) -> None:
-    assert key_set(directory, *keys).read(directory) == keys

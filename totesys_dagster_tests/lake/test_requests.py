@@ -1,9 +1,12 @@
-"""Requests for a full read: open until a later batch has read the table in full."""
+"""What audits ask of the next capture: full reads, and digests without some keys."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from totesys_dagster.lake import requests
 from totesys_dagster.lake.manifest import Manifest
+from totesys_dagster.lake.requests import Requests
 from totesys_dagster.lake.store import Store
 from totesys_dagster_tests.hand_made import entry, manifest
 
@@ -13,50 +16,54 @@ def head(sequence: int, *, last_full_of_staff: int) -> Manifest:
     return manifest(sequence, {"staff": entry(last_full=last_full_of_staff)})
 
 
+def pending(store: Store, head: Manifest | None) -> Collection[str]:
+    return Requests(store).full_reads(head)
+
+
 def test_nothing_was_asked_for(store: Store) -> None:
-    assert requests.pending(store, head(1, last_full_of_staff=1)) == set()
+    assert pending(store, head(1, last_full_of_staff=1)) == set()
 
 
 def test_request_is_pending_until_the_table_was_read(store: Store) -> None:
-    requests.put(store, "staff", 3)
+    requests.put_full_read(store, "staff", 3)
 
-    assert requests.pending(store, head(3, last_full_of_staff=1)) == {"staff"}
-    assert requests.pending(store, head(3, last_full_of_staff=3)) == {"staff"}
-    assert requests.pending(store, head(4, last_full_of_staff=4)) == set()
+    assert pending(store, head(3, last_full_of_staff=1)) == {"staff"}
+    assert pending(store, head(3, last_full_of_staff=3)) == {"staff"}
+    assert pending(store, head(4, last_full_of_staff=4)) == set()
 
 
 def test_any_later_full_read_answers_it(directory: Store) -> None:
-    requests.put(directory, "staff", 3)
+    requests.put_full_read(directory, "staff", 3)
 
-    assert requests.pending(directory, head(9, last_full_of_staff=7)) == set()
+    assert pending(directory, head(9, last_full_of_staff=7)) == set()
 
 
 def test_answered_table_can_be_asked_for_again(directory: Store) -> None:
-    requests.put(directory, "staff", 3)
-    requests.put(directory, "staff", 5)
+    requests.put_full_read(directory, "staff", 3)
+    requests.put_full_read(directory, "staff", 5)
 
-    assert requests.pending(directory, head(5, last_full_of_staff=4)) == {"staff"}
+    assert pending(directory, head(5, last_full_of_staff=4)) == {"staff"}
 
 
 def test_asking_twice_is_asking_once(store: Store) -> None:
-    requests.put(store, "staff", 3)
-    requests.put(store, "staff", 3)
+    requests.put_full_read(store, "staff", 3)
+    requests.put_full_read(store, "staff", 3)
 
     assert store.list("requests") == ["requests/full-read/0000000003/staff.json"]
 
 
 def test_several_tables_are_pending(directory: Store) -> None:
-    requests.put(directory, "staff", 3)
-    requests.put(directory, "sales_order", 3)
+    requests.put_full_read(directory, "staff", 3)
+    requests.put_full_read(directory, "sales_order", 3)
 
-    assert requests.pending(directory, head(3, last_full_of_staff=1)) == {"staff", "sales_order"}
+    assert pending(directory, head(3, last_full_of_staff=1)) == {"staff", "sales_order"}
 
 
 def test_lake_without_batches_needs_no_request(directory: Store) -> None:
     """The first batch reads every table in full anyway."""
-    requests.put(directory, "staff", 0)
+    requests.put_full_read(directory, "staff", 0)
 
-    assert requests.pending(directory, None) == set()
+    assert pending(directory, None) == set()
 
 
 def test_other_objects_are_no_requests(directory: Store) -> None:
@@ -64,4 +71,34 @@ def test_other_objects_are_no_requests(directory: Store) -> None:
     directory.put("requests/full-read/notes.txt", b"")
     directory.put("requests/full-read/0000000003/staff.json.bak", b"")
 
-    assert requests.pending(directory, head(3, last_full_of_staff=1)) == set()
+    assert pending(directory, head(3, last_full_of_staff=1)) == set()
+
+
+def test_table_that_the_head_does_not_know_is_read_in_full_anyway(directory: Store) -> None:
+    requests.put_full_read(directory, "staff", 3)
+    head_ = manifest(3)
+    del head_.tables["staff"]
+
+    assert pending(directory, head_) == set()
+
+
+def test_newest_request_to_leave_keys_out_holds(store: Store) -> None:
+    assert Requests(store).leave_out() is None
+
+    requests.put_leave_out(store, {"fact_payment": (30,)}, after=2, audit=0)
+    requests.put_leave_out(store, {"fact_payment": (7, 30)}, after=2, audit=5)
+
+    newest = Requests(store).leave_out()
+    assert newest is not None
+    assert (newest.after, newest.audit) == (2, 5)
+    assert newest.stars == {"fact_payment": (7, 30)}
+
+
+def test_another_request_is_seen_by_the_poll(directory: Store) -> None:
+    seen = []
+    for sequence in (1, 2):
+        seen.append(str(Requests(directory)))
+        requests.put_full_read(directory, "staff", sequence)
+    seen.append(str(Requests(directory)))
+
+    assert len({*seen}) == 3

@@ -16,13 +16,13 @@ import pytest
 
 from totesys_dagster.errors import LakeError, ObjectConflictError, ObjectMissingError
 from totesys_dagster.lake import store as store_module
-from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.store import Store
 from totesys_dagster.settings import INGESTION_URL
 from totesys_dagster_tests import faulty_proxy
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1
 from totesys_dagster_tests.faulty_proxy import Answer, Fault, Faults
+from totesys_dagster_tests.hand_made import manifest_key
 from totesys_dagster_tests.object_store import ObjectStore
 
 pytestmark = pytest.mark.long
@@ -337,7 +337,7 @@ def test_capture_over_a_bad_network_is_exact(on_s3: Platform, zone: Zone, fault:
 
     assert loaded is not None
     assert all(audit.equal for audit in loaded.audits.values())
-    assert zone.direct.list("manifests") == [ManifestLog.key(1)]
+    assert zone.direct.list("manifests") == [manifest_key(1)]
 
 
 def test_batch_whose_commit_was_never_heard_of_is_not_captured_again(
@@ -351,5 +351,5 @@ def test_batch_whose_commit_was_never_heard_of_is_not_captured_again(
         on_s3.capture()
     zone.faults.plan("PUT", [])
 
-    assert zone.direct.list("manifests") == [ManifestLog.key(1), ManifestLog.key(2)]
+    assert zone.direct.list("manifests") == [manifest_key(1), manifest_key(2)]
     assert on_s3.capture() is None

@@ -27,7 +27,7 @@ from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster_tests import object_store
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1, EDIT_ORDER_1_BACK, new_design
-from totesys_dagster_tests.hand_made import overwrite
+from totesys_dagster_tests.hand_made import manifest_key, overwrite, seal_key
 from totesys_dagster_tests.object_store import ObjectStore
 from totesys_dagster_tests.operations.conftest import Orchestra
 
@@ -88,7 +88,7 @@ def refused(orchestra: Orchestra, kind: type[TotesysError] = TotesysError) -> st
 def test_head_that_is_gone_stops_everything_until_it_is_back(loaded: Orchestra) -> None:
     platform = loaded.platform
     platform.application.execute(new_design(9))  # type: ignore[call-overload]
-    key = ManifestLog.key(3)
+    key = manifest_key(3)
     restore = remove(platform.ingestion, key)
     said = refused(loaded, LakeError)
     with pytest.raises(LakeError, match=f"{key} does not exist, but was written"):
@@ -119,13 +119,13 @@ def test_head_that_is_gone_before_it_was_loaded_is_not_replaced(orchestra: Orche
     """The warehouse knows nothing of it; its seal does."""
     platform = orchestra.platform
     platform.capture()
-    restore = remove(platform.ingestion, ManifestLog.key(1))
+    restore = remove(platform.ingestion, manifest_key(1))
     said = refused(orchestra, LakeError)
     [finding] = findings(platform)
     restore()
 
-    assert f"{ManifestLog.key(1)} does not exist, but was written" in said
-    assert f"{ManifestLog.key(1)} does not exist" in finding
+    assert f"{manifest_key(1)} does not exist, but was written" in said
+    assert f"{manifest_key(1)} does not exist" in finding
     assert take(orchestra) == 1
 
 
@@ -136,13 +136,13 @@ def test_manifest_in_the_middle_that_is_gone_never_forks_the_log(
     monkeypatch.setattr(manifest, "_ends", {})
     platform = loaded.platform
     platform.application.execute(new_design(9))  # type: ignore[call-overload]
-    restore = remove(platform.ingestion, ManifestLog.key(1))
+    restore = remove(platform.ingestion, manifest_key(1))
     said = refused(loaded, LakeError)
     [finding] = findings(platform)
     restore()
 
-    assert f"{ManifestLog.key(1)} does not exist, but was written" in said
-    assert f"{ManifestLog.key(1)} does not exist" in finding
+    assert f"{manifest_key(1)} does not exist, but was written" in said
+    assert f"{manifest_key(1)} does not exist" in finding
     assert take(loaded) == 1
     assert findings(platform) == []
 
@@ -152,12 +152,12 @@ def test_manifest_in_the_middle_that_nobody_needs_is_found(loaded: Orchestra, nu
     """A capture needs the head and a load the next batch: both go on, exactly."""
     platform = loaded.platform
     platform.application.execute(new_design(9))  # type: ignore[call-overload]
-    restore = remove(platform.ingestion, ManifestLog.key(number))
+    restore = remove(platform.ingestion, manifest_key(number))
     assert take(loaded) == 1
     [finding] = findings(platform)
     restore()
 
-    assert f"{ManifestLog.key(number)} does not exist" in finding
+    assert f"{manifest_key(number)} does not exist" in finding
     assert platform.rows("SELECT max(sequence) FROM batch") == [(4,)]
     assert findings(platform) == []
 
@@ -165,7 +165,7 @@ def test_manifest_in_the_middle_that_nobody_needs_is_found(loaded: Orchestra, nu
 def test_log_that_is_cut_short_is_not_continued(loaded: Orchestra) -> None:
     """A bucket put back to yesterday's state lacks the seals as well: the warehouse tells."""
     platform = loaded.platform
-    for key in (ManifestLog.key(3), ManifestLog.seal_key(3)):
+    for key in (manifest_key(3), seal_key(3)):
         remove(platform.ingestion, key)
     platform.application.execute(new_design(9))  # type: ignore[call-overload]
     said = refused(loaded, OtherLakeError)
@@ -199,13 +199,13 @@ def test_warehouse_that_cannot_be_asked_stops_no_capture(
 
 def test_head_that_was_changed_is_not_built_upon(loaded: Orchestra) -> None:
     platform = loaded.platform
-    key = ManifestLog.key(3)
+    key = manifest_key(3)
     data = platform.ingestion.get(key)
     overwrite(platform.ingestion, key, data.replace(b'"batch": "2', b'"batch":  "2'))
     platform.application.execute(new_design(9))  # type: ignore[call-overload]
     with pytest.raises(LakeError, match=f"{key} is not what was committed"):
         platform.capture()
-    assert platform.ingestion.exists(ManifestLog.key(4)) is False
+    assert platform.ingestion.exists(manifest_key(4)) is False
     refused(loaded, OtherLakeError)
     overwrite(platform.ingestion, key, data)
 
@@ -215,12 +215,12 @@ def test_head_that_was_changed_is_not_built_upon(loaded: Orchestra) -> None:
 def test_lake_of_before_there_were_seals_is_sealed_by_the_next_capture(loaded: Orchestra) -> None:
     platform = loaded.platform
     for number in (1, 2, 3):
-        remove(platform.ingestion, ManifestLog.seal_key(number))
+        remove(platform.ingestion, seal_key(number))
     assert findings(platform) == []
     platform.application.execute(new_design(9))  # type: ignore[call-overload]
     assert take(loaded) == 1
 
-    assert platform.ingestion.list("seals") == [ManifestLog.seal_key(3), ManifestLog.seal_key(4)]
+    assert platform.ingestion.list("seals") == [seal_key(3), seal_key(4)]
 
 
 def test_part_that_is_gone_stops_its_batch_until_it_is_back(loaded: Orchestra) -> None:
@@ -298,7 +298,7 @@ def test_delete_marker_on_the_head_is_not_written_over(
     orchestra.platform.application.execute(EDIT_ORDER_1)  # type: ignore[call-overload]
     assert take(orchestra) == 1
     orchestra.platform.application.execute(EDIT_ORDER_1_BACK)  # type: ignore[call-overload]
-    key = ManifestLog.key(2)
+    key = manifest_key(2)
     marker = client.delete_object(Bucket=s3.bucket, Key=f"ingestion/{key}")
     with pytest.raises(LakeError, match=f"{key} does not exist, but was written"):
         take(orchestra)

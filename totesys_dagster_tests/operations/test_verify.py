@@ -20,6 +20,7 @@ from totesys_dagster.operations import verify as verify_module
 from totesys_dagster.operations.verify import Verification, due_at_night, verify
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import DELETE_ORDER_1, EDIT_ORDER_1
+from totesys_dagster_tests.hand_made import manifest_key
 from totesys_dagster_tests.operations.conftest import damage
 
 
@@ -53,7 +54,7 @@ def findings_after(platform: Platform, store: Store, key: str, data: bytes | Non
 
 def edited(platform: Platform, sequence: int) -> bytes:
     """A manifest in which somebody changed a word."""
-    text = platform.ingestion.get(ManifestLog.key(sequence))
+    text = platform.ingestion.get(manifest_key(sequence))
     assert b'"run_id": "test"' in text
     return text.replace(b'"run_id": "test"', b'"run_id": "tset"')
 
@@ -107,7 +108,7 @@ def test_manifest_that_was_edited_is_named_first(sound: Platform) -> None:
     """The last one has no successor whose hash would tell; the warehouse's ledger does."""
     for sequence in (1, 2, 4):
         found = findings_after(
-            sound, sound.ingestion, ManifestLog.key(sequence), edited(sound, sequence)
+            sound, sound.ingestion, manifest_key(sequence), edited(sound, sequence)
         )
         assert found[0] == (
             f"Batch {sequence} ({batch(sound, sequence).batch}) is not the one that the warehouse"
@@ -122,13 +123,13 @@ def test_break_in_the_chain_is_named_though_nothing_is_loaded(platform: Platform
     platform.capture()
     platform.application.execute(EDIT_ORDER_1)
     platform.capture()
-    found = findings_after(platform, platform.ingestion, ManifestLog.key(1), edited(platform, 1))
+    found = findings_after(platform, platform.ingestion, manifest_key(1), edited(platform, 1))
 
     assert found == [broken_link_to(batch(platform, 2))]
 
 
 def test_manifest_that_cannot_be_read_is_named(sound: Platform) -> None:
-    for key in map(ManifestLog.key, (1, 2, 4)):
+    for key in map(manifest_key, (1, 2, 4)):
         [finding] = findings_after(sound, sound.ingestion, key, b"{}")
         assert finding.startswith(
             f"{sound.ingestion.uri(key)} is not a manifest of format 1 (sequence: Field required)"
@@ -137,7 +138,7 @@ def test_manifest_that_cannot_be_read_is_named(sound: Platform) -> None:
 
 def test_manifest_that_was_removed_is_named(sound: Platform) -> None:
     """The log may even look shorter, or empty, for it: the warehouse knows better."""
-    for key in map(ManifestLog.key, (1, 2, 4)):
+    for key in map(manifest_key, (1, 2, 4)):
         [finding] = findings_after(sound, sound.ingestion, key, None)
         assert finding.startswith(f"{sound.ingestion.uri(key)} does not exist")
 
@@ -148,7 +149,7 @@ def test_several_damages_are_named_in_the_order_of_the_log(
 ) -> None:
     monkeypatch.setattr(verify_module, "AT_ONCE", at_once)
     rows = batch(sound, 1).tables["design"].objects[0].key
-    manifest = ManifestLog.key(2)
+    manifest = manifest_key(2)
     deleted = batch(sound, 3).tables["payment"].deleted[0].key
     with damage(sound.ingestion, deleted, None), damage(sound.ingestion, manifest, b"{}"):
         found = findings_after(sound, sound.ingestion, rows, None)
@@ -318,7 +319,7 @@ def test_empty_log_has_nothing_due() -> None:
 
 def test_first_batch_of_a_block_is_compared_with_the_one_before(sound: Platform) -> None:
     forged = edited(sound, 2)
-    with damage(sound.ingestion, ManifestLog.key(2), forged):
+    with damage(sound.ingestion, manifest_key(2), forged):
         found = verify(
             sound.warehouse,
             sound.names,
