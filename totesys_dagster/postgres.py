@@ -57,6 +57,14 @@ SET LOCAL gin_fuzzy_search_limit TO 0;
 LOCAL_SETTINGS_SINCE = {170000: "SET LOCAL transaction_timeout TO 0;\n"}
 
 
+# What no role may set for itself, and what must not be on where rows are read or compared.
+UNSAFE = """
+SELECT name
+FROM unnest(ARRAY['zero_damaged_pages', 'ignore_checksum_failure']) AS settings (name)
+WHERE current_setting(name)::boolean
+"""
+
+
 @dataclass(frozen=True)
 class Names:
     """The names of one warehouse: the schema of its tables and that of its bookkeeping."""
@@ -166,6 +174,8 @@ def connect(setting: str) -> Connection:
     target = _target(setting, dsn)
     try:
         connection = _open(target.conninfo)
+        with transaction(connection):
+            row = connection.execute(UNSAFE).fetchone()
     except psycopg.Error as error:
         # A password that is kept in memory may have been rotated since.
         if settings.forget_secret(setting) and settings.connection_string(setting) != dsn:
@@ -179,6 +189,13 @@ def connect(setting: str) -> Connection:
         raise SettingError(
             f"{setting} asks for sslmode=verify-full, but the connection to {target.place} is not"
             " encrypted: leave out what takes the place of TLS."
+        )
+    if row is not None:
+        connection.close()
+        raise SettingError(
+            f"{setting} points to a database whose sessions have {row[0]} on ({target.place}):"
+            " rows of damaged pages would pass for deleted; restore what is damaged, then ALTER"
+            f" ROLE and ALTER DATABASE … RESET {row[0]}."
         )
     return connection
 
@@ -196,7 +213,7 @@ def _is_encrypted(connection: Connection) -> bool:
 
 
 def _open(conninfo: str) -> Connection:
-    connection = psycopg.connect(
+    return psycopg.connect(
         conninfo,
         autocommit=True,
         # The session may be a pooler's, who gives it to others between two transactions.
@@ -205,17 +222,13 @@ def _open(conninfo: str) -> Connection:
         application_name="totesys_dagster",
         **KEEPALIVES,
     )
-    try:
-        with transaction(connection):  # a pooler connects to the server no sooner
-            return connection
-    except psycopg.Error:
-        connection.close()
-        raise
 
 
 def beside(connection: Connection) -> Connection:
     """Another connection to its server, by the same login. Raises psycopg.OperationalError."""
-    return _open(make_conninfo(connection.info.dsn, password=connection.info.password))
+    other = _open(make_conninfo(connection.info.dsn, password=connection.info.password))
+    with transaction(other):  # a pooler connects to the server no sooner
+        return other
 
 
 def begin(connection: Connection, characteristics: str) -> None:
