@@ -80,6 +80,7 @@ WORDS = (
     ("connection slots", "raise that limit, or end sessions that nobody needs"),
     ("query_wait_timeout", "the pooler had no session free: raise its pool size to 4 or more"),
     ("max_client_conn", "raise that limit of the pooler"),
+    ("unsupported startup parameter", "leave it out of {setting}, or let the pooler ignore it"),
     ("does not exist", "correct the name in {setting}"),
     ("no such database", "correct the name in {setting}, or add it to the pooler"),
     ("no such user", "correct the user in {setting}, or add it to the pooler"),
@@ -137,7 +138,7 @@ def _line(text: str) -> str:
 def remedy(error: psycopg.Error, why: str, setting: str) -> str | None:
     """What to do about a failure whose `reason` is `why`; None when only its words can tell."""
     state = error.sqlstate or ""
-    if state.startswith("40") or state == "42501" or not state:
+    if not state or state.startswith(("08", "40", "42501")):
         by_words = next((text for words, text in WORDS if words in why), None)
     else:
         by_words = None

@@ -312,30 +312,53 @@ def test_capture_that_is_interrupted_leaves_no_batch_and_the_next_is_exact(
     assert platform.rows("SELECT count(*) FROM current_dim_design") == [(3000,)]
 
 
-# What a database presets for its sessions; none of it makes a batch other than exact.
+# What a role presets for its sessions; none of it makes a batch other than exact.
 ROLE_SETTINGS = [
     ("statement_timeout", "1ms"),
     ("lock_timeout", "1ms"),
     ("idle_in_transaction_session_timeout", "1ms"),
     ("datestyle", "German"),
-    ("timezone", "Pacific/Kiritimati"),
+    ("timezone", "Asia/Tokyo"),
     ("default_transaction_isolation", "serializable"),
     ("default_transaction_deferrable", "on"),
     ("extra_float_digits", "-15"),
     ("bytea_output", "escape"),
     ("intervalstyle", "sql_standard"),
-    ("search_path", "pg_catalog"),
+    ("search_path", ""),
     ("client_encoding", "LATIN1"),
+    ("quote_all_identifiers", "on"),
+    ("standard_conforming_strings", "off"),
+    ("row_security", "on"),
+    ("exit_on_error", "on"),
+    ("gin_fuzzy_search_limit", "1"),
+    ("client_min_messages", "debug5"),
+    ("array_nulls", "off"),
+    ("backslash_quote", "off"),
+    ("transform_null_equals", "on"),
+    ("xmlbinary", "hex"),
+    ("plan_cache_mode", "force_generic_plan"),
+    ("synchronous_commit", "off"),
+    ("session_replication_role", "replica"),
+    ("enable_hashjoin", "off"),
+    ("enable_seqscan", "off"),
+    ("work_mem", "64kB"),
+    ("log_parameter_max_length_on_error", "-1"),
 ]
+NEWER_SETTINGS = [("transaction_timeout", "1ms"), ("debug_parallel_query", "on")]
 
 
-def test_presets_of_the_databases_change_nothing(platform: Platform) -> None:
+def test_presets_of_the_roles_change_nothing(platform: Platform) -> None:
     for setting in SETTINGS:
+        role = stack.EXTRACTOR if setting == settings.SOURCE_DSN else stack.LOADER
         with administrator(platform, setting) as admin:
-            for name, value in ROLE_SETTINGS:
+            newer = admin.info.server_version >= 170000
+            for name, value in [*ROLE_SETTINGS, *(NEWER_SETTINGS if newer else [])]:
                 admin.execute(
-                    sql.SQL("ALTER DATABASE {} SET {} TO {}").format(
-                        sql.Identifier(database(platform, setting)), sql.Identifier(name), value
+                    sql.SQL("ALTER ROLE {} IN DATABASE {} SET {} TO {}").format(
+                        sql.Identifier(role),
+                        sql.Identifier(database(platform, setting)),
+                        sql.Identifier(name),
+                        value,
                     )
                 )
     with (
@@ -343,6 +366,57 @@ def test_presets_of_the_databases_change_nothing(platform: Platform) -> None:
         connect(settings.WAREHOUSE_DSN) as platform.warehouse,
     ):
         assert_exact(platform)
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("name", ["zero_damaged_pages", "ignore_checksum_failure"])
+def test_session_that_passes_damage_over_is_refused(
+    platform: Platform, setting: str, name: str
+) -> None:
+    with administrator(platform, setting) as admin:
+        preset = sql.SQL("ALTER DATABASE {} SET {} TO on")
+        admin.execute(
+            preset.format(sql.Identifier(database(platform, setting)), sql.Identifier(name))
+        )
+    with pytest.raises(SettingError) as error:
+        connect(setting)
+
+    assert str(error.value).startswith(
+        f"{setting} points to a database whose sessions have {name} on ("
+    )
+
+
+def test_session_that_is_ended_between_two_transactions_is_a_sentence(platform: Platform) -> None:
+    """`idle_session_timeout` is the one setting that no transaction can set for itself."""
+    with administrator(platform, settings.WAREHOUSE_DSN) as admin:
+        name = sql.Identifier(platform.warehouse_database)
+        admin.execute(sql.SQL("ALTER DATABASE {} SET idle_session_timeout TO 50").format(name))
+    with connect(settings.WAREHOUSE_DSN) as connection:
+        time.sleep(0.5)
+        with pytest.raises(LoadError) as error:
+            load.head(connection, platform.names)
+
+    assert str(error.value) == (
+        "PostgreSQL stopped a look at the ledger (57P05): terminating connection due to"
+        " idle-session timeout; sessions have to outlast their pauses: ALTER ROLE … SET"
+        " idle_session_timeout TO 0 for the role of TOTESYS_WAREHOUSE_DSN."
+    )
+
+
+def test_row_security_in_the_warehouse_is_a_sentence(platform: Platform) -> None:
+    """It would hide rows from the audit."""
+    manifest = second_batch(platform)
+    with administrator(platform, settings.WAREHOUSE_DSN) as admin:
+        admin.execute(
+            "ALTER TABLE warehouse.dim_design ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"
+        )
+    sentence = refused_load(platform, manifest)
+    with administrator(platform, settings.WAREHOUSE_DSN) as admin:
+        admin.execute("ALTER TABLE warehouse.dim_design DISABLE ROW LEVEL SECURITY")
+    assert_exact(platform)
+
+    assert 'row-level security policy for table "dim_design"' in sentence
+    assert "grant the role of TOTESYS_WAREHOUSE_DSN BYPASSRLS" in sentence
 
 
 # The warehouse fails in the middle of a load

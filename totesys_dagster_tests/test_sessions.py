@@ -169,18 +169,3 @@ def test_every_setting_of_a_session_is_set_or_checked_or_harmless(any_server: Se
     assert len(listed) == len({*listed})
     assert SET - {"transaction_timeout"} <= found
     assert found >= CHECKED
-
-
-def test_settings_that_no_server_here_has_are_those_of_others(server: Server) -> None:
-    """A name that is misspelt would be taken for one of another version."""
-    with psycopg.connect(server.dsn(SUPERUSER, "postgres")) as connection:
-        found = {name for (name,) in connection.execute("SELECT lower(name) FROM pg_settings")}
-
-    assert {*HARMLESS} - found == {
-        "debug_invalidate_system_caches_always",  # 13
-        "extension_destdir",  # Debian's
-        "force_parallel_mode",  # up to 15
-        "logical_replication_mode",  # 16
-        "operator_precedence_warning",  # 13
-        "vacuum_cleanup_index_scale_factor",  # 13
-    }
