@@ -391,6 +391,7 @@ def migrate() -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def psql(database: str, arguments: tuple[str, ...]) -> None:
     """Open psql in the warehouse (or the source); what follows `--` is passed on to psql."""
+    from totesys_dagster import postgres
     from totesys_dagster.local import stack
     from totesys_dagster.local.postgres import find_binaries
 
@@ -402,7 +403,7 @@ def psql(database: str, arguments: tuple[str, ...]) -> None:
     options = "-c search_path=" + re.sub(r"([\\\s])", r"\\\1", f"{schema},public")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is psql's to handle
     # Not on the command line, where every user of the machine can read it.
-    environment = {**os.environ, **_libpq(settings.connection_string(name)), "PGOPTIONS": options}
+    environment = {**os.environ, **_libpq(postgres.conninfo(name)), "PGOPTIONS": options}
     sys.exit(subprocess.run([program, *arguments], env=environment, check=False).returncode)  # nosec B603
 
 

@@ -11,10 +11,11 @@ from typing import Any
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.pq import TransactionStatus
+from psycopg.pq import PGconn, TransactionStatus
 
-from totesys_dagster import settings
-from totesys_dagster.errors import SettingError, TotesysError
+from totesys_dagster import certificates, settings
+from totesys_dagster.errors import SettingError, SourceError, TotesysError
+from totesys_dagster.postgres_errors import reason, remedy
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -56,6 +57,14 @@ SET LOCAL gin_fuzzy_search_limit TO 0;
 LOCAL_SETTINGS_SINCE = {170000: "SET LOCAL transaction_timeout TO 0;\n"}
 
 
+# What no role may set for itself, and what must not be on where rows are read or compared.
+UNSAFE = """
+SELECT name
+FROM unnest(ARRAY['zero_damaged_pages', 'ignore_checksum_failure']) AS settings (name)
+WHERE current_setting(name)::boolean
+"""
+
+
 @dataclass(frozen=True)
 class Names:
     """The names of one warehouse: the schema of its tables and that of its bookkeeping."""
@@ -75,46 +84,84 @@ class Names:
         return sql.Identifier(self.bookkeeping, name)
 
 
-def _place(dsn: str) -> str:
-    """Where a connection string points to, without its secrets."""
-    parts = conninfo_to_dict(dsn)
-    host = parts.get("host") or parts.get("hostaddr") or "the local socket"
-    return f"{host}:{parts.get('port') or 5432}, database {parts.get('dbname') or 'of the user'}"
+@dataclass(frozen=True)
+class _Target:
+    """Where libpq would connect to in the end, and whether by TLS that verifies who is there."""
+
+    conninfo: str
+    place: str
+    verified: bool
 
 
-def _require_verification(setting: str, dsn: str) -> None:
-    parts = conninfo_to_dict(dsn)
-    mode = parts.get("sslmode") or settings.default_ssl_mode()
-    hosts = str(parts.get("host") or parts.get("hostaddr") or "").split(",")
-    for host in hosts:
-        if mode != "verify-full" and not _is_local(host) and host not in settings.trusted_hosts():
-            raise SettingError(
-                f"{setting} reaches {host} with sslmode={mode}, which does not verify that it is"
-                " the right server: add sslmode=verify-full and sslrootcert to it, or, on a network"
-                f" that you trust, add the host to {settings.TRUSTED_HOSTS}."
-            )
+def _target(setting: str, dsn: str) -> _Target:
+    """What libpq makes of a connection string. Raises SettingError unless a password may go there.
+
+    Host and TLS come from the string, from a service that it or the environment names, and from a
+    dozen variables. All that is pinned in `conninfo`, so that nothing else is connected to.
+    """
+    values = _resolved(setting, dsn)
+    # An address beside a name is what is connected to, and yet the name is what was meant.
+    places = [*values["host"].split(","), *values["hostaddr"].split(",")]
+    remote = [place for place in places if not (_is_local(place) or settings.is_trusted(place))]
+    mode = values["sslmode"]
+    if remote and mode != "verify-full":
+        raise SettingError(
+            f"{setting} reaches {remote[0]} with sslmode={mode}, which does not verify that it is"
+            " the right server: add sslmode=verify-full and sslrootcert to it, or, on a network"
+            f" that you trust, add the host to {settings.TRUSTED_HOSTS}."
+        )
+    if remote and values["gssencmode"] == "require":
+        raise SettingError(
+            f"{setting} reaches {remote[0]} with gssencmode=require, which takes the place of TLS:"
+            " leave gssencmode and PGGSSENCMODE out."
+        )
+    pinned = {name: values[name] for name in ("host", "hostaddr", "port", "sslmode")}
+    if remote:
+        pinned["gssencmode"] = "disable"  # it would come before TLS
+    port = values["port"].strip(",") or 5432
+    where = values["host"] or values["hostaddr"] or "the local socket"
+    return _Target(
+        make_conninfo(dsn, **pinned),
+        f"{where}:{port}, database {values['dbname'] or 'of the user'}",
+        verified=mode == "verify-full",
+    )
 
 
-def _is_local(host: str) -> bool:
-    if not host or host.startswith("/") or host == "localhost":
+def _resolved(setting: str, dsn: str) -> dict[str, str]:
+    """The parameters of a connection as libpq resolves them; an empty text for what is not set.
+
+    libpq tells them of an attempt only. This one it refuses before it looks for a host, because of
+    a parameter that it checks last.
+    """
+    attempt = make_conninfo(dsn, target_session_attrs="none that there is")
+    pgconn = PGconn.connect_start(attempt.encode())
+    try:
+        refusal = pgconn.get_error_message()
+        values = {one.keyword.decode(): (one.val or b"").decode() for one in pgconn.info}
+    finally:
+        pgconn.finish()
+    if "target_session_attrs" not in refusal:
+        error = psycopg.OperationalError(refusal)
+        raise _unusable(setting, "not looked for", reason(error), error)
+    return values
+
+
+def _is_local(place: str) -> bool:
+    """Whether a host or an address is this machine: its sockets, or its loopback."""
+    if not place or place.startswith(("/", "@")) or place.lower() == "localhost":
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(place).is_loopback
     except ValueError:
         return False
 
 
-def reason(error: psycopg.Error) -> str:
-    """What PostgreSQL says is wrong, as one line; no row's content (that is in the detail)."""
-    # libpq says the last thing last, but for hints, which it indents, and details, as of a server
-    # that is still recovering; an empty error has no line.
-    lines = [
-        line
-        for line in str(error).splitlines()
-        if line and not line[0].isspace() and not line.startswith(("DETAIL:", "HINT:"))
-    ]
-    message = error.diag.message_primary or (lines or [type(error).__name__])[-1]
-    return message.strip().rstrip(".")
+def conninfo(setting: str) -> str:
+    """The connection string of `setting`, its host and TLS as libpq resolves them.
+
+    Raises SettingError, also when a password must not go there.
+    """
+    return _target(setting, settings.connection_string(setting)).conninfo
 
 
 def connect(setting: str) -> Connection:
@@ -124,22 +171,50 @@ def connect(setting: str) -> Connection:
     it would be reached over a network without verifying who it is.
     """
     dsn = settings.connection_string(setting)
-    _require_verification(setting, dsn)
+    target = _target(setting, dsn)
     try:
-        return _open(dsn)
+        connection = _open(target.conninfo)
+        with transaction(connection):
+            row = connection.execute(UNSAFE).fetchone()
     except psycopg.Error as error:
         # A password that is kept in memory may have been rotated since.
         if settings.forget_secret(setting) and settings.connection_string(setting) != dsn:
             return connect(setting)
+        why = reason(error)
+        if "certificate verify failed" in why:
+            why = certificates.trouble(conninfo_to_dict(target.conninfo)) or why
+        raise _unusable(setting, target.place, why, error) from None
+    if target.verified and not _is_encrypted(connection):
+        connection.close()
         raise SettingError(
-            f"{setting} points to a database that cannot be used ({_place(dsn)}):"
-            f" {reason(error)}. Check the address, the user and the password, then run again."
-        ) from None
+            f"{setting} asks for sslmode=verify-full, but the connection to {target.place} is not"
+            " encrypted: leave out what takes the place of TLS."
+        )
+    if row is not None:
+        connection.close()
+        raise SettingError(
+            f"{setting} points to a database whose sessions have {row[0]} on ({target.place}):"
+            " rows of damaged pages would pass for deleted; restore what is damaged, then ALTER"
+            f" ROLE and ALTER DATABASE … RESET {row[0]}."
+        )
+    return connection
 
 
-def _open(dsn: str) -> Connection:
-    connection = psycopg.connect(
-        dsn,
+def _unusable(setting: str, place: str, why: str, error: psycopg.Error) -> SettingError:
+    what = remedy(error, why, setting) or f"check address, user and password in {setting}"
+    return SettingError(
+        f"{setting} points to a database that cannot be used ({place}): {why}; {what}."
+    )
+
+
+def _is_encrypted(connection: Connection) -> bool:
+    """Whether its bytes travel by TLS, or not at all: a socket is a file of this machine."""
+    return connection.pgconn.ssl_in_use or connection.info.host.startswith(("/", "@"))
+
+
+def _open(conninfo: str) -> Connection:
+    return psycopg.connect(
+        conninfo,
         autocommit=True,
         # The session may be a pooler's, who gives it to others between two transactions.
         prepare_threshold=None,
@@ -147,13 +222,13 @@ def _open(dsn: str) -> Connection:
         application_name="totesys_dagster",
         **KEEPALIVES,
     )
-    with transaction(connection):  # a pooler connects to the server no sooner
-        return connection
 
 
 def beside(connection: Connection) -> Connection:
-    """Another connection to its database by the same login. Raises psycopg.OperationalError."""
-    return _open(make_conninfo(connection.info.dsn, password=connection.info.password))
+    """Another connection to its server, by the same login. Raises psycopg.OperationalError."""
+    other = _open(make_conninfo(connection.info.dsn, password=connection.info.password))
+    with transaction(other):  # a pooler connects to the server no sooner
+        return other
 
 
 def begin(connection: Connection, characteristics: str) -> None:
@@ -206,4 +281,9 @@ def failures(kind: type[TotesysError], doing: str) -> Iterator[None]:
         yield
     except psycopg.Error as error:
         code = f" ({error.sqlstate})" if error.sqlstate else ""
-        raise kind(f"PostgreSQL stopped {doing}{code}: {reason(error)}.") from None
+        setting = settings.SOURCE_DSN if kind is SourceError else settings.WAREHOUSE_DSN
+        why = reason(error)
+        what = remedy(error, why, setting)
+        raise kind(
+            f"PostgreSQL stopped {doing}{code}: {why}{f'; {what}' if what else ''}."
+        ) from None

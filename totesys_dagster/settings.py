@@ -208,14 +208,10 @@ def listed_batches() -> int:
     return _whole_number(LISTED_BATCHES, 10_000, 1)
 
 
-def default_ssl_mode() -> str:
-    """What libpq does when a connection string says nothing about TLS."""
-    return os.environ.get("PGSSLMODE") or "prefer"
-
-
-def trusted_hosts() -> set[str]:
-    """Remote database hosts that may be connected to without verifying who they are."""
-    return {host.strip() for host in os.environ.get(TRUSTED_HOSTS, "").split(",") if host.strip()}
+def is_trusted(host: str) -> bool:
+    """Whether a remote database host may be connected to without verifying who it is."""
+    trusted = os.environ.get(TRUSTED_HOSTS, "").lower().split(",")
+    return host.lower() in filter(None, map(str.strip, trusted))
 
 
 def home() -> Path:

@@ -25,7 +25,8 @@ from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.store import Store
 from totesys_dagster.local import stack
 from totesys_dagster.local.postgres import SUPERUSER, Server
-from totesys_dagster.postgres import connect, reason
+from totesys_dagster.postgres import connect
+from totesys_dagster.postgres_errors import reason, remedy
 from totesys_dagster.warehouse import load
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1
@@ -77,92 +78,110 @@ def place(
     return name, stack.LOADER
 
 
-def assert_refused(setting: str, said: str) -> None:
+def assert_refused(setting: str, said: str, to_do: str) -> None:
     """One sentence that begins with the setting; no password is in it."""
     with pytest.raises(SettingError) as error:
         connect(setting)
     message = str(error.value)
     assert message.startswith(f"{setting} points to a database that cannot be used (")
     assert said in message
+    assert to_do in message
     assert "\n" not in message
     assert "hidden" not in message
 
 
-# Name, changed parts of the connection string, what is said.
-WRONG_PLACES: list[tuple[str, dict[str, object], str]] = [
-    ("refused", {"host": "127.0.0.1", "port": 1}, "Connection refused"),
-    ("no such host", {"host": "no-such-host.invalid"}, "failed to resolve host"),
-    ("no socket", {"host": "/no/such/directory"}, "No such file or directory"),
-    ("wrong password", {"password": "hidden"}, "password authentication failed for user"),
-    ("no such user", {"user": "nobody"}, 'password authentication failed for user "nobody"'),
-    ("no such database", {"dbname": "nothing"}, 'database "nothing" does not exist'),
-    ("TLS is not offered", {"sslmode": "require"}, "server does not support SSL"),
-]  # fmt: skip
+# Name, changed parts of the connection string, what is said, and what is said to be done.
+WRONG_PLACES: list[tuple[str, dict[str, object], str, str]] = [
+    ("refused", {"host": "127.0.0.1", "port": 1}, "Connection refused", "that the server runs"),
+    ("no such host", {"host": "no.invalid"}, "failed to resolve host", "correct the host"),
+    ("no socket", {"host": "/no/such/directory"}, "No such file or directory", "name its host"),
+    ("wrong password", {"password": "hidden"}, "authentication failed for user", "the password"),
+    ("no password", {"password": ""}, "no password supplied", "add the password"),
+    ("no such user", {"user": "nobody"}, 'failed for user "nobody"', "correct the user"),
+    ("no such database", {"dbname": "nix"}, 'database "nix" does not exist', "correct the name"),
+    ("TLS is not offered", {"sslmode": "require"}, "server does not support SSL", "turn TLS on"),
+    ("no such service", {"service": "nix"}, 'definition of service "nix" not', "PGSERVICE"),
+    ("several hosts", {"host": "localhost,127.0.0.1", "port": 1}, "refused", "the server runs"),
+]
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize(
-    ("parts", "said"), [row[1:] for row in WRONG_PLACES], ids=[row[0] for row in WRONG_PLACES]
+    ("parts", "said", "to_do"),
+    [row[1:] for row in WRONG_PLACES],
+    ids=[row[0] for row in WRONG_PLACES],
 )
 @pytest.mark.usefixtures("place")
 def test_wrong_place_is_a_sentence(
-    monkeypatch: pytest.MonkeyPatch, setting: str, parts: dict[str, object], said: str
+    monkeypatch: pytest.MonkeyPatch, setting: str, parts: dict[str, object], said: str, to_do: str
 ) -> None:
-    monkeypatch.setenv(settings.TRUSTED_HOSTS, "no-such-host.invalid")
+    monkeypatch.setenv(settings.TRUSTED_HOSTS, "no.invalid")
     monkeypatch.setenv(setting, make_conninfo(os.environ[setting], **parts))
 
-    assert_refused(setting, said)
+    assert_refused(setting, said, to_do)
 
 
-# Name, what an administrator does to the database or the role, how it is undone, what is said.
+# Name, what an administrator does to the database or the role, how it is undone, what is said, and
+# what is said to be done.
 CLOSED_DOORS = [
     (
         "too many connections to the database",
         "ALTER DATABASE {database} CONNECTION LIMIT 0",
         "ALTER DATABASE {database} CONNECTION LIMIT -1",
         "too many connections for database",
+        "raise that limit",
     ),
     (
         "too many connections of the role",
         "ALTER ROLE {role} CONNECTION LIMIT 0",
         "ALTER ROLE {role} CONNECTION LIMIT -1",
         "too many connections for role",
+        "raise that limit",
     ),
     (
         "role may not log in",
         "ALTER ROLE {role} NOLOGIN",
         "ALTER ROLE {role} LOGIN",
         "is not permitted to log in",
+        "ALTER ROLE … LOGIN",
     ),
     (
         "password has expired",
         "ALTER ROLE {role} VALID UNTIL '2000-01-01'",
         "ALTER ROLE {role} VALID UNTIL 'infinity'",
         "password authentication failed",
+        "correct the user and the password",
     ),
     (
         "database is closed",
         "ALTER DATABASE {database} ALLOW_CONNECTIONS FALSE",
         "ALTER DATABASE {database} ALLOW_CONNECTIONS TRUE",
         "is not currently accepting connections",
+        "ALLOW_CONNECTIONS true",
     ),
 ]
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize(
-    ("shut", "open_again", "said"),
+    ("shut", "open_again", "said", "to_do"),
     [row[1:] for row in CLOSED_DOORS],
     ids=[row[0] for row in CLOSED_DOORS],
 )
 def test_closed_door_is_a_sentence_until_it_opens(
-    server: Server, place: tuple[str, str], setting: str, shut: str, open_again: str, said: str
+    server: Server,
+    place: tuple[str, str],
+    setting: str,
+    shut: str,
+    open_again: str,
+    said: str,
+    to_do: str,
 ) -> None:
     names = dict(zip(("database", "role"), map(sql.Identifier, place), strict=True))
     with psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as admin:
         admin.execute(sql.SQL(shut).format(**names))  # type: ignore[arg-type]
         try:
-            assert_refused(setting, said)
+            assert_refused(setting, said, to_do)
         finally:
             admin.execute(sql.SQL(open_again).format(**names))  # type: ignore[arg-type]
 
@@ -188,23 +207,23 @@ def answering(first: bytes | None) -> Iterator[int]:
 
 
 @pytest.mark.parametrize(
-    ("first", "said"),
+    ("first", "said", "to_do"),
     [
-        (None, "timeout expired"),
-        (b"", "server closed the connection unexpectedly"),
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "received invalid response"),
+        (None, "timeout expired", "the firewalls on the way"),
+        (b"", "server closed the connection unexpectedly", "look at its log"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "received invalid response", "is no PostgreSQL"),
     ],
     ids=["hangs", "hangs up", "is no PostgreSQL"],
 )
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_server_that_does_not_answer_is_given_up(
-    monkeypatch: pytest.MonkeyPatch, setting: str, first: bytes | None, said: str
+    monkeypatch: pytest.MonkeyPatch, setting: str, first: bytes | None, said: str, to_do: str
 ) -> None:
     monkeypatch.setattr(postgres, "CONNECT_SECONDS", 2)  # libpq takes no less
     start = time.monotonic()
     with answering(first) as port:
         monkeypatch.setenv(setting, f"postgresql://loader:hidden@127.0.0.1:{port}/warehouse")
-        assert_refused(setting, said)
+        assert_refused(setting, said, to_do)
 
     assert time.monotonic() - start < 6
 
@@ -293,30 +312,53 @@ def test_capture_that_is_interrupted_leaves_no_batch_and_the_next_is_exact(
     assert platform.rows("SELECT count(*) FROM current_dim_design") == [(3000,)]
 
 
-# What a database presets for its sessions; none of it makes a batch other than exact.
+# What a role presets for its sessions; none of it makes a batch other than exact.
 ROLE_SETTINGS = [
     ("statement_timeout", "1ms"),
     ("lock_timeout", "1ms"),
     ("idle_in_transaction_session_timeout", "1ms"),
     ("datestyle", "German"),
-    ("timezone", "Pacific/Kiritimati"),
+    ("timezone", "Asia/Tokyo"),
     ("default_transaction_isolation", "serializable"),
     ("default_transaction_deferrable", "on"),
     ("extra_float_digits", "-15"),
     ("bytea_output", "escape"),
     ("intervalstyle", "sql_standard"),
-    ("search_path", "pg_catalog"),
+    ("search_path", ""),
     ("client_encoding", "LATIN1"),
+    ("quote_all_identifiers", "on"),
+    ("standard_conforming_strings", "off"),
+    ("row_security", "on"),
+    ("exit_on_error", "on"),
+    ("gin_fuzzy_search_limit", "1"),
+    ("client_min_messages", "debug5"),
+    ("array_nulls", "off"),
+    ("backslash_quote", "off"),
+    ("transform_null_equals", "on"),
+    ("xmlbinary", "hex"),
+    ("plan_cache_mode", "force_generic_plan"),
+    ("synchronous_commit", "off"),
+    ("session_replication_role", "replica"),
+    ("enable_hashjoin", "off"),
+    ("enable_seqscan", "off"),
+    ("work_mem", "64kB"),
+    ("log_parameter_max_length_on_error", "-1"),
 ]
+NEWER_SETTINGS = [("transaction_timeout", "1ms"), ("debug_parallel_query", "on")]
 
 
-def test_presets_of_the_databases_change_nothing(platform: Platform) -> None:
+def test_presets_of_the_roles_change_nothing(platform: Platform) -> None:
     for setting in SETTINGS:
+        role = stack.EXTRACTOR if setting == settings.SOURCE_DSN else stack.LOADER
         with administrator(platform, setting) as admin:
-            for name, value in ROLE_SETTINGS:
+            newer = admin.info.server_version >= 170000
+            for name, value in [*ROLE_SETTINGS, *(NEWER_SETTINGS if newer else [])]:
                 admin.execute(
-                    sql.SQL("ALTER DATABASE {} SET {} TO {}").format(
-                        sql.Identifier(database(platform, setting)), sql.Identifier(name), value
+                    sql.SQL("ALTER ROLE {} IN DATABASE {} SET {} TO {}").format(
+                        sql.Identifier(role),
+                        sql.Identifier(database(platform, setting)),
+                        sql.Identifier(name),
+                        value,
                     )
                 )
     with (
@@ -324,6 +366,57 @@ def test_presets_of_the_databases_change_nothing(platform: Platform) -> None:
         connect(settings.WAREHOUSE_DSN) as platform.warehouse,
     ):
         assert_exact(platform)
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("name", ["zero_damaged_pages", "ignore_checksum_failure"])
+def test_session_that_passes_damage_over_is_refused(
+    platform: Platform, setting: str, name: str
+) -> None:
+    with administrator(platform, setting) as admin:
+        preset = sql.SQL("ALTER DATABASE {} SET {} TO on")
+        admin.execute(
+            preset.format(sql.Identifier(database(platform, setting)), sql.Identifier(name))
+        )
+    with pytest.raises(SettingError) as error:
+        connect(setting)
+
+    assert str(error.value).startswith(
+        f"{setting} points to a database whose sessions have {name} on ("
+    )
+
+
+def test_session_that_is_ended_between_two_transactions_is_a_sentence(platform: Platform) -> None:
+    """`idle_session_timeout` is the one setting that no transaction can set for itself."""
+    with administrator(platform, settings.WAREHOUSE_DSN) as admin:
+        name = sql.Identifier(platform.warehouse_database)
+        admin.execute(sql.SQL("ALTER DATABASE {} SET idle_session_timeout TO 50").format(name))
+    with connect(settings.WAREHOUSE_DSN) as connection:
+        time.sleep(0.5)
+        with pytest.raises(LoadError) as error:
+            load.head(connection, platform.names)
+
+    assert str(error.value) == (
+        "PostgreSQL stopped a look at the ledger (57P05): terminating connection due to"
+        " idle-session timeout; sessions have to outlast their pauses: ALTER ROLE … SET"
+        " idle_session_timeout TO 0 for the role of TOTESYS_WAREHOUSE_DSN."
+    )
+
+
+def test_row_security_in_the_warehouse_is_a_sentence(platform: Platform) -> None:
+    """It would hide rows from the audit."""
+    manifest = second_batch(platform)
+    with administrator(platform, settings.WAREHOUSE_DSN) as admin:
+        admin.execute(
+            "ALTER TABLE warehouse.dim_design ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"
+        )
+    sentence = refused_load(platform, manifest)
+    with administrator(platform, settings.WAREHOUSE_DSN) as admin:
+        admin.execute("ALTER TABLE warehouse.dim_design DISABLE ROW LEVEL SECURITY")
+    assert_exact(platform)
+
+    assert 'row-level security policy for table "dim_design"' in sentence
+    assert "grant the role of TOTESYS_WAREHOUSE_DSN BYPASSRLS" in sentence
 
 
 # The warehouse fails in the middle of a load
@@ -432,22 +525,28 @@ def attempts(platform: Platform) -> int:
 
 NO_SPACE = 'could not extend file "base/16384/16397": No space left on device'
 
-# SQLSTATE, message, how often it comes, attempts within one load; more failures than that stop it.
+HIDDEN = 'query would be affected by row-level security policy for table "fact_payment"'
+
+# SQLSTATE, message, how often it comes, attempts within one load (more failures than that stop it),
+# and what is said to be done.
 ERRORS = [
-    ("53100", NO_SPACE, 1, 1),
-    ("53200", "out of memory", 1, 1),
-    ("53400", "temporary file size exceeds temp_file_limit", 1, 1),
-    ("57014", "canceling statement due to statement timeout", 1, 1),
-    ("57014", "canceling statement due to user request", 1, 1),
-    ("58030", "could not read blocks: Input/output error", 1, 1),
-    ("XX001", "invalid page in block 7 of relation", 1, 1),
-    ("42501", "permission denied for table fact_payment", 1, 1),
-    ("40001", "could not serialize access due to concurrent update", 9, 4),
-    ("40P01", "deadlock detected", 9, 4),
+    ("53100", NO_SPACE, 1, 1, "make room on the server's disk"),
+    ("53200", "out of memory", 1, 1, "give the server more memory"),
+    ("53400", "temporary file size exceeds temp_file_limit", 1, 1, "raise that limit"),
+    ("57014", "canceling statement due to statement timeout", 1, 1, "a time limit ended it"),
+    ("57014", "canceling statement due to user request", 1, 1, "an administrator or"),
+    ("58030", "could not read blocks: Input/output error", 1, 1, "look at the server's disk"),
+    ("XX001", "invalid page in block 7 of relation", 1, 1, "comes back from a backup"),
+    ("42501", "permission denied for table fact_payment", 1, 1, "TOTESYS_WAREHOUSE_DSN what it"),
+    ("42501", HIDDEN, 1, 1, "grant the role of TOTESYS_WAREHOUSE_DSN BYPASSRLS"),
+    ("23514", "violates check constraint", 1, 1, "constraint, trigger or column of your own"),
+    ("40001", "could not serialize access due to concurrent update", 9, 4, "starts anew"),
+    ("40001", "canceling statement due to conflict with recovery", 9, 4, "hot_standby_feedback"),
+    ("40P01", "deadlock detected", 9, 4, "starts anew"),
 ]
 
 
-@pytest.mark.parametrize(("code", "message", "times", "tried"), ERRORS)
+@pytest.mark.parametrize(("code", "message", "times", "tried", "to_do"), ERRORS)
 def test_error_in_the_last_table_takes_back_the_batch_and_the_next_load_is_exact(
     platform: Platform,
     monkeypatch: pytest.MonkeyPatch,
@@ -455,6 +554,7 @@ def test_error_in_the_last_table_takes_back_the_batch_and_the_next_load_is_exact
     message: str,
     times: int,
     tried: int,
+    to_do: str,
 ) -> None:
     monkeypatch.setattr(load, "CONFLICT_PAUSES", (0.01, 0.01, 0.01))
     manifest = second_batch(platform)
@@ -465,7 +565,9 @@ def test_error_in_the_last_table_takes_back_the_batch_and_the_next_load_is_exact
         admin.execute("ALTER TABLE warehouse.fact_payment DISABLE TRIGGER fail")
     assert_exact(platform)
 
-    assert sentence == f"PostgreSQL stopped the load of batch {manifest.batch} ({code}): {message}."
+    start = f"PostgreSQL stopped the load of batch {manifest.batch} ({code}): {message}; "
+    assert sentence.startswith(start)
+    assert to_do in sentence
     assert found == tried
 
 
@@ -548,15 +650,75 @@ def test_read_only_warehouse_is_a_sentence(platform: Platform) -> None:
 
     assert sentence == (
         f"PostgreSQL stopped the load of batch {manifest.batch} (25006): cannot execute INSERT in a"
-        " read-only transaction."
+        " read-only transaction; let TOTESYS_WAREHOUSE_DSN point to the primary, or take"
+        " default_transaction_read_only off the role and the database."
     )
 
 
-def test_detail_of_a_refused_connection_is_not_taken_for_the_reason() -> None:
-    """What a server says that was started again after a power cut, as the rehearsal saw it."""
-    error = psycopg.OperationalError(
-        "connection failed: FATAL:  the database system is not yet accepting connections\n"
-        "DETAIL:  Consistent recovery state has not been yet reached.\n"
-    )
+UNEXPECTEDLY = "server closed the connection unexpectedly\n\tThis probably means …\n"
 
-    assert reason(error).endswith("the database system is not yet accepting connections")
+# What libpq says as it says it, what is taken for the reason, and the beginning of what to do.
+MESSAGES = [
+    # a server that was started again after a power cut, as the rehearsal saw it
+    (
+        (
+            "connection failed: FATAL:  the database system is not yet accepting connections\n"
+            "DETAIL:  Consistent recovery state has not been yet reached.\n"
+        ),
+        "the database system is not yet accepting connections",
+        "wait until the server is up",
+    ),
+    ("FATAL:  the database system is starting up", "is starting up", "wait until"),
+    ("FATAL:  the database system is shutting down", "is shutting down", "wait until"),
+    ("FATAL:  the database system is in recovery mode", "in recovery mode", "wait until"),
+    (
+        (
+            "FATAL:  terminating connection due to conflict with recovery\n"
+            "DETAIL:  User query might have needed to see row versions that must be removed.\n"
+            f"HINT:  In a moment you should be able to reconnect.\n{UNEXPECTEDLY}"
+        ),
+        "terminating connection due to conflict with recovery",
+        "the standby replays changes",
+    ),
+    (
+        f"terminating connection due to administrator command\n{UNEXPECTEDLY}",
+        "terminating connection due to administrator command",
+        "",
+    ),
+    (UNEXPECTEDLY, "server closed the connection unexpectedly", "look at its log"),
+    ("FATAL:  sorry, too many clients already", "too many clients already", "raise that limit"),
+    (
+        "FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute",
+        "the SUPERUSER attribute",
+        "raise that limit",
+    ),
+    (
+        'FATAL:  no pg_hba.conf entry for host "10.0.0.1", user "x", database "y", no encryption',
+        "no encryption",
+        "add a line for this role",
+    ),
+    ("FATAL:  query_wait_timeout", "query_wait_timeout", "the pooler had no session free"),
+    (
+        (
+            'connection failed: connection to server at "::1", port 1 failed: Connection refused\n'
+            "\tIs the server running on that host?\n"
+            "Multiple connection attempts failed. All failures were:\n"
+            '- host: h, port: 1, hostaddr: 127.0.0.1: FATAL:  database "x" does not exist\n'
+            "- host: h, port: 1, hostaddr: ::1: Connection refused"
+        ),
+        'database "x" does not exist',
+        "correct the name",
+    ),
+    ("", "OperationalError", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "said", "to_do"), MESSAGES)
+def test_reason_is_what_the_server_said(text: str, said: str, to_do: str) -> None:
+    error = psycopg.OperationalError(text)
+    why = reason(error)
+    what = remedy(error, why, settings.SOURCE_DSN) or ""
+
+    assert why.endswith(said)
+    assert "\n" not in why
+    assert what.startswith(to_do)

@@ -13,10 +13,13 @@ from click.testing import CliRunner
 from psycopg import sql
 
 from totesys_dagster import cli, postgres, settings
-from totesys_dagster.local.postgres import SUPERUSER
+from totesys_dagster.local import postgres as local
+from totesys_dagster.local.postgres import SUPERUSER, Server
 from totesys_dagster.postgres import READ_COMMITTED, begin, beside, connect, transaction
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1
+from totesys_dagster_tests.ingestion.test_other_servers import other_binaries
+from totesys_dagster_tests.session_settings import BY_BEGIN, CHECKED, HARMLESS, SET
 
 
 def preset(platform: Platform, database: str, name: str, value: str) -> None:
@@ -139,3 +142,30 @@ def test_connection_beside_another_is_to_the_same_database(setting: str) -> None
         assert other.info.dbname == connection.info.dbname
         assert other.info.user == connection.info.user
         assert other.info.backend_pid != connection.info.backend_pid
+
+
+@pytest.fixture(params=[None, *other_binaries()], ids=str)
+def any_server(
+    request: pytest.FixtureRequest, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Server:
+    """The embedded server, and those of other versions that this machine has."""
+    if request.param is None:
+        return server
+    monkeypatch.setenv(local.BINARIES, str(request.param))
+    return local.start(tmp_path / "home")
+
+
+def test_every_setting_of_a_session_is_set_or_checked_or_harmless(any_server: Server) -> None:
+    query = """
+        SELECT lower(name) FROM pg_settings
+        WHERE context IN ('user', 'superuser', 'backend', 'superuser-backend')
+          AND name NOT LIKE '%.%'
+    """
+    with psycopg.connect(any_server.dsn(SUPERUSER, "postgres")) as connection:
+        found = {name for (name,) in connection.execute(query)}
+    listed = [*SET, *BY_BEGIN, *CHECKED, *HARMLESS]
+
+    assert found - {*listed} == set()
+    assert len(listed) == len({*listed})
+    assert SET - {"transaction_timeout"} <= found
+    assert found >= CHECKED

@@ -1,8 +1,9 @@
 """The warehouse made anew from the lake alone.
 
 The new one grows beside the old one and is compared with it row for row. Where they differ, the
-old one's rows are replaced in one transaction: its tables stay, and with them the grants and the
-views that others have built on them.
+old one's rows are replaced in one transaction: its tables stay, and with them what others have
+built on them (grants, views, triggers, indexes, columns and foreign keys of their own). What would
+lose by it is named before anything is changed.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
-from psycopg import sql
+from psycopg import errors, sql
 
-from totesys_dagster.catalogue import STAR_TABLES
+from totesys_dagster.catalogue import STAR_TABLES, Kind, StarTable
 from totesys_dagster.errors import LoadError
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.receipt import touched_stars
@@ -31,6 +32,10 @@ from totesys_dagster.processed.process import process_star
 from totesys_dagster.warehouse import load, schema
 
 LEDGER_TABLES = ("batch", "batch_table", "quarantine", "audit")
+FUNCTIONS = ("keys_of", "take_keys_off", "put_keys_on")
+
+# The comment on a schema that a rebuild made; one without it is somebody else's.
+MARK = "Made by `totesys rebuild` for its time, and dropped by it."
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,7 @@ def rebuild(
                 f"The warehouse holds batches, but the lake at {ingestion.url} holds none: point"
                 f" {ingestion.setting} to the lake that it was loaded from."
             )
+        _require_tables(connection, names)
         with _beside(connection, names) as fresh:
             different = None
             while different is None:
@@ -120,7 +126,7 @@ def _beside(connection: Connection, names: Names) -> Iterator[Names]:
     """An empty warehouse for the time of the rebuild; what a killed one left is dropped first."""
     fresh = Names(names.schema + "_rebuild")
     _drop(connection, fresh)
-    schema.migrate(connection, fresh)
+    _make(connection, fresh)
     try:
         yield fresh
     finally:
@@ -128,11 +134,94 @@ def _beside(connection: Connection, names: Names) -> Iterator[Names]:
             _drop(connection, fresh)
 
 
-def _drop(connection: Connection, names: Names) -> None:
+def _make(connection: Connection, fresh: Names) -> None:
+    """Make the two schemas, marked as ours in the same transaction, and what belongs into them."""
+    try:
+        with transaction(connection):
+            schema.act_as_owner(connection)
+            for name in map(sql.Identifier, (fresh.schema, fresh.bookkeeping)):
+                connection.execute(sql.SQL("CREATE SCHEMA {}").format(name))
+                mark = sql.SQL("COMMENT ON SCHEMA {} IS {}").format(name, sql.Literal(MARK))
+                connection.execute(mark)
+    except errors.InsufficientPrivilege:
+        raise LoadError(
+            f"A rebuild makes a schema {fresh.schema} for its time, and the role of"
+            " TOTESYS_WAREHOUSE_DSN may not: run `totesys rebuild` with TOTESYS_WAREHOUSE_ADMIN_DSN"
+            " set to a role that may."
+        ) from None
+    schema.migrate(connection, fresh)
+
+
+def _drop(connection: Connection, fresh: Names) -> None:
+    """Drop what a rebuild has made, by its names: nothing that others put there or built upon."""
+    stars = sql.SQL(", ").join(map(fresh.table, STAR_TABLES))
+    views = sql.SQL(", ").join(
+        fresh.table(f"{view}_{star}") for star in STAR_TABLES for view in ("current", "history")
+    )
+    ledger = sql.SQL(", ").join(map(fresh.ledger, (*LEDGER_TABLES, "migration")))
+    functions = sql.SQL(", ").join(sql.SQL("{}(text)").format(fresh.ledger(f)) for f in FUNCTIONS)
+    both = sql.SQL(", ").join(map(sql.Identifier, (fresh.schema, fresh.bookkeeping)))
+    try:
+        with transaction(connection):
+            _require_ours(connection, fresh)
+            for kind, objects in (
+                ("VIEW", views),
+                ("TABLE", stars),
+                ("TABLE", ledger),
+                ("FUNCTION", functions),
+                ("SCHEMA", both),
+            ):
+                drop = sql.SQL("DROP {} IF EXISTS {} RESTRICT").format(sql.SQL(kind), objects)
+                connection.execute(drop)
+    except errors.DependentObjectsStillExist as error:
+        raise LoadError(
+            f"The schemas {fresh.schema} and {fresh.bookkeeping}, which a rebuild makes for its"
+            " time, cannot be dropped, because they hold more than that"
+            f" ({(error.diag.message_detail or '').partition(chr(10))[0]}): move it elsewhere,"
+            " then run `totesys rebuild` again."
+        ) from None
+
+
+def _require_ours(connection: Connection, fresh: Names) -> None:
+    query = """
+        SELECT name FROM unnest(%s::text[]) AS names (name)
+        WHERE obj_description(to_regnamespace(quote_ident(name))::oid, 'pg_namespace')
+              IS DISTINCT FROM %s AND to_regnamespace(quote_ident(name)) IS NOT NULL
+    """
+    found = connection.execute(query, [[fresh.schema, fresh.bookkeeping], MARK]).fetchone()
+    if found is not None:
+        raise LoadError(
+            f"There is a schema {found[0]} that no rebuild has made, and a rebuild makes and drops"
+            " one of that name: rename it, then run `totesys rebuild` again."
+        )
+
+
+def _require_tables(connection: Connection, names: Names) -> None:
+    """Refuse where a table's rows are others': it became a view, or another inherits from it."""
+    query = """
+        SELECT c.relname, CASE WHEN c.relkind NOT IN ('r', 'p') THEN NULL ELSE child::text END
+        FROM pg_class AS c
+        LEFT JOIN (
+            SELECT inhparent, inhrelid::regclass AS child
+            FROM pg_inherits JOIN pg_class ON oid = inhrelid AND NOT relispartition
+        ) AS children ON inhparent = c.oid
+        WHERE c.relnamespace = to_regnamespace(quote_ident(%s)) AND c.relname = ANY(%s)
+          AND (c.relkind NOT IN ('r', 'p') OR child IS NOT NULL)
+    """
     with transaction(connection):
-        for name in (names.schema, names.bookkeeping):
-            drop = sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE")
-            connection.execute(drop.format(sql.Identifier(name)))
+        found = connection.execute(query, [names.schema, list(STAR_TABLES)]).fetchone()
+    if found is None:
+        return
+    star, child = found
+    if child is None:
+        raise LoadError(
+            f"{names.schema}.{star} is no table any more: rename what has taken its place, and"
+            " restore the table."
+        )
+    raise LoadError(
+        f"{child} inherits from {names.schema}.{star}, so that its rows count as the warehouse's:"
+        f" ALTER TABLE {child} NO INHERIT {names.schema}.{star}, then run `totesys rebuild` again."
+    )
 
 
 def _replace(
@@ -148,26 +237,158 @@ def _replace(
         held = min(load.head(connection, names), last.sequence if last else 0)
         if held > load.head(connection, fresh):
             return None
-        different = {star: _differences(connection, names, fresh, star) for star in STAR_TABLES}
-        for star, count in different.items():
-            if count:
-                _copy(connection, names.table(star), fresh.table(star))
+        pairs = [_Pair.of(connection, names, fresh, star) for star in STAR_TABLES.values()]
+        different = {pair.star.name: pair.count(DIFFERENT) for pair in pairs}
+        wrong = [pair for pair in pairs if different[pair.star.name]]
+        for pair in wrong:
+            pair.require_free()
+        # Facts refer to dimensions, perhaps by a foreign key of somebody's own.
+        facts = [pair for pair in wrong if pair.star.kind is Kind.FACT]
+        dimensions = [pair for pair in wrong if pair.star.kind is not Kind.FACT]
+        for pair in dimensions:
+            pair.update()
+        for pair in facts:
+            pair.delete()
+            pair.update()
+        for pair in dimensions:
+            pair.delete()
+        for pair in wrong:
+            pair.require_equal()
         if not _same_ledger(connection, names, fresh):
             for table in reversed(LEDGER_TABLES):
                 connection.execute(sql.SQL("DELETE FROM {}").format(names.ledger(table)))
             for table in LEDGER_TABLES:
-                _insert(connection, names.ledger(table), fresh.ledger(table))
+                columns = _columns(connection, fresh.ledger(table))
+                copy = sql.SQL("INSERT INTO {} ({columns}) SELECT {columns} FROM {}")
+                connection.execute(
+                    copy.format(names.ledger(table), fresh.ledger(table), columns=columns)
+                )
     return different
 
 
-def _differences(connection: Connection, names: Names, fresh: Names, star: str) -> int:
-    query = sql.SQL(
-        "SELECT count(*) FROM ((TABLE {old} EXCEPT TABLE {new}) UNION ALL"
-        " (TABLE {new} EXCEPT TABLE {old})) AS different"
-    ).format(old=names.table(star), new=fresh.table(star))
-    row = connection.execute(query).fetchone()
-    assert row is not None
-    return int(row[0])
+DIFFERENT = """
+SELECT count(*) FROM (
+    (SELECT {columns} FROM {old} EXCEPT ALL SELECT {columns} FROM {new})
+    UNION ALL
+    (SELECT {columns} FROM {new} EXCEPT ALL SELECT {columns} FROM {old})
+) AS different
+"""
+
+GONE = "SELECT count(*) FROM {old} AS o WHERE NOT EXISTS (SELECT FROM {new} AS n WHERE {same_key})"
+
+# Foreign keys from tables that are not the warehouse's, and whether they refer to the first column
+# alone, by which rows are told apart.
+REFERENCES = """
+SELECT conname::text, conrelid::regclass::text, confkey = ARRAY[1::smallint]
+FROM pg_constraint JOIN pg_class AS c ON c.oid = conrelid
+WHERE contype = 'f' AND confrelid = %s::regclass
+  AND NOT (relnamespace = to_regnamespace(quote_ident(%s)) AND relname = ANY(%s))
+"""
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A table of the warehouse and the fresh one, in the transaction that may replace its rows.
+
+    Rows keep their place where they can, and with it what others hang upon them: columns of their
+    own, and foreign keys.
+    """
+
+    connection: Connection
+    names: Names
+    star: StarTable
+    key: str
+    parts: dict[str, sql.Composable]
+
+    @classmethod
+    def of(cls, connection: Connection, names: Names, fresh: Names, star: StarTable) -> _Pair:
+        key = star.record_id or star.key
+        new = fresh.table(star.name)
+        parts: dict[str, sql.Composable] = {
+            "old": names.table(star.name),
+            "new": new,
+            "key": sql.Identifier(key),
+            "columns": _columns(connection, new),
+            "of_old": _columns(connection, new, "o."),
+            "of_new": _columns(connection, new, "n."),
+            "changed": sql.Identifier(f"changed_{star.name}"),
+        }
+        parts["same_key"] = sql.SQL("n.{key} = o.{key}").format(**parts)
+        return cls(connection, names, star, key, parts)
+
+    def count(self, query: str) -> int:
+        row = self.connection.execute(sql.SQL(query).format(**self.parts)).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def _execute(self, statement: str) -> None:
+        self.connection.execute(sql.SQL(statement).format(**self.parts))
+
+    def require_free(self) -> None:
+        """Refuse, before anything is changed, where a foreign key of others loses its rows."""
+        table = self.parts["old"].as_string(self.connection)
+        others = [table, self.names.schema, list(STAR_TABLES)]
+        found = self.connection.execute(REFERENCES, others).fetchall()
+        gone = self.count(GONE) if found else 0
+        for constraint, child, by_key in found:
+            if gone or not by_key:
+                raise LoadError(
+                    f"Rows of {self.names.schema}.{self.star.name} have to be replaced, and"
+                    f" {child} refers to them by its foreign key {constraint}: drop it, run"
+                    " `totesys rebuild` again, and add it anew."
+                )
+
+    def delete(self) -> None:
+        """Delete the rows whose key the fresh table does not have."""
+        self._execute(
+            "DELETE FROM {old} AS o WHERE NOT EXISTS (SELECT FROM {new} AS n WHERE {same_key})"
+        )
+
+    def update(self) -> None:
+        """Let the other rows hold what the fresh ones hold, and insert those that are missing."""
+        self._execute(
+            """
+            CREATE TEMP TABLE {changed} ON COMMIT DROP AS
+            SELECT n.* FROM {new} AS n JOIN {old} AS o ON {same_key}
+            WHERE ROW({of_new}) IS DISTINCT FROM ROW({of_old})
+            """
+        )
+        if self.star.kind is Kind.FACT:
+            # Two versions may have to change places, and no two may be of one key and batch.
+            self._execute(
+                "UPDATE {old} AS o SET batch_seq = -o.{key} FROM {changed} AS n WHERE {same_key}"
+            )
+        self._execute(
+            """
+            UPDATE {old} AS o SET ({columns}) = ROW({of_new})
+            FROM {changed} AS n WHERE {same_key}
+            """
+        )
+        self._execute(
+            """
+            INSERT INTO {old} ({columns})
+            SELECT {of_new} FROM {new} AS n
+            WHERE NOT EXISTS (SELECT FROM {old} AS o WHERE {same_key})
+            """
+        )
+
+    def require_equal(self) -> None:
+        if self.count(DIFFERENT):
+            raise LoadError(
+                f"The rows of {self.names.schema}.{self.star.name} could not be replaced, because a"
+                " trigger or a rule of somebody's own changes what is written: disable it, then run"
+                " `totesys rebuild` again."
+            )
+
+
+def _columns(connection: Connection, table: sql.Identifier, alias: str = "") -> sql.Composed:
+    """The columns of a table that the platform has made, and so those that are its own."""
+    query = """
+        SELECT attname FROM pg_attribute
+        WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum
+    """
+    found = connection.execute(query, [table.as_string(connection)]).fetchall()
+    return sql.SQL(", ").join(sql.SQL(alias) + sql.Identifier(name) for (name,) in found)
 
 
 def _same_ledger(connection: Connection, names: Names, fresh: Names) -> bool:
@@ -175,30 +396,26 @@ def _same_ledger(connection: Connection, names: Names, fresh: Names) -> bool:
     query = sql.SQL(
         """
         SELECT NOT EXISTS (
-            (SELECT to_jsonb(o) - 'loaded_at' FROM {old} AS o
-             EXCEPT SELECT to_jsonb(n) - 'loaded_at' FROM {new} AS n)
+            (SELECT to_jsonb(o) - {when} FROM (SELECT {columns} FROM {old}) AS o
+             EXCEPT SELECT to_jsonb(n) - {when} FROM {new} AS n)
             UNION ALL
-            (SELECT to_jsonb(n) - 'loaded_at' FROM {new} AS n
-             EXCEPT SELECT to_jsonb(o) - 'loaded_at' FROM {old} AS o)
+            (SELECT to_jsonb(n) - {when} FROM {new} AS n
+             EXCEPT SELECT to_jsonb(o) - {when} FROM (SELECT {columns} FROM {old}) AS o)
         )
         """
     )
     return all(
         connection.execute(
-            query.format(old=names.ledger(table), new=fresh.ledger(table))
+            query.format(
+                old=names.ledger(table),
+                new=fresh.ledger(table),
+                columns=_columns(connection, fresh.ledger(table)),
+                when=sql.SQL("ARRAY['loaded_at', 'compared_at']"),
+            )
         ).fetchone()
         == (True,)
         for table in LEDGER_TABLES
     )
-
-
-def _copy(connection: Connection, old: sql.Identifier, new: sql.Identifier) -> None:
-    connection.execute(sql.SQL("DELETE FROM {}").format(old))
-    _insert(connection, old, new)
-
-
-def _insert(connection: Connection, old: sql.Identifier, new: sql.Identifier) -> None:
-    connection.execute(sql.SQL("INSERT INTO {} TABLE {}").format(old, new))
 
 
 def _rows(connection: Connection, names: Names) -> dict[str, int]:

@@ -89,8 +89,7 @@ def _require_server(connection: Connection) -> None:
 
 def _migrate(connection: Connection, names: Names) -> list[str]:
     with exclusive(connection, names):
-        if _has_role(connection, OWNER):
-            connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(OWNER)))
+        act_as_owner(connection)
         _create_schemas(connection, names)
         # Asked again under the lock: another process may have migrated meanwhile.
         done = pending(connection, names)
@@ -99,6 +98,12 @@ def _migrate(connection: Connection, names: Names) -> list[str]:
         if _role_exists(connection, LOADER):
             connection.execute(_sql_file("grants.sql", names))
     return [migration.file for migration in done]
+
+
+def act_as_owner(connection: Connection) -> None:
+    """Let the transaction make what the owner owns, where the current user may."""
+    if _has_role(connection, OWNER):
+        connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(OWNER)))
 
 
 def _has_role(connection: Connection, role: str) -> bool:

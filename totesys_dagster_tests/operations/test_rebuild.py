@@ -13,6 +13,7 @@ from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.errors import LoadError
 from totesys_dagster.lake.store import Store
 from totesys_dagster.local import stack
+from totesys_dagster.local.postgres import Server
 from totesys_dagster.local.simulator import business_day
 from totesys_dagster.operations.rebuild import Rebuilt, rebuild
 from totesys_dagster.operations.verify import verify
@@ -380,3 +381,262 @@ def test_order_that_went_back_and_forth_keeps_its_three_versions(platform: Platf
     assert platform.rows(
         "SELECT design_id FROM fact_sales_order WHERE sales_order_id = 1 ORDER BY batch_seq"
     ) == [(1,), (2,), (1,)]
+
+
+# What others have
+
+
+def refusal(platform: Platform) -> str:
+    """The sentence of a rebuild that is refused; checks that it changed nothing."""
+    before = everything(platform)
+    with pytest.raises(LoadError) as refused:
+        rebuild_of(platform)
+    assert everything(platform) == before
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["warehouse_rebuild", "warehouse_rebuild_bookkeeping"])
+def test_schema_that_no_rebuild_made_is_left_alone(platform: Platform, name: str) -> None:
+    platform.run()
+    by_hand(platform, f"CREATE SCHEMA {name}; CREATE TABLE {name}.dim_staff AS SELECT 1 AS mine")
+    sentence = refusal(platform)
+
+    assert sentence == (
+        f"There is a schema {name} that no rebuild has made, and a rebuild makes and drops one of"
+        " that name: rename it, then run `totesys rebuild` again."
+    )
+    assert platform.rows(f"SELECT mine FROM {name}.dim_staff") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("statement", "mine", "named"),
+    [
+        (
+            "CREATE VIEW public.mine AS SELECT 1 AS mine FROM warehouse_rebuild.dim_currency",
+            "public.mine",
+            "view public.mine depends on table warehouse_rebuild.dim_currency",
+        ),
+        (
+            "CREATE TABLE warehouse_rebuild.mine AS SELECT 1 AS mine FROM generate_series(1, 3)",
+            "warehouse_rebuild.mine",
+            "table warehouse_rebuild.mine depends on schema warehouse_rebuild",
+        ),
+    ],
+)
+def test_what_others_put_into_a_rebuild_that_was_killed_is_left_alone(
+    platform: Platform, other_connection: Connection, statement: str, mine: str, named: str
+) -> None:
+    platform.run()
+
+    def kill(_done: int, _all: int) -> None:
+        platform.rows(f"SELECT pg_terminate_backend({other_connection.info.backend_pid}, 5000)")
+
+    with pytest.raises(LoadError, match="PostgreSQL stopped"):
+        rebuild_of(platform, other_connection, kill)
+    by_hand(platform, statement)
+    sentence = refusal(platform)
+
+    assert sentence.startswith("The schemas warehouse_rebuild and warehouse_rebuild_bookkeeping,")
+    assert named in sentence
+    assert platform.rows(f"SELECT mine FROM {mine}") == [(1,)] * 3
+
+
+def test_role_that_may_make_no_schema_is_told_so(
+    platform: Platform, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.run()
+    by_hand(platform, f"GRANT USAGE ON SCHEMA warehouse, warehouse_bookkeeping TO {stack.READER}")
+    for name in ("warehouse", "warehouse_bookkeeping"):
+        by_hand(platform, f"GRANT SELECT ON ALL TABLES IN SCHEMA {name} TO {stack.READER}")
+    reader = server.dsn(stack.READER, platform.warehouse_database)
+    monkeypatch.setenv(settings.WAREHOUSE_DSN, reader)
+    with (
+        connect(settings.WAREHOUSE_DSN) as connection,
+        pytest.raises(LoadError, match="with TOTESYS_WAREHOUSE_ADMIN_DSN set to a role that may"),
+    ):
+        rebuild_of(platform, connection)
+
+
+WRONG_STAFF = "UPDATE dim_staff SET first_name = 'X' WHERE staff_id = 1"
+WRONG_SALE = "UPDATE fact_sales_order SET units_sold = 1 WHERE sales_record_id = 1"
+
+
+@pytest.mark.parametrize(("edit", "different"), [("SELECT", 0), (WRONG_STAFF, 2), (WRONG_SALE, 2)])
+def test_column_of_others_keeps_its_values(platform: Platform, edit: str, different: int) -> None:
+    three_batches(platform)
+    before = everything(platform)
+    added = """
+        ALTER TABLE dim_staff ADD COLUMN mine text DEFAULT 'new';
+        ALTER TABLE fact_sales_order ADD COLUMN mine text DEFAULT 'new';
+        UPDATE dim_staff SET mine = 'kept';
+        UPDATE fact_sales_order SET mine = 'kept'
+    """
+    by_hand(platform, f"{added}; {edit}")
+    rebuilt = rebuild_of(platform)
+    kept = platform.rows("SELECT DISTINCT mine FROM dim_staff")
+    kept += platform.rows("SELECT DISTINCT mine FROM fact_sales_order")
+    by_hand(platform, "ALTER TABLE dim_staff DROP mine; ALTER TABLE fact_sales_order DROP mine")
+
+    assert rebuilt.different is not None
+    assert sum(rebuilt.different.values()) == different
+    assert kept == [("kept",), ("kept",)]
+    assert everything(platform) == before
+
+
+def test_versions_that_changed_places_change_back(platform: Platform) -> None:
+    """No two versions may be of one order and batch, not even on the way."""
+    three_batches(platform)
+    before = everything(platform)
+    by_hand(
+        platform,
+        """
+        UPDATE fact_sales_order SET sales_record_id = -sales_record_id;
+        UPDATE fact_sales_order SET sales_record_id = 5 + sales_record_id
+        """,
+    )
+    rebuilt = rebuild_of(platform)
+
+    assert rebuilt.different is not None
+    assert rebuilt.different["fact_sales_order"] == 8
+    assert everything(platform) == before
+
+
+NOTES = """
+    CREATE TABLE public.notes (
+        staff_id integer REFERENCES dim_staff ON DELETE CASCADE ON UPDATE CASCADE
+    );
+    INSERT INTO public.notes VALUES (1), (2)
+"""
+
+
+def test_foreign_key_of_others_is_kept_where_rows_only_change(platform: Platform) -> None:
+    three_batches(platform)
+    before = everything(platform)
+    by_hand(platform, f"{NOTES}; {WRONG_STAFF}")
+    rebuild_of(platform)
+
+    assert everything(platform) == before
+    assert platform.rows("SELECT staff_id FROM public.notes ORDER BY 1") == [(1,), (2,)]
+
+
+def test_foreign_key_of_others_is_named_where_rows_have_to_go(platform: Platform) -> None:
+    """Its own rows would be deleted with them."""
+    three_batches(platform)
+    more = "INSERT INTO dim_staff VALUES (3, 'X', 'X', 'X', 'X', 'X', 1)"
+    by_hand(platform, f"{NOTES}; {more}; INSERT INTO public.notes VALUES (3)")
+    sentence = refusal(platform)
+
+    assert sentence == (
+        "Rows of warehouse.dim_staff have to be replaced, and public.notes refers to them by its"
+        " foreign key notes_staff_id_fkey: drop it, run `totesys rebuild` again, and add it anew."
+    )
+    assert platform.rows("SELECT count(*) FROM public.notes") == [(3,)]
+
+
+@pytest.mark.parametrize("action", ["NO ACTION", "RESTRICT", "CASCADE"])
+def test_foreign_key_between_the_tables_is_kept(platform: Platform, action: str) -> None:
+    """As the warehouse declares them itself, but enforced."""
+    three_batches(platform)
+    before = everything(platform)
+    by_hand(
+        platform,
+        f"""
+        ALTER TABLE fact_sales_order ADD FOREIGN KEY (design_id) REFERENCES dim_design
+            ON DELETE {action};
+        INSERT INTO dim_design VALUES (9, 'X', 'X', 'X', 1);
+        UPDATE fact_sales_order SET design_id = 9 WHERE sales_record_id = 1;
+        UPDATE dim_design SET design_name = 'X'
+        """,
+    )
+    rebuild_of(platform)
+
+    assert everything(platform) == before
+
+
+def test_index_and_trigger_of_others_are_kept(platform: Platform) -> None:
+    three_batches(platform)
+    before = everything(platform)
+    by_hand(
+        platform,
+        f"""
+        CREATE INDEX mine ON fact_sales_order (units_sold);
+        CREATE TABLE public.seen (sales_record_id integer);
+        CREATE FUNCTION public.see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            INSERT INTO public.seen VALUES (NEW.sales_record_id);
+            RETURN NEW;
+        END $$;
+        {WRONG_SALE};
+        CREATE TRIGGER mine AFTER UPDATE ON fact_sales_order
+            FOR EACH ROW EXECUTE FUNCTION public.see()
+        """,
+    )
+    rebuild_of(platform)
+
+    assert everything(platform) == before
+    assert platform.rows("SELECT DISTINCT sales_record_id FROM public.seen") == [(1,)]
+    assert platform.rows("SELECT to_regclass('warehouse.mine')::text") == [("mine",)]
+
+
+# What others did, and what is said; in each case a row of the staff is wrong as well.
+IN_THE_WAY = [
+    (
+        "CREATE RULE mine AS ON UPDATE TO dim_staff DO INSTEAD NOTHING",
+        (
+            "The rows of warehouse.dim_staff could not be replaced, because a trigger or a rule of"
+            " somebody's own changes what is written: disable it, then run `totesys rebuild` again."
+        ),
+    ),
+    (
+        "CREATE TABLE public.child () INHERITS (dim_staff)",
+        (
+            "public.child inherits from warehouse.dim_staff, so that its rows count as the"
+            " warehouse's: ALTER TABLE public.child NO INHERIT warehouse.dim_staff, then run `totesys"
+            " rebuild` again."
+        ),
+    ),
+    (
+        "ALTER TABLE dim_staff ADD CHECK (first_name = 'X') NOT VALID",
+        (
+            'violates check constraint "dim_staff_first_name_check"; if a constraint, trigger or column'
+            " of your own says so, drop it or mend it"
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("statement", "said"), IN_THE_WAY)
+def test_what_is_in_the_way_of_a_rebuild_is_named(
+    platform: Platform, statement: str, said: str
+) -> None:
+    three_batches(platform)
+    by_hand(platform, f"UPDATE dim_staff SET first_name = 'X'; {statement}")
+
+    assert said in refusal(platform)
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        (
+            "ALTER TABLE dim_staff RENAME first_name TO forename",
+            'column "first_name" does not exist; a column was renamed or dropped',
+        ),
+        (
+            "ALTER TABLE dim_staff RENAME TO staff_2; CREATE VIEW dim_staff AS TABLE staff_2",
+            "warehouse.dim_staff is no table any more: rename what has taken its place",
+        ),
+        (
+            "ALTER TABLE dim_staff RENAME TO staff_2",
+            'relation "warehouse.dim_staff" does not exist; a table was renamed or dropped',
+        ),
+    ],
+)
+def test_table_that_was_changed_is_named(platform: Platform, statement: str, said: str) -> None:
+    platform.run()
+    by_hand(platform, statement)
+    with pytest.raises(LoadError) as refused:
+        rebuild_of(platform)
+
+    assert said in str(refused.value)
+    assert schemas(platform) == BOTH

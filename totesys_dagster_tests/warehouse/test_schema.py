@@ -202,7 +202,7 @@ def test_role_that_may_not_even_look_is_told_so(
 
     assert str(refused.value) == (
         "PostgreSQL stopped the creation of the warehouse's tables (42501): permission denied for"
-        " schema warehouse_bookkeeping."
+        " schema warehouse_bookkeeping; grant the role of TOTESYS_WAREHOUSE_DSN what it lacks."
     )
 
 
