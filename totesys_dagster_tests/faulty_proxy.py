@@ -1,8 +1,9 @@
 """An HTTP proxy on loopback that breaks chosen requests on their way to a real S3 server.
 
 Each fault is used once, by the first request of its method that comes while it is the next one of
-that method; every other request passes unchanged. The client signs the proxy's address as the host,
-and the host passes on as it came, so signatures stay valid.
+that method; the rule says what becomes of every other request, which passes unchanged without one.
+The client signs the proxy's address as the host, and the host passes on as it came, so signatures
+stay valid.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPResponse
@@ -18,8 +19,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar, Literal
 from urllib.parse import urlsplit
 
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from totesys_dagster_tests.object_store import ObjectStore
+
 # What concerns one connection only, not what is asked or answered.
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "expect"}
+
+# What is left of a PUT whose condition is taken away.
+SENT_ANYWAY = {"host", "content-type", "x-amz-checksum-sha256"}
 
 
 @dataclass(frozen=True)
@@ -41,8 +51,23 @@ class Answer:
 
 
 # `lost` drops the server's answer, `late` keeps it back until the client has given up, `cut` ends
-# in the middle of the body, `reset` and `hang` happen before the server hears of the request.
-Fault = Answer | Literal["pass", "reset", "hang", "lost", "late", "cut"]
+# in the middle of the body, `reset` and `hang` happen before the server hears of the request. With
+# `overwrite` the server does not hear of `If-None-Match`; `denied` says that the object existed
+# before, whatever the server says, and `granted` that it did not.
+Fault = (
+    Answer
+    | Literal["pass", "reset", "hang", "lost", "late", "cut", "overwrite", "denied", "granted"]
+)
+
+EXISTS = Answer(412, "PreconditionFailed")
+
+# Gives the fault of a request by its method and path.
+Rule = Callable[[str, str], Fault]
+
+
+def passes(_method: str, _path: str) -> Fault:
+    """The rule of a network without faults."""
+    return "pass"
 
 
 @dataclass
@@ -52,7 +77,8 @@ class Faults:
     planned: dict[str, list[Fault]] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     checksums: list[str | None] = field(default_factory=list)  # of each PUT
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    rule: Rule = passes
+    lock: threading.RLock = field(default_factory=threading.RLock)
     over: threading.Event = field(default_factory=threading.Event)
 
     def plan(self, method: str, faults: Sequence[Fault]) -> None:
@@ -60,11 +86,11 @@ class Faults:
             self.planned[method] = list(faults)
             self.requests.clear()
 
-    def next(self, method: str) -> Fault:
+    def next(self, method: str, path: str) -> Fault:
         with self.lock:
             self.requests.append(method)
             faults = self.planned.get(method)
-            return faults.pop(0) if faults else "pass"
+            return faults.pop(0) if faults else self.rule(method, path)
 
     def count(self, method: str) -> int:
         with self.lock:
@@ -89,9 +115,7 @@ def running(upstream: str) -> Iterator[Proxy]:
         target: ClassVar[tuple[str, int]] = (place.hostname or "", place.port or 80)
         plan: ClassVar[Faults] = faults
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    server.block_on_close = False
+    server = _Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
@@ -101,6 +125,12 @@ def running(upstream: str) -> Iterator[Proxy]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 64  # of eight that connect at once, five fit, and the rest wait a second
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -113,7 +143,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handle(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        fault = self.plan.next(self.command)
+        fault = self.plan.next(self.command, self.path)
         if self.command == "PUT":
             self.plan.checksums.append(self.headers.get("x-amz-checksum-sha256"))
         if isinstance(fault, Answer):
@@ -131,7 +161,8 @@ class _Handler(BaseHTTPRequestHandler):
         upstream = HTTPConnection(*self.target, timeout=30)
         try:
             upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-            for name, value in self.headers.items():
+            headers = self._overwriting(body) if fault == "overwrite" else self.headers
+            for name, value in headers.items():
                 if name.lower() not in HOP_BY_HOP:
                     upstream.putheader(name, value)
             if body or self.command == "PUT":
@@ -145,8 +176,24 @@ class _Handler(BaseHTTPRequestHandler):
             self._reset()
         elif fault == "late":
             self._wait()
+        elif fault == "denied":
+            self._answer(412, (), EXISTS.body)
+        elif fault == "granted":
+            self._answer(200, (("ETag", '"0"'),), b"")
         else:
             self._answer(response.status, self._passed_on(response), content, cut=fault == "cut")
+
+    def _overwriting(self, body: bytes) -> Mapping[str, str]:
+        """The headers of a PUT without a condition, signed anew."""
+        request = AWSRequest(
+            self.command,
+            f"http://{self.headers['Host']}{self.path}",
+            {name: value for name, value in self.headers.items() if name.lower() in SENT_ANYWAY},
+            body,
+        )
+        account = Credentials(ObjectStore.access_key, ObjectStore.secret_key)
+        S3SigV4Auth(account, "s3", "eu-west-2").add_auth(request)
+        return dict(request.headers.items())
 
     def _passed_on(self, response: HTTPResponse) -> list[tuple[str, str]]:
         # The answer to HEAD tells the length of a body that it does not have.

@@ -2,12 +2,13 @@
 
 `put` succeeds only when no object of that name exists (on S3 by `If-None-Match: *`). A write whose
 acknowledgement was lost shows as "exists already" when it is retried, so an object with the very
-same content counts as written.
+same content counts as written. That a store keeps to this is proved before the first write.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import time
 from datetime import timedelta
@@ -21,6 +22,8 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, ObjectStore, S3Store
 
 from totesys_dagster.errors import LakeUnusableError, ObjectConflictError, ObjectMissingError
+from totesys_dagster.lake import probe
+from totesys_dagster.lake.probe import Created
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
@@ -110,32 +113,64 @@ class Store:
         Raises ObjectConflictError when it exists with other content, LakeError when it cannot be
         written.
         """
+        self._require_proof()
         for pause in (*WRITE_PAUSES, None):
-            unsettled = self._try_put(key, data)
-            if unsettled is None:
+            if self.create(key, data) is Created.YES:
                 return
-            if pause is None:
-                raise self._unusable(unsettled) from None
-            time.sleep(pause)
-
-    def _try_put(self, key: str, data: bytes) -> Exception | None:
-        """Write once; the error comes back when it leaves open whether the object is there."""
-        try:
-            obstore.put(self._objects, key, data, mode="create", use_multipart=False)
-        except AlreadyExistsError as error:
-            # S3 says so too of an object that another is just writing or removing (409).
-            if not self.exists(key):
-                return error
-            if self.get(key) != data:
+            found = self.read(key)
+            if found == data:
+                return
+            if found is not None:
                 raise ObjectConflictError(
                     f"{self.uri(key)} exists with other content, and objects are never"
                     " overwritten: another process wrote it first."
-                ) from None
-        except (BaseError, OSError) as error:
-            if _UNANSWERED.search(str(error)):
-                return error
-            raise self._unusable(error) from None
-        return None
+                )
+            if pause is None:
+                raise self._unusable(ValueError(f"{key} is said to exist, but cannot be read"))
+            time.sleep(pause)
+
+    def _require_proof(self) -> None:
+        try:
+            probe.require(self)
+        except probe.NotCreatedOnceError as error:
+            raise LakeUnusableError(
+                f"{self.setting} ({self.address}) cannot be used, because this store does not"
+                f" create an object once, as every commit needs: it {error}. Use a store, or a"
+                " version of it, with conditional writes (If-None-Match), such as AWS S3, or a"
+                " local disk."
+            ) from None
+
+    @cached_property
+    def address(self) -> str:
+        """The store and the place in it, without secrets."""
+        if isinstance(self._objects, LocalStore):
+            return self.url
+        return f"{self.url} at {os.environ.get('AWS_ENDPOINT_URL', 'AWS')}"
+
+    def create(self, key: str, data: bytes) -> Created:
+        """Create an object, unless it exists. Raises LakeError when it cannot be written."""
+        exists = Created.EXISTS
+        for pause in (*WRITE_PAUSES, None):
+            try:
+                obstore.put(self._objects, key, data, mode="create", use_multipart=False)
+            except AlreadyExistsError as error:
+                if pause is None or "409 Conflict" not in str(error):
+                    return exists
+            except (BaseError, OSError) as error:
+                if pause is None or not _UNANSWERED.search(str(error)):
+                    raise self._unusable(error) from None
+            else:
+                return Created.YES
+            exists = Created.UNCERTAIN
+            time.sleep(pause)
+        raise AssertionError
+
+    def read(self, key: str) -> bytes | None:
+        """The object, None when there is none. Raises LakeError."""
+        try:
+            return self.get(key)
+        except ObjectMissingError:
+            return None
 
     def get(self, key: str) -> bytes:
         """The whole object. Raises ObjectMissingError or LakeError."""

@@ -11,6 +11,7 @@ import pytest
 from totesys_dagster.errors import LakeError, ObjectConflictError, ObjectMissingError
 from totesys_dagster.lake.store import Store, sha256
 from totesys_dagster.settings import INGESTION_URL
+from totesys_dagster_tests.lake.conftest import proven
 from totesys_dagster_tests.object_store import ObjectStore
 
 
@@ -118,7 +119,7 @@ def test_keys_with_special_characters_come_back(store: Store) -> None:
 
 
 def test_two_prefixes_of_one_bucket_do_not_see_each_other(s3: ObjectStore) -> None:
-    ingestion = Store(f"s3://{s3.bucket}/side-by-side/ingestion", INGESTION_URL)
+    ingestion = proven(Store(f"s3://{s3.bucket}/side-by-side/ingestion", INGESTION_URL))
     processed = Store(f"s3://{s3.bucket}/side-by-side/processed", INGESTION_URL)
     ingestion.put("manifests/0000000001.json", b"one")
 

@@ -150,14 +150,16 @@ def test_batches_that_are_not_loaded_yet_are_loaded(platform: Platform) -> None:
 
 def test_processed_zone_that_is_lost_is_processed_again(platform: Platform, tmp_path: Path) -> None:
     three_batches(platform)
-    before, objects = everything(platform), platform.processed.list("")
+    before, receipts = everything(platform), platform.processed.list("receipts")
+    rows = platform.processed.list("rows")
     shutil.rmtree(tmp_path / "processed")
     forget(platform)
     platform.processed = Store(platform.processed.url, platform.processed.setting)
     rebuild_of(platform)
 
     assert everything(platform) == before
-    assert platform.processed.list("") == objects
+    assert platform.processed.list("receipts") == receipts
+    assert platform.processed.list("rows") == rows
 
 
 def test_progress_is_told(platform: Platform) -> None:

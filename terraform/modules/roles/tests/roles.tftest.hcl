@@ -84,7 +84,7 @@ run "each_stage_writes_its_own_keys_only" {
       ]) == [
       "arn:aws:s3:::ingestion/manifests/*", "arn:aws:s3:::ingestion/rows/*", "arn:aws:s3:::ingestion/deleted/*",
       "arn:aws:s3:::ingestion/keys/*", "arn:aws:s3:::ingestion/schemas/*",
-      "arn:aws:s3:::ingestion/seals/*",
+      "arn:aws:s3:::ingestion/seals/*", "arn:aws:s3:::ingestion/probe/*",
     ]
     error_message = "The role ingest writes other keys than those of batches."
   }

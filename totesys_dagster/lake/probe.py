@@ -1,0 +1,138 @@
+"""The proof that a zone creates an object once, on which every commit depends.
+
+Two captures may commit the same number at the same moment, and the zone decides which of them did.
+A store that does not know `If-None-Match`, and there are such, takes what both write: the log
+forks, and nobody is told. So eight writers create one object at the same moment before anything
+else is written: one has to be told that it did, the others that it exists, and all have to read the
+same.
+
+A zone that passed remembers it, in an object whose name depends on the store and the place: a lake
+that is copied elsewhere, or reached through another door, is put to the proof there. The object of
+the proof stays, as everything in a lake does.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from enum import Enum
+from hashlib import sha256
+from typing import Protocol, TypeVar
+
+WRITERS = 8
+# Before this many seconds a thread has started, whatever else the machine does.
+START_SECONDS = 60
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+class Created(Enum):
+    """What a store says of an object that it was to create.
+
+    UNCERTAIN: that it exists; but an attempt before got no answer and may have been the one.
+    """
+
+    YES = "created"
+    EXISTS = "exists"
+    UNCERTAIN = "exists, perhaps by an attempt without an answer"
+
+
+class Place(Protocol):
+    """Where objects are. Both methods raise LakeError when it cannot be used."""
+
+    @property
+    def address(self) -> str:
+        """The store and the place in it, without secrets."""
+
+    def create(self, key: str, data: bytes) -> Created:
+        """Create an object, unless it exists."""
+
+    def read(self, key: str) -> bytes | None:
+        """The object, None when there is none."""
+
+
+class NotCreatedOnceError(Exception):
+    """A place failed the proof; the message says what it did."""
+
+
+_proven: set[str] = set()
+_lock = threading.Lock()
+
+
+def require(place: Place) -> None:
+    """Raise NotCreatedOnceError unless objects of the place are created once."""
+    address = place.address
+    if address in _proven:
+        return
+    with _lock:
+        if address not in _proven:
+            key, data = _passed(address)
+            if place.read(key) != data:
+                _prove(place)
+                place.create(key, data)  # another first writer may have: it writes the same
+            _proven.add(address)
+
+
+def _passed(address: str) -> tuple[str, bytes]:
+    """The object that says that a place passed. Its content is compared as well: what answers
+    every request with success has none of it."""
+    name = sha256(address.encode()).hexdigest()[:16]
+    content = {"format": 1, "place": address, "passed": "an object is created once"}
+    return f"probe/passed-{name}.json", (json.dumps(content, indent=1) + "\n").encode()
+
+
+def _prove(place: Place) -> None:
+    key = f"probe/{uuid.uuid4()}"
+    contents = [f'{{"format": 1, "writer": {writer}}}\n'.encode() for writer in range(WRITERS)]
+
+    def create(data: bytes) -> tuple[Created, bytes | None]:
+        return place.create(key, data), place.read(key)
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        # The first look opens a connection for each writer, or they would create one by one.
+        before = _together(pool, place.read, [key] * WRITERS)
+        answers = _together(pool, create, contents)
+    fault = _fault(before, contents, answers)
+    if fault:
+        raise NotCreatedOnceError(fault)
+
+
+def _together(
+    pool: ThreadPoolExecutor, do: Callable[[Item], Answer], items: Sequence[Item]
+) -> list[Answer]:
+    """`do` of each item, all at the same moment."""
+    start = threading.Barrier(len(items), timeout=START_SECONDS)
+
+    def wait_and_do(item: Item) -> Answer:
+        start.wait()
+        return do(item)
+
+    return [done.result() for done in [pool.submit(wait_and_do, item) for item in items]]
+
+
+def _fault(
+    before: Sequence[bytes | None],
+    contents: Sequence[bytes],
+    answers: Sequence[tuple[Created, bytes | None]],
+) -> str | None:
+    """What is wrong with the answers to the writers of `contents`, None when nothing is."""
+    told = [said for said, _ in answers]
+    found = {content for _, content in answers}
+    if any(content is not None for content in before):
+        return "gave an object that nobody had written"
+    if told.count(Created.YES) > 1:
+        return f"told {told.count(Created.YES)} of {WRITERS} simultaneous writers of one object yes"
+    if None in found:
+        return "could not give an object that it had said was there"
+    if len(found) > 1 or not found <= {*contents}:
+        return "gave different contents of an object that was written once"
+    [kept] = [said for content, said in zip(contents, told, strict=True) if content in found]
+    if kept is Created.YES or (kept is Created.UNCERTAIN and Created.YES not in told):
+        return None
+    if Created.YES in told:
+        return "kept another object than that of the one writer that it told yes"
+    return f"told each of {WRITERS} writers of an object that it existed before"
