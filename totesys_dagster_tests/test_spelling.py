@@ -17,8 +17,8 @@ from totesys_dagster import settings
 from totesys_dagster.errors import SettingError
 from totesys_dagster.settings import SETTINGS, SOURCE_DSN, require_known
 
-SECRET = "hunter2"  # what every password here holds
-DSN = f"postgresql://ann:{SECRET}@totesys.example.com:5432/totesys"
+HIDDEN = "hunter2"  # what a message must not show
+DSN = f"postgresql://ann:{HIDDEN}@totesys.example.com:5432/totesys"
 
 
 @pytest.fixture
@@ -40,8 +40,8 @@ def sentence(environ: dict[str, str], dotenv: Path | None = None) -> str:
     said = str(error.value)
     assert "\n" not in said
     assert said.endswith(".")
-    assert SECRET not in said
-    assert error.value.__cause__ is None or SECRET not in str(error.value.__cause__)
+    assert HIDDEN not in said
+    assert error.value.__cause__ is None or HIDDEN not in str(error.value.__cause__)
     return said
 
 
@@ -190,7 +190,7 @@ def test_value_that_carries_the_marks_of_a_file_is_refused(value: str, found: st
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        (settings.SOURCE_DSN, "host=db.example password='a b#c'"),
+        (settings.SOURCE_DSN, "host=db.example options='-c a=b#c'"),
         (settings.SOURCE_DSN, "postgresql://ann:a%22b#c@db.example/totesys"),
         (settings.INGESTION_URL, "/srv/my lake #1"),
         (settings.WAREHOUSE_SCHEMA, 'quo"te'),
@@ -398,5 +398,5 @@ def test_nothing_is_loaded_beside_a_misspelt_setting(
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
     assert "sets TOTESYS_SOURCE_DNS, which is no setting and would be ignored" in last
-    assert SECRET not in done.stderr
+    assert HIDDEN not in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == [".env"]
