@@ -8,10 +8,13 @@ whole. All settings come from the environment.
 `totesys_dagster.local.definitions` is the same with an embedded default for what is not set.
 """
 
+import os
 import warnings
+from pathlib import Path
 
 import dagster as dg
 
+from totesys_dagster import settings
 from totesys_dagster.ingestion.assets import raw_tables
 from totesys_dagster.ingestion.io_manager import JsonLinesIOManager
 from totesys_dagster.operations.alerts import alerts
@@ -23,6 +26,8 @@ from totesys_dagster.processed.assets import STAR_ASSETS
 from totesys_dagster.processed.io_manager import ParquetIOManager
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.warehouse.assets import warehouse_tables
+
+settings.require_known(os.environ, Path(".env"))
 
 with warnings.catch_warnings():
     # Links to code are beta in Dagster 1.13; without them the UI shows all but the links.

@@ -1,21 +1,23 @@
 """Every setting of the platform, read from the environment. No other module reads it.
 
 Settings are read where they are used, not once at start: a rotated password is picked up by the
-next connection, and no secret is kept in a definition, a run's config or a log.
+next connection, and no secret is kept in a definition, a run's config or a log. Their names are
+judged once, at start (`spelling.py`): one that is misspelt would be ignored.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from psycopg import ProgrammingError
+from psycopg import ProgrammingError, pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from totesys_dagster import aws_secrets
+from totesys_dagster import aws_secrets, spelling
 from totesys_dagster.errors import SettingError
 
 SOURCE_DSN = "TOTESYS_SOURCE_DSN"
@@ -39,6 +41,34 @@ ALERT_TO = "TOTESYS_ALERT_TO"
 ALERT_TOPIC = "TOTESYS_ALERT_TOPIC"
 UI_URL = "TOTESYS_UI_URL"
 FRESHNESS_MINUTES = "TOTESYS_FRESHNESS_MINUTES"
+POSTGRES_BIN = "TOTESYS_POSTGRES_BIN"
+
+# Whatever of these is not set, the embedded default provides.
+PLACES = (SOURCE_DSN, WAREHOUSE_DSN, INGESTION_URL, PROCESSED_URL)
+SETTINGS = (
+    *PLACES,
+    WAREHOUSE_ADMIN_DSN,
+    WAREHOUSE_SCHEMA,
+    POLL_SECONDS,
+    LOAD_EVERY_SECONDS,
+    PROCESS_AT_ONCE,
+    PART_BYTES,
+    QUARANTINE_LIMIT,
+    VERIFY_SCHEDULE,
+    LISTED_BATCHES,
+    TRUSTED_HOSTS,
+    HOME,
+    SMTP_URL,
+    ALERT_FROM,
+    ALERT_TO,
+    ALERT_TOPIC,
+    UI_URL,
+    FRESHNESS_MINUTES,
+    POSTGRES_BIN,
+)
+# Not for people: names the settings that the embedded default has filled in, for processes that
+# inherit the environment.
+EMBEDDED = "TOTESYS_EMBEDDED"
 
 LONGEST_IDENTIFIER = 63  # bytes, in PostgreSQL
 BOOKKEEPING_SUFFIX = "_bookkeeping"
@@ -58,6 +88,17 @@ def _get(name: str, default: str | None = None) -> str:
 def forget_secret(name: str) -> bool:
     """Read the setting anew next time, if it is a secret that was kept; whether it was."""
     return aws_secrets.forget(os.environ.get(name, "").strip())
+
+
+def require_known(environ: Mapping[str, str], dotenv: Path | None) -> None:
+    """Refuse what is meant as a setting and would be ignored, or taken for something else.
+
+    `dotenv` is the file that is read into the environment: `.env` in the directory in which the
+    program was started, here and in Dagster alike. Raises SettingError.
+    """
+    if dotenv is not None:
+        spelling.require_file(dotenv, SETTINGS, environ)
+    spelling.require_environment(environ, SETTINGS, never_empty=PLACES)
 
 
 def _whole_number(name: str, default: int, minimum: int) -> int:
@@ -106,6 +147,33 @@ def _from_json(text: str) -> str:
     parts = {_PARTS.get(name, name): value for name, value in fields.items()}
     parts.pop(None, None)
     return make_conninfo(**parts)
+
+
+def describe_source() -> str:
+    """Which ToteSys is read, in words for people and without any secret. Raises SettingError."""
+    if SOURCE_DSN in os.environ.get(EMBEDDED, "").split():
+        return (
+            f"the embedded ToteSys with simulated business (nothing real: {SOURCE_DSN} is not set)"
+        )
+    return f"ToteSys at {_place(connection_string(SOURCE_DSN))}"
+
+
+def _place(dsn: str) -> str:
+    """Where libpq would connect to, as `host:port, database name`."""
+    given = conninfo_to_dict(dsn)
+    if "service" in given:
+        return f"the service {given['service']} of libpq"
+    defaults = {option.keyword.decode(): option.val for option in pq.Conninfo.get_defaults()}
+    parts = {name: value.decode() for name, value in defaults.items() if value}
+    parts |= {name: str(value) for name, value in given.items() if value}
+    hosts = (parts.get("host") or parts.get("hostaddr") or "this machine").split(",")
+    ports = parts["port"].split(",")
+    ports = ports if len(ports) == len(hosts) else ports[:1] * len(hosts)
+    pairs = (
+        f"{f'[{host}]' if ':' in host else host}:{port or 5432}"
+        for host, port in zip(hosts, ports, strict=True)
+    )
+    return f"{' or '.join(pairs)}, database {parts.get('dbname') or parts.get('user')}"
 
 
 def _spills_password(dsn: str) -> bool:

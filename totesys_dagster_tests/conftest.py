@@ -41,7 +41,7 @@ _numbers = itertools.count(1)
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the developer's machine reaches a test, and none of a test another."""
     for name in [*os.environ]:
-        if name.startswith("TOTESYS_") and name != postgres.BINARIES:
+        if name.startswith("TOTESYS_") and name != settings.POSTGRES_BIN:
             monkeypatch.delenv(name)
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -49,6 +50,87 @@ def everything_shown(read: Callable[[], object]) -> str:
     with pytest.raises(SettingError) as error:
         read()
     return "".join(traceback.format_exception(error.value))
+
+
+ROOT = Path(settings.__file__).parents[1]
+
+
+def test_every_setting_is_listed_once() -> None:
+    """So that its name is known to whoever looks for misspelt ones."""
+    named = [value for value in vars(settings).values() if str(value).startswith("TOTESYS_")]
+
+    assert sorted(settings.SETTINGS) == sorted(set(named) - {settings.EMBEDDED})
+
+
+def test_every_setting_is_in_the_table_of_the_readme() -> None:
+    table = (ROOT / "README.md").read_text().partition("| Setting |")[2].partition("\n\n")[0]
+    first_cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+
+    assert sorted(re.findall(r"`(TOTESYS_\w+)`", "".join(first_cells))) == sorted(settings.SETTINGS)
+
+
+def test_every_setting_is_in_the_example_of_a_file() -> None:
+    example = (ROOT / ".env.example").read_text()
+
+    assert sorted(re.findall(r"^#?(TOTESYS_\w+)=", example, re.M)) == sorted(settings.SETTINGS)
+
+
+def test_no_other_setting_is_named_anywhere() -> None:
+    folders = ["totesys_dagster", "deploy", "terraform", "docs", "benchmarks", ".github", ".ci"]
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
+    files += [path for path in ROOT.iterdir() if path.suffix in (".md", ".yaml", ".toml")]
+    files += [ROOT / "Dockerfile", ROOT / "Makefile"]
+    named = {
+        name
+        for path in files
+        for name in re.findall(r"\bTOTESYS_[A-Z_]*[A-Z]", path.read_text(errors="ignore"))
+    }
+
+    assert named - {settings.EMBEDDED} == set(settings.SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("dsn", "place"),
+    [
+        ("postgresql://ann:hunter2@db.example:6543/shop", "db.example:6543, database shop"),
+        ("postgresql://ann:hunter2@db.example/shop", "db.example:5432, database shop"),
+        ("host=db.example password=hunter2 dbname=shop", "db.example:5432, database shop"),
+        ("host=db.example hostaddr=10.0.0.1 dbname=shop", "db.example:5432, database shop"),
+        ("hostaddr=10.0.0.1 dbname=shop", "10.0.0.1:5432, database shop"),
+        ("postgresql://ann@db.example", "db.example:5432, database ann"),
+        ("postgresql://[::1]:6543/shop", "[::1]:6543, database shop"),
+        ("postgresql://a,b:6543/shop", "a:5432 or b:6543, database shop"),
+        ("host=a,b port=6543 dbname=shop", "a:6543 or b:6543, database shop"),
+        ("host=/run/postgresql dbname=shop", "/run/postgresql:5432, database shop"),
+        ("dbname=shop", "this machine:5432, database shop"),
+        ("service=shop password=hunter2", "the service shop of libpq"),
+    ],
+)
+def test_source_is_described_without_secrets(
+    dsn: str, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGSERVICE", "PGUSER"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(settings.SOURCE_DSN, dsn)
+
+    assert settings.describe_source() == f"ToteSys at {place}"
+
+
+def test_source_is_described_with_what_libpq_adds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGHOST", "db.example")
+    monkeypatch.setenv("PGDATABASE", "shop")
+    monkeypatch.setenv(settings.SOURCE_DSN, "user=ann")
+
+    assert settings.describe_source() == "ToteSys at db.example:5432, database shop"
+
+
+def test_source_that_is_invented_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(settings.SOURCE_DSN, "host=127.0.0.1 password=hunter2")
+    monkeypatch.setenv(settings.EMBEDDED, f"{settings.SOURCE_DSN} {settings.WAREHOUSE_DSN}")
+
+    assert settings.describe_source() == (
+        "the embedded ToteSys with simulated business (nothing real: TOTESYS_SOURCE_DSN is not set)"
+    )
 
 
 @pytest.mark.parametrize("number", NUMBERS)

@@ -25,12 +25,12 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from totesys_dagster import settings
 from totesys_dagster.errors import TotesysError
 from totesys_dagster.local import locks, supervisor
 
 SUPERUSER = "postgres"
 START_SECONDS = 60
-BINARIES = "TOTESYS_POSTGRES_BIN"
 
 # Locks that this process holds until it ends, by home.
 _in_use: dict[Path, int] = {}
@@ -142,7 +142,7 @@ def remove(home: Path) -> None:
 
 def find_binaries() -> Path:
     """The directory with the server's programs. Raises EmbeddedServerError."""
-    if configured := os.environ.get(BINARIES):
+    if configured := os.environ.get(settings.POSTGRES_BIN):
         candidates = [Path(configured)]
     else:
         candidates = [

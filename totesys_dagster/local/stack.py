@@ -32,27 +32,17 @@ READER = "warehouse_reader"  # reads it
 ROLES = (APPLICATION, EXTRACTOR, LOADER, ADMIN, READER)
 SOURCE = "totesys"
 
-# Names the settings that were filled in here, for processes that inherit the environment: a server
-# that is started again may listen on another port.
-EMBEDDED = "TOTESYS_EMBEDDED"
-
 
 def start() -> set[str]:
     """Provide what is not set, for as long as this process runs, and return those settings.
 
     Raises EmbeddedServerError or SettingError.
     """
-    inherited = set(os.environ.get(EMBEDDED, "").split())
-    needed = {
-        name
-        for name in (
-            settings.SOURCE_DSN,
-            settings.WAREHOUSE_DSN,
-            settings.INGESTION_URL,
-            settings.PROCESSED_URL,
-        )
-        if name in inherited or not os.environ.get(name, "").strip()
-    }
+    # Before an invented company takes the place of a source whose setting is misspelt.
+    settings.require_known(os.environ, Path(".env"))
+    # What was inherited is provided anew: a server that was started again may listen elsewhere.
+    inherited = set(os.environ.get(settings.EMBEDDED, "").split())
+    needed = {name for name in settings.PLACES if name in inherited or name not in os.environ}
     home = settings.home()
     suffix = _suffix(needed)
     if settings.INGESTION_URL in needed:
@@ -75,7 +65,7 @@ def start() -> set[str]:
                 _create_warehouse(connection, server, database)
                 os.environ[settings.WAREHOUSE_DSN] = server.dsn(LOADER, database)
                 os.environ[settings.WAREHOUSE_ADMIN_DSN] = server.dsn(ADMIN, database)
-    os.environ[EMBEDDED] = " ".join(sorted(needed))
+    os.environ[settings.EMBEDDED] = " ".join(sorted(needed))
     return needed
 
 

@@ -37,6 +37,9 @@ LAST_DAY = dt.date(2099, 12, 31)
 # and stores it as 123456789.00, which has one too many.
 MONEY_LIMIT = 10**8
 
+# How many lines are trimmed at once: a parse costs as much as the trimming of about so many.
+NEIGHBOURS = 32
+
 # An escaped NUL, which PostgreSQL's text cannot hold; an escaped backslash before it makes it text.
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -183,6 +186,8 @@ def _read_json(data: bytes, schema: pa.Schema) -> pa.Table:
     try:
         return _read_as(data, schema)
     except pa.ArrowInvalid as error:
+        if " requires precision " not in str(error):
+            raise
         try:
             return _read_as(data, _wide(schema)).cast(schema)
         except pa.ArrowInvalid:
@@ -213,37 +218,39 @@ def _parse_line_by_line(
 ) -> tuple[pa.Table, list[int]]:
     """Find the lines that cannot be read by halving: a handful costs a handful of parses.
 
-    What is wrong with a line may be in a member that nobody asked for, which is then left out.
+    What is wrong with a line may be in a member that nobody asked for. Such members are left out,
+    which Python has to do: of the lines that cannot be read as they are, and of their neighbours.
     """
     lines = data.removesuffix(b"\n").split(b"\n")
     candidates = []
     for number, line in enumerate(lines):
-        if _unreadable(line):
+        reason = _unreadable(line)
+        if reason:
             lines[number] = _only(line, schema.names)
-        if reason := _unreadable(lines[number]):
+            reason = _unreadable(lines[number])
+        if reason:
             findings.against([number], reason)
         else:
             candidates.append(number)
     tables: list[pa.Table] = [schema.empty_table()]
     numbers: list[int] = []
 
-    def halve(some: list[int]) -> None:
+    def halve(some: list[int], *, trimmed: bool = False) -> None:
         try:
             data = b"".join(lines[number] + b"\n" for number in some)
             rows = _read_json(data, schema)
             if rows.num_rows != len(some):
                 raise pa.ArrowInvalid("there is more than one row on the line")
         except pa.ArrowInvalid as error:
-            if len(some) == 1:
-                (number,) = some
-                line, lines[number] = lines[number], _only(lines[number], schema.names)
-                if lines[number] == line:
-                    findings.against(some, f"cannot be read: {_without_value(error)}")
-                else:
-                    halve(some)
-                return
-            halve(some[: len(some) // 2])
-            halve(some[len(some) // 2 :])
+            if not trimmed and len(some) <= NEIGHBOURS:
+                for number in some:
+                    lines[number] = _only(lines[number], schema.names)
+                halve(some, trimmed=True)
+            elif len(some) == 1:
+                findings.against(some, f"cannot be read: {_without_value(error)}")
+            else:
+                halve(some[: len(some) // 2], trimmed=trimmed)
+                halve(some[len(some) // 2 :], trimmed=trimmed)
         else:
             tables.append(rows)
             numbers.extend(some)

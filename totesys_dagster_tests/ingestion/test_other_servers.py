@@ -44,7 +44,7 @@ def other_server(
     """A server of other programs; it stops when the session's process ends."""
     if request.param is None:
         pytest.skip("the system has no PostgreSQL server besides the wheel's")
-    monkeypatch.setenv(postgres.BINARIES, str(request.param))
+    monkeypatch.setenv(settings.POSTGRES_BIN, str(request.param))
     server = postgres.start(tmp_path / "home", stack.ROLES)
     with psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as admin:
         stack.create_roles(admin, server)

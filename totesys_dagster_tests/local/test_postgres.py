@@ -15,6 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from totesys_dagster import settings
 from totesys_dagster.local import postgres, supervisor
 from totesys_dagster.local.postgres import EmbeddedServerError
 
@@ -204,7 +205,7 @@ def test_files_of_a_removed_home_are_removed_but_not_those_of_a_renamed_one(
 
 
 def test_missing_server_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv(postgres.BINARIES, str(tmp_path))
+    monkeypatch.setenv(settings.POSTGRES_BIN, str(tmp_path))
 
     with pytest.raises(EmbeddedServerError, match="There is no PostgreSQL server for the embedded"):
         postgres.find_binaries()

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from totesys_dagster import settings
+from totesys_dagster.errors import SettingError
 from totesys_dagster.local import stack
 from totesys_dagster.local.postgres import Server
 
@@ -48,6 +49,21 @@ def test_everything_is_provided_when_nothing_is_set(home: Path) -> None:
 
     # A process that inherits the environment provides the same again.
     assert len(stack.start()) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("TOTESYS_SOURCE_DNS", "x"), (settings.SOURCE_DSN, " ")]
+)
+def test_nothing_is_provided_in_place_of_what_was_meant(
+    name: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(settings.HOME, str(tmp_path))
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(SettingError, match=name):
+        stack.start()
+
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.long
@@ -118,7 +134,7 @@ def test_nothing_is_started_when_all_is_set(
     monkeypatch.setenv(settings.PROCESSED_URL, "s3://bucket/processed")
 
     assert stack.start() == set()
-    monkeypatch.delenv(stack.EMBEDDED)
+    monkeypatch.delenv(settings.EMBEDDED)
     assert list(tmp_path.iterdir()) == []
 
 

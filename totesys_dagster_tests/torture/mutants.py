@@ -14,11 +14,12 @@ from typing import Any
 import obstore
 import pytest
 
+from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.errors import ObjectConflictError
 from totesys_dagster.ingestion import capture, snapshot
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.store import Store
-from totesys_dagster.processed import transform
+from totesys_dagster.processed import process, transform
 from totesys_dagster.processed.contracts import Accepted
 from totesys_dagster.warehouse import load
 
@@ -86,6 +87,12 @@ def dimensions_trust_last_updated(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(transform, "accept", mutant)
 
 
+def contracts_ask_for_every_column(patch: pytest.MonkeyPatch) -> None:
+    """A row is set aside for what the warehouse does not take of it."""
+    for module in (process, transform):
+        patch.setattr(module, "contract", lambda _star, source: SOURCE_TABLES[source])
+
+
 def facts_are_keyed_by_last_updated(patch: pytest.MonkeyPatch) -> None:
     """A version of a fact is told from another by its key and `last_updated` alone."""
     execute = load._TableLoad._execute
@@ -134,6 +141,7 @@ MUTANTS: list[Mutant] = [
     capture_reads_committed,
     manifest_is_overwritten,
     dimensions_trust_last_updated,
+    contracts_ask_for_every_column,
     facts_are_keyed_by_last_updated,
     no_ledger,
     every_table_commits,

@@ -141,7 +141,10 @@ def delete_order(connection: psycopg.Connection, _: random.Random) -> None:
 
 
 def change_reference_data(connection: psycopg.Connection, rng: random.Random) -> None:
-    """A department, an address, a member of staff or a design changes, or a new one comes."""
+    """A department, an address, a member of staff or a design changes, or a new one comes.
+
+    Of a member of staff a column that no star carries may take a value that none would take.
+    """
     word = f"{rng.choice(['North', 'South', 'O’Keefe', 'Ümlaut', 'a,b'])} {rng.randint(1, 999)}"
     connection.execute(
         *rng.choice(
@@ -166,6 +169,13 @@ def change_reference_data(connection: psycopg.Connection, rng: random.Random) ->
                         " (SELECT department_id FROM department ORDER BY random() LIMIT 1)"
                         " WHERE staff_id = (SELECT staff_id FROM staff ORDER BY random() LIMIT 1)"
                         " AND %s <> ''"
+                    ),
+                    [word],
+                ),
+                (
+                    (
+                        "UPDATE staff SET first_name = %s, created_at = 'infinity' WHERE staff_id ="
+                        " (SELECT staff_id FROM staff ORDER BY random() LIMIT 1)"
                     ),
                     [word],
                 ),
