@@ -8,12 +8,11 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from totesys_dagster.ingestion import capture, snapshot
+from totesys_dagster.ingestion import capture, changes
 from totesys_dagster.ingestion import poll as poll_module
 from totesys_dagster.ingestion.poll import THOROUGH_EVERY, Memory, Poll, poll
 from totesys_dagster.ingestion.snapshot import SourceView
 from totesys_dagster.lake import requests
-from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1, EDIT_ORDER_1_BACK, new_design, new_sale
 
@@ -27,13 +26,13 @@ FACT_TABLES = {"sales_order", "transaction", "payment"}
 def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The tables that were scanned for changed rows, in order."""
     tables: list[str] = []
-    real = snapshot._recent_rows
+    real = changes._recent_rows
 
     def noted(view: SourceView, table: str, watermark: int) -> object:
         tables.append(table)
         return real(view, table, watermark)
 
-    monkeypatch.setattr(snapshot, "_recent_rows", noted)
+    monkeypatch.setattr(changes, "_recent_rows", noted)
     return tables
 
 
@@ -41,7 +40,7 @@ def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def large(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
     """A platform for which every table is large, with a first batch."""
     platform.application.execute("ANALYZE")
-    monkeypatch.setattr(snapshot, "LARGE_TABLE_ROWS", 0)
+    monkeypatch.setattr(changes, "LARGE_TABLE_ROWS", 0)
     assert platform.capture() is not None
     return platform
 
@@ -147,11 +146,10 @@ def test_write_after_the_snapshot_of_a_concurrent_capture_is_found(large: Platfo
     """Two daemons, or a sensor and `totesys run`: the other's batch is older than this look."""
     memory = look(large, Memory()).memory
     write(large, EDIT_ORDER_1)
-    batch = capture.new_batch_key(dt.datetime.now(dt.UTC), ManifestLog(large.ingestion).head())
     with (
         psycopg.connect(large.source_dsn, autocommit=True) as other,
         capture.open_capture(
-            other, large.ingestion, batch=batch, run_id="other", part_bytes=1 << 20
+            other, large.ingestion, run_id="other", part_bytes=1 << 20
         ) as early,
     ):
         write(large, EDIT_ORDER_1_BACK)
@@ -180,7 +178,7 @@ def test_captured_table_is_not_looked_at_again(large: Platform, looked_at: list[
 
 def test_requested_table_is_looked_at(large: Platform) -> None:
     memory = look(large, Memory()).memory
-    requests.put(large.ingestion, "design", 1)
+    requests.put_full_read(large.ingestion, "design", 1)
 
     assert look(large, memory).changed == ["design"]
 
@@ -208,7 +206,7 @@ def test_server_that_counts_nothing_is_looked_through(
 @pytest.fixture
 def minutes_later(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Lets the minutes pass until counted deletions make keys due."""
-    return lambda: monkeypatch.setattr(snapshot, "KEYS_AFTER_DELETES", dt.timedelta(0))
+    return lambda: monkeypatch.setattr(changes, "WHOLE_AFTER_DELETES", dt.timedelta(0))
 
 
 def test_counted_deletion_from_a_large_table_waits_for_minutes_only(
@@ -223,7 +221,7 @@ def test_counted_deletion_from_a_large_table_waits_for_minutes_only(
     assert look(large, at_once.memory, LATER).changed == ["payment"]
     manifest = large.capture()
     assert manifest is not None
-    assert manifest.tables["payment"].deleted_rows == 1
+    assert manifest.tables["payment"].deleted == 1
     assert manifest.tables["payment"].keys.deletions == 1
 
 
@@ -238,9 +236,9 @@ def test_keys_that_were_found_unchanged_are_not_due_again(
     assert found.changed == []
     assert set(found.memory.keys_seen) == {"payment"}
 
-    monkeypatch.setattr(snapshot, "KEYS_AFTER_DELETES", dt.timedelta(minutes=5))
+    monkeypatch.setattr(changes, "WHOLE_AFTER_DELETES", dt.timedelta(minutes=5))
     read: list[str] = []
-    monkeypatch.setattr(snapshot, "_key_ranges", lambda _, table: read.append(table))
+    monkeypatch.setattr(changes, "_key_ranges", lambda _, table, *__: read.append(table))
     look(large, found.memory, LATER)
     assert read == []
 
@@ -249,7 +247,7 @@ def test_many_changed_rows_are_read_without_their_places(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert platform.run() is not None
-    monkeypatch.setattr(snapshot, "PLACES", 1)
+    monkeypatch.setattr(changes, "PLACES", 1)
     platform.application.execute("UPDATE sales_order SET units_sold = units_sold + 1")
     manifest = platform.capture()
 

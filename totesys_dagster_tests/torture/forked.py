@@ -74,7 +74,6 @@ def _capture(source: Connection, log: ManifestLog) -> None:
     with capture.open_capture(
         source,
         log.store,
-        batch=capture.new_batch_key(dt.datetime.now(dt.UTC), log.head()),
         run_id="forked",
         part_bytes=1 << 20,
     ) as batch:

@@ -118,14 +118,11 @@ class Torture:
 
     def _race(self) -> None:
         """A second extractor commits its batch while the first is still reading."""
-        head = ManifestLog(self.platform.ingestion).head()
-        now = dt.datetime.now(dt.UTC)
         with (
             connect(settings.SOURCE_DSN) as connection,
             capture.open_capture(
                 connection,
                 self.platform.ingestion,
-                batch=capture.new_batch_key(now, head),
                 run_id="slow",
                 part_bytes=1 << 20,
             ) as slow,
