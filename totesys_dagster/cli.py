@@ -56,6 +56,7 @@ class _Cli(click.Group):
 @click.version_option(package_name="totesys-dagster")
 def main() -> None:
     """Change capture from ToteSys into an immutable lake and a star-schema warehouse."""
+    settings.require_known(os.environ, Path(".env"))
     load_dotenv(Path(".env"))
 
 

@@ -68,7 +68,6 @@ def entry(**fields: object) -> TableEntry:
         "reconcile": False,
         "inserted": 0,
         "schema_sha256": "",
-        "shape_sha256": "",
         "storage": "",
         "last_full": 1,
         "last_changed": 1,

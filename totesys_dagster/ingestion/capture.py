@@ -268,7 +268,6 @@ class Capture:
             reconcile=state.reconcile,
             inserted=state.inserted,
             schema_sha256=schema.sha256,
-            shape_sha256=schema.shape_sha256,
             storage=schema.storage,
             last_full=sequence if state.full or previous is None else previous.last_full,
             last_changed=sequence if state.changed or previous is None else previous.last_changed,

@@ -205,7 +205,7 @@ def _reason(view: SourceView, head: Manifest, table: str, full: Collection[str])
     entry = head.tables.get(table)
     if entry is None:
         return NEW_TABLE
-    if view.schemas[table].shape_sha256 != entry.shape_sha256:
+    if view.schemas[table].sha256 != entry.schema_sha256:
         return RESHAPED
     return REQUESTED if table in full else ""
 

@@ -14,7 +14,6 @@ What would hide rows, or has no transaction ids, is refused here, before anythin
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -66,13 +65,8 @@ class TableSchema:
 
     @cached_property
     def sha256(self) -> str:
-        """The hash of that entry."""
+        """The fingerprint: equal hashes mean that rows show and print alike."""
         return sha256(self.entry.to_bytes())
-
-    @cached_property
-    def shape_sha256(self) -> str:
-        """Equal hashes mean that rows show and print alike."""
-        return sha256(json.dumps(self.shape, sort_keys=True).encode())
 
     @cached_property
     def types(self) -> Mapping[str, str]:

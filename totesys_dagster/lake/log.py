@@ -54,6 +54,12 @@ class Document(Record):
         """The SHA-256 of the stored document."""
         return self._sha256
 
+    def __eq__(self, other: object) -> bool:
+        """Whether both say the same, be they stored yet or not."""
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
     def to_bytes(self) -> bytes:
         data = self.model_dump(mode="json", exclude_none=True)
         return (json.dumps(data, indent=1) + "\n").encode()

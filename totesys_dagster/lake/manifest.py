@@ -102,9 +102,8 @@ class TableEntry(Record):
     the keys that the source no longer has, if any; when `reconcile` is set, they are not listed,
     and every key that is not in `keys` is gone. `inserted` is None when the keys were not read.
 
-    `schema_sha256` names the entry of the schema registry. `shape_sha256` is of what decides which
-    rows the table shows and how they print, `storage` names the files that hold them. All fields
-    from there on are carried from batch to batch where nothing changes them.
+    `schema_sha256` names the entry of the schema registry, `storage` the files that hold the rows.
+    All fields from there on are carried from batch to batch where nothing changes them.
     """
 
     read: Literal["full", "delta", "none"]
@@ -116,7 +115,6 @@ class TableEntry(Record):
     gone: KeySet | None = None
     inserted: int | None = None
     schema_sha256: str
-    shape_sha256: str
     storage: str
     last_full: int
     last_changed: int

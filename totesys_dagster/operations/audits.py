@@ -85,6 +85,8 @@ def audit_tables(
     description="Compare every table of the warehouse with the source as it is now. It runs by"
     " itself at least once an hour, unless batches did so.",
     tags={STAGE_TAG: AUDIT_STAGE},
+    # Its own, for Dagster warns when it gives resources to a job that a sensor is defined with.
+    resource_defs={"source": SourceDatabase(), "lake": Lake(), "warehouse": Warehouse()},
 )
 def audit_job() -> None:
     audit_tables()

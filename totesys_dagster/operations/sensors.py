@@ -8,7 +8,6 @@ therefore found at the next tick. A batch whose run failed is tried again after 
 import datetime as dt
 import itertools
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
@@ -44,12 +43,6 @@ from totesys_dagster.runs import (
 )
 from totesys_dagster.warehouse import audit
 from totesys_dagster.warehouse import load as load_module
-
-# Dagster itself sets it, to nothing, when it gives resources to the job of a sensor.
-warnings.filterwarnings("ignore", message="Parameter `owners` of initializer `SensorDefinition")
-
-# Dagster itself sets it, to nothing, when it gives resources to the job of a sensor.
-warnings.filterwarnings("ignore", message="Parameter `owners` of initializer `SensorDefinition")
 
 FIRST_PAUSE = dt.timedelta(seconds=5)
 LONGEST_PAUSE = dt.timedelta(minutes=15)

@@ -86,14 +86,6 @@ class Standing:
         return found
 
 
-@dataclass(frozen=True)
-class Staged:
-    """A table that a batch was staged for: the temporary tables of the keys that it touched."""
-
-    staging: sql.Identifier
-    gone: sql.Identifier
-
-
 # What every day of the calendar must say, worked out by PostgreSQL and not by the transform.
 CALENDAR_DAY = """
     day::date AS date_id,
@@ -139,11 +131,12 @@ def audit_batch(
     connection: Connection,
     names: Names,
     manifest: Manifest,
-    staged: Mapping[str, Staged],
+    staged: Mapping[str, sql.Identifier],
 ) -> None:
     """Compare all tables with what the manifest says, and record the outcome.
 
-    `staged` are the tables of which every touched row has arrived. Runs in the batch's transaction.
+    `staged` names the temporary table of each table of which every row of the batch has arrived.
+    Runs in the batch's transaction.
     """
     found: Audit | None
     for star in STAR_TABLES.values():
@@ -295,24 +288,23 @@ def _touched(
     star: StarTable,
     manifest: Manifest,
     entry: StarEntry,
-    staged: Staged | None,
+    staging: sql.Identifier | None,
 ) -> Audit | None:
-    """The current rows of the keys that the batch touched."""
+    """The current rows of the keys that the batch holds. What the source deleted from a large table
+    is found when its keys are compared, and so is its whole digest."""
     expected = entry.touched
-    if expected is None or staged is None or not _covers(expected, star):
+    if expected is None or staging is None or not _covers(expected, star):
         return None
     query = sql.SQL(
         """
-        (SELECT {key} AS touched_key FROM {staging} UNION SELECT key FROM {gone}) AS touched
-        CROSS JOIN LATERAL (
-            SELECT * FROM {target} AS version WHERE version.{key} = touched.touched_key {newest}
+        {staging} AS staged CROSS JOIN LATERAL (
+            SELECT * FROM {target} AS version WHERE version.{key} = staged.{key} {newest}
         ) AS fact
         WHERE NOT is_deleted
         """
     ).format(
         key=sql.Identifier(star.key),
-        staging=staged.staging,
-        gone=staged.gone,
+        staging=staging,
         target=names.table(star.name),
         newest=sql.SQL("ORDER BY batch_seq DESC LIMIT 1" if star.kind is Kind.FACT else ""),
     )
@@ -339,9 +331,10 @@ def _covers(digest: Digest, star: StarTable) -> bool:
 def _digest(
     connection: Connection, star: StarTable, like: Digest, rows: sql.Composable
 ) -> tuple[int, str]:
-    """Count and digest of rows of a table, made as another digest was."""
+    """Count and digest of the rows called `fact`, made as another digest was."""
     query = sql.SQL("SELECT {} FROM {}").format(
-        count_and_digest(star, lambda column: sql.Identifier(column.name), like.method), rows
+        count_and_digest(star, lambda column: sql.Identifier("fact", column.name), like.method),
+        rows,
     )
     [(count, digest)] = connection.execute(query).fetchall()
     return count, digest
@@ -440,13 +433,16 @@ class KeptOut:
 
 def kept_out_of(connection: Connection, names: Names, star: StarTable) -> KeptOut:
     """The rows that are kept out of a table: those that no later row replaced, and that were set
-    aside since the table was last read in full or equalled the source. Raises LoadError."""
+    aside since the table was last read in full or equalled the source. Raises LoadError.
+
+    A row of a table that is looked up is none of them: the rows that look it up are.
+    """
     if star.base is None:
         return KeptOut(0, ())
     query = sql.SQL(
         """
         SELECT DISTINCT q.key, CASE WHEN q.key IS NULL THEN q.reason END FROM {quarantine} AS q
-        WHERE q.star = %s AND {unsettled} AND NOT EXISTS (
+        WHERE q.star = %s AND q.source = %s AND {unsettled} AND NOT EXISTS (
             SELECT FROM {target} AS t WHERE t.{key} = q.key AND t.batch_seq > q.sequence
         )
         """
@@ -457,7 +453,7 @@ def kept_out_of(connection: Connection, names: Names, star: StarTable) -> KeptOu
         unsettled=_unsettled(names, star),
     )
     with failures(LoadError, "a look at the quarantine"), transaction(connection):
-        rows = connection.execute(query, [star.name]).fetchall()
+        rows = connection.execute(query, [star.name, star.base]).fetchall()
     return KeptOut(len(rows), tuple(sorted(key for key, _ in rows if key is not None)))
 
 

@@ -89,7 +89,7 @@ def load_batch(
                 load = _TableLoad(connection, names, star, manifest, receipt)
                 load.run(ingestion, processed)
                 if load.staged:
-                    staged[star.name] = load.staged
+                    staged[star.name] = _name("staging", star)
             audit.audit_batch(connection, names, manifest, staged)
         return False
 
@@ -257,7 +257,8 @@ class _TableLoad:
         self.star = star
         self.manifest = manifest
         self.receipt = receipt
-        self.staged: audit.Staged | None = None
+        # Whether every row of the batch went through the staging table into this one.
+        self.staged = False
         # Every piece of SQL that the statements below are put together from.
         self.parts: dict[str, sql.Composable] = {
             "target": names.table(star.name),
@@ -288,8 +289,7 @@ class _TableLoad:
         self._find_gone(ingestion)
         self._record_quarantined(processed)
         held_back = self._hold_back()
-        if not held_back and not receipt.quarantined:
-            self.staged = audit.Staged(_name("staging", star), _name("gone", star))
+        self.staged = not held_back and not receipt.quarantined
         if self.star.kind is Kind.FACT:
             inserted, updated, deleted = self._append_versions()
         else:
@@ -371,15 +371,15 @@ class _TableLoad:
 
     def _record_quarantined(self, processed: Store) -> None:
         """Note the rows that processing set aside, by key where their line has one."""
-        statement = sql.SQL("COPY {quarantine} (sequence, star, key, reason) FROM STDIN").format(
-            **self.parts
-        )
+        statement = sql.SQL(
+            "COPY {quarantine} (sequence, star, source, key, reason) FROM STDIN"
+        ).format(**self.parts)
         if not self.receipt.quarantined:
             return
         with self.connection.cursor() as cursor, cursor.copy(statement) as sink:
             for entry in self.receipt.quarantine:
-                for key, reason in _dead_letters(self.star, read_lines(processed, entry)):
-                    sink.write_row((self.manifest.sequence, self.star.name, key, reason))
+                for letter in _dead_letters(self.star, read_lines(processed, entry)):
+                    sink.write_row((self.manifest.sequence, self.star.name, *letter))
 
     def _hold_back(self) -> int:
         """Set aside the facts that refer to a dimension row which the warehouse does not have.
@@ -402,9 +402,11 @@ class _TableLoad:
                 WHERE NOT EXISTS (SELECT FROM {dimension} AS d WHERE d.{dimension_key} = s.{column})
                 RETURNING s.{key} AS key, s.{column}::text AS missing
             )
-            INSERT INTO {quarantine} (sequence, star, key, reason, dimension, dimension_key)
-            SELECT {sequence}, {star}, key, {reason}, {dimension_name}, missing FROM orphans
+            INSERT INTO {quarantine}
+                (sequence, star, source, key, reason, dimension, dimension_key)
+            SELECT {sequence}, {star}, {base}, key, {reason}, {dimension_name}, missing FROM orphans
             """,
+            base=sql.Literal(self.star.base),
             dimension=self.names.table(dimension.name),
             dimension_key=sql.Identifier(dimension.key),
             column=sql.Identifier(column),
@@ -501,8 +503,11 @@ class _TableLoad:
         self.connection.execute(query, [*batch, *counts])
 
 
-def _dead_letters(star: StarTable, lines: bytes) -> Iterator[tuple[int | None, str]]:
-    """The key (None when the row has no usable one) and the reasons of each quarantined row."""
+def _dead_letters(star: StarTable, lines: bytes) -> Iterator[tuple[str, int | None, str]]:
+    """The source table, the key and the reasons of each quarantined row.
+
+    The key is that of a row of the star, and None where such a row has no usable one.
+    """
     for line in lines.removesuffix(b"\n").split(b"\n"):
         letter = json.loads(line)
         key = None
@@ -513,4 +518,4 @@ def _dead_letters(star: StarTable, lines: bytes) -> Iterator[tuple[int | None, s
                 value = None
             whole = isinstance(value, int) and not isinstance(value, bool)
             key = value if whole and -(2**63) <= value < 2**63 else None
-        yield key, f"{letter['table']}: {'; '.join(letter['reasons'])}"
+        yield letter["table"], key, f"{letter['table']}: {'; '.join(letter['reasons'])}"

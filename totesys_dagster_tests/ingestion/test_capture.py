@@ -16,7 +16,7 @@ from psycopg import sql
 from totesys_dagster import settings
 from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.errors import CommitConflictError, LakeError, SourceError
-from totesys_dagster.ingestion import snapshot
+from totesys_dagster.ingestion import changes
 from totesys_dagster.ingestion.capture import (
     Capture,
     check_batch_key,
@@ -393,7 +393,7 @@ def test_row_that_came_and_went_between_two_batches_was_never_there(platform: Pl
 @pytest.fixture
 def large(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
     """A platform for which every table is large, with a first batch."""
-    monkeypatch.setattr(snapshot, "LARGE_TABLE_ROWS", -1)
+    monkeypatch.setattr(changes, "LARGE_TABLE_ROWS", -1)
     captured(platform)
     return platform
 
@@ -401,7 +401,7 @@ def large(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
 @pytest.fixture
 def an_hour_later(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Lets the hour between two readings of keys pass."""
-    return lambda: monkeypatch.setattr(snapshot, "KEYS_EVERY", dt.timedelta(0))
+    return lambda: monkeypatch.setattr(changes, "WHOLE_EVERY", dt.timedelta(0))
 
 
 def test_deletion_from_a_large_table_waits_for_the_hour(
@@ -423,7 +423,10 @@ def test_rows_of_a_large_table_do_not_wait(large: Platform) -> None:
     assert held(large, manifest) == {"payment": [9], "sales_order": [9], "transaction": [9]}
     assert manifest.tables["payment"].keys.sequence == 1
     assert manifest.tables["payment"].inserted is None
-    assert manifest.stars["fact_payment"].sequence == 1
+    entry = manifest.stars["fact_payment"]
+    assert entry.whole.sequence == 1
+    assert entry.touched is not None
+    assert entry.touched.rows == 1
 
 
 def test_row_that_came_and_went_between_two_key_readings_is_found(
@@ -449,7 +452,7 @@ def test_large_table_that_shrinks_gives_up_what_came_meanwhile(
     large.application.execute(new_design(3))
     captured(large)
     large.application.execute(SPARE_DESIGN_AGAIN)
-    monkeypatch.setattr(snapshot, "LARGE_TABLE_ROWS", 1_000_000)
+    monkeypatch.setattr(changes, "LARGE_TABLE_ROWS", 1_000_000)
     manifest = captured(large)
 
     assert manifest.tables["design"].reconcile
@@ -543,7 +546,7 @@ def test_capture_whose_connection_is_killed_leaves_no_batch(platform: Platform) 
     ):
         write(platform, capture)
         admin.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
-        with pytest.raises(SourceError, match=r"PostgreSQL stopped the reading of "):
+        with pytest.raises(SourceError, match=r"PostgreSQL stopped the digest of "):
             capture.commit()
     with connect(settings.SOURCE_DSN) as platform.source:
         manifest = captured(platform)

@@ -119,7 +119,7 @@ def test_whole_path_on_another_version(platform_there: Platform) -> None:
     assert platform.rows(
         "SELECT payment_amount FROM current_fact_payment WHERE payment_id = 9"
     ) == [(Decimal("4200.00"),)]
-    assert audit.request_full_reads(platform.warehouse, platform.names, platform.ingestion) == []
+    assert audit.request_healing(platform.warehouse, platform.names, platform.ingestion) == []
     assert verify(platform.warehouse, platform.names, platform.ingestion, platform.processed).passed
     rebuilt = rebuild(
         platform.warehouse,

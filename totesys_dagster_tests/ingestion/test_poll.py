@@ -148,9 +148,7 @@ def test_write_after_the_snapshot_of_a_concurrent_capture_is_found(large: Platfo
     write(large, EDIT_ORDER_1)
     with (
         psycopg.connect(large.source_dsn, autocommit=True) as other,
-        capture.open_capture(
-            other, large.ingestion, run_id="other", part_bytes=1 << 20
-        ) as early,
+        capture.open_capture(other, large.ingestion, run_id="other", part_bytes=1 << 20) as early,
     ):
         write(large, EDIT_ORDER_1_BACK)
         found = look(large, memory)

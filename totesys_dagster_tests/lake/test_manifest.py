@@ -272,9 +272,7 @@ def test_commit_whose_acknowledgement_was_lost_can_be_repeated(store: Store) -> 
 
 
 def test_missing_manifest_is_named(directory: Store) -> None:
-    with pytest.raises(
-        ObjectMissingError, match=r"totesys/0000000001\.json does not exist"
-    ):
+    with pytest.raises(ObjectMissingError, match=r"totesys/0000000001\.json does not exist"):
         ManifestLog(directory).read(1)
 
 

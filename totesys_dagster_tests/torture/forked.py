@@ -7,7 +7,6 @@ way until it is killed. Two of them at once get in each other's way.
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import multiprocessing
 import signal
 import threading

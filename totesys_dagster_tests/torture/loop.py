@@ -7,7 +7,6 @@ first. Faster than the whole, and repeatable enough to try mutants of the code w
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import random
 import threading
 import time

@@ -13,6 +13,8 @@ import pytest
 from totesys_dagster import settings
 from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.errors import LakeError, SequenceGapError, TotesysError
+from totesys_dagster.lake import key_sets
+from totesys_dagster.lake.key_sets import KeyObject
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.receipt import Receipt, receipt_key
 from totesys_dagster.lake.store import Store
@@ -390,7 +392,7 @@ def test_fact_waits_for_the_dimension_row_it_refers_to(platform: Platform) -> No
     assert held_back["dim_transaction"] == 0
     assert versions(platform, 9) == []
     assert not loaded.audits["fact_sales_order"].equal
-    assert audit.request_full_reads(platform.warehouse, platform.names, platform.ingestion) == []
+    assert audit.request_healing(platform.warehouse, platform.names, platform.ingestion) == []
 
 
 def test_fact_that_waited_arrives_after_its_dimension_row(platform: Platform) -> None:
@@ -401,9 +403,9 @@ def test_fact_that_waited_arrives_after_its_dimension_row(platform: Platform) ->
         f"INSERT INTO currency VALUES (4, 'ZZZ', now(), now()); {new_sale(9, currency_id=4)}",
     )
     change(platform, "UPDATE currency SET currency_code = 'JPY' WHERE currency_id = 4")
-    asked = audit.request_full_reads(platform.warehouse, platform.names, platform.ingestion)
+    asked = audit.request_healing(platform.warehouse, platform.names, platform.ingestion)
     healed = platform.run()
-    asked_again = audit.request_full_reads(platform.warehouse, platform.names, platform.ingestion)
+    asked_again = audit.request_healing(platform.warehouse, platform.names, platform.ingestion)
 
     assert asked == ["payment", "sales_order"]
     assert healed is not None
@@ -498,14 +500,19 @@ def test_batch_with_a_damaged_object_is_refused(platform: Platform, kind: str) -
     assert str(error).startswith(f"{platform.processed.uri(entry.key)} does not have the SHA-256")
 
 
-def test_full_read_with_a_damaged_key_set_is_refused(platform: Platform) -> None:
+def test_full_read_with_a_damaged_key_set_is_refused(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_sets, "FEW_RANGES", 0)
     manifest, _ = processed_batch(platform)
     key = manifest.tables["payment"].keys.key
-    overwrite(platform.ingestion, key, b"[[1,2]]")
+    assert key is not None
+    damaged = KeyObject(ranges=((1, 2),)).to_bytes()
+    overwrite(platform.ingestion, key, damaged)
     error = refusal(platform, manifest)
 
     assert isinstance(error, LakeError)
-    assert str(error).startswith(f"{platform.ingestion.uri(key)} does not have the SHA-256")
+    assert str(error).startswith(f"{platform.ingestion.uri(key)} is not the set of 3 keys")
 
 
 def test_batch_with_other_rows_than_its_receipt_says_is_refused(platform: Platform) -> None:
@@ -611,8 +618,7 @@ def test_ledger_is_the_log(platform: Platform) -> None:
     loaded = change(platform, EDIT_ORDER_1)
 
     assert load.head(platform.warehouse, platform.names) == loaded.sequence == 2
-    assert platform.rows("SELECT sequence, batch, run_id FROM batch ORDER BY 1")[1] == (
-        2,
-        loaded.batch,
-        "test",
-    )
+    assert platform.rows("SELECT log, sequence, run_id FROM batch ORDER BY 2") == [
+        ("totesys", 1, "test"),
+        ("totesys", 2, "test"),
+    ]

@@ -33,6 +33,7 @@ CREATE TABLE quarantine (
     log text NOT NULL DEFAULT 'totesys',
     sequence integer NOT NULL,
     star text NOT NULL,
+    source text NOT NULL,
     key bigint,
     reason text NOT NULL,
     dimension text,
@@ -40,7 +41,7 @@ CREATE TABLE quarantine (
     FOREIGN KEY (log, sequence) REFERENCES batch
 );
 CREATE INDEX ON quarantine (star, sequence);
-COMMENT ON TABLE quarantine IS 'Rows of a batch that are not in the warehouse and why; those held back name the dimension row that they lack.';
+COMMENT ON TABLE quarantine IS 'Rows of a batch that are not in the warehouse and why: the source table of the row, and its key where it is a row of the base of the star; those held back name the dimension row that they lack.';
 
 CREATE TABLE audit (
     log text NOT NULL DEFAULT 'totesys',
