@@ -11,7 +11,7 @@ import itertools
 import json
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +29,8 @@ from totesys_dagster.local import postgres, simulator, stack, supervisor
 from totesys_dagster.local.postgres import SUPERUSER, Server
 from totesys_dagster.postgres import Connection, Names, connect
 from totesys_dagster.processed.process import process_star
-from totesys_dagster.warehouse import schema
+from totesys_dagster.warehouse import audit, schema
+from totesys_dagster.warehouse.audit import Audit
 from totesys_dagster.warehouse.load import Loaded, load_batch
 
 LAST_DAY = dt.date(2024, 11, 15)
@@ -279,6 +280,18 @@ class Platform:
             return None
         self.process(manifest)
         return self.load(manifest)
+
+    def audit(self) -> Mapping[str, Audit]:
+        """Digest the source, compare every table with it, and ask for what is to be healed."""
+        with capture.open_capture(
+            self.source, self.ingestion, run_id="audit", part_bytes=1 << 20, audit=True
+        ) as batch:
+            found = batch.write_audit()
+        with schema.exclusive(self.warehouse, self.names):
+            audits = audit.audit_source(self.warehouse, self.names, found)
+        assert audits is not None
+        audit.request_healing(self.warehouse, self.names, self.ingestion)
+        return audits
 
     def rows(self, query: str) -> list[tuple]:  # type: ignore[type-arg]
         """What a query over the warehouse gives; its tables need no schema name."""

@@ -44,8 +44,10 @@ def test_run_reports_and_then_says_that_nothing_changed(project: Path) -> None:
         "changed": 0,
         "deleted": 0,
         "held_back": 0,
-        "audit_equal": True,
+        "audit": batch["tables"]["fact_payment"]["audit"],
     }
+    audit = batch["tables"]["fact_payment"]["audit"]
+    assert (audit["scope"], audit["batch"], audit["equal"]) == ("whole", 1, True)
 
     again = totesys(project, "run")
     assert again.returncode == 0

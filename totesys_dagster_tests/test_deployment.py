@@ -249,7 +249,7 @@ def test_roles_may_write_what_the_platform_writes(platform: Platform) -> None:
 
     written = {key.split("/")[0] for key in platform.ingestion.list("")}
     assert written <= {*json.loads(batches), "requests"}
-    assert {"manifests", "rows", "keys", "schemas", "probe"} <= written
+    assert {"manifests", "seals", "rows", "schemas", "references", "probe"} <= written
     assert {key.split("/")[0] for key in platform.processed.list("")} <= set(json.loads(processed))
 
 

@@ -101,7 +101,7 @@ def everything(platform: Platform) -> None:
         assert all(found.equal for found in loaded.audits.values())
     assert not poll(platform.source, ingestion, memory, dt.datetime.now(dt.UTC)).changed
     assert schema.migrate(platform.warehouse, names) == []
-    assert audit.request_full_reads(platform.warehouse, names, ingestion) == []
+    assert audit.request_healing(platform.warehouse, names, ingestion) == []
     assert len(table_status(platform.warehouse, names)) == len(STAR_TABLES)
     assert verify(platform.warehouse, names, ingestion, processed).passed
     assert load.head(platform.warehouse, names) == 3

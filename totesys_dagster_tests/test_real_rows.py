@@ -138,7 +138,8 @@ def test_no_row_is_lost_or_quarantined(loaded: Loaded) -> None:
         ).fetchone()
         assert (batch["ingested"][table]["rows"],) == count
     assert all(table["quarantined"] == 0 for table in batch["tables"].values())
-    assert all(table["audit_equal"] for table in batch["tables"].values())
+    assert all(table["audit"]["equal"] for table in batch["tables"].values())
+    assert loaded.report["equal"] is True
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def look(
 ) -> tuple[list[dg.RunRecord], SeenRuns]:
     """The runs that have ended since the last look, oldest first."""
     # Times of runs that are ahead of this clock are another's, or this one went back since.
-    since = min(before.until, now) - OVERLAP if before.until else now - FIRST_LOOK
+    since = min(before.until, now + OVERLAP) - OVERLAP if before.until else now - FIRST_LOOK
     records = instance.get_run_records(
         dg.RunsFilter(statuses=ENDED, updated_after=since),
         limit=RUNS_AT_ONCE,

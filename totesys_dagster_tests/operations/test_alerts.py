@@ -133,7 +133,7 @@ def test_failed_run_sends_one_mail_with_its_reason(watch: Watch, inbox: Inbox) -
     [mail] = inbox.mails
     assert mail["Subject"] == "[totesys_dagster] ingest of batch yesterday failed"
     assert mail["To"] == "ann@example.com, bob@example.com"
-    assert "'yesterday' cannot be the key of a batch" in str(mail.get_payload())
+    assert "'yesterday' cannot be captured" in str(mail.get_payload())
 
 
 def test_run_is_linked_where_the_address_of_the_ui_is_set(
@@ -664,7 +664,7 @@ def test_alert_is_published_to_a_topic(
 
     [message] = topic()
     assert message["Subject"] == "[totesys_dagster] ingest of batch yesterday failed"
-    assert "'yesterday' cannot be the key of a batch" in message["Message"]
+    assert "'yesterday' cannot be captured" in message["Message"]
 
 
 def test_channel_that_fails_does_not_keep_the_other_from_telling(

@@ -64,7 +64,7 @@ def test_sensors_go_on_after_batches_were_taken_off(
     take_batches(orchestra, 2)
     archive(orchestra)
 
-    assert orchestra.tick("source_changes") == "Nothing changed in the eleven tables."
+    assert orchestra.tick("source_changes") == "Nothing changed in the source's tables."
     assert orchestra.tick("new_batches") == "The warehouse holds every committed batch."
     assert len(orchestra.partitions()) == 1
     take_batches(orchestra, 1)

@@ -10,6 +10,7 @@ import pytest
 from totesys_dagster.definitions import defs
 from totesys_dagster.ingestion import assets
 from totesys_dagster.ingestion.capture import Capture
+from totesys_dagster.lake.manifest import ManifestLog, batch_key
 from totesys_dagster.metadata import BATCH_TAG
 from totesys_dagster.operations.path import ATTEMPTS, BatchReport, RunFailedError, run_path
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
@@ -17,12 +18,12 @@ from totesys_dagster.runs import PARTITION_TAG
 from totesys_dagster_tests.edits import EDIT_ORDER_1, EDIT_ORDER_1_BACK
 from totesys_dagster_tests.operations.conftest import Orchestra
 
-LATE = "2020-01-01T00-00-00Z"
+FIRST, SECOND = batch_key(1), batch_key(2)
 
 
-def ingest(orchestra: Orchestra, tags: dict[str, str]) -> dg.ExecuteInProcessResult:
-    orchestra.instance.add_dynamic_partitions("batch", [LATE])
-    return orchestra.run(dg.RunRequest(partition_key=LATE, tags=tags), "ingest")
+def ingest(orchestra: Orchestra, batch: str, tags: dict[str, str]) -> dg.ExecuteInProcessResult:
+    orchestra.instance.add_dynamic_partitions("batch", [batch])
+    return orchestra.run(dg.RunRequest(partition_key=batch, tags=tags), "ingest")
 
 
 def overtake(
@@ -53,21 +54,21 @@ def statuses(orchestra: Orchestra) -> set[dg.DagsterRunStatus]:
 def test_capture_of_a_sensor_that_comes_late_ends_quietly(orchestra: Orchestra) -> None:
     """Both daemons have asked for it; it is the slower one's run."""
     orchestra.platform.run()
-    result = ingest(orchestra, {BATCH_TAG: LATE})
+    result = ingest(orchestra, FIRST, {BATCH_TAG: FIRST})
 
     assert result.success
     assert result.get_asset_materialization_events() == []
-    assert LATE not in orchestra.partitions()
+    assert orchestra.partitions() == [FIRST]
 
 
 def test_capture_of_a_sensor_that_is_overtaken_ends_quietly(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     overtake(orchestra, monkeypatch, times=1)
-    result = ingest(orchestra, {BATCH_TAG: LATE})
+    result = ingest(orchestra, FIRST, {BATCH_TAG: FIRST})
 
     assert result.success
-    assert LATE not in orchestra.partitions()
+    assert ManifestLog(orchestra.platform.ingestion).read(1).run_id == "test"
 
 
 @pytest.mark.parametrize("again", ["another run", "this run"])
@@ -80,22 +81,22 @@ def test_key_is_left_to_another_process_that_may_capture_under_it(
         orchestra.instance.create_run_for_job(
             defs.resolve_job_def("ingest"),
             status=dg.DagsterRunStatus.STARTED,
-            tags={PARTITION_TAG: LATE},
+            tags={PARTITION_TAG: SECOND},
         )
     else:
         monkeypatch.setattr(assets, "launched_twice", lambda *_: True)
-    result = ingest(orchestra, {BATCH_TAG: LATE})
+    result = ingest(orchestra, SECOND, {BATCH_TAG: SECOND})
 
     assert result.success
-    assert LATE in orchestra.partitions()
+    assert SECOND in orchestra.partitions()
 
 
 def test_person_who_asks_for_a_batch_that_cannot_be_is_told(orchestra: Orchestra) -> None:
     orchestra.platform.run()
-    result = ingest(orchestra, {})
+    result = ingest(orchestra, FIRST, {})
 
     assert not result.success
-    assert "batches never change; capture a new one" in str(result.all_events)
+    assert "batches never change; capture the next one, 0000000002" in str(result.all_events)
 
 
 def take(orchestra: Orchestra) -> list[BatchReport]:

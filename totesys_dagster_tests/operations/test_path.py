@@ -131,6 +131,6 @@ def test_backfill_of_many_batches_loads_in_one_run(orchestra: Orchestra) -> None
 
     assert result.success
     assert isinstance(result, dg.ExecuteInProcessResult)
-    assert orchestra.platform.rows("SELECT batch FROM batch ORDER BY sequence") == [
+    assert orchestra.platform.rows("SELECT to_char(sequence, 'FM0000000000') FROM batch") == [
         (batch,) for batch in batches
     ]

@@ -11,10 +11,13 @@ import psycopg
 import pytest
 
 from totesys_dagster import runs, settings
+from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.definitions import defs
 from totesys_dagster.errors import SettingError
-from totesys_dagster.lake import requests
-from totesys_dagster.lake.manifest import ManifestLog
+from totesys_dagster.ingestion import changes
+from totesys_dagster.lake.audits import AuditLog
+from totesys_dagster.lake.manifest import ManifestLog, batch_key
+from totesys_dagster.lake.requests import Requests
 from totesys_dagster.operations import sensors
 from totesys_dagster.operations.names import INGEST_STAGE, STAGE_TAG
 from totesys_dagster_tests.conftest import Platform
@@ -56,7 +59,7 @@ def test_new_batch_is_processed_and_loaded_in_one_run(orchestra: Orchestra) -> N
 def test_nothing_changed_opens_no_batch(orchestra: Orchestra) -> None:
     settle(orchestra)
 
-    assert orchestra.tick("source_changes") == "Nothing changed in the eleven tables."
+    assert orchestra.tick("source_changes") == "Nothing changed in the source's tables."
     assert orchestra.tick("new_batches") == "The warehouse holds every committed batch."
 
 
@@ -197,63 +200,125 @@ AHEAD = "2099-01-01T00-00-00Z"
 
 
 def capture_ahead(orchestra: Orchestra, *statuses: dg.DagsterRunStatus) -> None:
-    """A batch that is not in the log, with runs that capture or captured it."""
+    """A key that a person made up, with runs that capture or tried to."""
     settle(orchestra)
     edit_order(orchestra.platform)
     orchestra.instance.add_dynamic_partitions("batch", [AHEAD])
     for status in statuses:
         orchestra.instance.create_run_for_job(
-            defs.resolve_job_def("ingest"),
-            status=status,
-            tags={"dagster/partition": AHEAD, "totesys/stage": "ingest"},
+            defs.resolve_job_def("ingest"), status=status, tags={"dagster/partition": AHEAD}
         )
 
 
 @pytest.mark.parametrize(
-    "status",
-    [
-        dg.DagsterRunStatus.FAILURE,
-        dg.DagsterRunStatus.CANCELED,
-        dg.DagsterRunStatus.SUCCESS,  # nothing had changed, but the key was left to another run
-    ],
+    "statuses", [[], [dg.DagsterRunStatus.FAILURE], [dg.DagsterRunStatus.CANCELED]]
 )
-def test_capture_without_a_batch_leaves_no_partition_behind(
-    status: dg.DagsterRunStatus, orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+def test_key_that_can_be_no_batch_is_taken_off_the_list(
+    statuses: list[dg.DagsterRunStatus], orchestra: Orchestra
 ) -> None:
-    monkeypatch.setattr(sensors, "FIRST_PAUSE", dt.timedelta(0))
-    capture_ahead(orchestra, status)
-    orchestra.tick_and_run("source_changes")
+    capture_ahead(orchestra, *statuses)
+    [captured] = orchestra.tick_and_run("source_changes")
 
-    assert AHEAD not in orchestra.partitions()
-    assert len(orchestra.partitions()) == 2
+    assert captured.success
+    assert orchestra.partitions() == [batch_key(1), batch_key(2)]
 
 
-def test_capture_that_a_second_daemon_is_about_to_launch_keeps_its_partition(
-    orchestra: Orchestra,
-) -> None:
+def test_key_that_is_at_work_stays_on_the_list(orchestra: Orchestra) -> None:
     """Its run would fail in the middle if the key were taken from it."""
-    capture_ahead(orchestra)
+    capture_ahead(orchestra, dg.DagsterRunStatus.STARTED)
     orchestra.tick_and_run("source_changes")
 
     assert AHEAD in orchestra.partitions()
 
 
-def test_partition_of_a_capture_that_was_never_launched_is_removed_later(
-    orchestra: Orchestra,
+def test_capture_that_failed_is_repeated_under_its_key(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    orchestra.instance.add_dynamic_partitions("batch", ["2020-01-01T00-00-00Z"])
-    orchestra.tick_and_run("source_changes")
+    monkeypatch.setattr(sensors, "FIRST_PAUSE", dt.timedelta(0))
+    with monkeypatch.context() as patch:
+        patch.setenv(settings.PART_BYTES, "not a number")
+        [failed] = orchestra.tick_and_run("source_changes")
+    [again] = orchestra.tick_and_run("source_changes")
 
-    assert "2020-01-01T00-00-00Z" not in orchestra.partitions()
+    assert (failed.success, again.success) == (False, True)
+    assert orchestra.partitions() == [batch_key(1)]
 
 
 def test_capture_that_finds_nothing_leaves_no_partition_behind(orchestra: Orchestra) -> None:
     settle(orchestra)
-    orchestra.instance.add_dynamic_partitions("batch", [AHEAD])
-    result = orchestra.run(dg.RunRequest(partition_key=AHEAD), "ingest")
+    orchestra.instance.add_dynamic_partitions("batch", [batch_key(2)])
+    result = orchestra.run(dg.RunRequest(partition_key=batch_key(2)), "ingest")
 
     assert result.success
-    assert AHEAD not in orchestra.partitions()
+    assert orchestra.partitions() == [batch_key(1)]
+
+
+@pytest.mark.parametrize("clock", [dt.timedelta(days=-900), dt.timedelta(days=900)])
+def test_clock_of_the_host_decides_nothing(
+    clock: dt.timedelta, orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches are named by their numbers, and what is due by the snapshots' own clock."""
+    settle(orchestra)
+    moment = dt.datetime.now(dt.UTC) + clock
+
+    class Wrong(dt.datetime):
+        @classmethod
+        def now(cls, tz: dt.tzinfo | None = None) -> dt.datetime:  # type: ignore[override]
+            return moment
+
+    monkeypatch.setattr(sensors.dt, "datetime", Wrong)
+    edit_order(orchestra.platform)
+    orchestra.tick_and_run("source_changes")
+    orchestra.tick_and_run("new_batches")
+
+    assert orchestra.partitions() == [batch_key(1), batch_key(2)]
+    assert orchestra.tick("new_batches") == "The warehouse holds every committed batch."
+
+
+def test_hour_without_a_batch_asks_for_an_audit_of_every_table(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle(orchestra)
+    monkeypatch.setattr(changes, "WHOLE_EVERY", dt.timedelta(0))
+    [audited] = orchestra.tick_and_run("source_changes")
+    monkeypatch.undo()
+
+    assert (audited.job_def.name, audited.success) == ("audit", True)
+    assert ManifestLog(orchestra.platform.ingestion).end() == 1
+    assert {check.check_name for check in audited.get_asset_check_evaluations()} == {"audit"}
+    assert len(audited.get_asset_check_evaluations()) == len(STAR_TABLES)
+    assert AuditLog(orchestra.platform.ingestion).end() == 1
+
+
+def test_audit_waits_for_batches_that_are_not_loaded(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orchestra.tick_and_run("source_changes")
+    monkeypatch.setattr(changes, "WHOLE_EVERY", dt.timedelta(0))
+
+    assert orchestra.tick("source_changes") == (
+        "An audit of every table is due, and waits for a batch to be loaded."
+    )
+
+
+def test_warehouse_that_was_changed_by_hand_is_found_without_a_batch_and_healed(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle(orchestra)
+    platform = orchestra.platform
+    platform.rows("SELECT 1")
+    platform.warehouse.execute("UPDATE dim_design SET design_name = 'Gold' WHERE design_id = 1")
+    with monkeypatch.context() as patch:
+        patch.setattr(changes, "WHOLE_EVERY", dt.timedelta(0))
+        [audited] = orchestra.tick_and_run("source_changes")
+    [captured] = orchestra.tick_and_run("source_changes")
+    [healed] = orchestra.tick_and_run("new_batches")
+
+    failed = [c.asset_key.path[-1] for c in audited.get_asset_check_evaluations() if not c.passed]
+    assert failed == ["dim_design"]
+    assert captured.job_def.name == "ingest"
+    assert all(check.passed for check in healed.get_asset_check_evaluations())
+    assert platform.rows("SELECT design_name FROM dim_design WHERE design_id = 1") == [("Wooden",)]
 
 
 def test_batches_that_dagster_forgot_are_added_again(orchestra: Orchestra) -> None:
@@ -330,7 +395,7 @@ def test_unequal_table_is_read_again_in_full(orchestra: Orchestra) -> None:
         ("Bronze",),
     ]
     log = ManifestLog(platform.ingestion)
-    assert requests.pending(platform.ingestion, log.head()) == set()
+    assert Requests(platform.ingestion).full_reads(log.head()) == set()
 
 
 def test_unreachable_source_fails_the_tick_with_a_sentence(

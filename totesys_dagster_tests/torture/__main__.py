@@ -27,7 +27,7 @@ import psycopg
 
 from totesys_dagster import settings
 from totesys_dagster.errors import TotesysError
-from totesys_dagster.ingestion.capture import changed_tables
+from totesys_dagster.ingestion.poll import changed_tables
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.receipt import read_receipt, touched_stars
 from totesys_dagster.lake.store import Store
@@ -114,7 +114,7 @@ def caught_up(log: ManifestLog) -> bool:
     """
     with contextlib.suppress(TotesysError, psycopg.Error):
         with connect(settings.SOURCE_DSN) as connection:
-            changed = changed_tables(connection, log.store)
+            changed = changed_tables(connection, log.store).changed
         head = log.head()
         with connect(settings.WAREHOUSE_DSN) as connection:
             loaded = load.head(connection, NAMES)

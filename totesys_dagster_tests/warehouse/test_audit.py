@@ -7,7 +7,7 @@ every batch.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,10 +16,9 @@ import pytest
 from totesys_dagster import digest
 from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.ingestion import changes
-from totesys_dagster.ingestion.capture import open_capture
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.local.simulator import business_day
-from totesys_dagster.warehouse import audit, load, schema
+from totesys_dagster.warehouse import audit, load
 from totesys_dagster.warehouse.assets import audit_check
 from totesys_dagster.warehouse.audit import Audit
 from totesys_dagster.warehouse.load import Loaded
@@ -444,19 +443,6 @@ def test_parent_in_quarantine_explains_its_children(platform: Platform) -> None:
     assert ask(platform) == []
 
 
-def audited(platform: Platform) -> Mapping[str, Audit]:
-    """Digest the source and compare every table, as the hourly audit does; ask for healing."""
-    with open_capture(
-        platform.source, platform.ingestion, run_id="audit", part_bytes=1 << 20, audit=True
-    ) as capture:
-        found = capture.write_audit()
-    with schema.exclusive(platform.warehouse, platform.names):
-        audits = audit.audit_source(platform.warehouse, platform.names, found)
-    assert audits is not None
-    ask(platform)
-    return audits
-
-
 def test_row_in_quarantine_does_not_hide_another_difference(platform: Platform) -> None:
     """Payment 3 is set aside; payment 2 is changed in the warehouse by hand."""
     platform.run()
@@ -464,7 +450,7 @@ def test_row_in_quarantine_does_not_hide_another_difference(platform: Platform) 
     by_hand(platform, "UPDATE fact_payment SET payment_amount = 0 WHERE payment_id = 2")
     loaded = change(platform, EDIT_ORDER_1)
     asked_at_first = ask(platform)
-    found = audited(platform)["fact_payment"]
+    found = platform.audit()["fact_payment"]
     healed = platform.run()
 
     assert unequal(loaded) == ["fact_payment"]
@@ -474,7 +460,7 @@ def test_row_in_quarantine_does_not_hide_another_difference(platform: Platform) 
     assert healed.tables["fact_payment"].updated == 1
     assert (
         healed.audits["fact_payment"].equal_without,
-        audited(platform)["fact_payment"].equal_without,
+        platform.audit()["fact_payment"].equal_without,
     ) == (True, True)
     assert platform.run() is None
 
@@ -488,7 +474,7 @@ def test_table_equals_but_for_what_is_kept_out(platform: Platform) -> None:
         " UPDATE department SET location = NULL WHERE department_id = 2",
     )
     ask(platform)
-    found = audited(platform)
+    found = platform.audit()
 
     kept_out = {star: one.left_out for star, one in found.items() if one.left_out}
     assert kept_out == {"fact_sales_order": 2, "fact_payment": 1, "dim_staff": 1}
@@ -501,11 +487,11 @@ def test_mended_rows_are_proved_with_the_whole_table(platform: Platform) -> None
     platform.run()
     change(platform, BAD_ORDER_1)
     ask(platform)
-    audited(platform)
+    platform.audit()
     loaded = change(platform, GOOD_ORDER_1.format("2022-12-01"))
 
     assert loaded.audits["fact_sales_order"].equal
-    assert audited(platform)["fact_sales_order"].equal
+    assert platform.audit()["fact_sales_order"].equal
 
 
 def test_row_without_a_usable_key_leaves_it_open_whether_more_differs(platform: Platform) -> None:
@@ -515,7 +501,7 @@ def test_row_without_a_usable_key_leaves_it_open_whether_more_differs(platform: 
     platform.run()
     change(platform, "UPDATE payment SET payment_id = NULL WHERE payment_id = 3")
     ask(platform)
-    found = audited(platform)["fact_payment"]
+    found = platform.audit()["fact_payment"]
 
     assert (found.equal, found.left_out, found.equal_without) == (False, 1, None)
     assert platform.run() is None

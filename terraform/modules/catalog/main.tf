@@ -1,9 +1,9 @@
 # Both zones as tables of Athena, without a crawler: the columns are those of the platform's catalogue
 # (tables.json, made by make_tables.py), and partitions are projected.
 #
-#   <table>        one batch at a time: WHERE batch = '2026-11-23T09-15-00Z' reads that batch alone.
-#                  Batches are instants to the second, which no range enumerates, so the partition is
-#                  of the type `injected`, and every query has to name the batches that it reads.
+#   <table>        one batch at a time: WHERE batch = '0000000042' reads that batch alone. The partition
+#                  is of the type `injected`, so every query has to name the batches that it reads: of
+#                  a range of numbers, Athena would ask S3 for each.
 #   <table>_all    every batch, with "$path" for where a row is from: for questions over all of history
 #
 # A row of these tables is a row of a batch, not a version: a batch that was read again in full holds
@@ -106,7 +106,7 @@ resource "aws_glue_catalog_table" "this" {
     content {
       name    = partition_keys.value
       type    = "string"
-      comment = "The batch, an instant in UTC"
+      comment = "The number of the batch, ten digits long"
     }
   }
 }

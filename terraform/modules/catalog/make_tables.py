@@ -13,15 +13,18 @@ from totesys_dagster.catalogue.model import Type
 
 FILE = Path(__file__).with_name("tables.json")
 
-# Athena cannot read Parquet's TIME, so those columns are left out; they are in the warehouse.
+# A time of day is stored as a number, as Athena cannot read Parquet's TIME.
 PARQUET_TYPES = {
     Type.INTEGER: "int",
     Type.TEXT: "string",
     Type.MONEY: "decimal(10,2)",
     Type.BOOLEAN: "boolean",
     Type.DATE: "date",
+    Type.TIME: "bigint",
     Type.TIMESTAMP: "timestamp",
 }
+
+MICROSECONDS = " In microseconds since midnight."
 
 
 def tables() -> str:
@@ -45,10 +48,9 @@ def tables() -> str:
                 {
                     "name": column.name,
                     "type": PARQUET_TYPES[column.type],
-                    "meaning": column.meaning,
+                    "meaning": column.meaning + (MICROSECONDS if column.type is Type.TIME else ""),
                 }
                 for column in star.columns
-                if column.type in PARQUET_TYPES
             ],
         }
         for star in STAR_TABLES.values()

@@ -21,9 +21,9 @@ locals {
   roles = "arn:${local.partition}:iam::${local.account}:role/${var.name}"
 
   # Which keys each step writes; see The lake in ARCHITECTURE.md.
-  batch_keys     = [for kind in ["manifests", "rows", "deleted", "keys", "schemas", "seals", "probe"] : "${var.bucket_arns.ingestion}/${kind}/*"]
+  batch_keys     = [for kind in ["manifests", "seals", "audits", "rows", "keys", "schemas", "references", "probe"] : "${var.bucket_arns.ingestion}/${kind}/*"]
   request_keys   = ["${var.bucket_arns.ingestion}/requests/*"]
-  processed_keys = [for kind in ["receipts", "rows", "deleted", "quarantine", "probe"] : "${var.bucket_arns.processed}/${kind}/*"]
+  processed_keys = [for kind in ["receipts", "rows", "quarantine", "probe"] : "${var.bucket_arns.processed}/${kind}/*"]
 
   read_ingestion = {
     Sid      = "ReadIngestionZone"

@@ -82,9 +82,9 @@ run "each_stage_writes_its_own_keys_only" {
       for statement in jsondecode(output.policies["ingest"]).Statement : statement.Resource
       if statement.Action == "s3:PutObject"
       ]) == [
-      "arn:aws:s3:::ingestion/manifests/*", "arn:aws:s3:::ingestion/rows/*", "arn:aws:s3:::ingestion/deleted/*",
+      "arn:aws:s3:::ingestion/manifests/*", "arn:aws:s3:::ingestion/rows/*", "arn:aws:s3:::ingestion/audits/*",
       "arn:aws:s3:::ingestion/keys/*", "arn:aws:s3:::ingestion/schemas/*",
-      "arn:aws:s3:::ingestion/seals/*", "arn:aws:s3:::ingestion/probe/*",
+      "arn:aws:s3:::ingestion/seals/*", "arn:aws:s3:::ingestion/references/*", "arn:aws:s3:::ingestion/probe/*",
     ]
     error_message = "The role ingest writes other keys than those of batches."
   }
