@@ -578,30 +578,24 @@ def test_index_and_trigger_of_others_are_kept(platform: Platform) -> None:
     assert platform.rows("SELECT to_regclass('warehouse.mine')::text") == [("mine",)]
 
 
-# What others did, and what is said; in each case a row of the staff is wrong as well.
+CHILD = """
+    public.child inherits from warehouse.dim_staff, so that its rows count as the warehouse's:
+    ALTER TABLE public.child NO INHERIT warehouse.dim_staff, then run `totesys rebuild` again.
+"""
+RULE = """
+    The rows of warehouse.dim_staff could not be replaced, because a trigger or a rule of somebody's
+    own changes what is written: disable it, then run `totesys rebuild` again.
+"""
+CHECK = """
+    violates check constraint "dim_staff_first_name_check"; if a constraint, trigger or column of
+    your own says so, drop it or mend it
+"""
+
+# What others did, and what is said; in each case the rows of the staff are wrong as well.
 IN_THE_WAY = [
-    (
-        "CREATE RULE mine AS ON UPDATE TO dim_staff DO INSTEAD NOTHING",
-        (
-            "The rows of warehouse.dim_staff could not be replaced, because a trigger or a rule of"
-            " somebody's own changes what is written: disable it, then run `totesys rebuild` again."
-        ),
-    ),
-    (
-        "CREATE TABLE public.child () INHERITS (dim_staff)",
-        (
-            "public.child inherits from warehouse.dim_staff, so that its rows count as the"
-            " warehouse's: ALTER TABLE public.child NO INHERIT warehouse.dim_staff, then run `totesys"
-            " rebuild` again."
-        ),
-    ),
-    (
-        "ALTER TABLE dim_staff ADD CHECK (first_name = 'X') NOT VALID",
-        (
-            'violates check constraint "dim_staff_first_name_check"; if a constraint, trigger or column'
-            " of your own says so, drop it or mend it"
-        ),
-    ),
+    ("CREATE RULE mine AS ON UPDATE TO dim_staff DO INSTEAD NOTHING", RULE),
+    ("CREATE TABLE public.child () INHERITS (dim_staff)", CHILD),
+    ("ALTER TABLE dim_staff ADD CHECK (first_name = 'X') NOT VALID", CHECK),
 ]
 
 
@@ -612,7 +606,7 @@ def test_what_is_in_the_way_of_a_rebuild_is_named(
     three_batches(platform)
     by_hand(platform, f"UPDATE dim_staff SET first_name = 'X'; {statement}")
 
-    assert said in refusal(platform)
+    assert " ".join(said.split()) in refusal(platform)
 
 
 @pytest.mark.parametrize(
