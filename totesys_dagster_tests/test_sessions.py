@@ -151,7 +151,7 @@ def any_server(
     """The embedded server, and those of other versions that this machine has."""
     if request.param is None:
         return server
-    monkeypatch.setenv(local.BINARIES, str(request.param))
+    monkeypatch.setenv("TOTESYS_POSTGRES_BIN", str(request.param))
     return local.start(tmp_path / "home")
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from totesys_dagster import settings
 from totesys_dagster.local import stack
-from totesys_dagster.local.postgres import Server
+from totesys_dagster.local.postgres import SUPERUSER, EmbeddedServerError, Server
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,16 @@ def test_everything_is_provided_when_nothing_is_set(home: Path) -> None:
 
     # A process that inherits the environment provides the same again.
     assert len(stack.start()) == 4
+
+
+def test_database_of_others_under_the_name_of_a_half_made_one_is_left_alone(
+    server: Server,
+) -> None:
+    with psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE totesys_new")
+        with pytest.raises(EmbeddedServerError, match="totesys_new that postgres made"):
+            stack._create_source(connection, server)
+        connection.execute("DROP DATABASE totesys_new")
 
 
 @pytest.mark.long
