@@ -239,7 +239,7 @@ def begin(connection: Connection, characteristics: str) -> None:
     """
     version = connection.info.server_version
     newer = [text for since, text in LOCAL_SETTINGS_SINCE.items() if version >= since]
-    connection.execute("".join([f"BEGIN {characteristics};", LOCAL_SETTINGS, *newer]).encode())
+    connection.execute("".join([f"BEGIN {characteristics};", *newer, LOCAL_SETTINGS]).encode())
 
 
 @contextmanager

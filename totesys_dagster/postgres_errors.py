@@ -22,6 +22,7 @@ REMEDIES = {
         " and the database"
     ),
     "25P03": "what it waited for took ten minutes: look whether the lake's store answers",
+    "25P04": "ALTER ROLE … SET transaction_timeout TO 0 for the role of {setting}",
     "2BP01": "move elsewhere what was built upon it, then run again",
     "3D000": "name a database that exists in {setting}",
     "3F000": "the warehouse's tables were renamed or dropped: restore them",

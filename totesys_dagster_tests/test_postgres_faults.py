@@ -344,7 +344,7 @@ ROLE_SETTINGS = [
     ("work_mem", "64kB"),
     ("log_parameter_max_length_on_error", "-1"),
 ]
-NEWER_SETTINGS = [("transaction_timeout", "1ms"), ("debug_parallel_query", "on")]
+NEWER_SETTINGS = [("transaction_timeout", "50ms"), ("debug_parallel_query", "on")]
 
 
 def test_presets_of_the_roles_change_nothing(platform: Platform) -> None:
