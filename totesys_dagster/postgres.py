@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import os
+import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -225,10 +228,31 @@ def _open(conninfo: str) -> Connection:
 
 
 def beside(connection: Connection) -> Connection:
-    """Another connection to its server, by the same login. Raises psycopg.OperationalError."""
+    """Another connection to its server, by the same login. Raises psycopg.OperationalError.
+
+    A pooler has a session for it or has not, and may say so after minutes only: ten seconds are
+    waited for one.
+    """
     other = _open(make_conninfo(connection.info.dsn, password=connection.info.password))
-    with transaction(other):  # a pooler connects to the server no sooner
-        return other
+    patience = threading.Timer(CONNECT_SECONDS, _hang_up, [other])
+    patience.start()
+    try:
+        with transaction(other):
+            return other
+    except psycopg.Error:
+        other.close()
+        raise
+    finally:
+        patience.cancel()
+
+
+def _hang_up(connection: Connection) -> None:
+    """Break a connection that another thread waits for."""
+    with (
+        suppress(psycopg.Error, OSError),
+        socket.socket(fileno=os.dup(connection.fileno())) as line,
+    ):
+        line.shutdown(socket.SHUT_RDWR)
 
 
 def begin(connection: Connection, characteristics: str) -> None:
