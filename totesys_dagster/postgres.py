@@ -102,7 +102,7 @@ def _target(setting: str, dsn: str) -> _Target:
     Host and TLS come from the string, from a service that it or the environment names, and from a
     dozen variables. All that is pinned in `conninfo`, so that nothing else is connected to.
     """
-    values = _resolved(setting, dsn)
+    values = resolved(setting, dsn)
     # An address beside a name is what is connected to, and yet the name is what was meant.
     places = [*values["host"].split(","), *values["hostaddr"].split(",")]
     remote = [place for place in places if not (_is_local(place) or settings.is_trusted(place))]
@@ -130,11 +130,11 @@ def _target(setting: str, dsn: str) -> _Target:
     )
 
 
-def _resolved(setting: str, dsn: str) -> dict[str, str]:
+def resolved(setting: str, dsn: str) -> dict[str, str]:
     """The parameters of a connection as libpq resolves them; an empty text for what is not set.
 
     libpq tells them of an attempt only. This one it refuses before it looks for a host, because of
-    a parameter that it checks last.
+    a parameter that it checks last. Raises SettingError where it refuses another one.
     """
     attempt = make_conninfo(dsn, target_session_attrs="none that there is")
     pgconn = PGconn.connect_start(attempt.encode())

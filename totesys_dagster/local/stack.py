@@ -15,13 +15,12 @@ from pathlib import Path
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
 
 from totesys_dagster import settings
 from totesys_dagster.catalogue import INGESTION, PROCESSED
 from totesys_dagster.local import locks, postgres, simulator
 from totesys_dagster.local.postgres import SUPERUSER, EmbeddedServerError, Server
-from totesys_dagster.postgres import Names
+from totesys_dagster.postgres import Names, resolved
 from totesys_dagster.warehouse import schema
 
 APPLICATION = "totesys_application"  # owns the ToteSys database, as the real application does
@@ -89,8 +88,9 @@ def _suffix(needed: set[str]) -> str:
     """What tells the lake and warehouse of one real source from those of another."""
     if settings.SOURCE_DSN in needed:
         return ""
-    parts = conninfo_to_dict(settings.connection_string(settings.SOURCE_DSN))
-    place = "\n".join(str(parts.get(name, "")) for name in ("host", "hostaddr", "port", "dbname"))
+    dsn = settings.connection_string(settings.SOURCE_DSN)
+    parts = resolved(settings.SOURCE_DSN, dsn)
+    place = "\n".join(parts[name] for name in ("host", "hostaddr", "port", "dbname"))
     return "_" + hashlib.sha256(place.encode()).hexdigest()[:8]
 
 

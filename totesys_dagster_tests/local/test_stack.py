@@ -118,6 +118,22 @@ def test_real_source_gets_a_lake_and_a_warehouse_of_its_own(
     assert Path(os.environ[settings.INGESTION_URL]).parent.parent == home
 
 
+@pytest.mark.usefixtures("home")
+def test_sources_that_only_libpq_tells_apart_get_lakes_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "services.conf").write_text("[one]\nhost=one\n[two]\nhost=two\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services.conf"))
+    lakes = set()
+    for source in ("service=one", "service=two"):
+        monkeypatch.setenv(settings.SOURCE_DSN, source)
+        monkeypatch.delenv(settings.INGESTION_URL, raising=False)
+        stack.start()
+        lakes.add(os.environ[settings.INGESTION_URL])
+
+    assert len(lakes) == 2
+
+
 def test_nothing_is_started_when_all_is_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
