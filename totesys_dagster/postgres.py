@@ -35,7 +35,7 @@ KEEPALIVES: dict[str, Any] = {
 READ_COMMITTED = "ISOLATION LEVEL READ COMMITTED"
 
 # What printing, hashing, locking and timing depend on; a role may preset all of it. These go into
-# the message of BEGIN, since a preset timeout may be a millisecond. None is a query: a snapshot is
+# the message of BEGIN, since a preset timeout may be a moment. None is a query: a snapshot is
 # taken with the first one, and a capture has to lock its tables before. No schema is searched but
 # PostgreSQL's own, since another one may hold a function of the name that we call.
 LOCAL_SETTINGS = """

@@ -49,8 +49,8 @@ HOSTILE = """
 SET search_path TO ''; SET datestyle TO 'German'; SET intervalstyle TO 'sql_standard';
 SET timezone TO 'Asia/Tokyo'; SET client_encoding TO 'LATIN1'; SET bytea_output TO 'escape';
 SET quote_all_identifiers TO on; SET extra_float_digits TO -15; SET row_security TO on;
-SET statement_timeout TO '1ms'; SET lock_timeout TO '1ms';
-SET idle_in_transaction_session_timeout TO '1ms';
+SET statement_timeout TO '50ms'; SET lock_timeout TO '1ms';
+SET idle_in_transaction_session_timeout TO '50ms';
 SET default_transaction_isolation TO 'serializable';
 PREPARE _pg3_0 AS SELECT 1
 """
