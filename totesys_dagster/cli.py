@@ -413,7 +413,11 @@ def clean() -> None:
     """Remove the embedded default: its server, its databases and its lake."""
     from totesys_dagster.local import postgres
 
-    postgres.remove(settings.home())
+    home = settings.home()
+    known = (home / "server.json").exists()
+    postgres.remove(home)
+    if known and home.exists():
+        output.print(f"{home} stays, for it holds files that are not of the embedded default.")
 
 
 def _libpq(dsn: str) -> dict[str, str]:

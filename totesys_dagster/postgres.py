@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import os
+import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -32,7 +35,7 @@ KEEPALIVES: dict[str, Any] = {
 READ_COMMITTED = "ISOLATION LEVEL READ COMMITTED"
 
 # What printing, hashing, locking and timing depend on; a role may preset all of it. These go into
-# the message of BEGIN, since a preset timeout may be a millisecond. None is a query: a snapshot is
+# the message of BEGIN, since a preset timeout may be a moment. None is a query: a snapshot is
 # taken with the first one, and a capture has to lock its tables before. No schema is searched but
 # PostgreSQL's own, since another one may hold a function of the name that we call.
 LOCAL_SETTINGS = """
@@ -99,7 +102,7 @@ def _target(setting: str, dsn: str) -> _Target:
     Host and TLS come from the string, from a service that it or the environment names, and from a
     dozen variables. All that is pinned in `conninfo`, so that nothing else is connected to.
     """
-    values = _resolved(setting, dsn)
+    values = resolved(setting, dsn)
     # An address beside a name is what is connected to, and yet the name is what was meant.
     places = [*values["host"].split(","), *values["hostaddr"].split(",")]
     remote = [place for place in places if not (_is_local(place) or settings.is_trusted(place))]
@@ -127,11 +130,11 @@ def _target(setting: str, dsn: str) -> _Target:
     )
 
 
-def _resolved(setting: str, dsn: str) -> dict[str, str]:
+def resolved(setting: str, dsn: str) -> dict[str, str]:
     """The parameters of a connection as libpq resolves them; an empty text for what is not set.
 
     libpq tells them of an attempt only. This one it refuses before it looks for a host, because of
-    a parameter that it checks last.
+    a parameter that it checks last. Raises SettingError where it refuses another one.
     """
     attempt = make_conninfo(dsn, target_session_attrs="none that there is")
     pgconn = PGconn.connect_start(attempt.encode())
@@ -225,10 +228,31 @@ def _open(conninfo: str) -> Connection:
 
 
 def beside(connection: Connection) -> Connection:
-    """Another connection to its server, by the same login. Raises psycopg.OperationalError."""
+    """Another connection to its server, by the same login. Raises psycopg.OperationalError.
+
+    A pooler has a session for it or has not, and may say so after minutes only: ten seconds are
+    waited for one.
+    """
     other = _open(make_conninfo(connection.info.dsn, password=connection.info.password))
-    with transaction(other):  # a pooler connects to the server no sooner
-        return other
+    patience = threading.Timer(CONNECT_SECONDS, _hang_up, [other])
+    patience.start()
+    try:
+        with transaction(other):
+            return other
+    except psycopg.Error:
+        other.close()
+        raise
+    finally:
+        patience.cancel()
+
+
+def _hang_up(connection: Connection) -> None:
+    """Break a connection that another thread waits for."""
+    with (
+        suppress(psycopg.Error, OSError),
+        socket.socket(fileno=os.dup(connection.fileno())) as line,
+    ):
+        line.shutdown(socket.SHUT_RDWR)
 
 
 def begin(connection: Connection, characteristics: str) -> None:
@@ -239,7 +263,7 @@ def begin(connection: Connection, characteristics: str) -> None:
     """
     version = connection.info.server_version
     newer = [text for since, text in LOCAL_SETTINGS_SINCE.items() if version >= since]
-    connection.execute("".join([f"BEGIN {characteristics};", LOCAL_SETTINGS, *newer]).encode())
+    connection.execute("".join([f"BEGIN {characteristics};", *newer, LOCAL_SETTINGS]).encode())
 
 
 @contextmanager

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import psycopg
 
+TAKEN = (
+    "the platform did not make what has that name: rename it, or let TOTESYS_WAREHOUSE_SCHEMA name"
+    " another schema"
+)
+
 # By SQLSTATE, or by its first two letters. `{setting}` is the one that points to the database.
 REMEDIES = {
     "08": "what was begun is taken back, and the next attempt starts anew",
@@ -17,6 +22,7 @@ REMEDIES = {
         " and the database"
     ),
     "25P03": "what it waited for took ten minutes: look whether the lake's store answers",
+    "25P04": "ALTER ROLE … SET transaction_timeout TO 0 for the role of {setting}",
     "2BP01": "move elsewhere what was built upon it, then run again",
     "3D000": "name a database that exists in {setting}",
     "3F000": "the warehouse's tables were renamed or dropped: restore them",
@@ -26,10 +32,9 @@ REMEDIES = {
     "42804": "the type of a column was changed: change it back",
     "42809": "it stands where a table should: rename it, and restore the table",
     "42P01": "a table was renamed or dropped: restore it",
-    "42P07": (
-        "the platform did not make what has that name: rename it, or let"
-        " TOTESYS_WAREHOUSE_SCHEMA name another schema"
-    ),
+    "42P07": TAKEN,
+    "42710": TAKEN,
+    "42723": TAKEN,
     "53100": "make room on the server's disk",
     "53200": "give the server more memory, or fewer sessions and a lower work_mem",
     "53300": "raise that limit, or end sessions that nobody needs",

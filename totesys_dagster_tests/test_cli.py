@@ -106,6 +106,15 @@ def test_wrong_setting_is_one_sentence_without_the_password(project: Path) -> No
 
 
 @pytest.mark.usefixtures("platform")
+def test_psql_sends_no_password_to_a_host_that_is_not_verified(project: Path) -> None:
+    there = "postgresql://ann:hidden@/warehouse"
+    done = totesys(project, "psql", TOTESYS_WAREHOUSE_DSN=there, PGHOST="203.0.113.1")
+
+    assert done.returncode == 1
+    assert "does not verify that it is the right server" in " ".join(done.stderr.split())
+
+
+@pytest.mark.usefixtures("platform")
 def test_elsewhere_it_says_where_to_run(tmp_path: Path) -> None:
     done = totesys(tmp_path, "run")
 

@@ -12,15 +12,16 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from totesys_dagster import settings
+from totesys_dagster import postgres, settings
 from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.errors import LoadError
+from totesys_dagster.ingestion import blocks
 from totesys_dagster.ingestion.poll import Memory, poll
 from totesys_dagster.local.postgres import Server
 from totesys_dagster.operations.rebuild import rebuild
 from totesys_dagster.operations.verify import verify
-from totesys_dagster.postgres import Connection, connect
-from totesys_dagster.warehouse import audit, load, schema
+from totesys_dagster.postgres import Connection, beside, connect, transaction
+from totesys_dagster.warehouse import load, schema
 from totesys_dagster.warehouse.load import load_batch
 from totesys_dagster.warehouse.status import table_status
 from totesys_dagster_tests.conftest import Platform
@@ -48,8 +49,8 @@ HOSTILE = """
 SET search_path TO ''; SET datestyle TO 'German'; SET intervalstyle TO 'sql_standard';
 SET timezone TO 'Asia/Tokyo'; SET client_encoding TO 'LATIN1'; SET bytea_output TO 'escape';
 SET quote_all_identifiers TO on; SET extra_float_digits TO -15; SET row_security TO on;
-SET statement_timeout TO '1ms'; SET lock_timeout TO '1ms';
-SET idle_in_transaction_session_timeout TO '1ms';
+SET statement_timeout TO '50ms'; SET lock_timeout TO '1ms';
+SET idle_in_transaction_session_timeout TO '50ms';
 SET default_transaction_isolation TO 'serializable';
 PREPARE _pg3_0 AS SELECT 1
 """
@@ -163,6 +164,22 @@ def test_rebuild_says_that_one_session_is_not_enough(pooled: Callable[..., Platf
     platform = pooled(1, patience=1)
     with pytest.raises(LoadError, match="had no session free: raise its pool size"):
         rebuilt(platform, platform.warehouse)
+
+
+def test_large_table_is_read_by_one_session_where_there_is_no_other(
+    pooled: Callable[..., Platform], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pooler would let it wait for a minute, with the snapshot open."""
+    monkeypatch.setattr(postgres, "CONNECT_SECONDS", 2)
+    monkeypatch.setattr(blocks, "LARGE_BLOCKS", 1)
+    platform = pooled(1, patience=60)
+    with transaction(platform.source), pytest.raises(psycopg.OperationalError) as refused:
+        beside(platform.source)
+    loaded = platform.run()
+
+    assert "query_wait_timeout" not in str(refused.value)
+    assert loaded is not None
+    assert all(found.equal for found in loaded.audits.values())
 
 
 def test_loads_of_one_batch_at_once_load_it_once(pooled: Callable[..., Platform]) -> None:

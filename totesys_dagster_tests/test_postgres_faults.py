@@ -314,9 +314,10 @@ def test_capture_that_is_interrupted_leaves_no_batch_and_the_next_is_exact(
 
 # What a role presets for its sessions; none of it makes a batch other than exact.
 ROLE_SETTINGS = [
-    ("statement_timeout", "1ms"),
+    # On a busy machine one of a millisecond is over before the first word of a transaction is read.
+    ("statement_timeout", "50ms"),
     ("lock_timeout", "1ms"),
-    ("idle_in_transaction_session_timeout", "1ms"),
+    ("idle_in_transaction_session_timeout", "50ms"),
     ("datestyle", "German"),
     ("timezone", "Asia/Tokyo"),
     ("default_transaction_isolation", "serializable"),
@@ -344,7 +345,7 @@ ROLE_SETTINGS = [
     ("work_mem", "64kB"),
     ("log_parameter_max_length_on_error", "-1"),
 ]
-NEWER_SETTINGS = [("transaction_timeout", "1ms"), ("debug_parallel_query", "on")]
+NEWER_SETTINGS = [("transaction_timeout", "50ms"), ("debug_parallel_query", "on")]
 
 
 def test_presets_of_the_roles_change_nothing(platform: Platform) -> None:

@@ -52,14 +52,14 @@ class Guarded(psycopg.Cursor[Any]):
 
 @pytest.fixture
 def guarded(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
-    """A platform whose connections to the warehouse find another setting outside transactions."""
-    preset(platform, platform.warehouse_database, "intervalstyle", "sql_standard")
+    """A platform whose connections find another setting outside of our transactions."""
+    for database in (platform.source_database, platform.warehouse_database):
+        preset(platform, database, "intervalstyle", "sql_standard")
     open_one = postgres._open
 
     def open_guarded(dsn: str) -> postgres.Connection:
         connection = open_one(dsn)
-        if connection.info.dbname == platform.warehouse_database:
-            connection.cursor_factory = Guarded
+        connection.cursor_factory = Guarded
         return connection
 
     monkeypatch.setattr(postgres, "_open", open_guarded)

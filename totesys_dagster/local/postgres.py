@@ -8,10 +8,12 @@ from where `totesys clean` removes them.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
 import pwd
+import re
 import secrets
 import shutil
 import socket
@@ -26,11 +28,24 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from totesys_dagster import settings
+from totesys_dagster.catalogue import INGESTION, PROCESSED
 from totesys_dagster.errors import TotesysError
 from totesys_dagster.local import locks, supervisor
 
 SUPERUSER = "postgres"
 START_SECONDS = 60
+
+# What a home holds, besides the server's directory: nothing else of it is ever removed.
+HOME_FILES = (
+    "server.json",
+    "server.new",
+    "postgres.log",
+    "in-use.lock",
+    "start.lock",
+    "supervisor.lock",
+    "databases.lock",
+)
+LAKES = re.compile(r"lake(_[0-9a-f]{8})?")
 
 # Locks that this process holds until it ends, by home.
 _in_use: dict[Path, int] = {}
@@ -115,7 +130,8 @@ def start(home: Path, roles: tuple[str, ...] = ()) -> Server:
 def remove(home: Path) -> None:
     """Stop the server of `home` and remove all of it, also what lies outside that directory.
 
-    Raises EmbeddedServerError, with nothing removed, while another process uses the server.
+    Files of others stay, and `home` with them. Raises EmbeddedServerError, with nothing removed,
+    while another process uses the server.
     """
     if not (home / "server.json").exists():
         return
@@ -135,9 +151,21 @@ def remove(home: Path) -> None:
     supervisor.stop(directory / "data", None, at_once=True)
     with locks.exclusive(home / "supervisor.lock"):
         shutil.rmtree(directory)
-        shutil.rmtree(home)
+        for lake in home.iterdir():
+            if LAKES.fullmatch(lake.name):
+                for zone in (INGESTION, PROCESSED):
+                    shutil.rmtree(lake / zone, ignore_errors=True)
+                _remove_empty(lake)
+        for name in HOME_FILES:
+            (home / name).unlink(missing_ok=True)
+        _remove_empty(home)
     if others is not None:
         os.close(others)
+
+
+def _remove_empty(directory: Path) -> None:
+    with contextlib.suppress(OSError):
+        directory.rmdir()
 
 
 def find_binaries() -> Path:

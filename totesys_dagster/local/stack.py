@@ -15,13 +15,12 @@ from pathlib import Path
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
 
 from totesys_dagster import settings
 from totesys_dagster.catalogue import INGESTION, PROCESSED
 from totesys_dagster.local import locks, postgres, simulator
-from totesys_dagster.local.postgres import SUPERUSER, Server
-from totesys_dagster.postgres import Names
+from totesys_dagster.local.postgres import SUPERUSER, EmbeddedServerError, Server
+from totesys_dagster.postgres import Names, resolved
 from totesys_dagster.warehouse import schema
 
 APPLICATION = "totesys_application"  # owns the ToteSys database, as the real application does
@@ -79,8 +78,9 @@ def _suffix(needed: set[str]) -> str:
     """What tells the lake and warehouse of one real source from those of another."""
     if settings.SOURCE_DSN in needed:
         return ""
-    parts = conninfo_to_dict(settings.connection_string(settings.SOURCE_DSN))
-    place = "\n".join(str(parts.get(name, "")) for name in ("host", "hostaddr", "port", "dbname"))
+    dsn = settings.connection_string(settings.SOURCE_DSN)
+    parts = resolved(settings.SOURCE_DSN, dsn)
+    place = "\n".join(parts[name] for name in ("host", "hostaddr", "port", "dbname"))
     return "_" + hashlib.sha256(place.encode()).hexdigest()[:8]
 
 
@@ -103,9 +103,6 @@ def _exists(connection: psycopg.Connection, database: str) -> bool:
 
 def _create_database(connection: psycopg.Connection, database: str, owner: str) -> None:
     connection.execute(
-        sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database))
-    )
-    connection.execute(
         sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(
             sql.Identifier(database), sql.Identifier(owner)
         )
@@ -117,6 +114,7 @@ def _create_source(connection: psycopg.Connection, server: Server) -> None:
     if _exists(connection, SOURCE):
         return
     new = f"{SOURCE}_new"
+    _drop_half_made(connection, new)
     _create_database(connection, new, APPLICATION)
     with psycopg.connect(server.dsn(APPLICATION, new), autocommit=True) as application_:
         simulator.create_source(application_)
@@ -129,6 +127,20 @@ def _create_source(connection: psycopg.Connection, server: Server) -> None:
             sql.Identifier(new), sql.Identifier(SOURCE)
         )
     )
+
+
+def _drop_half_made(connection: psycopg.Connection, database: str) -> None:
+    """Drop what a start that was killed has left: only ours belongs to the application."""
+    query = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s"
+    found = connection.execute(query, [database]).fetchone()
+    if found is None:
+        return
+    if found != (APPLICATION,):
+        raise EmbeddedServerError(
+            f"The embedded server has a database {database} that {found[0]} made, and ToteSys is"
+            " made under that name: rename it, then start again."
+        )
+    connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database)))
 
 
 def grant_extractor(connection: psycopg.Connection) -> None:

@@ -26,6 +26,7 @@ from totesys_dagster.postgres import (
     begin,
     beside,
     failures,
+    leave,
     transaction,
 )
 from totesys_dagster.processed.process import process_star
@@ -112,13 +113,16 @@ def _only_one(connection: Connection, names: Names) -> Iterator[None]:
     lock = "SELECT pg_try_advisory_xact_lock(hashtextextended('totesys_dagster ' || %s, 1))"
     with closing(beside(connection)) as other:
         begin(other, READ_COMMITTED)
-        other.execute("SET LOCAL idle_in_transaction_session_timeout TO 0")
-        if other.execute(lock, [names.schema]).fetchone() != (True,):
-            raise LoadError(
-                "Another rebuild of this warehouse is running: wait until it has finished, or stop"
-                " it."
-            )
-        yield
+        try:
+            other.execute("SET LOCAL idle_in_transaction_session_timeout TO 0")
+            if other.execute(lock, [names.schema]).fetchone() != (True,):
+                raise LoadError(
+                    "Another rebuild of this warehouse is running: wait until it has finished, or"
+                    " stop it."
+                )
+            yield
+        finally:
+            leave(other)  # a commit would fail the rebuild where this connection alone was lost
 
 
 @contextmanager

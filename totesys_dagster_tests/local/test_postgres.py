@@ -177,6 +177,19 @@ def test_server_is_removed_with_all_its_files(tmp_path: Path) -> None:
     postgres.remove(home)
 
 
+def test_files_of_others_in_its_directory_are_not_removed(tmp_path: Path) -> None:
+    """TOTESYS_HOME may be a directory that somebody uses for more."""
+    user = User(tmp_path)
+    user.die()
+    (tmp_path / "letter.txt").write_text("mine")
+    for place in ("lake/ingestion", "lake_0123abcd/processed", "lake/notes", "lakeside/ingestion"):
+        (tmp_path / place).mkdir(parents=True)
+    postgres.remove(tmp_path)
+
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")}
+    assert left == {"letter.txt", "lake", "lake/notes", "lakeside", "lakeside/ingestion"}
+
+
 def test_server_in_use_is_not_removed(tmp_path: Path) -> None:
     user = User(tmp_path)
 

@@ -15,7 +15,7 @@ import pytest
 from totesys_dagster import settings
 from totesys_dagster.errors import SettingError
 from totesys_dagster.local import stack
-from totesys_dagster.local.postgres import Server
+from totesys_dagster.local.postgres import SUPERUSER, EmbeddedServerError, Server
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +64,16 @@ def test_nothing_is_provided_in_place_of_what_was_meant(
         stack.start()
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_database_of_others_under_the_name_of_a_half_made_one_is_left_alone(
+    server: Server,
+) -> None:
+    with psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE totesys_new")
+        with pytest.raises(EmbeddedServerError, match="totesys_new that postgres made"):
+            stack._create_source(connection, server)
+        connection.execute("DROP DATABASE totesys_new")
 
 
 @pytest.mark.long
@@ -122,6 +132,22 @@ def test_real_source_gets_a_lake_and_a_warehouse_of_its_own(
     assert os.environ[settings.SOURCE_DSN] == real
     assert Path(os.environ[settings.INGESTION_URL]).parent.name.startswith("lake_")
     assert Path(os.environ[settings.INGESTION_URL]).parent.parent == home
+
+
+@pytest.mark.usefixtures("home")
+def test_sources_that_only_libpq_tells_apart_get_lakes_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "services.conf").write_text("[one]\nhost=one\n[two]\nhost=two\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services.conf"))
+    lakes = set()
+    for source in ("service=one", "service=two"):
+        monkeypatch.setenv(settings.SOURCE_DSN, source)
+        monkeypatch.delenv(settings.INGESTION_URL, raising=False)
+        stack.start()
+        lakes.add(os.environ[settings.INGESTION_URL])
+
+    assert len(lakes) == 2
 
 
 def test_nothing_is_started_when_all_is_set(

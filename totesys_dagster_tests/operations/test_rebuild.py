@@ -15,7 +15,7 @@ from totesys_dagster.lake.store import Store
 from totesys_dagster.local import stack
 from totesys_dagster.local.postgres import Server
 from totesys_dagster.local.simulator import business_day
-from totesys_dagster.operations.rebuild import Rebuilt, rebuild
+from totesys_dagster.operations.rebuild import LEDGER_TABLES, Rebuilt, rebuild
 from totesys_dagster.operations.verify import verify
 from totesys_dagster.postgres import Connection, Names, connect
 from totesys_dagster.warehouse import audit, schema
@@ -56,10 +56,9 @@ def three_batches(platform: Platform) -> None:
 def everything(platform: Platform) -> Rows:
     """All rows of the warehouse and of its bookkeeping, but for when they were loaded."""
     rows = {name: platform.rows(f"SELECT * FROM {name} ORDER BY 1") for name in STAR_TABLES}
-    for name in ("batch", "batch_table", "audit", "quarantine"):
-        rows[name] = platform.rows(f"SELECT * FROM {name} ORDER BY 1, 2, 3, 4")
-    for name in ("batch", "audit"):  # the last column says when
-        rows[name] = [row[:-1] for row in rows[name]]
+    for name in LEDGER_TABLES:
+        when = "ARRAY['loaded_at', 'compared_at']"
+        rows[name] = platform.rows(f"SELECT to_jsonb(t) - {when} FROM {name} AS t ORDER BY 1")
     return rows
 
 
@@ -580,30 +579,24 @@ def test_index_and_trigger_of_others_are_kept(platform: Platform) -> None:
     assert platform.rows("SELECT to_regclass('warehouse.mine')::text") == [("mine",)]
 
 
-# What others did, and what is said; in each case a row of the staff is wrong as well.
+CHILD = """
+    public.child inherits from warehouse.dim_staff, so that its rows count as the warehouse's:
+    ALTER TABLE public.child NO INHERIT warehouse.dim_staff, then run `totesys rebuild` again.
+"""
+RULE = """
+    The rows of warehouse.dim_staff could not be replaced, because a trigger or a rule of somebody's
+    own changes what is written: disable it, then run `totesys rebuild` again.
+"""
+CHECK = """
+    violates check constraint "dim_staff_first_name_check"; if a constraint, trigger or column of
+    your own says so, drop it or mend it
+"""
+
+# What others did, and what is said; in each case the rows of the staff are wrong as well.
 IN_THE_WAY = [
-    (
-        "CREATE RULE mine AS ON UPDATE TO dim_staff DO INSTEAD NOTHING",
-        (
-            "The rows of warehouse.dim_staff could not be replaced, because a trigger or a rule of"
-            " somebody's own changes what is written: disable it, then run `totesys rebuild` again."
-        ),
-    ),
-    (
-        "CREATE TABLE public.child () INHERITS (dim_staff)",
-        (
-            "public.child inherits from warehouse.dim_staff, so that its rows count as the"
-            " warehouse's: ALTER TABLE public.child NO INHERIT warehouse.dim_staff, then run `totesys"
-            " rebuild` again."
-        ),
-    ),
-    (
-        "ALTER TABLE dim_staff ADD CHECK (first_name = 'X') NOT VALID",
-        (
-            'violates check constraint "dim_staff_first_name_check"; if a constraint, trigger or column'
-            " of your own says so, drop it or mend it"
-        ),
-    ),
+    ("CREATE RULE mine AS ON UPDATE TO dim_staff DO INSTEAD NOTHING", RULE),
+    ("CREATE TABLE public.child () INHERITS (dim_staff)", CHILD),
+    ("ALTER TABLE dim_staff ADD CHECK (first_name = 'X') NOT VALID", CHECK),
 ]
 
 
@@ -614,7 +607,7 @@ def test_what_is_in_the_way_of_a_rebuild_is_named(
     three_batches(platform)
     by_hand(platform, f"UPDATE dim_staff SET first_name = 'X'; {statement}")
 
-    assert said in refusal(platform)
+    assert " ".join(said.split()) in refusal(platform)
 
 
 @pytest.mark.parametrize(
