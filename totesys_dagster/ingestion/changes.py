@@ -155,7 +155,7 @@ def is_large(view: SourceView, table: str) -> bool:
     return view.schemas[table].estimated_rows > LARGE_TABLE_ROWS
 
 
-def is_due(view: SourceView, since: dt.datetime, after: dt.timedelta = WHOLE_EVERY) -> bool:
+def is_due(view: SourceView, since: dt.datetime, after: dt.timedelta) -> bool:
     """Whether so much time has passed by the source's clock; a clock that went back tells nothing,
     so then it is due."""
     return not dt.timedelta(0) <= view.observed_at - since < after
@@ -354,7 +354,7 @@ def audit_in(view: SourceView, known: Known) -> dt.timedelta:
         return dt.timedelta(0)
     oldest = min(known.stars[name].whole.observed_at for name in stars)
     newest = max(known.stars[name].whole.observed_at for name in stars)
-    if is_due(view, oldest) or is_due(view, newest):
+    if is_due(view, oldest, WHOLE_EVERY) or is_due(view, newest, WHOLE_EVERY):
         return dt.timedelta(0)
     return WHOLE_EVERY - (view.observed_at - oldest)
 

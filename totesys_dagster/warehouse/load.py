@@ -327,8 +327,6 @@ class _TableLoad:
         self._execute(
             "CREATE TEMP TABLE {gone} ON COMMIT DROP AS SELECT {key} AS key FROM {staging} LIMIT 0"
         )
-        if self.star.base is None:
-            return
         if self.receipt.reconcile:
             assert self.star.base is not None
             keys = self.manifest.tables[self.star.base].keys.read(ingestion)

@@ -264,7 +264,7 @@ def test_clock_of_the_host_decides_nothing(
     class Wrong(dt.datetime):
         @classmethod
         def now(cls, tz: dt.tzinfo | None = None) -> dt.datetime:  # type: ignore[override]
-            return moment
+            return moment.astimezone(tz)
 
     monkeypatch.setattr(sensors.dt, "datetime", Wrong)
     edit_order(orchestra.platform)

@@ -287,12 +287,14 @@ def test_last_audit_that_failed_is_named(sound: Platform) -> None:
 def test_table_that_equals_but_for_rows_in_quarantine_is_named_so(sound: Platform) -> None:
     sound.application.execute("UPDATE payment SET payment_date = 'soon' WHERE payment_id = 3")
     sound.run()
+    sound.audit()  # asks for a digest without that row
     sound.audit()
 
-    assert verification(sound).findings == [
+    [finding] = verification(sound).findings
+    assert finding == (
         "fact_payment does not equal the source as of batch 5, but does for all but 1 rows in"
         " quarantine: 2 rows expected, 2 found."
-    ]
+    )
 
 
 def test_audit_object_that_was_edited_breaks_its_chain(sound: Platform) -> None:
