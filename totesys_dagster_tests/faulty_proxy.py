@@ -12,7 +12,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -79,6 +79,7 @@ class Faults:
     checksums: list[str | None] = field(default_factory=list)  # of each PUT
     rule: Rule = passes
     lock: threading.RLock = field(default_factory=threading.RLock)
+    writing: threading.Lock = field(default_factory=threading.Lock)
     over: threading.Event = field(default_factory=threading.Event)
 
     def plan(self, method: str, faults: Sequence[Fault]) -> None:
@@ -158,6 +159,21 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = _handle  # noqa: N815
 
     def _forward(self, body: bytes, fault: Fault) -> None:
+        # Of those that create one object at once, SeaweedFS lets some wait a second for its lock.
+        with self.plan.writing if self.command == "PUT" else nullcontext():
+            status, headers, content = self._ask(body, fault)
+        if fault == "lost":
+            self._reset()
+        elif fault == "late":
+            self._wait()
+        elif fault == "denied":
+            self._answer(412, (), EXISTS.body)
+        elif fault == "granted":
+            self._answer(200, (("ETag", '"0"'),), b"")
+        else:
+            self._answer(status, headers, content, cut=fault == "cut")
+
+    def _ask(self, body: bytes, fault: Fault) -> tuple[int, list[tuple[str, str]], bytes]:
         upstream = HTTPConnection(*self.target, timeout=30)
         try:
             upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
@@ -169,19 +185,9 @@ class _Handler(BaseHTTPRequestHandler):
                 upstream.putheader("Content-Length", str(len(body)))
             upstream.endheaders(body or None)
             response = upstream.getresponse()
-            content = response.read()
+            return response.status, self._passed_on(response), response.read()
         finally:
             upstream.close()
-        if fault == "lost":
-            self._reset()
-        elif fault == "late":
-            self._wait()
-        elif fault == "denied":
-            self._answer(412, (), EXISTS.body)
-        elif fault == "granted":
-            self._answer(200, (("ETag", '"0"'),), b"")
-        else:
-            self._answer(response.status, self._passed_on(response), content, cut=fault == "cut")
 
     def _overwriting(self, body: bytes) -> Mapping[str, str]:
         """The headers of a PUT without a condition, signed anew."""
