@@ -272,16 +272,15 @@ def no_s3(where: Where, detail: str) -> PlaceError:
 def _of_answer(error: ClientError, where: Where) -> PlaceError:
     status, code = answer(error)
     message = error.response.get("Error", {}).get("Message", "")
-    if error.operation_name not in _ACTIONS:
-        return PlaceError(
-            f"the credentials of {_source(where)[0]} cannot be had"
-            f" ({error.operation_name}: {_plain(code, message)})",
-            "look at the profile and at the role's trust policy",
-        )
     phrase = http.client.responses.get(status, "")
     detail = _plain(code, message) if code else _plain(f"HTTP {status} {phrase}")
+    if error.operation_name not in _ACTIONS:
+        return PlaceError(
+            f"{_source(where)[0]} gives no credentials ({error.operation_name}: {detail})",
+            "look at the profile and at the role's trust policy",
+        )
     if is_foreign(error):
-        return no_s3(where, detail)
+        return no_s3(where, f"{detail}, {_headers(error)['content-type']}")
     source, renew = _source(where)
     words = _CODES.get(code) or (_STATUSES.get(status) if not code else None)
     if words is None:
@@ -354,6 +353,12 @@ def _of_settings(error: Exception, where: Where) -> PlaceError:
             return PlaceError(_plain(str(error)), "run aws sso login, or aws login")
         case boto.CredentialRetrievalError() | boto.MetadataRetrievalError():
             return PlaceError(_plain(str(error)), "look at what gives the credentials")
+        case RecursionError():  # boto3 asks for the region again, whenever it is sent elsewhere
+            return PlaceError(
+                f"the store at {where.endpoint} sends every request elsewhere",
+                "correct the endpoint (https:// in the place of http://, or another host), or the"
+                " region",
+            )
         case RuntimeError():  # botocore's, of credentials that were renewed, but too old again
             return PlaceError(
                 f"the credentials of {source} are renewed too late ({_plain(str(error))})", renew
