@@ -52,7 +52,7 @@ class Client:
         return Where(bucket, endpoint, self.s3.meta.region_name, self.source)
 
 
-_MORE_NAMES = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "HOME"}
+_MORE_NAMES = {"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "HOME"}
 
 
 def _environment() -> Hashable:

@@ -24,7 +24,7 @@ from totesys_dagster.lake.place import PlaceError
 
 # What a request, and a client that is made for it, may raise: boto3 has its own errors, and lets
 # those of its parts pass.
-FAILURES = (BotoCoreError, ClientError, HTTPError, OSError, RuntimeError, ValueError)
+FAILURES = (BotoCoreError, ClientError, HTTPError, OSError, EOFError, RuntimeError, ValueError)
 
 # So many characters of what others say are passed on.
 LONGEST = 300
@@ -353,6 +353,11 @@ def _of_settings(error: Exception, where: Where) -> PlaceError:
             return PlaceError(_plain(str(error)), "run aws sso login, or aws login")
         case boto.CredentialRetrievalError() | boto.MetadataRetrievalError():
             return PlaceError(_plain(str(error)), "look at what gives the credentials")
+        case EOFError() | boto.RefreshWithMFAUnsupportedError():
+            return PlaceError(
+                "the profile's role asks for a code (mfa_serial), and nobody can be asked here",
+                "use a role that asks for none, or keys",
+            )
         case RecursionError():  # boto3 asks for the region again, whenever it is sent elsewhere
             return PlaceError(
                 f"the store at {where.endpoint} sends every request elsewhere",

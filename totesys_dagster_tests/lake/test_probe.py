@@ -12,7 +12,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -295,17 +294,26 @@ def test_proof_that_was_killed_is_made_again(zone: Zone) -> None:
 
 
 def test_first_writers_at_once_all_write(store: Store) -> None:
-    stores = [Store(store.url, INGESTION_URL) for _ in range(3)]
+    """Each in a process of its own."""
+    write = (
+        "import sys\n"
+        "from totesys_dagster.lake.store import Store\n"
+        "sys.stdin.readline()\n"
+        "Store(sys.argv[1], 'TOTESYS_INGESTION_URL').put(sys.argv[2], b'')"
+    )
+    writers = [
+        subprocess.Popen([sys.executable, "-c", write, store.url, key], stdin=subprocess.PIPE)
+        for key in ("objects/a", "objects/b", "objects/c")
+    ]
+    for writer in writers:
+        assert writer.stdin
+        writer.stdin.write(b"go\n")
+        writer.stdin.flush()
+    for writer in writers:
+        writer.communicate(timeout=120)
 
-    def write(one: Store) -> None:
-        forget()
-        one.put(f"objects/{id(one)}", b"")
-
-    with ThreadPoolExecutor(3) as pool:
-        for written in [pool.submit(write, one) for one in stores]:
-            written.result()
-
-    assert len(objects(store)) == 3
+    assert [writer.returncode for writer in writers] == [0, 0, 0]
+    assert objects(store) == ["objects/a", "objects/b", "objects/c"]
     assert len([key for key in store.list("probe") if "passed" in key]) == 1
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import ssl
 import subprocess
 import sys
@@ -174,6 +175,7 @@ def test_role_that_gives_nothing_is_one_sentence(s3: ObjectStore, role: Role) ->
     assert "look at what gives the credentials" in sentence
 
 
+@pytest.mark.long
 def test_role_that_gives_nothing_later_is_one_sentence(s3: ObjectStore, role: Role) -> None:
     role.seconds = 1
     store = Store(f"s3://{s3.bucket}/role", INGESTION_URL)
@@ -211,6 +213,35 @@ def test_role_that_cannot_be_assumed_is_one_sentence(
     assert "(AssumeRole: AccessDenied, It is not you that it trusts)" in sentence
     assert "the role's trust policy" in sentence
     assert "kept-in-memory-only" not in sentence
+
+
+def test_role_that_asks_for_a_code_is_one_sentence(s3: ObjectStore, tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(
+        "[default]\nrole_arn = arn:aws:iam::1:role/lake\nsource_profile = base\n"
+        "mfa_serial = arn:aws:iam::1:mfa/ann\n"
+        f"[profile base]\naws_access_key_id = {s3.access_key}\n"
+        "aws_secret_access_key = kept-in-memory-only\n"
+    )
+    code = (
+        "from totesys_dagster.lake.store import Store\n"
+        "try: Store('s3://lake/x', 'TOTESYS_INGESTION_URL').check()\n"
+        "except Exception as error: print(type(error).__name__, error)"
+    )
+    keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    environment = {name: value for name, value in os.environ.items() if name not in keys}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        env={**environment, "AWS_CONFIG_FILE": str(tmp_path / "config")},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        start_new_session=True,  # without a terminal
+        timeout=60,
+        check=True,
+    )
+
+    assert done.stdout.startswith("LakeUnusableError TOTESYS_INGESTION_URL (s3://lake/x)")
+    assert "asks for a code (mfa_serial), and nobody can be asked here" in done.stdout
 
 
 def test_program_that_gives_credentials_renews_them(
