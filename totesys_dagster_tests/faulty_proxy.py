@@ -9,11 +9,13 @@ stay valid.
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from email.message import Message
 from http.client import HTTPConnection, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar, Literal
@@ -39,9 +41,12 @@ class Answer:
     status: int
     code: str = ""
     headers: tuple[tuple[str, str], ...] = ()
+    text: str = ""  # in the place of S3's XML
 
     @property
     def body(self) -> bytes:
+        if self.text:
+            return self.text.encode()
         if not self.code:
             return b""
         return (
@@ -77,8 +82,11 @@ class Faults:
     planned: dict[str, list[Fault]] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     checksums: list[str | None] = field(default_factory=list)  # of each PUT
+    signers: list[str] = field(default_factory=list)  # the access key of each request
+    targets: list[str] = field(default_factory=list)  # host and path of each request
     rule: Rule = passes
     lock: threading.RLock = field(default_factory=threading.RLock)
+    writing: threading.Lock = field(default_factory=threading.Lock)
     over: threading.Event = field(default_factory=threading.Event)
 
     def plan(self, method: str, faults: Sequence[Fault]) -> None:
@@ -91,6 +99,12 @@ class Faults:
             self.requests.append(method)
             faults = self.planned.get(method)
             return faults.pop(0) if faults else self.rule(method, path)
+
+    def note(self, headers: Message, path: str) -> None:
+        with self.lock:
+            _, _, credential = headers.get("Authorization", "").partition("Credential=")
+            self.signers.append(credential.partition("/")[0])
+            self.targets.append(f"{headers['Host']}{urlsplit(path).path}")
 
     def count(self, method: str) -> int:
         with self.lock:
@@ -106,8 +120,8 @@ class Proxy:
 
 
 @contextmanager
-def running(upstream: str) -> Iterator[Proxy]:
-    """A proxy to the server at `upstream` for the time of a block."""
+def running(upstream: str, tls: ssl.SSLContext | None = None) -> Iterator[Proxy]:
+    """A proxy to the server at `upstream` for the time of a block; it speaks TLS if told how."""
     place = urlsplit(upstream)
     faults = Faults()
 
@@ -116,10 +130,14 @@ def running(upstream: str) -> Iterator[Proxy]:
         plan: ClassVar[Faults] = faults
 
     server = _Server(("127.0.0.1", 0), Handler)
+    if tls:
+        server.socket = tls.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
-        yield Proxy(f"http://127.0.0.1:{server.server_port}", faults)
+        yield Proxy(f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}", faults)
     finally:
         faults.over.set()
         server.shutdown()
@@ -143,6 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handle(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.plan.note(self.headers, self.path)
         fault = self.plan.next(self.command, self.path)
         if self.command == "PUT":
             self.plan.checksums.append(self.headers.get("x-amz-checksum-sha256"))
@@ -158,6 +177,21 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = _handle  # noqa: N815
 
     def _forward(self, body: bytes, fault: Fault) -> None:
+        # Of those that create one object at once, SeaweedFS lets some wait a second for its lock.
+        with self.plan.writing if self.command == "PUT" else nullcontext():
+            status, headers, content = self._ask(body, fault)
+        if fault == "lost":
+            self._reset()
+        elif fault == "late":
+            self._wait()
+        elif fault == "denied":
+            self._answer(412, (), EXISTS.body)
+        elif fault == "granted":
+            self._answer(200, (("ETag", '"0"'),), b"")
+        else:
+            self._answer(status, headers, content, cut=fault == "cut")
+
+    def _ask(self, body: bytes, fault: Fault) -> tuple[int, list[tuple[str, str]], bytes]:
         upstream = HTTPConnection(*self.target, timeout=30)
         try:
             upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
@@ -169,19 +203,9 @@ class _Handler(BaseHTTPRequestHandler):
                 upstream.putheader("Content-Length", str(len(body)))
             upstream.endheaders(body or None)
             response = upstream.getresponse()
-            content = response.read()
+            return response.status, self._passed_on(response), response.read()
         finally:
             upstream.close()
-        if fault == "lost":
-            self._reset()
-        elif fault == "late":
-            self._wait()
-        elif fault == "denied":
-            self._answer(412, (), EXISTS.body)
-        elif fault == "granted":
-            self._answer(200, (("ETag", '"0"'),), b"")
-        else:
-            self._answer(response.status, self._passed_on(response), content, cut=fault == "cut")
 
     def _overwriting(self, body: bytes) -> Mapping[str, str]:
         """The headers of a PUT without a condition, signed anew."""

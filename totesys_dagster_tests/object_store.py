@@ -29,6 +29,7 @@ class ObjectStore:
     endpoint: str
     bucket: str
     access_key: str = "totesys-tests"
+    other_key: str = "totesys-others"  # of the same account, with the same secret
     secret_key: str = "kept-in-memory-only"
 
     @property
@@ -78,12 +79,13 @@ def running(
 def _command(
     program: Path, directory: Path, ports: list[int], store: ObjectStore
 ) -> list[str | Path]:
-    account = {"accessKey": store.access_key, "secretKey": store.secret_key}
+    keys = [
+        {"accessKey": key, "secretKey": store.secret_key}
+        for key in (store.access_key, store.other_key)
+    ]
     accounts = directory / "accounts.json"
     accounts.write_text(
-        json.dumps(
-            {"identities": [{"name": "tests", "credentials": [account], "actions": ["Admin"]}]}
-        )
+        json.dumps({"identities": [{"name": "tests", "credentials": keys, "actions": ["Admin"]}]})
     )
     listen = [
         f"-{service}.port{kind}={port}"

@@ -120,6 +120,7 @@ def test_both_instances_let_one_batch_at_a_time_be_captured_and_loaded() -> None
             ("ingest", 1),
             ("load", 1),
             ("verify", 1),
+            ("audit", 1),
         ], place
 
 

@@ -18,9 +18,10 @@ import threading
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from enum import Enum
 from hashlib import sha256
-from typing import Protocol, TypeVar
+from typing import TypeVar
+
+from totesys_dagster.lake.place import Created, Place
 
 WRITERS = 8
 # Before this many seconds a thread has started, whatever else the machine does.
@@ -28,31 +29,6 @@ START_SECONDS = 60
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
-
-
-class Created(Enum):
-    """What a store says of an object that it was to create.
-
-    UNCERTAIN: that it exists; but an attempt before got no answer and may have been the one.
-    """
-
-    YES = "created"
-    EXISTS = "exists"
-    UNCERTAIN = "exists, perhaps by an attempt without an answer"
-
-
-class Place(Protocol):
-    """Where objects are. Both methods raise LakeError when it cannot be used."""
-
-    @property
-    def address(self) -> str:
-        """The store and the place in it, without secrets."""
-
-    def create(self, key: str, data: bytes) -> Created:
-        """Create an object, unless it exists."""
-
-    def read(self, key: str) -> bytes | None:
-        """The object, None when there is none."""
 
 
 class NotCreatedOnceError(Exception):
@@ -64,7 +40,10 @@ _lock = threading.Lock()
 
 
 def require(place: Place) -> None:
-    """Raise NotCreatedOnceError unless objects of the place are created once."""
+    """Raise NotCreatedOnceError unless objects of the place are created once.
+
+    Raises PlaceError when the place cannot be used.
+    """
     address = place.address
     if address in _proven:
         return

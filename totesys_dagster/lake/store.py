@@ -9,45 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import time
-from datetime import timedelta
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
-
-import obstore
-from botocore.exceptions import BotoCoreError
-from obstore.exceptions import AlreadyExistsError, BaseError
-from obstore.store import LocalStore, ObjectStore, S3Store
+from urllib.parse import quote, unquote_to_bytes
 
 from totesys_dagster.errors import LakeUnusableError, ObjectConflictError, ObjectMissingError
 from totesys_dagster.lake import probe
-from totesys_dagster.lake.probe import Created
+from totesys_dagster.lake.directory import Directory
+from totesys_dagster.lake.place import Created, Place, PlaceError
 
-if TYPE_CHECKING:
-    from obstore.store import ClientConfig, RetryConfig
-
-# A request, its body included, that takes longer counts as failed; a part file takes a second.
-CLIENT: ClientConfig = {
-    "allow_http": True,
-    "connect_timeout": timedelta(seconds=5),
-    "timeout": timedelta(seconds=30),
-}
-RETRIES: RetryConfig = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
-
-# Seconds to wait before a write is tried again. obstore repeats reads, and writes that are answered
-# with 5xx or 429, but no create that got no answer: it cannot know that ours is safe to repeat.
-WRITE_PAUSES = (0.2, 1.0, 5.0)
-
-# The answer of S3 within an error: its first line would be the request and an XML declaration.
-_ANSWER = re.compile(r"<Code>(\w+)</Code>\s*<Message>([^<]*?)\.?</Message>")
-
-# Without such an answer, what is left of the first line after the request, its time and retries.
-_CAUSE = re.compile(r" in [\d.]+\S+?s(?:, after [^-]*)?\s+- (.*?)[: ]*$")
-
-# No answer came, or S3 gave up waiting for the rest of the request: the write may have happened.
-_UNANSWERED = re.compile(r"- HTTP error: |<Code>RequestTimeout</Code>")
+# Seconds to wait before an object is created again that is said to exist, but is not there: another
+# process is just removing it, or writing it and may fail.
+PAUSES = (0.2, 1.0, 5.0)
 
 
 def sha256(data: bytes) -> str:
@@ -55,57 +30,45 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _open(url: str) -> ObjectStore:
-    parts = urlsplit(url)
-    if parts.scheme == "file":
-        return LocalStore(unquote(parts.path), mkdir=True)
-    # boto3 resolves credentials as every other AWS tool does (profiles, SSO, roles, containers).
-    from obstore.auth.boto3 import Boto3CredentialProvider
+def _open(url: str) -> Place:
+    scheme, _, rest = url.partition("://")
+    if scheme == "file":
+        return Directory(os.fsdecode(unquote_to_bytes(rest)) or "/")
+    # boto3 takes a third of a second to import.
+    from totesys_dagster.lake.s3 import Bucket
 
-    return S3Store(
-        parts.netloc,
-        prefix=parts.path.strip("/") or None,
-        # Without a checksum, S3 refuses to write into a bucket with Object Lock.
-        checksum_algorithm="SHA256",
-        credential_provider=Boto3CredentialProvider(),
-        client_options=CLIENT,
-        retry_config=RETRIES,
-    )
+    bucket, _, prefix = rest.partition("/")
+    return Bucket(bucket, prefix)
 
 
 class Store:
-    """The objects under one URL: `file:///directory` or `s3://bucket/prefix`.
+    """The objects under one URL: `file:///directory`, percent-encoded, or `s3://bucket/prefix`,
+    which is taken as it is.
 
     `setting` names the setting that the URL came from, for error messages.
     """
 
     def __init__(self, url: str, setting: str) -> None:
-        self.url = url.rstrip("/")
+        self.url = url.removesuffix("/")
         self.setting = setting
 
     @cached_property
-    def _objects(self) -> ObjectStore:
-        try:
-            return _open(self.url)
-        except (BaseError, BotoCoreError, OSError, ValueError) as error:
-            raise self._unusable(error) from None
+    def _place(self) -> Place:
+        return _open(self.url)
 
-    def _unusable(self, error: Exception) -> LakeUnusableError:
-        first_line = str(error).partition("\n")[0]
-        if answer := _ANSWER.search(str(error)):
-            reason = f"{answer[1]}, {answer[2]}"
-        elif cause := _CAUSE.search(first_line):
-            reason = cause[1].replace("HTTP error: ", "no answer, ")
-        else:
-            reason = first_line
-        return LakeUnusableError(
-            f"{self.setting} ({self.url}) cannot be used: {reason}. Check the place, the"
-            " credentials and the permissions, then run again."
-        )
+    @contextmanager
+    def _failing_clearly(self) -> Iterator[None]:
+        try:
+            yield
+        except PlaceError as error:
+            raise LakeUnusableError(
+                f"{self.setting} ({self.url}) cannot be used: {error.reason}; {error.remedy}, then"
+                " run again."
+            ) from None
 
     def uri(self, key: str) -> str:
         """Where the object `key` is, for people and metadata."""
-        return f"{self.url}/{key}"
+        return f"{self.url}/{quote(key, '/=') if self.url.startswith('file:') else key}"
 
     def put(self, key: str, data: bytes) -> None:
         """Write an object that does not exist yet.
@@ -113,101 +76,58 @@ class Store:
         Raises ObjectConflictError when it exists with other content, LakeError when it cannot be
         written.
         """
-        self._require_proof()
-        for pause in (*WRITE_PAUSES, None):
-            if self.create(key, data) is Created.YES:
-                return
-            found = self.read(key)
-            if found == data:
-                return
-            if found is not None:
-                raise ObjectConflictError(
-                    f"{self.uri(key)} exists with other content, and objects are never"
-                    " overwritten: another process wrote it first."
-                )
-            if pause is None:
-                raise self._unusable(ValueError(f"{key} is said to exist, but cannot be read"))
-            time.sleep(pause)
+        with self._failing_clearly():
+            self._require_proof()
+            for pause in (*PAUSES, None):
+                if self._place.create(key, data) is Created.YES:
+                    return
+                found = self._place.read(key)
+                if found == data:
+                    return
+                if found is not None:
+                    raise ObjectConflictError(
+                        f"{self.uri(key)} exists with other content, and objects are never"
+                        " overwritten: another process wrote it first."
+                    )
+                if pause is None:
+                    raise PlaceError(
+                        f"{key} is said to exist, but cannot be read", "look who removes it"
+                    )
+                time.sleep(pause)
 
     def _require_proof(self) -> None:
         try:
-            probe.require(self)
+            probe.require(self._place)
         except probe.NotCreatedOnceError as error:
             raise LakeUnusableError(
-                f"{self.setting} ({self.address}) cannot be used, because this store does not"
-                f" create an object once, as every commit needs: it {error}. Use a store, or a"
+                f"{self.setting} ({self._place.address}) cannot be used, because this store does"
+                f" not create an object once, as every commit needs: it {error}. Use a store, or a"
                 " version of it, with conditional writes (If-None-Match), such as AWS S3, or a"
                 " local disk."
             ) from None
 
-    @cached_property
-    def address(self) -> str:
-        """The store and the place in it, without secrets."""
-        if isinstance(self._objects, LocalStore):
-            return self.url
-        return f"{self.url} at {os.environ.get('AWS_ENDPOINT_URL', 'AWS')}"
-
-    def create(self, key: str, data: bytes) -> Created:
-        """Create an object, unless it exists. Raises LakeError when it cannot be written."""
-        exists = Created.EXISTS
-        for pause in (*WRITE_PAUSES, None):
-            try:
-                obstore.put(self._objects, key, data, mode="create", use_multipart=False)
-            except AlreadyExistsError as error:
-                if pause is None or "409 Conflict" not in str(error):
-                    return exists
-            except (BaseError, OSError) as error:
-                if pause is None or not _UNANSWERED.search(str(error)):
-                    raise self._unusable(error) from None
-            else:
-                return Created.YES
-            exists = Created.UNCERTAIN
-            time.sleep(pause)
-        raise AssertionError
-
-    def read(self, key: str) -> bytes | None:
-        """The object, None when there is none. Raises LakeError."""
-        try:
-            return self.get(key)
-        except ObjectMissingError:
-            return None
-
     def get(self, key: str) -> bytes:
         """The whole object. Raises ObjectMissingError or LakeError."""
-        try:
-            return bytes(obstore.get(self._objects, key).bytes())
-        except FileNotFoundError:
+        with self._failing_clearly():
+            data = self._place.read(key)
+        if data is None:
             raise ObjectMissingError(
                 f"{self.uri(key)} does not exist: it was removed, or {self.setting} points to"
                 " another place than when it was written."
-            ) from None
-        except (BaseError, OSError) as error:
-            raise self._unusable(error) from None
+            )
+        return data
 
     def exists(self, key: str) -> bool:
         """Whether the object exists. Raises LakeError."""
-        try:
-            obstore.head(self._objects, key)
-        except FileNotFoundError:
-            return False
-        except (BaseError, OSError) as error:
-            raise self._unusable(error) from None
-        return True
+        with self._failing_clearly():
+            return self._place.exists(key)
 
     def check(self) -> None:
-        """Raise LakeError unless the place can be reached. Writes nothing.
-
-        It lists, because S3 says of an object only that it is missing when its bucket is.
-        """
-        try:
-            next(iter(obstore.list(self._objects, "manifests", chunk_size=1)), None)
-        except (BaseError, OSError) as error:
-            raise self._unusable(error) from None
+        """Raise LakeError unless the place can be reached. Writes no object."""
+        with self._failing_clearly():
+            self._place.check()
 
     def list(self, prefix: str) -> list[str]:
-        """The keys under `prefix`, sorted. Raises LakeError."""
-        try:
-            batches = obstore.list(self._objects, prefix)
-            return sorted(meta["path"] for batch in batches for meta in batch)
-        except (BaseError, OSError) as error:
-            raise self._unusable(error) from None
+        """The keys under `prefix`, a folder, sorted. Raises LakeError."""
+        with self._failing_clearly():
+            return sorted(self._place.list(prefix))

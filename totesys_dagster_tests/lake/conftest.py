@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from totesys_dagster.lake import probe
+from totesys_dagster.lake import s3 as s3_module
 from totesys_dagster.lake.store import Store
 from totesys_dagster.settings import INGESTION_URL
 from totesys_dagster_tests import object_store
@@ -29,15 +30,16 @@ def s3_server() -> Iterator[ObjectStore]:
 
 
 @pytest.fixture
-def s3(s3_server: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
+def s3(s3_server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
     """The S3 server, with the environment set to use it and nothing else of AWS."""
+    monkeypatch.setattr(s3_module, "PAUSES", (0.01, 0.02, 0.03, 0.04))
     for name in [*os.environ]:
         if name.startswith("AWS_"):
             monkeypatch.delenv(name)
     for name, value in s3_server.environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     return s3_server
 
@@ -45,7 +47,7 @@ def s3(s3_server: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def proven(store: Store) -> Store:
     """Spare a zone the proof, which takes SeaweedFS seconds: of those who want to create one object
     at once, some wait a second for its lock. `test_probe.py` is about it."""
-    probe._proven.add(store.address)
+    probe._proven.add(store._place.address)
     return store
 
 

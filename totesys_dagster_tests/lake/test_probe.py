@@ -7,11 +7,11 @@ its place, and a directory on a file system whose links lie.
 from __future__ import annotations
 
 import itertools
+import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,6 @@ import pytest
 
 from totesys_dagster.errors import LakeError, LakeUnusableError
 from totesys_dagster.lake import probe
-from totesys_dagster.lake import store as store_module
 from totesys_dagster.lake.store import Store
 from totesys_dagster.settings import INGESTION_URL
 from totesys_dagster_tests import faulty_proxy
@@ -87,12 +86,11 @@ def zone(s3: ObjectStore, proxy: faulty_proxy.Proxy, monkeypatch: pytest.MonkeyP
     for method in ("PUT", "GET", "HEAD"):
         proxy.faults.plan(method, [])
     url = f"s3://{s3.bucket}/probed/{next(_numbers)}"
-    monkeypatch.setattr(store_module, "WRITE_PAUSES", (0.01, 0.02, 0.04))
     stores = []
     for endpoint in (s3.endpoint, proxy.endpoint):
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
         stores.append(Store(url, INGESTION_URL))
-        assert stores[-1].address  # it takes the endpoint when it is first used
+        assert stores[-1]._place.address  # it takes the endpoint when it is first used
     direct, store = stores
     return Zone(store, direct, proxy.faults)
 
@@ -168,6 +166,16 @@ def test_refused_store_is_refused_again(zone: Zone) -> None:
     zone.refused(on_put("overwrite"))
 
     zone.refused(on_put("overwrite"))
+
+
+def test_directory_whose_links_overwrite_is_refused(
+    directory: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "link", os.replace)
+
+    with pytest.raises(LakeUnusableError, match=r"told \d of 8 simultaneous writers"):
+        directory.put(KEY, b"one")
+    assert objects(directory) == []
 
 
 # Stores that do, over a bad network
@@ -260,6 +268,17 @@ def test_same_place_behind_another_endpoint_is_proved_there(zone: Zone) -> None:
         zone.store.put("b", b"")
 
 
+def test_lake_that_was_copied_is_proved_where_it_is(
+    directory: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory.put("a", b"")
+    (tmp_path / "a lake").rename(tmp_path / "moved")
+    monkeypatch.setattr(os, "link", os.replace)
+
+    with pytest.raises(LakeUnusableError, match="does not create an object once"):
+        Store((tmp_path / "moved").as_uri(), INGESTION_URL).put("b", b"")
+
+
 def test_proof_that_was_killed_is_made_again(zone: Zone) -> None:
     """It came to the writers, but not to the note that they were content."""
     zone.faults.rule = lambda method, path: (
@@ -275,17 +294,26 @@ def test_proof_that_was_killed_is_made_again(zone: Zone) -> None:
 
 
 def test_first_writers_at_once_all_write(store: Store) -> None:
-    stores = [Store(store.url, INGESTION_URL) for _ in range(3)]
+    """Each in a process of its own."""
+    write = (
+        "import sys\n"
+        "from totesys_dagster.lake.store import Store\n"
+        "sys.stdin.readline()\n"
+        "Store(sys.argv[1], 'TOTESYS_INGESTION_URL').put(sys.argv[2], b'')"
+    )
+    writers = [
+        subprocess.Popen([sys.executable, "-c", write, store.url, key], stdin=subprocess.PIPE)
+        for key in ("objects/a", "objects/b", "objects/c")
+    ]
+    for writer in writers:
+        assert writer.stdin
+        writer.stdin.write(b"go\n")
+        writer.stdin.flush()
+    for writer in writers:
+        writer.communicate(timeout=120)
 
-    def write(one: Store) -> None:
-        forget()
-        one.put(f"objects/{id(one)}", b"")
-
-    with ThreadPoolExecutor(3) as pool:
-        for written in [pool.submit(write, one) for one in stores]:
-            written.result()
-
-    assert len(objects(store)) == 3
+    assert [writer.returncode for writer in writers] == [0, 0, 0]
+    assert objects(store) == ["objects/a", "objects/b", "objects/c"]
     assert len([key for key in store.list("probe") if "passed" in key]) == 1
 
 

@@ -1,0 +1,49 @@
+"""What a zone needs of the place that it is in: a directory, or a part of a bucket."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Protocol
+
+
+class Created(Enum):
+    """What a place says of an object that it was to create.
+
+    UNCERTAIN: that it exists; but an attempt before got no answer and may have been the one.
+    """
+
+    YES = "created"
+    EXISTS = "exists"
+    UNCERTAIN = "exists, perhaps by an attempt without an answer"
+
+
+class PlaceError(Exception):
+    """A place cannot be used: why, and what to do, each the part of a sentence."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(f"{reason}; {remedy}")
+        self.reason = reason
+        self.remedy = remedy
+
+
+class Place(Protocol):
+    """Objects under keys. Every method raises PlaceError when the place cannot be used."""
+
+    @property
+    def address(self) -> str:
+        """The store and the place in it, without secrets."""
+
+    def create(self, key: str, data: bytes) -> Created:
+        """Create an object, unless it exists."""
+
+    def read(self, key: str) -> bytes | None:
+        """The object, None when there is none."""
+
+    def exists(self, key: str) -> bool:
+        """Whether there is such an object."""
+
+    def list(self, folder: str) -> list[str]:
+        """The keys under `folder`, in no order; all of them when it is empty."""
+
+    def check(self) -> None:
+        """Look at the place without writing an object."""

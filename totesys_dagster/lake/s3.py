@@ -1,0 +1,214 @@
+"""Objects in a bucket of S3, or of a store that speaks as S3 does.
+
+The client is boto3's, so everything is found as every AWS tool finds it: credentials, which are
+renewed by their own expiry, profiles, region, endpoint, addressing, authorities of TLS, proxies. A
+process has one client, as it would otherwise ask for the credentials of its role every few seconds;
+it makes another when the environment or a file of AWS changes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import time
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import boto3
+from botocore.config import Config
+
+from totesys_dagster.lake import s3_failures
+from totesys_dagster.lake.place import Created
+from totesys_dagster.lake.s3_failures import Where
+
+# Seconds: to connect, and to wait for the next piece of an answer; a part file takes a second.
+CONNECT_SECONDS = 4
+READ_SECONDS = 30
+
+# Seconds to wait before a request is made again. A create is safe to repeat: what it meets then is
+# its own object, or another's.
+PAUSES = (0.1, 0.4, 1.5, 5.0)
+
+# At the most so many threads of a process read and write at once.
+CONNECTIONS = 32
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Client:
+    """A client of boto3, and where its credentials came from, in boto3's words."""
+
+    s3: Any
+    source: str
+
+    def where(self, bucket: str) -> Where:
+        """What is told of a request that failed."""
+        endpoint = s3_failures.without_user(self.s3.meta.endpoint_url)
+        return Where(bucket, endpoint, self.s3.meta.region_name, self.source)
+
+
+_MORE_NAMES = {"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "HOME"}
+
+
+def _environment() -> Hashable:
+    """What the environment tells a client."""
+    return frozenset(
+        (name, value)
+        for name, value in os.environ.items()
+        if name.startswith("AWS_") or name.upper() in _MORE_NAMES
+    )
+
+
+def _files() -> Hashable:
+    """Changes when a file of AWS does, as other tools write new credentials there."""
+    return tuple(
+        _version(Path(file).expanduser())
+        for file in (
+            os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config",
+            os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials",
+        )
+    )
+
+
+def _version(file: Path) -> tuple[int, int] | None:
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
+@lru_cache(maxsize=8)
+def _client(_surroundings: tuple[Hashable, Hashable]) -> Client:
+    # Other tools than boto3 look at AWS_REGION, and let it win.
+    session = boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
+    credentials = session.get_credentials()
+    if credentials is None:  # not kept: those of a machine may come a moment later
+        raise s3_failures.NO_CREDENTIALS
+    settings = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        max_pool_connections=CONNECTIONS,
+        retries={"total_max_attempts": 1, "mode": "standard"},  # `Bucket` repeats
+        response_checksum_validation="when_required",  # the lake has hashes of its own
+    )
+    return Client(session.client("s3", config=settings), credentials.method or "")
+
+
+# Two processes cannot share a connection.
+os.register_at_fork(after_in_child=_client.cache_clear)
+
+
+class Bucket:
+    """A place in a bucket: all objects whose keys begin with `prefix`, itself without slashes at
+    its ends."""
+
+    def __init__(self, name: str, prefix: str) -> None:
+        self._name = name
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._environment = _environment()
+
+    def _client(self) -> Client:
+        return _client((self._environment, _files()))
+
+    @cached_property
+    def address(self) -> str:
+        return f"s3://{self._name}/{self._prefix}".rstrip("/") + f" at {self._where().endpoint}"
+
+    def _where(self) -> Where:
+        try:
+            return self._client().where(self._name)
+        except s3_failures.FAILURES as error:
+            raise s3_failures.explain(error, Where(self._name)) from None
+
+    def create(self, key: str, data: bytes) -> Created:
+        attempts = 0
+
+        def put(s3: Any) -> Created:
+            nonlocal attempts
+            attempts += 1
+            s3.put_object(
+                **self._object(key),
+                Body=data,
+                IfNoneMatch="*",
+                # Without a checksum, S3 refuses to write into a bucket with Object Lock.
+                ChecksumSHA256=base64.b64encode(hashlib.sha256(data).digest()).decode(),
+            )
+            return Created.YES
+
+        answer = self._ask(put, unless={412: Created.EXISTS})
+        return Created.UNCERTAIN if answer is Created.EXISTS and attempts > 1 else answer
+
+    def read(self, key: str) -> bytes | None:
+        def get(s3: Any) -> bytes | None:
+            return bytes(s3.get_object(**self._object(key))["Body"].read())
+
+        return self._ask(get, unless={404: None})
+
+    def exists(self, key: str) -> bool:
+        def head(s3: Any) -> bool:
+            s3.head_object(**self._object(key))
+            return True
+
+        def get(s3: Any) -> bool:
+            s3.get_object(**self._object(key))["Body"].close()
+            return True
+
+        try:
+            return self._ask(head, unless={404: False})
+        except s3_failures.AnswerWithoutReasonError:
+            # The answer to a HEAD has no body, and so no reason.
+            return self._ask(get, unless={404: False})
+
+    def list(self, folder: str) -> list[str]:
+        return [
+            entry["Key"].removeprefix(self._prefix)
+            for page in self._pages(f"{folder}/" if folder else "")
+            for entry in page.get("Contents", ())
+        ]
+
+    def _pages(self, prefix: str, **more: Any) -> Iterator[Mapping[str, Any]]:
+        question = {"Bucket": self._name, "Prefix": self._prefix + prefix, **more}
+        while True:
+            page = self._ask(lambda s3: s3.list_objects_v2(**question))
+            yield page
+            if not page.get("IsTruncated"):
+                return
+            question["ContinuationToken"] = page["NextContinuationToken"]
+
+    def check(self) -> None:
+        """It lists, because S3 says of an object only that it is missing when its bucket is."""
+        page = next(self._pages("manifests/", MaxKeys=1))
+        if "IsTruncated" not in page:  # what else answers 200 to everything
+            raise s3_failures.no_s3(self._where(), "its list of objects is none")
+
+    def _object(self, key: str) -> dict[str, str]:
+        return {"Bucket": self._name, "Key": self._prefix + key}
+
+    def _ask(
+        self, request: Callable[[Any], Answer], unless: Mapping[int, Answer] | None = None
+    ) -> Answer:
+        """What a request gives, or `unless` has for the status of its answer.
+
+        It is repeated while that can help. Raises PlaceError.
+        """
+        where = Where(self._name)
+        for pause in (*PAUSES, None):
+            try:
+                client = self._client()
+                where = client.where(self._name)
+                return request(client.s3)
+            except s3_failures.FAILURES as error:
+                status, code = s3_failures.answer(error)
+                known = unless is not None and status in unless and code != "NoSuchBucket"
+                if unless and known and not s3_failures.is_foreign(error):
+                    return unless[status]
+                if pause is None or not s3_failures.may_pass(error):
+                    raise s3_failures.explain(error, where) from None
+            time.sleep(pause)
+        raise AssertionError("the last attempt returns or raises")
