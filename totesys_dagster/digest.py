@@ -170,6 +170,9 @@ def _source_expression(column: StarColumn, types: SourceTypes) -> sql.Composable
         return _part(expression, column.part, actual)
     if column.type is Type.MONEY and not _is_as_declared(column, types):
         return _as_money(expression, actual)
+    if "." in actual:
+        # A type of users, as an enum: its text by its own output, and not by a cast of theirs.
+        return sql.SQL("CASE WHEN {0} IS NOT NULL THEN concat({0}) END").format(expression)
     return expression
 
 

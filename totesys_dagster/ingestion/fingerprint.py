@@ -109,8 +109,7 @@ ORDER BY t.name, t.root <> t.member, m.oid
 """
 
 # The types of users among the columns, with those that they are made of: the labels of an enum, the
-# attributes of a composite, the base of a domain, and a cast to JSON or text, which `to_json` and
-# `::text` would call.
+# attributes of a composite, the base of a domain, and a cast to JSON, which `to_json` would call.
 _TYPES = """
 WITH RECURSIVE used AS (
     SELECT c.relname AS name, a.atttypid AS type
@@ -146,7 +145,7 @@ SELECT u.name, jsonb_agg(
              ORDER BY k.oid)
          FROM pg_cast AS k LEFT JOIN pg_proc AS p ON p.oid = k.castfunc
          WHERE k.castsource = t.oid
-           AND k.casttarget IN ('json'::regtype, 'jsonb'::regtype, 'text'::regtype))
+           AND k.casttarget IN ('json'::regtype, 'jsonb'::regtype))
     ) ORDER BY t.oid)
 FROM used AS u JOIN pg_type AS t ON t.oid = u.type
 GROUP BY u.name

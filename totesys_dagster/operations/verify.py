@@ -275,14 +275,11 @@ def _check_audits(result: Verification, connection: Connection, names: Names) ->
         for found in standing.standing:
             result.audits += 1
             if not found.equal:
-                but = (
-                    f", but for {found.left_out} keys kept out it does"
-                    if found.equal_without
-                    else ""
-                )
+                but = f", but does for all but {found.left_out} rows in quarantine"
                 result.findings.append(
-                    f"{star} does not equal the source as of batch {found.sequence}:"
-                    f" {found.expected_rows} rows expected, {found.found_rows} found{but}."
+                    f"{star} does not equal the source as of batch {found.sequence}"
+                    f"{but if found.equal_without else ''}: {found.expected_rows} rows expected,"
+                    f" {found.found_rows} found."
                 )
 
 

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from totesys_dagster.catalogue import SOURCE_TABLES
-from totesys_dagster.ingestion import capture, snapshot
+from totesys_dagster.ingestion import capture, changes, snapshot
+from totesys_dagster.ingestion.changes import Known
 from totesys_dagster.lake import probe
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.processed import process, transform
@@ -26,7 +27,7 @@ Mutant = Callable[[pytest.MonkeyPatch], None]
 
 def watermark_is_xmax(patch: pytest.MonkeyPatch) -> None:
     """The next batch begins where the last snapshot ended: late commits are lost."""
-    examine = snapshot.examine
+    examine = changes.examine
 
     def later(head: Manifest | None) -> Manifest | None:
         if head is None:
@@ -34,10 +35,10 @@ def watermark_is_xmax(patch: pytest.MonkeyPatch) -> None:
         moved = head.snapshot.model_copy(update={"xmin": head.snapshot.xmax})
         return head.model_copy(update={"snapshot": moved})
 
-    def mutant(view: Any, head: Manifest | None, known: Any, **options: Any) -> Any:
-        return examine(view, later(head), known, **options)
+    def mutant(view: Any, known: Known, read_keys: Any, **options: Any) -> Any:
+        return examine(view, Known(later(known.head), known.audit), read_keys, **options)
 
-    patch.setattr(snapshot, "examine", mutant)
+    patch.setattr(changes, "examine", mutant)
     patch.setattr(
         capture.Capture,
         "watermark",
@@ -47,7 +48,7 @@ def watermark_is_xmax(patch: pytest.MonkeyPatch) -> None:
 
 def capture_reads_committed(patch: pytest.MonkeyPatch) -> None:
     """Every statement of a capture sees another state of the source."""
-    patch.setattr(snapshot, "BEGIN", "BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY")
+    patch.setattr(snapshot, "READING", "ISOLATION LEVEL READ COMMITTED, READ ONLY")
 
 
 def manifest_is_overwritten(patch: pytest.MonkeyPatch) -> None:
