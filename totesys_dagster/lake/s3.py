@@ -176,16 +176,16 @@ class Bucket:
         question = {"Bucket": self._name, "Prefix": self._prefix + prefix, **more}
         while True:
             page = self._ask(lambda s3: s3.list_objects_v2(**question))
+            if "IsTruncated" not in page:  # a page of a web server may be XML, too
+                raise s3_failures.no_s3(self._where(), "its list of objects is none")
             yield page
-            if not page.get("IsTruncated"):
+            if not page["IsTruncated"]:
                 return
             question["ContinuationToken"] = page["NextContinuationToken"]
 
     def check(self) -> None:
         """It lists, because S3 says of an object only that it is missing when its bucket is."""
-        page = next(self._pages("manifests/", MaxKeys=1))
-        if "IsTruncated" not in page:  # what else answers 200 to everything
-            raise s3_failures.no_s3(self._where(), "its list of objects is none")
+        next(self._pages("manifests/", MaxKeys=1))
 
     def _object(self, key: str) -> dict[str, str]:
         return {"Bucket": self._name, "Key": self._prefix + key}

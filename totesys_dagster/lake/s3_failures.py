@@ -392,10 +392,10 @@ def _skew(error: ClientError) -> str:
     """How far the clocks are apart, as far as the answer tells."""
     try:
         there = email.utils.parsedate_to_datetime(_headers(error)["date"])
-        seconds = abs((dt.datetime.now(dt.UTC) - there).total_seconds())
+        skew = abs(dt.datetime.now(dt.UTC) - there)
     except (KeyError, TypeError, ValueError):
         return "too far"
-    return f"{seconds:.0f} s"
+    return str(dt.timedelta(seconds=round(skew.total_seconds())))  # as 0:20:03
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

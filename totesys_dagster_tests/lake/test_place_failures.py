@@ -64,7 +64,7 @@ def store(s3: ObjectStore, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> Sto
     return proven(Store(f"s3://{s3.bucket}/failing", INGESTION_URL))
 
 
-HOUR_AGO = email.utils.format_datetime(dt.datetime.now(dt.UTC) - dt.timedelta(hours=1))
+PAST = email.utils.format_datetime(dt.datetime.now(dt.UTC) - dt.timedelta(days=100))
 HTML = (("Content-Type", "text/html; charset=utf-8"),)
 KMS = (
     "<Error><Code>AccessDenied</Code><Message>User: arn:aws:iam::1:role/ingest is not authorized to"
@@ -85,7 +85,7 @@ ANSWERS: list[tuple[Answer, str, str]] = [
     (Answer(403, "InvalidAccessKeyId"), "does not know the access key", "correct the key"),
     (Answer(403, "SignatureDoesNotMatch"), "secret key of the environment does not fit", "proxy"),
     (Answer(400, "InvalidToken"), "does not know the session token", "put new ones into"),
-    (Answer(403, "RequestTimeTooSkewed", (("Date", HOUR_AGO),)), "is 36", "set it by NTP"),
+    (Answer(403, "RequestTimeTooSkewed", (("Date", PAST),)), "is 100 days", "set it by NTP"),
     (Answer(403, "RequestTimeTooSkewed"), "is too far off", "set it by NTP"),
     (Answer(301, "PermanentRedirect"), "sends every request elsewhere", "https://"),
     (Answer(301, "", (("Location", "https://store.example/login"),)), "sends every", "https://"),
