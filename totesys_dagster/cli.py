@@ -123,17 +123,24 @@ def _print_reports(reports: list[BatchReport], tables: list[TableStatus], json_:
 
     if json_:
         data = {
+            "source": settings.describe_source(),
             "batches": [report.batch_data(one) for one in reports],
             "equal": all_equal(tables),
             "tables": report.status_data(tables),
         }
         click.echo(json.dumps(data, indent=1))
         return
+    _print_source()
     if not reports:
         output.print("Nothing changed in the source since the last batch.")
     for one in reports:
         report.print_batch(output, one)
     output.print(escape(report.conclusion(tables)))
+
+
+def _print_source() -> None:
+    """Every report says which source it is about: a misspelt setting loads another one."""
+    output.print(escape(f"Source: {settings.describe_source()}."))
 
 
 @main.command()
@@ -181,6 +188,7 @@ def demo() -> None:
     from totesys_dagster.warehouse.status import all_equal
 
     reports = _run_path()
+    _print_source()
     if not reports:
         output.print("Nothing changed in the source since the last run.\n")
     if settings.SOURCE_DSN in stack.start():
@@ -277,6 +285,7 @@ def status(json_: bool) -> None:
     unknown_tables = list(head.unknown_tables) if head else []
     if json_:
         data = {
+            "source": settings.describe_source(),
             "lake": {
                 "batches": last,
                 "last_batch": head.batch if head else None,
@@ -292,6 +301,7 @@ def status(json_: bool) -> None:
         }
         click.echo(json.dumps(data, indent=1))
         return
+    _print_source()
     seen = f", the last one seen at {head.observed_at:%Y-%m-%d %H:%M:%S} UTC" if head else ""
     output.print(f"The lake holds {last} batches{seen}; the warehouse holds {loaded} of them.")
     if unknown_tables:
@@ -308,6 +318,7 @@ def status(json_: bool) -> None:
 def verify(json_: bool) -> None:
     """Check the lake's chain, every object of it, and the audits. Exit status 1 on findings."""
     from totesys_dagster.local import stack
+    from totesys_dagster.operations import report
     from totesys_dagster.operations.verify import verify as verify_all
     from totesys_dagster.resources import Lake, Warehouse
 
@@ -322,8 +333,10 @@ def verify(json_: bool) -> None:
             lambda done, all_: state.update(f"Verified batch {done} of {all_}"),
         )
     if json_:
-        click.echo(json.dumps({"passed": result.passed, **vars(result)}, indent=1))
+        data = {"source": settings.describe_source(), "passed": result.passed, **vars(result)}
+        click.echo(json.dumps(data, indent=1))
     else:
+        _print_source()
         for finding in result.findings:
             output.print(f"[red]{escape(finding)}")
         output.print(
@@ -331,6 +344,8 @@ def verify(json_: bool) -> None:
             f" {result.audits} audits checked:"
             f" {f'{len(result.findings)} findings' if result.findings else 'all is well'}."
         )
+        if result.audits:
+            output.print(escape(report.conclusion(_tables())))
     sys.exit(0 if result.passed else 1)
 
 
@@ -354,8 +369,10 @@ def rebuild(json_: bool) -> None:
             progress=lambda done, all_: state.update(f"Loaded batch {done} of {all_}"),
         )
     if json_:
-        click.echo(json.dumps(vars(result), indent=1))
+        data = {"source": settings.describe_source(), **vars(result)}
+        click.echo(json.dumps(data, indent=1))
         return
+    _print_source()
     output.print(f"Rebuilt from {result.batches} batches:")
     for star, rows in result.rows.items():
         output.print(f"  {star:<22}{rows:>12,} rows{_compared(result.different, star)}")

@@ -290,7 +290,7 @@ class Platform:
         with schema.exclusive(self.warehouse, self.names):
             audits = audit.audit_source(self.warehouse, self.names, found)
         assert audits is not None
-        audit.request_healing(self.warehouse, self.names, self.ingestion)
+        audit.request_healing(self.warehouse, self.names, self.ingestion, found.stars)
         return audits
 
     def rows(self, query: str) -> list[tuple]:  # type: ignore[type-arg]

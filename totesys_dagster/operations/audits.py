@@ -51,7 +51,7 @@ def audit_all(source: SourceDatabase, lake: Lake, warehouse: Warehouse, run_id: 
             audits = audit.audit_source(connection, names, found)
         if audits is None:
             return Audited(reason="a batch was loaded meanwhile")
-        audit.request_healing(connection, names, log.store)
+        audit.request_healing(connection, names, log.store, found.stars)
     return Audited(audits)
 
 

@@ -16,6 +16,7 @@ from psycopg import errors, sql
 
 from totesys_dagster.catalogue import STAR_TABLES, Kind, StarTable
 from totesys_dagster.errors import LoadError
+from totesys_dagster.lake.audits import AuditLog
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.receipt import touched_stars
 from totesys_dagster.lake.store import Store
@@ -30,7 +31,9 @@ from totesys_dagster.postgres import (
     transaction,
 )
 from totesys_dagster.processed.process import process_star
-from totesys_dagster.warehouse import load, schema
+from totesys_dagster.warehouse import audit, load, schema
+
+_ALL = sql.SQL("")
 
 LEDGER_TABLES = ("batch", "batch_table", "quarantine", "audit")
 FUNCTIONS = ("keys_of", "take_keys_off", "put_keys_on")
@@ -83,6 +86,10 @@ def rebuild(
                 quarantine_limit=quarantine_limit,
             )
             progress(manifest.sequence, last.sequence if last else 0)
+        newest = AuditLog(ingestion).of_head(last)
+        if newest is not None:
+            with schema.exclusive(connection, target):
+                audit.audit_source(connection, target, newest)
 
     with failures(LoadError, "the rebuild"), _only_one(connection, names):
         schema.migrate(connection, names)
@@ -262,12 +269,30 @@ def _replace(
             for table in reversed(LEDGER_TABLES):
                 connection.execute(sql.SQL("DELETE FROM {}").format(names.ledger(table)))
             for table in LEDGER_TABLES:
-                columns = _columns(connection, fresh.ledger(table))
-                copy = sql.SQL("INSERT INTO {} ({columns}) SELECT {columns} FROM {}")
-                connection.execute(
-                    copy.format(names.ledger(table), fresh.ledger(table), columns=columns)
-                )
+                _copy_ledger(connection, names, fresh, table)
+        else:
+            # What was found between batches was found of the rows that were there before.
+            between = sql.SQL("WHERE audit > 0")
+            connection.execute(sql.SQL("DELETE FROM {} {}").format(names.ledger("audit"), between))
+            _copy_ledger(connection, names, fresh, "audit", between)
     return different
+
+
+def _copy_ledger(
+    connection: Connection,
+    names: Names,
+    fresh: Names,
+    table: str,
+    condition: sql.Composable = _ALL,
+) -> None:
+    connection.execute(
+        sql.SQL("INSERT INTO {old} ({columns}) SELECT {columns} FROM {new} {condition}").format(
+            old=names.ledger(table),
+            new=fresh.ledger(table),
+            columns=_columns(connection, fresh.ledger(table)),
+            condition=condition,
+        )
+    )
 
 
 DIFFERENT = """
@@ -396,15 +421,16 @@ def _columns(connection: Connection, table: sql.Identifier, alias: str = "") -> 
 
 
 def _same_ledger(connection: Connection, names: Names, fresh: Names) -> bool:
-    """Whether the bookkeeping of the two is the same but for the time at which they were loaded."""
+    """Whether the bookkeeping of the two is the same, but for when they were loaded and compared,
+    and for comparisons between batches, which are not repeated."""
     query = sql.SQL(
         """
         SELECT NOT EXISTS (
-            (SELECT to_jsonb(o) - {when} FROM (SELECT {columns} FROM {old}) AS o
-             EXCEPT SELECT to_jsonb(n) - {when} FROM {new} AS n)
+            (SELECT to_jsonb(o) - {when} FROM (SELECT {columns} FROM {old} {only}) AS o
+             EXCEPT SELECT to_jsonb(n) - {when} FROM {new} AS n {only})
             UNION ALL
-            (SELECT to_jsonb(n) - {when} FROM {new} AS n
-             EXCEPT SELECT to_jsonb(o) - {when} FROM (SELECT {columns} FROM {old}) AS o)
+            (SELECT to_jsonb(n) - {when} FROM {new} AS n {only}
+             EXCEPT SELECT to_jsonb(o) - {when} FROM (SELECT {columns} FROM {old} {only}) AS o)
         )
         """
     )
@@ -415,6 +441,7 @@ def _same_ledger(connection: Connection, names: Names, fresh: Names) -> bool:
                 new=fresh.ledger(table),
                 columns=_columns(connection, fresh.ledger(table)),
                 when=sql.SQL("ARRAY['loaded_at', 'compared_at']"),
+                only=sql.SQL("WHERE audit = 0") if table == "audit" else _ALL,
             )
         ).fetchone()
         == (True,)

@@ -4,14 +4,14 @@ Several batches load in one run, in the order of the log, whatever order they we
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 
 from totesys_dagster import settings
 from totesys_dagster.catalogue import PROCESSED, STAR_TABLES, WAREHOUSE
 from totesys_dagster.errors import ObjectMissingError
-from totesys_dagster.lake.manifest import Manifest, ManifestLog
+from totesys_dagster.lake.manifest import Manifest, ManifestLog, StarEntry
 from totesys_dagster.metadata import (
     BATCHES,
     OWNERS,
@@ -75,7 +75,9 @@ def warehouse_tables(
         names, log, processed = warehouse.names(), lake.log(), lake.processed()
         schema.migrate(connection, names)
         audits: dict[str, Audit] = {}
+        compared: Mapping[str, StarEntry] = {}
         for manifest in _in_order(context, log):
+            compared = manifest.stars
             loaded = load_batch(
                 connection,
                 names,
@@ -86,7 +88,7 @@ def warehouse_tables(
             )
             _report(context, names, loaded)
             audits |= loaded.audits
-        audit.request_healing(connection, names, log.store)
+        audit.request_healing(connection, names, log.store, compared)
         selected = context.selected_asset_check_keys
         for star, found in audits.items():
             if dg.AssetCheckKey(asset_key(WAREHOUSE, star), "audit") in selected:

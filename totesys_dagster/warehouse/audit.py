@@ -471,15 +471,26 @@ def _unsettled(names: Names, star: StarTable) -> sql.Composed:
     ).format(audit=names.ledger("audit"), star=sql.Literal(star.name))
 
 
-def request_healing(connection: Connection, names: Names, ingestion: Store) -> list[str]:
+def request_healing(
+    connection: Connection,
+    names: Names,
+    ingestion: Store,
+    compared: Mapping[str, StarEntry] | None = None,
+) -> list[str]:
     """Put what the audits ask for into the lake: full reads, and digests without the keys that are
-    kept out. Returns the tables to be read in full. Idempotent. Raises LoadError or LakeError.
+    kept out, which end when all tables equal what was `compared`. Returns the tables to be read in
+    full. Idempotent. Raises LoadError or LakeError.
     """
     last = standings(connection, names)
     wanted = full_reads_wanted(connection, names, last)
     for table, sequence in wanted.items():
         put_full_read(ingestion, table, sequence)
-    _request_leave_out(connection, names, ingestion, last)
+    left_out = any(entry.without for entry in (compared or {}).values())
+    if left_out and all(found.equal for found in _wholes(last)):
+        after, audit = max((found.sequence, found.audit) for found in _wholes(last))
+        put_leave_out(ingestion, {}, after, audit)
+    else:
+        _request_leave_out(connection, names, ingestion, last)
     return sorted(wanted)
 
 

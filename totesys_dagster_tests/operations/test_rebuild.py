@@ -209,6 +209,24 @@ def test_grants_and_views_on_the_tables_are_kept(platform: Platform) -> None:
     ) == [(True,)]
 
 
+def test_what_was_found_between_batches_is_found_anew(platform: Platform) -> None:
+    """An audit found an edit by hand, which the rebuild takes back: it stands no more."""
+    three_batches(platform)
+    platform.warehouse.execute(
+        "UPDATE warehouse.fact_payment SET payment_amount = 0 WHERE payment_id = 2"
+    )
+    found = platform.audit()["fact_payment"]
+    rebuilt = rebuild_of(platform)
+    standing = audit.standings(platform.warehouse, platform.names)["fact_payment"]
+
+    assert not found.equal
+    assert rebuilt.different is not None
+    assert rebuilt.different["fact_payment"] > 0
+    assert standing.equal
+    assert standing.whole is not None
+    assert standing.whole.audit == 1
+
+
 def test_trace_of_an_edit_that_was_healed_is_gone(platform: Platform) -> None:
     """Healing adds a version to the history and leaves an audit that failed."""
     platform.run()

@@ -17,6 +17,7 @@ from totesys_dagster import digest
 from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.ingestion import changes
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
+from totesys_dagster.lake.requests import Requests
 from totesys_dagster.local.simulator import business_day
 from totesys_dagster.warehouse import audit, load
 from totesys_dagster.warehouse.assets import audit_check
@@ -492,6 +493,9 @@ def test_mended_rows_are_proved_with_the_whole_table(platform: Platform) -> None
 
     assert loaded.audits["fact_sales_order"].equal
     assert platform.audit()["fact_sales_order"].equal
+    newest = Requests(platform.ingestion).leave_out()
+    assert newest is not None
+    assert newest.stars == {}
 
 
 def test_row_without_a_usable_key_leaves_it_open_whether_more_differs(platform: Platform) -> None:
