@@ -29,3 +29,14 @@ GRANT SELECT ON
     public.staff,
     public.transaction
 TO totesys_extractor;
+
+-- Which server answers, and which history of its data: so a restored backup or a promoted replica is
+-- noticed at once. Any role may ask by default; where that was revoked, only a superuser can grant it.
+DO $$
+BEGIN
+    GRANT EXECUTE ON FUNCTION pg_control_system(), pg_control_checkpoint(), pg_control_recovery()
+        TO totesys_extractor;
+EXCEPTION WHEN insufficient_privilege THEN
+    RAISE NOTICE 'pg_control_system() and its like could not be granted; `totesys status` says whether they are missed.';
+END
+$$;
