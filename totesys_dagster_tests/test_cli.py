@@ -54,6 +54,38 @@ def test_run_reports_and_then_says_that_nothing_changed(project: Path) -> None:
     assert "Nothing changed" in again.stdout
 
 
+def test_exit_status_says_whether_the_warehouse_equals_the_source(
+    platform: Platform, project: Path
+) -> None:
+    """Also when nothing changed: it is the state of every table, not of the last batch alone."""
+    totesys(project, "run")
+    platform.application.execute("UPDATE payment SET payment_date = 'soon' WHERE payment_id = 3")
+    bad = totesys(project, "run", "--json")
+    quiet = totesys(project, "run")
+    platform.application.execute(
+        "UPDATE payment SET payment_date = '2022-11-04' WHERE payment_id = 3"
+    )
+    mended = totesys(project, "audit", "--json")
+
+    assert (bad.returncode, json.loads(bad.stdout)["equal"]) == (1, False)
+    payment = json.loads(bad.stdout)["tables"]["fact_payment"]
+    assert (payment["equal"], payment["kept_out"]) == (False, 1)
+    assert payment["proved"]["equal_without_kept_out"] is True
+    assert quiet.returncode == 1
+    assert "equals the source but for 1 rows that are kept out of fact_payment" in quiet.stdout
+    assert (mended.returncode, json.loads(mended.stdout)["equal"]) == (0, True)
+
+
+def test_reports_name_their_source(platform: Platform, project: Path) -> None:
+    platform.run()
+    for command in ("run", "status", "verify", "rebuild", "audit"):
+        report = totesys(project, command).stdout
+        as_json = json.loads(totesys(project, command, "--json").stdout)
+
+        assert f"database {platform.source_database}." in report
+        assert as_json["source"].endswith(f"database {platform.source_database}")
+
+
 def test_status_verify_and_rebuild_agree(platform: Platform, project: Path) -> None:
     platform.run()
 

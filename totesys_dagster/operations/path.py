@@ -16,6 +16,7 @@ import dagster as dg
 from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
 from totesys_dagster.errors import ObjectMissingError, TotesysError
 from totesys_dagster.ingestion.capture import next_batch
+from totesys_dagster.ingestion.changes import LARGE_TABLE_ROWS, Known
 from totesys_dagster.ingestion.poll import Poll, changed_tables
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.receipt import Receipt, read_receipt, touched_stars
@@ -24,7 +25,7 @@ from totesys_dagster.operations.names import AUDIT, INGEST, PROCESS_AND_LOAD, PR
 from totesys_dagster.operations.processes import RunProcess
 from totesys_dagster.operations.reasons import first_failure
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
-from totesys_dagster.warehouse import load, schema
+from totesys_dagster.warehouse import audit, load, schema
 from totesys_dagster.warehouse.load import Loaded
 
 # How often a capture may be overtaken by another one, a sensor's for instance, before it gives up.
@@ -84,10 +85,11 @@ def run_path(
 ) -> list[BatchReport]:
     """Finish what earlier runs left undone, then take what changed in the source the whole way.
 
-    Where nothing changed and an audit of all tables is due, or asked for by `whole`, that is done.
-    What an audit finds different is read again at once. Returns a report for each batch that was
-    loaded, oldest first; none when nothing changed and nothing was left. Raises TotesysError
-    (RunFailedError when a run of Dagster's fails).
+    Where nothing changed, all tables are audited if that is due, if `whole` asks for it, or if a
+    small one was changed by hand. What an audit finds different is read again at once.
+
+    Returns a report for each batch that was loaded, oldest first; none when nothing changed and
+    nothing was left. Raises TotesysError (RunFailedError when a run of Dagster's fails).
     """
     preflight(source, lake, warehouse)
     path = _Path(instance, get_job, source, lake, warehouse, progress)
@@ -97,7 +99,7 @@ def run_path(
         found = path.poll()
         if found.asked:
             reports += path.take((), whole=False)
-        elif found.audit_due:
+        elif found.audit_due or path.moved():
             path.audit()
         else:
             break
@@ -132,6 +134,16 @@ class _Path:
             f"{ATTEMPTS} captures in a row were overtaken by others, which another process makes:"
             " what they captured is loaded; run again for what has changed since."
         )
+
+    def moved(self) -> bool:
+        """Whether somebody changed a small table of the warehouse since it was last audited."""
+        known = Known.of(self.lake.ingestion())
+        with self.warehouse.connect() as connection:
+            names = self.warehouse.names()
+            loaded = load.head(connection, names)
+            if known.head is None or loaded != known.head.sequence:
+                return False
+            return bool(audit.moved(connection, names, known.stars, LARGE_TABLE_ROWS))
 
     def audit(self) -> None:
         """Compare every table with the source as it is now, in a run of its own."""

@@ -92,7 +92,7 @@ def _table(title: str, first: str, numbers: Sequence[str], last: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     table.add_column(first, no_wrap=True)
     for heading in numbers:
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     table.add_column(last, no_wrap=True)
     return table
 
@@ -159,17 +159,21 @@ def print_status(console: Console, tables: Sequence[TableStatus]) -> None:
     table = _table(
         "The warehouse now", "warehouse table", ("current", "versions", "kept out"), "whole table"
     )
-    table.add_column("since then", no_wrap=True)
+    touched = {
+        row.star: [_as_of(found) for found in row.standing.standing if found.scope == "touched"]
+        for row in tables
+    }
+    if any(touched.values()):
+        table.add_column("since then", no_wrap=True)
     for row in tables:
         whole = row.standing.whole
-        later = [found for found in row.standing.standing if found is not whole]
         table.add_row(
             row.star,
             f"{row.current:,}",
             f"{row.versions:,}",
             f"{row.kept_out:,}",
             "" if whole is None else _as_of(whole),
-            *(_as_of(found) for found in later),
+            *touched[row.star],
         )
     console.print(table)
 

@@ -282,6 +282,31 @@ def _whole(
     )
 
 
+def moved(
+    connection: Connection, names: Names, known: Mapping[str, StarEntry], most_rows: int
+) -> list[str]:
+    """The tables of up to so many rows that are not what the last audit of them found, because
+    somebody changed them since. `known` is what the source holds. Raises LoadError.
+    """
+    last = standings(connection, names)
+    found = []
+    now: Audit | None
+    with failures(LoadError, "the audit of the warehouse"), transaction(connection):
+        for star in STAR_TABLES.values():
+            entry, before = known.get(star.name), last[star.name].whole
+            if before is None:
+                continue
+            if star.base is None:
+                now = _calendar(connection, names, before.sequence, 0, before.observed_at)
+            elif entry is None or entry.whole.rows > most_rows:
+                continue
+            else:
+                now = _whole(connection, names, star, entry, before.sequence, 0, full_read=False)
+            if now and (now.equal, now.equal_without) != (before.equal, before.equal_without):
+                found.append(star.name)
+    return found
+
+
 def _touched(
     connection: Connection,
     names: Names,

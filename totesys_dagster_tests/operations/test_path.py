@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from totesys_dagster import settings
+from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.definitions import defs
 from totesys_dagster.errors import LakeError, SettingError
+from totesys_dagster.ingestion import changes
+from totesys_dagster.ingestion.changes import REQUESTED
+from totesys_dagster.operations import path
 from totesys_dagster.operations.path import BatchReport, RunFailedError, run_path
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
+from totesys_dagster.warehouse import audit
+from totesys_dagster_tests.edits import EDIT_ORDER_1
 from totesys_dagster_tests.operations.conftest import Orchestra
 
 
-def take(orchestra: Orchestra, *, full_read: tuple[str, ...] = ()) -> list[BatchReport]:
+def take(
+    orchestra: Orchestra, *, full_read: tuple[str, ...] = (), whole: bool = False
+) -> list[BatchReport]:
     return run_path(
         orchestra.instance,
         defs.resolve_job_def,
@@ -25,7 +34,18 @@ def take(orchestra: Orchestra, *, full_read: tuple[str, ...] = ()) -> list[Batch
         Lake(),
         Warehouse(),
         full_read=full_read,
+        whole=whole,
     )
+
+
+def standing(orchestra: Orchestra, star: str) -> audit.Standing:
+    platform = orchestra.platform
+    return audit.standings(platform.warehouse, platform.names)[star]
+
+
+def by_hand(orchestra: Orchestra, edit: str) -> None:
+    orchestra.platform.rows("SELECT 1")  # sets the search path
+    orchestra.platform.warehouse.execute(edit)  # type: ignore[call-overload]
 
 
 def test_report_tells_what_happened(orchestra: Orchestra) -> None:
@@ -42,6 +62,67 @@ def test_nothing_changed_is_no_report(orchestra: Orchestra) -> None:
     take(orchestra)
 
     assert take(orchestra) == []
+
+
+@pytest.mark.parametrize(
+    ("edit", "source"),
+    [
+        ("UPDATE dim_design SET design_name = 'X' WHERE design_id = 1", "design"),
+        ("UPDATE fact_payment SET paid = TRUE WHERE payment_id = 2", "payment"),
+    ],
+)
+def test_warehouse_that_was_changed_by_hand_is_healed_though_nothing_changed(
+    orchestra: Orchestra, edit: str, source: str
+) -> None:
+    take(orchestra)
+    by_hand(orchestra, edit)
+    [report] = take(orchestra)
+
+    assert report.manifest.tables[source].reason == REQUESTED
+    assert take(orchestra) == []
+    assert all(standing(orchestra, star).equal for star in STAR_TABLES)
+
+
+def test_row_in_quarantine_does_not_keep_another_from_being_healed(orchestra: Orchestra) -> None:
+    take(orchestra)
+    orchestra.platform.application.execute(
+        "UPDATE payment SET payment_date = 'soon' WHERE payment_id = 3"
+    )
+    take(orchestra)
+    but_for_one = standing(orchestra, "fact_payment").whole
+    by_hand(orchestra, "UPDATE fact_payment SET payment_amount = 0 WHERE payment_id = 2")
+    [report] = take(orchestra)
+    again = standing(orchestra, "fact_payment").whole
+
+    assert but_for_one is not None
+    assert (but_for_one.equal, but_for_one.left_out, but_for_one.equal_without) == (False, 1, True)
+    assert report.manifest.tables["payment"].reason == REQUESTED
+    assert orchestra.platform.rows(
+        "SELECT payment_amount FROM current_fact_payment WHERE payment_id = 2"
+    ) == [(Decimal("134075.69"),)]
+    assert again is not None
+    assert (again.equal, again.left_out, again.equal_without) == (False, 1, True)
+    assert take(orchestra) == []
+
+
+def test_large_tables_are_compared_as_a_whole_when_a_person_asks(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "LARGE_TABLE_ROWS", -1)
+    monkeypatch.setattr(path, "LARGE_TABLE_ROWS", -1)
+    take(orchestra)
+    by_hand(orchestra, "UPDATE fact_payment SET paid = TRUE WHERE payment_id = 2")
+    orchestra.platform.application.execute(EDIT_ORDER_1)
+    [unseen] = take(orchestra)
+    [healed] = take(orchestra, whole=True)
+
+    assert list(unseen.loaded.audits) == ["dim_date", "fact_sales_order"]
+    assert healed.manifest.tables["payment"].reason == REQUESTED
+    assert {standing(orchestra, star).equal for star in STAR_TABLES} == {True}
+    assert (
+        standing(orchestra, "fact_sales_order").whole
+        == standing(orchestra, "fact_sales_order").standing[-1]
+    )
 
 
 def test_full_read_can_be_asked_for(orchestra: Orchestra) -> None:
