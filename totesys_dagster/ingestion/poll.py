@@ -76,10 +76,13 @@ class Poll:
     asked: bool = False
 
 
-def poll(connection: Connection, store: Store, memory: Memory, now: dt.datetime) -> Poll:
+def poll(
+    connection: Connection, store: Store, memory: Memory, now: dt.datetime, *, whole: bool = False
+) -> Poll:
     """Look whether a batch is due at `now` (UTC), and write nothing.
 
-    Raises SourceError or LakeError.
+    With `whole`, and where an audit is due, large tables are compared as a whole, too. Raises
+    SourceError or LakeError.
     """
     head = ManifestLog(store).head()
     sequence = head.sequence if head else 0
@@ -98,6 +101,9 @@ def poll(connection: Connection, store: Store, memory: Memory, now: dt.datetime)
     known = Known(head, AuditLog(store).of_head(head))
     counters = _counters(connection)  # before the snapshot: later writes are for the next poll
     with snapshot.open_view(connection) as view:
+        audit_in = changes.audit_in(view, known)
+        if not known.left_out(asked.leave_out()):
+            audit_in = dt.timedelta(0)
         idle = {name for name, count in counters.items() if memory.counters.get(name) == count}
         findings = changes.examine(
             view,
@@ -106,12 +112,10 @@ def poll(connection: Connection, store: Store, memory: Memory, now: dt.datetime)
             full=wanted,
             leave_out=() if thorough else idle,
             keys_seen=memory.keys_seen,
+            whole=whole or not audit_in,
             digested=thorough,
         )
-        audit_in = changes.audit_in(view, known)
     changed = findings.changed
-    if not known.left_out(asked.leave_out()):
-        audit_in = dt.timedelta(0)
     seen = {
         name: view.observed_at
         for name, state in findings.states.items()
@@ -133,9 +137,9 @@ def poll(connection: Connection, store: Store, memory: Memory, now: dt.datetime)
     )
 
 
-def changed_tables(connection: Connection, store: Store) -> Poll:
-    """A poll without a memory, which looks at everything. Raises SourceError or LakeError."""
-    return poll(connection, store, Memory(), dt.datetime.now(dt.UTC))
+def changed_tables(connection: Connection, store: Store, *, whole: bool = False) -> Poll:
+    """A poll without a memory, which looks at every table. Raises SourceError or LakeError."""
+    return poll(connection, store, Memory(), dt.datetime.now(dt.UTC), whole=whole)
 
 
 def _captured(due: Snapshot | None, head: Manifest | None) -> bool:

@@ -115,10 +115,10 @@ class _Path:
     warehouse: Warehouse
     progress: Progress
 
-    def poll(self) -> Poll:
+    def poll(self, *, whole: bool = False) -> Poll:
         """What the source has to say now."""
         with self.source.connect() as connection:
-            return changed_tables(connection, self.lake.ingestion())
+            return changed_tables(connection, self.lake.ingestion(), whole=whole)
 
     def take(self, full_read: Sequence[str], *, whole: bool) -> list[BatchReport]:
         """Capture what changed, if anything did, and load it; else audit all tables if `whole`."""
@@ -156,7 +156,7 @@ class _Path:
         """Capture a batch if anything changed; the run that did it, by batch."""
         self.progress("Looking for changes in the source")
         start = time.monotonic()
-        changed = self.poll().changed
+        changed = self.poll(whole=whole).changed
         if not changed and not full_read:
             return {}
         batch = next_batch(self.lake.log().head())
