@@ -49,6 +49,9 @@ SourceTypes = Mapping[tuple[str, str], str]
 # The columns of a row, each with the expression that gives its value.
 Values = Mapping[StarColumn, sql.Composable]
 
+# Of the hashes of rows.
+COUNT_AND_DIGEST = sql.SQL("count(*), coalesce(sum({}), 0)::text")
+
 _MD5 = sql.SQL("('x' || left(md5({}), 16))::bit(64)::bigint")
 _HASH_OF_TEXT = sql.SQL('hashtextextended(({})::text COLLATE "C", {})')
 
@@ -82,8 +85,15 @@ def count_and_digest(
     star: StarTable, expression: Callable[[StarColumn], sql.Composable], version: DigestVersion
 ) -> sql.Composed:
     """The two select expressions `count, digest`; `expression` gives the value of a column."""
+    return COUNT_AND_DIGEST.format(hash_of_row(star, expression, version))
+
+
+def hash_of_row(
+    star: StarTable, expression: Callable[[StarColumn], sql.Composable], version: DigestVersion
+) -> sql.Composable:
+    """The hash of a row, whose sum over all rows is their digest."""
     values = {column: expression(column) for column in audited_columns(star)}
-    return sql.SQL("count(*), coalesce(sum({}), 0)::text").format(_hash_of_row(values, version))
+    return _hash_of_row(values, version)
 
 
 def _hash_of_row(values: Values, version: DigestVersion) -> sql.Composable:

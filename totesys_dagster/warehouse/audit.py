@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from totesys_dagster.catalogue import STAR_TABLES, Kind, StarTable
-from totesys_dagster.digest import count_and_digest
+from totesys_dagster.digest import COUNT_AND_DIGEST, hash_of_row
 from totesys_dagster.errors import LoadError
 from totesys_dagster.lake import requests
 from totesys_dagster.lake.manifest import Manifest
@@ -82,9 +82,6 @@ def audit_batch(
     connection: Connection, names: Names, manifest: Manifest, stars: Iterable[StarTable]
 ) -> None:
     """Compare the tables of a batch and record the outcome. Runs in the batch's transaction."""
-    # Whole tables are compared. By statistics from when a fact had few rows, PostgreSQL expected no
-    # later version, and went through ten thousand of them for each of ten thousand rows.
-    connection.execute("SET LOCAL enable_nestloop TO off")
     for star in stars:
         found = _calendar(connection, names) if star.base is None else None
         if found is None:
@@ -119,9 +116,9 @@ def _compare(
     expected = manifest.stars[star.name]
     if expected.sequence != manifest.sequence:
         return None  # a large table, whose digest was not due in this batch
-    query = sql.SQL("SELECT {} FROM {}").format(
-        count_and_digest(star, lambda column: sql.Identifier(column.name), expected.version),
-        _current(connection, names, star),
+    hash_ = hash_of_row(star, lambda column: sql.Identifier(column.name), expected.version)
+    query = sql.SQL("SELECT {} FROM ({}) AS current").format(
+        COUNT_AND_DIGEST.format(sql.Identifier("hash")), _hashes(connection, names, star, hash_)
     )
     row = connection.execute(query).fetchone()
     assert row is not None
@@ -130,36 +127,32 @@ def _compare(
     return Audit(star.name, full_read, expected.rows, row[0], equal)
 
 
-def _current(connection: Connection, names: Names, star: StarTable) -> sql.Composable:
-    """Where the current rows are: those of the view `current_*`, found sooner.
+def _hashes(
+    connection: Connection, names: Names, star: StarTable, hash_: sql.Composable
+) -> sql.Composable:
+    """A query for the hashes of the current rows.
 
-    Where all versions are of one batch, no two are of one key. Elsewhere no later version is of the
-    first batch: that says little, but with it PostgreSQL knows how few versions there are to look
-    for, and audits ten million in 5 seconds, not in 10.
+    Where all versions are of one batch, no two are of one key. Elsewhere each version is hashed
+    before they are sorted, which takes half the time of sorting whole rows. A join with the later
+    versions, as in the views `current_*`, is as fast; but by statistics from when a fact had few
+    rows, PostgreSQL expected none, and took a nested loop over 100 million pairs for 10,000 facts.
     """
-    live = sql.SQL("{} AS fact WHERE NOT is_deleted").format(names.table(star.name))
-    if star.kind is not Kind.FACT:
-        return live
-    query = sql.SQL("SELECT min(sequence), max(sequence) FROM {} WHERE star = %s").format(
+    parts = {"hash": hash_, "table": names.table(star.name), "key": sql.Identifier(star.key)}
+    query = sql.SQL("SELECT min(sequence) = max(sequence) FROM {} WHERE star = %s").format(
         names.ledger("batch_table")
     )
-    [(first, last)] = connection.execute(query, [star.name]).fetchall()
-    if first == last:
-        return live
+    [(one_batch,)] = connection.execute(query, [star.name]).fetchall()
+    if star.kind is not Kind.FACT or one_batch:
+        return sql.SQL("SELECT {hash} AS hash FROM {table} WHERE NOT is_deleted").format(**parts)
     return sql.SQL(
         """
-        {live} AND NOT EXISTS (
-            SELECT FROM {table} AS later
-            WHERE later.{key} = fact.{key} AND later.batch_seq > fact.batch_seq
-              AND later.batch_seq > {first}
-        )
+        SELECT hash FROM (
+            SELECT DISTINCT ON ({key}) {hash} AS hash, is_deleted
+            FROM {table} ORDER BY {key}, batch_seq DESC
+        ) AS latest
+        WHERE NOT is_deleted
         """
-    ).format(
-        live=live,
-        table=names.table(star.name),
-        key=sql.Identifier(star.key),
-        first=sql.Literal(first),
-    )
+    ).format(**parts)
 
 
 def _record(connection: Connection, names: Names, sequence: int, found: Audit) -> None:

@@ -33,7 +33,7 @@ MIGRATIONS = (
     Migration(5, "0005_audit_index.sql", bookkeeping=True),
     Migration(6, "0006_keys_of_empty_facts.sql", bookkeeping=True),
     Migration(7, "0007_current_facts.sql"),
-    Migration(8, "0008_quarantine_index.sql", bookkeeping=True),
+    Migration(8, "0008_ledger_indexes.sql", bookkeeping=True),
 )
 
 OLDEST_SERVER = 140000
