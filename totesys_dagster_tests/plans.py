@@ -30,8 +30,10 @@ Node = dict[str, Any]
 
 # No part of a plan may go through more than so many times the rows that its statement needs.
 TIMES = 5
-# What no statement has to account for: catalogues, and tables with a row for each currency.
-FEW = 1000
+# What no statement has to account for: catalogues, the ledger, a row for each currency.
+FEW = 10_000
+# A subquery of so many rows fits into any memory.
+SMALL = 1000
 
 # As INFO, they are sent whatever a session wants to hear of.
 AUTO_EXPLAIN = {
@@ -188,7 +190,7 @@ def _in_memory(plan: Plan) -> str | None:
         own = json.dumps({key: value for key, value in node.items() if key != "Plans"})
         for child in node.get("Plans", ()):
             name = child.get("Subplan Name")
-            if name and re.search(rf"hashed {re.escape(name)}\b", own) and _rows(child) > FEW:
+            if name and re.search(rf"hashed {re.escape(name)}\b", own) and _rows(child) > SMALL:
                 return (
                     f"{plan.step}: {node['Node Type']} looks rows up in a subquery of"
                     f" {_rows(child):,.0f} rows that is kept in memory: {plan.statement}"
