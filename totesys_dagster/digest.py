@@ -46,6 +46,9 @@ SourceTypes = Mapping[tuple[str, str], str]
 # The columns of a row, each with the expression that gives its value.
 Values = Mapping[StarColumn, sql.Composable]
 
+# Of the hashes of rows.
+COUNT_AND_DIGEST = sql.SQL("count(*), coalesce(sum({}), 0)::text")
+
 _MD5 = sql.SQL("('x' || left(md5({}), 16))::bit(64)::bigint")
 _HASH_OF_TEXT = sql.SQL('hashtextextended(({})::text COLLATE "C", {})')
 
@@ -79,12 +82,18 @@ def count_and_digest(
     star: StarTable, expression: Callable[[StarColumn], sql.Composable], method: DigestMethod
 ) -> sql.Composed:
     """The two select expressions `count, digest`; `expression` gives the value of a column."""
+    return COUNT_AND_DIGEST.format(hash_of_row(star, expression, method))
+
+
+def hash_of_row(
+    star: StarTable, expression: Callable[[StarColumn], sql.Composable], method: DigestMethod
+) -> sql.Composable:
+    """The hash of a row, whose sum over all rows is their digest."""
     values = {column: expression(column) for column in audited_columns(star)}
-    hash_ = _md5_of_texts(values) if method == "md5-1" else _hash_of_row(values)
-    return sql.SQL("count(*), coalesce(sum({}), 0)::text").format(hash_)
+    return _md5_of_texts(values) if method == "md5-1" else _hash_of_values(values)
 
 
-def _hash_of_row(values: Values) -> sql.Composable:
+def _hash_of_values(values: Values) -> sql.Composable:
     so_far: sql.Composable = sql.SQL("0")
     for column, value in values.items():
         so_far = _hash(column, value, so_far)

@@ -379,7 +379,27 @@ def row_condition(
     A row is in the batch when it changed, or when a row that it is processed together with did.
     """
     own = _changed_condition(states[table], watermark)
-    conditions = [own] if own is not None else []
+    joined = [] if states[table].full else _joined(table, states, watermark)
+    if not joined:
+        return own
+    # The rows are brought together by where they are, and joined with that. As alternatives,
+    # "changed or its parent IN (...)", PostgreSQL keeps the parents in memory, and where they do
+    # not fit, goes through all of them for each row.
+    places = (
+        [] if own is None else [sql.SQL("{rows} WHERE {own}").format(rows=_places(table), own=own)]
+    )
+    return sql.SQL("({table}.tableoid, {table}.ctid) IN ({places})").format(
+        table=sql.Identifier(table), places=sql.SQL(" UNION ALL ").join([*places, *joined])
+    )
+
+
+def _places(table: str) -> sql.Composed:
+    return sql.SQL("SELECT {0}.tableoid, {0}.ctid FROM public.{0}").format(sql.Identifier(table))
+
+
+def _joined(table: str, states: Mapping[str, TableState], watermark: int) -> list[sql.Composed]:
+    """Queries for the places of the rows that are joined with a changed row of another table."""
+    queries = []
     for join in JOINS:
         if join.child == table:
             other, here, there = join.parent, join.child_column, join.parent_column
@@ -389,17 +409,16 @@ def row_condition(
             continue
         changed = _changed_condition(states[other], watermark)
         if changed is not None:
-            conditions.append(
-                sql.SQL("{}.{} IN (SELECT {}.{} FROM public.{} WHERE {})").format(
-                    sql.Identifier(table),
-                    sql.Identifier(here),
-                    sql.Identifier(other),
-                    sql.Identifier(there),
-                    sql.Identifier(other),
-                    changed,
+            queries.append(
+                sql.SQL("{rows} JOIN public.{other} ON {here} = {there} WHERE {changed}").format(
+                    rows=_places(table),
+                    other=sql.Identifier(other),
+                    here=sql.Identifier(table, here),
+                    there=sql.Identifier(other, there),
+                    changed=changed,
                 )
             )
-    return sql.SQL(" OR ").join(map(sql.SQL("({})").format, conditions)) if conditions else None
+    return queries
 
 
 def _changed_condition(state: TableState, watermark: int) -> sql.Composable | None:

@@ -24,7 +24,7 @@ from typing import Literal
 from psycopg import sql
 
 from totesys_dagster.catalogue import STAR_TABLES, Kind, StarTable
-from totesys_dagster.digest import audited_columns, count_and_digest
+from totesys_dagster.digest import COUNT_AND_DIGEST, audited_columns, hash_of_row
 from totesys_dagster.errors import LoadError
 from totesys_dagster.lake.audits import SourceAudit
 from totesys_dagster.lake.log import TOTESYS
@@ -255,18 +255,14 @@ def _whole(
     expected = entry.whole
     if not _covers(expected, star):
         return None
-    current = _current(connection, names, star)
-    found = _digest(connection, star, expected, current)
+    found = _digest(connection, _current(connection, names, star, expected))
     equal = found == (expected.rows, expected.digest)
     kept_out = KeptOut(0, ()) if equal else kept_out_of(connection, names, star)
     equal_without = None
     rest = entry.without
     if kept_out.keys and rest and kept_out.are_among(rest.left_out) and _covers(rest, star):
-        without = sql.SQL(
-            "{} AND NOT EXISTS (SELECT FROM unnest({}::bigint[]) AS left_out (key)"
-            " WHERE left_out.key = {})"
-        ).format(current, sql.Literal(list(rest.left_out)), sql.Identifier(star.key))
-        equal_without = _digest(connection, star, rest, without) == (rest.rows, rest.digest)
+        current = _current(connection, names, star, rest, rest.left_out)
+        equal_without = _digest(connection, current) == (rest.rows, rest.digest)
     return Audit(
         sequence,
         star.name,
@@ -322,18 +318,20 @@ def _touched(
         return None
     query = sql.SQL(
         """
-        {staging} AS staged CROSS JOIN LATERAL (
+        SELECT {hash} AS hash
+        FROM {staging} AS staged CROSS JOIN LATERAL (
             SELECT * FROM {target} AS version WHERE version.{key} = staged.{key} {newest}
         ) AS fact
         WHERE NOT is_deleted
         """
     ).format(
+        hash=_hash(star, expected),
         key=sql.Identifier(star.key),
         staging=staging,
         target=names.table(star.name),
         newest=sql.SQL("ORDER BY batch_seq DESC LIMIT 1" if star.kind is Kind.FACT else ""),
     )
-    found = _digest(connection, star, expected, query)
+    found = _digest(connection, query)
     return Audit(
         manifest.sequence,
         star.name,
@@ -353,48 +351,62 @@ def _covers(digest: Digest, star: StarTable) -> bool:
     return digest.columns == tuple(column.name for column in audited_columns(star))
 
 
-def _digest(
-    connection: Connection, star: StarTable, like: Digest, rows: sql.Composable
-) -> tuple[int, str]:
-    """Count and digest of the rows called `fact`, made as another digest was."""
-    query = sql.SQL("SELECT {} FROM {}").format(
-        count_and_digest(star, lambda column: sql.Identifier("fact", column.name), like.method),
-        rows,
+def _digest(connection: Connection, hashes: sql.Composable) -> tuple[int, str]:
+    """Count and digest of the rows whose hashes a query gives."""
+    query = sql.SQL("SELECT {} FROM ({}) AS hashes").format(
+        COUNT_AND_DIGEST.format(sql.Identifier("hash")), hashes
     )
     [(count, digest)] = connection.execute(query).fetchall()
     return count, digest
 
 
-def _current(connection: Connection, names: Names, star: StarTable) -> sql.Composable:
-    """Where the current rows are: those of the view `current_*`, found sooner.
+def _hash(star: StarTable, like: Digest) -> sql.Composable:
+    """The hash of a row called `fact`, made as those of another digest were."""
+    return hash_of_row(star, lambda column: sql.Identifier("fact", column.name), like.method)
 
-    Where all versions are of one batch, no two are of one key. Elsewhere no later version is of the
-    first batch: that says little, but with it PostgreSQL knows how few versions there are to look
-    for, and audits ten million in 5 seconds, not in 10.
+
+def _current(
+    connection: Connection,
+    names: Names,
+    star: StarTable,
+    like: Digest,
+    left_out: Collection[int] = (),
+) -> sql.Composable:
+    """A query for the hashes of the current rows, but for those of some keys.
+
+    Where all versions are of one batch, no two are of one key. Elsewhere each version is hashed
+    before they are sorted, which takes half the time of sorting whole rows. A join with the later
+    versions, as in the views `current_*`, is as fast; but by statistics from when a fact had few
+    rows, PostgreSQL expected none, and took a nested loop over 100 million pairs for 10,000 facts.
     """
-    live = sql.SQL("{} AS fact WHERE NOT is_deleted").format(names.table(star.name))
-    if star.kind is not Kind.FACT:
-        return live
-    query = sql.SQL("SELECT min(sequence), max(sequence) FROM {} WHERE star = %s").format(
+    parts = {
+        "hash": _hash(star, like),
+        "table": names.table(star.name),
+        "key": sql.Identifier("fact", star.key),
+        "others": sql.SQL("TRUE"),
+    }
+    if left_out:
+        parts["others"] = sql.SQL(
+            "NOT EXISTS (SELECT FROM unnest({}::bigint[]) AS left_out (key)"
+            " WHERE left_out.key = {})"
+        ).format(sql.Literal(list(left_out)), parts["key"])
+    query = sql.SQL("SELECT min(sequence) = max(sequence) FROM {} WHERE star = %s").format(
         names.ledger("batch_table")
     )
-    [(first, last)] = connection.execute(query, [star.name]).fetchall()
-    if first == last:
-        return live
+    [(one_batch,)] = connection.execute(query, [star.name]).fetchall()
+    if star.kind is not Kind.FACT or one_batch:
+        return sql.SQL(
+            "SELECT {hash} AS hash FROM {table} AS fact WHERE NOT is_deleted AND {others}"
+        ).format(**parts)
     return sql.SQL(
         """
-        {live} AND NOT EXISTS (
-            SELECT FROM {table} AS later
-            WHERE later.{key} = fact.{key} AND later.batch_seq > fact.batch_seq
-              AND later.batch_seq > {first}
-        )
+        SELECT hash FROM (
+            SELECT DISTINCT ON ({key}) {hash} AS hash, is_deleted
+            FROM {table} AS fact WHERE {others} ORDER BY {key}, batch_seq DESC
+        ) AS latest
+        WHERE NOT is_deleted
         """
-    ).format(
-        live=live,
-        table=names.table(star.name),
-        key=sql.Identifier(star.key),
-        first=sql.Literal(first),
-    )
+    ).format(**parts)
 
 
 def _record(connection: Connection, names: Names, found: Audit) -> None:
@@ -464,12 +476,13 @@ def kept_out_of(connection: Connection, names: Names, star: StarTable) -> KeptOu
     """
     if star.base is None:
         return KeptOut(0, ())
+    # One look into an index for each row in quarantine, which is no join: by statistics from when
+    # there were few, each of many would be compared with all rows of the table.
     query = sql.SQL(
         """
         SELECT DISTINCT q.key, CASE WHEN q.key IS NULL THEN q.reason END FROM {quarantine} AS q
-        WHERE q.star = %s AND q.source = %s AND {unsettled} AND NOT EXISTS (
-            SELECT FROM {target} AS t WHERE t.{key} = q.key AND t.batch_seq > q.sequence
-        )
+        WHERE q.star = %s AND q.source = %s AND {unsettled}
+          AND ((SELECT max(batch_seq) FROM {target} WHERE {key} = q.key) > q.sequence) IS NOT TRUE
         """
     ).format(
         quarantine=names.ledger("quarantine"),
@@ -567,20 +580,22 @@ def _wholes(last: Mapping[str, Standing]) -> Iterator[Audit]:
 
 def _held_back_and_ready(connection: Connection, names: Names, star: StarTable) -> int:
     """The last batch with a row held back whose dimension row has arrived since; 0 for none."""
-    arrived = sql.SQL(" OR ").join(
+    # The key is text, as those of the dimensions differ in type; it is cast when its dimension is
+    # known. One look into an index for each row that is held back, as above.
+    arrived = sql.SQL(" ").join(
         sql.SQL(
-            "(q.dimension = {name} AND EXISTS"
-            " (SELECT FROM {table} AS d WHERE d.{key}::text = q.dimension_key))"
+            "WHEN {name} THEN (SELECT TRUE FROM {table} WHERE {key} = q.dimension_key::{type})"
         ).format(
-            name=sql.Literal(dimension),
-            table=names.table(dimension),
-            key=sql.Identifier(STAR_TABLES[dimension].key),
+            name=sql.Literal(dimension.name),
+            table=names.table(dimension.name),
+            key=sql.Identifier(dimension.key),
+            type=sql.SQL(next(c.sql_type for c in dimension.columns if c.name == dimension.key)),
         )
-        for dimension in dict.fromkeys(name for _, name in star.references)
+        for dimension in {STAR_TABLES[name]: None for _, name in star.references}
     )
     query = sql.SQL(
         "SELECT coalesce(max(q.sequence), 0) FROM {quarantine} AS q"
-        " WHERE q.star = %s AND {unsettled} AND ({arrived})"
+        " WHERE q.star = %s AND {unsettled} AND CASE q.dimension {arrived} END"
     ).format(
         quarantine=names.ledger("quarantine"), unsettled=_unsettled(names, star), arrived=arrived
     )

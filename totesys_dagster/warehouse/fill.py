@@ -38,7 +38,7 @@ class _NotWholeError(Exception):
     """The rows are not one for each key of the source, or refer to rows that are missing."""
 
 
-class _References:
+class References:
     """The different values of each column that refers to a dimension, kept while rows pass.
 
     A million orders refer to some hundreds of dimension rows, which are soon looked up; to find
@@ -61,29 +61,30 @@ class _References:
                     self._values[column] = values if len(values) <= MANY_VALUES else None
             yield part
 
-    def any_missing(self, connection: Connection, names: Names) -> bool:
-        """Whether a row refers to a dimension row that the warehouse does not have.
+    def missing(
+        self, connection: Connection, names: Names, rows: sql.Composable
+    ) -> Iterator[tuple[str, str]]:
+        """`(column, dimension)` for each column by which a row that passed, all of which are in
+        the table `rows` now, refers to a dimension row that the warehouse does not have.
 
         All such rows are counted, though one would do: to find one soon, PostgreSQL would look up
         each row by itself, which takes ten times longer when there is none.
         """
         for column, dimension in self._star.references:
-            rows: sql.Composable = names.table(self._star.name)
-            parameters = []
+            values, parameters = rows, []
             if (known := self._values[column]) is not None:
-                rows, parameters = _unnested(self._star, column), [known.to_pylist()]
+                values, parameters = _unnested(self._star, column), [known.to_pylist()]
             query = sql.SQL(
                 "SELECT count(*) FROM {} AS f"
                 " WHERE NOT EXISTS (SELECT FROM {} AS d WHERE d.{} = f.{})"
             ).format(
-                rows,
+                values,
                 names.table(dimension),
                 sql.Identifier(STAR_TABLES[dimension].key),
                 sql.Identifier(column),
             )
             if connection.execute(query, parameters).fetchone() != (0,):
-                return True
-        return False
+                yield column, dimension
 
 
 def _unnested(star: StarTable, column: str) -> sql.Composed:
@@ -118,14 +119,14 @@ def fill(
     if count(keys) != receipt.rows:
         return False
     rows = _with_lineage(star, manifest, receipt, keys, processed)
-    references = _References(star)
+    references = References(star)
     try:
         with (
             connection.transaction(),  # a savepoint of the batch's
             _keys_off(connection, names, star, receipt.rows),
         ):
             copy_in(connection, target, _schema(star), references.noted(rows))
-            if references.any_missing(connection, names):
+            if any(references.missing(connection, names, target)):
                 raise _NotWholeError
     except (_NotWholeError, errors.UniqueViolation):
         return False

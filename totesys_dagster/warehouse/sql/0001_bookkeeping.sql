@@ -27,6 +27,8 @@ CREATE TABLE batch_table (
     PRIMARY KEY (sequence, star),
     FOREIGN KEY (log, sequence) REFERENCES batch
 );
+-- Each audit of a fact asks for the first and the last batch that brought rows of it.
+CREATE INDEX ON batch_table (star, sequence);
 COMMENT ON TABLE batch_table IS 'What a batch did to a table: the receipt that was loaded, rows staged, new keys, new versions of known keys, deletions, rows held back.';
 
 CREATE TABLE quarantine (
@@ -41,6 +43,8 @@ CREATE TABLE quarantine (
     FOREIGN KEY (log, sequence) REFERENCES batch
 );
 CREATE INDEX ON quarantine (star, sequence);
+-- A rebuild replaces the ledger, and for each batch that goes, PostgreSQL asks what refers to it.
+CREATE INDEX ON quarantine (sequence);
 COMMENT ON TABLE quarantine IS 'Rows of a batch that are not in the warehouse and why: the source table of the row, and its key where it is a row of the base of the star; those held back name the dimension row that they lack.';
 
 CREATE TABLE audit (
@@ -60,4 +64,5 @@ CREATE TABLE audit (
     PRIMARY KEY (star, scope, sequence, audit),
     FOREIGN KEY (log, sequence) REFERENCES batch
 );
+CREATE INDEX ON audit (sequence);
 COMMENT ON TABLE audit IS 'Whether the current rows of a table, when the warehouse held that batch, equalled the source as it was at observed_at: all rows (whole) or those of the keys that the batch touched. audit is the number of the audit object that says so, 0 where the manifest of the batch does. equal_without tells whether they equalled without the left_out keys, which are kept out of the warehouse; it is NULL where that is not known.';
