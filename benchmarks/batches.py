@@ -28,7 +28,7 @@ import dagster as dg
 from benchmarks.dev import PROJECT
 from benchmarks.parts import Platform, Verdicts, median, platform, seconds, server
 from totesys_dagster.definitions import defs
-from totesys_dagster.lake import manifest as manifest_module
+from totesys_dagster.lake import log as log_module
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.store import Store
 from totesys_dagster.local.postgres import free_port
@@ -116,7 +116,7 @@ def grow(stage: Stage, batches: int) -> dict[str, float]:
 
 def copy_to_bucket(stage: Stage, sequence: int) -> None:
     """Let the log on S3 have the batch too."""
-    for key in (ManifestLog.key(sequence), ManifestLog.seal_key(sequence)):
+    for key in (stage.log.key(sequence), stage.log.seal_key(sequence)):
         stage.bucket.put(key, stage.platform.ingestion.get(key))
 
 
@@ -146,7 +146,7 @@ def look_up(stage: Stage) -> dict[str, float]:
         ("the oldest batch by its key, later", lambda: ManifestLog(store).find(oldest), False),
     ):
         if new:
-            manifest_module._ends.clear()
+            log_module._ends.clear()
         store.asked = 0
         took = seconds(work)
         figures |= {f"{what} (requests)": store.asked, f"{what} (ms)": 1000 * took}

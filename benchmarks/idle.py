@@ -19,7 +19,7 @@ import psycopg
 from benchmarks import dev
 from benchmarks.parts import Verdicts, median, seconds
 from totesys_dagster import settings
-from totesys_dagster.ingestion import snapshot
+from totesys_dagster.ingestion import identity
 from totesys_dagster.ingestion.poll import Memory, poll
 from totesys_dagster.lake.store import Store
 from totesys_dagster.postgres import connect
@@ -36,9 +36,8 @@ def quiet_poll() -> dict[str, float]:
         now = dt.datetime.now(dt.UTC)
         memory = poll(connection, store, Memory(), now).memory
         times = [seconds(lambda: poll(connection, store, memory, now)) for _ in range(POLLS)]
-        row = connection.execute(
-            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {snapshot.PULSE}"
-        ).fetchone()
+        pulse = identity.PULSE.format(identifier=identity.IDENTIFIER)
+        row = connection.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {pulse}").fetchone()
         assert row is not None
         plan = row[0][0]["Plan"]
         pages = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]

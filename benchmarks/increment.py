@@ -16,7 +16,7 @@ import sys
 from collections import defaultdict
 
 from benchmarks.parts import Platform, Verdicts, median, platform, seconds, server
-from totesys_dagster.ingestion import snapshot
+from totesys_dagster.ingestion import changes, identity, snapshot
 from totesys_dagster.ingestion.poll import THOROUGH_EVERY, Memory, poll
 
 CHANGED = 100
@@ -85,7 +85,7 @@ def measure_polls(platform: Platform, times: dict[str, list[float]], rounds: int
     count_now(platform)
     memory = poll(platform.source, platform.ingestion, Memory(), now).memory
     for _ in range(rounds):
-        times["poll, nothing ended"].append(seconds(lambda: snapshot.pulse(platform.source)))
+        times["poll, nothing ended"].append(seconds(lambda: identity.pulse(platform.source)))
         # Any transaction of the server moves the pulse; this one writes no table of ToteSys.
         platform.application.execute("SELECT pg_current_xact_id()")
         times["poll, no large table written"].append(
@@ -99,7 +99,7 @@ def measure_polls(platform: Platform, times: dict[str, list[float]], rounds: int
 
 def read_keys(platform: Platform) -> None:
     with snapshot.open_view(platform.source) as view:
-        snapshot._key_ranges(view, "sales_order")
+        changes._key_ranges(view, "sales_order")
 
 
 def main() -> int:

@@ -29,7 +29,7 @@ from psycopg import sql
 from totesys_dagster import settings
 from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES
 from totesys_dagster.ingestion import capture
-from totesys_dagster.lake.manifest import Manifest, ManifestLog
+from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.receipt import touched_stars
 from totesys_dagster.lake.store import Store
 from totesys_dagster.local import postgres, simulator, stack
@@ -70,11 +70,9 @@ class Platform:
     part_bytes: int = field(default_factory=settings.part_bytes)
 
     def capture(self) -> Manifest | None:
-        head = ManifestLog(self.ingestion).head()
         with capture.open_capture(
             self.source,
             self.ingestion,
-            batch=capture.new_batch_key(dt.datetime.now(dt.UTC), head),
             run_id="benchmark",
             part_bytes=self.part_bytes,
         ) as batch:

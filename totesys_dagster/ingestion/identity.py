@@ -36,7 +36,7 @@ PULSE = """
 SELECT concat_ws('/', {identifier}, pg_postmaster_start_time(), pg_current_snapshot(),
                  CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() END)
 """
-_IDENTIFIER = "(SELECT system_identifier FROM pg_control_system())"
+IDENTIFIER = "(SELECT system_identifier FROM pg_control_system())"
 
 _WHO = """
 SELECT current_database(),
@@ -88,7 +88,7 @@ def pulse(connection: Connection) -> str:
     """
     with failures(SourceError, "a poll of the source"):
         try:
-            return _pulse(connection, _IDENTIFIER)
+            return _pulse(connection, IDENTIFIER)
         except errors.InsufficientPrivilege:
             return _pulse(connection, "NULL")
 
