@@ -10,9 +10,6 @@ package must not give other rows for the same batch.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-
 # Code, the name that it had last, and the month in which ISO 4217 withdrew it, from list three as
 # published on 2026-01-01 (amendment 180, the last one known when this was written):
 # https://www.six-group.com/en/products-services/financial-information/data-standards.html
@@ -100,17 +97,3 @@ def currencies() -> dict[str, str]:
     in_use = {currency.alpha_3: currency.name for currency in pycountry.currencies}
     withdrawn = {code: name for code, (name, _) in WITHDRAWN.items()}
     return dict(sorted((withdrawn | in_use).items()))
-
-
-def to_bytes(known: Mapping[str, str]) -> bytes:
-    """A list of currencies as JSON; equal bytes mean an equal list."""
-    text = json.dumps(dict(sorted(known.items())), ensure_ascii=False, indent=0)
-    return (text + "\n").encode()
-
-
-def from_bytes(data: bytes) -> dict[str, str]:
-    """A list of currencies that `to_bytes` has written. Raises ValueError when it is none."""
-    known = json.loads(data)
-    if not isinstance(known, dict) or not all(isinstance(name, str) for name in known.values()):
-        raise ValueError("not a list of currencies")
-    return known

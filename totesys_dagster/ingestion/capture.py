@@ -246,8 +246,9 @@ class Capture:
         judged = [name for name in self._reads if SOURCE_TABLES[name].names_currencies]
         if self._head is not None and not judged:
             return self._head.references
-        known = references.put(self._store, references.CURRENCIES, currencies())
-        return {references.CURRENCIES: known}
+        name = references.CURRENCIES
+        before = self._head.references.get(name) if self._head else None
+        return {name: references.put(self._store, name, currencies(), before)}
 
     def _entry(self, table: str, sequence: int) -> TableEntry:
         state, read = self.states[table], self._reads.get(table)

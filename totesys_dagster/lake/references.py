@@ -26,12 +26,22 @@ def _key(name: str, sha256_: str) -> str:
     return f"references/{name}/{sha256_[:16]}.json"
 
 
-def put(store: Store, name: str, values: Mapping[str, str]) -> str:
-    """Write a list unless it is there; the SHA-256 that a manifest names. Raises LakeError."""
-    data = Reference(name=name, values=dict(sorted(values.items()))).to_bytes()
+def put(store: Store, name: str, values: Mapping[str, str], before: str | None = None) -> str:
+    """Write a list unless it is there; the SHA-256 that a manifest names. Raises LakeError.
+
+    What the list of the batch before has stays in it: a row that was right remains so when it is
+    read again, although the package has dropped its code.
+    """
+    data = _bytes(name, values)
+    if before is not None and before != sha256(data):
+        data = _bytes(name, {**read(store, name, before), **values})
     hash_ = sha256(data)
     store.put(_key(name, hash_), data)
     return hash_
+
+
+def _bytes(name: str, values: Mapping[str, str]) -> bytes:
+    return Reference(name=name, values=dict(sorted(values.items()))).to_bytes()
 
 
 def read(store: Store, name: str, sha256_: str) -> Mapping[str, str]:

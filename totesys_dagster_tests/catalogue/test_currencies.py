@@ -89,25 +89,10 @@ def test_predecessors_of_the_euro_are_all_there() -> None:
     assert set(WITHDRAWN) >= {*countries.split(), "ADP", "XEU"}
 
 
-def test_list_is_kept_as_it_is() -> None:
+def test_list_is_in_the_order_of_its_codes() -> None:
     known = currencies.currencies()
 
-    assert currencies.from_bytes(currencies.to_bytes(known)) == known
     assert list(known) == sorted(known)
-
-
-def test_equal_lists_have_equal_bytes() -> None:
-    assert (
-        currencies.to_bytes({"VEF": "Bolívar", "EUR": "Euro"})
-        == currencies.to_bytes({"EUR": "Euro", "VEF": "Bolívar"})
-        == '{\n"EUR": "Euro",\n"VEF": "Bolívar"\n}\n'.encode()
-    )
-
-
-@pytest.mark.parametrize("data", [b"", b"[]", b'{"EUR": 1}', b'{"EUR": null}', b'"EUR"', b"\xff"])
-def test_what_is_no_list_is_refused(data: bytes) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011
-        currencies.from_bytes(data)
 
 
 def test_package_is_not_loaded_before_a_currency_is_looked_up() -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, Kind, StarTable
 from totesys_dagster.errors import LakeError, ProcessingError
+from totesys_dagster.ingestion import capture
 from totesys_dagster.lake import parts
 from totesys_dagster.lake.key_sets import key_set
 from totesys_dagster.lake.manifest import Manifest
@@ -511,6 +512,23 @@ def test_order_in_a_currency_that_was_withdrawn_since_is_right(platform: Platfor
         (1, "GBP", "Pound Sterling"),
         (3, "EUR", "Euro"),
         (2, "HRK", "Kuna"),
+    ]
+
+
+def test_currency_that_the_package_has_dropped_since_is_right_still(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.run()
+    monkeypatch.setattr(capture, "currencies", lambda: {"EUR": "Euro", "GBP": "Pound"})
+    manifest = platform.capture(full=("currency",))
+    assert manifest is not None
+
+    receipt = platform.process(manifest)["dim_currency"]
+
+    assert rows(platform.processed, receipt.objects) == [
+        (1, "GBP", "Pound"),
+        (2, "USD", "US Dollar"),
+        (3, "EUR", "Euro"),
     ]
 
 
