@@ -44,10 +44,10 @@ def test_name_that_changed_is_the_new_one(store: Store) -> None:
     assert references.read(store, "currencies", second) == {"TRY": "Lira"}
 
 
-def test_list_that_was_changed_is_refused(ingestion: Store) -> None:
-    hash_ = references.put(ingestion, "currencies", EURO)
+def test_list_that_was_changed_is_refused(directory: Store) -> None:
+    hash_ = references.put(directory, "currencies", EURO)
     other = references.Reference(name="currencies", values=KUNA)
-    overwrite(ingestion, f"references/currencies/{hash_[:16]}.json", other.to_bytes())
+    overwrite(directory, f"references/currencies/{hash_[:16]}.json", other.to_bytes())
 
     with pytest.raises(LakeError, match="it was changed after it was written"):
-        references.read(ingestion, "currencies", hash_)
+        references.read(directory, "currencies", hash_)
