@@ -34,7 +34,7 @@ def fill(large: Platform, batches: int) -> None:
     """Capture batches that hold every order each."""
     for number in range(batches):
         if number:
-            requests.put_full_read(large.ingestion, "sales_order", number)
+            requests.put_full_read(large.ingestion, "sales_order", number, "it was asked for")
         manifest = large.capture()
         assert manifest is not None
         assert manifest.sequence == number + 1

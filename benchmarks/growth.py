@@ -35,7 +35,7 @@ from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.local import stack
 from totesys_dagster.local.postgres import SUPERUSER, Server
-from totesys_dagster.warehouse import audit
+from totesys_dagster.warehouse import audit, healing
 
 HERE = Path(__file__).parent
 ORDERS = [10_000, 100_000, 1_000_000, 10_000_000]
@@ -87,7 +87,7 @@ def take_late_dimension(platform: Platform) -> None:
     """The batch in which it comes, and the next one, which reads in full what waited for it."""
     take(platform)
     connection, names = platform.warehouse, platform.names
-    assert audit.request_healing(connection, names, platform.ingestion) == ["sales_order"]
+    assert healing.request_healing(connection, names, platform.ingestion) == ["sales_order"]
     take(platform)
 
 

@@ -26,6 +26,7 @@ from rich.markup import escape
 from totesys_dagster import settings
 from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.errors import SettingError, TotesysError
+from totesys_dagster.words import counted
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -303,7 +304,9 @@ def status(json_: bool) -> None:
         return
     _print_source()
     seen = f", the last one seen at {head.observed_at:%Y-%m-%d %H:%M:%S} UTC" if head else ""
-    output.print(f"The lake holds {last} batches{seen}; the warehouse holds {loaded} of them.")
+    output.print(
+        f"The lake holds {counted(last, 'batch')}{seen}; the warehouse holds {loaded} of them."
+    )
     if unknown_tables:
         output.print(f"In the last batch, {escape(unknown_tables_note(unknown_tables))}.")
     if head and (note := unknown(head.source)):
@@ -340,7 +343,8 @@ def verify(json_: bool) -> None:
         for finding in result.findings:
             output.print(f"[red]{escape(finding)}")
         output.print(
-            f"{result.batches} batches, {result.objects} objects ({result.bytes:,} bytes) and"
+            f"{counted(result.batches, 'batch')}, {counted(result.objects, 'object')}"
+            f" ({result.bytes:,} bytes) and"
             f" {result.audits} audits checked:"
             f" {f'{len(result.findings)} findings' if result.findings else 'all is well'}."
         )
@@ -373,7 +377,7 @@ def rebuild(json_: bool) -> None:
         click.echo(json.dumps(data, indent=1))
         return
     _print_source()
-    output.print(f"Rebuilt from {result.batches} batches:")
+    output.print(f"Rebuilt from {counted(result.batches, 'batch')}:")
     for star, rows in result.rows.items():
         output.print(f"  {star:<22}{rows:>12,} rows{_compared(result.different, star)}")
     if result.different is None:

@@ -21,7 +21,7 @@ from totesys_dagster.local.postgres import Server
 from totesys_dagster.operations.rebuild import rebuild
 from totesys_dagster.operations.verify import verify
 from totesys_dagster.postgres import Connection, beside, connect, transaction
-from totesys_dagster.warehouse import audit, load, schema
+from totesys_dagster.warehouse import healing, load, schema
 from totesys_dagster.warehouse.load import load_batch
 from totesys_dagster.warehouse.status import table_status
 from totesys_dagster_tests.conftest import Platform
@@ -103,7 +103,7 @@ def everything(platform: Platform) -> None:
     assert not poll(platform.source, ingestion, memory, dt.datetime.now(dt.UTC)).changed
     assert schema.migrate(platform.warehouse, names) == []
     platform.audit()
-    assert audit.request_healing(platform.warehouse, names, ingestion) == []
+    assert healing.request_healing(platform.warehouse, names, ingestion) == []
     assert len(table_status(platform.warehouse, names)) == len(STAR_TABLES)
     assert verify(platform.warehouse, names, ingestion, processed).passed
     assert load.head(platform.warehouse, names) == 3

@@ -84,7 +84,7 @@ def raw_tables(
             run_id=context.run.run_id,
             part_bytes=settings.part_bytes(),
             full=known_tables(config.full_read),
-            audit=config.whole,
+            whole=config.whole,
         ) as capture,
     ):
         if not capture.changed:

@@ -45,7 +45,7 @@ from totesys_dagster.lake.manifest import (
     batch_key,
 )
 from totesys_dagster.lake.parts import ObjectEntry, part_stem, write_lines
-from totesys_dagster.lake.requests import LeaveOut, Requests
+from totesys_dagster.lake.requests import Requests, Without
 from totesys_dagster.lake.schemas import schema_key
 from totesys_dagster.lake.store import Store
 from totesys_dagster.parallel import ahead
@@ -117,19 +117,18 @@ class Capture:
         *,
         run_id: str,
         part_bytes: int,
-        leave_out: LeaveOut | None = None,
-        audit_due: bool = False,
+        without: Without | None = None,
     ) -> None:
         self.view = view
         self.states = findings.states
-        self.audit_due = audit_due
+        self._findings = findings
         self._digests = dict(findings.digests)
         self._store = store
         self._known = known
         self._head = known.head
         self._run_id = run_id
         self._part_bytes = part_bytes
-        self._leave_out = leave_out
+        self._kept_out = without.stars if without else {}
         self._reads: dict[str, TableRead] = {}
         self._readers = Readers(view)
 
@@ -145,7 +144,18 @@ class Capture:
     @property
     def changed(self) -> list[str]:
         """The tables that changed since the last batch; no batch is due when there are none."""
-        return [name for name, state in self.states.items() if state.changed]
+        return self._findings.changed
+
+    @property
+    def unseen(self) -> dict[str, str]:
+        """Those that a poll would not find soon, each with the reason to read it in full: their
+        rows changed without a transaction id, or they are large, and rows of them are gone."""
+        return {
+            name: state.reason or changes.DELETED
+            for name, state in self.states.items()
+            if state.full
+            or (changes.is_large(self.view, name) and (state.reconcile or bool(state.deleted)))
+        }
 
     def reads(self) -> Iterator[TableRead]:
         """The tables that the batch holds, one after the other; write each before the next."""
@@ -315,10 +325,8 @@ class Capture:
         return digests.touched(self.view, star, condition or sql.SQL("FALSE"))
 
     def _without(self, star: StarTable) -> PartialDigest | None:
-        keys = self._leave_out.stars.get(star.name) if self._leave_out else None
-        if not keys or self._leave_out is None:
-            return None
-        return digests.without(self.view, star, keys, self._leave_out.after)
+        keys = self._kept_out.get(star.name)
+        return digests.without(self.view, star, keys) if keys else None
 
 
 def copy_query(schema: TableSchema, condition: sql.Composable) -> sql.Composed:
@@ -347,22 +355,23 @@ def open_capture(
     part_bytes: int,
     batch: str | None = None,
     full: Collection[str] = (),
-    audit: bool = False,
+    whole: bool = False,
 ) -> Iterator[Capture]:
     """Open a snapshot of the source and compare it with the last batch of the lake in `store`.
 
     `batch` is the key that the batch is expected to have. `full` names tables to be read in full
-    besides those that the lake has requests for. With `audit`, the source is compared as a whole,
-    though it may not be due. Raises SourceError or LakeError, before anything is written.
+    besides those that the lake has requests for. With `whole`, large tables are compared as a
+    whole, though that may not be due. Raises SourceError or LakeError, before anything is written.
     """
     known, asked = Known.of(store), Requests(store)
     if batch is not None:
         check_batch_key(batch, known.head)
     if known.head is not None:
         ManifestLog(store).seal(known.head)
-    wanted, leave_out = {*full, *asked.full_reads(known.head)}, asked.leave_out()
+    wanted, without = asked.full_reads(known.head), asked.without()
+    wanted |= dict.fromkeys(full, changes.REQUESTED)
     with snapshot.open_view(connection) as view:
-        due = audit or not changes.audit_in(view, known) or not known.left_out(leave_out)
+        due = whole or not changes.audit_in(view, known) or not known.answers(without)
         findings = changes.examine(
             view, known, lambda keys: keys.read(store), full=wanted, whole=due
         )
@@ -374,8 +383,7 @@ def open_capture(
                 findings,
                 run_id=run_id,
                 part_bytes=part_bytes,
-                leave_out=leave_out,
-                audit_due=due,
+                without=without,
             )
         ) as capture:
             yield capture

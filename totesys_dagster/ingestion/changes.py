@@ -15,6 +15,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from psycopg import sql
 
@@ -34,7 +35,7 @@ from totesys_dagster.lake.manifest import (
     RecentRows,
     StarEntry,
 )
-from totesys_dagster.lake.requests import LeaveOut
+from totesys_dagster.lake.requests import Without
 from totesys_dagster.lake.store import Store
 
 # Above this many rows, a table's keys and digest are compared once in WHOLE_EVERY only, or sooner
@@ -53,6 +54,9 @@ RESHAPED = "its declaration in the source changed"
 REQUESTED = "it was asked for"
 APPEARED = "rows appeared in it without a transaction id"
 ALTERED = "rows changed in it without a transaction id"
+DELETED = "rows of it are gone"
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -81,17 +85,16 @@ class Known:
             return {}
         return {**self.head.stars, **(self.audit.stars if self.audit else {})}
 
-    def left_out(self, request: LeaveOut | None) -> bool:
-        """Whether the newest digests leave out the keys that a request names, if there is one."""
+    def answers(self, request: Without | None) -> bool:
+        """Whether there are digests without the keys that a request names, and without no others.
+
+        Stars that the catalogue no longer knows are not asked for.
+        """
         stars = request.stars if request else {}
-        if self.head is None:
-            return True
         return all(
-            (entry := self.stars.get(star)) is not None
-            and entry.without is not None
-            and entry.without.left_out == keys
-            for star, keys in stars.items()
-            if keys
+            (entry.without.kept_out if entry.without else ()) == stars.get(star, ())
+            for star, entry in self.stars.items()
+            if star in STAR_TABLES
         )
 
     def storage(self, table: str) -> str | None:
@@ -166,8 +169,8 @@ def examine(
     known: Known,
     read_keys: Callable[[KeySet], Ranges],
     *,
-    full: Collection[str] = (),
-    leave_out: Collection[str] = (),
+    full: Mapping[str, str] = NOTHING,
+    idle: Collection[str] = (),
     keys_seen: Mapping[str, dt.datetime] | None = None,
     whole: bool = False,
     digested: bool = True,
@@ -175,39 +178,41 @@ def examine(
     """Compare every table with what the lake says of it.
 
     `read_keys` reads a key set of the lake; `full` names tables to be read in full whatever
-    changed. For a mere poll, `leave_out` names tables to pass over if nothing else asks for them,
-    `keys_seen` says when the keys of a table were last found unchanged, and without `digested` no
-    rows are digested. With `whole`, large tables are compared as a whole, too. Raises SourceError.
+    changed, each with the reason. For a mere poll, `idle` names tables to pass over if nothing else
+    asks for them, and `keys_seen` says when the keys of a table were last found unchanged; without
+    `digested` no rows are digested, and what only an audit finds is left to that. With `whole`,
+    large tables are compared as a whole, too. Raises SourceError.
     """
     head = known.head
     if head is None:
         return Findings({name: _first(view, name, FIRST) for name in SOURCE_TABLES}, {})
     if not identity.comparable(head, Identity(view.incarnation, view.snapshot, view.observed_at)):
         return Findings({name: _first(view, name, OTHER_HISTORY) for name in SOURCE_TABLES}, {})
-    whole = whole or _restarted(view, known)
+    whole = whole or (digested and _restarted(view, known))
     states = {}
     for name in SOURCE_TABLES:
         reason = _reason(view, head, name, full)
-        if not reason and not whole and name in leave_out:
+        if not reason and not whole and name in idle:
             continue
         if name not in head.tables:
             states[name] = _first(view, name, reason)
             continue
         due = whole or bool(reason) or _keys_due(view, known, name, (keys_seen or {}).get(name))
+        due = due or (digested and _rewritten(view, known, name))
         states[name] = _compare(view, name, head, read_keys, reason=reason, due=due)
     if not digested:
         return Findings(states, {})
     return _digested(view, known, states, read_keys)
 
 
-def _reason(view: SourceView, head: Manifest, table: str, full: Collection[str]) -> str:
+def _reason(view: SourceView, head: Manifest, table: str, full: Mapping[str, str]) -> str:
     """Why a table has to be read in full, before any row of it is looked at."""
     entry = head.tables.get(table)
     if entry is None:
         return NEW_TABLE
     if view.schemas[table].sha256 != entry.schema_sha256:
         return RESHAPED
-    return REQUESTED if table in full else ""
+    return full.get(table, "")
 
 
 def _restarted(view: SourceView, known: Known) -> bool:
@@ -272,11 +277,16 @@ def _compare(
 def _keys_due(view: SourceView, known: Known, table: str, seen: dt.datetime | None) -> bool:
     """Whether the keys of a table have to be read: of a small one always."""
     assert known.head is not None
-    if not is_large(view, table) or view.schemas[table].storage != known.storage(table):
+    if not is_large(view, table):
         return True
     at = known.compared_at(table)
     counted = known.head.tables[table].keys.deletions != view.schemas[table].deletions
     return is_due(view, max(at, seen or at), WHOLE_AFTER_DELETES if counted else WHOLE_EVERY)
+
+
+def _rewritten(view: SourceView, known: Known, table: str) -> bool:
+    """Whether other files hold a table than when it was last compared as a whole."""
+    return view.schemas[table].storage != known.storage(table)
 
 
 def _digested(
@@ -340,23 +350,27 @@ def _agree(digest: Digest, known: Known, star: StarTable) -> bool:
 def audit_in(view: SourceView, known: Known) -> dt.timedelta:
     """How long the source need not be digested while nothing changes in it; zero when it is due.
 
-    It is when a table was last compared as a whole an hour ago, was rewritten since, or when the
-    server was started anew.
+    It is due when any table's last whole comparison is an hour old or of other columns than the
+    catalogue has now, when a table was rewritten since, or when the server was restarted.
     """
     if known.head is None:
         return dt.timedelta(0)
-    stars = [star.name for star in STAR_TABLES.values() if star.base]
+    stars = [star for star in STAR_TABLES.values() if star.base]
     if (
         _restarted(view, known)
-        or any(name not in known.stars for name in stars)
-        or any(view.schemas[name].storage != known.storage(name) for name in SOURCE_TABLES)
+        or not all(star.name in known.stars and _covers(known, star) for star in stars)
+        or any(_rewritten(view, known, name) for name in SOURCE_TABLES)
     ):
         return dt.timedelta(0)
-    oldest = min(known.stars[name].whole.observed_at for name in stars)
-    newest = max(known.stars[name].whole.observed_at for name in stars)
-    if is_due(view, oldest, WHOLE_EVERY) or is_due(view, newest, WHOLE_EVERY):
+    times = [known.stars[star.name].whole.observed_at for star in stars]
+    if is_due(view, min(times), WHOLE_EVERY) or is_due(view, max(times), WHOLE_EVERY):
         return dt.timedelta(0)
-    return WHOLE_EVERY - (view.observed_at - oldest)
+    return WHOLE_EVERY - (view.observed_at - min(times))
+
+
+def _covers(known: Known, star: StarTable) -> bool:
+    """Whether the last digest of a star table is of the columns that it has now."""
+    return known.stars[star.name].whole.columns == digests.columns(star)
 
 
 def recent(table: str, watermark: int) -> sql.Composed:

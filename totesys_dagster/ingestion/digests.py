@@ -29,18 +29,21 @@ def touched(view: SourceView, star: StarTable, condition: sql.Composable) -> Dig
     return _take(view, star, condition)
 
 
-def without(
-    view: SourceView, star: StarTable, keys: Collection[int], request: int
-) -> PartialDigest:
+def without(view: SourceView, star: StarTable, keys: Collection[int]) -> PartialDigest:
     """The digest of all rows but those of these keys. Raises SourceError."""
     assert star.base is not None
-    left_out = tuple(sorted(keys))
+    kept_out = tuple(sorted(keys))
     key = sql.Identifier(star.base, SOURCE_TABLES[star.base].key)
     condition = sql.SQL(
-        "NOT EXISTS (SELECT FROM unnest({}::bigint[]) AS left_out (key) WHERE left_out.key = {})"
-    ).format(sql.Literal(list(left_out)), key)
+        "NOT EXISTS (SELECT FROM unnest({}::bigint[]) AS kept_out (key) WHERE kept_out.key = {})"
+    ).format(sql.Literal(list(kept_out)), key)
     rest = _take(view, star, condition)
-    return PartialDigest(**rest.model_dump(), request=request, left_out=left_out)
+    return PartialDigest(**rest.model_dump(), kept_out=kept_out)
+
+
+def columns(star: StarTable) -> tuple[str, ...]:
+    """The columns that a digest of a star table covers."""
+    return tuple(column.name for column in audited_columns(star))
 
 
 def _take(view: SourceView, star: StarTable, condition: sql.Composable | None) -> Digest:
@@ -54,8 +57,7 @@ def _take(view: SourceView, star: StarTable, condition: sql.Composable | None) -
         query = digest.source_query(star, types, method, condition)
         row = view.connection.execute(query).fetchone()
     assert row is not None
-    columns = tuple(column.name for column in audited_columns(star))
-    return Digest(method=method, columns=columns, rows=row[0], digest=row[1])
+    return Digest(method=method, columns=columns(star), rows=row[0], digest=row[1])
 
 
 def _hashes_known(connection: Connection) -> bool:

@@ -81,8 +81,7 @@ def poll(
 ) -> Poll:
     """Look whether a batch is due at `now` (UTC), and write nothing.
 
-    With `whole`, and where an audit is due, large tables are compared as a whole, too. Raises
-    SourceError or LakeError.
+    With `whole`, large tables are compared as a whole, too. Raises SourceError or LakeError.
     """
     head = ManifestLog(store).head()
     sequence = head.sequence if head else 0
@@ -102,7 +101,7 @@ def poll(
     counters = _counters(connection)  # before the snapshot: later writes are for the next poll
     with snapshot.open_view(connection) as view:
         audit_in = changes.audit_in(view, known)
-        if not known.left_out(asked.leave_out()):
+        if not known.answers(asked.without()):
             audit_in = dt.timedelta(0)
         idle = {name for name, count in counters.items() if memory.counters.get(name) == count}
         findings = changes.examine(
@@ -110,10 +109,10 @@ def poll(
             known,
             lambda keys: keys.read(store),
             full=wanted,
-            leave_out=() if thorough else idle,
+            idle=() if thorough else idle,
             keys_seen=memory.keys_seen,
-            whole=whole or not audit_in,
-            digested=thorough,
+            whole=whole,
+            digested=thorough or whole,
         )
     changed = findings.changed
     seen = {

@@ -31,6 +31,9 @@ FORMAT: Literal[2] = 2
 # The log of ToteSys' batches.
 TOTESYS = "totesys"
 
+# What every document says of itself.
+_NAMES = ("format", "log")
+
 # Where each log ended when this process last looked. Logs only grow, so the next look, which is
 # that of another log object, starts there: with 10,000 batches that is 4 requests instead of 30.
 _ends: dict[tuple[str, str], int] = {}
@@ -70,19 +73,23 @@ class Document(Record):
         try:
             document = cls.model_validate_json(data)
         except ValidationError as error:
-            raise LakeError(_unreadable(cls, data, where, error)) from None
+            first = error.errors()[0]
+            field = ".".join(str(step) for step in first["loc"]) or "its JSON"
+            raise LakeError(_unreadable(cls, data, where, f"{field}: {first['msg']}")) from None
+        # What is filled in where a document is made must be there where it is read.
+        for name in _NAMES:
+            if name in cls.model_fields and name not in document.model_fields_set:
+                raise LakeError(_unreadable(cls, data, where, f"{name}: it is missing"))
         document._sha256 = sha256(data)
         return document
 
 
-def _unreadable(kind: type[Document], data: bytes, where: str, error: ValidationError) -> str:
+def _unreadable(kind: type[Document], data: bytes, where: str, wrong: str) -> str:
     form = _format(data)
     if form is not None and form < FORMAT:
         return start_anew(where, form)
-    first = error.errors()[0]
-    field = ".".join(str(step) for step in first["loc"]) or "its JSON"
     return (
-        f"{where} is not a {_words(kind)} of format {FORMAT} ({field}: {first['msg']}): it was"
+        f"{where} is not a {_words(kind)} of format {FORMAT} ({wrong}): it was"
         " damaged, or written by a newer version of totesys_dagster; restore it or upgrade."
     )
 

@@ -149,13 +149,9 @@ class WholeDigest(Digest):
 
 
 class PartialDigest(Digest):
-    """The digest of all rows but those of the keys `left_out`, which a request asked to leave out.
+    """The digest of all rows but those of the keys `kept_out`, which a request has named."""
 
-    `request` is the batch after which it did.
-    """
-
-    request: int
-    left_out: tuple[int, ...]
+    kept_out: tuple[int, ...]
 
 
 class StarEntry(Record):
@@ -239,11 +235,24 @@ class ManifestLog(Log[Manifest]):
         try:
             self.store.put(self.seal_key(manifest.sequence), seal.to_bytes())
         except ObjectConflictError:
-            raise LakeError(
-                f"{self.store.uri(self.key(manifest.sequence))} is not what was committed, as"
-                f" {self.seal_key(manifest.sequence)} tells: one of the two was changed after it"
-                " was written; restore it from the bucket's older versions."
-            ) from None
+            raise self._other_seal(manifest) from None
+
+    def check_seal(self, manifest: Manifest) -> None:
+        """Raise LakeError unless the manifest's seal, if it has one, notes its hash."""
+        key = self.seal_key(manifest.sequence)
+        try:
+            seal = Seal.from_bytes(self.store.get(key), self.store.uri(key))
+        except ObjectMissingError:
+            return  # the next capture writes it
+        if seal.manifest_sha256 != manifest.sha256:
+            raise self._other_seal(manifest)
+
+    def _other_seal(self, manifest: Manifest) -> LakeError:
+        return LakeError(
+            f"{self.store.uri(self.key(manifest.sequence))} is not what was committed, as"
+            f" {self.seal_key(manifest.sequence)} tells: one of the two was changed after it was"
+            " written; restore it from the bucket's older versions."
+        )
 
     def find(self, batch: str) -> Manifest:
         """The manifest of a batch by its key, or ObjectMissingError when it is not committed."""

@@ -126,9 +126,11 @@ def touched_stars(manifest: Manifest) -> list[StarTable]:
 
 
 def _touched(star: StarTable, manifest: Manifest) -> bool:
-    tables = manifest.tables
+    # A batch from before a table was added to the catalogue says nothing of it.
+    tables = [manifest.tables[name] for name in star.sources if name in manifest.tables]
     if star.base is None:
-        return any(tables[name].changed and tables[name].rows for name in star.sources)
-    if tables[star.base].changed:
-        return True
-    return bool(tables[star.base].rows) and any(tables[j.parent].changed for j in star.joins)
+        return any(table.changed and table.rows for table in tables)
+    base = manifest.tables.get(star.base)
+    if base is None:
+        return False
+    return base.changed or (bool(base.rows) and any(table.changed for table in tables))

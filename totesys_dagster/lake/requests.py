@@ -1,43 +1,45 @@
 """What an audit asks of the next capture, as objects that are written once.
 
     requests/full-read/0000000042/payment.json     read this table in full after batch 42
-    requests/leave-out/0000000042-0000000007.json  digest these stars without these keys, too
+    requests/without/0000000003.json               digest these stars without these keys, too
 
 A request for a full read is answered by any later batch that did so, which its manifest says. A
-request to leave keys out holds until there is a later one: a digest of all rows cannot equal the
-warehouse's while some of them are kept out of it, so the rest is digested beside it.
+request for digests without some keys holds until the next one: a digest of all rows cannot equal
+the warehouse's while some of them are kept out of it, so the rest is digested beside it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from functools import partial
 
 from totesys_dagster.catalogue import SOURCE_TABLES
+from totesys_dagster.errors import LakeError, ObjectConflictError
 from totesys_dagster.lake.log import TOTESYS, Document
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.store import Store
 
 _PREFIX = "requests"
-_FULL_READ = re.compile(rf"{_PREFIX}/full-read/(\d+)/(\w+)\.json")
-_LEAVE_OUT = re.compile(rf"{_PREFIX}/leave-out/\d+-\d+\.json")
+_FULL_READ = re.compile(rf"{_PREFIX}/full-read/(\d{{10}})/(\w+)\.json")
+_WITHOUT = re.compile(rf"{_PREFIX}/without/(\d{{10}})\.json")
 
 
 class FullRead(Document):
-    """Read `table` in full in a batch after number `after`."""
+    """Read `table` in full in a batch after number `after`; `reason` is what people are told."""
 
     log: str = TOTESYS
     table: str
     after: int
+    reason: str
 
 
-class LeaveOut(Document):
-    """Digest these stars without the rows of these keys, which the warehouse of batch `after`
-    keeps out."""
+class Without(Document):
+    """Digest these stars without the rows of these keys, in ascending order, as the warehouse
+    keeps them out."""
 
     log: str = TOTESYS
-    after: int
-    audit: int
     stars: dict[str, tuple[int, ...]]
 
 
@@ -52,41 +54,73 @@ class Requests:
         """A text that changes when there is another request."""
         return f"{len(self._keys)} {self._keys[-1] if self._keys else 'none'}"
 
-    def full_reads(self, head: Manifest | None) -> Collection[str]:
-        """The tables whose full read was asked for and has not happened."""
-        if head is None:
-            return set()
-        found = (_FULL_READ.fullmatch(key) for key in self._keys)
-        return {
-            match[2]
-            for match in found
-            if match
-            and match[2] in SOURCE_TABLES
-            and (entry := head.tables.get(match[2])) is not None
-            and entry.last_full <= int(match[1])
-        }
+    def full_reads(self, head: Manifest | None) -> dict[str, str]:
+        """The tables whose full read was asked for and has not happened, each with the reason.
 
-    def leave_out(self) -> LeaveOut | None:
-        """The newest request to leave keys out, None when there never was one. Raises LakeError."""
-        keys = [key for key in self._keys if _LEAVE_OUT.fullmatch(key)]
-        if not keys:
-            return None
-        return LeaveOut.from_bytes(self._store.get(keys[-1]), self._store.uri(keys[-1]))
+        Raises LakeError.
+        """
+        reasons: dict[str, str] = {}
+        for key in self._keys:
+            match = _FULL_READ.fullmatch(key)
+            if head is None or match is None or match[2] not in SOURCE_TABLES:
+                continue
+            entry = head.tables.get(match[2])
+            if entry is not None and entry.last_full <= int(match[1]):
+                reasons[match[2]] = self.full_read(key).reason
+        return reasons
+
+    def reads(self) -> Iterator[Callable[[], object]]:
+        """A look at each request, which raises LakeError where it is not what was written."""
+        for key in self._keys:
+            if _FULL_READ.fullmatch(key):
+                yield partial(self.full_read, key)
+            elif _WITHOUT.fullmatch(key):
+                yield partial(self._without_keys, key)
+
+    def full_read(self, key: str) -> FullRead:
+        """A request as it was written. Raises LakeError when it is not what its key says."""
+        request = FullRead.from_bytes(self._store.get(key), self._store.uri(key))
+        if key != full_read_key(request.table, request.after):
+            raise LakeError(
+                f"{self._store.uri(key)} asks for {request.table} after batch {request.after}: it"
+                " was moved; restore it from the bucket's older versions."
+            )
+        return request
+
+    def without(self) -> Without | None:
+        """The newest request for digests without some keys, None when there never was one.
+
+        Raises LakeError.
+        """
+        keys = self._without()
+        return self._without_keys(keys[-1]) if keys else None
+
+    def _without_keys(self, key: str) -> Without:
+        return Without.from_bytes(self._store.get(key), self._store.uri(key))
+
+    def put_without(self, stars: Mapping[str, tuple[int, ...]]) -> None:
+        """Ask for digests without these keys from now on. Raises LakeError.
+
+        Where another process asks at the same moment, its request stands, and is looked at next.
+        """
+        keys = self._without()
+        match = _WITHOUT.fullmatch(keys[-1]) if keys else None
+        number = int(match[1]) + 1 if match else 1
+        with suppress(ObjectConflictError):
+            request = Without(stars=dict(stars))
+            self._store.put(f"{_PREFIX}/without/{number:010d}.json", request.to_bytes())
+
+    def _without(self) -> list[str]:
+        return [key for key in self._keys if _WITHOUT.fullmatch(key)]
 
 
-def put_full_read(store: Store, table: str, after: int) -> None:
-    """Ask for a full read of a table. Raises LakeError."""
-    request = FullRead(table=table, after=after)
-    store.put(f"{_PREFIX}/full-read/{after:010d}/{table}.json", request.to_bytes())
+def full_read_key(table: str, after: int) -> str:
+    """Where the request to read `table` in full after batch number `after` is."""
+    return f"{_PREFIX}/full-read/{after:010d}/{table}.json"
 
 
-def put_leave_out(
-    store: Store, stars: Mapping[str, tuple[int, ...]], after: int, audit: int
-) -> None:
-    """Ask for digests without these keys, which are in ascending order. Raises LakeError.
-
-    `audit` is the number of the audit object that found the tables different, 0 for the batch's
-    own digests.
-    """
-    request = LeaveOut(after=after, audit=audit, stars=dict(stars))
-    store.put(f"{_PREFIX}/leave-out/{after:010d}-{audit:010d}.json", request.to_bytes())
+def put_full_read(store: Store, table: str, after: int, reason: str) -> None:
+    """Ask for a full read of a table, once: the first reason stands. Raises LakeError."""
+    with suppress(ObjectConflictError):
+        request = FullRead(table=table, after=after, reason=reason)
+        store.put(full_read_key(table, after), request.to_bytes())

@@ -10,12 +10,19 @@ from dataclasses import dataclass, field
 import dagster as dg
 
 from totesys_dagster import settings
+from totesys_dagster.errors import CommitConflictError
 from totesys_dagster.ingestion.capture import open_capture
+from totesys_dagster.lake.audits import AuditLog, SourceAudit
+from totesys_dagster.lake.manifest import ManifestLog
+from totesys_dagster.lake.requests import put_full_read
+from totesys_dagster.lake.store import Store
 from totesys_dagster.operations.names import AUDIT, AUDIT_STAGE, STAGE_TAG
+from totesys_dagster.postgres import Connection, Names
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse, clear_failures
-from totesys_dagster.warehouse import audit, load, schema
+from totesys_dagster.warehouse import audit, load, schema, standing
 from totesys_dagster.warehouse.assets import audit_check
-from totesys_dagster.warehouse.audit import Audit
+from totesys_dagster.warehouse.healing import request_healing
+from totesys_dagster.warehouse.standing import Audit
 
 
 @dataclass(frozen=True)
@@ -35,24 +42,48 @@ def audit_all(source: SourceDatabase, lake: Lake, warehouse: Warehouse, run_id: 
     names, log = warehouse.names(), lake.log()
     with warehouse.connect() as connection:
         loaded = load.check_log(connection, names, log)
-    if loaded < log.end() or not loaded:
-        return Audited(reason="a batch is not loaded yet")
+        if loaded < log.end() or not loaded:
+            return Audited(reason="a batch is not loaded yet")
+        if newest := not_compared(connection, names, log):
+            _compare(connection, names, log.store, newest)
     with (
         source.connect() as connection,
         open_capture(
-            connection, log.store, run_id=run_id, part_bytes=settings.part_bytes(), audit=True
+            connection, log.store, run_id=run_id, part_bytes=settings.part_bytes(), whole=True
         ) as capture,
     ):
         if capture.changed:
+            for table, reason in capture.unseen.items():
+                put_full_read(log.store, table, loaded, reason)
             return Audited(reason="the source has changed, and a batch is due")
-        found = capture.write_audit()
+        try:
+            found = capture.write_audit()
+        except CommitConflictError:
+            return Audited(reason="another audit was under way, whose result stands")
     with warehouse.connect() as connection:
-        with schema.exclusive(connection, names):
-            audits = audit.audit_source(connection, names, found)
-        if audits is None:
-            return Audited(reason="a batch was loaded meanwhile")
-        audit.request_healing(connection, names, log.store, found.stars)
-    return Audited(audits)
+        audits = _compare(connection, names, log.store, found)
+    return Audited(audits) if audits else Audited(reason="a batch was loaded meanwhile")
+
+
+def not_compared(connection: Connection, names: Names, log: ManifestLog) -> SourceAudit | None:
+    """The newest audit object, if the warehouse holds its batch and was not compared with it, as
+    of an audit that was killed in between. Raises LoadError or LakeError."""
+    head = log.head()
+    newest = AuditLog(log.store).of_head(head)
+    if head is None or newest is None or load.head(connection, names) != head.sequence:
+        return None
+    compared = standing.last_compared(connection, names, head.sequence)
+    return newest if compared < newest.sequence else None
+
+
+def _compare(
+    connection: Connection, names: Names, ingestion: Store, found: SourceAudit
+) -> Mapping[str, Audit] | None:
+    with schema.exclusive(connection, names):
+        audits = audit.audit_source(connection, names, found)
+    if audits is not None:
+        request_healing(connection, names, ingestion, found.stars)
+    return audits
 
 
 @dg.op

@@ -12,7 +12,8 @@ import dagster as dg
 
 from totesys_dagster.catalogue import INGESTION, PROCESSED, SOURCE_TABLES, STAR_TABLES
 from totesys_dagster.metadata import OWNERS, asset_key
-from totesys_dagster.operations.verify import Verification, due_at_night, verify
+from totesys_dagster.operations.verification import Verification
+from totesys_dagster.operations.verify import due_at_night, verify
 from totesys_dagster.resources import Lake, Warehouse, clear_failures
 
 # About how many batches are verified in a night; in a longer log, the older ones take turns.

@@ -13,7 +13,14 @@ from pydantic import BaseModel, ConfigDict
 
 from totesys_dagster.metadata import BATCH_TAG
 from totesys_dagster.operations.incidents import Recovery, Trouble
-from totesys_dagster.operations.names import INGEST, LOAD, PROCESS, PROCESS_AND_LOAD, VERIFY_LAKE
+from totesys_dagster.operations.names import (
+    AUDIT,
+    INGEST,
+    LOAD,
+    PROCESS,
+    PROCESS_AND_LOAD,
+    VERIFY_LAKE,
+)
 from totesys_dagster.operations.reasons import first_failure
 from totesys_dagster.runs import PARTITION_TAG, RANGE_START_TAG
 
@@ -37,7 +44,7 @@ WILL_RETRY_TAG = "dagster/will_retry"
 # The run that a sentence is about, where one run executes others: that one is told of by itself.
 OTHER_RUN = re.compile(r"\(Dagster run [0-9a-f-]{36}\)$")
 
-BATCH_KEY = "batch "
+BATCH_PREFIX = "batch "
 SCHEMA_KEY, QUARANTINE_KEY, AUDIT_KEY = "schema", "quarantine", "audit"
 TITLES = {
     SCHEMA_KEY: "the source's tables have changed",
@@ -89,7 +96,7 @@ def observations(
         failure = _failure(run, events, loaded)
         return [*found, failure] if failure else found
     # A batch that is processed is not loaded yet: see `loaded_batches`.
-    if _key(run).startswith(BATCH_KEY):
+    if _key(run).startswith(BATCH_PREFIX):
         return found
     return [*found, Recovery(_key(run), f"{run.job_name} has succeeded.")]
 
@@ -97,7 +104,7 @@ def observations(
 def loaded_batches(open_keys: Sequence[str], loaded: str | None) -> Iterator[Recovery]:
     """The failed batches that the warehouse holds by now. Keys of batches grow with time."""
     for key in open_keys:
-        batch = key.removeprefix(BATCH_KEY)
+        batch = key.removeprefix(BATCH_PREFIX)
         if batch != key and loaded is not None and batch <= loaded:
             yield Recovery(key, f"Batch {batch} is loaded.")
 
@@ -105,13 +112,12 @@ def loaded_batches(open_keys: Sequence[str], loaded: str | None) -> Iterator[Rec
 def _key(run: dg.DagsterRun) -> str:
     """The incident that the run's failure belongs to.
 
-    The sensors take a batch on by different jobs, and give each capture a key of its own. What a
-    person launched is judged by itself.
+    The sensors take a batch on by different jobs. What a person launched is judged by itself.
     """
-    if run.job_name in (INGEST, VERIFY_LAKE):
+    if run.job_name in (INGEST, VERIFY_LAKE, AUDIT):
         return run.job_name
     if run.job_name in (PROCESS, LOAD, PROCESS_AND_LOAD) and BATCH_TAG in run.tags:
-        return f"{BATCH_KEY}{run.tags[BATCH_TAG]}"
+        return f"{BATCH_PREFIX}{run.tags[BATCH_TAG]}"
     return f"{run.job_name} of {_batch(run)}"
 
 
@@ -127,7 +133,7 @@ def _failure(
     reason = first_failure(events) or _message(events) or "The run failed."
     retried = run.tags.get(WILL_RETRY_TAG) == "true"
     # One run loads a range of batches and fails at one of them; the next run starts with that one.
-    over = key.startswith(BATCH_KEY) and loaded is not None and batch is not None
+    over = key.startswith(BATCH_PREFIX) and loaded is not None and batch is not None
     if retried or OTHER_RUN.search(reason) or (over and str(batch) <= str(loaded)):
         return None
     what = f"{run.job_name} of batch {batch}" if batch else run.job_name
@@ -146,12 +152,12 @@ def _message(events: Sequence[dg.DagsterEvent]) -> str | None:
 
 
 def _of_checks(run: dg.DagsterRun, events: Sequence[dg.DagsterEvent]) -> Iterator[Observation]:
-    """What the checks of a batch say, as it takes its way.
+    """What the checks of an audit say, and those of a batch as it takes its way.
 
     When a person repeats an old batch, its checks speak of the past. A check that stops the batch
     fails the run, which is told of in the check's words.
     """
-    if BATCH_TAG not in run.tags:
+    if BATCH_TAG not in run.tags and run.job_name != AUDIT:
         return
     for event in events:
         if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:

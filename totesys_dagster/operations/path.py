@@ -27,6 +27,7 @@ from totesys_dagster.operations.reasons import first_failure
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.warehouse import audit, load, schema
 from totesys_dagster.warehouse.load import Loaded
+from totesys_dagster.words import counted
 
 # How often a capture may be overtaken by another one, a sensor's for instance, before it gives up.
 ATTEMPTS = 3
@@ -131,8 +132,8 @@ class _Path:
                     self.audit()
                 return reports
         raise RunFailedError(
-            f"{ATTEMPTS} captures in a row were overtaken by others, which another process makes:"
-            " what they captured is loaded; run again for what has changed since."
+            f"{ATTEMPTS} captures in a row committed no batch, because another process captured it"
+            " first or the change was gone again: what is in the lake is loaded; run again."
         )
 
     def moved(self) -> bool:
@@ -160,7 +161,7 @@ class _Path:
         if not changed and not full_read:
             return {}
         batch = next_batch(self.lake.log().head())
-        self.progress(f"Capturing batch {batch} ({len(changed)} tables changed)")
+        self.progress(f"Capturing batch {batch} ({counted(len(changed), 'table')} changed)")
         self._add_partition(batch)
         config = {"ops": {"capture": {"config": {"full_read": list(full_read), "whole": whole}}}}
         run = self._execute(INGEST, batch, run_config=config)
@@ -199,7 +200,9 @@ class _Path:
 
     def _process_and_load(self, manifest: Manifest, capture: _Run | None) -> BatchReport:
         stars = touched_stars(manifest)
-        self.progress(f"Processing and loading batch {manifest.batch} ({len(stars)} tables)")
+        self.progress(
+            f"Processing and loading batch {manifest.batch} ({counted(len(stars), 'table')})"
+        )
         self._add_partition(manifest.batch)
         keys = [asset_key(zone, star.name) for zone in (PROCESSED, WAREHOUSE) for star in stars]
         runs = [

@@ -35,7 +35,7 @@ from totesys_dagster.warehouse import audit, load, schema
 
 _ALL = sql.SQL("")
 
-LEDGER_TABLES = ("batch", "batch_table", "quarantine", "audit")
+LEDGER_TABLES = ("batch", "batch_table", "quarantine", "released", "audit")
 FUNCTIONS = ("keys_of", "take_keys_off", "put_keys_on")
 
 # The comment on a schema that a rebuild made; one without it is somebody else's.
@@ -46,8 +46,9 @@ MARK = "Made by `totesys rebuild` for its time, and dropped by it."
 class Rebuilt:
     """The outcome: the batches loaded, and per table the rows and how many the old one had else.
 
-    `different` counts rows that only one of the two warehouses had; it is None when the old one
-    was empty, and so was filled directly.
+    `different` counts rows that only one of the two warehouses had, those of batches among them
+    that the old one had not loaded yet; it is None when the old one was empty, and so was filled
+    directly.
     """
 
     batches: int

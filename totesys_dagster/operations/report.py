@@ -12,8 +12,9 @@ from rich.table import Table
 
 from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
 from totesys_dagster.operations.path import BatchReport
-from totesys_dagster.warehouse.audit import Audit
+from totesys_dagster.warehouse.standing import Audit
 from totesys_dagster.warehouse.status import TableStatus
+from totesys_dagster.words import counted
 
 STEPS = {
     "poll": "looking",
@@ -67,7 +68,7 @@ def audit_data(found: Audit | None) -> dict[str, Any] | None:
         "batch": found.sequence,
         "at": found.observed_at.isoformat(),
         "equal": found.equal,
-        "kept_out": found.left_out,
+        "kept_out": found.kept_out,
         "equal_without_kept_out": found.equal_without,
     }
 
@@ -80,7 +81,8 @@ def status_data(tables: Sequence[TableStatus]) -> dict[str, Any]:
             "versions": table.versions,
             "kept_out": table.kept_out,
             "equal": table.standing.equal,
-            "proved": audit_data(table.standing.whole),
+            "proved": bool(table.standing.whole and table.standing.whole.equal),
+            "whole": audit_data(table.standing.whole),
             "touched": audit_data(table.standing.touched),
         }
         for table in tables
@@ -150,7 +152,7 @@ def _verdict(found: Audit) -> str:
     if found.equal:
         return f"[green]equal{what}"
     if found.equal_without:
-        return f"[yellow]equal but for {found.left_out} kept out"
+        return f"[yellow]equal but for {found.kept_out} kept out"
     return f"[red]differs{what}"
 
 
@@ -160,7 +162,7 @@ def print_status(console: Console, tables: Sequence[TableStatus]) -> None:
         "The warehouse now", "warehouse table", ("current", "versions", "kept out"), "whole table"
     )
     touched = {
-        row.star: [_as_of(found) for found in row.standing.standing if found.scope == "touched"]
+        row.star: [_as_of(found) for found in row.standing.audits if found.scope == "touched"]
         for row in tables
     }
     if any(touched.values()):
@@ -180,19 +182,15 @@ def print_status(console: Console, tables: Sequence[TableStatus]) -> None:
 
 def conclusion(tables: Sequence[TableStatus]) -> str:
     """Whether the warehouse equals the source, as one sentence: what is proved, and since when."""
-    different = [table for table in tables if not table.standing.equal]
-    if different:
-        names = ", ".join(table.star for table in different)
-        kept_out = sum(table.kept_out for table in different)
-        but = all(
-            found.equal or found.equal_without for t in tables for found in t.standing.standing
+    found = [one for table in tables for one in table.standing.audits if not one.equal]
+    if found:
+        return _difference(tables, found)
+    missing = [table.star for table in tables if table.standing.whole is None]
+    if 0 < len(missing) < len(tables):
+        return (
+            f"Not compared with the source yet: {', '.join(missing)}; `totesys audit` does so at"
+            " once, the platform within the hour. The other tables equal it."
         )
-        if but and kept_out:
-            return (
-                f"The warehouse equals the source but for {kept_out} rows that are kept out of"
-                f" {names}: `totesys status` and the quarantine say which; mend them in the source."
-            )
-        return f"The warehouse does NOT equal the source: {names}."
     proved = [table.standing.whole for table in tables if table.standing.whole]
     if not proved:
         return "The warehouse holds no batch yet."
@@ -201,6 +199,23 @@ def conclusion(tables: Sequence[TableStatus]) -> str:
         f"The warehouse equals the source: every table is proved as of batch {oldest.sequence} or"
         f" later, and as of {oldest.observed_at:%Y-%m-%d %H:%M:%S} UTC."
     )
+
+
+def _difference(tables: Sequence[TableStatus], found: Sequence[Audit]) -> str:
+    names = ", ".join(dict.fromkeys(one.star for one in found))
+    kept_out = sum(table.kept_out for table in tables)
+    which = "`totesys status` and the quarantine say which; fix them in the source"
+    if all(one.equal_without for one in found):
+        return (
+            "The warehouse equals the source but for what is kept out of it"
+            f" ({counted(kept_out, 'row')} of {names}): {which}."
+        )
+    if all(one.explained for one in found):
+        return (
+            f"The warehouse differs from the source, and {counted(kept_out, 'row')} of {names}"
+            f" are kept out of it: {which}. Whether anything else differs is not known yet."
+        )
+    return f"The warehouse does NOT equal the source: {names}."
 
 
 def _as_of(found: Audit) -> str:

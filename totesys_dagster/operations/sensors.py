@@ -23,7 +23,7 @@ from totesys_dagster.lake.manifest import BATCH_KEY, Manifest, ManifestLog
 from totesys_dagster.lake.receipt import read_receipt, touched_stars
 from totesys_dagster.lake.store import Store
 from totesys_dagster.metadata import BATCH_TAG, BATCHES, asset_key
-from totesys_dagster.operations.audits import audit_job
+from totesys_dagster.operations.audits import audit_job, not_compared
 from totesys_dagster.operations.jobs import ingest, load, process, process_and_load
 from totesys_dagster.operations.names import (
     AUDIT_STAGE,
@@ -41,8 +41,9 @@ from totesys_dagster.runs import (
     is_unfinished,
     unfinished,
 )
-from totesys_dagster.warehouse import audit
 from totesys_dagster.warehouse import load as load_module
+from totesys_dagster.warehouse.healing import request_healing
+from totesys_dagster.words import counted
 
 FIRST_PAUSE = dt.timedelta(seconds=5)
 LONGEST_PAUSE = dt.timedelta(minutes=15)
@@ -144,13 +145,26 @@ def _audit(
     instance: dg.DagsterInstance, log: ManifestLog, warehouse: Warehouse
 ) -> dg.SensorResult | dg.SkipReason:
     """The run that compares every table with the source, once the warehouse holds all batches."""
-    with warehouse.connect() as connection:
-        loaded = load_module.check_log(connection, warehouse.names(), log)
+    try:
+        with warehouse.connect() as connection:
+            loaded = load_module.check_log(connection, warehouse.names(), log)
+    except (SettingError, LoadError) as error:
+        # Not raised: what this poll has found must not be looked for again at each tick.
+        return dg.SkipReason(
+            f"An audit of every table is due, and waits for the warehouse: {error}"
+        )
     if loaded < log.end():
         return dg.SkipReason("An audit of every table is due, and waits for a batch to be loaded.")
-    if not _can_start(instance, {STAGE_TAG: AUDIT_STAGE}):
+    runs = _start_audit(instance)
+    if not runs:
         return dg.SkipReason("An audit of every table is under way, or has just failed.")
-    return dg.SensorResult(run_requests=[dg.RunRequest(job_name=audit_job.name)])
+    return dg.SensorResult(run_requests=runs)
+
+
+def _start_audit(instance: dg.DagsterInstance) -> list[dg.RunRequest]:
+    if not _can_start(instance, {STAGE_TAG: AUDIT_STAGE}):
+        return []
+    return [dg.RunRequest(job_name=audit_job.name)]
 
 
 def _require_whole_log(log: ManifestLog, warehouse: Warehouse) -> None:
@@ -190,10 +204,11 @@ def _forget_uncommitted(
 
 
 @dg.sensor(
-    jobs=[process, load, process_and_load],
+    jobs=[process, load, process_and_load, audit_job],
     minimum_interval_seconds=1,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Processes and loads every committed batch that the warehouse lacks.",
+    description="Processes and loads every committed batch that the warehouse lacks, and completes"
+    " an audit that was cut short.",
 )
 def new_batches(
     context: dg.SensorEvaluationContext, lake: Lake, warehouse: Warehouse
@@ -202,14 +217,18 @@ def new_batches(
     instance, log, processed = context.instance, lake.log(), lake.processed()
     until = time.monotonic() + WAIT_SECONDS
     while True:
-        pending = _pending(log, warehouse)
+        pending, cut_short = _pending(log, warehouse)
         runs = _wanted(instance, processed, pending)
+        if cut_short:
+            runs += _start_audit(instance)
         if runs or not _one_ends(instance, until):
             break
-    if not pending:
+    if not pending and not runs:
         return dg.SkipReason("The warehouse holds every committed batch.")
     if not runs:
-        return dg.SkipReason(f"{len(pending)} batches are at work, or wait after a failure.")
+        return dg.SkipReason(
+            f"Running, or waiting after a failure: {counted(len(pending), 'batch')}."
+        )
     return dg.SensorResult(
         run_requests=runs,
         dynamic_partitions_requests=_add_missing(instance, pending),
@@ -259,7 +278,8 @@ def scheduled_load(
     context: dg.SensorEvaluationContext, lake: Lake, warehouse: Warehouse
 ) -> dg.SensorResult | dg.SkipReason:
     """Load at intervals all batches that are processed, in one run."""
-    runs = _load(context.instance, lake.processed(), _pending(lake.log(), warehouse))
+    pending, _ = _pending(lake.log(), warehouse)
+    runs = _load(context.instance, lake.processed(), pending)
     return dg.SensorResult(run_requests=runs) if runs else dg.SkipReason("Nothing is to be loaded.")
 
 
@@ -269,17 +289,20 @@ def sensors() -> list[dg.SensorDefinition]:
     return [source_changes, new_batches, *scheduled]
 
 
-def _pending(log: ManifestLog, warehouse: Warehouse) -> list[Manifest]:
-    """The first committed batches that the warehouse lacks; puts the audit's requests again.
+def _pending(log: ManifestLog, warehouse: Warehouse) -> tuple[list[Manifest], bool]:
+    """The first committed batches that the warehouse lacks, and whether an audit was cut short.
 
-    A load that was killed after its commit may not have put them.
+    Puts the audit's requests again: a load that was killed after its commit may not have put them.
     """
+    cut_short = False
     with warehouse.connect() as connection:
         names = warehouse.names()
         last = load_module.check_log(connection, names, log)
         if last:
-            audit.request_healing(connection, names, log.store)
-    return list(itertools.islice(log.after(last), max(BACKLOG, settings.process_at_once())))
+            request_healing(connection, names, log.store)
+            cut_short = not_compared(connection, names, log) is not None
+    most = max(BACKLOG, settings.process_at_once())
+    return list(itertools.islice(log.after(last), most)), cut_short
 
 
 def is_processed(store: Store, manifest: Manifest) -> bool:

@@ -22,6 +22,7 @@ from totesys_dagster.metadata import (
 )
 from totesys_dagster.processed.process import FACTS, StarRows, calendar_rows, star_rows
 from totesys_dagster.resources import clear_failures
+from totesys_dagster.words import counted
 
 Results = Iterator[dg.Output[StarRows] | dg.AssetCheckResult]
 
@@ -71,10 +72,11 @@ def _contract_check(rows: StarRows, limit: int) -> dg.AssetCheckResult:
     assert rows.receipt is not None
     count = rows.receipt.quarantined
     stopped = count > limit
-    description = f"{count} rows break the contract and are in quarantine." if count else None
+    broken = f"{counted(count, 'row')} in quarantine, against the contract"
+    description = f"{broken}." if count else None
     if stopped:
         description = (
-            f"{count} rows break the contract, more than {settings.QUARANTINE_LIMIT} ({limit})"
+            f"{broken}, more than {settings.QUARANTINE_LIMIT} ({limit})"
             " allows: the batch is not loaded."
         )
     return dg.AssetCheckResult(

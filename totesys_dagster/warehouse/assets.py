@@ -20,9 +20,11 @@ from totesys_dagster.metadata import (
 )
 from totesys_dagster.postgres import Names
 from totesys_dagster.resources import Lake, Warehouse, clear_failures
-from totesys_dagster.warehouse import audit, schema
-from totesys_dagster.warehouse.audit import Audit
+from totesys_dagster.warehouse import schema
+from totesys_dagster.warehouse.healing import request_healing
 from totesys_dagster.warehouse.load import Loaded, load_batch
+from totesys_dagster.warehouse.standing import Audit
+from totesys_dagster.words import counted
 
 SPECS = [
     dg.AssetSpec(
@@ -87,12 +89,21 @@ def warehouse_tables(
                 quarantine_limit=settings.quarantine_limit(),
             )
             _report(context, names, loaded)
-            audits |= loaded.audits
-        audit.request_healing(connection, names, log.store, compared)
+            for star, found in loaded.audits.items():
+                audits[star] = _worse(audits.get(star), found)
+        request_healing(connection, names, log.store, compared)
         selected = context.selected_asset_check_keys
         for star, found in audits.items():
             if dg.AssetCheckKey(asset_key(WAREHOUSE, star), "audit") in selected:
                 yield audit_check(found)
+
+
+def _worse(before: Audit | None, found: Audit) -> Audit:
+    """What holds of a table after two batches of a run: what a batch finds of some keys does not
+    mend the difference that another has found."""
+    if before is None or before.equal or found.scope == "whole" or not found.equal:
+        return found
+    return before
 
 
 def _in_order(context: dg.AssetExecutionContext, log: ManifestLog) -> Sequence[Manifest]:
@@ -146,7 +157,7 @@ def audit_check(found: Audit) -> dg.AssetCheckResult:
         asset_key=asset_key(WAREHOUSE, found.star),
         check_name="audit",
         passed=found.equal,
-        severity=dg.AssetCheckSeverity.WARN if _explained(found) else dg.AssetCheckSeverity.ERROR,
+        severity=dg.AssetCheckSeverity.WARN if found.explained else dg.AssetCheckSeverity.ERROR,
         description=None if found.equal else _why(found),
         metadata={
             "compared": "the whole table" if found.scope == "whole" else "the keys of the batch",
@@ -154,34 +165,30 @@ def audit_check(found: Audit) -> dg.AssetCheckResult:
             "source as of": found.observed_at.isoformat(),
             "rows expected": found.expected_rows,
             "rows found": found.found_rows,
-            "kept out": found.left_out,
+            "kept out": found.kept_out,
         },
     )
 
 
-def _explained(found: Audit) -> bool:
-    """Whether rows in quarantine are why the table differs, as far as is known."""
-    return bool(found.left_out) and found.equal_without is not False
-
-
 def _why(found: Audit) -> str:
-    kept_out = f"{found.left_out} rows of it are in quarantine or held back"
+    be = "is" if found.kept_out == 1 else "are"
+    kept_out = f"{counted(found.kept_out, 'row')} of it {be} in quarantine or held back"
     if STAR_TABLES[found.star].base is None:
         return (
-            "The calendar has gaps or wrong days, which no batch brings: it was changed by hand, or"
-            " this is a defect; run `totesys rebuild`."
+            "The calendar has gaps or wrong days, which no batch brings: it was edited by hand, or"
+            " this is a bug; run `totesys rebuild`."
         )
     if found.equal_without:
-        return f"The warehouse equals the source but for {kept_out}: mend them in the source."
-    if _explained(found):
+        return f"The warehouse equals the source but for this: {kept_out}; fix it in the source."
+    if found.explained:
         return (
-            f"The warehouse differs from the source, and {kept_out}: mend them in the source; that"
-            " nothing else differs is compared next."
+            f"The warehouse differs from the source, and {kept_out}: fix it in the source; whether"
+            " anything else differs is compared next."
         )
-    beyond = f" by more than what is kept out ({kept_out})" if found.left_out else ""
+    beyond = f" by more than what is kept out ({kept_out})" if found.kept_out else ""
     if found.full_read:
         return (
-            f"The warehouse differs from the source{beyond} even after a full read: it was changed"
-            " by hand, or this is a defect; run `totesys rebuild`."
+            f"The warehouse differs from the source{beyond} even after a full read: it was edited"
+            " by hand, or this is a bug; run `totesys rebuild`."
         )
     return f"The warehouse differs from the source{beyond}: a full read has been asked for."

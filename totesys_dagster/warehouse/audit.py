@@ -17,9 +17,7 @@ again in full.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Collection, Mapping
 
 from psycopg import sql
 
@@ -29,102 +27,10 @@ from totesys_dagster.errors import LoadError
 from totesys_dagster.lake.audits import SourceAudit
 from totesys_dagster.lake.log import TOTESYS
 from totesys_dagster.lake.manifest import Digest, Manifest, StarEntry
-from totesys_dagster.lake.requests import Requests, put_full_read, put_leave_out
-from totesys_dagster.lake.store import Store
 from totesys_dagster.postgres import Connection, Names, failures, transaction
-
-Scope = Literal["whole", "touched"]
-
-# With more keys than these kept out of a table, the rest of it is not digested by itself.
-MOST_LEFT_OUT = 10_000
-
-
-@dataclass(frozen=True)
-class Audit:
-    """A table's current rows, compared with the source's while the warehouse held batch `sequence`.
-
-    `audit` is the number of the audit object that says what the source held at `observed_at`, 0
-    where the batch's manifest does. `left_out` counts the keys that were kept out of the table;
-    `equal_without` tells whether it is equal without them, and is None where that is not known. For
-    the calendar, `expected_rows` counts the days from the first to the last, `found_rows` those
-    that are there with the right attributes.
-    """
-
-    sequence: int
-    star: str
-    scope: Scope
-    audit: int
-    observed_at: dt.datetime
-    full_read: bool
-    expected_rows: int
-    found_rows: int
-    equal: bool
-    left_out: int
-    equal_without: bool | None
-
-
-@dataclass(frozen=True)
-class Standing:
-    """The last comparison of each scope. `proved` is said of a whole table only."""
-
-    whole: Audit | None
-    touched: Audit | None
-
-    @property
-    def equal(self) -> bool | None:
-        """Whether the table equals the source as far as it was compared; None if it never was."""
-        if not self.standing:
-            return None
-        return all(found.equal for found in self.standing)
-
-    @property
-    def standing(self) -> list[Audit]:
-        """What holds now: the last of the whole table, and what was found of some keys since."""
-        found = [self.whole] if self.whole else []
-        if self.touched and (self.whole is None or self.touched.sequence > self.whole.sequence):
-            found.append(self.touched)
-        return found
-
-
-# What every day of the calendar must say, worked out by PostgreSQL and not by the transform.
-CALENDAR_DAY = """
-    day::date AS date_id,
-    extract(year FROM day)::int AS year,
-    extract(month FROM day)::int AS month,
-    extract(day FROM day)::int AS day,
-    extract(isodow FROM day)::int AS day_of_week,
-    to_char(day, 'FMDay') AS day_name,
-    to_char(day, 'FMMonth') AS month_name,
-    extract(quarter FROM day)::int AS quarter
-"""
-
-
-def _right_calendar(names: Names) -> sql.Composed:
-    """The days from the first to the last that the warehouse has, as a query."""
-    return sql.SQL(
-        """
-        SELECT {day}
-        FROM generate_series((SELECT min(date_id) FROM {target})::timestamp,
-                             (SELECT max(date_id) FROM {target})::timestamp, '1 day') AS days (day)
-        """
-    ).format(day=sql.SQL(CALENDAR_DAY), target=names.table("dim_date"))
-
-
-def close_calendar(connection: Connection, names: Names, sequence: int) -> int:
-    """Add the days between the batches' calendars, so that the whole has no gap; how many."""
-    query = sql.SQL(
-        """
-        INSERT INTO {target} ({columns}, batch_seq)
-        SELECT {columns}, {sequence} FROM ({calendar}) AS calendar
-        WHERE NOT EXISTS (SELECT FROM {target} AS d WHERE d.date_id = calendar.date_id)
-        """
-    ).format(
-        target=names.table("dim_date"),
-        columns=_calendar_columns(),
-        sequence=sql.Literal(sequence),
-        calendar=_right_calendar(names),
-    )
-    return connection.execute(query).rowcount
+from totesys_dagster.warehouse import calendar
+from totesys_dagster.warehouse.kept_out import KeptOut, kept_out_of
+from totesys_dagster.warehouse.standing import Audit, read_in_vain, record, standings
 
 
 def audit_batch(
@@ -135,8 +41,8 @@ def audit_batch(
 ) -> None:
     """Compare all tables with what the manifest says, and record the outcome.
 
-    `staged` names the temporary table of each table of which every row of the batch has arrived.
-    Runs in the batch's transaction.
+    `staged` names the temporary table of each table whose rows were staged. Runs in the batch's
+    transaction. Raises LoadError or psycopg.Error.
     """
     found: Audit | None
     for star in STAR_TABLES.values():
@@ -153,7 +59,7 @@ def audit_batch(
         else:
             found = _touched(connection, names, star, manifest, entry, staged.get(star.name))
         if found is not None:
-            _record(connection, names, found)
+            record(connection, names, found)
 
 
 def audit_source(
@@ -181,7 +87,7 @@ def audit_source(
         elif entry is None:
             continue
         else:
-            in_vain = _read_in_vain(connection, names, star, head.sequence)
+            in_vain = read_in_vain(connection, names, star, head.sequence)
             found = _whole(
                 connection,
                 names,
@@ -192,39 +98,15 @@ def audit_source(
                 full_read=in_vain,
             )
         if found is not None:
-            _record(connection, names, found)
+            record(connection, names, found)
             audits[star.name] = found
     return audits
-
-
-def _read_in_vain(connection: Connection, names: Names, star: StarTable, sequence: int) -> bool:
-    """Whether the batch read the table in full and left it different, so that to read it again
-    would not help."""
-    query = sql.SQL(
-        "SELECT EXISTS (SELECT FROM {} WHERE star = %s AND scope = 'whole' AND sequence = %s"
-        " AND audit = 0 AND full_read AND NOT equal)"
-    ).format(names.ledger("audit"))
-    return connection.execute(query, [star.name, sequence]).fetchone() == (True,)
-
-
-def _calendar_columns() -> sql.Composed:
-    return sql.SQL(", ").join(map(sql.Identifier, STAR_TABLES["dim_date"].column_names))
 
 
 def _calendar(
     connection: Connection, names: Names, sequence: int, audit: int, observed_at: dt.datetime
 ) -> Audit:
-    query = sql.SQL(
-        """
-        SELECT (SELECT count(*) FROM ({calendar}) AS expected),
-               (SELECT count(*) FROM ({calendar} INTERSECT SELECT {columns} FROM {target}) AS found)
-        """
-    ).format(
-        calendar=_right_calendar(names),
-        columns=_calendar_columns(),
-        target=names.table("dim_date"),
-    )
-    [(expected, found)] = connection.execute(query).fetchall()
+    expected, found = calendar.compare(connection, names)
     return Audit(
         sequence,
         "dim_date",
@@ -235,7 +117,7 @@ def _calendar(
         expected_rows=expected,
         found_rows=found,
         equal=expected == found,
-        left_out=0,
+        kept_out=0,
         equal_without=None,
     )
 
@@ -260,8 +142,8 @@ def _whole(
     kept_out = KeptOut(0, ()) if equal else kept_out_of(connection, names, star)
     equal_without = None
     rest = entry.without
-    if kept_out.keys and rest and kept_out.are_among(rest.left_out) and _covers(rest, star):
-        current = _current(connection, names, star, rest, rest.left_out)
+    if kept_out.keys and rest and kept_out.are(rest.kept_out) and _covers(rest, star):
+        current = _current(connection, names, star, rest, rest.kept_out)
         equal_without = _digest(connection, current) == (rest.rows, rest.digest)
     return Audit(
         sequence,
@@ -273,7 +155,7 @@ def _whole(
         expected_rows=expected.rows,
         found_rows=found[0],
         equal=equal,
-        left_out=kept_out.count,
+        kept_out=kept_out.count,
         equal_without=equal_without,
     )
 
@@ -311,8 +193,11 @@ def _touched(
     entry: StarEntry,
     staging: sql.Identifier | None,
 ) -> Audit | None:
-    """The current rows of the keys that the batch holds. What the source deleted from a large table
-    is found when its keys are compared, and so is its whole digest."""
+    """The current rows of the keys that the batch brought, with the source's rows of the batch.
+
+    What the source deleted from a large table is found when its keys are compared, and then all
+    rows are.
+    """
     expected = entry.touched
     if expected is None or staging is None or not _covers(expected, star):
         return None
@@ -332,6 +217,7 @@ def _touched(
         newest=sql.SQL("ORDER BY batch_seq DESC LIMIT 1" if star.kind is Kind.FACT else ""),
     )
     found = _digest(connection, query)
+    equal = found == (expected.rows, expected.digest)
     return Audit(
         manifest.sequence,
         star.name,
@@ -341,8 +227,8 @@ def _touched(
         full_read=False,
         expected_rows=expected.rows,
         found_rows=found[0],
-        equal=found == (expected.rows, expected.digest),
-        left_out=0,
+        equal=equal,
+        kept_out=0 if equal else kept_out_of(connection, names, star).count,
         equal_without=None,
     )
 
@@ -370,7 +256,7 @@ def _current(
     names: Names,
     star: StarTable,
     like: Digest,
-    left_out: Collection[int] = (),
+    kept_out: Collection[int] = (),
 ) -> sql.Composable:
     """A query for the hashes of the current rows, but for those of some keys.
 
@@ -385,11 +271,11 @@ def _current(
         "key": sql.Identifier("fact", star.key),
         "others": sql.SQL("TRUE"),
     }
-    if left_out:
+    if kept_out:
         parts["others"] = sql.SQL(
-            "NOT EXISTS (SELECT FROM unnest({}::bigint[]) AS left_out (key)"
-            " WHERE left_out.key = {})"
-        ).format(sql.Literal(list(left_out)), parts["key"])
+            "NOT EXISTS (SELECT FROM unnest({}::bigint[]) AS kept_out (key)"
+            " WHERE kept_out.key = {})"
+        ).format(sql.Literal(list(kept_out)), parts["key"])
     query = sql.SQL("SELECT min(sequence) = max(sequence) FROM {} WHERE star = %s").format(
         names.ledger("batch_table")
     )
@@ -407,199 +293,3 @@ def _current(
         WHERE NOT is_deleted
         """
     ).format(**parts)
-
-
-def _record(connection: Connection, names: Names, found: Audit) -> None:
-    """Note the outcome, once: two processes may compare with one audit object."""
-    columns = [*vars(found)]
-    query = sql.SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT DO NOTHING").format(
-        names.ledger("audit"),
-        sql.SQL(", ").join(map(sql.Identifier, columns)),
-        sql.SQL(", ").join(map(sql.Placeholder, columns)),
-    )
-    connection.execute(query, vars(found))
-
-
-_COLUMNS = sql.SQL(", ").join(map(sql.Identifier, Audit.__dataclass_fields__))
-
-
-def of_batch(connection: Connection, names: Names, sequence: int) -> dict[str, Audit]:
-    """What was found of each table with a batch: of the whole table where that was compared."""
-    query = sql.SQL("SELECT {} FROM {} WHERE sequence = %s AND audit = 0 ORDER BY scope").format(
-        _COLUMNS, names.ledger("audit")
-    )
-    with transaction(connection):
-        audits = [Audit(*row) for row in connection.execute(query, [sequence])]
-    return {audit.star: audit for audit in audits}
-
-
-def standings(connection: Connection, names: Names) -> dict[str, Standing]:
-    """The last comparisons of each table. Raises LoadError."""
-    # One look into the index for each table: the ledger may hold a million audits.
-    query = sql.SQL(
-        """
-        SELECT last.* FROM unnest(%s::text[]) AS stars (name), unnest(%s::text[]) AS scopes (name)
-        CROSS JOIN LATERAL (
-            SELECT {} FROM {}
-            WHERE star = stars.name AND scope = scopes.name
-            ORDER BY sequence DESC, audit DESC LIMIT 1
-        ) AS last
-        """
-    ).format(_COLUMNS, names.ledger("audit"))
-    with failures(LoadError, "a look at the audits"), transaction(connection):
-        rows = connection.execute(query, [list(STAR_TABLES), ["whole", "touched"]]).fetchall()
-    found = {(audit.star, audit.scope): audit for audit in (Audit(*row) for row in rows)}
-    return {
-        star: Standing(found.get((star, "whole")), found.get((star, "touched")))
-        for star in STAR_TABLES
-    }
-
-
-@dataclass(frozen=True)
-class KeptOut:
-    """The rows in quarantine that may be why a table differs: how many, and the keys of those that
-    have one."""
-
-    count: int
-    keys: tuple[int, ...]
-
-    def are_among(self, left_out: Collection[int]) -> bool:
-        """Whether all of them are known by key, and are among these keys."""
-        return len(self.keys) == self.count and set(self.keys) <= set(left_out)
-
-
-def kept_out_of(connection: Connection, names: Names, star: StarTable) -> KeptOut:
-    """The rows that are kept out of a table: those that no later row replaced, and that were set
-    aside since the table was last read in full or equalled the source. Raises LoadError.
-
-    A row of a table that is looked up is none of them: the rows that look it up are.
-    """
-    if star.base is None:
-        return KeptOut(0, ())
-    # One look into an index for each row in quarantine, which is no join: by statistics from when
-    # there were few, each of many would be compared with all rows of the table.
-    query = sql.SQL(
-        """
-        SELECT DISTINCT q.key, CASE WHEN q.key IS NULL THEN q.reason END FROM {quarantine} AS q
-        WHERE q.star = %s AND q.source = %s AND {unsettled}
-          AND ((SELECT max(batch_seq) FROM {target} WHERE {key} = q.key) > q.sequence) IS NOT TRUE
-        """
-    ).format(
-        quarantine=names.ledger("quarantine"),
-        target=names.table(star.name),
-        key=sql.Identifier(star.key),
-        unsettled=_unsettled(names, star),
-    )
-    with failures(LoadError, "a look at the quarantine"), transaction(connection):
-        rows = connection.execute(query, [star.name, star.base]).fetchall()
-    return KeptOut(len(rows), tuple(sorted(key for key, _ in rows if key is not None)))
-
-
-def _unsettled(names: Names, star: StarTable) -> sql.Composed:
-    """The condition for quarantined rows `q` that may still be missing from the warehouse.
-
-    A full read sets aside again what is still wrong. Where the whole table equalled the source,
-    nothing was missing: the rows had been deleted, or mended into what the warehouse held before.
-    """
-    return sql.SQL(
-        "q.sequence >= (SELECT coalesce(max(sequence), 0) FROM {audit}"
-        " WHERE star = {star} AND scope = 'whole' AND full_read AND audit = 0)"
-        " AND q.sequence > (SELECT coalesce(max(sequence), 0) FROM {audit}"
-        " WHERE star = {star} AND scope = 'whole' AND equal)"
-    ).format(audit=names.ledger("audit"), star=sql.Literal(star.name))
-
-
-def request_healing(
-    connection: Connection,
-    names: Names,
-    ingestion: Store,
-    compared: Mapping[str, StarEntry] | None = None,
-) -> list[str]:
-    """Put what the audits ask for into the lake: full reads, and digests without the keys that are
-    kept out, which end when all tables equal what was `compared`. Returns the tables to be read in
-    full. Idempotent. Raises LoadError or LakeError.
-    """
-    last = standings(connection, names)
-    wanted = full_reads_wanted(connection, names, last)
-    for table, sequence in wanted.items():
-        put_full_read(ingestion, table, sequence)
-    left_out = any(entry.without for entry in (compared or {}).values())
-    if left_out and all(found.equal for found in _wholes(last)):
-        after, audit = max((found.sequence, found.audit) for found in _wholes(last))
-        put_leave_out(ingestion, {}, after, audit)
-    else:
-        _request_leave_out(connection, names, ingestion, last)
-    return sorted(wanted)
-
-
-def full_reads_wanted(
-    connection: Connection, names: Names, last: Mapping[str, Standing]
-) -> dict[str, int]:
-    """The source tables to read in full, each with the batch after which. Raises LoadError.
-
-    A table is wanted when it differs by more than what is kept out of it and was not just read in
-    full (which did not help), or when rows that were held back have got the dimension row they
-    lacked.
-    """
-    wanted: dict[str, int] = {}
-    for star in STAR_TABLES.values():
-        for found in last[star.name].standing:
-            # What is kept out may explain it, or it is not known yet whether that is all.
-            explained = found.left_out and found.equal_without is not False
-            if star.base and not (found.equal or found.full_read or explained):
-                wanted[star.base] = found.sequence
-    for star in STAR_TABLES.values():
-        if star.kind is Kind.FACT and star.base:
-            sequence = _held_back_and_ready(connection, names, star)
-            if sequence:
-                wanted[star.base] = max(wanted.get(star.base, 0), sequence)
-    return wanted
-
-
-def _request_leave_out(
-    connection: Connection, names: Names, ingestion: Store, last: Mapping[str, Standing]
-) -> None:
-    """Ask for digests without the keys that are kept out, where it is not known whether a table
-    equals the source but for them."""
-    open_ = [found for found in _wholes(last) if not found.equal and found.left_out]
-    if all(found.equal_without is not None for found in open_):
-        return
-    keys = {
-        found.star: kept_out_of(connection, names, STAR_TABLES[found.star]).keys for found in open_
-    }
-    stars = {star: one for star, one in sorted(keys.items()) if 0 < len(one) <= MOST_LEFT_OUT}
-    before = Requests(ingestion).leave_out()
-    if stars and (before is None or before.stars != stars):
-        after, audit = max((found.sequence, found.audit) for found in open_)
-        put_leave_out(ingestion, stars, after, audit)
-
-
-def _wholes(last: Mapping[str, Standing]) -> Iterator[Audit]:
-    return (standing.whole for standing in last.values() if standing.whole is not None)
-
-
-def _held_back_and_ready(connection: Connection, names: Names, star: StarTable) -> int:
-    """The last batch with a row held back whose dimension row has arrived since; 0 for none."""
-    # The key is text, as those of the dimensions differ in type; it is cast when its dimension is
-    # known. One look into an index for each row that is held back, as above.
-    arrived = sql.SQL(" ").join(
-        sql.SQL(
-            "WHEN {name} THEN (SELECT TRUE FROM {table} WHERE {key} = q.dimension_key::{type})"
-        ).format(
-            name=sql.Literal(dimension.name),
-            table=names.table(dimension.name),
-            key=sql.Identifier(dimension.key),
-            type=sql.SQL(next(c.sql_type for c in dimension.columns if c.name == dimension.key)),
-        )
-        for dimension in {STAR_TABLES[name]: None for _, name in star.references}
-    )
-    query = sql.SQL(
-        "SELECT coalesce(max(q.sequence), 0) FROM {quarantine} AS q"
-        " WHERE q.star = %s AND {unsettled} AND CASE q.dimension {arrived} END"
-    ).format(
-        quarantine=names.ledger("quarantine"), unsettled=_unsettled(names, star), arrived=arrived
-    )
-    with failures(LoadError, "a look at the quarantine"), transaction(connection):
-        row = connection.execute(query, [star.name]).fetchone()
-    assert row is not None
-    return int(row[0])

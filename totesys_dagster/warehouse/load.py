@@ -25,10 +25,12 @@ from totesys_dagster.lake.receipt import Receipt, read_receipt, read_star, touch
 from totesys_dagster.lake.store import Store
 from totesys_dagster.parallel import ahead
 from totesys_dagster.postgres import Connection, Names, failures, transaction
-from totesys_dagster.warehouse import audit
+from totesys_dagster.warehouse import audit, calendar, standing
 from totesys_dagster.warehouse.copy import copy_in
 from totesys_dagster.warehouse.fill import References, fill
+from totesys_dagster.warehouse.kept_out import release
 from totesys_dagster.warehouse.schema import exclusive
+from totesys_dagster.words import counted
 
 # Seconds to wait before a load that was the victim of a deadlock or of a conflict is repeated.
 CONFLICT_PAUSES = (0.1, 0.5, 2.0)
@@ -36,10 +38,6 @@ CONFLICT_PAUSES = (0.1, 0.5, 2.0)
 # How long a load waits for a table that somebody else has locked. It holds back whatever else wants
 # the tables that it has written to already.
 LOCK_TIMEOUT = "10s"
-
-# To compare a million rows in the 4 MB that PostgreSQL gives by itself, both sides went to the disk
-# and back.
-WORK_MEMORY = "32MB"
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class Loaded:
     sequence: int
     already: bool
     tables: Mapping[str, TableLoad]
-    audits: Mapping[str, audit.Audit]
+    audits: Mapping[str, standing.Audit]
 
 
 def load_batch(
@@ -85,16 +83,14 @@ def load_batch(
     def load_once() -> bool:
         with exclusive(connection, names):
             connection.execute(sql.SQL("SET LOCAL lock_timeout TO {}").format(LOCK_TIMEOUT))
-            connection.execute(sql.SQL("SET LOCAL work_mem TO {}").format(WORK_MEMORY))
             if _in_ledger(connection, names, manifest):
                 return True
             _write_ledger(connection, names, manifest)
             staged = {}
             for star, receipt in receipts:
                 load = _TableLoad(connection, names, star, manifest, receipt)
-                load.run(ingestion, processed)
-                if load.staged:
-                    staged[star.name] = _name("staging", star)
+                if load.run(ingestion, processed):
+                    staged[star.name] = load.staging
             audit.audit_batch(connection, names, manifest, staged)
         return False
 
@@ -148,7 +144,8 @@ def check_log(connection: Connection, names: Names, log: ManifestLog) -> int:
     held = end.sequence if end else 0
     if held < last:
         raise OtherLakeError(
-            f"The warehouse holds {last} batches, but the lake at {log.store.url} holds {held}:"
+            f"The warehouse holds {counted(last, 'batch')}, but the lake at"
+            f" {log.store.url} holds {held}:"
             " restore its manifests from the bucket's older versions, or point"
             f" {log.store.setting} to the lake that the warehouse was loaded from."
         )
@@ -222,24 +219,21 @@ def _write_ledger(connection: Connection, names: Names, manifest: Manifest) -> N
 def outcome(
     connection: Connection, names: Names, manifest: Manifest, *, already: bool = False
 ) -> Loaded:
-    """What the load of a batch did, from the ledger."""
+    """What the load of a batch did, from the ledger. Raises psycopg.Error."""
     query = sql.SQL(
-        "SELECT star, staged, inserted, updated, deleted, held_back FROM {} WHERE sequence = %s"
+        "SELECT star, staged, inserted, updated, deleted, held_back FROM {}"
+        " WHERE log = %s AND sequence = %s"
     ).format(names.ledger("batch_table"))
     with transaction(connection):
-        tables = [TableLoad(*row) for row in connection.execute(query, [manifest.sequence])]
+        rows = connection.execute(query, [manifest.log, manifest.sequence])
+        tables = [TableLoad(*row) for row in rows]
     return Loaded(
         manifest.batch,
         manifest.sequence,
         already,
         {table.star: table for table in tables},
-        audit.of_batch(connection, names, manifest.sequence),
+        standing.of_batch(connection, names, manifest.sequence),
     )
-
-
-def _name(what: str, star: StarTable) -> sql.Identifier:
-    """The name of a temporary table of a load."""
-    return sql.Identifier(f"{what}_{star.name}")
 
 
 def _columns(columns: Iterable[str], alias: str) -> sql.Composed:
@@ -262,14 +256,14 @@ class _TableLoad:
         self.star = star
         self.manifest = manifest
         self.receipt = receipt
-        # Whether every row of the batch went through the staging table into this one.
-        self.staged = False
         self.references = References(star)
+        self.staging = sql.Identifier(f"staging_{star.name}")
+        self.gone = sql.Identifier(f"gone_{star.name}")
         # Every piece of SQL that the statements below are put together from.
         self.parts: dict[str, sql.Composable] = {
             "target": names.table(star.name),
-            "staging": _name("staging", star),
-            "gone": _name("gone", star),
+            "staging": self.staging,
+            "gone": self.gone,
             "key": sql.Identifier(star.key),
             "columns": sql.SQL(", ").join(map(sql.Identifier, star.column_names)),
             "staged": _columns(star.column_names, "s"),
@@ -285,24 +279,28 @@ class _TableLoad:
         query = sql.SQL(statement).format(**self.parts, **more)
         return max(self.connection.execute(query).rowcount, 0)
 
-    def run(self, ingestion: Store, processed: Store) -> None:
-        """Fill the table, or stage, compare and write. Raises LoadError or LakeError."""
+    def run(self, ingestion: Store, processed: Store) -> bool:
+        """Fill the table, or stage, compare and write: whether rows were staged.
+
+        Raises LoadError or LakeError.
+        """
         star, manifest, receipt = self.star, self.manifest, self.receipt
         if fill(self.connection, self.names, star, manifest, receipt, ingestion, processed):
             self._record(self.receipt.rows, self.receipt.rows, 0, 0, 0)
-            return
+            return False
         staged = self._stage(processed)
         self._find_gone(ingestion)
         self._record_quarantined(processed)
         held_back = self._hold_back()
-        self.staged = not held_back and not receipt.quarantined
+        release(self.connection, self.names, star, manifest.sequence, self.staging, self.gone)
         if self.star.kind is Kind.FACT:
             inserted, updated, deleted = self._append_versions()
         else:
             inserted, updated, deleted = self._upsert()
         if self.star.kind is Kind.CALENDAR:
-            inserted += audit.close_calendar(self.connection, self.names, self.manifest.sequence)
+            inserted += calendar.close_gaps(self.connection, self.names, manifest.sequence)
         self._record(staged, inserted, updated, deleted, held_back)
+        return True
 
     def _stage(self, processed: Store) -> int:
         definitions = sql.SQL(", ").join(

@@ -10,7 +10,8 @@ from psycopg import sql
 from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.errors import LoadError
 from totesys_dagster.postgres import Connection, Names, failures, transaction
-from totesys_dagster.warehouse import audit
+from totesys_dagster.warehouse.kept_out import kept_out_of
+from totesys_dagster.warehouse.standing import Standing, standings
 
 # Without a join, whose plan depends on what PostgreSQL expects to find.
 CURRENT_AND_VERSIONS = """
@@ -34,12 +35,12 @@ class TableStatus:
     current: int
     versions: int
     kept_out: int
-    standing: audit.Standing
+    standing: Standing
 
 
 def table_status(connection: Connection, names: Names) -> list[TableStatus]:
     """The status of the warehouse's tables. Raises LoadError."""
-    standings = audit.standings(connection, names)
+    last = standings(connection, names)
     result = []
     for star in STAR_TABLES.values():
         query = sql.SQL(CURRENT_AND_VERSIONS).format(
@@ -53,8 +54,8 @@ def table_status(connection: Connection, names: Names) -> list[TableStatus]:
                 star.name,
                 current=row[0],
                 versions=row[1],
-                kept_out=audit.kept_out_of(connection, names, star).count,
-                standing=standings[star.name],
+                kept_out=kept_out_of(connection, names, star).count,
+                standing=last[star.name],
             )
         )
     return result

@@ -460,7 +460,7 @@ def test_large_table_that_shrinks_gives_up_what_came_meanwhile(
 
 def test_large_table_that_is_read_in_full_reads_its_keys(large: Platform) -> None:
     large.application.execute("DELETE FROM payment WHERE payment_id = 2")
-    requests.put_full_read(large.ingestion, "payment", 1)
+    requests.put_full_read(large.ingestion, "payment", 1, "it was asked for")
     entry = captured(large).tables["payment"]
 
     assert (entry.read, entry.reconcile, entry.keys.count) == ("full", True, 2)
@@ -471,7 +471,7 @@ def test_large_table_that_is_read_in_full_reads_its_keys(large: Platform) -> Non
 
 def test_requested_table_is_read_in_full_once(platform: Platform) -> None:
     captured(platform)
-    requests.put_full_read(platform.ingestion, "design", 1)
+    requests.put_full_read(platform.ingestion, "design", 1, "it was asked for")
     manifest = captured(platform)
 
     assert held(platform, manifest) == {"design": [1, 2]}
@@ -491,7 +491,7 @@ def test_table_can_be_read_in_full_by_name(platform: Platform) -> None:
 
 def test_request_shows_as_a_change_before_the_capture(platform: Platform) -> None:
     captured(platform)
-    requests.put_full_read(platform.ingestion, "design", 1)
+    requests.put_full_read(platform.ingestion, "design", 1, "it was asked for")
 
     assert changed_tables(platform.source, platform.ingestion).changed == ["design"]
 

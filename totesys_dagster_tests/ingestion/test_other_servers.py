@@ -22,7 +22,7 @@ from totesys_dagster.local.postgres import SUPERUSER, Server
 from totesys_dagster.operations.rebuild import rebuild
 from totesys_dagster.operations.verify import verify
 from totesys_dagster.postgres import Names, connect
-from totesys_dagster.warehouse import audit, schema
+from totesys_dagster.warehouse import healing, schema
 from totesys_dagster_tests.conftest import Platform, few_rows
 from totesys_dagster_tests.edits import DELETE_ORDER_1, EDIT_ORDER_1, new_sale
 
@@ -119,7 +119,7 @@ def test_whole_path_on_another_version(platform_there: Platform) -> None:
     assert platform.rows(
         "SELECT payment_amount FROM current_fact_payment WHERE payment_id = 9"
     ) == [(Decimal("4200.00"),)]
-    assert audit.request_healing(platform.warehouse, platform.names, platform.ingestion) == []
+    assert healing.request_healing(platform.warehouse, platform.names, platform.ingestion) == []
     assert verify(platform.warehouse, platform.names, platform.ingestion, platform.processed).passed
     rebuilt = rebuild(
         platform.warehouse,

@@ -176,7 +176,7 @@ def test_captured_table_is_not_looked_at_again(large: Platform, looked_at: list[
 
 def test_requested_table_is_looked_at(large: Platform) -> None:
     memory = look(large, Memory()).memory
-    requests.put_full_read(large.ingestion, "design", 1)
+    requests.put_full_read(large.ingestion, "design", 1, "it was asked for")
 
     assert look(large, memory).changed == ["design"]
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+import pytest
+
+from totesys_dagster.errors import LakeError
 from totesys_dagster.lake import requests
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.requests import Requests
@@ -17,7 +20,7 @@ def head(sequence: int, *, last_full_of_staff: int) -> Manifest:
 
 
 def pending(store: Store, head: Manifest | None) -> Collection[str]:
-    return Requests(store).full_reads(head)
+    return {*Requests(store).full_reads(head)}
 
 
 def test_nothing_was_asked_for(store: Store) -> None:
@@ -25,7 +28,7 @@ def test_nothing_was_asked_for(store: Store) -> None:
 
 
 def test_request_is_pending_until_the_table_was_read(store: Store) -> None:
-    requests.put_full_read(store, "staff", 3)
+    requests.put_full_read(store, "staff", 3, "it was asked for")
 
     assert pending(store, head(3, last_full_of_staff=1)) == {"staff"}
     assert pending(store, head(3, last_full_of_staff=3)) == {"staff"}
@@ -33,35 +36,35 @@ def test_request_is_pending_until_the_table_was_read(store: Store) -> None:
 
 
 def test_any_later_full_read_answers_it(directory: Store) -> None:
-    requests.put_full_read(directory, "staff", 3)
+    requests.put_full_read(directory, "staff", 3, "it was asked for")
 
     assert pending(directory, head(9, last_full_of_staff=7)) == set()
 
 
 def test_answered_table_can_be_asked_for_again(directory: Store) -> None:
-    requests.put_full_read(directory, "staff", 3)
-    requests.put_full_read(directory, "staff", 5)
+    requests.put_full_read(directory, "staff", 3, "it was asked for")
+    requests.put_full_read(directory, "staff", 5, "it was asked for")
 
     assert pending(directory, head(5, last_full_of_staff=4)) == {"staff"}
 
 
 def test_asking_twice_is_asking_once(store: Store) -> None:
-    requests.put_full_read(store, "staff", 3)
-    requests.put_full_read(store, "staff", 3)
+    requests.put_full_read(store, "staff", 3, "it was asked for")
+    requests.put_full_read(store, "staff", 3, "it was asked for")
 
     assert store.list("requests") == ["requests/full-read/0000000003/staff.json"]
 
 
 def test_several_tables_are_pending(directory: Store) -> None:
-    requests.put_full_read(directory, "staff", 3)
-    requests.put_full_read(directory, "sales_order", 3)
+    requests.put_full_read(directory, "staff", 3, "it was asked for")
+    requests.put_full_read(directory, "sales_order", 3, "it was asked for")
 
     assert pending(directory, head(3, last_full_of_staff=1)) == {"staff", "sales_order"}
 
 
 def test_lake_without_batches_needs_no_request(directory: Store) -> None:
     """The first batch reads every table in full anyway."""
-    requests.put_full_read(directory, "staff", 0)
+    requests.put_full_read(directory, "staff", 0, "it was asked for")
 
     assert pending(directory, None) == set()
 
@@ -75,30 +78,57 @@ def test_other_objects_are_no_requests(directory: Store) -> None:
 
 
 def test_table_that_the_head_does_not_know_is_read_in_full_anyway(directory: Store) -> None:
-    requests.put_full_read(directory, "staff", 3)
+    requests.put_full_read(directory, "staff", 3, "it was asked for")
     head_ = manifest(3)
     del head_.tables["staff"]
 
     assert pending(directory, head_) == set()
 
 
-def test_newest_request_to_leave_keys_out_holds(store: Store) -> None:
-    assert Requests(store).leave_out() is None
+def test_newest_request_for_digests_without_keys_holds(store: Store) -> None:
+    assert Requests(store).without() is None
 
-    requests.put_leave_out(store, {"fact_payment": (30,)}, after=2, audit=0)
-    requests.put_leave_out(store, {"fact_payment": (7, 30)}, after=2, audit=5)
+    Requests(store).put_without({"fact_payment": (30,)})
+    Requests(store).put_without({"fact_payment": (7, 30)})
 
-    newest = Requests(store).leave_out()
+    newest = Requests(store).without()
     assert newest is not None
-    assert (newest.after, newest.audit) == (2, 5)
     assert newest.stars == {"fact_payment": (7, 30)}
+
+
+def test_of_two_that_ask_at_once_one_stands(store: Store) -> None:
+    one, other = Requests(store), Requests(store)
+
+    one.put_without({"fact_payment": (30,)})
+    other.put_without({"fact_payment": (7, 30)})
+
+    newest = Requests(store).without()
+    assert newest is not None
+    assert newest.stars == {"fact_payment": (30,)}
+
+
+def test_request_that_was_moved_is_refused(directory: Store) -> None:
+    requests.put_full_read(directory, "staff", 3, "it was asked for")
+    data = directory.get(requests.full_read_key("staff", 3))
+    directory.put(requests.full_read_key("design", 3), data)
+
+    with pytest.raises(LakeError, match="asks for staff after batch 3: it was moved"):
+        pending(directory, head(3, last_full_of_staff=1))
+
+
+def test_first_reason_for_a_full_read_stands(store: Store) -> None:
+    requests.put_full_read(store, "staff", 3, "it was asked for")
+    requests.put_full_read(store, "staff", 3, "rows of it are gone")
+
+    found = Requests(store).full_reads(head(3, last_full_of_staff=1))
+    assert found == {"staff": "it was asked for"}
 
 
 def test_another_request_is_seen_by_the_poll(directory: Store) -> None:
     seen = []
     for sequence in (1, 2):
         seen.append(str(Requests(directory)))
-        requests.put_full_read(directory, "staff", sequence)
+        requests.put_full_read(directory, "staff", sequence, "it was asked for")
     seen.append(str(Requests(directory)))
 
     assert len({*seen}) == 3

@@ -19,7 +19,7 @@ from totesys_dagster.ingestion.changes import REQUESTED
 from totesys_dagster.operations import path
 from totesys_dagster.operations.path import BatchReport, RunFailedError, run_path
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
-from totesys_dagster.warehouse import audit
+from totesys_dagster.warehouse.standing import Standing, standings
 from totesys_dagster_tests.edits import EDIT_ORDER_1
 from totesys_dagster_tests.operations.conftest import Orchestra
 
@@ -38,9 +38,9 @@ def take(
     )
 
 
-def standing(orchestra: Orchestra, star: str) -> audit.Standing:
+def standing(orchestra: Orchestra, star: str) -> Standing:
     platform = orchestra.platform
-    return audit.standings(platform.warehouse, platform.names)[star]
+    return standings(platform.warehouse, platform.names)[star]
 
 
 def by_hand(orchestra: Orchestra, edit: str) -> None:
@@ -95,13 +95,13 @@ def test_row_in_quarantine_does_not_keep_another_from_being_healed(orchestra: Or
     again = standing(orchestra, "fact_payment").whole
 
     assert but_for_one is not None
-    assert (but_for_one.equal, but_for_one.left_out, but_for_one.equal_without) == (False, 1, True)
+    assert (but_for_one.equal, but_for_one.kept_out, but_for_one.equal_without) == (False, 1, True)
     assert report.manifest.tables["payment"].reason == REQUESTED
     assert orchestra.platform.rows(
         "SELECT payment_amount FROM current_fact_payment WHERE payment_id = 2"
     ) == [(Decimal("134075.69"),)]
     assert again is not None
-    assert (again.equal, again.left_out, again.equal_without) == (False, 1, True)
+    assert (again.equal, again.kept_out, again.equal_without) == (False, 1, True)
     assert take(orchestra) == []
 
 

@@ -18,7 +18,8 @@ from totesys_dagster.local.simulator import business_day
 from totesys_dagster.operations.rebuild import LEDGER_TABLES, Rebuilt, rebuild
 from totesys_dagster.operations.verify import verify
 from totesys_dagster.postgres import Connection, Names, connect
-from totesys_dagster.warehouse import audit, schema
+from totesys_dagster.warehouse import healing, schema
+from totesys_dagster.warehouse.standing import standings
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import (
     DELETE_ORDER_1,
@@ -217,7 +218,7 @@ def test_what_was_found_between_batches_is_found_anew(platform: Platform) -> Non
     )
     found = platform.audit()["fact_payment"]
     rebuilt = rebuild_of(platform)
-    standing = audit.standings(platform.warehouse, platform.names)["fact_payment"]
+    standing = standings(platform.warehouse, platform.names)["fact_payment"]
 
     assert not found.equal
     assert rebuilt.different is not None
@@ -233,7 +234,7 @@ def test_trace_of_an_edit_that_was_healed_is_gone(platform: Platform) -> None:
     by_hand(platform, "UPDATE fact_sales_order SET units_sold = 1 WHERE sales_order_id = 2")
     platform.application.execute(EDIT_ORDER_1)
     platform.run()
-    audit.request_healing(platform.warehouse, platform.names, platform.ingestion)
+    healing.request_healing(platform.warehouse, platform.names, platform.ingestion)
     platform.run()
     rebuilt = rebuild_of(platform)
 

@@ -19,10 +19,10 @@ from totesys_dagster.ingestion import changes
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.requests import Requests
 from totesys_dagster.local.simulator import business_day
-from totesys_dagster.warehouse import audit, load
+from totesys_dagster.warehouse import audit, healing, kept_out, load
 from totesys_dagster.warehouse.assets import audit_check
-from totesys_dagster.warehouse.audit import Audit
 from totesys_dagster.warehouse.load import Loaded
+from totesys_dagster.warehouse.standing import Audit, standings
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1, EDIT_ORDER_1_BACK, new_sale
 
@@ -43,7 +43,7 @@ def by_hand(platform: Platform, edit: str) -> None:
 
 def ask(platform: Platform) -> list[str]:
     """The source tables that are asked for in full after a load."""
-    return audit.request_healing(platform.warehouse, platform.names, platform.ingestion)
+    return healing.request_healing(platform.warehouse, platform.names, platform.ingestion)
 
 
 def unequal(loaded: Loaded | None) -> list[str]:
@@ -52,7 +52,7 @@ def unequal(loaded: Loaded | None) -> list[str]:
 
 
 def outstanding(platform: Platform, star: str) -> int:
-    return audit.kept_out_of(platform.warehouse, platform.names, STAR_TABLES[star]).count
+    return kept_out.kept_out_of(platform.warehouse, platform.names, STAR_TABLES[star]).count
 
 
 # Equality
@@ -233,7 +233,7 @@ def test_edit_to_another_key_of_a_large_table_is_found_within_the_hour(
 
 def standing(platform: Platform, star: str) -> tuple[int | None, int | None]:
     """The batch as of which the whole table is proved, and the touched keys equal."""
-    found = audit.standings(platform.warehouse, platform.names)[star]
+    found = standings(platform.warehouse, platform.names)[star]
     return (
         found.whole.sequence if found.whole and found.whole.equal else None,
         found.touched.sequence if found.touched and found.touched.equal else None,
@@ -456,7 +456,7 @@ def test_row_in_quarantine_does_not_hide_another_difference(platform: Platform) 
 
     assert unequal(loaded) == ["fact_payment"]
     assert asked_at_first == []  # first the rest is digested without payment 3
-    assert (found.equal, found.left_out, found.equal_without) == (False, 1, False)
+    assert (found.equal, found.kept_out, found.equal_without) == (False, 1, False)
     assert healed is not None
     assert healed.tables["fact_payment"].updated == 1
     assert (
@@ -477,7 +477,7 @@ def test_table_equals_but_for_what_is_kept_out(platform: Platform) -> None:
     ask(platform)
     found = platform.audit()
 
-    kept_out = {star: one.left_out for star, one in found.items() if one.left_out}
+    kept_out = {star: one.kept_out for star, one in found.items() if one.kept_out}
     assert kept_out == {"fact_sales_order": 2, "fact_payment": 1, "dim_staff": 1}
     assert {found[star].equal_without for star in kept_out} == {True}
     assert all(one.equal for star, one in found.items() if star not in kept_out)
@@ -507,7 +507,7 @@ def test_row_without_a_usable_key_leaves_it_open_whether_more_differs(platform: 
     ask(platform)
     found = platform.audit()["fact_payment"]
 
-    assert (found.equal, found.left_out, found.equal_without) == (False, 1, None)
+    assert (found.equal, found.kept_out, found.equal_without) == (False, 1, None)
     assert platform.run() is None
 
 
@@ -584,14 +584,14 @@ def compared(star: str, *, equal: bool = False, **values: Any) -> Audit:
         (compared("dim_staff", equal=True), "ERROR", None),
         (compared("dim_staff"), "ERROR", "a full read has been asked for"),
         (compared("dim_staff", full_read=True), "ERROR", "even after a full read"),
-        (compared("dim_staff", left_out=1), "WARN", "1 rows of it are in quarantine or held back"),
+        (compared("dim_staff", kept_out=1), "WARN", "1 rows of it are in quarantine or held back"),
         (
-            compared("dim_staff", left_out=1, equal_without=True),
+            compared("dim_staff", kept_out=1, equal_without=True),
             "WARN",
             "equals the source but for 1 rows",
         ),
         (
-            compared("dim_staff", left_out=1, equal_without=False),
+            compared("dim_staff", kept_out=1, equal_without=False),
             "ERROR",
             "by more than what is kept out (1 rows of it are in quarantine or held back): a full",
         ),

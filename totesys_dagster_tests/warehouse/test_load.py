@@ -20,7 +20,7 @@ from totesys_dagster.lake.receipt import Receipt, receipt_key
 from totesys_dagster.lake.store import Store
 from totesys_dagster.postgres import connect
 from totesys_dagster.processed.process import FACTS
-from totesys_dagster.warehouse import audit, load
+from totesys_dagster.warehouse import healing, load
 from totesys_dagster.warehouse.load import Loaded, load_batch
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import (
@@ -392,7 +392,7 @@ def test_fact_waits_for_the_dimension_row_it_refers_to(platform: Platform) -> No
     assert held_back["dim_transaction"] == 0
     assert versions(platform, 9) == []
     assert not loaded.audits["fact_sales_order"].equal
-    assert audit.request_healing(platform.warehouse, platform.names, platform.ingestion) == []
+    assert healing.request_healing(platform.warehouse, platform.names, platform.ingestion) == []
 
 
 def test_fact_that_waited_arrives_after_its_dimension_row(platform: Platform) -> None:
@@ -403,9 +403,9 @@ def test_fact_that_waited_arrives_after_its_dimension_row(platform: Platform) ->
         f"INSERT INTO currency VALUES (4, 'ZZZ', now(), now()); {new_sale(9, currency_id=4)}",
     )
     change(platform, "UPDATE currency SET currency_code = 'JPY' WHERE currency_id = 4")
-    asked = audit.request_healing(platform.warehouse, platform.names, platform.ingestion)
+    asked = healing.request_healing(platform.warehouse, platform.names, platform.ingestion)
     healed = platform.run()
-    asked_again = audit.request_healing(platform.warehouse, platform.names, platform.ingestion)
+    asked_again = healing.request_healing(platform.warehouse, platform.names, platform.ingestion)
 
     assert asked == ["payment", "sales_order"]
     assert healed is not None

@@ -15,7 +15,7 @@ from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.ingestion import changes
 from totesys_dagster.operations.rebuild import rebuild
 from totesys_dagster.operations.verify import verify
-from totesys_dagster.warehouse import audit
+from totesys_dagster.warehouse import healing
 from totesys_dagster.warehouse.load import Loaded
 from totesys_dagster.warehouse.status import table_status
 from totesys_dagster_tests.conftest import Platform
@@ -62,7 +62,7 @@ def take(platform: Platform, *, full: tuple[str, ...] = ()) -> Loaded:
     assert manifest is not None
     platform.process(manifest)
     loaded = platform.load(manifest, quarantine_limit=NO_LIMIT)
-    audit.request_healing(platform.warehouse, platform.names, platform.ingestion)
+    healing.request_healing(platform.warehouse, platform.names, platform.ingestion)
     table_status(platform.warehouse, platform.names)
     return loaded
 

@@ -24,7 +24,7 @@ CREATE TABLE batch_table (
     updated integer NOT NULL,
     deleted integer NOT NULL,
     held_back integer NOT NULL,
-    PRIMARY KEY (sequence, star),
+    PRIMARY KEY (log, sequence, star),
     FOREIGN KEY (log, sequence) REFERENCES batch
 );
 -- Each audit of a fact asks for the first and the last batch that brought rows of it.
@@ -44,8 +44,19 @@ CREATE TABLE quarantine (
 );
 CREATE INDEX ON quarantine (star, sequence);
 -- A rebuild replaces the ledger, and for each batch that goes, PostgreSQL asks what refers to it.
-CREATE INDEX ON quarantine (sequence);
+CREATE INDEX ON quarantine (log, sequence);
 COMMENT ON TABLE quarantine IS 'Rows of a batch that are not in the warehouse and why: the source table of the row, and its key where it is a row of the base of the star; those held back name the dimension row that they lack.';
+
+CREATE TABLE released (
+    log text NOT NULL DEFAULT 'totesys',
+    sequence integer NOT NULL,
+    star text NOT NULL,
+    key bigint NOT NULL,
+    PRIMARY KEY (star, key, sequence),
+    FOREIGN KEY (log, sequence) REFERENCES batch
+);
+CREATE INDEX ON released (log, sequence);
+COMMENT ON TABLE released IS 'Keys of rows in quarantine that a later batch brought or deleted, whether or not the rows of the warehouse changed by it.';
 
 CREATE TABLE audit (
     log text NOT NULL DEFAULT 'totesys',
@@ -58,11 +69,11 @@ CREATE TABLE audit (
     expected_rows bigint NOT NULL,
     found_rows bigint NOT NULL,
     equal boolean NOT NULL,
-    left_out bigint NOT NULL,
+    kept_out bigint NOT NULL,
     equal_without boolean,
     compared_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (star, scope, sequence, audit),
+    PRIMARY KEY (log, star, scope, sequence, audit),
     FOREIGN KEY (log, sequence) REFERENCES batch
 );
-CREATE INDEX ON audit (sequence);
-COMMENT ON TABLE audit IS 'Whether the current rows of a table, when the warehouse held that batch, equalled the source as it was at observed_at: all rows (whole) or those of the keys that the batch touched. audit is the number of the audit object that says so, 0 where the manifest of the batch does. equal_without tells whether they equalled without the left_out keys, which are kept out of the warehouse; it is NULL where that is not known.';
+CREATE INDEX ON audit (log, sequence);
+COMMENT ON TABLE audit IS 'Whether the current rows of a table, when the warehouse held that batch, equalled the source as it was at observed_at: all rows (whole) or those of the keys that the batch touched. audit is the number of the audit object that says so, 0 where the manifest of the batch does. equal_without tells whether they equalled without the kept_out keys, those of rows in quarantine; it is NULL where that is not known.';

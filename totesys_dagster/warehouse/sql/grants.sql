@@ -29,6 +29,7 @@ GRANT INSERT ON
     :"bookkeeping".batch,
     :"bookkeeping".batch_table,
     :"bookkeeping".quarantine,
+    :"bookkeeping".released,
     :"bookkeeping".audit
 TO warehouse_loader;
 

@@ -1,0 +1,64 @@
+"""What a verification has checked, and what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+from totesys_dagster.errors import LakeUnusableError, TotesysError
+from totesys_dagster.lake.parts import ObjectEntry
+from totesys_dagster.lake.store import Store
+
+
+@dataclass
+class Verification:
+    """What was checked and what is wrong, one sentence a finding; the first is the first link."""
+
+    batches: int = 0
+    objects: int = 0
+    bytes: int = 0
+    audits: int = 0
+    findings: list[str] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        return not self.findings
+
+    def add(self, other: Verification) -> None:
+        """Count in what was checked elsewhere."""
+        self.batches += other.batches
+        self.objects += other.objects
+        self.bytes += other.bytes
+        self.findings += other.findings
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Note that something is not what was written.
+
+        A zone that cannot be used at all is no damage: every object of it would be called damaged.
+        """
+        try:
+            yield
+        except LakeUnusableError:
+            raise
+        except TotesysError as error:
+            self.findings.append(str(error))
+
+    def read(self, read: Callable[[], object]) -> None:
+        """Read one object, and note if it is not what was written."""
+        self.objects += 1
+        with self.noted():
+            read()
+
+    def read_all(
+        self,
+        store: Store,
+        entries: Iterable[ObjectEntry],
+        read: Callable[[Store, ObjectEntry], object],
+    ) -> None:
+        """Read objects, and note which are not what was written."""
+        for entry in entries:
+            self.bytes += entry.bytes
+            self.read(partial(read, store, entry))

@@ -1,0 +1,79 @@
+"""What the audits ask of the next captures, so that the warehouse equals the source again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from totesys_dagster.catalogue import STAR_TABLES, Kind
+from totesys_dagster.lake.manifest import StarEntry
+from totesys_dagster.lake.requests import Requests, put_full_read
+from totesys_dagster.lake.store import Store
+from totesys_dagster.postgres import Connection, Names
+from totesys_dagster.warehouse.kept_out import held_back_and_ready, kept_out_of
+from totesys_dagster.warehouse.standing import Audit, Standing, standings
+
+# With more keys than these kept out of a table, the rest of it is not digested by itself.
+MOST_KEPT_OUT = 10_000
+
+# Why a table is read in full.
+DIFFERED = "the warehouse was found to differ from it"
+ARRIVED = "rows that some of its rows were held back for have arrived"
+
+
+def request_healing(
+    connection: Connection,
+    names: Names,
+    ingestion: Store,
+    compared: Mapping[str, StarEntry] | None = None,
+) -> list[str]:
+    """Put what the audits ask for into the lake: full reads, and digests without the keys that are
+    kept out, which end when all tables equal what was `compared`. Returns the tables to be read in
+    full. Idempotent. Raises LoadError or LakeError.
+    """
+    last = standings(connection, names)
+    wanted = full_reads_wanted(connection, names, last)
+    for table, (sequence, reason) in wanted.items():
+        put_full_read(ingestion, table, sequence, reason)
+    stars = _kept_out(connection, names, last)
+    if stars or any(entry.without for entry in (compared or {}).values()):
+        requests = Requests(ingestion)
+        before = requests.without()
+        if stars != (before.stars if before else {}):
+            requests.put_without(stars)
+    return sorted(wanted)
+
+
+def _kept_out(
+    connection: Connection, names: Names, last: Mapping[str, Standing]
+) -> dict[str, tuple[int, ...]]:
+    """The keys that are kept out now of each table that differs, and may for that reason."""
+    stars = sorted({found.star for found in _audits(last) if not found.equal and found.kept_out})
+    keys = {star: kept_out_of(connection, names, STAR_TABLES[star]).keys for star in stars}
+    return {star: one for star, one in keys.items() if 0 < len(one) <= MOST_KEPT_OUT}
+
+
+def _audits(last: Mapping[str, Standing]) -> Iterator[Audit]:
+    return (found for standing in last.values() for found in standing.audits)
+
+
+def full_reads_wanted(
+    connection: Connection, names: Names, last: Mapping[str, Standing]
+) -> dict[str, tuple[int, str]]:
+    """The source tables to read in full: after which batch, and why. Raises LoadError.
+
+    A table is wanted when it differs by more than what is kept out of it and was not just read in
+    full (which did not help), or when rows that were held back have got the dimension row they
+    lacked.
+    """
+    wanted: dict[str, tuple[int, str]] = {}
+    for found in _audits(last):
+        base = STAR_TABLES[found.star].base
+        # What is kept out may explain it, or it is not known yet whether that is all.
+        if base and not (found.equal or found.full_read or found.explained):
+            wanted[base] = (found.sequence, DIFFERED)
+    for star in STAR_TABLES.values():
+        if star.kind is Kind.FACT and star.base:
+            sequence = held_back_and_ready(connection, names, star)
+            if sequence:
+                wanted[star.base] = max(wanted.get(star.base, (0, "")), (sequence, ARRIVED))
+    return wanted

@@ -1,0 +1,131 @@
+"""The rows that are kept out of the warehouse: in quarantine, or held back because a dimension row
+that they refer to is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from totesys_dagster.catalogue import STAR_TABLES, StarTable
+from totesys_dagster.errors import LoadError
+from totesys_dagster.postgres import Connection, Names, failures, transaction
+
+
+@dataclass(frozen=True)
+class KeptOut:
+    """The rows that are kept out of a table: how many, and the keys of those that have one."""
+
+    count: int
+    keys: tuple[int, ...]
+
+    def are(self, keys: Collection[int]) -> bool:
+        """Whether all of them are known by key, and are these."""
+        return len(self.keys) == self.count and set(self.keys) == set(keys)
+
+
+def kept_out_of(connection: Connection, names: Names, star: StarTable) -> KeptOut:
+    """The rows that are kept out of a table: those that were set aside since it was last read in
+    full or equalled the source, and whose keys no later batch brought or deleted. Raises LoadError.
+
+    A row of a table that is looked up is none of them: the rows that look it up are.
+    """
+    if star.base is None:
+        return KeptOut(0, ())
+    query = sql.SQL(
+        """
+        SELECT DISTINCT q.key, CASE WHEN q.key IS NULL THEN q.reason END FROM {quarantine} AS q
+        WHERE q.star = %(star)s AND q.source = %(base)s AND {unsettled} AND NOT EXISTS (
+            SELECT FROM {released} AS r
+            WHERE r.star = %(star)s AND r.key = q.key AND r.sequence > q.sequence
+        )
+        """
+    ).format(
+        quarantine=names.ledger("quarantine"),
+        released=names.ledger("released"),
+        unsettled=_unsettled(names, star),
+    )
+    with failures(LoadError, "a look at the quarantine"), transaction(connection):
+        rows = connection.execute(query, {"star": star.name, "base": star.base}).fetchall()
+    return KeptOut(len(rows), tuple(sorted(key for key, _ in rows if key is not None)))
+
+
+def _unsettled(names: Names, star: StarTable) -> sql.Composed:
+    """The condition for quarantined rows `q` that may still be missing from the warehouse.
+
+    A full read sets aside again what is still wrong. Where the whole table equalled the source,
+    nothing was missing.
+    """
+    return sql.SQL(
+        "q.sequence >= (SELECT coalesce(max(sequence), 0) FROM {audit}"
+        " WHERE star = {star} AND scope = 'whole' AND full_read AND audit = 0)"
+        " AND q.sequence > (SELECT coalesce(max(sequence), 0) FROM {audit}"
+        " WHERE star = {star} AND scope = 'whole' AND equal)"
+    ).format(audit=names.ledger("audit"), star=sql.Literal(star.name))
+
+
+def release(
+    connection: Connection,
+    names: Names,
+    star: StarTable,
+    sequence: int,
+    staging: sql.Identifier,
+    gone: sql.Identifier,
+) -> None:
+    """Note which of the rows that are kept out of a table a batch brings, or deletes.
+
+    `staging` and `gone` are the tables of its rows and of the keys that it deletes. Whether the
+    warehouse's rows change by it does not matter: a row may have been mended into what the
+    warehouse held before. Raises LoadError or psycopg.Error.
+    """
+    keys = kept_out_of(connection, names, star).keys
+    if not keys:
+        return
+    query = sql.SQL(
+        """
+        INSERT INTO {released} (sequence, star, key)
+        SELECT {sequence}, {star}, k.key FROM unnest(%s::bigint[]) AS k (key)
+        WHERE EXISTS (SELECT FROM {staging} AS s WHERE s.{key} = k.key)
+           OR EXISTS (SELECT FROM {gone} AS g WHERE g.key = k.key)
+        """
+    ).format(
+        released=names.ledger("released"),
+        sequence=sql.Literal(sequence),
+        star=sql.Literal(star.name),
+        staging=staging,
+        gone=gone,
+        key=sql.Identifier(star.key),
+    )
+    connection.execute(query, [list(keys)])
+
+
+def held_back_and_ready(connection: Connection, names: Names, star: StarTable) -> int:
+    """The last batch with a row held back whose dimension row has arrived since; 0 for none.
+
+    Raises LoadError.
+    """
+    # The key is text, as those of the dimensions differ in type; it is cast when its dimension is
+    # known. One look into an index for each row that is held back, which is no join: by statistics
+    # from when there were few, each of many would be compared with all rows of the dimension.
+    arrived = sql.SQL(" ").join(
+        sql.SQL(
+            "WHEN {name} THEN (SELECT TRUE FROM {table} WHERE {key} = q.dimension_key::{type})"
+        ).format(
+            name=sql.Literal(dimension.name),
+            table=names.table(dimension.name),
+            key=sql.Identifier(dimension.key),
+            type=sql.SQL(next(c.sql_type for c in dimension.columns if c.name == dimension.key)),
+        )
+        for dimension in {STAR_TABLES[name]: None for _, name in star.references}
+    )
+    query = sql.SQL(
+        "SELECT coalesce(max(q.sequence), 0) FROM {quarantine} AS q"
+        " WHERE q.star = %s AND {unsettled} AND CASE q.dimension {arrived} END"
+    ).format(
+        quarantine=names.ledger("quarantine"), unsettled=_unsettled(names, star), arrived=arrived
+    )
+    with failures(LoadError, "a look at the quarantine"), transaction(connection):
+        row = connection.execute(query, [star.name]).fetchone()
+    assert row is not None
+    return int(row[0])

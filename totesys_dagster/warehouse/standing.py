@@ -1,0 +1,148 @@
+"""How the tables stood the comparisons with the source, as the ledger records it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Literal
+
+from psycopg import sql
+
+from totesys_dagster.catalogue import STAR_TABLES, StarTable
+from totesys_dagster.errors import LoadError
+from totesys_dagster.lake.log import TOTESYS
+from totesys_dagster.postgres import Connection, Names, failures, transaction
+
+Scope = Literal["whole", "touched"]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """A table's current rows, compared with the source's while the warehouse held batch `sequence`.
+
+    `audit` is the number of the audit object that says what the source held at `observed_at`, 0
+    where the batch's manifest does. `kept_out` counts the keys that were kept out of the table;
+    `equal_without` tells whether it is equal without them, and is None where that is not known. For
+    the calendar, `expected_rows` counts the days from the first to the last, `found_rows` those
+    that are there with the right attributes.
+    """
+
+    sequence: int
+    star: str
+    scope: Scope
+    audit: int
+    observed_at: dt.datetime
+    full_read: bool
+    expected_rows: int
+    found_rows: int
+    equal: bool
+    kept_out: int
+    equal_without: bool | None
+
+    @property
+    def explained(self) -> bool:
+        """Whether the rows that are kept out are why the table differs, as far as is known."""
+        return not self.equal and self.kept_out > 0 and self.equal_without is not False
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What holds of a table now.
+
+    `whole` is the last comparison of all its rows, `touched` one of some keys since then: the last
+    that found a difference, or else the last.
+    """
+
+    whole: Audit | None
+    touched: Audit | None
+
+    @property
+    def audits(self) -> list[Audit]:
+        return [found for found in (self.whole, self.touched) if found is not None]
+
+    @property
+    def equal(self) -> bool | None:
+        """Whether the table equals the source as far as it was compared; None if it never was."""
+        return all(found.equal for found in self.audits) if self.audits else None
+
+
+_COLUMNS = sql.SQL(", ").join(map(sql.Identifier, Audit.__dataclass_fields__))
+
+
+def record(connection: Connection, names: Names, found: Audit) -> None:
+    """Note an outcome, once: two processes may compare with one audit object."""
+    query = sql.SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT DO NOTHING").format(
+        names.ledger("audit"),
+        _COLUMNS,
+        sql.SQL(", ").join(map(sql.Placeholder, Audit.__dataclass_fields__)),
+    )
+    connection.execute(query, vars(found))
+
+
+def of_batch(connection: Connection, names: Names, sequence: int) -> dict[str, Audit]:
+    """What was found of each table with a batch: of the whole table where that was compared.
+
+    Raises psycopg.Error.
+    """
+    query = sql.SQL(
+        "SELECT {} FROM {} WHERE log = %s AND sequence = %s AND audit = 0 ORDER BY scope"
+    ).format(_COLUMNS, names.ledger("audit"))
+    with transaction(connection):
+        audits = [Audit(*row) for row in connection.execute(query, [TOTESYS, sequence])]
+    return {found.star: found for found in audits}
+
+
+def standings(connection: Connection, names: Names) -> dict[str, Standing]:
+    """What holds of each table. Raises LoadError."""
+    # One look into the index for each table, and at the batches since: the ledger may hold a
+    # million audits. What a later batch found of other keys does not mend a difference.
+    query = sql.SQL(
+        """
+        SELECT {columns} FROM unnest(%(stars)s::text[]) AS stars (name) CROSS JOIN LATERAL (
+            SELECT * FROM {audit}
+            WHERE log = %(log)s AND star = stars.name AND scope = 'whole'
+            ORDER BY sequence DESC, audit DESC LIMIT 1
+        ) AS whole
+        UNION ALL
+        SELECT {columns} FROM unnest(%(stars)s::text[]) AS stars (name) CROSS JOIN LATERAL (
+            SELECT * FROM {audit}
+            WHERE log = %(log)s AND star = stars.name AND scope = 'touched' AND sequence > (
+                SELECT coalesce(max(sequence), 0) FROM {audit}
+                WHERE log = %(log)s AND star = stars.name AND scope = 'whole'
+            )
+            ORDER BY equal, sequence DESC LIMIT 1
+        ) AS touched
+        """
+    ).format(columns=_COLUMNS, audit=names.ledger("audit"))
+    with failures(LoadError, "a look at the audits"), transaction(connection):
+        rows = connection.execute(query, {"log": TOTESYS, "stars": list(STAR_TABLES)}).fetchall()
+    found = {(audit.star, audit.scope): audit for audit in (Audit(*row) for row in rows)}
+    return {
+        star: Standing(found.get((star, "whole")), found.get((star, "touched")))
+        for star in STAR_TABLES
+    }
+
+
+def read_in_vain(connection: Connection, names: Names, star: StarTable, sequence: int) -> bool:
+    """Whether the batch read the table in full and left it different, and nothing found it right
+    since: to read it again would not help. Raises psycopg.Error."""
+    query = sql.SQL(
+        """
+        SELECT coalesce(bool_or(audit = 0 AND full_read), FALSE)
+           AND NOT coalesce(bool_or(equal OR equal_without), FALSE)
+        FROM {} WHERE log = %s AND star = %s AND scope = 'whole' AND sequence = %s
+        """
+    ).format(names.ledger("audit"))
+    return connection.execute(query, [TOTESYS, star.name, sequence]).fetchone() == (True,)
+
+
+def last_compared(connection: Connection, names: Names, sequence: int) -> int:
+    """The number of the last audit object that the warehouse was compared with while it held that
+    batch, 0 when there is none. Raises LoadError."""
+    query = sql.SQL(
+        "SELECT coalesce(max(audit), 0) FROM {} WHERE log = %s AND sequence = %s"
+    ).format(names.ledger("audit"))
+    with failures(LoadError, "a look at the audits"), transaction(connection):
+        row = connection.execute(query, [TOTESYS, sequence]).fetchone()
+    assert row is not None
+    return int(row[0])
