@@ -298,7 +298,7 @@ class _TableLoad:
         parts = ahead(partial(read_table, processed), self.receipt.objects, threads=1)
         noted = self.references.noted(parts)
         staged = copy_in(self.connection, self.parts["staging"], self.star.arrow_schema, noted)
-        self._execute("ANALYZE {staging}")
+        self._execute("ANALYZE {staging} ({key})")
         different = self._count("SELECT count(DISTINCT {key}) FROM {staging}")
         if staged != self.receipt.rows or different != staged:
             raise LoadError(
