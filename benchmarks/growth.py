@@ -284,11 +284,11 @@ def _table(figures: list[Figure], sizes: list[int], statistics: str) -> None:
 
 
 def _exponent(figures: list[Figure]) -> str:
-    """By which power of the orders the time grew between the two largest sizes."""
+    """By which power of the orders processor seconds grew between the two largest sizes."""
     if len(figures) < 2:
         return ""
     one, other = figures[-2:]
-    power = math.log(other.seconds / one.seconds) / math.log(other.orders / one.orders)
+    power = math.log(other.processor / one.processor) / math.log(other.orders / one.orders)
     return f"{power:.2f}"
 
 
