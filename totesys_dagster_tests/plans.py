@@ -34,6 +34,10 @@ TIMES = 5
 FEW = 10_000
 # A subquery of so many rows fits into any memory.
 SMALL = 1000
+# A table of so many rows is read as soon as an index of it.
+ONE_PAGE = 100
+# A step of fifteen batches has three thousand. More are run row by row.
+STATEMENTS = 8000
 
 # As INFO, they are sent whatever a session wants to hear of.
 AUTO_EXPLAIN = {
@@ -46,9 +50,6 @@ AUTO_EXPLAIN = {
 }
 # Parameters may be long; earlier servers do not tell them.
 AUTO_EXPLAIN_SINCE = {160000: {"log_parameter_max_length": "0"}}
-
-# A table of so many rows is read as soon as an index of it.
-ONE_PAGE = 100
 
 REMOVED = (
     "Rows Removed by Filter",
@@ -150,7 +151,11 @@ class Plans:
         keys = [plan for plan in plans if FOREIGN_KEY.match(plan.statement)]
         others = [plan for plan in plans if not FOREIGN_KEY.match(plan.statement)]
         found = [(_over_and_over(plan, sizes), _in_memory(plan)) for plan in others]
-        return [*filter(None, itertools.chain(*found)), *_foreign_keys(keys, sizes)]
+        return [
+            *filter(None, itertools.chain(*found)),
+            *_foreign_keys(keys, sizes),
+            *_row_by_row(others),
+        ]
 
 
 def _sizes(plans: list[Plan]) -> dict[str, float]:
@@ -213,6 +218,13 @@ def _foreign_keys(plans: list[Plan], sizes: dict[str, float]) -> list[str]:
         for table, rows in tables.items()
         if rows > TIMES * (sizes[table] + asked[step, statement]) and sizes[table] > ONE_PAGE
     ]
+
+
+def _row_by_row(plans: list[Plan]) -> list[str]:
+    run: Counter[str] = Counter()
+    for plan in plans:
+        run[plan.step] += plan.times
+    return [f"{step}: {times} statements" for step, times in run.items() if times > STATEMENTS]
 
 
 @contextmanager

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
-from psycopg import errors, sql
+from psycopg import Cursor, errors, sql
 
 from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, Kind, StarTable
 from totesys_dagster.errors import LoadError, OtherLakeError, SequenceGapError
@@ -274,10 +275,16 @@ class _TableLoad:
             "star": sql.Literal(star.name),
         }
 
+    def _query(
+        self, statement: str, parameters: Sequence[Any] | None = None, /, **more: sql.Composable
+    ) -> Cursor[tuple[Any, ...]]:
+        """Run a statement made of `parts`."""
+        query = sql.SQL(statement).format(**self.parts, **more)
+        return self.connection.execute(query, parameters)
+
     def _execute(self, statement: str, **more: sql.Composable) -> int:
         """Run a statement made of `parts` and return how many rows it touched."""
-        query = sql.SQL(statement).format(**self.parts, **more)
-        return max(self.connection.execute(query).rowcount, 0)
+        return max(self._query(statement, **more).rowcount, 0)
 
     def run(self, ingestion: Store, processed: Store) -> bool:
         """Fill the table, or stage, compare and write: whether rows were staged.
@@ -311,7 +318,7 @@ class _TableLoad:
         parts = ahead(partial(read_star, processed, self.star), self.receipt.objects, threads=1)
         noted = self.references.noted(parts)
         staged = copy_in(self.connection, self.parts["staging"], self.star.arrow_schema, noted)
-        self._execute("ANALYZE {staging}")
+        self._execute("ANALYZE {staging} ({key})")
         different = self._count("SELECT count(DISTINCT {key}) FROM {staging}")
         if staged != self.receipt.rows or different != staged:
             raise LoadError(
@@ -322,9 +329,8 @@ class _TableLoad:
         return staged
 
     def _count(self, statement: str) -> int:
-        row = self.connection.execute(sql.SQL(statement).format(**self.parts)).fetchone()
-        assert row is not None
-        return int(row[0])
+        [(count,)] = self._query(statement).fetchall()
+        return int(count)
 
     def _find_gone(self, ingestion: Store) -> None:
         """The keys to delete: those listed, or all that the source no longer has."""
@@ -358,7 +364,7 @@ class _TableLoad:
         come together, so it is not looked up again with each full read. Keys are looked up in their
         order: in any other, a million took three times as long.
         """
-        statement = sql.SQL(
+        self._query(
             """
             INSERT INTO {gone} (key)
             SELECT f.{key} FROM {target} AS f
@@ -369,9 +375,9 @@ class _TableLoad:
             HAVING max(f.batch_seq) FILTER (WHERE NOT f.is_deleted)
                  > coalesce(max(f.batch_seq) FILTER (WHERE f.is_deleted), 0)
             ORDER BY f.{key}
-            """
-        ).format(**self.parts)
-        self.connection.execute(statement, [[high for _, high in keys], [low for low, _ in keys]])
+            """,
+            [[high for _, high in keys], [low for low, _ in keys]],
+        )
 
     def _record_quarantined(self, processed: Store) -> None:
         """Note the rows that processing set aside, by key where their line has one."""
@@ -452,7 +458,7 @@ class _TableLoad:
         """
         # Numbers follow on from the last one, not from a sequence: those leave gaps when a
         # transaction is rolled back, and a rebuild would come out with other numbers.
-        statement = sql.SQL(
+        counts = self._query(
             """
             WITH changed AS (
                 SELECT row_number() OVER (ORDER BY {key}) AS number, *
@@ -476,16 +482,13 @@ class _TableLoad:
                    count(*) FILTER (WHERE NOT is_new AND NOT is_deleted),
                    count(*) FILTER (WHERE is_deleted)
             FROM changed
-            """
-        ).format(
-            **self.parts,
+            """,
             latest=sql.SQL("SELECT * FROM {target} AS f WHERE f.{key} =").format(**self.parts),
             newest=sql.SQL("ORDER BY f.batch_seq DESC LIMIT 1"),
             record_id=sql.Identifier(self.star.record_id or ""),
         )
-        row = self.connection.execute(statement).fetchone()
-        assert row is not None
-        return row[0], row[1], row[2]
+        [(inserted, updated, deleted)] = counts.fetchall()
+        return inserted, updated, deleted
 
     def _record(
         self, staged: int, inserted: int, updated: int, deleted: int, held_back: int

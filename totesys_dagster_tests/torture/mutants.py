@@ -87,18 +87,18 @@ def contracts_ask_for_every_column(patch: pytest.MonkeyPatch) -> None:
 
 def facts_are_keyed_by_last_updated(patch: pytest.MonkeyPatch) -> None:
     """A version of a fact is told from another by its key and `last_updated` alone."""
-    execute = load._TableLoad._execute
+    query = load._TableLoad._query
 
-    def mutant(self: Any, statement: str, **more: Any) -> int:
+    def mutant(self: Any, statement: str, *parameters: Any, **more: Any) -> Any:
         if self.star.record_id:
             statement = statement.replace(
                 "ROW({current}) IS DISTINCT FROM ROW({staged})",
                 "ROW(c.last_updated_date, c.last_updated_time)"
                 " IS DISTINCT FROM ROW(s.last_updated_date, s.last_updated_time)",
             )
-        return execute(self, statement, **more)
+        return query(self, statement, *parameters, **more)
 
-    patch.setattr(load._TableLoad, "_execute", mutant)
+    patch.setattr(load._TableLoad, "_query", mutant)
 
 
 def no_ledger(patch: pytest.MonkeyPatch) -> None:

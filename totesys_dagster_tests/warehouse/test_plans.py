@@ -228,6 +228,16 @@ def test_pairs_of_rows_are_found(run: Callable[[str], Plans], condition: str) ->
     assert "Nested Loop goes through" in complaint or "Materialize goes through" in complaint
 
 
+def test_statement_for_each_row_is_found(run: Callable[[str], Plans]) -> None:
+    plans = run(
+        "DO $$ DECLARE n record; BEGIN"
+        " FOR n IN SELECT key FROM fact, generate_series(1, 5) LOOP PERFORM n.key; END LOOP; END $$"
+    )
+    [complaint] = plans.complaints()
+
+    assert re.fullmatch(r": 10\d\d\d statements", complaint)
+
+
 def test_one_look_into_an_index_for_each_row_is_no_matter(run: Callable[[str], Plans]) -> None:
     plans = run(
         "CREATE INDEX ON fact (key);"
