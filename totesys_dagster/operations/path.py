@@ -16,6 +16,7 @@ import dagster as dg
 from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
 from totesys_dagster.errors import ObjectMissingError, TotesysError
 from totesys_dagster.ingestion.capture import next_batch
+from totesys_dagster.ingestion.identity import LaggingReplicaError
 from totesys_dagster.ingestion.poll import Poll, changed_tables
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.receipt import Receipt, read_receipt, touched_stars
@@ -94,7 +95,10 @@ def run_path(
     reports = path.catch_up({})
     reports += path.take(full_read, whole=whole)
     for _ in range(HEALINGS):
-        found = path.poll()
+        try:
+            found = path.poll()
+        except LaggingReplicaError:  # behind the batch just taken: it knows of nothing to be healed
+            break
         if found.asked:
             reports += path.take((), whole=False)
         elif found.audit_due:
