@@ -171,14 +171,19 @@ class Cluster:
     def promote(self) -> None:
         assert self.value("SELECT pg_promote()")
 
-    def hold_checkpoints(self) -> None:
-        """Let no checkpoint happen, as if the next one were far away."""
-        process = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'"
-        os.kill(self.value(process), signal.SIGSTOP)
+    def hold(self, *kinds: str) -> list[int]:
+        """Let processes of these kinds do nothing until `let_go`, and return their ids."""
+        wanted = ", ".join(f"'{kind}'" for kind in kinds)
+        query = f"SELECT pid FROM pg_stat_activity WHERE backend_type IN ({wanted})"
+        found = [pid for (pid,) in self.execute(query)]
+        assert len(found) == len(kinds)
+        for pid in found:
+            os.kill(pid, signal.SIGSTOP)
+        return found
 
-    def go_on_with_checkpoints(self) -> None:
-        process = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'"
-        os.kill(self.value(process), signal.SIGCONT)
+    def let_go(self, processes: list[int]) -> None:
+        for pid in processes:
+            os.kill(pid, signal.SIGCONT)
 
     def cut_off(self) -> None:
         """Let a standby receive nothing any more; what it has received, it replays."""

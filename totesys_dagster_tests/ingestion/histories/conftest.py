@@ -180,13 +180,19 @@ def binaries(request: pytest.FixtureRequest) -> Path:
 def stopped(binaries: Path) -> Iterator[Cluster]:
     """A server with a source of a few rows, to be copied."""
     with clusters(binaries) as made:
-        cluster = made.new()
-        cluster.start()
-        with psycopg.connect(cluster.dsn(database="postgres"), autocommit=True) as admin:
-            stack.create_roles(admin, cluster.server)
-        create_source(cluster, SOURCE)
+        cluster = new_cluster(made)
         cluster.stop()
         yield cluster
+
+
+def new_cluster(made: Clusters) -> Cluster:
+    """A running server with a source of a few rows, made from nothing."""
+    cluster = made.new()
+    cluster.start()
+    with psycopg.connect(cluster.dsn(database="postgres"), autocommit=True) as admin:
+        stack.create_roles(admin, cluster.server)
+    create_source(cluster, SOURCE)
+    return cluster
 
 
 def create_source(cluster: Cluster, name: str) -> None:

@@ -150,7 +150,7 @@ def test_failover_behind_an_address_means_one_full_read(site: Site) -> None:
     for server in (first, second):
         catch_up(server, site.primary)
     site.primary.crash()
-    first.hold_checkpoints()
+    first.hold("checkpointer")
     first.promote()
     second.reload(primary_conninfo=site.clusters.conninfo(first))
     old, site.primary = site.primary, first

@@ -45,10 +45,18 @@ def lose_primary(site: Site) -> Cluster:
     site.primary.write(*LOST)
     assert site.run() is not None
     site.primary.crash()
-    standby.hold_checkpoints()
+    standby.hold("checkpointer")
     standby.promote()
     site.look_at(standby)
     return standby
+
+
+def checkpoint(standby: Cluster) -> None:
+    """The first one after the promotion."""
+    query = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'"
+    standby.let_go([standby.value(query)])
+    standby.execute("CHECKPOINT")
+    assert timeline_on_disk(standby) == 2
 
 
 @pytest.mark.parametrize("more", [0, 20], ids=["behind the batch", "past the batch"])
@@ -75,8 +83,7 @@ def test_after_a_failover_batches_are_small_again(site: Site) -> None:
     nothing = site.poll()
     standby.write(EDIT_ORDER_1)
     delta = site.captured()
-    standby.go_on_with_checkpoints()
-    standby.execute("CHECKPOINT")
+    checkpoint(standby)
     standby.write(EDIT_ORDER_1_BACK)
     after_checkpoint = site.captured()
 
@@ -133,8 +140,7 @@ def test_old_primary_that_follows_the_new_one_goes_on(site: Site) -> None:
     old = site.primary
     old.start()
     old.stop()
-    standby.go_on_with_checkpoints()
-    standby.execute("CHECKPOINT")
+    checkpoint(standby)
     old.program(
         "pg_rewind", "--target-pgdata", old.data, f"--source-server={standby.dsn()}", "--no-sync"
     )
