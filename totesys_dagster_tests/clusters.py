@@ -155,8 +155,18 @@ class Cluster:
 
     def program(self, name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """Run one of the server's programs as the user that the server runs as."""
-        done = postgres._account().run(self.binaries / name, *arguments)
-        assert done.returncode == 0, done.stderr
+        account = postgres._account()
+        done = subprocess.run(
+            [self.binaries / name, *arguments],
+            cwd=self.data.parent,
+            capture_output=True,
+            text=True,
+            check=False,
+            user=account.name,
+            group=account.group,
+            extra_groups=None if account.name is None else [],
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
         return done
 
     def position(self) -> str:
@@ -215,13 +225,13 @@ class Clusters:
         self.made.append(made)
         return made
 
-    def new(self) -> Cluster:
-        """An empty cluster, which is not started."""
+    def new(self, *options: str) -> Cluster:
+        """An empty cluster, which is not started; `options` are further ones of initdb."""
         made = self._next("new")
         made.program(
             "initdb",
             *("--pgdata", made.data, "--username", SUPERUSER, "--auth", "trust", "--no-sync"),
-            *("--encoding", "UTF8", "--locale", "C", "--wal-segsize", "4"),
+            *("--encoding", "UTF8", "--locale", "C", "--wal-segsize", "4", *options),
         )
         with (made.data / "postgresql.conf").open("a") as file:
             file.write(CONFIGURATION)

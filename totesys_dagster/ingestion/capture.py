@@ -279,7 +279,7 @@ class Capture:
             **keys.model_dump(),
             sequence=sequence,
             observed_at=self.view.observed_at,
-            deletions=self.view.schemas[state.table].deletions,
+            deletions=changes.deletions(self.view, self._head, state.table),
         )
 
     def _stars(self, sequence: int) -> dict[str, StarEntry]:

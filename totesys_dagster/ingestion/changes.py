@@ -41,6 +41,8 @@ from totesys_dagster.lake.store import Store
 LARGE_TABLE_ROWS = 100_000
 WHOLE_EVERY = dt.timedelta(hours=1)
 WHOLE_AFTER_DELETES = dt.timedelta(minutes=5)
+# By so much the clocks of the servers behind one address may differ.
+CLOCKS_DIFFER = dt.timedelta(minutes=1)
 # Up to this many changed rows are read by their place, which saves a second scan of the table.
 PLACES = 10_000
 
@@ -161,7 +163,14 @@ def is_large(view: SourceView, table: str) -> bool:
 def is_due(view: SourceView, since: dt.datetime, after: dt.timedelta) -> bool:
     """Whether so much time has passed by the source's clock; a clock that went back tells nothing,
     so then it is due."""
-    return not dt.timedelta(0) <= view.observed_at - since < after
+    return not -CLOCKS_DIFFER <= view.observed_at - since < after
+
+
+def deletions(view: SourceView, head: Manifest | None, table: str) -> int:
+    """How many deletions were counted: none since `head` on a replica, which counts nothing."""
+    if view.snapshot.replica and head is not None and table in head.tables:
+        return head.tables[table].keys.deletions
+    return view.schemas[table].deletions
 
 
 def examine(
@@ -281,7 +290,7 @@ def _keys_due(view: SourceView, known: Known, table: str, seen: dt.datetime | No
     if not is_large(view, table) or view.schemas[table].storage != known.storage(table):
         return True
     at = known.compared_at(table)
-    counted = known.head.tables[table].keys.deletions != view.schemas[table].deletions
+    counted = known.head.tables[table].keys.deletions != deletions(view, known.head, table)
     return is_due(view, max(at, seen or at), WHOLE_AFTER_DELETES if counted else WHOLE_EVERY)
 
 

@@ -210,13 +210,14 @@ def recorded(before: Incarnation | None, now: Identity) -> Incarnation:
     found = now.incarnation
     if before is None:
         return found
-    others = tuple(server for server in before.servers if server not in found.servers)
+    servers = found.servers
+    if servers:
+        others = (server for server in before.servers if server not in servers)
+        servers = (*others, *servers)[-MOST_SERVERS:]
     timeline = found.timeline
-    if now.snapshot.replica and None not in (before.timeline, timeline):
-        timeline = max(before.timeline or 0, timeline or 0)
-    return found.model_copy(
-        update={"servers": (*others, *found.servers)[-MOST_SERVERS:], "timeline": timeline}
-    )
+    if now.snapshot.replica and timeline is not None:
+        timeline = max(timeline, before.timeline or timeline)
+    return found.model_copy(update={"servers": servers, "timeline": timeline})
 
 
 def comparable(head: Manifest, now: Identity, audit: SourceAudit | None = None) -> bool:

@@ -5,13 +5,18 @@ Each connection leads to the next of them, in turn.
 
 from __future__ import annotations
 
+import datetime as dt
+from dataclasses import replace
+
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from totesys_dagster import settings
 from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.ingestion import blocks, changes, snapshot
 from totesys_dagster.ingestion.blocks import Readers
+from totesys_dagster.ingestion.changes import Known
 from totesys_dagster.local import stack
 from totesys_dagster.postgres import connect
 from totesys_dagster_tests.clusters import Cluster
@@ -72,6 +77,33 @@ def test_large_tables_are_read_over_one_connection_where_the_next_leads_elsewher
         assert sorted(line.decode() for line in lines(site.platform, manifest, table)) == source
 
 
+def test_large_tables_are_read_side_by_side_where_hosts_are_named(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Further connections go to the one of several hosts that the first has come to."""
+    monkeypatch.setattr(blocks, "LARGE_BLOCKS", 1)
+    monkeypatch.setattr(blocks, "READERS", 3)
+    servers = [site.standby(), site.standby()]
+    for server in servers:
+        catch_up(server, site.primary)
+    ports = ",".join(str(server.server.port) for server in servers)
+    hosts = make_conninfo(
+        site.primary.dsn(stack.EXTRACTOR),
+        host="127.0.0.1,127.0.0.1",
+        port=ports,
+        load_balance_hosts="random",
+    )
+    monkeypatch.setenv(settings.SOURCE_DSN, hosts)
+    with connect(settings.SOURCE_DSN) as source, snapshot.open_view(source) as view:
+        readers = Readers(view)
+        found = {connection.info.port for connection in readers.connections()}
+        count = len(readers.connections())
+        readers.close()
+
+    assert count == 3
+    assert len(found) == 1
+
+
 def test_every_version_arrives_once(site: Site, place: Place) -> None:
     servers, _ = place
     site.captured()
@@ -121,7 +153,15 @@ def test_tables_are_compared_as_a_whole_once_for_each_server(
 ) -> None:
     """A server that was not seen before is looked at more closely; after that, all are known."""
     monkeypatch.setattr(changes, "LARGE_TABLE_ROWS", -1)
+    # A primary counts deletions, and a standby none: they had better not be compared.
+    monkeypatch.setattr(changes, "WHOLE_AFTER_DELETES", dt.timedelta(0))
     servers, address = place
+    write(
+        site,
+        servers,
+        "DELETE FROM payment WHERE payment_id = 3",
+        "SELECT pg_stat_force_next_flush()",
+    )
     site.captured()
     for server in servers:
         site.look_at(server)
@@ -140,6 +180,19 @@ def test_tables_are_compared_as_a_whole_once_for_each_server(
     for batch in batches:
         assert {star.whole.sequence for star in batch.stars.values()} == {1}
     assert site.audits() == audits
+
+
+@pytest.mark.parametrize(("seconds", "due"), [(-30, False), (-90, True)])
+def test_clocks_of_servers_may_differ_by_seconds(site: Site, seconds: int, due: bool) -> None:
+    """Those of the next server are behind those of the last batch."""
+    at = site.captured().observed_at
+    site.connect()
+    with snapshot.open_view(site.platform.source) as view:
+        earlier = at + dt.timedelta(seconds=seconds)
+        behind = replace(view, identity=replace(view.identity, observed_at=earlier))
+        known = Known.of(site.platform.ingestion)
+
+        assert (changes.audit_in(behind, known) == dt.timedelta(0)) is due
 
 
 def test_failover_behind_an_address_means_one_full_read(site: Site) -> None:

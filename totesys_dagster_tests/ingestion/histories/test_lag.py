@@ -9,12 +9,20 @@ from contextlib import ExitStack
 import psycopg
 import pytest
 
+from totesys_dagster.definitions import defs
 from totesys_dagster.ingestion.identity import LaggingReplicaError
+from totesys_dagster.lake.manifest import batch_key
 from totesys_dagster.local import stack
+from totesys_dagster.metadata import BATCH_TAG
+from totesys_dagster.operations.incidents import Recovery
 from totesys_dagster.operations.path import RunFailedError
+from totesys_dagster.operations.systems import Changes, look_around
+from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
+from totesys_dagster.runs import SENSOR_TAG
 from totesys_dagster_tests.clusters import Cluster, wait_for
 from totesys_dagster_tests.edits import EDIT_ORDER_1, EDIT_ORDER_1_BACK, new_design, new_sale
 from totesys_dagster_tests.ingestion.histories.conftest import (
+    NOW,
     Site,
     catch_up,
     full_reads,
@@ -115,6 +123,35 @@ def test_capture_that_meets_a_standby_that_lags_says_so(site: Site, late: Cluste
 
     assert "batch 0000000002" in str(failed.value)
     assert "a replica" in str(failed.value)
+
+
+@pytest.mark.usefixtures("late")
+@pytest.mark.parametrize("job", ["ingest", "audit"])
+def test_run_of_a_sensor_that_meets_a_standby_that_lags_ends_quietly(site: Site, job: str) -> None:
+    """The sensor has asked another server; it asks again at its next tick."""
+    tags = {SENSOR_TAG: "source_changes"}
+    partition = batch_key(3) if job == "ingest" else None
+    if partition:
+        tags[BATCH_TAG] = partition
+        site.instance.add_dynamic_partitions("batch", [partition])
+    result = defs.resolve_job_def(job).execute_in_process(
+        instance=site.instance, partition_key=partition, tags=tags, raise_on_error=False
+    )
+
+    assert result.success
+    assert site.head().sequence == 2
+    assert site.audits() == 0
+    assert site.instance.get_dynamic_partitions("batch") == []
+
+
+@pytest.mark.usefixtures("late")
+def test_standby_that_lags_is_no_trouble() -> None:
+    """A system that cannot be read is an alert."""
+    found = look_around(SourceDatabase(), Lake(), Warehouse(), Changes(), NOW)
+
+    assert {type(one) for one in found.observations} == {Recovery}
+    assert found.changes is not None
+    assert found.changes.after is None
 
 
 @pytest.fixture
