@@ -36,7 +36,7 @@ def quiet_poll() -> dict[str, float]:
         now = dt.datetime.now(dt.UTC)
         memory = poll(connection, store, Memory(), now).memory
         times = [seconds(lambda: poll(connection, store, memory, now)) for _ in range(POLLS)]
-        pulse = identity.PULSE.format(identifier=identity.IDENTIFIER)
+        pulse = identity.PULSE.format(started=identity.STARTED)
         row = connection.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {pulse}").fetchone()
         assert row is not None
         plan = row[0][0]["Plan"]

@@ -230,10 +230,12 @@ def _open(conninfo: str) -> Connection:
 def beside(connection: Connection) -> Connection:
     """Another connection to its server, by the same login. Raises psycopg.OperationalError.
 
-    A pooler has a session for it or has not, and may say so after minutes only: ten seconds are
-    waited for one.
+    Of several hosts or addresses, it is the one of that connection. A pooler has a session for it
+    or has not, and may say so after minutes only: ten seconds are waited for one.
     """
-    other = _open(make_conninfo(connection.info.dsn, password=connection.info.password))
+    info = connection.info
+    place = {"host": info.host, "hostaddr": info.hostaddr or None, "port": str(info.port)}
+    other = _open(make_conninfo(info.dsn, **place, password=info.password))
     patience = threading.Timer(CONNECT_SECONDS, _hang_up, [other])
     patience.start()
     try:

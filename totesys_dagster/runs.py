@@ -11,6 +11,8 @@ import dagster as dg
 PARTITION_TAG = "dagster/partition"
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
+# And the one of a run that a sensor has asked for.
+SENSOR_TAG = "dagster/sensor_name"
 
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,

@@ -16,6 +16,7 @@ from totesys_dagster.catalogue import INGESTION, SOURCE_TABLES
 from totesys_dagster.errors import CommitConflictError
 from totesys_dagster.ingestion.capture import open_capture
 from totesys_dagster.ingestion.fingerprint import TableSchema
+from totesys_dagster.ingestion.identity import LaggingReplicaError
 from totesys_dagster.ingestion.snapshot import differences, unknown_tables_note
 from totesys_dagster.metadata import (
     BATCH_TAG,
@@ -25,7 +26,7 @@ from totesys_dagster.metadata import (
     source_definition,
 )
 from totesys_dagster.resources import Lake, SourceDatabase, clear_failures
-from totesys_dagster.runs import PARTITION_TAG, launched_twice, unfinished
+from totesys_dagster.runs import PARTITION_TAG, SENSOR_TAG, launched_twice, unfinished
 
 
 class CaptureConfig(dg.Config):
@@ -104,10 +105,16 @@ def _overtaken(context: dg.AssetExecutionContext) -> Iterator[None]:
     """End quietly when another capture was faster, unless a person asked for this very batch.
 
     Two daemons open the same batch twice, and so may a sensor and `totesys run`. One of the two
-    commits it, and nothing is lost, so this is no failure to be told of at night.
+    commits it, and nothing is lost, so this is no failure to be told of at night. Nor is it when a
+    sensor has asked one server, and the capture is led to another one that lags behind.
     """
     try:
         yield
+    except LaggingReplicaError as error:
+        if SENSOR_TAG not in context.run.tags:
+            raise
+        context.log.info(str(error))
+        _forget(context)
     except CommitConflictError as error:
         if BATCH_TAG not in context.run.tags:
             raise

@@ -14,6 +14,7 @@ from psycopg import sql
 
 from totesys_dagster.ingestion import json_lines
 from totesys_dagster.ingestion.fingerprint import TableSchema
+from totesys_dagster.ingestion.identity import Identity, identify
 from totesys_dagster.ingestion.snapshot import SourceView, begin_reading
 from totesys_dagster.parallel import AT_ONCE
 from totesys_dagster.postgres import Connection, beside
@@ -65,7 +66,8 @@ class Readers:
     def _beside(self, share: sql.Composed) -> Connection | None:
         """One more connection that sees the view's snapshot, None where there cannot be one.
 
-        An address of several servers may lead to another one, which does not know the snapshot.
+        An address of several servers may lead to another one. That does not know the snapshot, or
+        has one of the same name: names are numbers of sessions and of their transactions.
         """
         try:
             connection = beside(self._view.connection)
@@ -74,10 +76,19 @@ class Readers:
         try:
             begin_reading(connection)
             connection.execute(share)
+            if self._is_shared(identify(connection)):
+                return connection
         except psycopg.Error:
-            connection.close()
-            return None
-        return connection
+            pass
+        connection.close()
+        return None
+
+    def _is_shared(self, seen: Identity) -> bool:
+        ours = self._view.identity
+        return seen.incarnation == ours.incarnation and all(
+            getattr(seen.snapshot, part) == getattr(ours.snapshot, part)
+            for part in ("xmin", "xmax", "running", "replica")
+        )
 
     def close(self) -> None:
         for connection in self._opened or ():

@@ -34,7 +34,6 @@ from totesys_dagster.lake.key_ranges import Ranges
 from totesys_dagster.lake.manifest import (
     BATCH_KEY,
     Digest,
-    Incarnation,
     KnownKeys,
     Manifest,
     ManifestLog,
@@ -123,6 +122,7 @@ class Capture:
         self.states = findings.states
         self._findings = findings
         self._digests = dict(findings.digests)
+        self._source = findings.source
         self._store = store
         self._known = known
         self._head = known.head
@@ -214,7 +214,7 @@ class Capture:
                 previous_sha256=None if self._head is None else self._head.sha256,
                 run_id=self._run_id,
                 observed_at=self.view.observed_at,
-                source=self._incarnation(),
+                source=self._source,
                 snapshot=self.view.snapshot,
                 tables={name: self._entry(name, sequence) for name in SOURCE_TABLES},
                 stars=self._stars(sequence),
@@ -236,19 +236,12 @@ class Capture:
                 run_id=self._run_id,
                 head=Head(sequence=self._head.sequence, manifest_sha256=self._head.sha256),
                 observed_at=self.view.observed_at,
-                source=self._incarnation(),
+                source=self._source,
                 snapshot=self.view.snapshot,
                 storage={name: schema.storage for name, schema in self.view.schemas.items()},
                 stars=self._stars(self._head.sequence),
             )
         )
-
-    def _incarnation(self) -> Incarnation:
-        """The database that was read. A replica's start says nothing of the primary's."""
-        before = self._known.incarnation
-        if self.view.incarnation.started is not None or before is None:
-            return self.view.incarnation
-        return self.view.incarnation.model_copy(update={"started": before.started})
 
     def _references(self) -> dict[str, str]:
         """The lists that the rows of this batch are judged by; today's where it has rows of such
@@ -297,7 +290,7 @@ class Capture:
             **keys.model_dump(),
             sequence=sequence,
             observed_at=self.view.observed_at,
-            deletions=self.view.schemas[state.table].deletions,
+            deletions=changes.deletions(self.view, self._head, state.table),
         )
 
     def _stars(self, sequence: int) -> dict[str, StarEntry]:

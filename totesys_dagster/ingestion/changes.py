@@ -21,7 +21,6 @@ from psycopg import sql
 
 from totesys_dagster.catalogue import JOINS, SOURCE_TABLES, STAR_TABLES, StarTable
 from totesys_dagster.ingestion import digests, identity
-from totesys_dagster.ingestion.identity import Identity
 from totesys_dagster.ingestion.snapshot import SourceView
 from totesys_dagster.lake import key_ranges, key_sets
 from totesys_dagster.lake.audits import AuditLog, SourceAudit
@@ -43,6 +42,8 @@ from totesys_dagster.lake.store import Store
 LARGE_TABLE_ROWS = 100_000
 WHOLE_EVERY = dt.timedelta(hours=1)
 WHOLE_AFTER_DELETES = dt.timedelta(minutes=5)
+# By so much the clocks of the servers behind one address may differ.
+CLOCKS_DIFFER = dt.timedelta(minutes=1)
 # Up to this many changed rows are read by their place, which saves a second scan of the table.
 PLACES = 10_000
 
@@ -142,10 +143,14 @@ class TableState:
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found of each table, and the digests that were taken on the way, by star table."""
+    """What was found of each table, and the digests that were taken on the way, by star table.
+
+    `source` is what is to be noted of the database that was read.
+    """
 
     states: Mapping[str, TableState]
     digests: Mapping[str, Digest]
+    source: Incarnation
 
     @property
     def changed(self) -> list[str]:
@@ -161,7 +166,14 @@ def is_large(view: SourceView, table: str) -> bool:
 def is_due(view: SourceView, since: dt.datetime, after: dt.timedelta) -> bool:
     """Whether so much time has passed by the source's clock; a clock that went back tells nothing,
     so then it is due."""
-    return not dt.timedelta(0) <= view.observed_at - since < after
+    return not -CLOCKS_DIFFER <= view.observed_at - since < after
+
+
+def deletions(view: SourceView, head: Manifest | None, table: str) -> int:
+    """How many deletions were counted: none since `head` on a replica, which counts nothing."""
+    if view.snapshot.replica and head is not None and table in head.tables:
+        return head.tables[table].keys.deletions
+    return view.schemas[table].deletions
 
 
 def examine(
@@ -184,10 +196,11 @@ def examine(
     large tables are compared as a whole, too. Raises SourceError.
     """
     head = known.head
-    if head is None:
-        return Findings({name: _first(view, name, FIRST) for name in SOURCE_TABLES}, {})
-    if not identity.comparable(head, Identity(view.incarnation, view.snapshot, view.observed_at)):
-        return Findings({name: _first(view, name, OTHER_HISTORY) for name in SOURCE_TABLES}, {})
+    if head is None or not identity.comparable(head, view.identity, known.audit):
+        reason = FIRST if head is None else OTHER_HISTORY
+        states = {name: _first(view, name, reason) for name in SOURCE_TABLES}
+        return Findings(states, {}, identity.recorded(None, view.identity))
+    source = identity.recorded(known.incarnation, view.identity)
     whole = whole or (digested and _restarted(view, known))
     states = {}
     for name in SOURCE_TABLES:
@@ -201,8 +214,9 @@ def examine(
         due = due or (digested and _rewritten(view, known, name))
         states[name] = _compare(view, name, head, read_keys, reason=reason, due=due)
     if not digested:
-        return Findings(states, {})
-    return _digested(view, known, states, read_keys)
+        return Findings(states, {}, source)
+    states, taken = _digested(view, known, states, read_keys)
+    return Findings(states, taken, source)
 
 
 def _reason(view: SourceView, head: Manifest, table: str, full: Mapping[str, str]) -> str:
@@ -248,19 +262,20 @@ def _compare(
     met, left, places = _recent_rows(view, table, watermark)
     rows_changed = met.rows > 0 and met != entry.recent
     ranges = _key_ranges(view, table) if due else None
+    # Between two readings of a large table's keys a row can come and go, and be in neither. That
+    # the table is large still does not matter: a TRUNCATE makes its estimated size nothing.
+    missed = entry.last_changed > entry.keys.sequence
     inserted, deleted = None if ranges is None else 0, []
     if ranges is not None and key_sets.hash_of(ranges) != entry.keys.sha256:
         before = read_keys(entry.keys)
         appeared = key_ranges.subtract(ranges, before)
         inserted = key_ranges.count(appeared)
         deleted = key_ranges.subtract(before, ranges)
-        if appeared and not reason:
+        # Rows that came between two readings are not recent any more: there, digests have to tell.
+        if appeared and not reason and not missed:
             written = _key_ranges(view, table, _written(table, watermark, places))
             reason = APPEARED if key_ranges.subtract(appeared, written) else ""
-    # Between two readings of a large table's keys a row can come and go, and be in neither. That
-    # the table is large still does not matter: a TRUNCATE makes its estimated size nothing.
-    missed = ranges is not None and entry.last_changed > entry.keys.sequence
-    reconcile = bool(reason) or missed
+    reconcile = bool(reason) or (missed and ranges is not None)
     return TableState(
         table,
         reason=reason,
@@ -280,7 +295,7 @@ def _keys_due(view: SourceView, known: Known, table: str, seen: dt.datetime | No
     if not is_large(view, table):
         return True
     at = known.compared_at(table)
-    counted = known.head.tables[table].keys.deletions != view.schemas[table].deletions
+    counted = known.head.tables[table].keys.deletions != deletions(view, known.head, table)
     return is_due(view, max(at, seen or at), WHOLE_AFTER_DELETES if counted else WHOLE_EVERY)
 
 
@@ -292,9 +307,9 @@ def _rewritten(view: SourceView, known: Known, table: str) -> bool:
 def _digested(
     view: SourceView,
     known: Known,
-    states: Mapping[str, TableState],
+    states: dict[str, TableState],
     read_keys: Callable[[KeySet], Ranges],
-) -> Findings:
+) -> tuple[dict[str, TableState], dict[str, Digest]]:
     """Digest the stars of which nothing changed and whose tables were compared as a whole.
 
     Where a digest differs from the one before, rows changed without a transaction id: the tables
@@ -309,13 +324,13 @@ def _digested(
         if not _agree(taken[star.name], known, star):
             altered.update(star.sources)
     if not altered:
-        return Findings(states, taken)
+        return states, taken
     assert known.head is not None
     again = {
         name: _compare(view, name, known.head, read_keys, reason=ALTERED, due=True)
         for name in altered
     }
-    return Findings({**states, **again}, taken)
+    return {**states, **again}, taken
 
 
 def is_whole(star: StarTable, states: Mapping[str, TableState]) -> bool:
@@ -351,7 +366,8 @@ def audit_in(view: SourceView, known: Known) -> dt.timedelta:
     """How long the source need not be digested while nothing changes in it; zero when it is due.
 
     It is due when any table's last whole comparison is an hour old or of other columns than the
-    catalogue has now, when a table was rewritten since, or when the server was restarted.
+    catalogue has now, when a table was rewritten since, or when the server was restarted or was not
+    read before.
     """
     if known.head is None:
         return dt.timedelta(0)

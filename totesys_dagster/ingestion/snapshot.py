@@ -13,6 +13,7 @@ from totesys_dagster.catalogue import OTHER_TABLES, SOURCE_TABLES, SourceTable, 
 from totesys_dagster.errors import SourceError
 from totesys_dagster.ingestion import fingerprint, identity
 from totesys_dagster.ingestion.fingerprint import TableSchema
+from totesys_dagster.ingestion.identity import Identity
 from totesys_dagster.lake.manifest import Incarnation, Snapshot
 from totesys_dagster.postgres import Connection, begin, failures, leave
 
@@ -37,16 +38,25 @@ ORDER BY relname COLLATE "C"
 
 @dataclass(frozen=True)
 class SourceView:
-    """An open snapshot of the source: valid while the transaction of `connection` lasts.
-
-    `observed_at` is the source's own clock, in UTC.
-    """
+    """An open snapshot of the source: valid while the transaction of `connection` lasts."""
 
     connection: Connection
-    incarnation: Incarnation
-    snapshot: Snapshot
-    observed_at: dt.datetime
+    identity: Identity
     schemas: Mapping[str, TableSchema]
+
+    @property
+    def incarnation(self) -> Incarnation:
+        """The database that answers."""
+        return self.identity.incarnation
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self.identity.snapshot
+
+    @property
+    def observed_at(self) -> dt.datetime:
+        """The time by the source's own clock, in UTC."""
+        return self.identity.observed_at
 
 
 @contextmanager
@@ -59,9 +69,10 @@ def open_view(connection: Connection) -> Iterator[SourceView]:
     tables = sql.SQL(", ").join(sql.Identifier("public", name) for name in SOURCE_TABLES)
     with failures(SourceError, "the reading of the source"):
         try:
+            replayed = identity.replayed(connection)
             begin_reading(connection)
             _lock(connection, tables)
-            yield _view(connection)
+            yield _view(connection, replayed)
         finally:
             leave(connection)
 
@@ -99,12 +110,12 @@ def _lock(connection: Connection, tables: sql.Composable) -> None:
         ) from None
 
 
-def _view(connection: Connection) -> SourceView:
-    who = identity.identify(connection)
+def _view(connection: Connection, replayed: str | None) -> SourceView:
+    who = identity.identify(connection, replayed)
     schemas = fingerprint.read_schemas(connection)
     for table in SOURCE_TABLES.values():
         _require_columns(table, schemas[table.name])
-    return SourceView(connection, who.incarnation, who.snapshot, who.observed_at, schemas)
+    return SourceView(connection, who, schemas)
 
 
 def _require_columns(table: SourceTable, schema: TableSchema) -> None:

@@ -36,9 +36,10 @@ def batch_key(sequence: int) -> str:
 class Incarnation(Record):
     """Which database was read. Transaction ids of different incarnations cannot be compared.
 
-    `system_identifier` and `timeline` are None where the source's role may not ask for them.
-    `started` changes with each start of the server and each recovery after a crash; on a replica
-    it is that of the last primary that was read.
+    `system_identifier` and `timeline` are None where the source's role may not ask for them; the
+    timeline that a replica tells may be an earlier one. `servers` names the servers that were
+    compared with the lake as a whole in this history, each by its start and the last reset of its
+    statistics, which a recovery from a crash causes. The one that was read is the last.
     """
 
     database: str
@@ -46,7 +47,7 @@ class Incarnation(Record):
     server_version: int
     system_identifier: str | None = None
     timeline: int | None = None
-    started: str | None = None
+    servers: tuple[str, ...] = ()
 
 
 class Snapshot(Record):
@@ -66,13 +67,16 @@ class Snapshot(Record):
     def covers(self, other: Snapshot) -> bool:
         """Whether every transaction that `other` could see is in this snapshot too.
 
-        As a replica does not list the running transactions, all from `xmin` on may be running.
+        As a replica does not list the running transactions, all from `xmin` on may be running. It
+        is not certain of them then: see `lsn`.
         """
-        if self.replica or other.replica:
-            return self.xmin >= other.xmin and self.xmax >= other.xmax
-        return self.xmax >= other.xmax and all(
-            xid >= other.xmax or xid in other.running for xid in self.running
-        )
+        if self.xmax < other.xmax:
+            return False
+        if other.replica:
+            return self.xmin >= other.xmin
+        if self.replica:  # the oldest that runs there ran when a primary listed all of them
+            return self.xmin >= other.xmax or self.xmin in other.running
+        return all(xid >= other.xmax or xid in other.running for xid in self.running)
 
 
 class KnownKeys(KeySet):

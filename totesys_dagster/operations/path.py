@@ -17,6 +17,7 @@ from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
 from totesys_dagster.errors import ObjectMissingError, TotesysError
 from totesys_dagster.ingestion.capture import next_batch
 from totesys_dagster.ingestion.changes import LARGE_TABLE_ROWS, Known
+from totesys_dagster.ingestion.identity import LaggingReplicaError
 from totesys_dagster.ingestion.poll import Poll, changed_tables
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.receipt import Receipt, read_receipt, touched_stars
@@ -97,7 +98,10 @@ def run_path(
     reports = path.catch_up({})
     reports += path.take(full_read, whole=whole)
     for _ in range(HEALINGS):
-        found = path.poll()
+        try:
+            found = path.poll()
+        except LaggingReplicaError:  # behind the batch just taken: it knows of nothing to be healed
+            break
         if found.asked:
             reports += path.take((), whole=False)
         elif found.audit_due or path.moved():

@@ -11,6 +11,7 @@ from functools import partial
 from pydantic import BaseModel, ConfigDict
 
 from totesys_dagster.errors import LakeError, TotesysError
+from totesys_dagster.ingestion.identity import LaggingReplicaError
 from totesys_dagster.ingestion.poll import Memory, poll
 from totesys_dagster.ingestion.snapshot import open_view
 from totesys_dagster.operations.incidents import Recovery, Trouble
@@ -106,7 +107,10 @@ def _changes(source: SourceDatabase, lake: Lake, before: Changes, now: dt.dateti
         if before.polled and dt.timedelta(0) <= now - before.polled < POLL_EVERY:
             with open_view(connection):
                 return before
-        found = poll(connection, lake.ingestion(), before.memory, now)
+        try:
+            found = poll(connection, lake.ingestion(), before.memory, now)
+        except LaggingReplicaError:  # it answers, and has nothing new to tell
+            return before.model_copy(update={"polled": now})
     after = found.memory.sequence if found.changed else None
     return Changes(polled=now, memory=found.memory, after=after)
 

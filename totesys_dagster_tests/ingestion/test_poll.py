@@ -223,6 +223,21 @@ def test_counted_deletion_from_a_large_table_waits_for_minutes_only(
     assert manifest.tables["payment"].keys.deletions == 1
 
 
+def test_rows_that_came_before_the_keys_were_due_mean_no_full_read(
+    large: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (7, 8):
+        write(large, new_design(number))
+        assert large.capture() is not None
+    monkeypatch.setattr(changes, "WHOLE_EVERY", dt.timedelta(0))
+    write(large, "DELETE FROM design WHERE design_id = 7")
+    manifest = large.capture()
+
+    assert manifest is not None
+    assert {entry.read for entry in manifest.tables.values()} <= {"none", "delta"}
+    assert manifest.tables["design"].reconcile
+
+
 def test_keys_that_were_found_unchanged_are_not_due_again(
     large: Platform, minutes_later: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,13 +30,27 @@ GRANT SELECT ON
     public.transaction
 TO totesys_extractor;
 
--- Which server answers, and which history of its data: so a restored backup or a promoted replica is
--- noticed at once. Any role may ask by default; where that was revoked, only a superuser can grant it.
+-- By these it is noticed that the server is another one, or was restored. Any role may call them,
+-- unless an administrator took that right away; who runs this may not be able to give it back (on
+-- Amazon RDS, for instance), and then `totesys status` says what the role is not told.
 DO $$
+DECLARE
+    function text;
 BEGIN
-    GRANT EXECUTE ON FUNCTION pg_control_system(), pg_control_checkpoint(), pg_control_recovery()
-        TO totesys_extractor;
-EXCEPTION WHEN insufficient_privilege THEN
-    RAISE NOTICE 'pg_control_system() and its like could not be granted; `totesys status` says whether they are missed.';
+    FOREACH function IN ARRAY ARRAY[
+        'pg_control_system()', 'pg_control_checkpoint()', 'pg_control_recovery()',
+        'pg_walfile_name(pg_lsn)', 'pg_current_wal_lsn()', 'pg_last_wal_replay_lsn()',
+        'pg_postmaster_start_time()', 'pg_stat_get_bgwriter_stat_reset_time()'
+    ]
+    LOOP
+        BEGIN
+            IF NOT has_function_privilege('totesys_extractor', function, 'EXECUTE') THEN
+                EXECUTE 'GRANT EXECUTE ON FUNCTION pg_catalog.' || function
+                    || ' TO totesys_extractor';
+            END IF;
+        EXCEPTION
+            WHEN insufficient_privilege OR undefined_function THEN NULL;
+        END;
+    END LOOP;
 END
 $$;
