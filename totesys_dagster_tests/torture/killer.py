@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 
+from totesys_dagster_tests.torture import steps
 from totesys_dagster_tests.torture.steps import STEPS, order
 from totesys_dagster_tests.torture.world import World
 
@@ -73,8 +74,8 @@ class Killer(threading.Thread):
         deaths = self.deaths()
         fewest = min(deaths[step] for step in self.steps)
         most = fewest + SPREAD if fewest else 0
-        for stage in ("capture", "process", "load"):
-            own = [step for step in self.steps if step.startswith(stage)]
+        for stage in dict.fromkeys(map(steps.stage, self.steps)):
+            own = [step for step in self.steps if steps.stage(step) == stage]
             rarest = [step for step in own if deaths[step] <= most]
             if rarest and not any(order(self.world.directory, step).exists() for step in own):
                 order(self.world.directory, self.rng.choice(rarest)).touch()

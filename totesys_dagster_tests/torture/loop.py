@@ -1,37 +1,65 @@
-"""Torture without Dagster: one process that captures, processes and loads while ten writers write.
+"""Torture without Dagster: one process that does all the work while ten writers write.
 
-It crashes at random steps, loads old batches once more, and lets a second capture overtake the
-first. Faster than the whole, and repeatable enough to try mutants of the code with.
+Beside them, the source's owner changes the catalogue and somebody changes the warehouse by hand;
+the server loses what it had committed last, the host's clock jumps, and another version of the list
+of currencies comes. The process crashes at random steps, loads old batches once more, and lets a
+second capture overtake the first. Faster than the whole, and repeatable enough to try mutants of
+the code with.
 """
 
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
+import os
 import random
+import re
+import signal
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import LiteralString
 
+import psycopg
 import pytest
 
 from totesys_dagster import settings
-from totesys_dagster.errors import CommitConflictError
-from totesys_dagster.ingestion import capture
+from totesys_dagster.catalogue import currencies
+from totesys_dagster.errors import CommitConflictError, SourceError, TotesysError
+from totesys_dagster.ingestion import capture, changes
+from totesys_dagster.ingestion.poll import Memory, poll
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.store import Store
+from totesys_dagster.local.postgres import SUPERUSER
+from totesys_dagster.operations import audits
 from totesys_dagster.postgres import connect
-from totesys_dagster.warehouse import load
+from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
+from totesys_dagster.warehouse import audit, load
 from totesys_dagster_tests.conftest import Platform
-from totesys_dagster_tests.torture import oracle
+from totesys_dagster_tests.torture import oracle, owner
+from totesys_dagster_tests.torture.by_hand import ByHand
 from totesys_dagster_tests.torture.judge import judge
-from totesys_dagster_tests.torture.oracle import Verdict
-from totesys_dagster_tests.torture.writers import Writer, finish_two_phase
+from totesys_dagster_tests.torture.oracle import Log, Verdict
+from totesys_dagster_tests.torture.owner import CHANGES, Owner
+from totesys_dagster_tests.torture.writers import Writer, finish, mend_all
 
 WRITERS = 10
+# Batches come several times a second, so a transaction of half a second is a long one.
+PACE = 0.15
 # What has to have happened before the torture may end: chance alone gives no guarantee of it.
-ENOUGH = Counter(took=5, reloaded=3, overtook=2)
+ENOUGH = Counter(
+    took=5, polled=5, reloaded=3, overtook=2, audited=1, by_hand=5, lost=1, jumped=3
+)
 LONGEST_SECONDS = 240  # that of a machine with much else to do
+SETTLING_SECONDS = 60
+# How often the history is looked at while it is made, to end as soon as it is wrong.
+LOOK_SECONDS = 1.0
+# The server tells what it counted at the latest when a session has ended, and a little late.
+COUNTED_SECONDS = 1.2
+
+# What a capture says of a source that is not as it should be for a moment.
+REFUSED = re.compile("row security|is a view|locked by a migration|deadlock detected")
 
 
 class Crash(BaseException):
@@ -40,61 +68,212 @@ class Crash(BaseException):
 
 @contextlib.contextmanager
 def crashes(rng: random.Random) -> Iterator[None]:
-    """Die before or after an object is written, or between two tables of a load."""
+    """Die before or after an object is written, between two tables of a load, or around an audit's
+    comparison and what it asks for."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Store, "put", _deadly(Store.put, rng, 0.01))
+        patch.setattr(Store, "put", _deadly(Store.put, rng, 0.005))
         patch.setattr(load._TableLoad, "run", _deadly(load._TableLoad.run, rng, 0.08))
+        patch.setattr(audit, "audit_source", _deadly(audit.audit_source, rng, 0.1))
+        patch.setattr(audit, "request_healing", _deadly(audit.request_healing, rng, 0.02))
         yield
 
 
 def _deadly(
-    function: Callable[..., None], rng: random.Random, probability: float
-) -> Callable[..., None]:
-    def call(*arguments: object) -> None:
+    function: Callable[..., object], rng: random.Random, probability: float
+) -> Callable[..., object]:
+    def call(*arguments: object, **options: object) -> object:
         if rng.random() < probability / 2:
             raise Crash
-        function(*arguments)
+        result = function(*arguments, **options)
         if rng.random() < probability / 2:
             raise Crash
+        return result
 
     return call
 
 
-class Torture:
-    """A platform under torture. `run` it, then let the oracle judge."""
+class UnsettledError(Exception):
+    """The platform does not come to rest, or has come to it too early."""
 
-    def __init__(self, platform: Platform, seed: int) -> None:
+
+def _later_list() -> dict[str, str]:
+    """What a package would say that came after the captures: it has forgotten the currencies that
+    were withdrawn, and calls the others by other names."""
+    withdrawn = currencies.WITHDRAWN
+    known = _currencies()
+    return {code: f"The {name}" for code, name in known.items() if code not in withdrawn}
+
+
+_currencies = currencies.currencies
+
+
+class Torture:
+    """A platform under torture. `run` it, then let the oracle judge.
+
+    With `large`, every table is taken for a large one, and an hour for two seconds.
+    """
+
+    def __init__(self, platform: Platform, seed: int, *, large: bool = False) -> None:
         self.platform = platform
         self.rng = random.Random(seed)
+        self.large = large
         self.crashes = 0
         self.done: Counter[str] = Counter()
         self.dsn = platform.server.dsn("totesys_application", platform.source_database)
+        self.stop, self.rest = threading.Event(), threading.Event()
+        self.owner = Owner(self.dsn, self.rng.random(), 0.3, self.stop, self.rest, PACE)
+        self.by_hand = ByHand(self.rng.random())
+        self.memory = Memory()
+        self.clock = dt.timedelta(0)
+        self.lost: list[tuple[dt.datetime, list[oracle.Noted]]] = []
+        self.early = Verdict()
+        self._doing = {
+            "polled": self._poll,
+            "took": self._take,
+            "reloaded": self._reload,
+            "overtook": self._race,
+            "audited": self._sleep,
+            "by_hand": self._change_by_hand,
+            "lost": self._crash_server,
+            "jumped": self._jump,
+        }
+        owner.prepare(platform.application)
         oracle.install(platform.application)
 
-    def run(self, seconds: float) -> Verdict:
-        """At least for `seconds`, and until enough has happened."""
-        stop = threading.Event()
-        writers = [Writer(self.dsn, self.rng.random(), 0.03, stop) for _ in range(WRITERS)]
-        for writer in writers:
-            writer.start()
-        began = time.monotonic()
-        try:
-            while (elapsed := time.monotonic() - began) < seconds or not self.done >= ENOUGH:
-                assert elapsed < LONGEST_SECONDS, f"only this happened: {self.done}"
-                self._step()
-        finally:
-            stop.set()
-            for writer in writers:
-                writer.join()
-        finish_two_phase(self.dsn)
-        self._catch_up()
-        while self.platform.run() is not None:
-            pass
-        platform = self.platform
-        return judge(platform.application, platform.names, platform.ingestion, platform.processed)
+    def run(self, seconds: float, *, at_most: bool = False) -> Verdict:
+        """At least for `seconds`, and until enough has happened; `at_most`: until it went wrong."""
+        with pytest.MonkeyPatch.context() as patch:
+            # Captures have the list from where they imported it.
+            patch.setattr(currencies, "currencies", _later_list)
+            self._configure("ALTER SYSTEM SET wal_writer_delay TO '10s'")
+            if self.large:
+                patch.setattr(changes, "LARGE_TABLE_ROWS", -1)
+                patch.setattr(changes, "WHOLE_EVERY", dt.timedelta(seconds=2))
+                patch.setattr(changes, "WHOLE_AFTER_DELETES", dt.timedelta(seconds=1))
+            try:
+                return self._run(seconds, at_most=at_most)
+            finally:
+                self._configure("ALTER SYSTEM RESET wal_writer_delay")
 
-    def _step(self) -> None:
-        [step] = self.rng.choices([self._take, self._reload, self._race], [5, 2, 3])
+    def _configure(self, statement: LiteralString) -> None:
+        """With commits that take long to reach the disk, a crash loses some."""
+        dsn = self.platform.server.dsn(SUPERUSER, "postgres")
+        with psycopg.connect(dsn, autocommit=True) as admin:
+            admin.execute(statement)
+            admin.execute("SELECT pg_reload_conf()")
+
+    def _run(self, seconds: float, *, at_most: bool) -> Verdict:
+        workers = [
+            self.owner,
+            *(
+                Writer(self.dsn, self.rng.random(), 0.03, self.stop, self.rest, PACE)
+                for _ in range(WRITERS)
+            ),
+        ]
+        for worker in workers:
+            worker.start()
+        began = looked = time.monotonic()
+        try:
+            while (elapsed := time.monotonic() - began) < seconds or not self._enough():
+                assert elapsed < LONGEST_SECONDS, f"only this happened: {self.happened}"
+                self._step(late=elapsed > seconds)
+                if at_most and time.monotonic() - looked > LOOK_SECONDS:
+                    self._look()
+                    looked = time.monotonic()
+                    if self.early.errors:
+                        return self.early
+        finally:
+            self.stop.set()
+            for worker in workers:
+                worker.join()
+        return self._end()
+
+    @property
+    def happened(self) -> Counter[str]:
+        return self.done + self.owner.done
+
+    def _enough(self) -> bool:
+        return self.done >= ENOUGH and all(self.owner.done[one.__name__] for one in CHANGES)
+
+    def _lacks(self, what: str) -> bool:
+        return self.done[what] < ENOUGH[what]
+
+    def _look(self) -> None:
+        """Judge what has been loaded, while all goes on."""
+        platform = self.platform
+        last = load.head(platform.warehouse, platform.names)
+        manifests = list(ManifestLog(platform.ingestion).after(0))[:last]
+        with connect(settings.admin_setting()) as warehouse:
+            self.early = oracle.judge(
+                self._log(),
+                warehouse,
+                manifests,
+                by_hand=self.by_hand.rows,
+                healed=False,
+                large=self.large,
+            )
+
+    def _log(self) -> Log:
+        return Log(oracle.read_log(self.platform.application), self.lost)
+
+    def _end(self) -> Verdict:
+        """Settle with the rows that are bad, judge, and once more when they are mended."""
+        finish(self.dsn)
+        owner.leave_in_order(self.dsn)
+        self._settle()
+        platform = self.platform
+        manifests = list(ManifestLog(platform.ingestion).after(0))
+        with connect(settings.admin_setting()) as warehouse:
+            verdict = oracle.judge(
+                self._log(), warehouse, manifests, by_hand=self.by_hand.rows, large=self.large
+            )
+        mend_all(self.dsn)
+        self._settle()
+        verdict.add(
+            mended := judge(
+                self._log(),
+                platform.names,
+                platform.ingestion,
+                platform.processed,
+                by_hand=self.by_hand.rows,
+                large=self.large,
+            )
+        )
+        verdict.versions = mended.versions
+        return verdict
+
+    def _settle(self) -> None:
+        """Go on, now that nobody writes, until nothing is due any more; an hour later, too."""
+        self.clock = dt.timedelta(0)
+        for hour in (1, 2):
+            quiet, until = 0, time.monotonic() + SETTLING_SECONDS
+            while quiet < 2:
+                if time.monotonic() > until:
+                    raise UnsettledError("The platform does not come to rest.")
+                self._catch_up()
+                quiet = 0 if self._poll() else quiet + 1
+                if quiet == 1:
+                    time.sleep(COUNTED_SECONDS)
+            if hour == 1:
+                self._audit()
+        if self.platform.capture() is not None:
+            raise UnsettledError("A change was left that no poll has found.")
+
+    def _step(self, *, late: bool) -> None:
+        """Do something by chance or, when it is getting late, what has not happened enough."""
+        steps = {
+            self._take: 4,
+            self._poll: 4,
+            self._reload: 2,
+            self._race: 3,
+            self._change_by_hand: 3,
+            self._sleep: 1,
+            self._crash_server: 0.5,
+            self._jump: 1,
+        }
+        [step] = self.rng.choices(list(steps), list(steps.values()))
+        if late:
+            step = next((one for what, one in self._doing.items() if self._lacks(what)), step)
         try:
             with crashes(self.rng):
                 self._catch_up()
@@ -102,9 +281,45 @@ class Torture:
         except Crash:
             self.crashes += 1
             self._restart()
+        except SourceError as error:
+            if not REFUSED.search(str(error)):
+                raise
+            self.done["refused"] += 1
 
     def _take(self) -> None:
         self.done["took"] += self.platform.run() is not None
+
+    def _poll(self) -> bool:
+        """What a sensor does at a tick; whether there was anything to do."""
+        platform = self.platform
+        now = dt.datetime.now(dt.UTC) + self.clock
+        found = poll(platform.source, platform.ingestion, self.memory, now)
+        self.memory = found.memory
+        if found.changed:
+            self.done["polled"] += platform.run() is not None
+        elif found.audit_due:
+            self._audit()
+        return bool(found.changed or found.audit_due)
+
+    def _audit(self) -> None:
+        found = audits.audit_all(SourceDatabase(), Lake(), Warehouse(), "audit")
+        self.done["audited"] += found.reason is None
+
+    def _sleep(self) -> None:
+        """Nobody writes for a moment, so that every table can be audited."""
+        self.rest.set()
+        try:
+            for _ in range(6):
+                self._catch_up()
+                self.platform.run()
+                self._catch_up()
+                before = self.done["audited"]
+                self._audit()
+                if self.done["audited"] > before:
+                    break
+                time.sleep(0.1)
+        finally:
+            self.rest.clear()
 
     def _reload(self) -> None:
         """A second daemon comes late and loads batches of long ago."""
@@ -133,13 +348,67 @@ class Torture:
                     slow.commit()
                 self.done["overtook"] += 1
 
+    def _change_by_hand(self) -> None:
+        with connect(settings.admin_setting()) as warehouse:
+            self.by_hand.change(warehouse)
+        self.done["by_hand"] = self.by_hand.done.total()
+
+    def _jump(self) -> None:
+        """The host's clock jumps."""
+        self.clock = self.rng.choice([-1, 0, 1]) * dt.timedelta(
+            seconds=self.rng.choice([1, 600, 86_400])
+        )
+        self.done["jumped"] += 1
+
+    def _crash_server(self) -> None:
+        """A process of the server dies, and all others with it; the last commits are lost.
+
+        Also those that the lake holds already, if the capture was the last that was done.
+        """
+        platform = self.platform
+        if self.rng.random() < 0.7:
+            platform.capture()
+        head = ManifestLog(platform.ingestion).head()
+        [started] = platform.application.execute("SELECT oracle.started()").fetchone() or [None]
+        noted = oracle.read_log(platform.application)
+        self.lost.append((started, noted))
+        os.kill(platform.application.info.backend_pid, signal.SIGKILL)
+        platform.application.close()
+        platform.application = self._recovered(started)
+        self._restart()
+        kept = {version.xid for version in oracle.read_log(platform.application)}
+        self.done["lost"] += sum(version.xid not in kept for version in noted)
+        if head is not None and self.rng.random() < 0.7:
+            self._hand_out_ids(head.snapshot.xmax)
+        self.done["crashed_server"] += 1
+
+    def _recovered(self, before: dt.datetime) -> psycopg.Connection:
+        """A connection to the server, once it has recovered from a crash."""
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            with contextlib.suppress(psycopg.OperationalError):
+                connection = psycopg.connect(self.dsn, autocommit=True)
+                if connection.execute("SELECT oracle.started()").fetchone() != (before,):
+                    return connection
+                connection.close()
+            time.sleep(0.05)
+        raise TimeoutError("The server does not recover.")
+
+    def _hand_out_ids(self, until: int) -> None:
+        """Let the transaction ids go on beyond those that were lost."""
+        query = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
+        while self.platform.application.execute(query).fetchone() <= (until,):
+            self.platform.application.execute("SELECT pg_current_xact_id()")
+
     def _catch_up(self) -> None:
-        """Load the batches that a crash left in the lake."""
+        """Load the batches that a crash left in the lake, and ask for what audits want."""
         platform = self.platform
         last = load.head(platform.warehouse, platform.names)
         for manifest in ManifestLog(platform.ingestion).after(last):
             platform.process(manifest)
             platform.load(manifest)
+        if last:
+            audit.request_healing(platform.warehouse, platform.names, platform.ingestion)
 
     def _restart(self) -> None:
         """What a new process does: connect anew. The server rolls back what was open."""

@@ -3,7 +3,9 @@
 Every write is one transaction of one of these kinds: short; long, with its writes early or late;
 with savepoints, one of them rolled back to; two-phase; or rolled back as a whole. What is written
 is an order with its transaction and payment, an edit that sets `last_updated` or is silent, an edit
-and its reverse, a deletion, a payment run, or a change of reference data.
+and its reverse, a deletion, a payment run, a change of reference data, or a value that no star
+takes: where none carries its column, that is no reason to keep the row out of the warehouse, and
+else it is one until it is mended.
 """
 
 from __future__ import annotations
@@ -19,7 +21,24 @@ from collections.abc import Callable
 import psycopg
 from psycopg import sql
 
-Write = Callable[[psycopg.Connection, random.Random], None]
+class Chance(random.Random):
+    """Chance, and how long the long transactions take: `pace` times three seconds at most."""
+
+    pace = 1.0
+
+    def nap(self, shortest: float, longest: float) -> None:
+        time.sleep(self.uniform(shortest, longest) * self.pace)
+
+
+Write = Callable[[psycopg.Connection, Chance], None]
+
+# Keys from here on are of rows that come and go with the catalogue (`owner.py`). Nobody refers to
+# them.
+ODD_KEYS = 900_000
+
+# No such day, but the source takes it for one in these columns.
+NO_DAY = "soon"
+DATES = {"payment": "payment_date", "purchase_order": "agreed_delivery_date"}
 
 
 def _one(connection: psycopg.Connection, query: sql.Composable) -> int | None:
@@ -33,9 +52,9 @@ def _some(connection: psycopg.Connection, table: str, end: str = "") -> int | No
     return _one(
         connection,
         sql.SQL(
-            "SELECT {key} FROM {name} WHERE {key} >= random() * (SELECT max({key}) FROM {name})"
-            " ORDER BY {key} LIMIT 1 "
-        ).format(key=key, name=name)
+            "SELECT {key} FROM {name} WHERE {key} >= random() *"
+            " (SELECT max({key}) FROM {name} WHERE {key} < {odd}) ORDER BY {key} LIMIT 1 "
+        ).format(key=key, name=name, odd=sql.Literal(ODD_KEYS))
         + sql.SQL(end),
     )
 
@@ -44,14 +63,15 @@ def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC).replace(tzinfo=None)
 
 
-def place_sale(connection: psycopg.Connection, rng: random.Random) -> None:
+def place_sale(connection: psycopg.Connection, rng: Chance) -> None:
     """An order with its transaction and its payment, written together."""
     units, price = rng.randint(1001, 99_973), rng.randint(200, 400) / 100
     day = (_now() + dt.timedelta(days=rng.randint(0, 5))).date().isoformat()
     connection.execute(
         """
         WITH chosen AS (
-            SELECT (SELECT design_id FROM design ORDER BY random() LIMIT 1) AS design_id,
+            SELECT (SELECT design_id FROM design WHERE design_id < 900000
+                    ORDER BY random() LIMIT 1) AS design_id,
                    (SELECT staff_id FROM staff ORDER BY random() LIMIT 1) AS staff_id,
                    (SELECT counterparty_id FROM counterparty ORDER BY random() LIMIT 1)
                        AS counterparty_id,
@@ -79,7 +99,7 @@ def place_sale(connection: psycopg.Connection, rng: random.Random) -> None:
     )
 
 
-def edit_silently(connection: psycopg.Connection, rng: random.Random) -> None:
+def edit_silently(connection: psycopg.Connection, rng: Chance) -> None:
     """An edit that leaves `last_updated` as it was."""
     order = _some(connection, "sales_order")
     day = dt.date(2024, 1, 1) + dt.timedelta(days=rng.randint(0, 700))
@@ -89,7 +109,7 @@ def edit_silently(connection: psycopg.Connection, rng: random.Random) -> None:
     )
 
 
-def edit_and_say_so(connection: psycopg.Connection, rng: random.Random) -> None:
+def edit_and_say_so(connection: psycopg.Connection, rng: Chance) -> None:
     """An edit that sets `last_updated`, to an instant that many rows may share."""
     order = _some(connection, "purchase_order")
     connection.execute(
@@ -102,7 +122,7 @@ def edit_and_say_so(connection: psycopg.Connection, rng: random.Random) -> None:
     )
 
 
-def there_and_back(connection: psycopg.Connection, rng: random.Random) -> None:
+def there_and_back(connection: psycopg.Connection, rng: Chance) -> None:
     """An edit and, in another transaction a moment later, its reverse."""
     row = connection.execute(
         "SELECT sales_order_id, design_id FROM sales_order WHERE sales_order_id = %s",
@@ -114,11 +134,11 @@ def there_and_back(connection: psycopg.Connection, rng: random.Random) -> None:
     update = "UPDATE sales_order SET design_id = %s WHERE sales_order_id = %s"
     connection.execute(update, [other, row[0]])
     if connection.info.transaction_status is psycopg.pq.TransactionStatus.IDLE:
-        time.sleep(rng.uniform(0, 0.3))
+        rng.nap(0, 0.3)
         connection.execute(update, [row[1], row[0]])
 
 
-def receive_payments(connection: psycopg.Connection, rng: random.Random) -> None:
+def receive_payments(connection: psycopg.Connection, rng: Chance) -> None:
     """A payment run: many rows in one statement, all with the same `last_updated`."""
     connection.execute(
         "UPDATE payment SET paid = NOT paid, last_updated = %s WHERE payment_id IN"
@@ -128,7 +148,7 @@ def receive_payments(connection: psycopg.Connection, rng: random.Random) -> None
     )
 
 
-def delete_order(connection: psycopg.Connection, _: random.Random) -> None:
+def delete_order(connection: psycopg.Connection, _: Chance) -> None:
     """An order, its transaction and its payment, all gone."""
     order = _some(connection, "sales_order", "FOR UPDATE SKIP LOCKED")
     connection.execute(
@@ -140,8 +160,9 @@ def delete_order(connection: psycopg.Connection, _: random.Random) -> None:
     connection.execute("DELETE FROM sales_order WHERE sales_order_id = %s", [order])
 
 
-def change_reference_data(connection: psycopg.Connection, rng: random.Random) -> None:
-    """A department, an address, a member of staff or a design changes, or a new one comes.
+def change_reference_data(connection: psycopg.Connection, rng: Chance) -> None:
+    """A department, an address, a member of staff or a design changes, or a new one comes, or a
+    currency that was withdrawn long ago.
 
     Of a member of staff a column that no star carries may take a value that none would take.
     """
@@ -186,8 +207,39 @@ def change_reference_data(connection: psycopg.Connection, rng: random.Random) ->
                     ),
                     [word],
                 ),
+                (
+                    (
+                        "INSERT INTO currency (currency_code, last_updated)"
+                        " SELECT code, now() FROM unnest(ARRAY['HRK', 'DEM']) AS old (code)"
+                        " WHERE code NOT IN (SELECT currency_code FROM currency)"
+                    ),
+                    [],
+                ),
             ]
         )  # type: ignore[arg-type]
+    )
+
+
+def spoil(connection: psycopg.Connection, rng: Chance) -> None:
+    """A row goes bad: a payment or an order gets a date that is none."""
+    table, column = rng.choice(list(DATES.items()))
+    connection.execute(
+        sql.SQL("UPDATE {} SET {} = %s WHERE {} = %s").format(
+            *map(sql.Identifier, (table, column, f"{table}_id"))
+        ),
+        [NO_DAY, _some(connection, table)],
+    )
+
+
+def mend(connection: psycopg.Connection, rng: Chance) -> None:
+    """Most of the bad rows of a table are mended."""
+    table, column = rng.choice(list(DATES.items()))
+    day = (_now() + dt.timedelta(days=rng.randint(0, 5))).date().isoformat()
+    connection.execute(
+        sql.SQL("UPDATE {} SET {} = %s WHERE {} = %s AND random() < 0.8").format(
+            *map(sql.Identifier, (table, column, column))
+        ),
+        [day, NO_DAY],
     )
 
 
@@ -199,30 +251,32 @@ WRITES: dict[Write, int] = {
     receive_payments: 2,
     delete_order: 2,
     change_reference_data: 2,
+    spoil: 1,
+    mend: 1,
 }
 
 
-def short(connection: psycopg.Connection, rng: random.Random, write: Write) -> None:
+def short(connection: psycopg.Connection, rng: Chance, write: Write) -> None:
     with contextlib.nullcontext() if write is there_and_back else connection.transaction():
         write(connection, rng)
 
 
-def long_early(connection: psycopg.Connection, rng: random.Random, write: Write) -> None:
+def long_early(connection: psycopg.Connection, rng: Chance, write: Write) -> None:
     """Written at once, visible much later."""
     with connection.transaction():
         write(connection, rng)
-        time.sleep(rng.uniform(0.2, 3))
+        rng.nap(0.2, 3)
 
 
-def long_late(connection: psycopg.Connection, rng: random.Random, write: Write) -> None:
+def long_late(connection: psycopg.Connection, rng: Chance, write: Write) -> None:
     """Opened long ago, written just before it commits."""
     with connection.transaction():
         connection.execute("SELECT pg_current_xact_id()")
-        time.sleep(rng.uniform(0.2, 3))
+        rng.nap(0.2, 3)
         write(connection, rng)
 
 
-def savepoints(connection: psycopg.Connection, rng: random.Random, write: Write) -> None:
+def savepoints(connection: psycopg.Connection, rng: Chance, write: Write) -> None:
     """One savepoint kept, one rolled back to; each has a transaction id of its own."""
     with connection.transaction():
         with connection.transaction():
@@ -230,10 +284,10 @@ def savepoints(connection: psycopg.Connection, rng: random.Random, write: Write)
         with contextlib.suppress(psycopg.Rollback), connection.transaction() as inner:
             rng.choice(list(WRITES))(connection, rng)
             raise psycopg.Rollback(inner)
-        time.sleep(rng.uniform(0, 2))
+        rng.nap(0, 2)
 
 
-def two_phase(connection: psycopg.Connection, rng: random.Random, write: Write) -> None:
+def two_phase(connection: psycopg.Connection, rng: Chance, write: Write) -> None:
     """Prepared now, committed (mostly) later."""
     name = sql.Literal(f"torture-{rng.getrandbits(64):x}")
     connection.execute("BEGIN")
@@ -243,18 +297,18 @@ def two_phase(connection: psycopg.Connection, rng: random.Random, write: Write) 
     except psycopg.Error:
         connection.execute("ROLLBACK")
         raise
-    time.sleep(rng.uniform(0.2, 3))
+    rng.nap(0.2, 3)
     end = "COMMIT PREPARED {}" if rng.random() < 0.8 else "ROLLBACK PREPARED {}"
     connection.execute(sql.SQL(end).format(name))
 
 
-def rolled_back(connection: psycopg.Connection, rng: random.Random, write: Write) -> None:
+def rolled_back(connection: psycopg.Connection, rng: Chance, write: Write) -> None:
     with contextlib.suppress(psycopg.Rollback), connection.transaction() as block:
         write(connection, rng)
         raise psycopg.Rollback(block)
 
 
-KINDS: dict[Callable[[psycopg.Connection, random.Random, Write], None], int] = {
+KINDS: dict[Callable[[psycopg.Connection, Chance, Write], None], int] = {
     short: 80,
     long_early: 3,
     long_late: 3,
@@ -264,15 +318,28 @@ KINDS: dict[Callable[[psycopg.Connection, random.Random, Write], None], int] = {
 }
 
 
-class Writer(threading.Thread):
-    """Writes until told to stop. A server that goes away is waited for."""
+class Worker(threading.Thread):
+    """Works on a database until told to stop, and rests while it is told to.
 
-    def __init__(self, dsn: str, seed: int, pause: float, stop: threading.Event) -> None:
+    A server that goes away is waited for.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        seed: float,
+        pause: float,
+        stop: threading.Event,
+        rest: threading.Event | None = None,
+        pace: float = 1.0,
+    ) -> None:
         super().__init__(daemon=True)
         self.dsn = dsn
-        self.rng = random.Random(seed)
+        self.rng = Chance(seed)
+        self.rng.pace = pace
         self.pause = pause
         self.stop = stop
+        self.rest = rest or threading.Event()
         self.done: Counter[str] = Counter()
 
     def run(self) -> None:
@@ -281,25 +348,59 @@ class Writer(threading.Thread):
                 contextlib.suppress(psycopg.Error),
                 psycopg.connect(self.dsn, autocommit=True) as connection,
             ):
-                self._write(connection)
+                self.begin(connection)
+                while not self.stop.is_set():
+                    if not self.rest.is_set():
+                        with contextlib.suppress(*IN_EACH_OTHERS_WAY):
+                            self.done[self.work(connection)] += 1
+                    time.sleep(self.rng.expovariate(1 / self.pause))
             time.sleep(0.2)
 
-    def _write(self, connection: psycopg.Connection) -> None:
+    def begin(self, connection: psycopg.Connection) -> None:
+        """What comes first on each new connection."""
         connection.execute("SET lock_timeout TO '5s'")
-        while not self.stop.is_set():
-            [write] = self.rng.choices(list(WRITES), list(WRITES.values()))
-            [kind] = self.rng.choices(list(KINDS), list(KINDS.values()))
-            try:
-                kind(connection, self.rng, write)
-            except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
-                continue
-            self.done[kind.__name__] += 1
-            time.sleep(self.rng.expovariate(1 / self.pause))
+
+    def work(self, connection: psycopg.Connection) -> str:
+        """Do one thing, and name its kind."""
+        raise NotImplementedError
 
 
-def finish_two_phase(dsn: str) -> None:
-    """Commit what a killed writer or a stopped server left prepared."""
+IN_EACH_OTHERS_WAY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
+
+
+class Writer(Worker):
+    """One of those who use the application."""
+
+    def work(self, connection: psycopg.Connection) -> str:
+        [write] = self.rng.choices(list(WRITES), list(WRITES.values()))
+        [kind] = self.rng.choices(list(KINDS), list(KINDS.values()))
+        kind(connection, self.rng, write)
+        return kind.__name__
+
+
+def mend_all(dsn: str) -> None:
+    """Mend every bad row."""
     with psycopg.connect(dsn, autocommit=True) as connection:
-        query = "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"
-        for (name,) in connection.execute(query).fetchall():
-            connection.execute(sql.SQL("COMMIT PREPARED {}").format(sql.Literal(name)))
+        for table, column in DATES.items():
+            connection.execute(
+                sql.SQL("UPDATE {} SET {} = '2024-11-15' WHERE {} = %s").format(
+                    sql.Identifier(table), *[sql.Identifier(column)] * 2
+                ),
+                [NO_DAY],
+            )
+
+
+def finish_two_phase(connection: psycopg.Connection, seconds: float = 0) -> None:
+    """Commit what a killed writer or a stopped server left prepared, so many seconds ago."""
+    query = (
+        "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"
+        " AND prepared <= clock_timestamp() - make_interval(secs => %s)"
+    )
+    for (name,) in connection.execute(query, [seconds]).fetchall():
+        connection.execute(sql.SQL("COMMIT PREPARED {}").format(sql.Literal(name)))
+
+
+def finish(dsn: str) -> None:
+    """Leave nothing prepared, now that nobody writes."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        finish_two_phase(connection)
