@@ -1,8 +1,8 @@
 """Somebody who changes the warehouse by hand, which an audit has to find and a full read to heal.
 
-Current rows are edited, and of facts also removed, marked as deleted, or made up. Left alone are old
-versions and the calendar, which no audit compares with the source, and dimension rows are not
-removed: that is repaired by a rebuild.
+Current rows are edited; of facts, rows are also removed, marked as deleted, or made up. Left alone
+are old versions and the calendar, which no audit compares with the source, and dimension rows are
+not removed: that is repaired by a rebuild.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ import pytest
 
 from totesys_dagster import settings
 from totesys_dagster.catalogue import currencies
-from totesys_dagster.errors import CommitConflictError, SourceError, TotesysError
+from totesys_dagster.errors import CommitConflictError, SourceError
 from totesys_dagster.ingestion import capture, changes
 from totesys_dagster.ingestion.poll import Memory, poll
 from totesys_dagster.lake.manifest import ManifestLog
@@ -48,9 +48,7 @@ WRITERS = 10
 # Batches come several times a second, so a transaction of half a second is a long one.
 PACE = 0.15
 # What has to have happened before the torture may end: chance alone gives no guarantee of it.
-ENOUGH = Counter(
-    took=5, polled=5, reloaded=3, overtook=2, audited=1, by_hand=5, lost=1, jumped=3
-)
+ENOUGH = Counter(took=5, polled=5, reloaded=3, overtook=2, audited=1, by_hand=5, lost=1, jumped=3)
 LONGEST_SECONDS = 240  # that of a machine with much else to do
 SETTLING_SECONDS = 60
 # How often the history is looked at while it is made, to end as soon as it is wrong.

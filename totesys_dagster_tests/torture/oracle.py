@@ -326,9 +326,7 @@ def _different(before: Tables, now: Tables) -> dict[str, set[int]]:
     different: dict[str, set[int]] = defaultdict(set)
     for table in before.keys() | now.keys():
         old, new = before.get(table, {}), now.get(table, {})
-        different[table] = {
-            key for key in old.keys() | new.keys() if old.get(key) != new.get(key)
-        }
+        different[table] = {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
     return different
 
 

@@ -19,7 +19,6 @@ Each kind is done once before any is done again. The kinds:
 from __future__ import annotations
 
 import contextlib
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
@@ -142,7 +141,9 @@ def put_a_view_in_its_place(connection: psycopg.Connection, rng: Chance) -> None
         restore(connection)
 
 
-HIDDEN = "SELECT relname FROM pg_class WHERE relrowsecurity AND relnamespace = 'public'::regnamespace"
+HIDDEN = (
+    "SELECT relname FROM pg_class WHERE relrowsecurity AND relnamespace = 'public'::regnamespace"
+)
 
 
 def restore(connection: psycopg.Connection) -> None:

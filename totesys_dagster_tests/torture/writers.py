@@ -21,6 +21,7 @@ from collections.abc import Callable
 import psycopg
 from psycopg import sql
 
+
 class Chance(random.Random):
     """Chance, and how long the long transactions take: `pace` times three seconds at most."""
 
