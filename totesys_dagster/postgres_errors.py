@@ -11,14 +11,14 @@ TAKEN = (
 
 # By SQLSTATE, or by its first two letters. `{setting}` is the one that points to the database.
 REMEDIES = {
-    "08": "what was begun is taken back, and the next attempt starts anew",
+    "08": "what was begun is taken back, and the next attempt starts again",
     "08P01": "a pooler or proxy says so: look at its log and its limits",
     "23": (
-        "if a constraint, trigger or column of your own says so, drop it or mend it; the"
+        "if a constraint, trigger or column of your own says so, drop it or fix it; the"
         " warehouse's own do not refuse what the lake holds"
     ),
     "25006": (
-        "let {setting} point to the primary, or take default_transaction_read_only off the role"
+        "point {setting} to the primary, or take default_transaction_read_only off the role"
         " and the database"
     ),
     "25P03": "what it waited for took ten minutes: look whether the lake's store answers",
@@ -26,7 +26,7 @@ REMEDIES = {
     "2BP01": "move elsewhere what was built upon it, then run again",
     "3D000": "name a database that exists in {setting}",
     "3F000": "the warehouse's tables were renamed or dropped: restore them",
-    "40": "another transaction was in the way; the next attempt starts anew",
+    "40": "another transaction was in the way; the next attempt starts again",
     "42501": "grant the role of {setting} what it lacks",
     "42703": "a column was renamed or dropped, or the table is not the platform's: restore it",
     "42804": "the type of a column was changed: change it back",
@@ -39,9 +39,9 @@ REMEDIES = {
     "53200": "give the server more memory, or fewer sessions and a lower work_mem",
     "53300": "raise that limit, or end sessions that nobody needs",
     "53400": "raise that limit for the role of {setting}",
-    "55P03": "somebody holds a lock for long; the next attempt starts anew",
-    "57014": "an administrator or a time limit ended it; the next attempt starts anew",
-    "57P": "what was begun is taken back, and the next attempt starts anew once the server is up",
+    "55P03": "somebody holds a lock for long; the next attempt starts again",
+    "57014": "an administrator or a time limit ended it; the next attempt starts again",
+    "57P": "what was begun is taken back, and the next attempt starts again once the server is up",
     "57P04": "name a database that exists in {setting}",
     "57P05": (
         "sessions have to outlast their pauses: ALTER ROLE … SET idle_session_timeout TO 0 for the"
@@ -53,7 +53,7 @@ REMEDIES = {
 
 STANDBY = (
     "the standby replays changes that the query was in the way of: raise"
-    " max_standby_streaming_delay there, or turn hot_standby_feedback on, or let {setting} point to"
+    " max_standby_streaming_delay there, or turn hot_standby_feedback on, or point {setting} to"
     " the primary"
 )
 ROW_SECURITY = (
@@ -107,11 +107,14 @@ WORDS = (
     ("does not match host name", "use the name in {setting} for which the certificate was made"),
     ("root certificate file", "let sslrootcert in {setting} name the authority's certificate"),
     ("channel binding", "correct channel_binding in {setting}, or let the server use SCRAM"),
-    ("received invalid response", "what listens there is no PostgreSQL: check host and port"),
-    ("expected authentication request", "what listens there is no PostgreSQL: check host and port"),
+    ("received invalid response", "what listens there is not PostgreSQL: check host and port"),
+    (
+        "expected authentication request",
+        "what listens there is not PostgreSQL: check host and port",
+    ),
     (
         "server closed the connection",
-        "look at its log; what was begun is taken back, and the next attempt starts anew",
+        "look at its log; what was begun is taken back, and the next attempt starts again",
     ),
 )
 

@@ -96,8 +96,8 @@ def _no_setting(where: str, name: str, nearest: str) -> SettingError:
     """The sentence. What does not look like a name may be a value, and is not shown."""
     shown = name if re.fullmatch(r"\w{1,60}", name) else "something"
     return SettingError(
-        f"{where} sets {shown}, which is no setting and would be ignored: the nearest is {nearest};"
-        " correct the name, or take it out."
+        f"{where} sets {shown}, which is not a setting and would be ignored: the nearest is"
+        f" {nearest}; correct the name, or take it out."
     )
 
 

@@ -6,7 +6,7 @@ from totesys_dagster.lake.store import Store
 
 
 class CountingStore(Store):
-    """`asked` counts; set it to 0 to begin anew."""
+    """`asked` counts; set it to 0 to begin again."""
 
     asked = 0
 

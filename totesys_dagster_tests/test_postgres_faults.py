@@ -211,9 +211,9 @@ def answering(first: bytes | None) -> Iterator[int]:
     [
         (None, "timeout expired", "the firewalls on the way"),
         (b"", "server closed the connection unexpectedly", "look at its log"),
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "received invalid response", "is no PostgreSQL"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "received invalid response", "is not PostgreSQL"),
     ],
-    ids=["hangs", "hangs up", "is no PostgreSQL"],
+    ids=["hangs", "hangs up", "is not PostgreSQL"],
 )
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_server_that_does_not_answer_is_given_up(
@@ -541,9 +541,9 @@ ERRORS = [
     ("42501", "permission denied for table fact_payment", 1, 1, "TOTESYS_WAREHOUSE_DSN what it"),
     ("42501", HIDDEN, 1, 1, "grant the role of TOTESYS_WAREHOUSE_DSN BYPASSRLS"),
     ("23514", "violates check constraint", 1, 1, "constraint, trigger or column of your own"),
-    ("40001", "could not serialize access due to concurrent update", 9, 4, "starts anew"),
+    ("40001", "could not serialize access due to concurrent update", 9, 4, "starts again"),
     ("40001", "canceling statement due to conflict with recovery", 9, 4, "hot_standby_feedback"),
-    ("40P01", "deadlock detected", 9, 4, "starts anew"),
+    ("40P01", "deadlock detected", 9, 4, "starts again"),
 ]
 
 
@@ -651,7 +651,7 @@ def test_read_only_warehouse_is_a_sentence(platform: Platform) -> None:
 
     assert sentence == (
         f"PostgreSQL stopped the load of batch {manifest.batch} (25006): cannot execute INSERT in a"
-        " read-only transaction; let TOTESYS_WAREHOUSE_DSN point to the primary, or take"
+        " read-only transaction; point TOTESYS_WAREHOUSE_DSN to the primary, or take"
         " default_transaction_read_only off the role and the database."
     )
 

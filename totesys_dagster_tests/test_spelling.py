@@ -86,7 +86,7 @@ def test_misspelt_name_in_the_environment_is_refused(name: str, nearest: str) ->
 
     shown = name if re.fullmatch(r"\w+", name) else "something"
     assert said == (
-        f"The environment sets {shown}, which is no setting and would be ignored: the nearest is"
+        f"The environment sets {shown}, which is not a setting and would be ignored: the nearest is"
         f" {nearest}; correct the name, or take it out."
     )
 
@@ -112,7 +112,7 @@ def test_two_slips_are_found_wherever_they_are(setting: str, data: st.DataObject
     if name in SETTINGS:
         return
 
-    assert "which is no setting" in sentence({name: "x"})
+    assert "which is not a setting" in sentence({name: "x"})
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_name_that_is_no_setting_is_refused_in_a_file(
     said = sentence({}, path)
 
     assert said.startswith(
-        f"Line 4 of {path} sets {name}, which is no setting and would be ignored: the nearest is"
+        f"Line 4 of {path} sets {name}, which is not a setting and would be ignored: the nearest is"
     )
     assert nearest in said or name == "TOTESYS_EMBEDDED"
 
@@ -269,8 +269,8 @@ def test_name_that_is_no_setting_is_refused_in_a_file(
         (f'{SOURCE_DSN}="{DSN}', "cannot be read"),
         (f'{SOURCE_DSN}="{DSN}"1', "cannot be read"),
         (f"{SOURCE_DSN}: {DSN}", "cannot be read"),
-        (f"{SOURCE_DSN}:{DSN}", "sets something, which is no setting and would be ignored: the"),
-        (f"{SOURCE_DSN}:{DSN}?sslmode=require", "sets something, which is no setting"),
+        (f"{SOURCE_DSN}:{DSN}", "sets something, which is not a setting and would be ignored: the"),
+        (f"{SOURCE_DSN}:{DSN}?sslmode=require", "sets something, which is not a setting"),
         (f"{SOURCE_DSN}=“{DSN}”", "a value that begins with a quote"),
         (f"{SOURCE_DSN}=export {DSN}", "a value that begins with a name"),
         (f"{SOURCE_DSN}={SOURCE_DSN}={DSN}", "a value that begins with a name"),
@@ -399,6 +399,6 @@ def test_nothing_is_loaded_beside_a_misspelt_setting(
 
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
-    assert "sets TOTESYS_SOURCE_DNS, which is no setting and would be ignored" in last
+    assert "sets TOTESYS_SOURCE_DNS, which is not a setting and would be ignored" in last
     assert HIDDEN not in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == [".env"]

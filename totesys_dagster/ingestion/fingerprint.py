@@ -218,7 +218,7 @@ def _require_rows(member: _Member) -> None:
         kind = _KINDS.get(member.kind, "no table")
         raise SourceError(
             f"{what} is {kind}, whose rows have no transaction ids, by which changes are found:"
-            " nothing was captured; let TOTESYS_SOURCE_DSN point to the database that holds the"
+            " nothing was captured; point TOTESYS_SOURCE_DSN to the database that holds the"
             " table."
         )
     if member.access_method not in (None, *HEAPS):

@@ -239,7 +239,7 @@ def comparable(head: Manifest, now: Identity, audit: SourceAudit | None = None) 
             raise LaggingReplicaError(
                 "The source is behind what was read of it before, as a replica that has not yet"
                 f" replayed what batch {head.batch} holds: nothing was captured, and the next poll"
-                " tries again; if this stays so, let TOTESYS_SOURCE_DSN point to the primary, or to"
+                " tries again; if this stays so, point TOTESYS_SOURCE_DSN to the primary, or to"
                 " one replica that keeps up with it."
             )
         return False

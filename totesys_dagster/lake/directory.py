@@ -104,7 +104,7 @@ class Directory:
 
     def _path(self, key: str) -> Path:
         if not {"", ".", ".."}.isdisjoint(key.split("/")):
-            raise PlaceError(f"{key!r} is no key of an object", "restore what names it")
+            raise PlaceError(f"{key!r} is not an object's key", "restore what names it")
         return self._root / key
 
 
@@ -146,7 +146,7 @@ def _failing_clearly(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason, remedy = _FAILURES.get(
-            error.errno or 0, (f"gives an error: {error.strerror}", "mend that")
+            error.errno or 0, (f"gives an error: {error.strerror}", "fix that")
         )
         user = f"user {os.geteuid()}"
         raise PlaceError(f"{path} {reason.format(user=user)}", remedy) from None

@@ -111,7 +111,7 @@ def start_anew(where: str, form: int) -> str:
     """What is said of a lake of an earlier form, none of which was ever released."""
     return (
         f"{where} is of format {form}, which no released version has written, and this one reads"
-        f" format {FORMAT} only: start anew with empty zones and another TOTESYS_WAREHOUSE_SCHEMA;"
+        f" format {FORMAT} only: start again with empty zones and another TOTESYS_WAREHOUSE_SCHEMA;"
         " for the embedded default run `totesys clean`."
     )
 

@@ -7,7 +7,7 @@ else is written: one has to be told that it did, the others that it exists, and 
 same.
 
 A zone that passed remembers it, in an object whose name depends on the store and the place: a lake
-that is copied elsewhere, or reached through another door, is put to the proof there. The object of
+that is copied elsewhere, or reached through another door, is tested there. The object of
 the proof stays, as everything in a lake does.
 """
 

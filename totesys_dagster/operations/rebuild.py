@@ -227,7 +227,7 @@ def _require_tables(connection: Connection, names: Names) -> None:
     star, child = found
     if child is None:
         raise LoadError(
-            f"{names.schema}.{star} is no table any more: rename what has taken its place, and"
+            f"{names.schema}.{star} is no longer a table: rename what has taken its place, and"
             " restore the table."
         )
     raise LoadError(

@@ -106,7 +106,7 @@ def to_arrow(star: StarTable, frame: pd.DataFrame) -> pa.Table:
     if tuple(frame.columns) != star.column_names:
         raise ProcessingError(
             f"The transform of {star.name} gave the columns {', '.join(frame.columns)}, but the"
-            f" catalogue declares {', '.join(star.column_names)}: mend the one that is wrong."
+            f" catalogue declares {', '.join(star.column_names)}: fix the one that is wrong."
         )
     try:
         return pa.Table.from_pandas(
@@ -115,5 +115,5 @@ def to_arrow(star: StarTable, frame: pd.DataFrame) -> pa.Table:
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise ProcessingError(
             f"The transform of {star.name} gave values that the catalogue does not declare"
-            f" ({str(error).partition(chr(10))[0]}): mend the one that is wrong."
+            f" ({str(error).partition(chr(10))[0]}): fix the one that is wrong."
         ) from None

@@ -86,8 +86,7 @@ def release(
         """
         INSERT INTO {released} (sequence, star, key)
         SELECT {sequence}, {star}, k.key FROM unnest(%s::bigint[]) AS k (key)
-        WHERE EXISTS (SELECT FROM {staging} AS s WHERE s.{key} = k.key)
-           OR EXISTS (SELECT FROM {gone} AS g WHERE g.key = k.key)
+        WHERE k.key IN (SELECT {key} FROM {staging} UNION ALL SELECT key FROM {gone})
         """
     ).format(
         released=names.ledger("released"),

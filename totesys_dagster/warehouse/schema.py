@@ -161,7 +161,8 @@ def pending(connection: Connection, names: Names) -> list[Migration]:
         raise LoadError(
             f"The schema {names.schema} of the warehouse was made by another version of"
             f" totesys_dagster, by migrations that this one does not know ({', '.join(foreign)}):"
-            " set TOTESYS_WAREHOUSE_SCHEMA to a new name to start anew, or go back to that version."
+            " set TOTESYS_WAREHOUSE_SCHEMA to a new name to start again, or go back to that"
+            " version."
         )
     version = connection.info.server_version
     return [m for m in MIGRATIONS if m.number not in done and m.since <= version]

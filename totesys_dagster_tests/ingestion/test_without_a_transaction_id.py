@@ -47,7 +47,8 @@ def any_server(
 @pytest.fixture(scope="module")
 def templates(any_server: Server) -> tuple[str, str]:
     """A source of a few rows and a warehouse without a batch, to be copied."""
-    source, warehouse = "kinds_source", "kinds_warehouse"
+    # Numbered, for a worker that takes tests off another may come back to the embedded server.
+    source, warehouse = (f"kinds_template_{next(conftest._numbers)}" for _ in range(2))
     conftest._template(any_server, source, conftest.few_rows)
     conftest._create_database(any_server, warehouse, stack.LOADER, "template0", None)
     with psycopg.connect(any_server.dsn(stack.LOADER, warehouse), autocommit=True) as connection:

@@ -288,7 +288,7 @@ def test_document_of_an_earlier_format_says_how_to_start_anew(directory: Store) 
     earlier = manifest(1).to_bytes().replace(b'"format": 2', b'"format": 1')
     directory.put(manifest_key(1), earlier)
 
-    with pytest.raises(LakeError, match=r"is of format 1, .*: start anew with empty zones"):
+    with pytest.raises(LakeError, match=r"is of format 1, .*: start again with empty zones"):
         ManifestLog(directory).head()
 
 
@@ -296,7 +296,7 @@ def test_lake_of_the_earlier_form_is_not_taken_for_an_empty_one(directory: Store
     """Its manifests lay elsewhere: a new log beside them would make two lakes of one place."""
     directory.put("manifests/0000000001.json", b'{"format": 1}')
 
-    with pytest.raises(LakeError, match=r"is of format 1, .*: start anew with empty zones"):
+    with pytest.raises(LakeError, match=r"is of format 1, .*: start again with empty zones"):
         ManifestLog(directory).head()
 
 

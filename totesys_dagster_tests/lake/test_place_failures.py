@@ -75,7 +75,7 @@ XHTML = '<?xml version="1.0"?><html><body>Welcome</body></html>'
 # Answer, what is said, what is to be done.
 ANSWERS: list[tuple[Answer, str, str]] = [
     (Answer(404, "NoSuchBucket"), "has no bucket lake (NoSuchBucket", "make it, or correct"),
-    (Answer(400, "InvalidBucketName"), "lake is no name of a bucket", "correct it"),
+    (Answer(400, "InvalidBucketName"), "lake is not a bucket's name", "correct it"),
     (Answer(403, "AccessDenied"), "denies s3:ListBucket (AccessDenied", "allow s3:PutObject"),
     (Answer(403, "AllAccessDisabled"), "denies s3:ListBucket", "credentials of the environment"),
     (Answer(403), "or a proxy in its place, denies s3:ListBucket (HTTP 403 Forbidden", "allow s3:"),
@@ -98,11 +98,11 @@ ANSWERS: list[tuple[Answer, str, str]] = [
     (Answer(507, "XMinioStorageFull"), "is full (XMinioStorageFull", "make room"),
     (Answer(407), "a proxy wants a password", "HTTPS_PROXY"),
     (Answer(418, "Teapot"), "refuses s3:ListBucket (Teapot", "look at its settings"),
-    (Answer(404, "", HTML, "<html><p>Not <b>here</b>"), "is no S3 (HTTP 404", "AWS_ENDPOINT_URL"),
-    (Answer(200, "", HTML, "<html><p>Welcome"), "is no S3 (HTTP 500", "endpoint_url of the"),
-    (Answer(502, "", HTML, "<html>Squid"), "is no S3 (HTTP 502 Bad Gateway", "take away the proxy"),
-    (Answer(200, "", (("Content-Type", "application/json"),), "{}"), "is no S3", "correct the"),
-    (Answer(200, "", (("Content-Type", "text/xml"),), XHTML), "is no S3 (its list of", "correct"),
+    (Answer(404, "", HTML, "<html><p>Not <b>here</b>"), "is not S3 (HTTP 404", "AWS_ENDPOINT_URL"),
+    (Answer(200, "", HTML, "<html><p>Welcome"), "is not S3 (HTTP 500", "endpoint_url of the"),
+    (Answer(502, "", HTML, "<html>Squid"), "is not S3 (HTTP 502 Bad Gateway", "away the proxy"),
+    (Answer(200, "", (("Content-Type", "application/json"),), "{}"), "is not S3", "correct the"),
+    (Answer(200, "", (("Content-Type", "text/xml"),), XHTML), "is not S3 (its list of", "correct"),
 ]  # fmt: skip
 
 
@@ -145,8 +145,8 @@ def test_page_in_the_place_of_s3_is_never_taken_for_an_object_that_is_missing(
     """The log would begin again."""
     proxy.faults.rule = lambda *_: Answer(404, "", HTML, "<html>Not here</html>")
 
-    assert "is no S3" in failure(store, lambda: store.get(KEY))
-    assert "is no S3" in failure(store, lambda: store.exists(KEY))
+    assert "is not S3" in failure(store, lambda: store.get(KEY))
+    assert "is not S3" in failure(store, lambda: store.exists(KEY))
 
 
 def test_missing_bucket_is_never_taken_for_an_object_that_is_missing(s3: ObjectStore) -> None:
@@ -400,7 +400,7 @@ def test_file_system_without_links_is_said(
         (errno.ESTALE, "lost it; mount it again"),
         (errno.EDQUOT, "is over its quota; make room"),
         (errno.EIO, "is on a disk that fails; replace the disk"),
-        (errno.EBUSY, "gives an error: Device or resource busy; mend that"),
+        (errno.EBUSY, "gives an error: Device or resource busy; fix that"),
     ],
 )
 def test_other_failures_of_a_file_system_are_said(
@@ -420,7 +420,7 @@ def test_other_failures_of_a_file_system_are_said(
 def test_key_that_leads_out_of_the_directory_is_refused(directory: Store, key: str) -> None:
     for operation in (lambda: directory.put(key, b""), lambda: directory.get(key)):
         assert failure(directory, operation).endswith(
-            "is no key of an object; restore what names it"
+            "is not an object's key; restore what names it"
         )
 
 

@@ -1,4 +1,4 @@
-"""A zone is put to the proof before its first write: does it create an object once?
+"""A zone is tested before its first write: does it create an object once?
 
 The stores that do not are a real one behind a proxy, which takes the condition away or answers in
 its place, and a directory on a file system whose links lie.

@@ -173,7 +173,9 @@ def test_batch_that_fails_again_and_again_is_one_mail_and_one_when_it_is_loaded(
         watch.tick()
     [(subject, text)] = inbox.take()
     assert subject == f"[totesys_dagster] process_and_load of batch {batch} failed"
-    assert text.startswith("1 rows break the contract, more than TOTESYS_QUARANTINE_LIMIT (0)")
+    assert text.startswith(
+        "1 row in quarantine, against the contract, more than TOTESYS_QUARANTINE_LIMIT (0)"
+    )
     assert f"\nBatch: {batch}\n" in text
 
     monkeypatch.setenv(settings.QUARANTINE_LIMIT, "1")
@@ -367,7 +369,7 @@ def test_quarantined_rows_are_told_once_and_over_when_they_are_mended(
     watch.tick()
     [(subject, text)] = inbox.take()
     assert subject == "[totesys_dagster] rows are in quarantine"
-    assert "fact_sales_order: 1 rows break the contract and are in quarantine.\n" in text
+    assert "fact_sales_order: 1 row in quarantine, against the contract.\n" in text
     assert "2022-13-45" not in text
 
     orchestra.platform.application.execute(
@@ -503,7 +505,7 @@ def test_warehouse_of_another_lake_is_told(
     watch.tick()
 
     [(_, text)] = inbox.take()
-    assert text.startswith("The warehouse holds 1 batches, but the lake at")
+    assert text.startswith("The warehouse holds 1 batch, but the lake at")
 
 
 # Freshness

@@ -119,7 +119,7 @@ def test_run_that_is_overtaken_again_and_again_says_so(
 ) -> None:
     overtake(orchestra, monkeypatch, times=ATTEMPTS, edit=True)
 
-    with pytest.raises(RunFailedError, match="3 captures in a row were overtaken"):
+    with pytest.raises(RunFailedError, match="3 captures in a row committed no batch"):
         take(orchestra)
     assert orchestra.platform.rows("SELECT count(*) FROM batch") == [(ATTEMPTS,)]
 

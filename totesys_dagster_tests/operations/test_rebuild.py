@@ -608,7 +608,7 @@ RULE = """
 """
 CHECK = """
     violates check constraint "dim_staff_first_name_check"; if a constraint, trigger or column of
-    your own says so, drop it or mend it
+    your own says so, drop it or fix it
 """
 
 # What others did, and what is said; in each case the rows of the staff are wrong as well.
@@ -638,7 +638,7 @@ def test_what_is_in_the_way_of_a_rebuild_is_named(
         ),
         (
             "ALTER TABLE dim_staff RENAME TO staff_2; CREATE VIEW dim_staff AS TABLE staff_2",
-            "warehouse.dim_staff is no table any more: rename what has taken its place",
+            "warehouse.dim_staff is no longer a table: rename what has taken its place",
         ),
         (
             "ALTER TABLE dim_staff RENAME TO staff_2",

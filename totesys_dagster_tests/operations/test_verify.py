@@ -106,6 +106,15 @@ def broken_link_to(manifest: Manifest) -> str:
     )
 
 
+def another_than_sealed(platform: Platform, sequence: int) -> str:
+    log = platform.ingestion
+    return (
+        f"{log.uri(manifest_key(sequence))} is not what was committed, as seals/totesys/"
+        f"{sequence:010d}.json tells: one of the two was changed after it was written; restore it"
+        " from the bucket's older versions."
+    )
+
+
 def test_manifest_that_was_edited_is_named_first(sound: Platform) -> None:
     """The last one has no successor whose hash would tell; the warehouse's ledger does."""
     for sequence in (1, 2, 4):
@@ -118,7 +127,7 @@ def test_manifest_that_was_edited_is_named_first(sound: Platform) -> None:
             " from another lake."
         )
         after = [] if sequence == 4 else [broken_link_to(batch(sound, sequence + 1))]
-        assert found[1:] == after
+        assert found[1:] == [another_than_sealed(sound, sequence), *after]
 
 
 def test_break_in_the_chain_is_named_though_nothing_is_loaded(platform: Platform) -> None:
@@ -127,7 +136,7 @@ def test_break_in_the_chain_is_named_though_nothing_is_loaded(platform: Platform
     platform.capture()
     found = findings_after(platform, platform.ingestion, manifest_key(1), edited(platform, 1))
 
-    assert found == [broken_link_to(batch(platform, 2))]
+    assert found == [another_than_sealed(platform, 1), broken_link_to(batch(platform, 2))]
 
 
 def test_manifest_that_cannot_be_read_is_named(sound: Platform) -> None:
@@ -292,7 +301,7 @@ def test_table_that_equals_but_for_rows_in_quarantine_is_named_so(sound: Platfor
 
     [finding] = verification(sound).findings
     assert finding == (
-        "fact_payment does not equal the source as of batch 5, but does for all but 1 rows in"
+        "fact_payment does not equal the source as of batch 5, but does without 1 row in"
         " quarantine: 2 rows expected, 2 found."
     )
 

@@ -718,7 +718,7 @@ def test_transform_with_other_columns_is_named() -> None:
 
     assert str(error.value) == (
         "The transform of dim_design gave the columns design_id, design_name, but the catalogue"
-        " declares design_id, design_name, file_location, file_name: mend the one that is wrong."
+        " declares design_id, design_name, file_location, file_name: fix the one that is wrong."
     )
 
 

@@ -19,7 +19,7 @@ from totesys_dagster.ingestion import changes
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.requests import Requests
 from totesys_dagster.local.simulator import business_day
-from totesys_dagster.warehouse import audit, healing, kept_out, load
+from totesys_dagster.warehouse import audit, healing, kept_out, load, standing
 from totesys_dagster.warehouse.assets import audit_check
 from totesys_dagster.warehouse.load import Loaded
 from totesys_dagster.warehouse.standing import Audit, standings
@@ -231,7 +231,7 @@ def test_edit_to_another_key_of_a_large_table_is_found_within_the_hour(
     assert unequal(in_time) == ["fact_sales_order"]
 
 
-def standing(platform: Platform, star: str) -> tuple[int | None, int | None]:
+def proved(platform: Platform, star: str) -> tuple[int | None, int | None]:
     """The batch as of which the whole table is proved, and the touched keys equal."""
     found = standings(platform.warehouse, platform.names)[star]
     return (
@@ -243,8 +243,8 @@ def standing(platform: Platform, star: str) -> tuple[int | None, int | None]:
 def test_what_is_proved_is_told_apart_from_what_was_touched(large: Platform) -> None:
     change(large, EDIT_ORDER_1)
 
-    assert standing(large, "fact_sales_order") == (1, 2)
-    assert standing(large, "fact_payment") == (1, None)
+    assert proved(large, "fact_sales_order") == (1, 2)
+    assert proved(large, "fact_payment") == (1, None)
 
 
 # What somebody changed by hand
@@ -493,7 +493,7 @@ def test_mended_rows_are_proved_with_the_whole_table(platform: Platform) -> None
 
     assert loaded.audits["fact_sales_order"].equal
     assert platform.audit()["fact_sales_order"].equal
-    newest = Requests(platform.ingestion).leave_out()
+    newest = Requests(platform.ingestion).without()
     assert newest is not None
     assert newest.stars == {}
 
@@ -565,7 +565,7 @@ def calendar_after(platform: Platform, edit: str) -> tuple[int, int, bool]:
         by_hand(platform, edit)
         by_hand(platform, "DELETE FROM audit")
         audit.audit_batch(platform.warehouse, platform.names, manifest, {})
-        return days(audit.of_batch(platform.warehouse, platform.names, 1)["dim_date"])
+        return days(standing.of_batch(platform.warehouse, platform.names, 1)["dim_date"])
 
 
 # What people read
@@ -584,16 +584,16 @@ def compared(star: str, *, equal: bool = False, **values: Any) -> Audit:
         (compared("dim_staff", equal=True), "ERROR", None),
         (compared("dim_staff"), "ERROR", "a full read has been asked for"),
         (compared("dim_staff", full_read=True), "ERROR", "even after a full read"),
-        (compared("dim_staff", kept_out=1), "WARN", "1 rows of it are in quarantine or held back"),
+        (compared("dim_staff", kept_out=1), "WARN", "1 row of it is in quarantine or held back"),
         (
             compared("dim_staff", kept_out=1, equal_without=True),
             "WARN",
-            "equals the source but for 1 rows",
+            "equals the source but for this: 1 row of it is",
         ),
         (
             compared("dim_staff", kept_out=1, equal_without=False),
             "ERROR",
-            "by more than what is kept out (1 rows of it are in quarantine or held back): a full",
+            "by more than what is kept out (1 row of it is in quarantine or held back): a full",
         ),
         (compared("dim_date"), "ERROR", "which no batch brings"),
     ],

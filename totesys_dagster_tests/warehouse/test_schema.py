@@ -62,6 +62,7 @@ def test_first_migration_makes_the_tables_and_the_ledger(connection: Connection)
         "batch_table",
         "migration",
         "quarantine",
+        "released",
     ]
 
 

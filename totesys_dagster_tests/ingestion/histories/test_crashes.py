@@ -6,6 +6,7 @@ its statistics begin anew, where a backend alone was killed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Callable
@@ -40,17 +41,27 @@ def power_cut(cluster: Cluster, _held: list[int]) -> None:
 def killed_backend(cluster: Cluster, held: list[int]) -> None:
     """A backend dies by SIGKILL, and the server recovers without a new start."""
     with psycopg.connect(cluster.dsn(), autocommit=True) as victim:
-        started = _started(victim)
+        started, counted_since = _started(victim)
         for process in (victim.info.backend_pid, *held):
             os.kill(process, signal.SIGKILL)
         wait_for(lambda: _is_gone(victim))
-    wait_for(cluster._is_up)
-    with psycopg.connect(cluster.dsn()) as connection:
-        assert _started(connection) == started
+
+    def has_recovered() -> bool:
+        # The server may take a moment to notice the death, and still be there until then.
+        with contextlib.suppress(psycopg.OperationalError), psycopg.connect(cluster.dsn()) as other:
+            again, since = _started(other)
+            assert again == started
+            return bool(since != counted_since)
+        return False
+
+    wait_for(has_recovered)
 
 
-def _started(connection: psycopg.Connection) -> object:
-    return connection.execute("SELECT pg_postmaster_start_time()").fetchone()
+def _started(connection: psycopg.Connection) -> tuple[object, object]:
+    [row] = connection.execute(
+        "SELECT pg_postmaster_start_time(), pg_stat_get_bgwriter_stat_reset_time()"
+    ).fetchall()
+    return row
 
 
 def _is_gone(connection: psycopg.Connection) -> bool:
