@@ -44,7 +44,7 @@ from totesys_dagster.lake.manifest import (
     batch_key,
 )
 from totesys_dagster.lake.parts import ObjectEntry, part_stem, write_lines
-from totesys_dagster.lake.requests import Requests, Without
+from totesys_dagster.lake.requests import DigestRequest, Requests
 from totesys_dagster.lake.schemas import schema_key
 from totesys_dagster.lake.store import Store
 from totesys_dagster.parallel import ahead
@@ -116,7 +116,7 @@ class Capture:
         *,
         run_id: str,
         part_bytes: int,
-        without: Without | None = None,
+        without: DigestRequest | None = None,
     ) -> None:
         self.view = view
         self.states = findings.states

@@ -34,7 +34,7 @@ from totesys_dagster.lake.manifest import (
     RecentRows,
     StarEntry,
 )
-from totesys_dagster.lake.requests import Without
+from totesys_dagster.lake.requests import DigestRequest
 from totesys_dagster.lake.store import Store
 
 # Above this many rows, a table's keys and digest are compared once in WHOLE_EVERY only, or sooner
@@ -86,7 +86,7 @@ class Known:
             return {}
         return {**self.head.stars, **(self.audit.stars if self.audit else {})}
 
-    def answers(self, request: Without | None) -> bool:
+    def answers(self, request: DigestRequest | None) -> bool:
         """Whether there are digests without the keys that a request names, and without no others.
 
         Stars that the catalogue no longer knows are not asked for.

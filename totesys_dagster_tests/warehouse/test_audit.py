@@ -19,31 +19,13 @@ from totesys_dagster.ingestion import changes
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.requests import Requests
 from totesys_dagster.local.simulator import business_day
-from totesys_dagster.warehouse import audit, healing, kept_out, load
+from totesys_dagster.warehouse import audit, kept_out, load
 from totesys_dagster.warehouse.assets import audit_check
 from totesys_dagster.warehouse.load import Loaded
-from totesys_dagster.warehouse.standing import Audit, standings
+from totesys_dagster.warehouse.standing import Audit, of_batch, standings
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1, EDIT_ORDER_1_BACK, new_sale
-
-
-def change(platform: Platform, statement: str) -> Loaded:
-    """Let something happen in the source and take it the whole way."""
-    platform.application.execute(statement)  # type: ignore[call-overload]
-    loaded = platform.run()
-    assert loaded is not None
-    return loaded
-
-
-def by_hand(platform: Platform, edit: str) -> None:
-    """Change the warehouse behind the platform's back."""
-    platform.warehouse.execute("SET search_path TO warehouse, warehouse_bookkeeping")
-    platform.warehouse.execute(edit)  # type: ignore[call-overload]
-
-
-def ask(platform: Platform) -> list[str]:
-    """The source tables that are asked for in full after a load."""
-    return healing.request_healing(platform.warehouse, platform.names, platform.ingestion)
+from totesys_dagster_tests.warehouse.conftest import ask, by_hand, change
 
 
 def unequal(loaded: Loaded | None) -> list[str]:
@@ -178,14 +160,6 @@ def test_small_tables_are_compared_with_every_batch(platform: Platform) -> None:
     assert {star: (a.scope, a.equal) for star, a in loaded.audits.items()} == dict.fromkeys(
         STAR_TABLES, ("whole", True)
     )
-
-
-@pytest.fixture
-def large(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
-    """A platform for which every table is large, with a first batch."""
-    monkeypatch.setattr(changes, "LARGE_TABLE_ROWS", -1)
-    platform.run()
-    return platform
 
 
 def scopes(loaded: Loaded) -> dict[str, str]:
@@ -493,7 +467,7 @@ def test_mended_rows_are_proved_with_the_whole_table(platform: Platform) -> None
 
     assert loaded.audits["fact_sales_order"].equal
     assert platform.audit()["fact_sales_order"].equal
-    newest = Requests(platform.ingestion).leave_out()
+    newest = Requests(platform.ingestion).without()
     assert newest is not None
     assert newest.stars == {}
 
@@ -565,7 +539,7 @@ def calendar_after(platform: Platform, edit: str) -> tuple[int, int, bool]:
         by_hand(platform, edit)
         by_hand(platform, "DELETE FROM audit")
         audit.audit_batch(platform.warehouse, platform.names, manifest, {})
-        return days(audit.of_batch(platform.warehouse, platform.names, 1)["dim_date"])
+        return days(of_batch(platform.warehouse, platform.names, 1)["dim_date"])
 
 
 # What people read
@@ -584,16 +558,16 @@ def compared(star: str, *, equal: bool = False, **values: Any) -> Audit:
         (compared("dim_staff", equal=True), "ERROR", None),
         (compared("dim_staff"), "ERROR", "a full read has been asked for"),
         (compared("dim_staff", full_read=True), "ERROR", "even after a full read"),
-        (compared("dim_staff", kept_out=1), "WARN", "1 rows of it are in quarantine or held back"),
+        (compared("dim_staff", kept_out=1), "WARN", "1 row of it is in quarantine or held back"),
         (
             compared("dim_staff", kept_out=1, equal_without=True),
             "WARN",
-            "equals the source but for 1 rows",
+            "equals the source but for this: 1 row of it is in quarantine",
         ),
         (
             compared("dim_staff", kept_out=1, equal_without=False),
             "ERROR",
-            "by more than what is kept out (1 rows of it are in quarantine or held back): a full",
+            "by more than what is kept out (1 row of it is in quarantine or held back): a full",
         ),
         (compared("dim_date"), "ERROR", "which no batch brings"),
     ],
