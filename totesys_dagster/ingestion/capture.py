@@ -149,9 +149,10 @@ class Capture:
     @property
     def unseen(self) -> dict[str, str]:
         """Those that a poll would not find soon, each with the reason to read it in full: their
-        rows changed without a transaction id, or they are large, and rows of them are gone."""
+        rows changed without a transaction id, or they are large, and rows of them are gone or may
+        be so."""
         return {
-            name: state.reason or changes.DELETED
+            name: state.reason or (changes.DELETED if state.deleted else changes.MAYBE_DELETED)
             for name, state in self.states.items()
             if state.full
             or (changes.is_large(self.view, name) and (state.reconcile or bool(state.deleted)))
