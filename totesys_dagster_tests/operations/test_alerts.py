@@ -174,7 +174,9 @@ def test_batch_that_fails_again_and_again_is_one_mail_and_one_when_it_is_loaded(
         watch.tick()
     [(subject, text)] = inbox.take()
     assert subject == f"[totesys_dagster] process_and_load of batch {batch} failed"
-    assert text.startswith("1 rows break the contract, more than TOTESYS_QUARANTINE_LIMIT (0)")
+    assert text.startswith(
+        "1 row in quarantine, against the contract, more than TOTESYS_QUARANTINE_LIMIT (0) allows"
+    )
     assert f"\nBatch: {batch}\n" in text
 
     monkeypatch.setenv(settings.QUARANTINE_LIMIT, "1")
@@ -528,7 +530,7 @@ def test_warehouse_of_another_lake_is_told(
     watch.tick()
 
     [(_, text)] = inbox.take()
-    assert text.startswith("The warehouse holds 1 batches, but the lake at")
+    assert text.startswith("The warehouse holds 1 batch, but the lake at")
 
 
 # Freshness

@@ -15,10 +15,10 @@ from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.definitions import defs
 from totesys_dagster.errors import LakeError, SettingError
 from totesys_dagster.ingestion import changes
-from totesys_dagster.ingestion.changes import REQUESTED
 from totesys_dagster.operations import path
 from totesys_dagster.operations.path import BatchReport, RunFailedError, run_path
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
+from totesys_dagster.warehouse.healing import DIFFERED
 from totesys_dagster.warehouse.standing import Standing, standings
 from totesys_dagster_tests.edits import EDIT_ORDER_1
 from totesys_dagster_tests.operations.conftest import Orchestra
@@ -78,7 +78,7 @@ def test_warehouse_that_was_changed_by_hand_is_healed_though_nothing_changed(
     by_hand(orchestra, edit)
     [report] = take(orchestra)
 
-    assert report.manifest.tables[source].reason == REQUESTED
+    assert report.manifest.tables[source].reason == DIFFERED
     assert take(orchestra) == []
     assert all(standing(orchestra, star).equal for star in STAR_TABLES)
 
@@ -96,7 +96,7 @@ def test_row_in_quarantine_does_not_keep_another_from_being_healed(orchestra: Or
 
     assert but_for_one is not None
     assert (but_for_one.equal, but_for_one.kept_out, but_for_one.equal_without) == (False, 1, True)
-    assert report.manifest.tables["payment"].reason == REQUESTED
+    assert report.manifest.tables["payment"].reason == DIFFERED
     assert orchestra.platform.rows(
         "SELECT payment_amount FROM current_fact_payment WHERE payment_id = 2"
     ) == [(Decimal("134075.69"),)]
@@ -117,7 +117,7 @@ def test_large_tables_are_compared_as_a_whole_when_a_person_asks(
     *_, healed = take(orchestra, whole=True)
 
     assert {*unseen.loaded.audits} == {"dim_date", "fact_sales_order"}
-    assert healed.manifest.tables["payment"].reason == REQUESTED
+    assert healed.manifest.tables["payment"].reason == DIFFERED
     assert {standing(orchestra, star).equal for star in STAR_TABLES} == {True}
     assert (
         standing(orchestra, "fact_sales_order").whole

@@ -176,7 +176,7 @@ def test_failed_run_is_tried_again_after_a_pause(
         [failed] = orchestra.tick_and_run("new_batches")
     assert not failed.success
 
-    assert orchestra.tick("new_batches") == "1 batches are at work, or wait after a failure."
+    assert orchestra.tick("new_batches") == "Running, or waiting after a failure: 1 batch."
     monkeypatch.setattr(sensors, "FIRST_PAUSE", dt.timedelta(0))
     [again] = orchestra.tick_and_run("new_batches")
     assert again.success
@@ -412,7 +412,7 @@ def test_batch_with_too_many_bad_rows_stays_out_of_the_warehouse(
     assert not result.success
     [check] = [c for c in result.get_asset_check_evaluations() if not c.passed]
     assert check.description is not None
-    assert "1 rows break the contract, more than TOTESYS_QUARANTINE_LIMIT (0)" in check.description
+    assert "1 row in quarantine, against the contract, more than TOTESYS_QUARANTINE_LIMIT (0)" in check.description
     assert orchestra.platform.rows("SELECT max(sequence) FROM batch") == [(1,)]
 
 
