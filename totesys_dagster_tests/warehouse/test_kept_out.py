@@ -143,13 +143,15 @@ def test_released_key_can_be_kept_out_again(platform: Platform) -> None:
 
 
 def test_full_read_sets_aside_anew_what_is_still_wrong(platform: Platform) -> None:
-    """Payment 2 came right without a batch that brought it alone."""
+    """Payment 9 was never in the warehouse, so that no batch deletes it there."""
     platform.run()
-    change(platform, BOTH_BAD)
-    platform.application.execute(good_payment(2))
+    change(platform, f"{bad_payment(3)}; {new_sale(9, agreed='soon')}")
+    before = keys(platform)
+    platform.application.execute("DELETE FROM payment WHERE payment_id = 9")
     platform.run(full=("payment",))
 
-    assert keys(platform) == (3,)
+    assert (before, keys(platform)) == ((3, 9), (3,))
+    assert released(platform) == []
 
 
 @pytest.mark.parametrize(
