@@ -69,7 +69,7 @@ def test_exit_status_says_whether_the_warehouse_equals_the_source(
 
     assert (bad.returncode, json.loads(bad.stdout)["equal"]) == (1, False)
     payment = json.loads(bad.stdout)["tables"]["fact_payment"]
-    assert (payment["equal"], payment["kept_out"]) == (False, 1)
+    assert (payment["equal"], payment["proved"], payment["kept_out"]) == (False, False, 1)
     assert payment["whole"]["equal_without_kept_out"] is True
     assert quiet.returncode == 1
     assert (

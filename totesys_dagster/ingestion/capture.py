@@ -44,7 +44,7 @@ from totesys_dagster.lake.manifest import (
     batch_key,
 )
 from totesys_dagster.lake.parts import ObjectEntry, part_stem, write_lines
-from totesys_dagster.lake.requests import Requests, Without
+from totesys_dagster.lake.requests import DigestRequest, Requests
 from totesys_dagster.lake.schemas import schema_key
 from totesys_dagster.lake.store import Store
 from totesys_dagster.parallel import ahead
@@ -116,7 +116,7 @@ class Capture:
         *,
         run_id: str,
         part_bytes: int,
-        without: Without | None = None,
+        without: DigestRequest | None = None,
     ) -> None:
         self.view = view
         self.states = findings.states
@@ -149,9 +149,10 @@ class Capture:
     @property
     def unseen(self) -> dict[str, str]:
         """Those that a poll would not find soon, each with the reason to read it in full: their
-        rows changed without a transaction id, or they are large, and rows of them are gone."""
+        rows changed without a transaction id, or they are large, and rows of them are gone or may
+        be so."""
         return {
-            name: state.reason or changes.DELETED
+            name: state.reason or (changes.DELETED if state.deleted else changes.MAYBE_DELETED)
             for name, state in self.states.items()
             if state.full
             or (changes.is_large(self.view, name) and (state.reconcile or bool(state.deleted)))

@@ -33,8 +33,9 @@ from totesys_dagster.lake.manifest import (
     ManifestLog,
     RecentRows,
     StarEntry,
+    TableEntry,
 )
-from totesys_dagster.lake.requests import Without
+from totesys_dagster.lake.requests import DigestRequest
 from totesys_dagster.lake.store import Store
 
 # Above this many rows, a table's keys and digest are compared once in WHOLE_EVERY only, or sooner
@@ -56,6 +57,7 @@ REQUESTED = "it was asked for"
 APPEARED = "rows appeared in it without a transaction id"
 ALTERED = "rows changed in it without a transaction id"
 DELETED = "rows of it are gone"
+MAYBE_DELETED = "rows of it may be gone"
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -86,7 +88,7 @@ class Known:
             return {}
         return {**self.head.stars, **(self.audit.stars if self.audit else {})}
 
-    def answers(self, request: Without | None) -> bool:
+    def answers(self, request: DigestRequest | None) -> bool:
         """Whether there are digests without the keys that a request names, and without no others.
 
         Stars that the catalogue no longer knows are not asked for.
@@ -262,9 +264,7 @@ def _compare(
     met, left, places = _recent_rows(view, table, watermark)
     rows_changed = met.rows > 0 and met != entry.recent
     ranges = _key_ranges(view, table) if due else None
-    # Between two readings of a large table's keys a row can come and go, and be in neither. That
-    # the table is large still does not matter: a TRUNCATE makes its estimated size nothing.
-    missed = entry.last_changed > entry.keys.sequence
+    missed = _missed(entry)
     inserted, deleted = None if ranges is None else 0, []
     if ranges is not None and key_sets.hash_of(ranges) != entry.keys.sha256:
         before = read_keys(entry.keys)
@@ -287,6 +287,21 @@ def _compare(
         reconcile=reconcile,
         recent=left,
     )
+
+
+def _missed(entry: TableEntry) -> bool:
+    """Whether a row may have come and gone between two readings of a large table's keys, and be in
+    neither: the warehouse's keys have to be reconciled then.
+
+    That the table is large still does not matter: a TRUNCATE makes its estimated size nothing.
+    """
+    return entry.last_changed > entry.keys.sequence
+
+
+def unreconciled(known: Known) -> list[str]:
+    """The tables whose keys a batch has to compare before an audit can be of the last batch."""
+    tables = known.head.tables if known.head else {}
+    return [name for name in SOURCE_TABLES if name in tables and _missed(tables[name])]
 
 
 def _keys_due(view: SourceView, known: Known, table: str, seen: dt.datetime | None) -> bool:

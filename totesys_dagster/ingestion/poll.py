@@ -66,7 +66,7 @@ class Poll:
 
     `quiet` is set when nothing was looked at, as no transaction has ended since the last poll.
     `audit_due` is set when nothing changed, and the source has to be digested all the same. `asked`
-    is set when a full read was asked for.
+    is set when a full read was asked for, or when an audit is due that only a batch can make.
     """
 
     changed: list[str]
@@ -114,7 +114,8 @@ def poll(
             whole=whole,
             digested=thorough or whole,
         )
-    changed = findings.changed
+    unreconciled = [] if audit_in else changes.unreconciled(known)
+    changed = [name for name in SOURCE_TABLES if name in {*findings.changed, *unreconciled}]
     seen = {
         name: view.observed_at
         for name, state in findings.states.items()
@@ -132,7 +133,7 @@ def poll(
             audit_at=now + audit_in,
         ),
         audit_due=not changed and not audit_in,
-        asked=bool(wanted),
+        asked=bool(wanted or unreconciled),
     )
 
 

@@ -63,6 +63,11 @@ def read_receipt(store: Store, star: StarTable, manifest: Manifest) -> Receipt |
             f"{store.uri(key)} was made from another batch of the same name:"
             f" {store.setting} belongs to another lake; point it to the zone of this one."
         )
+    if receipt.star != star.name:
+        raise LakeError(
+            f"{store.uri(key)} says that it is of {receipt.star}: it was moved; restore it from the"
+            " bucket's older versions."
+        )
     return receipt
 
 

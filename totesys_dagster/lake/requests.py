@@ -26,7 +26,7 @@ _FULL_READ = re.compile(rf"{_PREFIX}/full-read/(\d{{10}})/(\w+)\.json")
 _WITHOUT = re.compile(rf"{_PREFIX}/without/(\d{{10}})\.json")
 
 
-class FullRead(Document):
+class FullReadRequest(Document):
     """Read `table` in full in a batch after number `after`; `reason` is what people are told."""
 
     log: str = TOTESYS
@@ -35,11 +35,12 @@ class FullRead(Document):
     reason: str
 
 
-class Without(Document):
+class DigestRequest(Document):
     """Digest these stars without the rows of these keys, in ascending order, as the warehouse
-    keeps them out."""
+    keeps them out. Requests are numbered from 1; the one with the highest number holds."""
 
     log: str = TOTESYS
+    number: int
     stars: dict[str, tuple[int, ...]]
 
 
@@ -77,17 +78,15 @@ class Requests:
             elif _WITHOUT.fullmatch(key):
                 yield partial(self._without_keys, key)
 
-    def full_read(self, key: str) -> FullRead:
+    def full_read(self, key: str) -> FullReadRequest:
         """A request as it was written. Raises LakeError when it is not what its key says."""
-        request = FullRead.from_bytes(self._store.get(key), self._store.uri(key))
+        request = FullReadRequest.from_bytes(self._store.get(key), self._store.uri(key))
         if key != full_read_key(request.table, request.after):
-            raise LakeError(
-                f"{self._store.uri(key)} asks for {request.table} after batch {request.after}: it"
-                " was moved; restore it from the bucket's older versions."
-            )
+            asks = f"asks for {request.table} after batch {request.after}"
+            raise self._moved(key, asks)
         return request
 
-    def without(self) -> Without | None:
+    def without(self) -> DigestRequest | None:
         """The newest request for digests without some keys, None when there never was one.
 
         Raises LakeError.
@@ -95,8 +94,17 @@ class Requests:
         keys = self._without()
         return self._without_keys(keys[-1]) if keys else None
 
-    def _without_keys(self, key: str) -> Without:
-        return Without.from_bytes(self._store.get(key), self._store.uri(key))
+    def _without_keys(self, key: str) -> DigestRequest:
+        request = DigestRequest.from_bytes(self._store.get(key), self._store.uri(key))
+        if key != _without_key(request.number):
+            raise self._moved(key, f"says that it is number {request.number}")
+        return request
+
+    def _moved(self, key: str, says: str) -> LakeError:
+        return LakeError(
+            f"{self._store.uri(key)} {says}: it was moved; restore it from the bucket's older"
+            " versions."
+        )
 
     def put_without(self, stars: Mapping[str, tuple[int, ...]]) -> None:
         """Ask for digests without these keys from now on. Raises LakeError.
@@ -107,11 +115,15 @@ class Requests:
         match = _WITHOUT.fullmatch(keys[-1]) if keys else None
         number = int(match[1]) + 1 if match else 1
         with suppress(ObjectConflictError):
-            request = Without(stars=dict(stars))
-            self._store.put(f"{_PREFIX}/without/{number:010d}.json", request.to_bytes())
+            request = DigestRequest(number=number, stars=dict(stars))
+            self._store.put(_without_key(number), request.to_bytes())
 
     def _without(self) -> list[str]:
         return [key for key in self._keys if _WITHOUT.fullmatch(key)]
+
+
+def _without_key(number: int) -> str:
+    return f"{_PREFIX}/without/{number:010d}.json"
 
 
 def full_read_key(table: str, after: int) -> str:
@@ -122,5 +134,5 @@ def full_read_key(table: str, after: int) -> str:
 def put_full_read(store: Store, table: str, after: int, reason: str) -> None:
     """Ask for a full read of a table, once: the first reason stands. Raises LakeError."""
     with suppress(ObjectConflictError):
-        request = FullRead(table=table, after=after, reason=reason)
+        request = FullReadRequest(table=table, after=after, reason=reason)
         store.put(full_read_key(table, after), request.to_bytes())

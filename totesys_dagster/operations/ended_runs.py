@@ -45,11 +45,12 @@ WILL_RETRY_TAG = "dagster/will_retry"
 OTHER_RUN = re.compile(r"\(Dagster run [0-9a-f-]{36}\)$")
 
 BATCH_PREFIX = "batch "
-SCHEMA_KEY, QUARANTINE_KEY, AUDIT_KEY = "schema", "quarantine", "audit"
+# None is the name of a job: a job that succeeds ends the incident of its name.
+SCHEMA_KEY, QUARANTINE_KEY, DIFFERENCE_KEY = "schema", "quarantine", "difference"
 TITLES = {
     SCHEMA_KEY: "the source's tables have changed",
     QUARANTINE_KEY: "rows are in quarantine",
-    AUDIT_KEY: "the warehouse differs from the source",
+    DIFFERENCE_KEY: "the warehouse differs from the source",
 }
 
 
@@ -187,9 +188,9 @@ def _of_check(run: dg.DagsterRun, check: dg.AssetCheckEvaluation) -> Iterator[Ob
     elif check.check_name == "audit":
         # Rows in quarantine, or held back for them, are why a table differs that only warns.
         if not check.passed:
-            yield trouble(QUARANTINE_KEY if warns else AUDIT_KEY)
+            yield trouble(QUARANTINE_KEY if warns else DIFFERENCE_KEY)
         equal = "The warehouse equals the source again."
         if check.passed or warns:
-            yield Recovery(AUDIT_KEY, equal, table)
+            yield Recovery(DIFFERENCE_KEY, equal, table)
         if check.passed:
             yield Recovery(QUARANTINE_KEY, equal, table)

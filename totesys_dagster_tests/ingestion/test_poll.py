@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from typing import Any
 
 import psycopg
 import pytest
@@ -13,6 +14,7 @@ from totesys_dagster.ingestion import poll as poll_module
 from totesys_dagster.ingestion.poll import THOROUGH_EVERY, Memory, Poll, poll
 from totesys_dagster.ingestion.snapshot import SourceView
 from totesys_dagster.lake import requests
+from totesys_dagster.lake.requests import Requests
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1, EDIT_ORDER_1_BACK, new_design, new_sale
 
@@ -253,6 +255,28 @@ def test_keys_that_were_found_unchanged_are_not_due_again(
     read: list[str] = []
     monkeypatch.setattr(changes, "_key_ranges", lambda _, table, *__: read.append(table))
     look(large, found.memory, LATER)
+    assert read == []
+
+
+def test_audit_that_is_due_does_not_make_polls_read_keys_of_large_tables(
+    large: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may wait for the warehouse, and polls come every few seconds."""
+    memory = look(large, Memory()).memory
+    Requests(large.ingestion).put_without({"fact_payment": (3,)})
+    read: list[str] = []
+    real = changes._key_ranges
+
+    def noted(view: SourceView, table: str, *rest: Any) -> object:
+        read.append(table)
+        return real(view, table, *rest)
+
+    monkeypatch.setattr(changes, "_key_ranges", noted)
+    for seconds in (5, 10, 15):
+        found = look(large, memory, NOW + dt.timedelta(seconds=seconds))
+        assert (found.changed, found.audit_due, found.quiet) == ([], True, False)
+        memory = found.memory
+
     assert read == []
 
 

@@ -154,6 +154,26 @@ def test_address_that_came_along_for_a_counterparty_is_no_change_of_locations() 
     assert changed == ["dim_counterparty"]
 
 
+@pytest.mark.parametrize(
+    ("unknown", "stars"), [("staff", []), ("department", ["dim_staff"]), ("design", ["dim_staff"])]
+)
+def test_table_that_a_batch_does_not_know_is_not_touched(unknown: str, stars: list[str]) -> None:
+    """The batch was captured before the table was added to the catalogue."""
+    batch = hand_made.manifest(1, {"staff": entry(changed=True, rows=1)})
+    del batch.tables[unknown]
+
+    assert [star.name for star in touched_stars(batch)] == stars
+
+
+def test_receipt_of_another_table_is_refused(directory: Store) -> None:
+    batch = hand_made.manifest()
+    other = receipt(batch, star="dim_date").to_bytes()
+    directory.put(receipt_key(STAR_TABLES["dim_staff"], batch.batch), other)
+
+    with pytest.raises(LakeError, match="says that it is of dim_date: it was moved"):
+        read_receipt(directory, STAR_TABLES["dim_staff"], batch)
+
+
 def test_dimensions_are_touched_before_facts() -> None:
     everything = {name: entry(changed=True, rows=1) for name in SOURCE_TABLES}
 

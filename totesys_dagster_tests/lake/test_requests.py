@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 
 import pytest
@@ -105,6 +106,70 @@ def test_of_two_that_ask_at_once_one_stands(store: Store) -> None:
     newest = Requests(store).without()
     assert newest is not None
     assert newest.stars == {"fact_payment": (30,)}
+
+
+def test_requests_for_digests_are_numbered_and_none_is_overwritten(store: Store) -> None:
+    Requests(store).put_without({"fact_payment": (30,)})
+    seen = Requests(store)
+    Requests(store).put_without({"fact_payment": (7, 30)})
+    seen.put_without({})  # asks at the same moment as the other
+    seen = Requests(store)
+    seen.put_without({})
+
+    keys = store.list("requests")
+    assert keys == [f"requests/without/{number:010d}.json" for number in (1, 2, 3)]
+    asked = [json.loads(store.get(key))["stars"] for key in keys]
+    assert asked == [{"fact_payment": [30]}, {"fact_payment": [7, 30]}, {}]
+
+
+def test_request_for_a_full_read_is_readable_json(directory: Store) -> None:
+    requests.put_full_read(directory, "staff", 3, "it was asked for")
+
+    assert json.loads(directory.get("requests/full-read/0000000003/staff.json")) == {
+        "format": 2,
+        "log": "totesys",
+        "table": "staff",
+        "after": 3,
+        "reason": "it was asked for",
+    }
+
+
+MALFORMED = [b"", b"{", b"null", b"\xff", b'{"format": 2, "log": "totesys"}']
+
+
+@pytest.mark.parametrize("data", MALFORMED)
+def test_malformed_request_for_a_full_read_is_one_sentence(data: bytes, directory: Store) -> None:
+    key = requests.full_read_key("staff", 3)
+    directory.put(key, data)
+    with pytest.raises(LakeError) as error:
+        pending(directory, head(3, last_full_of_staff=1))
+
+    assert str(error.value).startswith(
+        f"{directory.uri(key)} is not a full read request of format 2 ("
+    )
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("data", MALFORMED)
+def test_malformed_request_for_digests_is_one_sentence(data: bytes, directory: Store) -> None:
+    key = "requests/without/0000000001.json"
+    directory.put(key, data)
+    with pytest.raises(LakeError) as error:
+        Requests(directory).without()
+
+    assert str(error.value).startswith(
+        f"{directory.uri(key)} is not a digest request of format 2 ("
+    )
+    assert "\n" not in str(error.value)
+
+
+def test_request_for_digests_that_was_moved_is_refused(directory: Store) -> None:
+    Requests(directory).put_without({})
+    data = directory.get("requests/without/0000000001.json")
+    directory.put("requests/without/0000000002.json", data)
+
+    with pytest.raises(LakeError, match="says that it is number 1: it was moved"):
+        Requests(directory).without()
 
 
 def test_request_that_was_moved_is_refused(directory: Store) -> None:

@@ -19,6 +19,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from moto.server import ThreadedMotoServer
 
 from totesys_dagster import settings
+from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.definitions import defs
 from totesys_dagster.local.postgres import free_port
 from totesys_dagster.metadata import BATCH_TAG
@@ -174,7 +175,7 @@ def test_batch_that_fails_again_and_again_is_one_mail_and_one_when_it_is_loaded(
     [(subject, text)] = inbox.take()
     assert subject == f"[totesys_dagster] process_and_load of batch {batch} failed"
     assert text.startswith(
-        "1 row in quarantine, against the contract, more than TOTESYS_QUARANTINE_LIMIT (0)"
+        "1 row in quarantine, against the contract, more than TOTESYS_QUARANTINE_LIMIT (0) allows"
     )
     assert f"\nBatch: {batch}\n" in text
 
@@ -409,6 +410,30 @@ def test_warehouse_that_differs_from_the_source_is_told_until_it_is_equal(
     watch.tick()
     assert [subject for subject, _ in inbox.take()] == [
         "[totesys_dagster] over: the warehouse differs from the source"
+    ]
+
+
+def test_difference_that_an_audit_finds_is_told_until_an_audit_finds_none(
+    watch: Watch, inbox: Inbox
+) -> None:
+    """No batch is due: the calendar is of no source table."""
+    orchestra = watch.orchestra
+    load(orchestra)
+    told = []
+    for quarter in (3, 3, 4, 4):
+        orchestra.platform.warehouse.execute(
+            "UPDATE warehouse.dim_date SET quarter = %s WHERE date_id = '2022-11-04'", [quarter]
+        )
+        result = defs.resolve_job_def("audit").execute_in_process(instance=orchestra.instance)
+        assert len(result.get_asset_check_evaluations()) == len(STAR_TABLES)
+        watch.tick()
+        told.append([subject for subject, _ in inbox.take()])
+
+    assert told == [
+        ["[totesys_dagster] the warehouse differs from the source"],
+        [],
+        ["[totesys_dagster] over: the warehouse differs from the source"],
+        [],
     ]
 
 

@@ -15,11 +15,13 @@ from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.definitions import defs
 from totesys_dagster.errors import SettingError
 from totesys_dagster.ingestion import changes
+from totesys_dagster.ingestion.capture import open_capture
 from totesys_dagster.lake.audits import AuditLog
 from totesys_dagster.lake.manifest import ManifestLog, batch_key
 from totesys_dagster.lake.requests import Requests
 from totesys_dagster.operations import sensors
 from totesys_dagster.operations.names import INGEST_STAGE, STAGE_TAG
+from totesys_dagster.warehouse import load
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.operations.conftest import Orchestra, materialized
 
@@ -301,6 +303,70 @@ def test_audit_waits_for_batches_that_are_not_loaded(
     )
 
 
+def test_audit_waits_for_a_warehouse_that_is_down(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tick does not fail: what it has found would be looked for again by each one."""
+    settle(orchestra)
+    monkeypatch.setattr(changes, "WHOLE_EVERY", dt.timedelta(0))
+    monkeypatch.setenv(settings.WAREHOUSE_DSN, "postgresql://nobody@127.0.0.1:1/nothing")
+    context = orchestra.context()
+    skipped = defs.resolve_sensor_def("source_changes")(context)
+
+    assert isinstance(skipped, dg.SkipReason)
+    assert str(skipped.skip_message).startswith(
+        "An audit of every table is due, and waits for the warehouse: TOTESYS_WAREHOUSE_DSN"
+    )
+    assert context.cursor
+
+
+def test_audit_that_was_cut_short_is_completed(orchestra: Orchestra) -> None:
+    settle(orchestra)
+    platform = orchestra.platform
+    with open_capture(
+        platform.source, platform.ingestion, run_id="killed", part_bytes=1 << 20, whole=True
+    ) as capture:
+        capture.write_audit()
+    [completed] = orchestra.tick_and_run("new_batches")
+
+    assert (completed.job_def.name, completed.success) == ("audit", True)
+    assert orchestra.tick("new_batches") == "The warehouse holds every committed batch."
+
+
+def test_run_of_several_batches_reports_a_difference_that_the_last_did_not_mend(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Payment 1 goes wrong in batch 2, as by a defect of the load; batch 3 brings payment 2."""
+    platform = orchestra.platform
+    monkeypatch.setattr(changes, "LARGE_TABLE_ROWS", -1)
+    platform.run()
+    for key in (1, 2):
+        platform.application.execute("UPDATE payment SET paid = TRUE WHERE payment_id = %s", [key])
+        manifest = platform.capture()
+        assert manifest is not None
+        platform.process(manifest)
+    append = load._TableLoad._append_versions
+    monkeypatch.setattr(
+        load._TableLoad,
+        "_append_versions",
+        lambda table: (0, 0, 0) if table.manifest.sequence == 2 else append(table),
+    )
+    orchestra.instance.add_dynamic_partitions("batch", [batch_key(2), batch_key(3)])
+    result = defs.resolve_job_def("load_warehouse").execute_in_process(
+        instance=orchestra.instance,
+        tags={runs.RANGE_START_TAG: batch_key(2), runs.RANGE_END_TAG: batch_key(3)},
+    )
+
+    [check] = [
+        one
+        for one in result.get_asset_check_evaluations()
+        if one.asset_key.path[-1] == "fact_payment"
+    ]
+    assert not check.passed
+    assert check.metadata["as of batch"].value == 2
+    assert platform.rows("SELECT count(*) FROM batch") == [(3,)]
+
+
 def test_warehouse_that_was_changed_by_hand_is_found_without_a_batch_and_healed(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -346,7 +412,9 @@ def test_batch_with_too_many_bad_rows_stays_out_of_the_warehouse(
     assert not result.success
     [check] = [c for c in result.get_asset_check_evaluations() if not c.passed]
     assert check.description is not None
-    assert "against the contract, more than TOTESYS_QUARANTINE_LIMIT (0)" in check.description
+    assert check.description.startswith(
+        "1 row in quarantine, against the contract, more than TOTESYS_QUARANTINE_LIMIT (0)"
+    )
     assert orchestra.platform.rows("SELECT max(sequence) FROM batch") == [(1,)]
 
 

@@ -16,13 +16,14 @@ from totesys_dagster.lake import key_sets, references
 from totesys_dagster.lake.key_sets import KeyObject
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.receipt import Receipt, read_receipt, receipt_key
+from totesys_dagster.lake.requests import Requests, put_full_read
 from totesys_dagster.lake.schemas import Schema, read_schema, schema_key
 from totesys_dagster.lake.store import Store, sha256
 from totesys_dagster.operations import verify as verify_module
 from totesys_dagster.operations.verify import Verification, due_at_night, verify
 from totesys_dagster_tests.conftest import Platform
-from totesys_dagster_tests.edits import DELETE_ORDER_1, EDIT_ORDER_1
-from totesys_dagster_tests.hand_made import manifest_key
+from totesys_dagster_tests.edits import DELETE_ORDER_1, EDIT_ORDER_1, new_design
+from totesys_dagster_tests.hand_made import manifest_key, seal_key
 from totesys_dagster_tests.operations.conftest import damage
 
 
@@ -106,11 +107,10 @@ def broken_link_to(manifest: Manifest) -> str:
     )
 
 
-def another_than_sealed(platform: Platform, sequence: int) -> str:
-    log = platform.ingestion
+def broken_seal_of(platform: Platform, sequence: int) -> str:
     return (
-        f"{log.uri(manifest_key(sequence))} is not what was committed, as seals/totesys/"
-        f"{sequence:010d}.json tells: one of the two was changed after it was written; restore it"
+        f"{platform.ingestion.uri(manifest_key(sequence))} is not what was committed, as"
+        f" {seal_key(sequence)} tells: one of the two was changed after it was written; restore it"
         " from the bucket's older versions."
     )
 
@@ -127,7 +127,7 @@ def test_manifest_that_was_edited_is_named_first(sound: Platform) -> None:
             " from another lake."
         )
         after = [] if sequence == 4 else [broken_link_to(batch(sound, sequence + 1))]
-        assert found[1:] == [another_than_sealed(sound, sequence), *after]
+        assert found[1:] == [broken_seal_of(sound, sequence), *after]
 
 
 def test_break_in_the_chain_is_named_though_nothing_is_loaded(platform: Platform) -> None:
@@ -136,7 +136,7 @@ def test_break_in_the_chain_is_named_though_nothing_is_loaded(platform: Platform
     platform.capture()
     found = findings_after(platform, platform.ingestion, manifest_key(1), edited(platform, 1))
 
-    assert found == [another_than_sealed(platform, 1), broken_link_to(batch(platform, 2))]
+    assert found == [broken_seal_of(platform, 1), broken_link_to(batch(platform, 2))]
 
 
 def test_manifest_that_cannot_be_read_is_named(sound: Platform) -> None:
@@ -304,6 +304,80 @@ def test_table_that_equals_but_for_rows_in_quarantine_is_named_so(sound: Platfor
         "fact_payment does not equal the source as of batch 5, but does without 1 row in"
         " quarantine: 2 rows expected, 2 found."
     )
+
+
+def test_receipt_that_was_exchanged_is_named(sound: Platform) -> None:
+    """The ledger has the hash of each receipt that was loaded."""
+    star = STAR_TABLES["fact_sales_order"]
+    key = receipt_key(star, batch(sound, 2).batch)
+    loaded = read_receipt(sound.processed, star, batch(sound, 2))
+    assert loaded is not None
+    other = loaded.model_copy(update={"read": loaded.read + 1}).to_bytes()
+    of_batch_1 = sound.processed.get(receipt_key(star, batch(sound, 1).batch))
+    of_another_star = sound.processed.get(receipt_key(STAR_TABLES["dim_date"], loaded.batch))
+    [edited_] = findings_after(sound, sound.processed, key, other)
+    [older] = findings_after(sound, sound.processed, key, of_batch_1)
+    [strange] = findings_after(sound, sound.processed, key, of_another_star)
+
+    uri = sound.processed.uri(key)
+    assert edited_ == (
+        f"{uri} is not the receipt that the warehouse loaded: it was changed after it was written;"
+        " restore it from the bucket's older versions."
+    )
+    assert older.startswith(f"{uri} was made from another batch of the same name")
+    assert strange.startswith(f"{uri} says that it is of dim_date: it was moved")
+
+
+def test_seal_that_was_exchanged_is_named(sound: Platform) -> None:
+    """Also that of the newest batch, on which no other one builds yet."""
+    for sequence in (2, 4):
+        other = sound.ingestion.get(seal_key(sequence - 1))
+        found = findings_after(sound, sound.ingestion, seal_key(sequence), other)
+        assert found == [broken_seal_of(sound, sequence)]
+
+
+def test_seal_that_is_damaged_is_named(sound: Platform) -> None:
+    [finding] = findings_after(sound, sound.ingestion, seal_key(2), b"{}")
+
+    assert finding.startswith(f"{sound.ingestion.uri(seal_key(2))} is not a seal of format 2")
+
+
+def test_request_that_was_exchanged_or_damaged_is_named(sound: Platform) -> None:
+    """One that was answered long ago, too, which no poll reads any more."""
+    put_full_read(sound.ingestion, "staff", 1, "it was asked for")
+    put_full_read(sound.ingestion, "design", 1, "it was asked for")
+    for stars in ({"fact_payment": (3,)}, {}):
+        Requests(sound.ingestion).put_without(stars)
+    sound.run()
+    assert verification(sound).findings == []
+    design, staff, first, second = sound.ingestion.list("requests")
+
+    for key, other in ((staff, design), (first, second)):
+        [exchanged] = findings_after(sound, sound.ingestion, key, sound.ingestion.get(other))
+        [damaged] = findings_after(sound, sound.ingestion, key, b"{}")
+        uri = sound.ingestion.uri(key)
+        assert exchanged.startswith(
+            (f"{uri} asks for design after", f"{uri} says that it is number 2")
+        )
+        assert "it was moved" in exchanged
+        assert damaged.startswith(f"{uri} is not a ")
+
+
+def test_audit_object_that_was_exchanged_is_named(sound: Platform) -> None:
+    """Though it is the newest one, which no other one names."""
+    sound.audit()
+    sound.application.execute(new_design(9))
+    sound.run()
+    sound.audit()
+    key = "audits/totesys/0000000002.json"
+    older = sound.ingestion.get("audits/totesys/0000000001.json")
+    heads = [batch(sound, sequence).sha256.encode() for sequence in (5, 4)]
+    of_another_batch = sound.ingestion.get(key).replace(*heads)
+    [moved] = findings_after(sound, sound.ingestion, key, older)
+    [other] = findings_after(sound, sound.ingestion, key, of_another_batch)
+
+    assert moved.startswith(f"{sound.ingestion.uri(key)} says that it is number 1 of totesys")
+    assert other.startswith("Audit 2 of the source was taken after another batch 0000000005 than")
 
 
 def test_audit_object_that_was_edited_breaks_its_chain(sound: Platform) -> None:

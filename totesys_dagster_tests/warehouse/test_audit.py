@@ -14,36 +14,27 @@ from typing import Any
 import pytest
 
 from totesys_dagster import digest
-from totesys_dagster.catalogue import STAR_TABLES
-from totesys_dagster.ingestion import changes
+from totesys_dagster.catalogue import STAR_TABLES, StarColumn, StarTable
+from totesys_dagster.ingestion import changes, digests
+from totesys_dagster.ingestion.poll import changed_tables
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.requests import Requests
 from totesys_dagster.local.simulator import business_day
-from totesys_dagster.warehouse import audit, healing, kept_out, load, standing
+from totesys_dagster.operations.report import conclusion, status_data
+from totesys_dagster.warehouse import audit, kept_out, load
 from totesys_dagster.warehouse.assets import audit_check
 from totesys_dagster.warehouse.load import Loaded
-from totesys_dagster.warehouse.standing import Audit, standings
+from totesys_dagster.warehouse.standing import Audit, of_batch, standings
+from totesys_dagster.warehouse.status import all_equal, table_status
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1, EDIT_ORDER_1_BACK, new_sale
-
-
-def change(platform: Platform, statement: str) -> Loaded:
-    """Let something happen in the source and take it the whole way."""
-    platform.application.execute(statement)  # type: ignore[call-overload]
-    loaded = platform.run()
-    assert loaded is not None
-    return loaded
-
-
-def by_hand(platform: Platform, edit: str) -> None:
-    """Change the warehouse behind the platform's back."""
-    platform.warehouse.execute("SET search_path TO warehouse, warehouse_bookkeeping")
-    platform.warehouse.execute(edit)  # type: ignore[call-overload]
-
-
-def ask(platform: Platform) -> list[str]:
-    """The source tables that are asked for in full after a load."""
-    return healing.request_healing(platform.warehouse, platform.names, platform.ingestion)
+from totesys_dagster_tests.warehouse.conftest import (
+    ask,
+    bad_payment,
+    by_hand,
+    change,
+    wrong_payment,
+)
 
 
 def unequal(loaded: Loaded | None) -> list[str]:
@@ -180,14 +171,6 @@ def test_small_tables_are_compared_with_every_batch(platform: Platform) -> None:
     )
 
 
-@pytest.fixture
-def large(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
-    """A platform for which every table is large, with a first batch."""
-    monkeypatch.setattr(changes, "LARGE_TABLE_ROWS", -1)
-    platform.run()
-    return platform
-
-
 def scopes(loaded: Loaded) -> dict[str, str]:
     return {star: found.scope for star, found in loaded.audits.items() if found.equal}
 
@@ -231,7 +214,52 @@ def test_edit_to_another_key_of_a_large_table_is_found_within_the_hour(
     assert unequal(in_time) == ["fact_sales_order"]
 
 
-def proved(platform: Platform, star: str) -> tuple[int | None, int | None]:
+def test_row_in_quarantine_shows_in_the_touched_keys_of_a_large_table(large: Platform) -> None:
+    found = change(large, bad_payment(3)).audits["fact_payment"]
+    tables = table_status(large.warehouse, large.names)
+    [row] = [table for table in tables if table.star == "fact_payment"]
+
+    assert (found.scope, found.equal, found.kept_out, found.equal_without) == (
+        "touched",
+        False,
+        1,
+        None,
+    )
+    assert (row.standing.touched, row.kept_out) == (found, 1)
+    assert not all_equal(tables)
+    assert "differs from the source, and 1 row of fact_payment" in conclusion(tables)
+
+
+def test_large_table_with_a_row_in_quarantine_is_equal_only_without_it(large: Platform) -> None:
+    change(large, bad_payment(3))
+    asked = ask(large)
+    large.run()
+    tables = table_status(large.warehouse, large.names)
+    data = status_data(tables)["fact_payment"]
+
+    assert asked == []
+    assert (data["equal"], data["proved"], data["touched"]) == (False, False, None)
+    assert (data["whole"]["equal"], data["whole"]["equal_without_kept_out"]) == (False, True)
+    assert not all_equal(tables)
+    assert "equals the source but for what is kept out of it (1 row of fact" in conclusion(tables)
+
+
+def test_large_table_that_differs_by_more_than_its_rows_in_quarantine_differs(
+    large: Platform,
+) -> None:
+    by_hand(large, wrong_payment(2))
+    change(large, bad_payment(3))
+    ask(large)
+    large.run()
+    tables = table_status(large.warehouse, large.names)
+    data = status_data(tables)["fact_payment"]
+
+    assert data["whole"]["equal_without_kept_out"] is False
+    assert conclusion(tables) == "The warehouse does NOT equal the source: fact_payment."
+    assert ask(large) == ["payment"]
+
+
+def standing(platform: Platform, star: str) -> tuple[int | None, int | None]:
     """The batch as of which the whole table is proved, and the touched keys equal."""
     found = standings(platform.warehouse, platform.names)[star]
     return (
@@ -243,8 +271,92 @@ def proved(platform: Platform, star: str) -> tuple[int | None, int | None]:
 def test_what_is_proved_is_told_apart_from_what_was_touched(large: Platform) -> None:
     change(large, EDIT_ORDER_1)
 
-    assert proved(large, "fact_sales_order") == (1, 2)
-    assert proved(large, "fact_payment") == (1, None)
+    assert standing(large, "fact_sales_order") == (1, 2)
+    assert standing(large, "fact_payment") == (1, None)
+
+
+# What an earlier or a later catalogue says
+
+
+@pytest.fixture
+def without_payments(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
+    """A platform with a first batch, of a catalogue that did not know payments yet."""
+    commit = ManifestLog.commit
+
+    def of_earlier_catalogue(log: ManifestLog, manifest: Manifest) -> Manifest:
+        del manifest.tables["payment"], manifest.stars["fact_payment"]
+        return commit(log, manifest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ManifestLog, "commit", of_earlier_catalogue)
+        platform.run()
+    return platform
+
+
+def test_batch_that_does_not_know_a_table_is_loaded_and_says_nothing_of_it(
+    without_payments: Platform,
+) -> None:
+    found = of_batch(without_payments.warehouse, without_payments.names, 1)
+
+    assert {*found} == {*STAR_TABLES} - {"fact_payment"}
+    assert all(one.equal for one in found.values())
+
+
+@pytest.mark.parametrize("large_rows", [changes.LARGE_TABLE_ROWS, -1])
+def test_table_that_is_new_in_the_catalogue_is_read_in_full_and_compared(
+    without_payments: Platform, monkeypatch: pytest.MonkeyPatch, large_rows: int
+) -> None:
+    monkeypatch.setattr(changes, "LARGE_TABLE_ROWS", large_rows)
+    loaded = change(without_payments, EDIT_ORDER_1)
+    read = ManifestLog(without_payments.ingestion).read(2).tables["payment"]
+
+    assert (read.read, read.reason) == ("full", changes.NEW_TABLE)
+    assert (loaded.audits["fact_payment"].scope, loaded.audits["fact_payment"].equal) == (
+        "whole",
+        True,
+    )
+    assert unequal(loaded) == []
+    assert without_payments.capture() is None
+
+
+def test_digest_of_other_columns_is_no_proof_and_makes_an_audit_due(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a catalogue that carried fewer columns of a table."""
+
+    def fewer(star: StarTable) -> list[StarColumn]:
+        columns = list(digest.audited_columns(star))
+        return columns[:-1] if star.name == "dim_staff" else columns
+
+    manifest = captured_with(platform, monkeypatch, fewer)
+    loaded = platform.load(manifest)
+    before = conclusion(table_status(platform.warehouse, platform.names))
+    due = changed_tables(platform.source, platform.ingestion)
+    found = platform.audit()
+    after = changed_tables(platform.source, platform.ingestion)
+
+    assert {*STAR_TABLES} - {*loaded.audits} == {"dim_staff"}
+    assert before.startswith("Not compared with the source yet: dim_staff; `totesys audit` does so")
+    assert (due.changed, due.audit_due) == ([], True)
+    assert found["dim_staff"].equal
+    assert not after.audit_due
+    assert conclusion(table_status(platform.warehouse, platform.names)).startswith(
+        "The warehouse equals the source: every table is proved as of batch 1"
+    )
+
+
+def captured_with(
+    platform: Platform,
+    monkeypatch: pytest.MonkeyPatch,
+    columns: Callable[[StarTable], list[StarColumn]],
+) -> Manifest:
+    """A processed batch whose digests are of these columns."""
+    with monkeypatch.context() as patched:
+        patched.setattr(digests, "audited_columns", columns)
+        manifest = platform.capture()
+    assert manifest is not None
+    platform.process(manifest)
+    return manifest
 
 
 # What somebody changed by hand
@@ -565,7 +677,7 @@ def calendar_after(platform: Platform, edit: str) -> tuple[int, int, bool]:
         by_hand(platform, edit)
         by_hand(platform, "DELETE FROM audit")
         audit.audit_batch(platform.warehouse, platform.names, manifest, {})
-        return days(standing.of_batch(platform.warehouse, platform.names, 1)["dim_date"])
+        return days(of_batch(platform.warehouse, platform.names, 1)["dim_date"])
 
 
 # What people read
@@ -588,7 +700,7 @@ def compared(star: str, *, equal: bool = False, **values: Any) -> Audit:
         (
             compared("dim_staff", kept_out=1, equal_without=True),
             "WARN",
-            "equals the source but for this: 1 row of it is",
+            "equals the source but for this: 1 row of it is in quarantine",
         ),
         (
             compared("dim_staff", kept_out=1, equal_without=False),
