@@ -13,6 +13,10 @@ TAKEN = (
 REMEDIES = {
     "08": "what was begun is taken back, and the next attempt starts anew",
     "08P01": "a pooler or proxy says so: look at its log and its limits",
+    "22021": (
+        "the database does not check what it stores (its encoding is SQL_ASCII): write that text in"
+        " UTF-8"
+    ),
     "23": (
         "if a constraint, trigger or column of your own says so, drop it or mend it; the"
         " warehouse's own do not refuse what the lake holds"
@@ -67,6 +71,7 @@ ROW_SECURITY = (
 WORDS = (
     ("conflict with recovery", STANDBY),
     ("row-level security", ROW_SECURITY),
+    ("rules", "take the rule off the table: DROP RULE"),
     ("password authentication failed", "correct the user and the password in {setting}"),
     ("no password supplied", "add the password to {setting}"),
     ("SASL authentication failed", "correct the user and the password in {setting}"),
@@ -143,7 +148,7 @@ def _line(text: str) -> str:
 def remedy(error: psycopg.Error, why: str, setting: str) -> str | None:
     """What to do about a failure whose `reason` is `why`; None when only its words can tell."""
     state = error.sqlstate or ""
-    if not state or state.startswith(("08", "40", "42501")):
+    if not state or state.startswith(("08", "0A", "40", "42501")):
         by_words = next((text for words, text in WORDS if words in why), None)
     else:
         by_words = None

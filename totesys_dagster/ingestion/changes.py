@@ -17,9 +17,10 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from psycopg import sql
+from psycopg import errors, sql
 
 from totesys_dagster.catalogue import JOINS, SOURCE_TABLES, STAR_TABLES, StarTable
+from totesys_dagster.errors import SourceError
 from totesys_dagster.ingestion import digests, identity
 from totesys_dagster.ingestion.snapshot import SourceView
 from totesys_dagster.lake import key_ranges, key_sets
@@ -46,6 +47,15 @@ WHOLE_AFTER_DELETES = dt.timedelta(minutes=5)
 CLOCKS_DIFFER = dt.timedelta(minutes=1)
 # Up to this many changed rows are read by their place, which saves a second scan of the table.
 PLACES = 10_000
+
+# What PostgreSQL says of a key that cannot be cast to an integer: of a number beyond 64 bits, one
+# that is infinite or none, a text, and of a type without such a cast.
+NOT_WHOLE = (
+    errors.NumericValueOutOfRange,
+    errors.FeatureNotSupported,
+    errors.InvalidTextRepresentation,
+    errors.CannotCoerce,
+)
 
 # Why a table is read in full.
 FIRST = "it is the first batch"
@@ -531,4 +541,12 @@ def _key_ranges(
         key=sql.Identifier(SOURCE_TABLES[table].key),
         condition=condition or sql.SQL("TRUE"),
     )
-    return key_ranges.of_words(view.connection.execute(query))
+    try:
+        return key_ranges.of_words(view.connection.execute(query))
+    except NOT_WHOLE:  # what is said may quote the value
+        key = SOURCE_TABLES[table].key
+        raise SourceError(
+            f"The source's {table} has keys that are not whole numbers of 64 bits ({key} is"
+            f" {view.schemas[table].types[key]}), and so cannot be compared: nothing was captured;"
+            " change the values or the column back."
+        ) from None
