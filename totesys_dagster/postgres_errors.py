@@ -35,6 +35,7 @@ REMEDIES = {
     "42703": "a column was renamed or dropped, or the table is not the platform's: restore it",
     "42804": "the type of a column was changed: change it back",
     "42809": "it stands where a table should: rename it, and restore the table",
+    "42883": "the type of a column was changed: change it back",
     "42P01": "a table was renamed or dropped: restore it",
     "42P07": TAKEN,
     "42710": TAKEN,

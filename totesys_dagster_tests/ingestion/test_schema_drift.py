@@ -652,6 +652,18 @@ REFUSED = [
             USING ltrim(replace(payment_id::text, '-', ''), '0')::integer
         """,
     ),
+    (
+        "columns that are joined are of two types",
+        """
+        ALTER TABLE counterparty DROP CONSTRAINT counterparty_legal_address_id_fkey;
+        ALTER TABLE counterparty ALTER legal_address_id TYPE text
+        """,
+        "(42883): operator does not exist: integer = text; the type of a column was changed:",
+        """
+        ALTER TABLE counterparty
+            ALTER legal_address_id TYPE integer USING legal_address_id::integer
+        """,
+    ),
 ]  # fmt: skip
 
 

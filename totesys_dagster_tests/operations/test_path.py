@@ -83,6 +83,15 @@ def test_warehouse_that_was_changed_by_hand_is_healed_though_nothing_changed(
     assert all(standing(orchestra, star).equal for star in STAR_TABLES)
 
 
+def test_tables_are_compared_anew_where_no_audit_is_on_record(orchestra: Orchestra) -> None:
+    """The warehouse was said to hold no batch yet."""
+    take(orchestra)
+    by_hand(orchestra, "TRUNCATE warehouse_bookkeeping.audit")
+
+    assert take(orchestra) == []
+    assert all(standing(orchestra, star).equal for star in STAR_TABLES)
+
+
 def test_row_in_quarantine_does_not_keep_another_from_being_healed(orchestra: Orchestra) -> None:
     take(orchestra)
     orchestra.platform.application.execute(
