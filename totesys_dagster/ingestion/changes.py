@@ -194,6 +194,7 @@ def examine(
     full: Mapping[str, str] = NOTHING,
     idle: Collection[str] = (),
     keys_seen: Mapping[str, dt.datetime] | None = None,
+    deletions_at_once: bool = False,
     whole: bool = False,
     digested: bool = True,
 ) -> Findings:
@@ -201,9 +202,10 @@ def examine(
 
     `read_keys` reads a key set of the lake; `full` names tables to be read in full whatever
     changed, each with the reason. For a mere poll, `idle` names tables to pass over if nothing else
-    asks for them, and `keys_seen` says when the keys of a table were last found unchanged; without
-    `digested` no rows are digested, and what only an audit finds is left to that. With `whole`,
-    large tables are compared as a whole, too. Raises SourceError.
+    asks for them, and `keys_seen` says when the keys of a table were last found unchanged; with
+    `deletions_at_once`, all deletions that were counted are looked for. Without `digested` no rows
+    are digested, and what only an audit finds is left to that. With `whole`, large tables are
+    compared as a whole, too. Raises SourceError.
     """
     head = known.head
     if head is None or not identity.comparable(head, view.identity, known.audit):
@@ -220,7 +222,11 @@ def examine(
         if name not in head.tables:
             states[name] = _first(view, name, reason)
             continue
-        due = whole or bool(reason) or _keys_due(view, known, name, (keys_seen or {}).get(name))
+        due = (
+            whole
+            or bool(reason)
+            or _keys_due(view, known, name, (keys_seen or {}).get(name), at_once=deletions_at_once)
+        )
         due = due or (digested and _rewritten(view, known, name))
         states[name] = _compare(view, name, head, read_keys, reason=reason, due=due)
     if not digested:
@@ -299,13 +305,17 @@ def _compare(
     )
 
 
-def _keys_due(view: SourceView, known: Known, table: str, seen: dt.datetime | None) -> bool:
+def _keys_due(
+    view: SourceView, known: Known, table: str, seen: dt.datetime | None, *, at_once: bool
+) -> bool:
     """Whether the keys of a table have to be read: of a small one always."""
     assert known.head is not None
     if not is_large(view, table):
         return True
     at = known.compared_at(table)
     counted = known.head.tables[table].keys.deletions != deletions(view, known.head, table)
+    if counted and at_once:
+        return True
     return is_due(view, max(at, seen or at), WHOLE_AFTER_DELETES if counted else WHOLE_EVERY)
 
 
