@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 # Reports go to standard output, progress and errors to standard error: pipes get the report alone.
 # What is piped has no width to fit into.
-_WIDTH = None if sys.stdout.isatty() else 110
+_WIDTH = None if sys.stdout and sys.stdout.isatty() else 110
 output = Console(highlight=False, width=_WIDTH)
 progress = Console(stderr=True, highlight=False)
 
@@ -64,19 +64,44 @@ def main() -> None:
 @contextmanager
 def _instance() -> Iterator[dg.DagsterInstance]:
     """The Dagster instance of DAGSTER_HOME, or of the dagster.yaml of this directory."""
-    import dagster as dg
-
-    if os.environ.get("DAGSTER_HOME"):
-        with dg.DagsterInstance.get() as instance:
-            yield instance
-        return
-    if not Path("dagster.yaml").exists():
+    home = os.environ.get("DAGSTER_HOME")
+    if not home and not Path("dagster.yaml").exists():
         raise SettingError(
             "There is no dagster.yaml here: run totesys in the project's directory, or set"
             " DAGSTER_HOME to the directory of your Dagster instance."
         )
-    with dg.DagsterInstance.from_config(str(Path.cwd())) as instance:
+    with _open_instance(home) as instance:
         yield instance
+
+
+def _open_instance(home: str | None) -> dg.DagsterInstance:
+    """The Dagster instance of the directory `home`, None for this one. Raises SettingError."""
+    import dagster as dg
+
+    try:
+        return dg.DagsterInstance.get() if home else dg.DagsterInstance.from_config(str(Path.cwd()))
+    except Exception as error:  # of any storage, launcher or module that dagster.yaml may name
+        place = f"DAGSTER_HOME ({home})" if home else "the dagster.yaml of this directory"
+        raise SettingError(
+            f"Dagster cannot use {place}: {_why_unusable(error)}; correct the directory, its"
+            " dagster.yaml, or the storage that it names."
+        ) from None
+
+
+def _why_unusable(error: Exception) -> str:
+    """Why Dagster cannot open an instance, as one line, and without any value of its dagster.yaml:
+    one may be a password."""
+    import dagster as dg
+    import psycopg
+
+    from totesys_dagster.postgres_errors import reason
+
+    if isinstance(error, dg.DagsterInvalidConfigError):
+        return error.errors[0].message.partition(". ")[0].partition(" of original value ")[0]
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, psycopg.Error):
+        cause = cause.__cause__
+    return reason(cause) if cause else " ".join(str(error).split()).rstrip(".")
 
 
 def _run_path(full_read: tuple[str, ...] = (), *, whole: bool = False) -> list[BatchReport]:
@@ -276,10 +301,10 @@ def status(json_: bool) -> None:
     from totesys_dagster.warehouse.status import all_equal, table_status
 
     stack.start()
-    warehouse = Warehouse()
-    names, head = warehouse.names(), Lake().log().head()
+    warehouse, log = Warehouse(), Lake().log()
+    names, head = warehouse.names(), log.head()
     with warehouse.connect() as connection:
-        loaded = load.head(connection, names)
+        loaded = load.check_log(connection, names, log)
         ready = not schema.pending(connection, names)
         tables = table_status(connection, names) if ready else []
     last = head.sequence if head else 0

@@ -13,6 +13,10 @@ TAKEN = (
 REMEDIES = {
     "08": "what was begun is taken back, and the next attempt starts again",
     "08P01": "a pooler or proxy says so: look at its log and its limits",
+    "22021": (
+        "the database does not check what it stores (its encoding is SQL_ASCII): write that text in"
+        " UTF-8"
+    ),
     "23": (
         "if a constraint, trigger or column of your own says so, drop it or fix it; the"
         " warehouse's own do not refuse what the lake holds"
@@ -31,6 +35,7 @@ REMEDIES = {
     "42703": "a column was renamed or dropped, or the table is not the platform's: restore it",
     "42804": "the type of a column was changed: change it back",
     "42809": "it stands where a table should: rename it, and restore the table",
+    "42883": "the type of a column was changed: change it back",
     "42P01": "a table was renamed or dropped: restore it",
     "42P07": TAKEN,
     "42710": TAKEN,
@@ -67,6 +72,7 @@ ROW_SECURITY = (
 WORDS = (
     ("conflict with recovery", STANDBY),
     ("row-level security", ROW_SECURITY),
+    ("rules", "take the rule off the table: DROP RULE"),
     ("password authentication failed", "correct the user and the password in {setting}"),
     ("no password supplied", "add the password to {setting}"),
     ("SASL authentication failed", "correct the user and the password in {setting}"),
@@ -146,7 +152,7 @@ def _line(text: str) -> str:
 def remedy(error: psycopg.Error, why: str, setting: str) -> str | None:
     """What to do about a failure whose `reason` is `why`; None when only its words can tell."""
     state = error.sqlstate or ""
-    if not state or state.startswith(("08", "40", "42501")):
+    if not state or state.startswith(("08", "0A", "40", "42501")):
         by_words = next((text for words, text in WORDS if words in why), None)
     else:
         by_words = None

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from totesys_dagster import settings
+from totesys_dagster import cli, settings
+from totesys_dagster.errors import SettingError
 from totesys_dagster_tests.conftest import Platform
 
 
@@ -154,6 +155,62 @@ def test_elsewhere_it_says_where_to_run(tmp_path: Path) -> None:
 
     assert done.returncode == 1
     assert "There is no dagster.yaml here" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("dagster_yaml", "why"),
+    [
+        (": [", "while parsing"),
+        ("nonsense: 1", 'unexpected config entry "nonsense"'),
+        ("storage: {sqlite: {base_dir: /dev/null/x}}", "Not a directory"),
+        (
+            "storage: {postgres: {postgres_url: 'postgresql://u:hidden@127.0.0.1:1/dagster'}}",
+            "Connection refused",
+        ),
+        ("storage: {postgres: {postgres_url: [hidden]}}", "storage:postgres:postgres_url"),
+    ],
+)
+def test_unusable_dagster_instance_is_one_sentence(
+    dagster_yaml: str, why: str, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "dagster.yaml").write_text(dagster_yaml)
+    monkeypatch.setenv("DAGSTER_HOME", str(project))
+    with pytest.raises(SettingError) as raised, cli._instance():
+        pass
+
+    assert str(raised.value).startswith(f"Dagster cannot use DAGSTER_HOME ({project}): ")
+    assert why in str(raised.value)
+    assert "hidden" not in str(raised.value)
+
+
+@pytest.mark.usefixtures("platform")
+def test_dagster_home_that_is_no_directory_is_one_sentence(project: Path) -> None:
+    done = totesys(project, "run", DAGSTER_HOME="/nonexistent/home")
+
+    assert done.returncode == 1
+    assert "Dagster cannot use DAGSTER_HOME (/nonexistent/home): " in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+
+
+def test_status_refuses_a_lake_that_the_warehouse_was_not_loaded_from(
+    platform: Platform, project: Path, tmp_path: Path
+) -> None:
+    """Of an empty one it said that it holds 0 batches, the warehouse 1 of them, and all is equal"""
+    platform.run()
+    status = totesys(project, "status", TOTESYS_INGESTION_URL=str(tmp_path / "other"))
+
+    assert status.returncode == 1
+    assert "point TOTESYS_INGESTION_URL to the lake that the warehouse was" in " ".join(
+        status.stderr.split()
+    )
+
+
+@pytest.mark.usefixtures("platform")
+def test_closed_output_stops_nothing(project: Path) -> None:
+    command = f"{sys.executable} -m totesys_dagster.cli status >&-"
+    done = subprocess.run(command, cwd=project, shell=True, capture_output=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.mark.usefixtures("platform")

@@ -420,6 +420,33 @@ def test_row_security_in_the_warehouse_is_a_sentence(platform: Platform) -> None
     assert "grant the role of TOTESYS_WAREHOUSE_DSN BYPASSRLS" in sentence
 
 
+def test_rule_in_the_warehouse_is_a_sentence(platform: Platform) -> None:
+    manifest = second_batch(platform)
+    with administrator(platform, settings.WAREHOUSE_DSN) as admin:
+        admin.execute("CREATE RULE own AS ON INSERT TO warehouse.fact_payment DO INSTEAD NOTHING")
+    sentence = refused_load(platform, manifest)
+    with administrator(platform, settings.WAREHOUSE_DSN) as admin:
+        admin.execute("DROP RULE own ON warehouse.fact_payment")
+    assert_exact(platform)
+
+    assert sentence.endswith("; take the rule off the table: DROP RULE.")
+
+
+def test_what_to_do_about_text_that_is_not_utf_8_is_said(
+    server: Server, new_database: Callable[..., str]
+) -> None:
+    dsn = server.dsn(SUPERUSER, new_database(SUPERUSER, encoding="SQL_ASCII"))
+    with (
+        psycopg.connect(dsn, client_encoding="UTF8") as connection,
+        pytest.raises(psycopg.DataError) as error,
+    ):
+        connection.execute("SELECT chr(233)")
+    what = remedy(error.value, reason(error.value), settings.SOURCE_DSN)
+
+    assert what is not None
+    assert what.endswith("(its encoding is SQL_ASCII): write that text in UTF-8")
+
+
 # The warehouse fails in the middle of a load
 
 

@@ -17,9 +17,10 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from psycopg import sql
+from psycopg import errors, sql
 
 from totesys_dagster.catalogue import JOINS, SOURCE_TABLES, STAR_TABLES, StarTable
+from totesys_dagster.errors import SourceError
 from totesys_dagster.ingestion import digests, identity
 from totesys_dagster.ingestion.snapshot import SourceView
 from totesys_dagster.lake import key_ranges, key_sets
@@ -47,6 +48,15 @@ WHOLE_AFTER_DELETES = dt.timedelta(minutes=5)
 CLOCKS_DIFFER = dt.timedelta(minutes=1)
 # Up to this many changed rows are read by their place, which saves a second scan of the table.
 PLACES = 10_000
+
+# What PostgreSQL says of a key that cannot be cast to an integer: of a number beyond 64 bits, one
+# that is infinite or none, a text, and of a type without such a cast.
+NOT_WHOLE = (
+    errors.NumericValueOutOfRange,
+    errors.FeatureNotSupported,
+    errors.InvalidTextRepresentation,
+    errors.CannotCoerce,
+)
 
 # Why a table is read in full.
 FIRST = "it is the first batch"
@@ -186,6 +196,7 @@ def examine(
     full: Mapping[str, str] = NOTHING,
     idle: Collection[str] = (),
     keys_seen: Mapping[str, dt.datetime] | None = None,
+    deletions_at_once: bool = False,
     whole: bool = False,
     digested: bool = True,
 ) -> Findings:
@@ -193,9 +204,10 @@ def examine(
 
     `read_keys` reads a key set of the lake; `full` names tables to be read in full whatever
     changed, each with the reason. For a mere poll, `idle` names tables to pass over if nothing else
-    asks for them, and `keys_seen` says when the keys of a table were last found unchanged; without
-    `digested` no rows are digested, and what only an audit finds is left to that. With `whole`,
-    large tables are compared as a whole, too. Raises SourceError.
+    asks for them, and `keys_seen` says when the keys of a table were last found unchanged; with
+    `deletions_at_once`, all deletions that were counted are looked for. Without `digested` no rows
+    are digested, and what only an audit finds is left to that. With `whole`, large tables are
+    compared as a whole, too. Raises SourceError.
     """
     head = known.head
     if head is None or not identity.comparable(head, view.identity, known.audit):
@@ -212,7 +224,11 @@ def examine(
         if name not in head.tables:
             states[name] = _first(view, name, reason)
             continue
-        due = whole or bool(reason) or _keys_due(view, known, name, (keys_seen or {}).get(name))
+        due = (
+            whole
+            or bool(reason)
+            or _keys_due(view, known, name, (keys_seen or {}).get(name), at_once=deletions_at_once)
+        )
         due = due or (digested and _rewritten(view, known, name))
         states[name] = _compare(view, name, head, read_keys, reason=reason, due=due)
     if not digested:
@@ -304,13 +320,17 @@ def unreconciled(known: Known) -> list[str]:
     return [name for name in SOURCE_TABLES if name in tables and _missed(tables[name])]
 
 
-def _keys_due(view: SourceView, known: Known, table: str, seen: dt.datetime | None) -> bool:
+def _keys_due(
+    view: SourceView, known: Known, table: str, seen: dt.datetime | None, *, at_once: bool
+) -> bool:
     """Whether the keys of a table have to be read: of a small one always."""
     assert known.head is not None
     if not is_large(view, table):
         return True
     at = known.compared_at(table)
     counted = known.head.tables[table].keys.deletions != deletions(view, known.head, table)
+    if counted and at_once:
+        return True
     return is_due(view, max(at, seen or at), WHOLE_AFTER_DELETES if counted else WHOLE_EVERY)
 
 
@@ -546,4 +566,12 @@ def _key_ranges(
         key=sql.Identifier(SOURCE_TABLES[table].key),
         condition=condition or sql.SQL("TRUE"),
     )
-    return key_ranges.of_words(view.connection.execute(query))
+    try:
+        return key_ranges.of_words(view.connection.execute(query))
+    except NOT_WHOLE:  # what is said may quote the value
+        key = SOURCE_TABLES[table].key
+        raise SourceError(
+            f"The source's {table} has keys that are not whole numbers of 64 bits ({key} is"
+            f" {view.schemas[table].types[key]}), and so cannot be compared: nothing was captured;"
+            " change the values or the column back."
+        ) from None

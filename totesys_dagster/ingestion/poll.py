@@ -67,6 +67,8 @@ class Poll:
     `quiet` is set when nothing was looked at, as no transaction has ended since the last poll.
     `audit_due` is set when nothing changed, and the source has to be digested all the same. `asked`
     is set when a full read was asked for, or when an audit is due that only a batch can make.
+    `whole` is set when a large table was compared as a whole and found changed: the capture may
+    find that only if it does so, too.
     """
 
     changed: list[str]
@@ -74,14 +76,22 @@ class Poll:
     quiet: bool = False
     audit_due: bool = False
     asked: bool = False
+    whole: bool = False
 
 
 def poll(
-    connection: Connection, store: Store, memory: Memory, now: dt.datetime, *, whole: bool = False
+    connection: Connection,
+    store: Store,
+    memory: Memory,
+    now: dt.datetime,
+    *,
+    deletions_at_once: bool = False,
+    whole: bool = False,
 ) -> Poll:
     """Look whether a batch is due at `now` (UTC), and write nothing.
 
-    With `whole`, large tables are compared as a whole, too. Raises SourceError or LakeError.
+    With `deletions_at_once`, all deletions that were counted in large tables are looked for; with
+    `whole`, these are compared as a whole. Raises SourceError or LakeError.
     """
     head = ManifestLog(store).head()
     sequence = head.sequence if head else 0
@@ -111,6 +121,7 @@ def poll(
             full=wanted,
             idle=() if thorough else idle,
             keys_seen=memory.keys_seen,
+            deletions_at_once=deletions_at_once,
             whole=whole,
             digested=thorough or whole,
         )
@@ -134,12 +145,20 @@ def poll(
         ),
         audit_due=not changed and not audit_in,
         asked=bool(wanted or unreconciled),
+        whole=any(
+            state.changed and state.ranges is not None and changes.is_large(view, name)
+            for name, state in findings.states.items()
+        ),
     )
 
 
 def changed_tables(connection: Connection, store: Store, *, whole: bool = False) -> Poll:
-    """A poll without a memory, which looks at every table. Raises SourceError or LakeError."""
-    return poll(connection, store, Memory(), dt.datetime.now(dt.UTC), whole=whole)
+    """A poll without a memory, which looks at every table, and for all deletions that were counted.
+
+    Raises SourceError or LakeError.
+    """
+    now = dt.datetime.now(dt.UTC)
+    return poll(connection, store, Memory(), now, deletions_at_once=True, whole=whole)
 
 
 def _captured(due: Snapshot | None, head: Manifest | None) -> bool:

@@ -101,11 +101,17 @@ def start(home: Path, roles: tuple[str, ...] = ()) -> Server:
 
     `roles` are names to make passwords for. Raises EmbeddedServerError.
     """
-    home.mkdir(parents=True, exist_ok=True)
-    if home not in _in_use:
-        in_use = locks.acquire(home / "in-use.lock", shared=True)
-        assert in_use is not None
-        _in_use[home] = in_use
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        if home not in _in_use:
+            in_use = locks.acquire(home / "in-use.lock", shared=True)
+            assert in_use is not None
+            _in_use[home] = in_use
+    except OSError as error:
+        raise EmbeddedServerError(
+            f"{home} cannot hold the embedded PostgreSQL server ({error.strerror}): let"
+            f" {settings.HOME} name a directory that this user may write to."
+        ) from None
     with locks.exclusive(home / "start.lock"):
         account = _account()
         state = _read_state(home, roles)

@@ -161,13 +161,18 @@ class _Path:
         """Capture a batch if anything changed; the run that did it, by batch."""
         self.progress("Looking for changes in the source")
         start = time.monotonic()
-        changed = self.poll(whole=whole).changed
+        found = self.poll(whole=whole)
+        changed = found.changed
         if not changed and not full_read:
             return {}
         batch = next_batch(self.lake.log().head())
         self.progress(f"Capturing batch {batch} ({counted(len(changed), 'table')} changed)")
         self._add_partition(batch)
-        config = {"ops": {"capture": {"config": {"full_read": list(full_read), "whole": whole}}}}
+        config = {
+            "ops": {
+                "capture": {"config": {"full_read": list(full_read), "whole": whole or found.whole}}
+            }
+        }
         run = self._execute(INGEST, batch, run_config=config)
         run.seconds["poll"] = time.monotonic() - start - sum(run.seconds.values())
         return {batch: run}

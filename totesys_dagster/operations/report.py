@@ -215,7 +215,10 @@ def _difference(tables: Sequence[TableStatus], found: Sequence[Audit]) -> str:
             f"The warehouse differs from the source, and {counted(kept_out, 'row')} of {names}"
             f" are kept out of it: {which}. Whether anything else differs is not known yet."
         )
-    return f"The warehouse does NOT equal the source: {names}."
+    return (
+        f"The warehouse does NOT equal the source: {names}. The next run reads again what differs;"
+        " where that did not help, `totesys rebuild` puts the lake's rows in their place."
+    )
 
 
 def _as_of(found: Audit) -> str:

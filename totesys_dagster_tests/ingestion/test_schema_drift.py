@@ -604,6 +604,66 @@ REFUSED = [
         "The source's payment is a view, whose rows have no transaction ids",
         "DROP VIEW payment; ALTER TABLE p RENAME TO payment",
     ),
+    (
+        "keys beyond 64 bits",
+        """
+        ALTER TABLE payment ALTER payment_id TYPE numeric;
+        UPDATE payment SET payment_id = 1e20 WHERE payment_id = 1
+        """,
+        "payment has keys that are not whole numbers of 64 bits (payment_id is numeric)",
+        """
+        UPDATE payment SET payment_id = 1 WHERE payment_id > 1e19;
+        ALTER TABLE payment ALTER payment_id TYPE integer
+        """,
+    ),
+    (
+        "key that is no number",
+        """
+        ALTER TABLE payment ALTER payment_id TYPE numeric;
+        UPDATE payment SET payment_id = 'NaN' WHERE payment_id = 1
+        """,
+        "payment has keys that are not whole numbers of 64 bits (payment_id is numeric)",
+        """
+        UPDATE payment SET payment_id = 1 WHERE payment_id = 'NaN';
+        ALTER TABLE payment ALTER payment_id TYPE integer
+        """,
+    ),
+    (
+        "key that is a word",
+        """
+        ALTER TABLE payment ALTER payment_id DROP DEFAULT, ALTER payment_id TYPE text;
+        UPDATE payment SET payment_id = 'secret' WHERE payment_id = '1'
+        """,
+        "payment has keys that are not whole numbers of 64 bits (payment_id is text)",
+        """
+        UPDATE payment SET payment_id = 1 WHERE payment_id = 'secret';
+        ALTER TABLE payment ALTER payment_id TYPE integer USING payment_id::integer
+        """,
+    ),
+    (
+        "keys of a type without numbers",
+        """
+        ALTER TABLE payment ALTER payment_id DROP DEFAULT,
+            ALTER payment_id TYPE uuid USING lpad(payment_id::text, 32, '0')::uuid
+        """,
+        "payment has keys that are not whole numbers of 64 bits (payment_id is uuid)",
+        """
+        ALTER TABLE payment ALTER payment_id TYPE integer
+            USING ltrim(replace(payment_id::text, '-', ''), '0')::integer
+        """,
+    ),
+    (
+        "columns that are joined are of two types",
+        """
+        ALTER TABLE counterparty DROP CONSTRAINT counterparty_legal_address_id_fkey;
+        ALTER TABLE counterparty ALTER legal_address_id TYPE text
+        """,
+        "(42883): operator does not exist: integer = text; the type of a column was changed:",
+        """
+        ALTER TABLE counterparty
+            ALTER legal_address_id TYPE integer USING legal_address_id::integer
+        """,
+    ),
 ]  # fmt: skip
 
 

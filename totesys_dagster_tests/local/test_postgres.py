@@ -224,3 +224,11 @@ def test_missing_server_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_pat
         EmbeddedServerError, match="There is not PostgreSQL server for the embedded"
     ):
         postgres.find_binaries()
+
+
+@pytest.mark.parametrize("place", ["a file/home", "a file", "/proc/home"])
+def test_home_that_cannot_be_made_is_one_sentence(place: str, tmp_path: Path) -> None:
+    (tmp_path / "a file").touch()
+
+    with pytest.raises(EmbeddedServerError, match=r"cannot hold .* let TOTESYS_HOME name a direct"):
+        postgres.start(tmp_path / place)

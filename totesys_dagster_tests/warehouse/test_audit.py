@@ -255,7 +255,7 @@ def test_large_table_that_differs_by_more_than_its_rows_in_quarantine_differs(
     data = status_data(tables)["fact_payment"]
 
     assert data["whole"]["equal_without_kept_out"] is False
-    assert conclusion(tables) == "The warehouse does NOT equal the source: fact_payment."
+    assert "does NOT equal the source: fact_payment. The next run" in conclusion(tables)
     assert ask(large) == ["payment"]
 
 
