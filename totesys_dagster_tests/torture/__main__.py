@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import itertools
 import os
 import statistics
 import sys
@@ -38,15 +37,18 @@ from totesys_dagster_tests.torture import oracle, world
 from totesys_dagster_tests.torture.forked import ProcessKiller
 from totesys_dagster_tests.torture.judge import judge
 from totesys_dagster_tests.torture.killer import Killer
+from totesys_dagster_tests.torture.oracle import Log, Noted
 from totesys_dagster_tests.torture.steps import STEPS, order
 from totesys_dagster_tests.torture.world import SOURCE_DATABASE, WAREHOUSE_DATABASE, World
-from totesys_dagster_tests.torture.writers import Writer, finish_two_phase
+from totesys_dagster_tests.torture.writers import Writer, finish
 
 WRITERS = 8
 # Seconds between the transactions of a writer. A run that goes on until so many are killed lasts
 # for an hour, and has versions enough at a slower pace; the machine is free for more kills then.
 PAUSE, LONG_PAUSE = 0.05, 1.0
 NAMES = Names("warehouse")
+# A batch, and the versions that it was the first to see.
+Arrival = tuple[Manifest, list[Noted]]
 # How long the torture may go on beyond its time to have died at every step once.
 OVERTIME_SECONDS = 600
 # After a thousand kills hundreds of batches are to be loaded, on a busy machine in seconds each.
@@ -84,7 +86,7 @@ def torture(tortured: World, options: argparse.Namespace) -> tuple[Killer, list[
     for step in STEPS:
         order(tortured.directory, step).unlink(missing_ok=True)
     killer.restart()
-    finish_two_phase(tortured.application_dsn)
+    finish(tortured.application_dsn)
     return killer, writers
 
 
@@ -132,7 +134,7 @@ def recovery(tortured: World, kills: Sequence[float]) -> list[float]:
     return [min(after) - kill for kill in kills if (after := [m for m in loads if m > kill])]
 
 
-def freshness(tortured: World, manifests: Sequence[Manifest]) -> list[float]:
+def freshness(tortured: World, arrivals: Sequence[Arrival]) -> list[float]:
     """Seconds from the commit of each transaction to the commit of the batch that brought it."""
     with tortured.warehouse.connect(SUPERUSER, WAREHOUSE_DATABASE) as connection:
         loaded = dict(
@@ -143,32 +145,31 @@ def freshness(tortured: World, manifests: Sequence[Manifest]) -> list[float]:
         )
     ages = []
     with tortured.source.connect(SUPERUSER, SOURCE_DATABASE) as connection:
-        for before, now in itertools.pairwise(manifests):
+        for manifest, versions in arrivals:
             rows = connection.execute(
-                "SELECT DISTINCT extract(epoch FROM pg_xact_commit_timestamp(xid::xid))::float"
-                " FROM oracle.version WHERE pg_visible_in_snapshot(xid, %s::pg_snapshot)"
-                " AND NOT pg_visible_in_snapshot(xid, %s::pg_snapshot)",
-                [oracle.snapshot_text(now), oracle.snapshot_text(before)],
+                "SELECT extract(epoch FROM pg_xact_commit_timestamp(xid::text::xid))::float"
+                " FROM unnest(%s::bigint[]) AS xid",
+                [list({version.xid % 2**32 for version in versions})],
             ).fetchall()
-            ages += [loaded[now.sequence] - moment for (moment,) in rows if moment is not None]
+            ages += [loaded[manifest.sequence] - moment for (moment,) in rows if moment is not None]
     return ages
 
 
 def orphans(log: ManifestLog, processed: Store) -> int:
     """Objects that killed processes left behind, which no manifest or receipt names."""
-    named = set()
+    named: set[str | None] = set()
     for manifest in log.after(0):
         for table in manifest.tables.values():
-            named |= {entry.key for entry in (*table.objects, *table.deleted)}
+            named |= {entry.key for entry in table.objects}
+            named |= {keys.key for keys in (table.keys, table.gone) if keys is not None}
         for star in touched_stars(manifest):
             receipt = read_receipt(processed, star, manifest)
             assert receipt is not None
-            entries = (*receipt.objects, *receipt.deleted, *receipt.quarantine)
-            named |= {entry.key for entry in entries}
+            named |= {entry.key for entry in (*receipt.objects, *receipt.quarantine)}
     stored = [
         key
         for store in (log.store, processed)
-        for kind in ("rows", "deleted")
+        for kind in ("rows", "keys", "quarantine")
         for key in store.list(kind)
     ]
     return sum(key not in named for key in stored)
@@ -193,8 +194,12 @@ def report(tortured: World, killer: Killer, writers: list[Writer], seconds: floa
         return 1
     tortured.stop()
     with psycopg.connect(tortured.application_dsn) as source:
-        verdict = judge(source, NAMES, ingestion, processed)
+        noted = Log(oracle.read_log(source))
+    verdict = judge(noted, NAMES, ingestion, processed)
     manifests = list(log.after(0))
+    [_, *arrivals] = [
+        (manifest, versions) for manifest, _, versions in oracle.became_visible(noted, manifests)
+    ]
     deaths = killer.deaths()
     for step in killer.steps:
         print(f"  {deaths[step]:4d} deaths  {step}")
@@ -203,11 +208,7 @@ def report(tortured: World, killer: Killer, writers: list[Writer], seconds: floa
     kinds = sum((writer.done for writer in writers), Counter())
     print(f"  transactions: {', '.join(f'{count} {kind}' for kind, count in kinds.most_common())}")
     read = sum(t.rows for m in manifests[1:] for t in m.tables.values() if t.changed)
-    with psycopg.connect(tortured.application_dsn) as source:
-        written = sum(
-            len(oracle.became_visible(source, before, now))
-            for before, now in itertools.pairwise(manifests)
-        )
+    written = sum(len(versions) for _, versions in arrivals)
     times = [
         *killer.times,
         *(
@@ -229,7 +230,7 @@ def report(tortured: World, killer: Killer, writers: list[Writer], seconds: floa
         f" {verdict.orphans} orphans, {verdict.torn_groups} torn, {verdict.broken_links} broken"
         f" links, {verdict.rebuilt_otherwise} rebuilt otherwise; recovery"
         f" {percentiles(recovery(tortured, times))}; freshness"
-        f" {percentiles(freshness(tortured, manifests))}; {read / max(written, 1):.2f} rows read"
+        f" {percentiles(freshness(tortured, arrivals))}; {read / max(written, 1):.2f} rows read"
         f" per row changed; {orphans(log, processed)} orphan objects"
     )
     return int(bool(failed))

@@ -35,7 +35,7 @@ from totesys_dagster.local.postgres import SUPERUSER
 from totesys_dagster.operations import audits
 from totesys_dagster.postgres import connect
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
-from totesys_dagster.warehouse import audit, load
+from totesys_dagster.warehouse import audit, healing, load
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.torture import oracle, owner
 from totesys_dagster_tests.torture.by_hand import ByHand
@@ -72,7 +72,9 @@ def crashes(rng: random.Random) -> Iterator[None]:
         patch.setattr(Store, "put", _deadly(Store.put, rng, 0.005))
         patch.setattr(load._TableLoad, "run", _deadly(load._TableLoad.run, rng, 0.08))
         patch.setattr(audit, "audit_source", _deadly(audit.audit_source, rng, 0.1))
-        patch.setattr(audit, "request_healing", _deadly(audit.request_healing, rng, 0.02))
+        for module, probability in ((audits, 0.1), (healing, 0.02)):
+            deadly = _deadly(healing.request_healing, rng, probability)
+            patch.setattr(module, "request_healing", deadly)
         yield
 
 
@@ -406,7 +408,7 @@ class Torture:
             platform.process(manifest)
             platform.load(manifest)
         if last:
-            audit.request_healing(platform.warehouse, platform.names, platform.ingestion)
+            healing.request_healing(platform.warehouse, platform.names, platform.ingestion)
 
     def _restart(self) -> None:
         """What a new process does: connect anew. The server rolls back what was open."""

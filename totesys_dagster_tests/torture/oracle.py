@@ -97,8 +97,7 @@ class Log:
 
 def _started(manifest: Manifest) -> dt.datetime:
     """When the server was started, or recovered from a crash, before a batch was read."""
-    assert manifest.source.started is not None
-    return max(map(dt.datetime.fromisoformat, manifest.source.started.split("/")))
+    return max(map(dt.datetime.fromisoformat, manifest.source.servers[-1].split("/")))
 
 
 def _seen(manifest: Manifest) -> Callable[[Noted], bool]:
