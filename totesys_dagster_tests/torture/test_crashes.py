@@ -74,9 +74,7 @@ def change_everything(platform: Platform) -> None:
 
 def verdict_on(platform: Platform, by_hand: oracle.ByHand = ()) -> oracle.Verdict:
     log = Log(oracle.read_log(platform.application))
-    return judge(
-        log, platform.names, platform.ingestion, platform.processed, by_hand=by_hand
-    )
+    return judge(log, platform.names, platform.ingestion, platform.processed, by_hand=by_hand)
 
 
 def prepare(platform: Platform, stage: str) -> oracle.ByHand:
