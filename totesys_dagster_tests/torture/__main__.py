@@ -43,7 +43,7 @@ from totesys_dagster_tests.torture.killer import Killer
 from totesys_dagster_tests.torture.oracle import Log, Noted
 from totesys_dagster_tests.torture.steps import STEPS, order
 from totesys_dagster_tests.torture.world import SOURCE_DATABASE, WAREHOUSE_DATABASE, World
-from totesys_dagster_tests.torture.writers import Writer, finish
+from totesys_dagster_tests.torture.writers import Writer, finish, mend_all
 
 WRITERS = 8
 # Seconds between the transactions of a writer. A run that goes on until so many are killed lasts
@@ -90,6 +90,7 @@ def torture(tortured: World, options: argparse.Namespace) -> tuple[Killer, list[
         order(tortured.directory, step).unlink(missing_ok=True)
     killer.restart()
     finish(tortured.application_dsn)
+    mend_all(tortured.application_dsn)
     killer.rewrite()  # the last that was changed by hand is found by an audit, at the latest
     return killer, writers
 

@@ -200,7 +200,7 @@ def _edit_aside(connection: psycopg.Connection, rng: Chance, table: str) -> None
     _execute(
         connection, "UPDATE {} SET payment_amount = round((random() * 10000)::numeric, 2)", table
     )
-    rng.nap(0.5, 2)
+    rng.nap(3, 5)  # batches come meanwhile, which do not see it
 
 
 def inherit_or_not(connection: psycopg.Connection, rng: Chance) -> None:
@@ -224,7 +224,7 @@ def swap_tables(connection: psycopg.Connection, rng: Chance) -> None:
         connection.execute("INSERT INTO purchase_order_new TABLE purchase_order")
         connection.execute("UPDATE purchase_order_new SET item_unit_price = item_unit_price + 1")
         _execute(connection, "GRANT SELECT ON purchase_order_new TO {}", EXTRACTOR)
-    rng.nap(0.5, 2)
+    rng.nap(3, 5)
     with connection.transaction():
         _lock(connection, "purchase_order")
         connection.execute("DROP TABLE purchase_order")

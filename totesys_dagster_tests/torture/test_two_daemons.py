@@ -25,7 +25,7 @@ from totesys_dagster_tests.torture.__main__ import NAMES, caught_up
 from totesys_dagster_tests.torture.judge import judge
 from totesys_dagster_tests.torture.oracle import Log
 from totesys_dagster_tests.torture.world import PROJECT, World
-from totesys_dagster_tests.torture.writers import Writer, finish
+from totesys_dagster_tests.torture.writers import Writer, finish, mend_all
 
 WRITERS = 2
 SECONDS = 15
@@ -75,6 +75,7 @@ def write_for(seconds: float, dsn: str) -> None:
     for writer in writers:
         writer.join()
     finish(dsn)
+    mend_all(dsn)
 
 
 def told(home: Path) -> str:
