@@ -28,7 +28,7 @@ from totesys_dagster import settings
 from totesys_dagster.catalogue import currencies
 from totesys_dagster.errors import CommitConflictError, SourceError
 from totesys_dagster.ingestion import capture, changes, poll
-from totesys_dagster.ingestion.poll import Memory
+from totesys_dagster.ingestion.poll import Memory, Poll
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.store import Store
 from totesys_dagster.local.postgres import SUPERUSER
@@ -51,7 +51,8 @@ PACE = 0.15
 ENOUGH = Counter(took=5, polled=5, reloaded=3, overtook=2, audited=1, by_hand=5, lost=1, jumped=3)
 LONGEST_SECONDS = 240  # that of a machine with much else to do
 SETTLING_SECONDS = 60
-# How often the history is looked at while it is made, to end as soon as it is wrong.
+# How often the history is looked at while it is made, to end as soon as it is wrong; half of the
+# time at most.
 LOOK_SECONDS = 1.0
 # The server tells what it counted at the latest when a session has ended, and a little late.
 COUNTED_SECONDS = 1.2
@@ -175,14 +176,15 @@ class Torture:
         ]
         for worker in workers:
             worker.start()
-        began = looked = time.monotonic()
+        began = look_at = time.monotonic()
         try:
             while (elapsed := time.monotonic() - began) < seconds or not self._enough():
                 assert elapsed < LONGEST_SECONDS, f"only this happened: {self.happened}"
                 self._step(late=elapsed > seconds)
-                if at_most and time.monotonic() - looked > LOOK_SECONDS:
-                    self._look()
+                if at_most and time.monotonic() > look_at:
                     looked = time.monotonic()
+                    self._look()
+                    look_at = time.monotonic() + max(LOOK_SECONDS, time.monotonic() - looked)
                     if self.early.errors:
                         return self.early
         finally:
@@ -205,6 +207,8 @@ class Torture:
         """Judge what has been loaded, while all goes on."""
         platform = self.platform
         last = load.head(platform.warehouse, platform.names)
+        if not last:
+            return
         manifests = list(ManifestLog(platform.ingestion).after(0))[:last]
         with connect(settings.admin_setting()) as warehouse:
             self.early = oracle.judge(
@@ -274,15 +278,18 @@ class Torture:
     def _settle(self) -> None:
         """Go on, now that nobody writes, until nothing is due any more; an hour later, too."""
         self.clock = dt.timedelta(0)
-        # A large table's keys are compared once in an hour.
+        # Of large tables, an hour passes meanwhile: whatever is due then has to find nothing.
+        enough = 3 if self.large else 2
         rest = HOUR_OF_LARGE.total_seconds() + 0.2 if self.large else COUNTED_SECONDS
         for hour in (1, 2):
             quiet, until = 0, time.monotonic() + SETTLING_SECONDS
-            while quiet < 2:
+            while quiet < enough:
                 if time.monotonic() > until:
                     raise UnsettledError("The platform does not come to rest.")
                 self._catch_up()
-                quiet = 0 if self._poll() else quiet + 1
+                found = self._poll()
+                due = found.changed or (found.audit_due and not self.large)
+                quiet = 0 if due else quiet + 1
                 if quiet == 1:
                     time.sleep(rest)
             platform = self.platform
@@ -321,8 +328,8 @@ class Torture:
     def _take(self) -> None:
         self.done["took"] += self.platform.run() is not None
 
-    def _poll(self) -> bool:
-        """What a sensor does at a tick; whether there was anything to do."""
+    def _poll(self) -> Poll:
+        """What a sensor does at a tick."""
         platform = self.platform
         now = dt.datetime.now(dt.UTC) + self.clock
         found = poll.poll(platform.source, platform.ingestion, self.memory, now)
@@ -331,7 +338,7 @@ class Torture:
             self.done["polled"] += platform.run() is not None
         elif found.audit_due:
             self._audit()
-        return bool(found.changed or found.audit_due)
+        return found
 
     def _audit(self) -> None:
         found = audits.audit_all(SourceDatabase(), Lake(), Warehouse(), "audit")

@@ -124,7 +124,7 @@ def hide_rows(connection: psycopg.Connection, rng: Chance) -> None:
                 table,
                 EXTRACTOR,
             )
-        rng.nap(0.5, 2)
+        rng.nap(3, 8)
     finally:
         restore(connection)
 
@@ -136,7 +136,7 @@ def put_a_view_in_its_place(connection: psycopg.Connection, rng: Chance) -> None
             connection.execute("ALTER TABLE currency RENAME TO currency_table")
             connection.execute("CREATE VIEW currency AS TABLE currency_table")
             _execute(connection, "GRANT SELECT ON currency TO {}", EXTRACTOR)
-        rng.nap(0.5, 2)
+        rng.nap(2, 4)
     finally:
         restore(connection)
 
@@ -211,7 +211,7 @@ def inherit_or_not(connection: psycopg.Connection, rng: Chance) -> None:
             connection.execute("ALTER TABLE design_old NO INHERIT design")
         return
     connection.execute("UPDATE design_old SET design_name = %s", [_word(rng)])
-    rng.nap(0.5, 2)
+    rng.nap(3, 5)
     with _changing(connection, "design", defined=rng.random() < 0.5):
         connection.execute("ALTER TABLE design_old INHERIT design")
 
