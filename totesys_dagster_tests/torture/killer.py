@@ -45,7 +45,7 @@ class Killer(threading.Thread):
     steps: tuple[str, ...] = STEPS
     # For so long at most the writers rest for an audit, and work between two rests; and every so
     # often a table is rewritten meanwhile, which makes an audit due.
-    rest_seconds, busy_seconds, rewrite_seconds = 120.0, 10.0, 4.0
+    rest_seconds, busy_seconds, rewrite_seconds = 120.0, 30.0, 4.0
 
     def __init__(
         self, tortured: World, seed: int, stop: threading.Event, rest: threading.Event
@@ -55,7 +55,7 @@ class Killer(threading.Thread):
         self.rng = random.Random(seed)
         self.stop = stop
         self.rest = rest
-        self.until = self.rewritten = 0.0
+        self.until, self.rewritten = time.monotonic() + self.busy_seconds, 0.0
         self.by_hand = ByHand(seed)
         self.kills: Counter[str] = Counter()
         self.times: list[float] = []

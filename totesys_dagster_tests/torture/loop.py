@@ -144,8 +144,9 @@ class Torture:
         owner.prepare(platform.application)
         oracle.install(platform.application)
 
-    def run(self, seconds: float, *, at_most: bool = False) -> Verdict:
-        """At least for `seconds`, and until enough has happened; `at_most`: until it went wrong."""
+    def run(self, seconds: float, *, at_most: bool = False, enough: bool = True) -> Verdict:
+        """At least for `seconds`, and until `enough` has happened; with `at_most` only until it
+        went wrong."""
         with pytest.MonkeyPatch.context() as patch:
             # Captures have the list from where they imported it.
             patch.setattr(currencies, "currencies", _later_list)
@@ -155,7 +156,7 @@ class Torture:
                 patch.setattr(changes, "WHOLE_EVERY", HOUR_OF_LARGE)
                 patch.setattr(changes, "WHOLE_AFTER_DELETES", HOUR_OF_LARGE * 0.75)
             try:
-                return self._run(seconds, at_most=at_most)
+                return self._run(seconds, at_most=at_most, enough=enough)
             finally:
                 self._configure("ALTER SYSTEM RESET wal_writer_delay")
 
@@ -166,7 +167,7 @@ class Torture:
             admin.execute(statement)
             admin.execute("SELECT pg_reload_conf()")
 
-    def _run(self, seconds: float, *, at_most: bool) -> Verdict:
+    def _run(self, seconds: float, *, at_most: bool, enough: bool) -> Verdict:
         workers = [
             self.owner,
             *(
@@ -178,7 +179,9 @@ class Torture:
             worker.start()
         began = look_at = time.monotonic()
         try:
-            while (elapsed := time.monotonic() - began) < seconds or not self._enough():
+            while (elapsed := time.monotonic() - began) < seconds or (
+                enough and not self._enough()
+            ):
                 assert elapsed < LONGEST_SECONDS, f"only this happened: {self.happened}"
                 self._step(late=elapsed > seconds)
                 if at_most and time.monotonic() > look_at:
@@ -317,6 +320,8 @@ class Torture:
             with crashes(self.rng):
                 self._catch_up()
                 step()
+            if step in (self._take, self._poll):
+                self.owner.turn.set()
         except Crash:
             self.crashes += 1
             self._restart()

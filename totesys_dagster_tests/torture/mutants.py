@@ -344,5 +344,11 @@ KINDS = (
 MUTANTS: tuple[Mutant, ...] = tuple(
     dict.fromkeys(mutant for kind in KINDS for mutant in kind.mutants)
 )
+# Caught by what is left for the end, whatever happened before.
+CAUGHT_AT_THE_END: tuple[Mutant, ...] = (
+    differences_are_not_healed,
+    quarantine_explains_every_difference,
+    clock_that_went_back_is_trusted,
+)
 # Caught only where tables are taken for large ones, which are not looked at in each batch.
 OF_LARGE_TABLES: tuple[Mutant, ...] = (clock_that_went_back_is_trusted,)

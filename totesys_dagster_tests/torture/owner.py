@@ -19,8 +19,10 @@ Each kind is done once before any is done again. The kinds:
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -65,6 +67,8 @@ ALTER TABLE staff ADD email_address text GENERATED ALWAYS AS (last_name || '@exa
 """
 # What is prepared for longer was left behind, and holds its locks until somebody ends it.
 LONGEST_PREPARED_SECONDS = 4
+# How long the owner waits for a batch.
+PATIENCE_SECONDS = 3
 PARTITION_KEYS = "FOR VALUES FROM (900000) TO (910000)"
 
 
@@ -366,15 +370,25 @@ CHANGES: tuple[Change, ...] = (
 
 
 class Owner(Worker):
-    """Does each change once before any is done again, as far as others let him."""
+    """Does each change once before any is done again, as far as others let him.
+
+    Between two changes there is a batch, for as long as he has patience: one reads a table in full,
+    and would hide what another does to it.
+    """
 
     due: deque[Change]
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.turn = threading.Event()
 
     def begin(self, connection: psycopg.Connection) -> None:
         connection.execute("SET lock_timeout TO '3s'")
         restore(connection)
 
     def work(self, connection: psycopg.Connection) -> str:
+        self.turn.wait(PATIENCE_SECONDS)
+        self.turn.clear()
         finish_two_phase(connection, LONGEST_PREPARED_SECONDS * self.rng.pace)
         if not hasattr(self, "due") or not self.due:
             self.due = deque(self.rng.sample(CHANGES, len(CHANGES)))
