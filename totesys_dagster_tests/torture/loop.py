@@ -42,7 +42,15 @@ from totesys_dagster_tests.torture.by_hand import ByHand
 from totesys_dagster_tests.torture.judge import judge
 from totesys_dagster_tests.torture.oracle import Log, Verdict
 from totesys_dagster_tests.torture.owner import CHANGES, Owner
-from totesys_dagster_tests.torture.writers import NO_DAY, ODD_KEYS, Writer, finish, mend_all
+from totesys_dagster_tests.torture.writers import (
+    NO_DAY,
+    ODD_KEYS,
+    Chance,
+    Writer,
+    edit_silently,
+    finish,
+    mend_all,
+)
 
 WRITERS = 10
 # Batches come several times a second, so a transaction of half a second is a long one.
@@ -56,6 +64,9 @@ SETTLING_SECONDS = 60
 LOOK_SECONDS = 1.0
 # The server tells what it counted at the latest when a session has ended, and a little late.
 COUNTED_SECONDS = 1.2
+
+# How long it takes until writers rest, but for the slowest.
+RESTING_SECONDS = 0.3
 
 # What is taken for an hour where every table is taken for a large one.
 HOUR_OF_LARGE = dt.timedelta(seconds=4)
@@ -119,7 +130,7 @@ class Torture:
 
     def __init__(self, platform: Platform, seed: int, *, large: bool = False) -> None:
         self.platform = platform
-        self.rng = random.Random(seed)
+        self.rng = Chance(seed)
         self.large = large
         self.crashes = 0
         self.done: Counter[str] = Counter()
@@ -411,7 +422,19 @@ class Torture:
         """
         platform = self.platform
         if self.rng.random() < 0.7:
-            platform.capture()
+            self.rest.set()  # what somebody else flushes now is not lost
+            try:
+                time.sleep(RESTING_SECONDS)
+                edit_silently(platform.application, self.rng)
+                platform.capture()
+                self._kill_server()
+            finally:
+                self.rest.clear()
+        else:
+            self._kill_server()
+
+    def _kill_server(self) -> None:
+        platform = self.platform
         head = ManifestLog(platform.ingestion).head()
         [started] = platform.application.execute("SELECT oracle.started()").fetchone() or [None]
         noted = oracle.read_log(platform.application)
