@@ -269,8 +269,7 @@ class Torture:
         by hand in a table with a bad one, and a deletion, just before the host's clock goes back.
         """
         platform = self.platform
-        self._catch_up()
-        platform.run()
+        self._come_to_rest()
         bad, other = platform.application.execute(
             "SELECT payment_id FROM payment WHERE payment_date <> %s AND payment_id < %s LIMIT 2",
             [NO_DAY, ODD_KEYS],
@@ -278,9 +277,7 @@ class Torture:
         platform.application.execute(
             "UPDATE payment SET payment_date = %s WHERE payment_id = %s", [NO_DAY, *bad]
         )
-        platform.run()
-        self._catch_up()  # asks for a digest without the bad row, which an audit takes
-        self._audit()
+        self._come_to_rest()
         with connect(settings.admin_setting()) as warehouse:
             self.by_hand.edit(warehouse, "fact_payment", *other)
         self.clock = dt.timedelta(days=1)
@@ -295,27 +292,31 @@ class Torture:
             self._poll()
 
     def _settle(self) -> None:
-        """Go on, now that nobody writes, until nothing is due any more; an hour later, too."""
-        self.clock = dt.timedelta(0)
-        # Of large tables, an hour passes meanwhile: whatever is due then has to find nothing.
-        enough = 3 if self.large else 2
-        rest = HOUR_OF_LARGE.total_seconds() + 0.2 if self.large else COUNTED_SECONDS
+        """Come to rest, now that nobody writes, and again after an audit an hour later."""
         for hour in (1, 2):
-            quiet, until = 0, time.monotonic() + SETTLING_SECONDS
-            while quiet < enough:
-                if time.monotonic() > until:
-                    raise UnsettledError("The platform does not come to rest.")
-                self._catch_up()
-                found = self._poll()
-                due = found.changed or (found.audit_due and not self.large)
-                quiet = 0 if due else quiet + 1
-                if quiet == 1:
-                    time.sleep(rest)
+            self._come_to_rest()
             platform = self.platform
             if poll.changed_tables(platform.source, platform.ingestion, whole=True).changed:
                 raise UnsettledError("A change was left that no poll has found.")
             if hour == 1:
                 self._audit()
+
+    def _come_to_rest(self) -> None:
+        """Go on until nothing is due any more, by a clock that is right."""
+        self.clock = dt.timedelta(0)
+        # Of large tables, an hour passes meanwhile: whatever is due then has to find nothing.
+        enough = 3 if self.large else 2
+        rest = HOUR_OF_LARGE.total_seconds() + 0.2 if self.large else COUNTED_SECONDS
+        quiet, until = 0, time.monotonic() + SETTLING_SECONDS
+        while quiet < enough:
+            if time.monotonic() > until:
+                raise UnsettledError("The platform does not come to rest.")
+            self._catch_up()
+            found = self._poll()
+            due = found.changed or (found.audit_due and not self.large)
+            quiet = 0 if due else quiet + 1
+            if quiet == 1:
+                time.sleep(rest)
 
     def _step(self, *, late: bool) -> None:
         """Do something by chance or, when it is getting late, what has not happened enough."""
