@@ -106,7 +106,7 @@ class ProcessKiller(Killer):
     # Without Dagster nothing is recorded after the load.
     steps = tuple(step for step in steps.STEPS if step != "load: before it is recorded")
 
-    rest_seconds, busy_seconds, rewrite_seconds = 6.0, 2.0, 1.0
+    busy_seconds, rewrite_seconds = 2.0, 1.0
 
     def __init__(
         self, tortured: World, seed: int, stop: threading.Event, rest: threading.Event

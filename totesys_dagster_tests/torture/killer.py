@@ -43,9 +43,9 @@ class Killer(threading.Thread):
     """Kills, restarts, and keeps count."""
 
     steps: tuple[str, ...] = STEPS
-    # For so long at most the writers rest for an audit, and work between two rests; and every so
-    # often a table is rewritten meanwhile, which makes an audit due.
-    rest_seconds, busy_seconds, rewrite_seconds = 120.0, 30.0, 4.0
+    # For so long at least the writers work between two rests, in which an audit is to die; and
+    # every so often a table is rewritten then, which makes an audit due.
+    busy_seconds, rewrite_seconds = 20.0, 4.0
 
     def __init__(
         self, tortured: World, seed: int, stop: threading.Event, rest: threading.Event
@@ -55,7 +55,7 @@ class Killer(threading.Thread):
         self.rng = random.Random(seed)
         self.stop = stop
         self.rest = rest
-        self.until, self.rewritten = time.monotonic() + self.busy_seconds, 0.0
+        self.busy_until, self.rewritten = time.monotonic() + self.busy_seconds, 0.0
         self.by_hand = ByHand(seed)
         self.kills: Counter[str] = Counter()
         self.times: list[float] = []
@@ -110,12 +110,11 @@ class Killer(threading.Thread):
         if "heal" in ordered and self.rng.random() < CHANGED_BY_HAND:
             self._change_by_hand()
         now = time.monotonic()
-        if self.rest.is_set() and ("audit" not in ordered or now > self.until):
+        if self.rest.is_set() and "audit" not in ordered:
             self.rest.clear()
-            self.until = now + self.busy_seconds
-        elif "audit" in ordered and now > self.until:
+            self.busy_until = now + self.busy_seconds
+        elif "audit" in ordered and now > self.busy_until:
             self.rest.set()
-            self.until = now + self.rest_seconds
         if self.rest.is_set() and now > self.rewritten + self.rewrite_seconds:
             self.rewritten = now
             self.rewrite()
