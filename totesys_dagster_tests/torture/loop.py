@@ -431,21 +431,40 @@ class Torture:
             self.rest.set()  # what somebody else flushes now is not lost
             try:
                 time.sleep(RESTING_SECONDS)
-                edit_silently(platform.application, self.rng)
-                platform.capture()
-                self._kill_server()
+                with self._no_wal_writer():
+                    edit_silently(platform.application, self.rng)
+                    platform.capture()
+                    self._kill_server()
             finally:
                 self.rest.clear()
         else:
             self._kill_server()
+        self._recover()
+
+    @contextlib.contextmanager
+    def _no_wal_writer(self) -> Iterator[None]:
+        """Nothing is flushed every few seconds, as on a busy machine a capture may take longer."""
+        with psycopg.connect(self.platform.server.dsn(SUPERUSER, "postgres")) as admin:
+            query = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'"
+            [process] = admin.execute(query).fetchone() or [0]
+        os.kill(process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(process, signal.SIGCONT)
 
     def _kill_server(self) -> None:
+        """Kill one of the server's processes, and note what it had committed."""
+        platform = self.platform
+        [started] = platform.application.execute("SELECT oracle.started()").fetchone() or [None]
+        self.lost.append((started, oracle.read_log(platform.application)))
+        os.kill(platform.application.info.backend_pid, signal.SIGKILL)
+
+    def _recover(self) -> None:
+        """Go on with the server that has recovered."""
         platform = self.platform
         head = ManifestLog(platform.ingestion).head()
-        [started] = platform.application.execute("SELECT oracle.started()").fetchone() or [None]
-        noted = oracle.read_log(platform.application)
-        self.lost.append((started, noted))
-        os.kill(platform.application.info.backend_pid, signal.SIGKILL)
+        started, noted = self.lost[-1]
         platform.application.close()
         platform.application = self._recovered(started)
         self._restart()
