@@ -91,14 +91,18 @@ class Killer(threading.Thread):
     def order_deaths(self) -> None:
         """Order a death in each stage that has a step which was died at about least often of all.
 
-        Of all steps, not of the stage's: deaths in an early one would starve a later one.
+        Of all steps, not of the stage's: deaths in an early one would starve a later one. Those in
+        an audit come last, for nobody writes until they have.
         """
         deaths = self.deaths()
+        others = min(deaths[step] for step in self.steps if steps.stage(step) != "audit")
         fewest = min(deaths[step] for step in self.steps)
         most = fewest + SPREAD if fewest else 0
         for stage in dict.fromkeys(map(steps.stage, self.steps)):
             own = [step for step in self.steps if steps.stage(step) == stage]
             rarest = [step for step in own if deaths[step] <= most]
+            if stage == "audit":
+                rarest = [step for step in own if deaths[step] < others]
             if rarest and not any(order(self.world.directory, step).exists() for step in own):
                 order(self.world.directory, self.rng.choice(rarest)).touch()
 
