@@ -34,8 +34,9 @@ from totesys_dagster_tests.torture.killer import Killer
 from totesys_dagster_tests.torture.world import World
 
 PROCESSES = 2
-# How long a process lives in the mean, unless it comes to a step that it is to die at.
-MEAN_SECONDS = 2.0
+# How long a process lives in the mean, unless it comes to a step that it is to die at; and while
+# the writers rest, for the audit comes last.
+MEAN_SECONDS, MEAN_SECONDS_OF_REST = 2.0, 10.0
 # How likely it is at each look that a database is stopped.
 STOPPED_DATABASES = 0.005
 NAMES = Names("warehouse")
@@ -132,7 +133,8 @@ class ProcessKiller(Killer):
         while len(self.processes) < PROCESSES:
             process = self.context.Process(target=work, daemon=True)
             process.start()
-            self.processes[process] = time.monotonic() + self.rng.expovariate(1 / MEAN_SECONDS)
+            mean = MEAN_SECONDS_OF_REST if self.rest.is_set() else MEAN_SECONDS
+            self.processes[process] = time.monotonic() + self.rng.expovariate(1 / mean)
 
     def _kill_processes(self) -> None:
         for process, latest in self.processes.items():
