@@ -27,6 +27,7 @@ from totesys_dagster.operations.processes import RunProcess
 from totesys_dagster.operations.reasons import first_failure
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.warehouse import audit, load, schema
+from totesys_dagster.warehouse.healing import request_healing
 from totesys_dagster.warehouse.load import Loaded
 from totesys_dagster.words import counted
 
@@ -197,11 +198,16 @@ class _Path:
                 raise
 
     def catch_up(self, captures: Mapping[str, _Run]) -> list[BatchReport]:
-        """Process and load every batch that the warehouse lacks, in order."""
+        """Process and load every batch that the warehouse lacks, in order.
+
+        Puts the audits' requests again: a run that was killed after a commit may not have put them.
+        """
         names, log = self.warehouse.names(), self.lake.log()
         with self.warehouse.connect() as connection:
             schema.migrate(connection, names)
             last = load.check_log(connection, names, log)
+            if last:
+                request_healing(connection, names, log.store)
         return [
             self._process_and_load(manifest, captures.get(manifest.batch))
             for manifest in log.after(last)

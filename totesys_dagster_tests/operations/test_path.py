@@ -18,6 +18,7 @@ from totesys_dagster.ingestion import changes
 from totesys_dagster.operations import path
 from totesys_dagster.operations.path import BatchReport, RunFailedError, run_path
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
+from totesys_dagster.warehouse import healing
 from totesys_dagster.warehouse.healing import DIFFERED
 from totesys_dagster.warehouse.standing import Standing, standings
 from totesys_dagster_tests.edits import EDIT_ORDER_1
@@ -90,6 +91,19 @@ def test_tables_are_compared_anew_where_no_audit_is_on_record(orchestra: Orchest
 
     assert take(orchestra) == []
     assert all(standing(orchestra, star).equal for star in STAR_TABLES)
+
+
+def test_difference_is_healed_though_the_audit_was_killed_before_it_asked_for_that(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(orchestra)
+    by_hand(orchestra, "UPDATE dim_design SET design_name = 'X' WHERE design_id = 1")
+    monkeypatch.setattr(healing, "request_healing", lambda *_: None)
+    orchestra.platform.audit()
+    [report] = take(orchestra)
+
+    assert report.manifest.tables["design"].reason == healing.DIFFERED
+    assert standing(orchestra, "dim_design").equal
 
 
 def test_row_in_quarantine_does_not_keep_another_from_being_healed(orchestra: Orchestra) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import itertools
 import os
 import statistics
 import sys
@@ -32,21 +31,27 @@ from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.receipt import read_receipt, touched_stars
 from totesys_dagster.lake.store import Store
 from totesys_dagster.local.postgres import SUPERUSER
+from totesys_dagster.operations.audits import not_compared
 from totesys_dagster.postgres import Names, connect
 from totesys_dagster.warehouse import load
+from totesys_dagster.warehouse.healing import full_reads_wanted
+from totesys_dagster.warehouse.standing import standings
 from totesys_dagster_tests.torture import oracle, world
 from totesys_dagster_tests.torture.forked import ProcessKiller
 from totesys_dagster_tests.torture.judge import judge
 from totesys_dagster_tests.torture.killer import Killer
+from totesys_dagster_tests.torture.oracle import Log, Noted
 from totesys_dagster_tests.torture.steps import STEPS, order
 from totesys_dagster_tests.torture.world import SOURCE_DATABASE, WAREHOUSE_DATABASE, World
-from totesys_dagster_tests.torture.writers import Writer, finish_two_phase
+from totesys_dagster_tests.torture.writers import Writer, finish, mend_all
 
 WRITERS = 8
 # Seconds between the transactions of a writer. A run that goes on until so many are killed lasts
 # for an hour, and has versions enough at a slower pace; the machine is free for more kills then.
 PAUSE, LONG_PAUSE = 0.05, 1.0
 NAMES = Names("warehouse")
+# A batch, and the versions that it was the first to see.
+Arrival = tuple[Manifest, list[Noted]]
 # How long the torture may go on beyond its time to have died at every step once.
 OVERTIME_SECONDS = 600
 # After a thousand kills hundreds of batches are to be loaded, on a busy machine in seconds each.
@@ -58,12 +63,12 @@ def torture(tortured: World, options: argparse.Namespace) -> tuple[Killer, list[
 
     And until so many were killed, if that takes longer, but for `hours` at most.
     """
-    calm, quiet = threading.Event(), threading.Event()
+    calm, quiet, rest = threading.Event(), threading.Event(), threading.Event()
     pause, seed = LONG_PAUSE if options.kills else PAUSE, options.seed
     writers = [
-        Writer(tortured.application_dsn, seed * 100 + n, pause, quiet) for n in range(WRITERS)
+        Writer(tortured.application_dsn, seed * 100 + n, pause, quiet, rest) for n in range(WRITERS)
     ]
-    killer = (ProcessKiller if options.fork else Killer)(tortured, seed, calm)
+    killer = (ProcessKiller if options.fork else Killer)(tortured, seed, calm, rest)
     killer.restart()
     for thread in (*writers, killer):
         thread.start()
@@ -84,7 +89,9 @@ def torture(tortured: World, options: argparse.Namespace) -> tuple[Killer, list[
     for step in STEPS:
         order(tortured.directory, step).unlink(missing_ok=True)
     killer.restart()
-    finish_two_phase(tortured.application_dsn)
+    finish(tortured.application_dsn)
+    mend_all(tortured.application_dsn)
+    killer.rewrite()  # the last that was changed by hand is found by an audit, at the latest
     return killer, writers
 
 
@@ -108,17 +115,22 @@ def _show_progress(elapsed: float, killer: Killer, writers: list[Writer]) -> Non
 
 
 def caught_up(log: ManifestLog) -> bool:
-    """Whether nothing is left to capture or to load, now that nobody writes.
+    """Whether nothing is left to capture, to load, to audit or to heal, now that nobody writes.
 
     The source comes first: where it has nothing new, no batch follows the head that is read then.
     """
     with contextlib.suppress(TotesysError, psycopg.Error):
         with connect(settings.SOURCE_DSN) as connection:
-            changed = changed_tables(connection, log.store).changed
+            found = changed_tables(connection, log.store)
         head = log.head()
+        if head is None or found.changed or found.audit_due:
+            return False
         with connect(settings.WAREHOUSE_DSN) as connection:
-            loaded = load.head(connection, NAMES)
-        return head is not None and loaded == head.sequence and not changed
+            return (
+                load.head(connection, NAMES) == head.sequence
+                and not_compared(connection, NAMES, log) is None
+                and not full_reads_wanted(connection, NAMES, standings(connection, NAMES))
+            )
     return False
 
 
@@ -132,7 +144,7 @@ def recovery(tortured: World, kills: Sequence[float]) -> list[float]:
     return [min(after) - kill for kill in kills if (after := [m for m in loads if m > kill])]
 
 
-def freshness(tortured: World, manifests: Sequence[Manifest]) -> list[float]:
+def freshness(tortured: World, arrivals: Sequence[Arrival]) -> list[float]:
     """Seconds from the commit of each transaction to the commit of the batch that brought it."""
     with tortured.warehouse.connect(SUPERUSER, WAREHOUSE_DATABASE) as connection:
         loaded = dict(
@@ -143,32 +155,31 @@ def freshness(tortured: World, manifests: Sequence[Manifest]) -> list[float]:
         )
     ages = []
     with tortured.source.connect(SUPERUSER, SOURCE_DATABASE) as connection:
-        for before, now in itertools.pairwise(manifests):
+        for manifest, versions in arrivals:
             rows = connection.execute(
-                "SELECT DISTINCT extract(epoch FROM pg_xact_commit_timestamp(xid::xid))::float"
-                " FROM oracle.version WHERE pg_visible_in_snapshot(xid, %s::pg_snapshot)"
-                " AND NOT pg_visible_in_snapshot(xid, %s::pg_snapshot)",
-                [oracle.snapshot_text(now), oracle.snapshot_text(before)],
+                "SELECT extract(epoch FROM pg_xact_commit_timestamp(xid::text::xid))::float"
+                " FROM unnest(%s::bigint[]) AS xid",
+                [list({version.xid % 2**32 for version in versions})],
             ).fetchall()
-            ages += [loaded[now.sequence] - moment for (moment,) in rows if moment is not None]
+            ages += [loaded[manifest.sequence] - moment for (moment,) in rows if moment is not None]
     return ages
 
 
 def orphans(log: ManifestLog, processed: Store) -> int:
     """Objects that killed processes left behind, which no manifest or receipt names."""
-    named = set()
+    named: set[str | None] = set()
     for manifest in log.after(0):
         for table in manifest.tables.values():
-            named |= {entry.key for entry in (*table.objects, *table.deleted)}
+            named |= {entry.key for entry in table.objects}
+            named |= {keys.key for keys in (table.keys, table.gone) if keys is not None}
         for star in touched_stars(manifest):
             receipt = read_receipt(processed, star, manifest)
             assert receipt is not None
-            entries = (*receipt.objects, *receipt.deleted, *receipt.quarantine)
-            named |= {entry.key for entry in entries}
+            named |= {entry.key for entry in (*receipt.objects, *receipt.quarantine)}
     stored = [
         key
         for store in (log.store, processed)
-        for kind in ("rows", "deleted")
+        for kind in ("rows", "keys", "quarantine")
         for key in store.list(kind)
     ]
     return sum(key not in named for key in stored)
@@ -193,8 +204,13 @@ def report(tortured: World, killer: Killer, writers: list[Writer], seconds: floa
         return 1
     tortured.stop()
     with psycopg.connect(tortured.application_dsn) as source:
-        verdict = judge(source, NAMES, ingestion, processed)
+        noted = Log(oracle.read_log(source))
+    by_hand = killer.by_hand
+    verdict = judge(noted, NAMES, ingestion, processed, by_hand=by_hand.rows)
     manifests = list(log.after(0))
+    [_, *arrivals] = [
+        (manifest, versions) for manifest, _, versions in oracle.became_visible(noted, manifests)
+    ]
     deaths = killer.deaths()
     for step in killer.steps:
         print(f"  {deaths[step]:4d} deaths  {step}")
@@ -202,12 +218,14 @@ def report(tortured: World, killer: Killer, writers: list[Writer], seconds: floa
         print(f"  {count:4d} kills of {what}")
     kinds = sum((writer.done for writer in writers), Counter())
     print(f"  transactions: {', '.join(f'{count} {kind}' for kind, count in kinds.most_common())}")
-    read = sum(t.rows for m in manifests[1:] for t in m.tables.values() if t.changed)
-    with psycopg.connect(tortured.application_dsn) as source:
-        written = sum(
-            len(oracle.became_visible(source, before, now))
-            for before, now in itertools.pairwise(manifests)
-        )
+    print(
+        f"  changed by hand: {', '.join(f'{n} {what}' for what, n in sorted(by_hand.done.items()))}"
+    )
+    deltas = [
+        t for m in manifests[1:] for t in m.tables.values() if t.changed and t.read == "delta"
+    ]
+    read = sum(table.rows for table in deltas)
+    written = sum(len(versions) for _, versions in arrivals)
     times = [
         *killer.times,
         *(
@@ -219,17 +237,15 @@ def report(tortured: World, killer: Killer, writers: list[Writer], seconds: floa
         print(f"  {example[:2000]}")
     missed = sorted(set(killer.steps) - set(deaths))
     failed = verdict.errors or missed
+    errors = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in verdict.counts.items())
     print(
         f"VERDICT: {'FAILED' if failed else 'PASSED'} after {seconds:.0f} s with"
         f" {killer.count()} kills"
         f" ({len(deaths)} of {len(killer.steps)} steps), {len(manifests)} batches,"
         f" {verdict.versions} versions ({written} rows written meanwhile):"
-        f" {verdict.lost} lost, {verdict.extra} extra,"
-        f" {verdict.doubled} doubled, {verdict.wrong_dimension_rows} wrong dimension rows,"
-        f" {verdict.orphans} orphans, {verdict.torn_groups} torn, {verdict.broken_links} broken"
-        f" links, {verdict.rebuilt_otherwise} rebuilt otherwise; recovery"
+        f" {errors}; recovery"
         f" {percentiles(recovery(tortured, times))}; freshness"
-        f" {percentiles(freshness(tortured, manifests))}; {read / max(written, 1):.2f} rows read"
+        f" {percentiles(freshness(tortured, arrivals))}; {read / max(written, 1):.2f} rows read"
         f" per row changed; {orphans(log, processed)} orphan objects"
     )
     return int(bool(failed))

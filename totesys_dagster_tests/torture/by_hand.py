@@ -69,6 +69,20 @@ class ByHand:
         self.rows: set[tuple[str, int]] = set()
         self.done: Counter[str] = Counter()
 
+    def edit(self, warehouse: psycopg.Connection, table: str, key: int) -> None:
+        """Change the current row of a key."""
+        query = (
+            "UPDATE warehouse.{table} SET {value} WHERE {key} = %(key)s AND batch_seq ="
+            " (SELECT max(batch_seq) FROM warehouse.{table} WHERE {key} = %(key)s)"
+        )
+        statement = sql.SQL(query).format(
+            table=sql.Identifier(table),
+            value=sql.SQL(VALUES[table]),
+            key=sql.Identifier(KEYS[table]),
+        )
+        assert warehouse.execute(statement, {"key": key}).rowcount == 1
+        self.rows.add((table, key))
+
     def change(self, warehouse: psycopg.Connection) -> None:
         """Change a row of some table; none where the one that was chosen is deleted."""
         table = self.rng.choice(list(KEYS))

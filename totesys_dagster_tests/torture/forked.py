@@ -18,20 +18,25 @@ import psycopg
 from totesys_dagster import settings
 from totesys_dagster.errors import TotesysError
 from totesys_dagster.ingestion import capture
+from totesys_dagster.ingestion.poll import changed_tables
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.receipt import touched_stars
 from totesys_dagster.lake.store import Store
+from totesys_dagster.operations import audits
 from totesys_dagster.postgres import Connection, Names, connect
 from totesys_dagster.processed.process import process_star
+from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.warehouse import assets as warehouse_assets
 from totesys_dagster.warehouse import load
+from totesys_dagster.warehouse.healing import request_healing
 from totesys_dagster_tests.torture import steps
 from totesys_dagster_tests.torture.killer import Killer
 from totesys_dagster_tests.torture.world import World
 
 PROCESSES = 2
-# How long a process lives in the mean, unless it comes to a step that it is to die at.
-MEAN_SECONDS = 2.0
+# How long a process lives in the mean, unless it comes to a step that it is to die at; and while
+# the writers rest, for the audit comes last.
+MEAN_SECONDS, MEAN_SECONDS_OF_REST = 2.0, 10.0
 # How likely it is at each look that a database is stopped.
 STOPPED_DATABASES = 0.005
 NAMES = Names("warehouse")
@@ -49,27 +54,40 @@ def work() -> None:
 
 
 def _take_batches() -> None:
-    """Process and load all that the warehouse lacks, then capture what changed and load that."""
+    """Process and load all that the warehouse lacks, then capture what changed and load that, or
+    audit where nothing did."""
     ingestion = Store(settings.zone_url(settings.INGESTION_URL), settings.INGESTION_URL)
     processed = Store(settings.zone_url(settings.PROCESSED_URL), settings.PROCESSED_URL)
     log = ManifestLog(ingestion)
     with connect(settings.SOURCE_DSN) as source, connect(settings.WAREHOUSE_DSN) as warehouse:
         _load(warehouse, log, processed)
-        _capture(source, log)
-        _load(warehouse, log, processed)
+        if _capture(source, log):
+            _load(warehouse, log, processed)
+        elif changed_tables(source, ingestion).audit_due:
+            audits.audit_all(SourceDatabase(), Lake(), Warehouse(), "forked")
 
 
 def _load(warehouse: Connection, log: ManifestLog, processed: Store) -> None:
-    for manifest in log.after(load.head(warehouse, NAMES)):
+    last = load.head(warehouse, NAMES)
+    if last:
+        request_healing(warehouse, NAMES, log.store)
+    for manifest in log.after(last):
         for star in touched_stars(manifest):
             process_star(star, manifest, log.store, processed)
         # The name that is armed.
         warehouse_assets.load_batch(  # type: ignore[attr-defined]
-            warehouse, NAMES, manifest, log.store, processed, quarantine_limit=0
+            warehouse,
+            NAMES,
+            manifest,
+            log.store,
+            processed,
+            quarantine_limit=settings.quarantine_limit(),
         )
+        request_healing(warehouse, NAMES, log.store, manifest.stars)
 
 
-def _capture(source: Connection, log: ManifestLog) -> None:
+def _capture(source: Connection, log: ManifestLog) -> bool:
+    """Capture a batch; False where nothing changed."""
     with capture.open_capture(
         source,
         log.store,
@@ -80,6 +98,7 @@ def _capture(source: Connection, log: ManifestLog) -> None:
             for read in batch.reads():
                 read.write(log.store)
             batch.commit()
+        return bool(batch.changed)
 
 
 class ProcessKiller(Killer):
@@ -88,8 +107,12 @@ class ProcessKiller(Killer):
     # Without Dagster nothing is recorded after the load.
     steps = tuple(step for step in steps.STEPS if step != "load: before it is recorded")
 
-    def __init__(self, tortured: World, seed: int, stop: threading.Event) -> None:
-        super().__init__(tortured, seed, stop)
+    busy_seconds, rewrite_seconds = 2.0, 1.0
+
+    def __init__(
+        self, tortured: World, seed: int, stop: threading.Event, rest: threading.Event
+    ) -> None:
+        super().__init__(tortured, seed, stop, rest)
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload([__name__])
         self.processes: dict[ForkServerProcess, float] = {}
@@ -97,6 +120,7 @@ class ProcessKiller(Killer):
     def run(self) -> None:
         while not self.stop.wait(self.rng.uniform(0.05, 0.2)):
             self.order_deaths()
+            self.bring_about()
             self._kill_processes()
             if self.may_kill() and self.rng.random() < STOPPED_DATABASES:
                 self.rng.choice([self.stop_source, self.stop_warehouse])()
@@ -109,7 +133,8 @@ class ProcessKiller(Killer):
         while len(self.processes) < PROCESSES:
             process = self.context.Process(target=work, daemon=True)
             process.start()
-            self.processes[process] = time.monotonic() + self.rng.expovariate(1 / MEAN_SECONDS)
+            mean = MEAN_SECONDS_OF_REST if self.rest.is_set() else MEAN_SECONDS
+            self.processes[process] = time.monotonic() + self.rng.expovariate(1 / mean)
 
     def _kill_processes(self) -> None:
         for process, latest in self.processes.items():

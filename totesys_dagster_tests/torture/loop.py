@@ -27,22 +27,30 @@ import pytest
 from totesys_dagster import settings
 from totesys_dagster.catalogue import currencies
 from totesys_dagster.errors import CommitConflictError, SourceError
-from totesys_dagster.ingestion import capture, changes
-from totesys_dagster.ingestion.poll import Memory, poll
+from totesys_dagster.ingestion import capture, changes, poll
+from totesys_dagster.ingestion.poll import Memory, Poll
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.store import Store
 from totesys_dagster.local.postgres import SUPERUSER
 from totesys_dagster.operations import audits
 from totesys_dagster.postgres import connect
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
-from totesys_dagster.warehouse import audit, load
+from totesys_dagster.warehouse import audit, healing, load
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.torture import oracle, owner
 from totesys_dagster_tests.torture.by_hand import ByHand
 from totesys_dagster_tests.torture.judge import judge
 from totesys_dagster_tests.torture.oracle import Log, Verdict
 from totesys_dagster_tests.torture.owner import CHANGES, Owner
-from totesys_dagster_tests.torture.writers import Writer, finish, mend_all
+from totesys_dagster_tests.torture.writers import (
+    NO_DAY,
+    ODD_KEYS,
+    Chance,
+    Writer,
+    edit_silently,
+    finish,
+    mend_all,
+)
 
 WRITERS = 10
 # Batches come several times a second, so a transaction of half a second is a long one.
@@ -51,10 +59,17 @@ PACE = 0.15
 ENOUGH = Counter(took=5, polled=5, reloaded=3, overtook=2, audited=1, by_hand=5, lost=1, jumped=3)
 LONGEST_SECONDS = 240  # that of a machine with much else to do
 SETTLING_SECONDS = 60
-# How often the history is looked at while it is made, to end as soon as it is wrong.
+# How often the history is looked at while it is made, to end as soon as it is wrong; half of the
+# time at most.
 LOOK_SECONDS = 1.0
 # The server tells what it counted at the latest when a session has ended, and a little late.
 COUNTED_SECONDS = 1.2
+
+# How long it takes until writers rest, but for the slowest.
+RESTING_SECONDS = 0.3
+
+# What is taken for an hour where every table is taken for a large one.
+HOUR_OF_LARGE = dt.timedelta(seconds=4)
 
 # What a capture says of a source that is not as it should be for a moment.
 REFUSED = re.compile("row security|is a view|locked by a migration|deadlock detected")
@@ -72,7 +87,9 @@ def crashes(rng: random.Random) -> Iterator[None]:
         patch.setattr(Store, "put", _deadly(Store.put, rng, 0.005))
         patch.setattr(load._TableLoad, "run", _deadly(load._TableLoad.run, rng, 0.08))
         patch.setattr(audit, "audit_source", _deadly(audit.audit_source, rng, 0.1))
-        patch.setattr(audit, "request_healing", _deadly(audit.request_healing, rng, 0.02))
+        for module, probability in ((audits, 0.1), (healing, 0.02)):
+            deadly = _deadly(healing.request_healing, rng, probability)
+            patch.setattr(module, "request_healing", deadly)
         yield
 
 
@@ -108,12 +125,12 @@ _currencies = currencies.currencies
 class Torture:
     """A platform under torture. `run` it, then let the oracle judge.
 
-    With `large`, every table is taken for a large one, and an hour for two seconds.
+    With `large`, every table is taken for a large one, and an hour for four seconds.
     """
 
     def __init__(self, platform: Platform, seed: int, *, large: bool = False) -> None:
         self.platform = platform
-        self.rng = random.Random(seed)
+        self.rng = Chance(seed)
         self.large = large
         self.crashes = 0
         self.done: Counter[str] = Counter()
@@ -138,18 +155,19 @@ class Torture:
         owner.prepare(platform.application)
         oracle.install(platform.application)
 
-    def run(self, seconds: float, *, at_most: bool = False) -> Verdict:
-        """At least for `seconds`, and until enough has happened; `at_most`: until it went wrong."""
+    def run(self, seconds: float, *, at_most: bool = False, enough: bool = True) -> Verdict:
+        """At least for `seconds`, and until `enough` has happened; with `at_most` only until it
+        went wrong."""
         with pytest.MonkeyPatch.context() as patch:
             # Captures have the list from where they imported it.
             patch.setattr(currencies, "currencies", _later_list)
             self._configure("ALTER SYSTEM SET wal_writer_delay TO '10s'")
             if self.large:
                 patch.setattr(changes, "LARGE_TABLE_ROWS", -1)
-                patch.setattr(changes, "WHOLE_EVERY", dt.timedelta(seconds=2))
-                patch.setattr(changes, "WHOLE_AFTER_DELETES", dt.timedelta(seconds=1))
+                patch.setattr(changes, "WHOLE_EVERY", HOUR_OF_LARGE)
+                patch.setattr(changes, "WHOLE_AFTER_DELETES", HOUR_OF_LARGE * 0.75)
             try:
-                return self._run(seconds, at_most=at_most)
+                return self._run(seconds, at_most=at_most, enough=enough)
             finally:
                 self._configure("ALTER SYSTEM RESET wal_writer_delay")
 
@@ -160,7 +178,7 @@ class Torture:
             admin.execute(statement)
             admin.execute("SELECT pg_reload_conf()")
 
-    def _run(self, seconds: float, *, at_most: bool) -> Verdict:
+    def _run(self, seconds: float, *, at_most: bool, enough: bool) -> Verdict:
         workers = [
             self.owner,
             *(
@@ -170,14 +188,17 @@ class Torture:
         ]
         for worker in workers:
             worker.start()
-        began = looked = time.monotonic()
+        began = look_at = time.monotonic()
         try:
-            while (elapsed := time.monotonic() - began) < seconds or not self._enough():
+            while (elapsed := time.monotonic() - began) < seconds or (
+                enough and not self._enough()
+            ):
                 assert elapsed < LONGEST_SECONDS, f"only this happened: {self.happened}"
                 self._step(late=elapsed > seconds)
-                if at_most and time.monotonic() - looked > LOOK_SECONDS:
-                    self._look()
+                if at_most and time.monotonic() > look_at:
                     looked = time.monotonic()
+                    self._look()
+                    look_at = time.monotonic() + max(LOOK_SECONDS, time.monotonic() - looked)
                     if self.early.errors:
                         return self.early
         finally:
@@ -200,6 +221,8 @@ class Torture:
         """Judge what has been loaded, while all goes on."""
         platform = self.platform
         last = load.head(platform.warehouse, platform.names)
+        if not last:
+            return
         manifests = list(ManifestLog(platform.ingestion).after(0))[:last]
         with connect(settings.admin_setting()) as warehouse:
             self.early = oracle.judge(
@@ -218,6 +241,7 @@ class Torture:
         """Settle with the rows that are bad, judge, and once more when they are mended."""
         finish(self.dsn)
         owner.leave_in_order(self.dsn)
+        self._leave_something()
         self._settle()
         platform = self.platform
         manifests = list(ManifestLog(platform.ingestion).after(0))
@@ -240,22 +264,59 @@ class Torture:
         verdict.versions = mended.versions
         return verdict
 
+    def _leave_something(self) -> None:
+        """Leave what is found only by looks that nothing but time asks for: a row that was changed
+        by hand in a table with a bad one, and a deletion, just before the host's clock goes back.
+        """
+        platform = self.platform
+        self._come_to_rest()
+        bad, other = platform.application.execute(
+            "SELECT payment_id FROM payment WHERE payment_date <> %s AND payment_id < %s LIMIT 2",
+            [NO_DAY, ODD_KEYS],
+        ).fetchall()
+        platform.application.execute(
+            "UPDATE payment SET payment_date = %s WHERE payment_id = %s", [NO_DAY, *bad]
+        )
+        self._come_to_rest()
+        with connect(settings.admin_setting()) as warehouse:
+            self.by_hand.edit(warehouse, "fact_payment", *other)
+        self.clock = dt.timedelta(days=1)
+        platform.application.execute(
+            "DELETE FROM purchase_order WHERE purchase_order_id ="
+            " (SELECT max(purchase_order_id) FROM purchase_order)"
+        )
+        with pytest.MonkeyPatch.context() as patch:
+            # A large table has just been compared, and is not to be before the clock goes back.
+            for name in ("WHOLE_EVERY", "WHOLE_AFTER_DELETES"):
+                patch.setattr(changes, name, dt.timedelta(hours=1))
+            self._poll()
+
     def _settle(self) -> None:
-        """Go on, now that nobody writes, until nothing is due any more; an hour later, too."""
-        self.clock = dt.timedelta(0)
+        """Come to rest, now that nobody writes, and again after an audit an hour later."""
         for hour in (1, 2):
-            quiet, until = 0, time.monotonic() + SETTLING_SECONDS
-            while quiet < 2:
-                if time.monotonic() > until:
-                    raise UnsettledError("The platform does not come to rest.")
-                self._catch_up()
-                quiet = 0 if self._poll() else quiet + 1
-                if quiet == 1:
-                    time.sleep(COUNTED_SECONDS)
+            self._come_to_rest()
+            platform = self.platform
+            if poll.changed_tables(platform.source, platform.ingestion, whole=True).changed:
+                raise UnsettledError("A change was left that no poll has found.")
             if hour == 1:
                 self._audit()
-        if self.platform.capture() is not None:
-            raise UnsettledError("A change was left that no poll has found.")
+
+    def _come_to_rest(self) -> None:
+        """Go on until nothing is due any more, by a clock that is right."""
+        self.clock = dt.timedelta(0)
+        # Of large tables, an hour passes meanwhile: whatever is due then has to find nothing.
+        enough = 3 if self.large else 2
+        rest = HOUR_OF_LARGE.total_seconds() + 0.2 if self.large else COUNTED_SECONDS
+        quiet, until = 0, time.monotonic() + SETTLING_SECONDS
+        while quiet < enough:
+            if time.monotonic() > until:
+                raise UnsettledError("The platform does not come to rest.")
+            self._catch_up()
+            found = self._poll()
+            due = found.changed or (found.audit_due and not self.large)
+            quiet = 0 if due else quiet + 1
+            if quiet == 1:
+                time.sleep(rest)
 
     def _step(self, *, late: bool) -> None:
         """Do something by chance or, when it is getting late, what has not happened enough."""
@@ -276,6 +337,8 @@ class Torture:
             with crashes(self.rng):
                 self._catch_up()
                 step()
+            if step in (self._take, self._poll):
+                self.owner.turn.set()
         except Crash:
             self.crashes += 1
             self._restart()
@@ -287,17 +350,17 @@ class Torture:
     def _take(self) -> None:
         self.done["took"] += self.platform.run() is not None
 
-    def _poll(self) -> bool:
-        """What a sensor does at a tick; whether there was anything to do."""
+    def _poll(self) -> Poll:
+        """What a sensor does at a tick."""
         platform = self.platform
         now = dt.datetime.now(dt.UTC) + self.clock
-        found = poll(platform.source, platform.ingestion, self.memory, now)
+        found = poll.poll(platform.source, platform.ingestion, self.memory, now)
         self.memory = found.memory
         if found.changed:
             self.done["polled"] += platform.run() is not None
         elif found.audit_due:
             self._audit()
-        return bool(found.changed or found.audit_due)
+        return found
 
     def _audit(self) -> None:
         found = audits.audit_all(SourceDatabase(), Lake(), Warehouse(), "audit")
@@ -365,12 +428,43 @@ class Torture:
         """
         platform = self.platform
         if self.rng.random() < 0.7:
-            platform.capture()
-        head = ManifestLog(platform.ingestion).head()
+            self.rest.set()  # what somebody else flushes now is not lost
+            try:
+                time.sleep(RESTING_SECONDS)
+                with self._no_wal_writer():
+                    edit_silently(platform.application, self.rng)
+                    platform.capture()
+                    self._kill_server()
+            finally:
+                self.rest.clear()
+        else:
+            self._kill_server()
+        self._recover()
+
+    @contextlib.contextmanager
+    def _no_wal_writer(self) -> Iterator[None]:
+        """Nothing is flushed every few seconds, as on a busy machine a capture may take longer."""
+        with psycopg.connect(self.platform.server.dsn(SUPERUSER, "postgres")) as admin:
+            query = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'"
+            [process] = admin.execute(query).fetchone() or [0]
+        os.kill(process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(process, signal.SIGCONT)
+
+    def _kill_server(self) -> None:
+        """Kill one of the server's processes, and note what it had committed."""
+        platform = self.platform
         [started] = platform.application.execute("SELECT oracle.started()").fetchone() or [None]
-        noted = oracle.read_log(platform.application)
-        self.lost.append((started, noted))
+        self.lost.append((started, oracle.read_log(platform.application)))
         os.kill(platform.application.info.backend_pid, signal.SIGKILL)
+
+    def _recover(self) -> None:
+        """Go on with the server that has recovered."""
+        platform = self.platform
+        head = ManifestLog(platform.ingestion).head()
+        started, noted = self.lost[-1]
         platform.application.close()
         platform.application = self._recovered(started)
         self._restart()
@@ -406,7 +500,7 @@ class Torture:
             platform.process(manifest)
             platform.load(manifest)
         if last:
-            audit.request_healing(platform.warehouse, platform.names, platform.ingestion)
+            healing.request_healing(platform.warehouse, platform.names, platform.ingestion)
 
     def _restart(self) -> None:
         """What a new process does: connect anew. The server rolls back what was open."""

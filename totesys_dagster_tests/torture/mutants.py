@@ -1,26 +1,34 @@
 """Mutants: the mistakes that change capture and loading are prone to, put into the code on purpose.
 
 Each replaces a piece of the platform, in a test only. A torture that does not catch one of them has
-no teeth.
+no teeth. `KINDS` says of each kind of trouble who makes it and which mistakes would let it through.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import datetime as dt
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from totesys_dagster.catalogue import SOURCE_TABLES
-from totesys_dagster.ingestion import capture, changes, snapshot
+from totesys_dagster import postgres
+from totesys_dagster.catalogue import SOURCE_TABLES, currencies
+from totesys_dagster.ingestion import capture, changes, fingerprint, poll, snapshot
 from totesys_dagster.ingestion.changes import Known
+from totesys_dagster.ingestion.fingerprint import TableSchema
 from totesys_dagster.lake import probe
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.processed import process, transform
 from totesys_dagster.processed.contracts import Accepted
-from totesys_dagster.warehouse import load
+from totesys_dagster.warehouse import healing, load
+from totesys_dagster.warehouse.standing import Audit
+from totesys_dagster_tests.torture import owner, writers
+from totesys_dagster_tests.torture.loop import Torture
 
 Mutant = Callable[[pytest.MonkeyPatch], None]
 
@@ -105,7 +113,7 @@ def no_ledger(patch: pytest.MonkeyPatch) -> None:
     """A batch is loaded whenever somebody asks, whatever was loaded before."""
 
     def write(connection: Any, names: Any, manifest: Manifest) -> None:
-        for table in ("audit", "quarantine", "batch_table", "batch"):
+        for table in ("audit", "released", "quarantine", "batch_table", "batch"):
             connection.execute(
                 f"DELETE FROM warehouse_bookkeeping.{table} WHERE sequence = {manifest.sequence}"
             )
@@ -128,13 +136,215 @@ def every_table_commits(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(load._TableLoad, "run", mutant)
 
 
-MUTANTS: list[Mutant] = [
-    watermark_is_xmax,
-    capture_reads_committed,
-    manifest_is_overwritten,
-    dimensions_trust_last_updated,
-    contracts_ask_for_every_column,
-    facts_are_keyed_by_last_updated,
-    no_ledger,
-    every_table_commits,
-]
+def row_security_hides_rows(patch: pytest.MonkeyPatch) -> None:
+    """Whatever rows a policy shows are taken for all."""
+    require = fingerprint._require_rows
+
+    def mutant(member: Any) -> None:
+        require(dataclasses.replace(member, hides_rows=False))
+
+    patch.setattr(fingerprint, "_require_rows", mutant)
+    shown = postgres.LOCAL_SETTINGS.replace("row_security TO off", "row_security TO on")
+    assert shown != postgres.LOCAL_SETTINGS
+    patch.setattr(postgres, "LOCAL_SETTINGS", shown)
+
+
+def _fingerprint(
+    patch: pytest.MonkeyPatch, without: Callable[[str, dict[str, Any]], dict[str, Any]]
+) -> None:
+    """Let fingerprints lack a part of a table's shape."""
+    schema = fingerprint._schema
+
+    def mutant(name: str, *rest: Any) -> TableSchema:
+        found = schema(name, *rest)
+        return dataclasses.replace(found, shape=without(name, dict(found.shape)))
+
+    patch.setattr(fingerprint, "_schema", mutant)
+
+
+def fingerprint_ignores_relations(patch: pytest.MonkeyPatch) -> None:
+    """A table is known by its name, not by the relations that it consists of."""
+
+    def without(name: str, shape: dict[str, Any]) -> dict[str, Any]:
+        columns = [columns for _, relation, _, columns in shape["relations"] if relation == name]
+        return {**shape, "relations": columns}
+
+    _fingerprint(patch, without)
+
+
+def fingerprint_ignores_values(patch: pytest.MonkeyPatch) -> None:
+    """Of columns, the name and the type are known, not what they show by themselves."""
+
+    def without(_: str, shape: dict[str, Any]) -> dict[str, Any]:
+        relations = [
+            (*relation, [column[1:3] for column in columns or ()])
+            for *relation, columns in shape["relations"]
+        ]
+        return {"relations": relations}
+
+    _fingerprint(patch, without)
+
+
+def appeared_keys_are_thrown_away(patch: pytest.MonkeyPatch) -> None:
+    """Keys that come without a recent row are seen, and open no batch; nor do fingerprints,
+    which ignore relations."""
+    fingerprint_ignores_relations(patch)
+    patch.setattr(changes, "APPEARED", "")
+
+
+def differences_are_not_healed(patch: pytest.MonkeyPatch) -> None:
+    """An audit that finds a difference asks for nothing."""
+    patch.setattr(healing, "full_reads_wanted", lambda *_: {})
+
+
+def quarantine_explains_every_difference(patch: pytest.MonkeyPatch) -> None:
+    """Where a row is in quarantine, whatever else differs is put down to it."""
+    patch.setattr(Audit, "explained", property(lambda self: not self.equal and self.kept_out > 0))
+
+
+def newest_list_of_currencies_judges(patch: pytest.MonkeyPatch) -> None:
+    """A batch is judged by the currencies that are known when it is processed."""
+
+    def mutant(*_: Any) -> Mapping[str, str]:
+        return currencies.currencies()
+
+    patch.setattr(process, "_currencies", mutant)
+
+
+def clock_that_went_back_is_trusted(patch: pytest.MonkeyPatch) -> None:
+    """When the host's clock goes back, nothing is due until it has come as far again."""
+    look = poll.poll
+
+    def mutant(
+        connection: Any, store: Any, memory: poll.Memory, now: dt.datetime, **options: Any
+    ) -> poll.Poll:
+        return look(connection, store, memory, max(now, memory.thorough_at or now), **options)
+
+    patch.setattr(poll, "poll", mutant)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of trouble: who makes it, and the mistakes that would let it through.
+
+    `why` says why it has no writer or no mutant.
+    """
+
+    what: str
+    writers: tuple[Callable[..., object], ...]
+    mutants: tuple[Mutant, ...]
+    why: str = ""
+
+
+KINDS = (
+    Kind(
+        "transactions that commit late, have savepoints, are prepared or rolled back",
+        (*writers.KINDS,),
+        (watermark_is_xmax, capture_reads_committed),
+    ),
+    Kind(
+        "edits that do not touch last_updated, or go there and back",
+        (writers.edit_silently, writers.there_and_back, writers.change_reference_data),
+        (dimensions_trust_last_updated, facts_are_keyed_by_last_updated),
+    ),
+    Kind("row security hides rows", (owner.hide_rows,), (row_security_hides_rows,)),
+    Kind(
+        "something else in the place of a table",
+        (owner.put_a_view_in_its_place,),
+        (),
+        "no mutant: a view has no xmin, so PostgreSQL refuses where the platform does not",
+    ),
+    Kind(
+        "partitions attached, detached, swapped; inheritance",
+        (owner.attach_or_detach, owner.swap_partitions, owner.inherit_or_not),
+        (fingerprint_ignores_relations, appeared_keys_are_thrown_away),
+    ),
+    Kind("a table swapped by a rename", (owner.swap_tables,), (fingerprint_ignores_relations,)),
+    Kind(
+        "a column replaced, another expression, label or type",
+        (
+            owner.replace_column,
+            owner.change_expression,
+            owner.rename_label,
+            owner.retype_quantity,
+        ),
+        (fingerprint_ignores_values,),
+    ),
+    Kind(
+        "a table emptied and loaded again, or only rewritten",
+        (owner.empty_and_load_again, owner.only_rewrite),
+        (),
+        "no mutant: all rows are recent in the former, and to read the latter in full costs time"
+        " only",
+    ),
+    Kind(
+        "commits lost in a crash, their ids handed out again",
+        (Torture._crash_server,),
+        (),
+        "no mutant: what a capture overlooks of it differs in the audit of its batch, and the next"
+        " heals it; ingestion/histories holds what a capture must see",
+    ),
+    Kind(
+        "a failover, a server behind the same address, a replica that lags",
+        (),
+        (),
+        "no writer: it needs several servers; ingestion/histories has them",
+    ),
+    Kind(
+        "rows of the warehouse changed by hand",
+        (Torture._change_by_hand,),
+        (differences_are_not_healed,),
+    ),
+    Kind(
+        "rows changed by hand beside one in quarantine",
+        (writers.spoil, writers.mend, Torture._leave_something),
+        (quarantine_explains_every_difference,),
+    ),
+    Kind(
+        "values of columns that no star takes",
+        (owner.retype_accounts, writers.change_reference_data),
+        (contracts_ask_for_every_column,),
+    ),
+    Kind(
+        "withdrawn currencies, and another list of them",
+        (writers.change_reference_data, Torture.run),
+        (newest_list_of_currencies_judges,),
+    ),
+    Kind(
+        "a store that does not keep put-if-absent",
+        (Torture._race,),
+        (manifest_is_overwritten,),
+    ),
+    Kind(
+        "the host's clock jumps",
+        (Torture._jump, Torture._leave_something),
+        (clock_that_went_back_is_trusted,),
+    ),
+    Kind(
+        "batches loaded twice, and loads that die half-way",
+        (Torture._reload, Torture._step),
+        (no_ledger, every_table_commits),
+    ),
+    Kind(
+        "orders placed, paid, edited, deleted",
+        (
+            writers.place_sale,
+            writers.receive_payments,
+            writers.edit_and_say_so,
+            writers.delete_order,
+        ),
+        (),
+        "no mutant of its own: this is what all others are done to",
+    ),
+)
+MUTANTS: tuple[Mutant, ...] = tuple(
+    dict.fromkeys(mutant for kind in KINDS for mutant in kind.mutants)
+)
+# Caught by what is left for the end, whatever happened before.
+CAUGHT_AT_THE_END: tuple[Mutant, ...] = (
+    differences_are_not_healed,
+    quarantine_explains_every_difference,
+    clock_that_went_back_is_trusted,
+)
+# Caught only where tables are taken for large ones, which are not looked at in each batch.
+OF_LARGE_TABLES: tuple[Mutant, ...] = (clock_that_went_back_is_trusted,)

@@ -19,8 +19,10 @@ Each kind is done once before any is done again. The kinds:
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -65,6 +67,8 @@ ALTER TABLE staff ADD email_address text GENERATED ALWAYS AS (last_name || '@exa
 """
 # What is prepared for longer was left behind, and holds its locks until somebody ends it.
 LONGEST_PREPARED_SECONDS = 4
+# How long the owner waits for a batch.
+PATIENCE_SECONDS = 3
 PARTITION_KEYS = "FOR VALUES FROM (900000) TO (910000)"
 
 
@@ -124,7 +128,7 @@ def hide_rows(connection: psycopg.Connection, rng: Chance) -> None:
                 table,
                 EXTRACTOR,
             )
-        rng.nap(0.5, 2)
+        rng.nap(3, 8)
     finally:
         restore(connection)
 
@@ -136,7 +140,7 @@ def put_a_view_in_its_place(connection: psycopg.Connection, rng: Chance) -> None
             connection.execute("ALTER TABLE currency RENAME TO currency_table")
             connection.execute("CREATE VIEW currency AS TABLE currency_table")
             _execute(connection, "GRANT SELECT ON currency TO {}", EXTRACTOR)
-        rng.nap(0.5, 2)
+        rng.nap(2, 4)
     finally:
         restore(connection)
 
@@ -200,7 +204,7 @@ def _edit_aside(connection: psycopg.Connection, rng: Chance, table: str) -> None
     _execute(
         connection, "UPDATE {} SET payment_amount = round((random() * 10000)::numeric, 2)", table
     )
-    rng.nap(0.5, 2)
+    rng.nap(3, 5)  # batches come meanwhile, which do not see it
 
 
 def inherit_or_not(connection: psycopg.Connection, rng: Chance) -> None:
@@ -211,7 +215,7 @@ def inherit_or_not(connection: psycopg.Connection, rng: Chance) -> None:
             connection.execute("ALTER TABLE design_old NO INHERIT design")
         return
     connection.execute("UPDATE design_old SET design_name = %s", [_word(rng)])
-    rng.nap(0.5, 2)
+    rng.nap(3, 5)
     with _changing(connection, "design", defined=rng.random() < 0.5):
         connection.execute("ALTER TABLE design_old INHERIT design")
 
@@ -224,7 +228,7 @@ def swap_tables(connection: psycopg.Connection, rng: Chance) -> None:
         connection.execute("INSERT INTO purchase_order_new TABLE purchase_order")
         connection.execute("UPDATE purchase_order_new SET item_unit_price = item_unit_price + 1")
         _execute(connection, "GRANT SELECT ON purchase_order_new TO {}", EXTRACTOR)
-    rng.nap(0.5, 2)
+    rng.nap(3, 5)
     with connection.transaction():
         _lock(connection, "purchase_order")
         connection.execute("DROP TABLE purchase_order")
@@ -366,15 +370,25 @@ CHANGES: tuple[Change, ...] = (
 
 
 class Owner(Worker):
-    """Does each change once before any is done again, as far as others let him."""
+    """Does each change once before any is done again, as far as others let him.
+
+    Between two changes there is a batch, for as long as he has patience: one reads a table in full,
+    and would hide what another does to it.
+    """
 
     due: deque[Change]
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.turn = threading.Event()
 
     def begin(self, connection: psycopg.Connection) -> None:
         connection.execute("SET lock_timeout TO '3s'")
         restore(connection)
 
     def work(self, connection: psycopg.Connection) -> str:
+        self.turn.wait(PATIENCE_SECONDS)
+        self.turn.clear()
         finish_two_phase(connection, LONGEST_PREPARED_SECONDS * self.rng.pace)
         if not hasattr(self, "due") or not self.due:
             self.due = deque(self.rng.sample(CHANGES, len(CHANGES)))

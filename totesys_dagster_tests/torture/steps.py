@@ -10,7 +10,6 @@ import functools
 import os
 import signal
 import time
-import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -128,10 +127,8 @@ def arm() -> None:
     _around(copy, "_batches", after=named("load: in the middle of COPY"))
     _around(load._TableLoad, "run", after=named("load: between two tables"))
     _around(audit, "audit_batch", after=named("load: before the commit"))
-    # What the audit of every table does, and no load.
-    audits.audit = own = types.SimpleNamespace(**vars(audit))  # type: ignore[assignment]
-    _around(own, "audit_source", after=named("audit: before the commit"))
-    _around(own, "request_healing", before=named("audit: after the commit"))
+    _around(audit, "audit_source", after=named("audit: before the commit"))
+    _around(audits, "request_healing", before=named("audit: after the commit"))
     _around(digests, "without", after=named("heal: after a digest without keys"))
     _around(warehouse_assets, "load_batch", after=named("load: after the commit"))
     _around(warehouse_assets, "_report", before=named("load: before it is recorded"))

@@ -10,7 +10,25 @@ import pytest
 from totesys_dagster.errors import TotesysError
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.torture.loop import Torture, UnsettledError
-from totesys_dagster_tests.torture.mutants import MUTANTS, Mutant
+from totesys_dagster_tests.torture.mutants import (
+    CAUGHT_AT_THE_END,
+    KINDS,
+    MUTANTS,
+    OF_LARGE_TABLES,
+    Kind,
+    Mutant,
+)
+from totesys_dagster_tests.torture.owner import CHANGES
+from totesys_dagster_tests.torture.writers import WRITES
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.what)
+def test_kind_of_trouble_has_a_writer_and_a_mutant_or_says_why_not(kind: Kind) -> None:
+    assert bool(kind.writers and kind.mutants) != bool(kind.why)
+
+
+def test_every_writer_is_of_a_kind() -> None:
+    assert {*CHANGES, *WRITES} <= {writer for kind in KINDS for writer in kind.writers}
 
 
 @pytest.mark.long
@@ -27,6 +45,15 @@ def test_every_version_arrives_once(full_platform: Platform) -> None:
 def test_small_source_is_no_reason_to_fail(platform: Platform) -> None:
     """What the mutants are compared with."""
     torture = Torture(platform, seed=2)
+    verdict = torture.run(seconds=4)
+
+    assert verdict.errors == 0, verdict.examples[:3]
+
+
+@pytest.mark.long
+def test_large_tables_are_exact(platform: Platform) -> None:
+    """Tables that are not compared as a whole in each batch."""
+    torture = Torture(platform, seed=3, large=True)
     verdict = torture.run(seconds=4)
 
     assert verdict.errors == 0, verdict.examples[:3]
@@ -52,10 +79,13 @@ def test_processes_that_die_at_every_step_are_exact() -> None:
 def test_mutant_is_caught(
     platform: Platform, monkeypatch: pytest.MonkeyPatch, mutant: Mutant
 ) -> None:
-    torture = Torture(platform, seed=2)
+    torture = Torture(platform, seed=2, large=mutant in OF_LARGE_TABLES)
     mutant(monkeypatch)
     try:
-        errors = torture.run(seconds=30, at_most=True).errors
+        if mutant in CAUGHT_AT_THE_END:
+            errors = torture.run(seconds=2, enough=False).errors
+        else:
+            errors = torture.run(seconds=30, at_most=True).errors
     except (TotesysError, UnsettledError):
         errors = 1  # one of the platform's own guards has caught it
 

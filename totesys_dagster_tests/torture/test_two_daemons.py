@@ -20,11 +20,12 @@ from psycopg import sql
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.local import stack
 from totesys_dagster.local.postgres import SUPERUSER
-from totesys_dagster_tests.torture import world
+from totesys_dagster_tests.torture import oracle, world
 from totesys_dagster_tests.torture.__main__ import NAMES, caught_up
 from totesys_dagster_tests.torture.judge import judge
+from totesys_dagster_tests.torture.oracle import Log
 from totesys_dagster_tests.torture.world import PROJECT, World
-from totesys_dagster_tests.torture.writers import Writer, finish_two_phase
+from totesys_dagster_tests.torture.writers import Writer, finish, mend_all
 
 WRITERS = 2
 SECONDS = 15
@@ -73,7 +74,8 @@ def write_for(seconds: float, dsn: str) -> None:
     quiet.set()
     for writer in writers:
         writer.join()
-    finish_two_phase(dsn)
+    finish(dsn)
+    mend_all(dsn)
 
 
 def told(home: Path) -> str:
@@ -129,7 +131,8 @@ def test_two_daemons_are_exact_and_alarm_nobody(
                 if entry.is_dagster_event and entry.get_dagster_event().is_failure
             ]
         with psycopg.connect(tortured.application_dsn) as source:
-            verdict = judge(source, NAMES, ingestion, processed)
+            noted = Log(oracle.read_log(source))
+        verdict = judge(noted, NAMES, ingestion, processed)
         head = log.head()
         assert head is not None
         print(f"{storage}: {head.sequence} batches, {dict(counts)}, {verdict.versions} versions")
