@@ -58,7 +58,10 @@ _NUMBER = r"^-?[0-9]{1,30}(\.[0-9]{1,30})?(e[-+]?[0-9]{1,2})?$"
 # the end of a fraction.
 _PART_OF_TEXT: dict[Part, LiteralString] = {
     Part.DATE: "split_part({0}::text, 'T', 1)",
-    Part.TIME: (r"regexp_replace(split_part({0}::text, 'T', 2), '\.0*$|(\.[0-9]*[1-9])0+$', '\1')"),
+    Part.TIME: (
+        r"regexp_replace(split_part(split_part({0}::text, 'T', 2), '+', 1),"
+        r" '\.0*$|(\.[0-9]*[1-9])0+$', '\1')"
+    ),
 }
 _NUMERIC_TYPES = ("numeric", "smallint", "integer", "bigint")
 

@@ -14,9 +14,11 @@ from functools import cached_property
 import pyarrow as pa
 
 # How a timestamp arrives in JSON, for Arrow's regular expressions and for PostgreSQL's alike. Hours
-# and seconds are bounded: Python 3.14 takes 24:00:00 for the day after.
+# and seconds are bounded: Python 3.14 takes 24:00:00 for the day after. A column with a time zone
+# ends in that of the session, which is UTC, as what ToteSys writes without one is.
 TIMESTAMP_PATTERN = (
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?$"
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?"
+    r"(\+00:00)?$"
 )
 
 

@@ -32,6 +32,8 @@ from totesys_dagster.catalogue import (
 # Outside these years a date is taken for a mistake; one would stretch the calendar to it.
 FIRST_DAY = dt.date(2000, 1, 1)
 LAST_DAY = dt.date(2099, 12, 31)
+# As which a moment with a time zone arrives.
+UTC = "+00:00"
 
 # numeric(10,2) ends below this. The JSON reader counts the digits of 123456789 as they are written,
 # and stores it as 123456789.00, which has one too many.
@@ -378,6 +380,8 @@ def _timestamps(name: str, texts: pa.StringArray, findings: _Findings) -> pa.Tim
     """Text to timestamp[us]: the whole column at once, value by value only if that fails."""
     shaped = pc.match_substring_regex(texts, TIMESTAMP_PATTERN)
     of_shape = pc.if_else(shaped, texts, pa.scalar(None, pa.string()))
+    if pc.any(pc.ends_with(of_shape, UTC)).as_py():
+        of_shape = pc.replace_substring(of_shape, UTC, "")
     try:
         moments = of_shape.cast(pa.timestamp("us"))
     except pa.ArrowInvalid:
