@@ -16,7 +16,7 @@ import sys
 from collections import defaultdict
 
 from benchmarks.parts import Platform, Verdicts, median, platform, seconds, server
-from totesys_dagster.ingestion import changes, identity, snapshot
+from totesys_dagster.ingestion import identity, scans, snapshot
 from totesys_dagster.ingestion.poll import THOROUGH_EVERY, Memory, poll
 
 CHANGED = 100
@@ -99,7 +99,7 @@ def measure_polls(platform: Platform, times: dict[str, list[float]], rounds: int
 
 def read_keys(platform: Platform) -> None:
     with snapshot.open_view(platform.source) as view:
-        changes._key_ranges(view, "sales_order")
+        scans.key_ranges(view, "sales_order")
 
 
 def main() -> int:

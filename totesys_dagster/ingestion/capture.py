@@ -25,8 +25,9 @@ from totesys_dagster.catalogue.currencies import currencies
 from totesys_dagster.errors import CommitConflictError, LakeError, SourceError
 from totesys_dagster.ingestion import blocks, changes, digests, json_lines, snapshot
 from totesys_dagster.ingestion.blocks import Readers
-from totesys_dagster.ingestion.changes import Findings, Known, TableState
+from totesys_dagster.ingestion.changes import Findings, TableState
 from totesys_dagster.ingestion.fingerprint import TableSchema
+from totesys_dagster.ingestion.known import Known
 from totesys_dagster.ingestion.snapshot import SourceView
 from totesys_dagster.lake import key_sets, references
 from totesys_dagster.lake.audits import AuditLog, Head, SourceAudit

@@ -17,27 +17,22 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from psycopg import errors, sql
+from psycopg import sql
 
 from totesys_dagster.catalogue import JOINS, SOURCE_TABLES, STAR_TABLES, StarTable
-from totesys_dagster.errors import SourceError
-from totesys_dagster.ingestion import digests, identity
+from totesys_dagster.ingestion import digests, identity, scans
+from totesys_dagster.ingestion.known import Known
 from totesys_dagster.ingestion.snapshot import SourceView
 from totesys_dagster.lake import key_ranges, key_sets
-from totesys_dagster.lake.audits import AuditLog, SourceAudit
 from totesys_dagster.lake.key_ranges import Ranges
 from totesys_dagster.lake.key_sets import KeySet
 from totesys_dagster.lake.manifest import (
     Digest,
     Incarnation,
     Manifest,
-    ManifestLog,
     RecentRows,
-    StarEntry,
     TableEntry,
 )
-from totesys_dagster.lake.requests import DigestRequest
-from totesys_dagster.lake.store import Store
 
 # Above this many rows, a table's keys and digest are compared once in WHOLE_EVERY only, or sooner
 # when the server has counted deletions since.
@@ -46,17 +41,6 @@ WHOLE_EVERY = dt.timedelta(hours=1)
 WHOLE_AFTER_DELETES = dt.timedelta(minutes=5)
 # By so much the clocks of the servers behind one address may differ.
 CLOCKS_DIFFER = dt.timedelta(minutes=1)
-# Up to this many changed rows are read by their place, which saves a second scan of the table.
-PLACES = 10_000
-
-# What PostgreSQL says of a key that cannot be cast to an integer: of a number beyond 64 bits, one
-# that is infinite or none, a text, and of a type without such a cast.
-NOT_WHOLE = (
-    errors.NumericValueOutOfRange,
-    errors.FeatureNotSupported,
-    errors.InvalidTextRepresentation,
-    errors.CannotCoerce,
-)
 
 # Why a table is read in full.
 FIRST = "it is the first batch"
@@ -70,58 +54,6 @@ DELETED = "rows of it are gone"
 MAYBE_DELETED = "rows of it may be gone"
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
-
-
-@dataclass(frozen=True)
-class Known:
-    """What the lake says of the source: the last batch, and the audit since, None where none is."""
-
-    head: Manifest | None
-    audit: SourceAudit | None = None
-
-    @classmethod
-    def of(cls, store: Store) -> Known:
-        """What the lake in `store` says. Raises LakeError."""
-        head = ManifestLog(store).head()
-        return cls(head, AuditLog(store).of_head(head))
-
-    @property
-    def incarnation(self) -> Incarnation | None:
-        """The database that was read last."""
-        newest = self.audit or self.head
-        return newest.source if newest else None
-
-    @property
-    def stars(self) -> Mapping[str, StarEntry]:
-        """The newest digest of each star table."""
-        if self.head is None:
-            return {}
-        return {**self.head.stars, **(self.audit.stars if self.audit else {})}
-
-    def answers(self, request: DigestRequest | None) -> bool:
-        """Whether there are digests without the keys that a request names, and without no others.
-
-        Stars that the catalogue no longer knows are not asked for.
-        """
-        stars = request.stars if request else {}
-        return all(
-            (entry.without.kept_out if entry.without else ()) == stars.get(star, ())
-            for star, entry in self.stars.items()
-            if star in STAR_TABLES
-        )
-
-    def storage(self, table: str) -> str | None:
-        """The files that held a table when it was last compared as a whole."""
-        if self.head is None or table not in self.head.tables:
-            return None
-        carried = self.head.tables[table].storage
-        return self.audit.storage.get(table, carried) if self.audit else carried
-
-    def compared_at(self, table: str) -> dt.datetime:
-        """When all keys of a table were last compared, by the source's clock."""
-        assert self.head is not None
-        at = self.head.tables[table].keys.observed_at
-        return max(at, self.audit.observed_at) if self.audit else at
 
 
 @dataclass(frozen=True)
@@ -252,8 +184,8 @@ def _restarted(view: SourceView, known: Known) -> bool:
 
 
 def _first(view: SourceView, table: str, reason: str) -> TableState:
-    _, left, _ = _recent_rows(view, table, view.snapshot.xmin)
-    ranges = _key_ranges(view, table)
+    _, left, _ = scans.recent_rows(view, table, view.snapshot.xmin)
+    ranges = scans.key_ranges(view, table)
     return TableState(
         table,
         reason=reason,
@@ -277,9 +209,9 @@ def _compare(
     due: bool,
 ) -> TableState:
     entry, watermark = head.tables[table], head.snapshot.xmin
-    met, left, places = _recent_rows(view, table, watermark)
+    met, left, places = scans.recent_rows(view, table, watermark)
     rows_changed = met.rows > 0 and met != entry.recent
-    ranges = _key_ranges(view, table) if due else None
+    ranges = scans.key_ranges(view, table) if due else None
     missed = _missed(entry)
     inserted, deleted = None if ranges is None else 0, []
     if ranges is not None and key_sets.hash_of(ranges) != entry.keys.sha256:
@@ -289,7 +221,7 @@ def _compare(
         deleted = key_ranges.subtract(before, ranges)
         # Rows that came between two readings are not recent any more: there, digests have to tell.
         if appeared and not reason and not missed:
-            written = _key_ranges(view, table, _written(table, watermark, places))
+            written = scans.key_ranges(view, table, scans.written(table, watermark, places))
             reason = APPEARED if key_ranges.subtract(appeared, written) else ""
     reconcile = bool(reason) or (missed and ranges is not None)
     return TableState(
@@ -424,18 +356,6 @@ def _covers(known: Known, star: StarTable) -> bool:
     return known.stars[star.name].whole.columns == digests.columns(star)
 
 
-def recent(table: str, watermark: int) -> sql.Composed:
-    """The condition for rows of `table` written at or after `watermark` (a 64-bit xid).
-
-    Ages are compared, never ids, which wrap around. The lower bound keeps out frozen rows whose id
-    is so old that it looks like one of the future. It comes second, and the watermark's age is
-    computed once, as most rows of a large table have to fail one comparison only.
-    """
-    return sql.SQL(
-        "age({table}.xmin) <= (SELECT age({watermark}::xid)) AND age({table}.xmin) >= 0"
-    ).format(table=sql.Identifier(table), watermark=sql.Literal(str(watermark % 2**32)))
-
-
 def row_condition(
     table: str, states: Mapping[str, TableState], watermark: int
 ) -> sql.Composable | None:
@@ -491,87 +411,4 @@ def _changed_condition(state: TableState, watermark: int) -> sql.Composable | No
         return sql.SQL("TRUE")
     if not state.rows_changed:
         return None
-    return _written(state.table, watermark, state.places)
-
-
-def _written(table: str, watermark: int, places: tuple[str, ...] | None) -> sql.Composed:
-    """The condition for the recent rows, by their places where these are known."""
-    condition = recent(table, watermark)
-    if places is None:
-        return condition
-    # Places are those of the same snapshot. Partitions use the same ones, so they alone don't tell.
-    return sql.SQL("{}.ctid = ANY ({}::tid[]) AND {}").format(
-        sql.Identifier(table), sql.Literal(list(places)), condition
-    )
-
-
-def _recent_rows(
-    view: SourceView, table: str, watermark: int
-) -> tuple[RecentRows, RecentRows, tuple[str, ...] | None]:
-    """The row versions since `watermark`, those that the next batch meets again, and the places.
-
-    A version is its key and its transaction: one transaction leaves at most one version of a row.
-    """
-    query = sql.SQL(
-        """
-        WITH versions AS MATERIALIZED (
-            SELECT hashtextextended({table}.{key}::text || ':' || {table}.xmin::text, 0) AS version,
-                   {again} AS again,
-                   {table}.ctid AS place
-            FROM public.{table}
-            WHERE {since}
-        )
-        SELECT count(*), coalesce(sum(version), 0)::text,
-               count(*) FILTER (WHERE again), coalesce(sum(version) FILTER (WHERE again), 0)::text,
-               CASE WHEN count(*) <= {places} THEN ARRAY(SELECT place::text FROM versions) END
-        FROM versions
-        """
-    ).format(
-        table=sql.Identifier(table),
-        key=sql.Identifier(SOURCE_TABLES[table].key),
-        again=recent(table, view.snapshot.xmin),
-        since=recent(table, watermark),
-        places=sql.Literal(PLACES),
-    )
-    row = view.connection.execute(query).fetchone()
-    assert row is not None
-    met = RecentRows(rows=row[0], digest=row[1])
-    left = RecentRows(rows=row[2], digest=row[3])
-    return met, left, None if row[4] is None else tuple(row[4])
-
-
-def _key_ranges(
-    view: SourceView, table: str, condition: sql.Composable | None = None
-) -> list[tuple[int, int]]:
-    """The keys of the table's rows, or of those that meet a condition, as ranges.
-
-    Sixty-four neighbours are a word of bits. To bring words together takes a third of the time that
-    sorting the keys would take, and all cores may help; of words, which are few, neighbours that
-    are alike come as one row.
-    """
-    query = sql.SQL(
-        """
-        WITH words AS (
-            SELECT {key}::bigint >> 6 AS word,
-                   bit_or(1::bigint << ({key}::bigint & 63)::integer) AS bits
-            FROM public.{table} WHERE {key} IS NOT NULL AND ({condition}) GROUP BY 1
-        ), alike AS (
-            SELECT word, bits, word - row_number() OVER (PARTITION BY bits ORDER BY word) AS island
-            FROM words
-        )
-        SELECT min(word), max(word), bits FROM alike GROUP BY bits, island ORDER BY 1
-        """
-    ).format(
-        table=sql.Identifier(table),
-        key=sql.Identifier(SOURCE_TABLES[table].key),
-        condition=condition or sql.SQL("TRUE"),
-    )
-    try:
-        return key_ranges.of_words(view.connection.execute(query))
-    except NOT_WHOLE:  # what is said may quote the value
-        key = SOURCE_TABLES[table].key
-        raise SourceError(
-            f"The source's {table} has keys that are not whole numbers of 64 bits ({key} is"
-            f" {view.schemas[table].types[key]}), and so cannot be compared: nothing was captured;"
-            " change the values or the column back."
-        ) from None
+    return scans.written(state.table, watermark, state.places)

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.errors import SourceError
 from totesys_dagster.ingestion import changes, identity, snapshot
-from totesys_dagster.ingestion.changes import Known
+from totesys_dagster.ingestion.known import Known
 from totesys_dagster.lake.audits import AuditLog
 from totesys_dagster.lake.manifest import Manifest, ManifestLog, Snapshot
 from totesys_dagster.lake.requests import Requests

@@ -16,8 +16,9 @@ import dagster as dg
 from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
 from totesys_dagster.errors import ObjectMissingError, TotesysError
 from totesys_dagster.ingestion.capture import next_batch
-from totesys_dagster.ingestion.changes import LARGE_TABLE_ROWS, Known
+from totesys_dagster.ingestion.changes import LARGE_TABLE_ROWS
 from totesys_dagster.ingestion.identity import LaggingReplicaError
+from totesys_dagster.ingestion.known import Known
 from totesys_dagster.ingestion.poll import Poll, changed_tables
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.receipt import Receipt, read_receipt, touched_stars

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from totesys_dagster.ingestion.changes import Known
+from totesys_dagster.ingestion.known import Known
 from totesys_dagster.lake.manifest import PartialDigest, StarEntry, WholeDigest
 from totesys_dagster.lake.requests import DigestRequest
 from totesys_dagster_tests.hand_made import OBSERVED_AT, manifest

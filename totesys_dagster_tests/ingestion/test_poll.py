@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from totesys_dagster.ingestion import capture, changes
+from totesys_dagster.ingestion import capture, changes, scans
 from totesys_dagster.ingestion import poll as poll_module
 from totesys_dagster.ingestion.poll import THOROUGH_EVERY, Memory, Poll, poll
 from totesys_dagster.ingestion.snapshot import SourceView
@@ -28,13 +28,13 @@ FACT_TABLES = {"sales_order", "transaction", "payment"}
 def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The tables that were scanned for changed rows, in order."""
     tables: list[str] = []
-    real = changes._recent_rows
+    real = scans.recent_rows
 
     def noted(view: SourceView, table: str, watermark: int) -> object:
         tables.append(table)
         return real(view, table, watermark)
 
-    monkeypatch.setattr(changes, "_recent_rows", noted)
+    monkeypatch.setattr(scans, "recent_rows", noted)
     return tables
 
 
@@ -253,7 +253,7 @@ def test_keys_that_were_found_unchanged_are_not_due_again(
 
     monkeypatch.setattr(changes, "WHOLE_AFTER_DELETES", dt.timedelta(minutes=5))
     read: list[str] = []
-    monkeypatch.setattr(changes, "_key_ranges", lambda _, table, *__: read.append(table))
+    monkeypatch.setattr(scans, "key_ranges", lambda _, table, *__: read.append(table))
     look(large, found.memory, LATER)
     assert read == []
 
@@ -265,13 +265,13 @@ def test_audit_that_is_due_does_not_make_polls_read_keys_of_large_tables(
     memory = look(large, Memory()).memory
     Requests(large.ingestion).put_without({"fact_payment": (3,)})
     read: list[str] = []
-    real = changes._key_ranges
+    real = scans.key_ranges
 
     def noted(view: SourceView, table: str, *rest: Any) -> object:
         read.append(table)
         return real(view, table, *rest)
 
-    monkeypatch.setattr(changes, "_key_ranges", noted)
+    monkeypatch.setattr(scans, "key_ranges", noted)
     for seconds in (5, 10, 15):
         found = look(large, memory, NOW + dt.timedelta(seconds=seconds))
         assert (found.changed, found.audit_due, found.quiet) == ([], True, False)
@@ -284,7 +284,7 @@ def test_many_changed_rows_are_read_without_their_places(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert platform.run() is not None
-    monkeypatch.setattr(changes, "PLACES", 1)
+    monkeypatch.setattr(scans, "PLACES", 1)
     platform.application.execute("UPDATE sales_order SET units_sold = units_sold + 1")
     manifest = platform.capture()
 

@@ -14,9 +14,11 @@ from psycopg import sql
 
 from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.errors import SourceError
-from totesys_dagster.ingestion.changes import Known, TableState, examine, recent
+from totesys_dagster.ingestion.changes import TableState, examine
 from totesys_dagster.ingestion.fingerprint import Column, TableSchema
 from totesys_dagster.ingestion.identity import LONGEST_GAP, Identity, comparable, pulse
+from totesys_dagster.ingestion.known import Known
+from totesys_dagster.ingestion.scans import recent
 from totesys_dagster.ingestion.snapshot import SourceView, differences, open_view
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.local import stack

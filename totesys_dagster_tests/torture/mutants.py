@@ -19,8 +19,8 @@ import pytest
 from totesys_dagster import postgres
 from totesys_dagster.catalogue import SOURCE_TABLES, currencies
 from totesys_dagster.ingestion import capture, changes, fingerprint, poll, snapshot
-from totesys_dagster.ingestion.changes import Known
 from totesys_dagster.ingestion.fingerprint import TableSchema
+from totesys_dagster.ingestion.known import Known
 from totesys_dagster.lake import probe
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.processed import process, transform

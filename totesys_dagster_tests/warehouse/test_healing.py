@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from totesys_dagster.ingestion.changes import Known
+from totesys_dagster.ingestion.known import Known
 from totesys_dagster.lake.requests import Requests
 from totesys_dagster.warehouse.healing import DIFFERED
 from totesys_dagster_tests.conftest import Platform

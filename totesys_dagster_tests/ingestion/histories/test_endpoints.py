@@ -16,7 +16,7 @@ from totesys_dagster import settings
 from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.ingestion import blocks, changes, snapshot
 from totesys_dagster.ingestion.blocks import Readers
-from totesys_dagster.ingestion.changes import Known
+from totesys_dagster.ingestion.known import Known
 from totesys_dagster.local import stack
 from totesys_dagster.postgres import connect
 from totesys_dagster_tests.clusters import Cluster

@@ -1,0 +1,121 @@
+"""Scans of one table of the source: which rows were written since a batch, and which keys it has.
+
+There is no index on transaction ids, so each of these reads the whole table.
+"""
+
+from __future__ import annotations
+
+from psycopg import errors, sql
+
+from totesys_dagster.catalogue import SOURCE_TABLES
+from totesys_dagster.errors import SourceError
+from totesys_dagster.ingestion.snapshot import SourceView
+from totesys_dagster.lake import key_ranges as ranges_of
+from totesys_dagster.lake.manifest import RecentRows
+
+# Up to this many changed rows are read by their place, which saves a second scan of the table.
+PLACES = 10_000
+
+# What PostgreSQL says of a key that cannot be cast to an integer: of a number beyond 64 bits, one
+# that is infinite or none, a text, and of a type without such a cast.
+NOT_WHOLE = (
+    errors.NumericValueOutOfRange,
+    errors.FeatureNotSupported,
+    errors.InvalidTextRepresentation,
+    errors.CannotCoerce,
+)
+
+
+def recent(table: str, watermark: int) -> sql.Composed:
+    """The condition for rows of `table` written at or after `watermark` (a 64-bit xid).
+
+    Ages are compared, never ids, which wrap around. The lower bound keeps out frozen rows whose id
+    is so old that it looks like one of the future. It comes second, and the watermark's age is
+    computed once, as most rows of a large table have to fail one comparison only.
+    """
+    return sql.SQL(
+        "age({table}.xmin) <= (SELECT age({watermark}::xid)) AND age({table}.xmin) >= 0"
+    ).format(table=sql.Identifier(table), watermark=sql.Literal(str(watermark % 2**32)))
+
+
+def written(table: str, watermark: int, places: tuple[str, ...] | None) -> sql.Composed:
+    """The condition for the recent rows, by their places where these are known."""
+    condition = recent(table, watermark)
+    if places is None:
+        return condition
+    # Places are those of the same snapshot. Partitions use the same ones, so they alone don't tell.
+    return sql.SQL("{}.ctid = ANY ({}::tid[]) AND {}").format(
+        sql.Identifier(table), sql.Literal(list(places)), condition
+    )
+
+
+def recent_rows(
+    view: SourceView, table: str, watermark: int
+) -> tuple[RecentRows, RecentRows, tuple[str, ...] | None]:
+    """The row versions since `watermark`, those that the next batch meets again, and the places.
+
+    A version is its key and its transaction: one transaction leaves at most one version of a row.
+    """
+    query = sql.SQL(
+        """
+        WITH versions AS MATERIALIZED (
+            SELECT hashtextextended({table}.{key}::text || ':' || {table}.xmin::text, 0) AS version,
+                   {again} AS again,
+                   {table}.ctid AS place
+            FROM public.{table}
+            WHERE {since}
+        )
+        SELECT count(*), coalesce(sum(version), 0)::text,
+               count(*) FILTER (WHERE again), coalesce(sum(version) FILTER (WHERE again), 0)::text,
+               CASE WHEN count(*) <= {places} THEN ARRAY(SELECT place::text FROM versions) END
+        FROM versions
+        """
+    ).format(
+        table=sql.Identifier(table),
+        key=sql.Identifier(SOURCE_TABLES[table].key),
+        again=recent(table, view.snapshot.xmin),
+        since=recent(table, watermark),
+        places=sql.Literal(PLACES),
+    )
+    row = view.connection.execute(query).fetchone()
+    assert row is not None
+    met = RecentRows(rows=row[0], digest=row[1])
+    left = RecentRows(rows=row[2], digest=row[3])
+    return met, left, None if row[4] is None else tuple(row[4])
+
+
+def key_ranges(
+    view: SourceView, table: str, condition: sql.Composable | None = None
+) -> list[tuple[int, int]]:
+    """The keys of the table's rows, or of those that meet a condition, as ranges.
+
+    Sixty-four neighbours are a word of bits. To bring words together takes a third of the time that
+    sorting the keys would take, and all cores may help; of words, which are few, neighbours that
+    are alike come as one row. Raises SourceError where keys are not whole numbers of 64 bits.
+    """
+    query = sql.SQL(
+        """
+        WITH words AS (
+            SELECT {key}::bigint >> 6 AS word,
+                   bit_or(1::bigint << ({key}::bigint & 63)::integer) AS bits
+            FROM public.{table} WHERE {key} IS NOT NULL AND ({condition}) GROUP BY 1
+        ), alike AS (
+            SELECT word, bits, word - row_number() OVER (PARTITION BY bits ORDER BY word) AS island
+            FROM words
+        )
+        SELECT min(word), max(word), bits FROM alike GROUP BY bits, island ORDER BY 1
+        """
+    ).format(
+        table=sql.Identifier(table),
+        key=sql.Identifier(SOURCE_TABLES[table].key),
+        condition=condition or sql.SQL("TRUE"),
+    )
+    try:
+        return ranges_of.of_words(view.connection.execute(query))
+    except NOT_WHOLE:  # what is said may quote the value
+        key = SOURCE_TABLES[table].key
+        raise SourceError(
+            f"The source's {table} has keys that are not whole numbers of 64 bits ({key} is"
+            f" {view.schemas[table].types[key]}), and so cannot be compared: nothing was captured;"
+            " change the values or the column back."
+        ) from None
