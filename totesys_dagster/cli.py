@@ -373,7 +373,7 @@ def verify(json_: bool) -> None:
             f" {result.audits} audits checked:"
             f" {f'{len(result.findings)} findings' if result.findings else 'all is well'}."
         )
-        if result.audits:
+        if result.audits and result.passed:
             output.print(escape(report.conclusion(_tables())))
     sys.exit(0 if result.passed else 1)
 

@@ -19,7 +19,7 @@ from totesys_dagster.operations.verify_batch import Batch, Readable, check_batch
 from totesys_dagster.parallel import ahead
 from totesys_dagster.postgres import Connection, Names, failures, transaction
 from totesys_dagster.warehouse import load
-from totesys_dagster.warehouse.standing import standings
+from totesys_dagster.warehouse.standing import last_source, standings
 from totesys_dagster.words import counted
 
 # Batches that are read at the same time. On S3 each object is waited for: with answers that take
@@ -62,6 +62,7 @@ def verify(
     _check_source_audits(result, ingestion, blocks)
     _check_requests(result, ingestion)
     if loaded:
+        _check_last_source(result, connection, names, ingestion)
         _check_standings(result, connection, names)
     return result
 
@@ -170,6 +171,24 @@ def _read_audit(ingestion: Store, number: int) -> SourceAudit | LakeError:
             " holds: one of the two was changed after it was written."
         )
     return found
+
+
+def _check_last_source(
+    result: Verification, connection: Connection, names: Names, ingestion: Store
+) -> None:
+    """The last audit object that the warehouse was compared with: no later one names its hash."""
+    last = last_source(connection, names)
+    if last is None:
+        return
+    number, sha256 = last
+    found = _read_audit(ingestion, number)
+    if isinstance(found, SourceAudit) and found.sha256 != sha256:
+        result.findings.append(
+            f"Audit {number} of the source is not the one that the warehouse was compared with: it"
+            " was changed after it was written; restore it from the bucket's older versions."
+        )
+    elif isinstance(found, LakeError) and AuditLog(ingestion).end() < number:
+        result.findings.append(str(found))
 
 
 def _check_requests(result: Verification, ingestion: Store) -> None:

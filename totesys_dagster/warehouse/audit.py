@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from psycopg import sql
 
@@ -98,8 +99,8 @@ def audit_source(
                 full_read=in_vain,
             )
         if found is not None:
-            record(connection, names, found)
-            audits[star.name] = found
+            audits[star.name] = replace(found, audit_sha256=source.sha256)
+            record(connection, names, audits[star.name])
     return audits
 
 

@@ -20,11 +20,11 @@ Scope = Literal["whole", "touched"]
 class Audit:
     """A table's current rows, compared with the source's while the warehouse held batch `sequence`.
 
-    `audit` is the number of the audit object that says what the source held at `observed_at`, 0
-    where the batch's manifest does. `kept_out` counts the keys that were kept out of the table;
-    `equal_without` tells whether it is equal without them, and is None where that is not known. For
-    the calendar, `expected_rows` counts the days from the first to the last, `found_rows` those
-    that are there with the right attributes.
+    `audit` and `audit_sha256` name the audit object that says what the source held at
+    `observed_at`; they are 0 and None where the batch's manifest does. `kept_out` counts the keys
+    that were kept out of the table; `equal_without` tells whether it is equal without them, and is
+    None where that is not known. For the calendar, `expected_rows` counts the days from the first
+    to the last, `found_rows` those that are there with the right attributes.
     """
 
     sequence: int
@@ -38,6 +38,7 @@ class Audit:
     equal: bool
     kept_out: int
     equal_without: bool | None
+    audit_sha256: str | None = None
 
     @property
     def explained(self) -> bool:
@@ -134,6 +135,18 @@ def read_in_vain(connection: Connection, names: Names, star: StarTable, sequence
         """
     ).format(names.ledger("audit"))
     return connection.execute(query, [TOTESYS, star.name, sequence]).fetchone() == (True,)
+
+
+def last_source(connection: Connection, names: Names) -> tuple[int, str] | None:
+    """The number and SHA-256 of the last audit object that the warehouse was compared with, None
+    when there is none. Raises LoadError."""
+    query = sql.SQL(
+        "SELECT audit, audit_sha256 FROM {} WHERE log = %s AND audit > 0"
+        " ORDER BY audit DESC LIMIT 1"
+    ).format(names.ledger("audit"))
+    with failures(LoadError, "a look at the audits"), transaction(connection):
+        row = connection.execute(query, [TOTESYS]).fetchone()
+    return None if row is None else (row[0], row[1])
 
 
 def last_compared(connection: Connection, names: Names, sequence: int) -> int:

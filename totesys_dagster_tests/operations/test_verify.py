@@ -380,6 +380,20 @@ def test_audit_object_that_was_exchanged_is_named(sound: Platform) -> None:
     assert other.startswith("Audit 2 of the source was taken after another batch 0000000005 than")
 
 
+def test_newest_audit_object_that_was_edited_or_removed_is_named(sound: Platform) -> None:
+    """No later one tells; the warehouse, which was compared with it, does."""
+    sound.audit()
+    key = "audits/totesys/0000000001.json"
+    forged = sound.ingestion.get(key).replace(b'"audit"', b'"tidua"')
+    [edited_] = findings_after(sound, sound.ingestion, key, forged)
+    [removed] = findings_after(sound, sound.ingestion, key, None)
+
+    assert edited_.startswith(
+        "Audit 1 of the source is not the one that the warehouse was compared"
+    )
+    assert removed.startswith(f"{sound.ingestion.uri(key)} does not exist")
+
+
 def test_audit_object_that_was_edited_breaks_its_chain(sound: Platform) -> None:
     for _ in range(3):
         sound.audit()

@@ -64,6 +64,7 @@ CREATE TABLE audit (
     star text NOT NULL,
     scope text NOT NULL CHECK (scope IN ('whole', 'touched')),
     audit integer NOT NULL,
+    audit_sha256 text,
     observed_at timestamptz NOT NULL,
     full_read boolean NOT NULL,
     expected_rows bigint NOT NULL,
@@ -76,4 +77,4 @@ CREATE TABLE audit (
     FOREIGN KEY (log, sequence) REFERENCES batch
 );
 CREATE INDEX ON audit (log, sequence);
-COMMENT ON TABLE audit IS 'Whether the current rows of a table, when the warehouse held that batch, equalled the source as it was at observed_at: all rows (whole) or those of the keys that the batch touched. audit is the number of the audit object that says so, 0 where the manifest of the batch does. equal_without tells whether they equalled without the kept_out keys, those of rows in quarantine; it is NULL where that is not known.';
+COMMENT ON TABLE audit IS 'Whether the current rows of a table, when the warehouse held that batch, equalled the source as it was at observed_at: all rows (whole) or those of the keys that the batch touched. audit and audit_sha256 name the audit object that says so, 0 and NULL where the manifest of the batch does. equal_without tells whether they equalled without the kept_out keys, those of rows in quarantine; it is NULL where that is not known.';
