@@ -132,8 +132,8 @@ def test_columns_of_any_name_are_archived_exactly(orchestra: Orchestra) -> None:
         for line, row in zip(rows, cursor.fetchall(), strict=True):
             assert list(line) == names
             assert [line[name] for name in HOSTILE] == list(row[-len(HOSTILE) :])
-        columns = read_schema(platform.ingestion, table, manifest.tables[table].schema_sha256)
-        assert [name for name, _, _ in columns] == names
+        schema = read_schema(platform.ingestion, table, manifest.tables[table].schema_sha256)
+        assert [name for name, _, _ in schema.columns] == names
     # Deltas and joins name the columns again.
     platform.application.execute(EDIT_ORDER_1)
     platform.application.execute("UPDATE department SET location = 'x' WHERE department_id = 1")
@@ -221,7 +221,9 @@ def test_warehouse_of_any_name_is_a_warehouse(
     assert {star for star, count in rebuilt.different.items() if count} == {"dim_design"}
     assert found.findings == []
     assert all(
-        table.equal for table in table_status(platform.warehouse, names) if table.equal is not None
+        table.standing.equal
+        for table in table_status(platform.warehouse, names)
+        if table.standing.equal is not None
     )
     renamed = {"warehouse": name, "warehouse_bookkeeping": f"{name}_bookkeeping"}
     assert set(tables_of(platform.warehouse)) == {
@@ -231,7 +233,7 @@ def test_warehouse_of_any_name_is_a_warehouse(
     assert platform.rows("TABLE batch") == []
 
 
-@pytest.mark.parametrize("name", ['a"b', "a b\\c", "';x"])
+@pytest.mark.parametrize("name", ['a"b', "a b\\c", "a';x"])
 def test_psql_opens_in_the_warehouse_of_any_name(
     platform: Platform, monkeypatch: pytest.MonkeyPatch, name: str, tmp_path: Path
 ) -> None:
