@@ -279,7 +279,6 @@ def capture_with(platform: Platform, interfere: Callable[[TableRead], None]) -> 
     with open_capture(
         platform.source,
         platform.ingestion,
-        batch="2030-01-01T00-00-00Z",
         run_id="test",
         part_bytes=1 << 20,
     ) as batch:

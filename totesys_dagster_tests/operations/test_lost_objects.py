@@ -17,7 +17,7 @@ import pytest
 from totesys_dagster import settings
 from totesys_dagster.definitions import defs
 from totesys_dagster.errors import LakeError, OtherLakeError, TotesysError
-from totesys_dagster.lake import manifest
+from totesys_dagster.lake import key_sets, log
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.store import Store
 from totesys_dagster.operations.path import run_path
@@ -133,7 +133,7 @@ def test_manifest_in_the_middle_that_is_gone_never_forks_the_log(
     loaded: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where looking for the head meets the gap, everything stops: in a process that is new."""
-    monkeypatch.setattr(manifest, "_ends", {})
+    monkeypatch.setattr(log, "_ends", {})
     platform = loaded.platform
     platform.application.execute(new_design(9))  # type: ignore[call-overload]
     restore = remove(platform.ingestion, manifest_key(1))
@@ -201,7 +201,7 @@ def test_head_that_was_changed_is_not_built_upon(loaded: Orchestra) -> None:
     platform = loaded.platform
     key = manifest_key(3)
     data = platform.ingestion.get(key)
-    overwrite(platform.ingestion, key, data.replace(b'"batch": "2', b'"batch":  "2'))
+    overwrite(platform.ingestion, key, data.replace(b'"log": "', b'"log":  "'))
     platform.application.execute(new_design(9))  # type: ignore[call-overload]
     with pytest.raises(LakeError, match=f"{key} is not what was committed"):
         platform.capture()
@@ -240,11 +240,17 @@ def test_part_that_is_gone_stops_its_batch_until_it_is_back(loaded: Orchestra) -
     assert platform.rows("SELECT count(*) FROM dim_design") == [(3,)]
 
 
-def test_key_set_that_is_gone_stops_the_capture_that_needs_it(loaded: Orchestra) -> None:
+def test_key_set_that_is_gone_stops_the_capture_that_needs_it(
+    loaded: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
     platform = loaded.platform
+    monkeypatch.setattr(key_sets, "FEW_RANGES", 0)
+    platform.application.execute(new_design(8))  # type: ignore[call-overload]
+    assert take(loaded) == 1
     head = ManifestLog(platform.ingestion).head()
     assert head is not None
     key = head.tables["design"].keys.key
+    assert key is not None
     restore = remove(platform.ingestion, key)
     platform.application.execute(EDIT_ORDER_1)  # type: ignore[call-overload]
     assert take(loaded) == 1  # nobody asked for the keys of designs

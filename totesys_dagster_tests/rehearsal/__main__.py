@@ -159,7 +159,7 @@ class Rehearsal:
         tables = status["warehouse"]["tables"]
         tell(f"{status['warehouse']['batches']} batches loaded of {status['lake']['batches']}")
         assert status["warehouse"]["batches"] == status["lake"]["batches"]
-        assert [star for star, table in tables.items() if not table["audit_equal"]] == []
+        assert [star for star, table in tables.items() if not table["proved"]] == []
         verified = self.parts.totesys("verify")
         tell(verified.stdout.strip())
         assert verified.returncode == 0, verified.stdout + verified.stderr
