@@ -21,7 +21,7 @@ from totesys_dagster.errors import SourceError
 from totesys_dagster.ingestion import changes, identity, snapshot
 from totesys_dagster.ingestion.known import Known
 from totesys_dagster.lake.audits import AuditLog
-from totesys_dagster.lake.manifest import Manifest, ManifestLog, Snapshot
+from totesys_dagster.lake.manifest import ManifestLog, Snapshot
 from totesys_dagster.lake.requests import Requests
 from totesys_dagster.lake.store import Store
 from totesys_dagster.postgres import Connection, failures, transaction
@@ -93,20 +93,21 @@ def poll(
     With `deletions_at_once`, all deletions that were counted in large tables are looked for; with
     `whole`, these are compared as a whole. Raises SourceError or LakeError.
     """
-    head = ManifestLog(store).head()
-    sequence = head.sequence if head else 0
+    log = ManifestLog(store)
+    sequence = log.end()
     asked = Requests(store)
-    wanted = asked.full_reads(head)
     mark = f"{sequence} {asked} {identity.pulse(connection)}"
     thorough = (
         memory.thorough_at is None
         or sequence < memory.sequence
-        or not _captured(memory.due, head)
+        or not _captured(memory.due, log, sequence)
         # A clock that went back tells nothing of the time that has passed.
         or not dt.timedelta(0) <= now - memory.thorough_at < THOROUGH_EVERY
     )
     if mark == memory.mark and not thorough and memory.audit_at and now < memory.audit_at:
         return Poll([], memory, quiet=True)
+    head = log.read(sequence) if sequence else None
+    wanted = asked.full_reads(head)
     known = Known(head, AuditLog(store).of_head(head))
     counters = _counters(connection)  # before the snapshot: later writes are for the next poll
     with snapshot.open_view(connection) as view:
@@ -161,12 +162,12 @@ def changed_tables(connection: Connection, store: Store, *, whole: bool = False)
     return poll(connection, store, Memory(), now, deletions_at_once=True, whole=whole)
 
 
-def _captured(due: Snapshot | None, head: Manifest | None) -> bool:
+def _captured(due: Snapshot | None, log: ManifestLog, sequence: int) -> bool:
     """Whether the lake holds all that was counted when a batch was found to be due.
 
     The batch that came next need not: another capture may have taken its snapshot before that.
     """
-    return due is None or (head is not None and head.snapshot.covers(due))
+    return due is None or (sequence > 0 and log.read(sequence).snapshot.covers(due))
 
 
 def _counters(connection: Connection) -> dict[str, str]:
