@@ -26,7 +26,7 @@ from totesys_dagster.postgres import connect
 
 POLLS = 200
 # A quiet poll may cost the source this much.
-POLL_TARGET = 5.0
+POLL_TARGET = 1.0
 
 
 def quiet_poll() -> dict[str, float]:
