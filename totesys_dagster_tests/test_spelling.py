@@ -214,7 +214,7 @@ def test_file_is_read_as_it_is_meant(write: Callable[..., Path]) -> None:
         f"{settings.INGESTION_URL}='/srv/my lake #1'",
         "",
         "AWS_PROFILE=totesys",
-        "HOME=/root",
+        "HOME=/home/somebody",
         "UI=x",
     )
 
