@@ -3,8 +3,7 @@
 Their names carry the start of their content's hash, so a capture that was killed and is started
 again never meets its own half-done work under the same name.
 
-    rows/sales_order/batch=2026-11-23T09-15-00Z/part-00000-5f0c1a9e.jsonl.zst
-    deleted/sales_order/batch=2026-11-23T09-15-00Z/part-00000-b6c0d3f1.jsonl.zst
+    rows/sales_order/batch=0000000042/part-00000-5f0c1a9e.jsonl.zst
 """
 
 from __future__ import annotations
