@@ -46,7 +46,8 @@ class Memory(BaseModel):
     """What a poll tells the next one, when the lake ended with batch `sequence`.
 
     `due` is the poll's snapshot when it found changes: its counters hold once a batch covers it.
-    `audit_at` is when an audit of the source becomes due. Times are the host's.
+    `audit_at` is when an audit of the source becomes due. Times are the host's, but for those of
+    `keys_seen`, which are the source's.
     """
 
     model_config = ConfigDict(frozen=True)
