@@ -181,7 +181,7 @@ def _source_expression(column: StarColumn, types: SourceTypes) -> sql.Composable
     if column.part is not None:
         return _part(expression, column.part, actual)
     if column.type is Type.MONEY and not _is_as_declared(column, types):
-        return _as_money(expression, actual)
+        return _as_money(expression, actual, column.digits[1])
     if "." in actual:
         # A type of users, as an enum: its text by its own output, and not by a cast of theirs.
         return sql.SQL("CASE WHEN {0} IS NOT NULL THEN concat({0}) END").format(expression)
@@ -192,8 +192,7 @@ def _is_as_declared(column: StarColumn, types: SourceTypes) -> bool:
     """Whether the source has the column in the type that the catalogue declares."""
     assert column.source is not None
     table, name = column.source
-    [declared] = [c.sql_type for c in SOURCE_TABLES[table].columns if c.name == name]
-    return types[column.source] == declared
+    return types[column.source] == SOURCE_TABLES[table].column(name).sql_type
 
 
 def _part(expression: sql.Composable, part: Part, actual: str) -> sql.Composable:
@@ -211,13 +210,17 @@ def _part(expression: sql.Composable, part: Part, actual: str) -> sql.Composable
     )
 
 
-def _as_money(expression: sql.Composable, actual: str) -> sql.Composable:
-    """A number as numeric(10,2) prints it. One that does not fit stays as it is: its row is in
-    quarantine, and the warehouse differs by it."""
+def _as_money(expression: sql.Composable, actual: str, scale: int) -> sql.Composable:
+    """A number as PostgreSQL prints it with so many digits after the point.
+
+    One that does not fit stays as it is: its row is in quarantine, and the warehouse differs by it.
+    """
     if actual.partition("(")[0] in _NUMERIC_TYPES:
         number = sql.SQL("{}::numeric").format(expression)
     else:
         number = sql.SQL("CASE WHEN {0}::text ~ {1} THEN {0}::text::numeric END").format(
             expression, sql.Literal(_NUMBER)
         )
-    return sql.SQL("CASE WHEN {0} = round({0}, 2) THEN round({0}, 2) ELSE {0} END").format(number)
+    return sql.SQL("CASE WHEN {0} = round({0}, {1}) THEN round({0}, {1}) ELSE {0} END").format(
+        number, sql.Literal(scale)
+    )

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
+from totesys_dagster import settings
 from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE, SourceTable, StarTable
 
 BATCHES = dg.DynamicPartitionsDefinition(name="batch")
@@ -29,7 +30,7 @@ def source_definition(table: SourceTable) -> dict[str, Any]:
         dg.TableColumn(
             column.name,
             column.sql_type,
-            description=column.meaning,
+            description=column.description,
             constraints=dg.TableColumnConstraints(
                 nullable=column.nullable, unique=column.name == table.key
             ),
@@ -42,8 +43,9 @@ def source_definition(table: SourceTable) -> dict[str, Any]:
     }
 
 
-def star_definition(star: StarTable, zone: str, table_name: str) -> dict[str, Any]:
-    """Static metadata of a star table in a zone: columns, and where each comes from."""
+def star_definition(star: StarTable, zone: str) -> dict[str, Any]:
+    """Static metadata of a star table in a zone: its name there, columns, and where each comes
+    from."""
     types = star.stored_schema
     columns = [
         dg.TableColumn(
@@ -59,8 +61,12 @@ def star_definition(star: StarTable, zone: str, table_name: str) -> dict[str, An
     return {
         "dagster/column_schema": dg.TableSchema(columns),
         "dagster/column_lineage": dg.TableColumnLineage(_lineage(star, zone)),
-        "dagster/table_name": table_name,
+        "dagster/table_name": _table_name(star, zone),
     }
+
+
+def _table_name(star: StarTable, zone: str) -> str:
+    return f"{settings.warehouse_schema()}.{star.name}" if zone == WAREHOUSE else star.name
 
 
 def _lineage(star: StarTable, zone: str) -> Mapping[str, Sequence[dg.TableColumnDep]]:
@@ -68,9 +74,9 @@ def _lineage(star: StarTable, zone: str) -> Mapping[str, Sequence[dg.TableColumn
         upstream = asset_key(PROCESSED, star.name)
         return {name: [dg.TableColumnDep(upstream, name)] for name in star.column_names}
     return {
-        column.name: [dg.TableColumnDep(asset_key(INGESTION, column.source[0]), column.source[1])]
+        column.name: [dg.TableColumnDep(asset_key(INGESTION, t), name) for t, name in column.takes]
         for column in star.columns
-        if column.source
+        if column.takes
     }
 
 

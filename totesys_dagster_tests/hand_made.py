@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -22,7 +22,8 @@ from totesys_dagster.lake.manifest import (
     batch_key,
 )
 from totesys_dagster.lake.parts import part_stem, write_lines
-from totesys_dagster.lake.store import Store
+from totesys_dagster.lake.schemas import Schema, schema_key
+from totesys_dagster.lake.store import Store, sha256
 
 OBSERVED_AT = dt.datetime(2026, 11, 23, 9, 15, tzinfo=dt.UTC)
 
@@ -41,7 +42,10 @@ def manifest(
             system_identifier="7", timeline=1, database="totesys", database_oid=5, server_version=13
         ),
         snapshot=Snapshot(xmin=700, xmax=700, running=()),
-        tables={name: entry() for name in SOURCE_TABLES} | dict(tables or {}),
+        tables={
+            name: entry(schema_sha256=sha256(schema(name).to_bytes())) for name in SOURCE_TABLES
+        }
+        | dict(tables or {}),
         stars={},
         references=dict(references or {}),
     )
@@ -55,6 +59,12 @@ def manifest_key(sequence: int) -> str:
 def seal_key(sequence: int) -> str:
     """Where its seal is."""
     return f"seals/totesys/{sequence:010d}.json"
+
+
+def schema(table: str, columns: Collection[str] | None = None) -> Schema:
+    """The registry's entry of a table that has the columns named: by default those declared."""
+    names = SOURCE_TABLES[table].column_names if columns is None else columns
+    return Schema(table=table, columns=tuple((name, "text", False) for name in names), shape={})
 
 
 def entry(**fields: object) -> TableEntry:
@@ -95,11 +105,18 @@ def batch(
     rows: Mapping[str, bytes],
     *,
     deleted: Mapping[str, Sequence[int]] | None = None,
+    columns: Mapping[str, Collection[str]] | None = None,
     part_bytes: int = 1 << 20,
     sequence: int = 1,
 ) -> Manifest:
-    """Commit a batch of these JSON Lines and deleted keys, per table, as a capture does."""
+    """Commit a batch of these JSON Lines and deleted keys, per table, as a capture does.
+
+    `columns` are those of the tables that did not have the declared ones then.
+    """
     deleted = deleted or {}
+    schemas = {name: schema(name, (columns or {}).get(name)) for name in SOURCE_TABLES}
+    for name, one in schemas.items():
+        store.put(schema_key(name, sha256(one.to_bytes())), one.to_bytes())
     tables = {}
     for name in {*rows, *deleted}:
         lines, keys = rows.get(name, b""), deleted.get(name, ())
@@ -117,6 +134,7 @@ def batch(
                 )
             ),
             gone=key_set(name, [(key, key) for key in keys]) if keys else None,
+            schema_sha256=sha256(schemas[name].to_bytes()),
         )
     known = references.put(store, references.CURRENCIES, currencies())
     return ManifestLog(store).commit(manifest(sequence, tables, {references.CURRENCIES: known}))

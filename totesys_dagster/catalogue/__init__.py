@@ -1,7 +1,18 @@
-"""What the tables are: eleven of ToteSys and eleven of the warehouse, each declared once."""
+"""What the tables are: those of ToteSys and those of the warehouse, each declared once.
 
+A table's module bears its name: `source/staff.py`, `stars/dim_staff.py`.
+"""
+
+from totesys_dagster.catalogue.assemble import joins_of
+from totesys_dagster.catalogue.contract import (
+    Archived,
+    archived,
+    contract,
+    needed_columns,
+    relaxed,
+    revision,
+)
 from totesys_dagster.catalogue.model import (
-    ARROW_TYPES,
     TIMESTAMP_PATTERN,
     Join,
     Kind,
@@ -13,11 +24,12 @@ from totesys_dagster.catalogue.model import (
     Type,
 )
 from totesys_dagster.catalogue.source import OTHER_TABLES, SOURCE_TABLES
-from totesys_dagster.catalogue.stars import JOINS, STAR_TABLES, contract, needed_columns
+from totesys_dagster.catalogue.stars import STAR_TABLES
 from totesys_dagster.catalogue.zones import INGESTION, PROCESSED, WAREHOUSE
 
+JOINS: tuple[Join, ...] = joins_of(list(STAR_TABLES.values()))
+
 __all__ = [
-    "ARROW_TYPES",
     "INGESTION",
     "JOINS",
     "OTHER_TABLES",
@@ -26,6 +38,7 @@ __all__ = [
     "STAR_TABLES",
     "TIMESTAMP_PATTERN",
     "WAREHOUSE",
+    "Archived",
     "Join",
     "Kind",
     "Part",
@@ -34,6 +47,9 @@ __all__ = [
     "StarColumn",
     "StarTable",
     "Type",
+    "archived",
     "contract",
     "needed_columns",
+    "relaxed",
+    "revision",
 ]

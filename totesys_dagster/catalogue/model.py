@@ -1,15 +1,17 @@
 """The vocabulary in which tables are declared: types, columns, tables.
 
 A declaration says everything the platform needs to know about a table, once. Parquet schemas,
-contracts, column lineage, the audit's SQL and the column lists of the UI are read from it.
+contracts, transforms, the warehouse's SQL, Athena's tables, the audit's SQL, column lineage and the
+column lists of the UI are made from it.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import pyarrow as pa
 
@@ -25,24 +27,33 @@ TIMESTAMP_PATTERN = (
 class Type(enum.Enum):
     """What a value means, independent of how a zone stores it."""
 
-    INTEGER = enum.auto()
+    INTEGER = enum.auto()  # 32 bits
+    BIG_INTEGER = enum.auto()  # 64 bits
     TEXT = enum.auto()
-    MONEY = enum.auto()  # numeric(10,2): a decimal everywhere, never a binary float
+    MONEY = enum.auto()  # a decimal everywhere, never a binary float
     BOOLEAN = enum.auto()
     DATE = enum.auto()
     TIME = enum.auto()
     TIMESTAMP = enum.auto()  # without time zone, as ToteSys keeps it
 
 
-ARROW_TYPES: dict[Type, pa.DataType] = {
+# The digits of an amount, and how many of them come after the point: numeric(10,2).
+Digits = tuple[int, int]
+MONEY_DIGITS: Digits = (10, 2)
+
+_ARROW_TYPES: dict[Type, pa.DataType] = {
     Type.INTEGER: pa.int32(),
+    Type.BIG_INTEGER: pa.int64(),
     Type.TEXT: pa.string(),
-    Type.MONEY: pa.decimal128(10, 2),
     Type.BOOLEAN: pa.bool_(),
     Type.DATE: pa.date32(),
     Type.TIME: pa.time64("us"),
     Type.TIMESTAMP: pa.timestamp("us"),
 }
+
+
+def _arrow_type(type_: Type, digits: Digits) -> pa.DataType:
+    return pa.decimal128(*digits) if type_ is Type.MONEY else _ARROW_TYPES[type_]
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,8 @@ class SourceColumn:
     `sql_type` is what PostgreSQL's `format_type` prints for it, with the schema of a type that is
     not PostgreSQL's own. A `DATE` is stored by ToteSys as text `YYYY-MM-DD`. `minimum` bounds its
     values, `currency` makes them codes of currencies; `personal` keeps it out of previews.
+    `references` names the table whose key it holds, `formerly` the names that it had before, by
+    which older batches have it.
     """
 
     name: str
@@ -62,6 +75,21 @@ class SourceColumn:
     personal: bool = False
     minimum: int | None = None
     currency: bool = False
+    digits: Digits = MONEY_DIGITS
+    references: str | None = None
+    formerly: tuple[str, ...] = ()
+
+    @property
+    def arrow_type(self) -> pa.DataType:
+        """The type of its accepted values."""
+        return _arrow_type(self.type, self.digits)
+
+    @property
+    def description(self) -> str:
+        """What people are told of it: the meaning, and the table that it refers to."""
+        if self.references is None:
+            return self.meaning
+        return f"{self.meaning.removesuffix('.')} (`{self.references}`)."
 
 
 @dataclass(frozen=True)
@@ -86,6 +114,13 @@ class SourceTable:
         """Whether any column holds codes of currencies."""
         return any(column.currency for column in self.columns)
 
+    def column(self, name: str) -> SourceColumn:
+        """The column of that name. Raises KeyError."""
+        try:
+            return self.columns[self.column_names.index(name)]
+        except ValueError:
+            raise KeyError(f"{self.name} has no column {name}") from None
+
     def only(self, names: Collection[str]) -> SourceTable:
         """The same table with no other columns than those named, in its order."""
         return replace(self, columns=tuple(c for c in self.columns if c.name in names))
@@ -108,27 +143,59 @@ class Part(enum.Enum):
     TIME = "time"
 
 
+# A column of ToteSys, by table and name.
+Source = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Computed:
+    """How a column is computed: a function of whole columns, and the source columns it takes.
+
+    The function gets a `pandas.Series` in Arrow types for each of them, row for row, then, with
+    `currencies`, the names of the known currencies by code; it gives a Series of the same rows.
+    """
+
+    function: Callable[..., Any]
+    takes: tuple[Source, ...]
+    currencies: bool = False
+
+
 @dataclass(frozen=True)
 class StarColumn:
     """A column of a warehouse table.
 
-    `source` is the ToteSys column that it is made of, as `(table, column)`; None when it is
-    computed from something else, which `meaning` then says. `references` names the dimension
-    whose key the column holds.
+    `source` is the ToteSys column that it carries; None when it is `computed`, or a day's
+    attribute. `references` names the dimension whose key the column holds.
     """
 
     name: str
     type: Type
     sql_type: str
     meaning: str
-    source: tuple[str, str] | None = None
+    source: Source | None = None
     part: Part | None = None
+    computed: Computed | None = None
     nullable: bool = False
     personal: bool = False
+    digits: Digits = MONEY_DIGITS
     references: str | None = None
+
+    @property
+    def arrow_type(self) -> pa.DataType:
+        """The type of its values, in frames and tables."""
+        return _arrow_type(self.type, self.digits)
+
+    @property
+    def takes(self) -> tuple[Source, ...]:
+        """The source columns that it is made of."""
+        if self.source is not None:
+            return (self.source,)
+        return self.computed.takes if self.computed else ()
 
 
 class Kind(enum.Enum):
+    """What a star table is. In this order a batch is loaded: facts refer to what comes before."""
+
     CALENDAR = "calendar"
     DIMENSION = "dimension"
     FACT = "fact"
@@ -139,21 +206,24 @@ class StarTable:
     """A table of the warehouse, its columns in the order of the warehouse's schema.
 
     `base` is the source table that gives it one row per row (None for the calendar), `joins` the
-    tables looked up from it, `key` the business key. `record_id` is the extra first column of a
-    fact, which numbers the *versions* of its rows. `version` goes into object keys: raise it when
-    a changed transform gives other rows for the same batch.
+    tables looked up from it. The first column is the business key. `record_id` is the extra first
+    column of a fact, which numbers the *versions* of its rows. Raise `version` when a function of
+    a computed column gives other values for the same rows; whatever else changes is noticed.
     """
 
     name: str
     kind: Kind
     meaning: str
     columns: tuple[StarColumn, ...]
-    key: str
     base: str | None = None
     joins: tuple[Join, ...] = ()
     sources: tuple[str, ...] = field(default=())
     record_id: str | None = None
     version: int = 1
+
+    @property
+    def key(self) -> str:
+        return self.columns[0].name
 
     @cached_property
     def column_names(self) -> tuple[str, ...]:
@@ -162,20 +232,24 @@ class StarTable:
 
     @cached_property
     def arrow_schema(self) -> pa.Schema:
-        """The schema of the table's rows, as frames and tables have it."""
+        """The schema of the table's rows, as frames and tables have it.
+
+        Only the key is never NULL: a batch may be older than a column.
+        """
         return pa.schema(
             [
-                pa.field(column.name, ARROW_TYPES[column.type], nullable=column.nullable)
+                pa.field(column.name, column.arrow_type, nullable=column.name != self.key)
                 for column in self.columns
             ]
         )
 
     def takes(self, source: str) -> frozenset[str]:
-        """The columns of a source table that the star depends on: it carries them or joins by them.
+        """The columns of a source table that the star depends on: it is made of them, or joins by
+        them.
 
         The others are archived, and whatever they hold is no concern of the star.
         """
-        carried = {column.source for column in self.columns if column.source}
+        carried = {taken for column in self.columns for taken in column.takes}
         joined = {(join.child, join.child_column) for join in self.joins}
         joined |= {(join.parent, join.parent_column) for join in self.joins}
         return frozenset(column for table, column in carried | joined if table == source)
@@ -195,3 +269,8 @@ class StarTable:
     def references(self) -> tuple[tuple[str, str], ...]:
         """`(column, dimension)` for every column that holds a dimension's key."""
         return tuple((c.name, c.references) for c in self.columns if c.references)
+
+    @cached_property
+    def names_currencies(self) -> bool:
+        """Whether a column is computed from the known currencies."""
+        return any(column.computed and column.computed.currencies for column in self.columns)

@@ -1,4 +1,4 @@
-"""The eleven raw tables, as one multi-asset.
+"""The raw tables, as one multi-asset.
 
 They are captured together because they share one snapshot of the source: rows stream through the
 I/O manager into the ingestion zone, and the manifest, written after the last of them, makes the
@@ -72,7 +72,7 @@ def raw_tables(
     source: SourceDatabase,
     lake: Lake,
 ) -> Iterator[dg.Output | dg.AssetCheckResult]:  # type: ignore[type-arg]
-    """Capture a batch: what changed in the eleven tables since the batch before."""
+    """Capture a batch: what changed in the tables of ToteSys since the batch before."""
     _require_all(context)
     with (
         clear_failures(),
@@ -137,7 +137,7 @@ def _require_all(context: dg.AssetExecutionContext) -> None:
     """A batch is one snapshot of all tables: a part of them would lose the rest."""
     if len(context.selected_asset_keys) < len(SOURCE_TABLES):
         raise dg.Failure(
-            "The eleven tables are captured together, in one snapshot: select all assets of the"
+            "The tables of ToteSys are captured together, in one snapshot: select all assets of the"
             " group ingestion, or launch the job `ingest`.",
             allow_retries=False,
         )

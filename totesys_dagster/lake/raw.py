@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from totesys_dagster.catalogue import SourceTable
 from totesys_dagster.lake.manifest import Manifest, TableEntry
 from totesys_dagster.lake.parts import read_lines
+from totesys_dagster.lake.schemas import columns_of
 from totesys_dagster.lake.store import Store
 
 
@@ -22,6 +23,11 @@ class RawTable:
     @property
     def entry(self) -> TableEntry:
         return self.manifest.tables[self.table.name]
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """The names of the columns that the table had then. Raises LakeError."""
+        return columns_of(self.store, self.table.name, self.entry.schema_sha256)
 
     def parts(self) -> Iterator[bytes]:
         """The rows, part by part. Raises LakeError when a part is not what was written."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from totesys_dagster.catalogue import STAR_TABLES, StarTable
+from totesys_dagster.catalogue import STAR_TABLES, StarTable, revision
 from totesys_dagster.errors import LakeError, ObjectMissingError
 from totesys_dagster.lake.key_sets import KeySet
 from totesys_dagster.lake.log import Document
@@ -47,7 +47,7 @@ class Receipt(Document):
 
 
 def receipt_key(star: StarTable, batch: str) -> str:
-    return f"receipts/{star.name}/v{star.version}/{batch}.json"
+    return f"receipts/{star.name}/{revision(star)}/{batch}.json"
 
 
 def read_receipt(store: Store, star: StarTable, manifest: Manifest) -> Receipt | None:

@@ -22,6 +22,18 @@ class Schema(Document):
     shape: dict[str, Any]
 
 
+# The names of a schema's columns, by its hash.
+_columns: dict[str, frozenset[str]] = {}
+
+
+def columns_of(store: Store, table: str, schema_sha256: str) -> frozenset[str]:
+    """The names of the columns that a table had. Raises LakeError."""
+    if schema_sha256 not in _columns:
+        schema = read_schema(store, table, schema_sha256)
+        _columns[schema_sha256] = frozenset(name for name, *_ in schema.columns)
+    return _columns[schema_sha256]
+
+
 def schema_key(table: str, schema_sha256: str) -> str:
     return f"schemas/{table}/{schema_sha256[:16]}.json"
 

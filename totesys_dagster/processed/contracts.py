@@ -22,7 +22,6 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from totesys_dagster.catalogue import (
-    ARROW_TYPES,
     TIMESTAMP_PATTERN,
     SourceColumn,
     SourceTable,
@@ -34,10 +33,6 @@ FIRST_DAY = dt.date(2000, 1, 1)
 LAST_DAY = dt.date(2099, 12, 31)
 # As which a moment with a time zone arrives.
 UTC = "+00:00"
-
-# numeric(10,2) ends below this. The JSON reader counts the digits of 123456789 as they are written,
-# and stores it as 123456789.00, which has one too many.
-MONEY_LIMIT = 10**8
 
 # How many lines are trimmed at once: a parse costs as much as the trimming of about so many.
 NEIGHBOURS = 32
@@ -51,9 +46,9 @@ _NAME = re.compile(r"[ \t\r]*(\"(?:[^\"\\]|\\.)*\")[ \t\r]*:[ \t\r]*")
 _AFTER = re.compile(r"[ \t\r]*([,}])")
 _VALUE = json.JSONDecoder(parse_int=str, parse_float=str)
 
-# How a value arrives in JSON Lines. Dates and timestamps stay text until they have been checked:
-# the JSON reader would drop a time zone silently and does not read dates at all.
-_JSON_TYPES = {**ARROW_TYPES, Type.DATE: pa.string(), Type.TIMESTAMP: pa.string()}
+# What arrives in JSON Lines as text, and stays so until it has been checked: the JSON reader would
+# drop a time zone silently and does not read dates at all.
+_TEXTS = (Type.DATE, Type.TIMESTAMP)
 
 
 @dataclass(frozen=True)
@@ -113,7 +108,7 @@ def accept(
 
     Only the columns of `table` are read (see `catalogue.contract`). `currencies` are the known ones
     by code; `parents` maps a column to the keys that it may refer to, for rows that are joined. The
-    frame has the columns of `table` in its order: integers, text, decimal128(10,2), bool, date32
+    frame has the columns of `table` in its order: integers, text, decimals, bool, date32
     and timestamp[us] (naive, as in ToteSys).
     """
     findings = _Findings()
@@ -143,7 +138,9 @@ def _frame(rows: pa.Table, findings: _Findings) -> pd.DataFrame:
 
 def json_schema(table: SourceTable) -> pa.Schema:
     """The types that the JSON reader reads a source table's columns as."""
-    return pa.schema([(column.name, _JSON_TYPES[column.type]) for column in table.columns])
+    return pa.schema(
+        [(c.name, pa.string() if c.type in _TEXTS else c.arrow_type) for c in table.columns]
+    )
 
 
 def _parse(table: SourceTable, data: bytes, findings: _Findings) -> tuple[pa.Table, Sequence[int]]:
@@ -197,7 +194,7 @@ def _read_json(data: bytes, schema: pa.Schema) -> pa.Table:
 
 
 def _wide(schema: pa.Schema) -> pa.Schema:
-    """The schema with room for any amount that numeric(10,2) holds, however it is written."""
+    """The schema with room for any amount of money, however it is written."""
     return pa.schema(
         [
             field.with_type(pa.decimal128(38, 18)) if pa.types.is_decimal(field.type) else field
@@ -342,9 +339,12 @@ def _check_bounds(column: SourceColumn, values: pa.Array, findings: _Findings) -
     least, most = (bound.as_py() for bound in pc.min_max(values).values())
     if least is None:
         return
-    if column.type is Type.MONEY and (least <= -MONEY_LIMIT or most >= MONEY_LIMIT):
-        beyond = pc.or_(pc.less_equal(values, -MONEY_LIMIT), pc.greater_equal(values, MONEY_LIMIT))
-        findings.against_rows(beyond, f"{column.name} is beyond numeric(10,2)")
+    # The JSON reader counts the digits of 123456789 as they are written, and stores it as
+    # 123456789.00, which has one too many for numeric(10,2).
+    limit = 10 ** (column.digits[0] - column.digits[1])
+    if column.type is Type.MONEY and (least <= -limit or most >= limit):
+        beyond = pc.or_(pc.less_equal(values, -limit), pc.greater_equal(values, limit))
+        findings.against_rows(beyond, f"{column.name} is beyond {column.sql_type}")
     if column.minimum is not None and least < column.minimum:
         low = pc.less(values, column.minimum)
         findings.against_rows(low, f"{column.name} is less than {column.minimum}")

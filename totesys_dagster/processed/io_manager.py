@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pyarrow as pa
 
-from totesys_dagster.catalogue import STAR_TABLES
+from totesys_dagster.catalogue import STAR_TABLES, revision
 from totesys_dagster.lake.parts import part_stem
 from totesys_dagster.lake.receipt import ProcessedTable, read_star
 from totesys_dagster.metadata import personal_columns, preview
@@ -34,7 +34,7 @@ class ParquetIOManager(dg.ConfigurableIOManager):
         with clear_failures():
             receipt = obj.write(store)
             first = read_star(store, obj.star, receipt.objects[0]) if receipt.objects else None
-        folder = part_stem("rows", f"{obj.star.name}/v{obj.star.version}", receipt.batch)
+        folder = part_stem("rows", f"{obj.star.name}/{revision(obj.star)}", receipt.batch)
         metadata: dict[str, Any] = {
             "dagster/partition_row_count": receipt.rows,
             "dagster/uri": store.uri(folder.rpartition("/")[0]),

@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, Kind, StarTable, contract
+from totesys_dagster.catalogue import (
+    SOURCE_TABLES,
+    STAR_TABLES,
+    Kind,
+    StarTable,
+    archived,
+    relaxed,
+    revision,
+)
 from totesys_dagster.errors import ObjectConflictError, ProcessingError
 from totesys_dagster.lake import references
 from totesys_dagster.lake.key_sets import KeySet
@@ -68,7 +76,7 @@ class StarRows:
         Raises LakeError, or ProcessingError when the batch was processed before with another
         result.
         """
-        folder = f"{self.star.name}/v{self.star.version}"
+        folder = f"{self.star.name}/{revision(self.star)}"
         stem = part_stem("rows", folder, self.manifest.batch)
         objects = [
             write_star(store, self.star, stem, number, part)
@@ -141,9 +149,9 @@ def star_rows(star: StarTable, *tables: RawTable) -> StarRows:
     return rows
 
 
-def calendar_rows(*facts: ProcessedTable) -> StarRows:
+def calendar_rows(calendar: StarTable, *facts: ProcessedTable) -> StarRows:
     """The calendar over every date that the batch's facts use. Raises LakeError when written."""
-    rows = StarRows(STAR_TABLES["dim_date"], facts[0].manifest)
+    rows = StarRows(calendar, facts[0].manifest)
     rows.parts = _calendar(rows, facts)
     return rows
 
@@ -163,7 +171,7 @@ def process_star(
         for fact in facts:
             if fact.touched:
                 process_star(fact.star, manifest, ingestion, processed)
-        return calendar_rows(*facts).write(processed)
+        return calendar_rows(star, *facts).write(processed)
     tables = [RawTable(SOURCE_TABLES[name], manifest, ingestion) for name in star.sources]
     return star_rows(star, *tables).write(processed)
 
@@ -173,18 +181,22 @@ def _transformed(
 ) -> Iterator[pa.Table]:
     from totesys_dagster.processed.transform import Part, transform, whole
 
-    star, tables = rows.star, (base, *parents)
-    contracts = {raw.table.name: contract(star, raw.table.name) for raw in tables}
-    named = any(table.names_currencies for table in contracts.values())
-    known = _currencies(base.manifest, base.store) if named else {}
+    tables = {
+        raw.table.name: archived(rows.star, raw.table.name, raw.columns) for raw in (base, *parents)
+    }
+    absent = [(source, name) for source, table in tables.items() for name in table.absent]
+    star = relaxed(rows.star, absent)
+    judged = any(table.contract.names_currencies for table in tables.values())
+    known = _currencies(base.manifest, base.store) if judged else {}
     frames = {}
     for raw in parents:
-        accepted = whole(contracts[raw.table.name], raw.parts(), known)
+        accepted = whole(tables[raw.table.name], raw.parts(), known)
         frames[raw.table.name] = accepted.frame
         rows.rejected += [(raw.table.name, rejected) for rejected in accepted.rejected]
 
     def one_part(entry: ObjectEntry) -> tuple[int, Part]:
-        return entry.rows, transform(star, read_lines(base.store, entry), frames, known)
+        lines = read_lines(base.store, entry)
+        return entry.rows, transform(star, tables[base.table.name], lines, frames, known)
 
     for read, part in ahead(one_part, base.entry.objects, AT_ONCE):
         rows.read += read
@@ -202,14 +214,15 @@ def _calendar(rows: StarRows, facts: Sequence[ProcessedTable]) -> Iterator[pa.Ta
     """The days from the first to the last date that the facts of the batch use."""
     from totesys_dagster.processed.transform import calendar
 
-    days = calendar(dates for fact in facts if fact.touched for dates in _dates(fact))
+    touched = [fact for fact in facts if fact.touched]
+    days = calendar(rows.star, (dates for fact in touched for dates in _dates(fact, rows.star)))
     if days is not None:
         rows.read = days.num_rows
         yield days
 
 
-def _dates(fact: ProcessedTable) -> Iterator[pa.ChunkedArray]:
+def _dates(fact: ProcessedTable, calendar: StarTable) -> Iterator[pa.ChunkedArray]:
     """The fact's columns that refer to the calendar, part by part."""
-    columns = [name for name, dimension in fact.star.references if dimension == "dim_date"]
+    columns = [name for name, dimension in fact.star.references if dimension == calendar.name]
     for part in fact.parts(columns):
         yield from part.columns

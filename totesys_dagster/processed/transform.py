@@ -6,34 +6,18 @@ Dagster; so what only captures, or serves the UI, does not import this module (s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from totesys_dagster.catalogue import STAR_TABLES, SourceTable, StarTable, contract
+from totesys_dagster.catalogue import Archived, StarColumn, StarTable
+from totesys_dagster.catalogue import Part as Half
 from totesys_dagster.errors import ProcessingError
-from totesys_dagster.processed import dimensions, facts
+from totesys_dagster.processed.calendar import days_between
 from totesys_dagster.processed.contracts import Accepted, Rejected, accept
-
-# Row for row: the frame of the base, then the whole frames of the tables that it looks up, then, of
-# a table with a currency's code, the known currencies.
-Transform = Callable[..., pd.DataFrame]
-
-TRANSFORMS: dict[str, Transform] = {
-    "dim_staff": dimensions.dim_staff,
-    "dim_location": dimensions.dim_location,
-    "dim_currency": dimensions.dim_currency,
-    "dim_design": dimensions.dim_design,
-    "dim_counterparty": dimensions.dim_counterparty,
-    "dim_payment_type": dimensions.dim_payment_type,
-    "dim_transaction": dimensions.dim_transaction,
-    "fact_sales_order": facts.fact_sales_order,
-    "fact_purchase_order": facts.fact_purchase_order,
-    "fact_payment": facts.fact_payment,
-}
 
 
 @dataclass(frozen=True)
@@ -44,43 +28,96 @@ class Part:
     rejected: tuple[Rejected, ...]
 
 
-def whole(table: SourceTable, parts: Iterable[bytes], currencies: Mapping[str, str]) -> Accepted:
+def whole(table: Archived, parts: Iterable[bytes], currencies: Mapping[str, str]) -> Accepted:
     """All accepted rows of a table that others look up; such tables are small."""
-    accepted = [accept(table, data, currencies) for data in parts]
-    accepted = accepted or [accept(table, b"", currencies)]
+    accepted = [_accept(table, data, currencies) for data in parts]
+    accepted = accepted or [_accept(table, b"", currencies)]
     frame = pd.concat([part.frame for part in accepted], ignore_index=True)
     return Accepted(frame, tuple(rejected for part in accepted for rejected in part.rejected))
 
 
+def _accept(
+    table: Archived,
+    data: bytes,
+    currencies: Mapping[str, str],
+    parents: Mapping[str, Collection[int]] | None = None,
+) -> Accepted:
+    """The rows that keep the contract, their columns named as they are declared."""
+    names = {declared: name for name, declared in table.declared.items()}
+    keys = {names.get(column, column): keys for column, keys in (parents or {}).items()}
+    accepted = accept(table.contract, data, currencies, keys)
+    if not table.declared:
+        return accepted
+    return Accepted(accepted.frame.rename(columns=dict(table.declared)), accepted.rejected)
+
+
 def transform(
     star: StarTable,
+    table: Archived,
     data: bytes,
     parents: Mapping[str, pd.DataFrame],
     currencies: Mapping[str, str],
 ) -> Part:
     """The rows of `star` from a part of its base table (JSON Lines) and the whole of its parents.
 
-    `parents` are the accepted rows of the tables that it looks up, by name, in the order of
-    `star.sources`; `currencies` are the known ones by code. Raises ProcessingError when the
-    transform breaks its declaration.
+    `table` is the base as the batch has it, `parents` the accepted rows of the tables that are
+    looked up, by name; `currencies` are the known ones by code. Raises ProcessingError when a
+    computed column breaks its declaration.
     """
-    assert star.base is not None
-    table = contract(star, star.base)
     keys = {j.child_column: parents[j.parent][j.parent_column] for j in star.joins}
-    accepted = accept(table, data, currencies, keys)
-    lists = [currencies] if table.names_currencies else []
-    frame = TRANSFORMS[star.name](accepted.frame, *parents.values(), *lists)
+    accepted = _accept(table, data, currencies, keys)
+    frame = project(star, accepted.frame, parents, currencies)
     complete = _complete(star, frame, accepted, data)
     return Part(to_arrow(star, complete.frame), complete.rejected)
 
 
-def calendar(columns: Iterable[pa.ChunkedArray]) -> pa.Table | None:
-    """`dim_date` from the first to the last of the dates (date32) in the columns, both included;
+def project(
+    star: StarTable,
+    base: pd.DataFrame,
+    parents: Mapping[str, pd.DataFrame],
+    currencies: Mapping[str, str],
+) -> pd.DataFrame:
+    """The columns of a star table, row for row of its base: carried, looked up, or computed.
+
+    Frames have Arrow types (see `contracts.accept`). Raises ProcessingError when a function gives
+    something else than a value for each row.
+    """
+    indexed = {j.parent: parents[j.parent].set_index(j.parent_column) for j in star.joins}
+    by = {j.parent: base[j.child_column] for j in star.joins}
+
+    def source(table: str, name: str) -> pd.Series:
+        return base[name] if table == star.base else by[table].map(indexed[table][name])
+
+    def value(column: StarColumn) -> pd.Series:
+        values = [source(*taken) for taken in column.takes]
+        if column.computed is not None:
+            lists = [currencies] if column.computed.currencies else []
+            return _computed(star, column, base.index, column.computed.function(*values, *lists))
+        if column.part is None:
+            return values[0]
+        moments = values[0].dt
+        half: pd.Series = moments.date if column.part is Half.DATE else moments.time
+        return half
+
+    return pd.DataFrame({column.name: value(column) for column in star.columns})
+
+
+def _computed(star: StarTable, column: StarColumn, rows: pd.Index, values: object) -> pd.Series:
+    if isinstance(values, pd.Series) and values.index.equals(rows):
+        return values
+    raise ProcessingError(
+        f"The function of {star.name}.{column.name} did not give one value for each row: it has to"
+        " return a Series with the index of what it was given."
+    )
+
+
+def calendar(star: StarTable, columns: Iterable[pa.ChunkedArray]) -> pa.Table | None:
+    """The calendar from the first to the last of the dates (date32) in the columns, both included;
     None where there is no date."""
-    bounds = [day for dates in columns for day in pc.min_max(dates).as_py().values()]
+    bounds = [day for dates in columns for day in pc.min_max(dates).as_py().values() if day]
     if not bounds:
         return None
-    return to_arrow(STAR_TABLES["dim_date"], dimensions.dim_date(min(bounds), max(bounds)))
+    return to_arrow(star, days_between(min(bounds), max(bounds)))
 
 
 def _complete(star: StarTable, frame: pd.DataFrame, accepted: Accepted, data: bytes) -> Accepted:

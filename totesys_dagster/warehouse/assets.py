@@ -1,4 +1,4 @@
-"""The eleven tables of the warehouse, as one multi-asset: a batch is loaded in one transaction.
+"""The tables of the warehouse, as one multi-asset: a batch is loaded in one transaction.
 
 Several batches load in one run, in the order of the log, whatever order they were asked for in.
 """
@@ -36,7 +36,7 @@ SPECS = [
         kinds={"postgres", "table"},
         owners=OWNERS,
         tags={"zone": WAREHOUSE, "kind": star.kind.value},
-        metadata=star_definition(star, WAREHOUSE, f"warehouse.{star.name}"),
+        metadata=star_definition(star, WAREHOUSE),
     )
     for star in STAR_TABLES.values()
 ]

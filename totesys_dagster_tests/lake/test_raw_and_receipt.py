@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -91,7 +92,9 @@ def test_receipt_comes_back_as_it_was_written(store: Store) -> None:
 
 
 def test_receipt_is_filed_under_table_version_and_batch() -> None:
-    assert receipt_key(DIM_STAFF, batch_key(42)) == "receipts/dim_staff/v1/0000000042.json"
+    assert re.fullmatch(
+        r"receipts/dim_staff/v1-[0-9a-f]{8}/0000000042\.json", receipt_key(DIM_STAFF, batch_key(42))
+    )
 
 
 def test_batch_that_is_not_processed_has_no_receipt(store: Store) -> None:

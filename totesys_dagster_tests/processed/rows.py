@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from totesys_dagster.catalogue import ARROW_TYPES, SOURCE_TABLES, STAR_TABLES
-from totesys_dagster.processed.transform import to_arrow
+from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES
+from totesys_dagster.processed.transform import project, to_arrow
 
 # A good row of each table, as `row_to_json` prints it.
 LINES = {
@@ -139,11 +139,18 @@ def line(table: str, **changes: str | None) -> bytes:
 
 def frame(table: str, *rows: dict[str, Any]) -> pd.DataFrame:
     """Accepted rows of a source table; columns that a test does not show are NULL."""
-    schema = pa.schema((c.name, ARROW_TYPES[c.type]) for c in SOURCE_TABLES[table].columns)
+    schema = pa.schema((c.name, c.arrow_type) for c in SOURCE_TABLES[table].columns)
     accepted: pd.DataFrame = pa.Table.from_pylist(list(rows), schema).to_pandas(
         types_mapper=pd.ArrowDtype
     )
     return accepted
+
+
+def transformed(star: str, base: pd.DataFrame, *parents: pd.DataFrame) -> pd.DataFrame:
+    """A star table's rows, from accepted rows of its base and of the tables that it looks up."""
+    table = STAR_TABLES[star]
+    named = dict(zip(table.sources[1:], parents, strict=True))
+    return project(table, base, named, CURRENCIES)
 
 
 def as_stored(star: str, rows: pd.DataFrame) -> list[tuple[Any, ...]]:

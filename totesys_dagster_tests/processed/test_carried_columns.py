@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, contract
+from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, archived
 from totesys_dagster.processed.transform import transform, whole
 from totesys_dagster_tests.processed.rows import CURRENCIES, as_tuples, line
 
@@ -89,10 +89,15 @@ def row(table: str, key: int, **changes: str | None) -> bytes:
 def processed(star: str, lines: dict[str, bytes]) -> tuple[list[tuple[Any, ...]], list[bytes]]:
     """The rows of a star table, and the lines of its source tables that were set aside."""
     table = STAR_TABLES[star]
-    base, *parents = table.sources
-    found = {name: whole(contract(table, name), [lines[name]], CURRENCIES) for name in parents}
+    base, *parents = (
+        archived(table, name, SOURCE_TABLES[name].column_names) for name in table.sources
+    )
+    found = {
+        parent.contract.name: whole(parent, [lines[parent.contract.name]], CURRENCIES)
+        for parent in parents
+    }
     frames = {name: accepted.frame for name, accepted in found.items()}
-    part = transform(table, lines[base], frames, CURRENCIES)
+    part = transform(table, base, lines[base.contract.name], frames, CURRENCIES)
     rejected = [row for accepted in found.values() for row in accepted.rejected] + [*part.rejected]
     return as_tuples(part.rows), [row.line + b"\n" for row in rejected]
 

@@ -13,7 +13,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, Kind, StarTable
+from totesys_dagster.catalogue import (
+    SOURCE_TABLES,
+    STAR_TABLES,
+    Kind,
+    StarTable,
+    archived,
+    revision,
+)
 from totesys_dagster.errors import LakeError, ProcessingError
 from totesys_dagster.ingestion import capture
 from totesys_dagster.lake import parts
@@ -23,6 +30,7 @@ from totesys_dagster.lake.parts import ObjectEntry, read_lines, read_table
 from totesys_dagster.lake.raw import RawTable
 from totesys_dagster.lake.receipt import ProcessedTable, Receipt, read_receipt, receipt_key
 from totesys_dagster.lake.store import Store
+from totesys_dagster.processed import transform as processed_transform
 from totesys_dagster.processed.process import (
     FACTS,
     calendar_rows,
@@ -30,7 +38,7 @@ from totesys_dagster.processed.process import (
     same_rows,
     star_rows,
 )
-from totesys_dagster.processed.transform import TRANSFORMS, to_arrow, transform
+from totesys_dagster.processed.transform import project, to_arrow, transform
 from totesys_dagster.settings import INGESTION_URL, PROCESSED_URL
 from totesys_dagster_tests import hand_made
 from totesys_dagster_tests.conftest import Platform
@@ -169,7 +177,7 @@ def test_files_are_filed_by_table_version_and_batch(platform: Platform) -> None:
     (entry,) = platform.process(manifest)["dim_staff"].objects
 
     assert entry.key == (
-        f"rows/dim_staff/v1/batch={manifest.batch}/part-00000-{entry.sha256[:8]}.parquet"
+        f"rows/dim_staff/{revision(DIM_STAFF)}/batch={manifest.batch}/part-00000-{entry.sha256[:8]}.parquet"
     )
 
 
@@ -372,14 +380,14 @@ def test_calendar_is_made_from_the_facts_that_the_batch_changes(
     facts = [ProcessedTable(fact, manifest, processed) for fact in FACTS]
 
     with pytest.raises(LakeError) as stopped:
-        calendar_rows(*facts).write(processed)
+        calendar_rows(STAR_TABLES["dim_date"], *facts).write(processed)
     process_star(STAR_TABLES["fact_payment"], manifest, ingestion, processed)
 
     assert str(stopped.value) == (
         f"Batch {manifest.batch} is not processed for fact_payment: materialize"
         " processed/fact_payment for it first."
     )
-    assert calendar_rows(*facts).write(processed).rows == 6
+    assert calendar_rows(STAR_TABLES["dim_date"], *facts).write(processed).rows == 6
 
 
 # --- quarantine -------------------------------------------------------------------------------
@@ -412,7 +420,9 @@ def test_quarantine_is_filed_beside_the_rows(platform: Platform) -> None:
 
     (entry,) = platform.process(manifest)["dim_currency"].quarantine
 
-    assert entry.key.startswith(f"quarantine/dim_currency/v1/batch={manifest.batch}/part-00000-")
+    assert entry.key.startswith(
+        f"quarantine/dim_currency/{revision(STAR_TABLES['dim_currency'])}/batch={manifest.batch}/part-00000-"
+    )
     assert entry.rows == 1
 
 
@@ -536,8 +546,9 @@ def test_currencies_are_judged_by_the_list_that_is_given() -> None:
     """And by nothing that is installed: a newer list must not change what a batch gives."""
     star, data = STAR_TABLES["dim_currency"], line("currency", currency_code='"GBP"')
 
-    named = transform(star, data, {}, {"GBP": "Pound"})
-    unknown = transform(star, data, {}, {"EUR": "Euro"})
+    table = archived(star, "currency", SOURCE_TABLES["currency"].column_names)
+    named = transform(star, table, data, {}, {"GBP": "Pound"})
+    unknown = transform(star, table, data, {}, {"EUR": "Euro"})
 
     assert as_tuples(named.rows) == [(1, "GBP", "Pound")]
     assert as_tuples(unknown.rows) == []
@@ -567,9 +578,9 @@ def test_batch_that_is_processed_is_not_read_again(ingestion: Store, processed: 
 def write(star: StarTable, manifest: Manifest, ingestion: Store, processed: Store) -> Receipt:
     """Process as an asset does: without looking first whether it was done."""
     if star.kind is Kind.CALENDAR:
-        return calendar_rows(*(ProcessedTable(fact, manifest, processed) for fact in FACTS)).write(
-            processed
-        )
+        return calendar_rows(
+            star, *(ProcessedTable(fact, manifest, processed) for fact in FACTS)
+        ).write(processed)
     raw = [RawTable(SOURCE_TABLES[name], manifest, ingestion) for name in star.sources]
     return star_rows(star, *raw).write(processed)
 
@@ -628,13 +639,10 @@ def test_processing_that_was_cut_off_is_done_again(ingestion: Store, processed: 
     assert [row[0] for row in rows(processed, receipt.objects)] == [1, 2]
 
 
-def shout(design: pd.DataFrame) -> pd.DataFrame:
+def shout(*arguments: Any) -> pd.DataFrame:
     """A transform of designs that gives another result."""
-    rows = TRANSFORMS_BEFORE["dim_design"](design)
+    rows = project(*arguments)
     return rows.assign(design_name=rows["design_name"].str.upper())
-
-
-TRANSFORMS_BEFORE = dict(TRANSFORMS)
 
 
 def test_other_result_for_the_same_batch_asks_for_a_new_version(
@@ -642,7 +650,7 @@ def test_other_result_for_the_same_batch_asks_for_a_new_version(
 ) -> None:
     manifest = hand_made.batch(ingestion, {"design": line("design")})
     before = write(DIM_DESIGN, manifest, ingestion, processed)
-    monkeypatch.setitem(TRANSFORMS, "dim_design", shout)
+    monkeypatch.setattr(processed_transform, "project", shout)
 
     with pytest.raises(ProcessingError, match="raise the version of dim_design in the catalogue"):
         write(DIM_DESIGN, manifest, ingestion, processed)
@@ -657,8 +665,8 @@ def test_other_number_of_rows_asks_for_a_new_version(
         ingestion, {"design": line("design", design_id="1") + line("design", design_id="2")}
     )
     write(DIM_DESIGN, manifest, ingestion, processed)
-    monkeypatch.setitem(
-        TRANSFORMS, "dim_design", lambda design: TRANSFORMS_BEFORE["dim_design"](design).iloc[:1]
+    monkeypatch.setattr(
+        processed_transform, "project", lambda *arguments: project(*arguments).iloc[:1]
     )
 
     with pytest.raises(ProcessingError, match="was processed before with another result"):
@@ -695,7 +703,7 @@ def test_receipt_of_another_version_is_another_object(
 ) -> None:
     manifest = hand_made.batch(ingestion, {"design": line("design")})
     write(DIM_DESIGN, manifest, ingestion, processed)
-    monkeypatch.setitem(TRANSFORMS, "dim_design", shout)
+    monkeypatch.setattr(processed_transform, "project", shout)
     second = replace(DIM_DESIGN, version=2)
 
     receipt = write(second, manifest, ingestion, processed)
@@ -737,8 +745,3 @@ def test_transform_with_values_of_another_type_is_named(wrong: object) -> None:
 
     with pytest.raises(ProcessingError, match="gave values that the catalogue does not declare"):
         to_arrow(DIM_DESIGN, frame)
-
-
-def test_every_star_table_but_the_calendar_has_a_transform_of_its_name() -> None:
-    assert set(TRANSFORMS) == set(STAR_TABLES) - {"dim_date"}
-    assert all(function.__name__ == name for name, function in TRANSFORMS_BEFORE.items())

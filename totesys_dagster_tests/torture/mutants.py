@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from totesys_dagster import postgres
-from totesys_dagster.catalogue import SOURCE_TABLES, currencies
+from totesys_dagster.catalogue import SOURCE_TABLES, contract, currencies
 from totesys_dagster.ingestion import capture, changes, fingerprint, poll, snapshot
 from totesys_dagster.ingestion.fingerprint import TableSchema
 from totesys_dagster.ingestion.known import Known
@@ -89,8 +89,7 @@ def dimensions_trust_last_updated(patch: pytest.MonkeyPatch) -> None:
 
 def contracts_ask_for_every_column(patch: pytest.MonkeyPatch) -> None:
     """A row is set aside for what the warehouse does not take of it."""
-    for module in (process, transform):
-        patch.setattr(module, "contract", lambda _star, source: SOURCE_TABLES[source])
+    patch.setattr(contract, "contract", lambda _star, source: SOURCE_TABLES[source])
 
 
 def facts_are_keyed_by_last_updated(patch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,74 @@
+"""What follows from all declarations together: joins, references and the order of loading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from totesys_dagster.catalogue.model import Join, Kind, StarColumn, StarTable, Type
+from totesys_dagster.catalogue.source import SOURCE_TABLES
+
+
+def assemble(declared: Iterable[StarTable]) -> list[StarTable]:
+    """The star tables, each with its joins, sources and references; dimensions before facts.
+
+    Raises ValueError where a declaration does not say how a table is looked up.
+    """
+    order = list(Kind)
+    stars = sorted(map(_joined, declared), key=lambda star: order.index(star.kind))
+    calendar = next((star.name for star in stars if star.kind is Kind.CALENDAR), None)
+    dimensions = {star.base: star.name for star in stars if star.kind is Kind.DIMENSION}
+    bases = sorted({star.base for star in stars if star.kind is Kind.FACT and star.base})
+    return [
+        replace(star, sources=tuple(bases))
+        if star.base is None
+        else _referring(star, dimensions, calendar)
+        for star in stars
+    ]
+
+
+def _joined(star: StarTable) -> StarTable:
+    """The star with its joins: a table that columns come from is looked up by the base's column
+    that refers to it."""
+    if star.base is None:
+        return star
+    taken = [table for column in star.columns for table, _ in column.takes]
+    known = {join.parent: join for join in star.joins}
+    parents = dict.fromkeys(table for table in taken if table != star.base)
+    joins = tuple(known.get(parent) or _join(star, star.base, parent) for parent in parents)
+    return replace(star, joins=joins, sources=(star.base, *parents))
+
+
+def _join(star: StarTable, base: str, parent: str) -> Join:
+    columns = [c.name for c in SOURCE_TABLES[base].columns if c.references == parent]
+    if len(columns) != 1:
+        raise ValueError(
+            f"{star.name} takes columns of {parent}, to which {len(columns)} columns of {base}"
+            f" refer: declare its `joins`, or a reference to {parent} in source/{base}.py."
+        )
+    return Join(base, columns[0], parent, SOURCE_TABLES[parent].key)
+
+
+def _referring(
+    star: StarTable, dimensions: dict[str | None, str], calendar: str | None
+) -> StarTable:
+    """A fact's columns refer to the dimensions of what they hold: a day, or the key of a row."""
+    if star.kind is not Kind.FACT:
+        return star
+
+    def dimension(column: StarColumn) -> str | None:
+        if column.type is Type.DATE:
+            return calendar
+        if column.source is None:
+            return None
+        table, name = column.source
+        return dimensions.get(SOURCE_TABLES[table].column(name).references)
+
+    columns = tuple(replace(column, references=dimension(column)) for column in star.columns)
+    return replace(star, columns=columns)
+
+
+def joins_of(stars: Sequence[StarTable]) -> tuple[Join, ...]:
+    """Every pair of source tables whose rows are processed together. A batch that holds a changed
+    row of one holds the rows of the other that belong to it."""
+    return tuple(dict.fromkeys(join for star in stars for join in star.joins))

@@ -1,0 +1,16 @@
+from totesys_dagster.catalogue.model import SourceTable
+from totesys_dagster.catalogue.source_columns import CREATED_AT, LAST_UPDATED, key, reference, text
+
+TABLE = SourceTable(
+    "staff",
+    "Members of staff.",
+    (
+        key("staff_id", "Key of the member of staff."),
+        text("first_name", "First name.", personal=True),
+        text("last_name", "Last name.", personal=True),
+        reference("department_id", "department", "Department."),
+        text("email_address", "E-mail address at work.", personal=True),
+        CREATED_AT,
+        LAST_UPDATED,
+    ),
+)

@@ -1,0 +1,107 @@
+"""The kinds of column that the warehouse has, for the declarations in `stars`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from totesys_dagster.catalogue.model import Computed, Part, Source, SourceColumn, StarColumn, Type
+from totesys_dagster.catalogue.source import SOURCE_TABLES
+
+SQL_TYPES = {
+    Type.INTEGER: "integer",
+    Type.BIG_INTEGER: "bigint",
+    Type.TEXT: "character varying",
+    Type.BOOLEAN: "boolean",
+    Type.DATE: "date",
+    Type.TIME: "time without time zone",
+    Type.TIMESTAMP: "timestamp without time zone",
+}
+
+
+def carry(
+    source: str,
+    name: str | None = None,
+    *,
+    meaning: str | None = None,
+    nullable: bool | None = None,
+    sql_type: str | None = None,
+) -> StarColumn:
+    """A column as ToteSys has it, `source` being `table.column`: `carry("staff.first_name")`.
+
+    What is not given is as in ToteSys: name, meaning, whether it may be NULL, the digits of money.
+    Where it holds the key of a row that a dimension is made of, it refers to that dimension.
+    """
+    of, original = _find(source)
+    return StarColumn(
+        name or original.name,
+        original.type,
+        sql_type or _sql_type(original),
+        meaning or original.meaning,
+        of,
+        nullable=original.nullable if nullable is None else nullable,
+        personal=original.personal,
+        digits=original.digits,
+    )
+
+
+def part(source: str, name: str, part: Part, meaning: str) -> StarColumn:
+    """The date or the time of a timestamp."""
+    of, original = _find(source)
+    type_ = Type.DATE if part is Part.DATE else Type.TIME
+    return StarColumn(
+        name, type_, SQL_TYPES[type_], meaning, of, part=part, nullable=original.nullable
+    )
+
+
+def moments(base: str) -> tuple[StarColumn, ...]:
+    """The columns into which a fact splits `created_at` and `last_updated` of its base."""
+    created, updated = f"{base}.created_at", f"{base}.last_updated"
+    return (
+        part(created, "created_date", Part.DATE, "Date on which the row was created."),
+        part(created, "created_time", Part.TIME, "Time at which the row was created."),
+        part(updated, "last_updated_date", Part.DATE, "Date of the last declared update."),
+        part(updated, "last_updated_time", Part.TIME, "Time of the last declared update."),
+    )
+
+
+def compute(
+    name: str,
+    type: Type,  # as in `StarColumn`
+    meaning: str,
+    function: Callable[..., Any],
+    takes: tuple[str, ...],
+    *,
+    currencies: bool = False,
+    nullable: bool = False,
+    personal: bool = False,
+) -> StarColumn:
+    """A column that a function makes of source columns, each given as `table.column`.
+
+    See `Computed` for what the function gets. It is not audited: PostgreSQL does not know it.
+    """
+    return StarColumn(
+        name,
+        type,
+        "numeric(10,2)" if type is Type.MONEY else SQL_TYPES[type],
+        meaning,
+        computed=Computed(function, tuple(_find(one)[0] for one in takes), currencies),
+        nullable=nullable,
+        personal=personal,
+    )
+
+
+def of_day(name: str, type: Type, meaning: str) -> StarColumn:
+    """A column of the calendar."""
+    return StarColumn(name, type, SQL_TYPES[type], meaning)
+
+
+def _find(source: str) -> tuple[Source, SourceColumn]:
+    table, _, column = source.partition(".")
+    return (table, column), SOURCE_TABLES[table].column(column)
+
+
+def _sql_type(column: SourceColumn) -> str:
+    if column.type is Type.MONEY:
+        return column.sql_type
+    return SQL_TYPES[column.type]
