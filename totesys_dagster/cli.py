@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     import dagster as dg
 
     from totesys_dagster.operations.path import BatchReport
+    from totesys_dagster.operations.renew import Due
+    from totesys_dagster.postgres import Connection, Names
     from totesys_dagster.warehouse.status import TableStatus
 
 # Reports go to standard output, progress and errors to standard error: pipes get the report alone.
@@ -296,6 +298,7 @@ def status(json_: bool) -> None:
     from totesys_dagster.ingestion.snapshot import unknown_tables_note
     from totesys_dagster.local import stack
     from totesys_dagster.operations import report
+    from totesys_dagster.operations.renew import Due, due
     from totesys_dagster.resources import Lake, Warehouse
     from totesys_dagster.warehouse import load, schema
     from totesys_dagster.warehouse.status import all_equal, table_status
@@ -307,6 +310,7 @@ def status(json_: bool) -> None:
         loaded = load.check_log(connection, names, log)
         ready = not schema.pending(connection, names)
         tables = table_status(connection, names) if ready else []
+        outdated = due(connection, names, log) if ready else Due(())
     last = head.sequence if head else 0
     unknown_tables = list(head.unknown_tables) if head else []
     if json_:
@@ -322,6 +326,7 @@ def status(json_: bool) -> None:
             "warehouse": {
                 "batches": loaded,
                 "equal": all_equal(tables) if tables else None,
+                "outdated": [star.name for star in outdated.stars],
                 "tables": report.status_data(tables),
             },
         }
@@ -338,6 +343,8 @@ def status(json_: bool) -> None:
         output.print(escape(note))
     if tables:
         report.print_status(output, tables)
+        if outdated.stars:
+            output.print(escape(outdated.question if outdated.is_asked_for else outdated.news))
         output.print(escape(report.conclusion(tables)))
 
 
@@ -420,7 +427,8 @@ def _compared(different: dict[str, int] | None, star: str) -> str:
 
 
 @main.command()
-def migrate() -> None:
+@click.option("--print", "print_", is_flag=True, help="Print the SQL, and run none of it.")
+def migrate(print_: bool) -> None:
     """Make the warehouse's tables, or bring them up to date, as the role that owns them."""
     from totesys_dagster.local import stack
     from totesys_dagster.resources import Warehouse
@@ -429,8 +437,36 @@ def migrate() -> None:
     stack.start()
     warehouse = Warehouse()
     with warehouse.connect_as_admin() as connection:
+        if print_:
+            text = schema.show(connection, warehouse.names())
+            click.echo(text or "-- The warehouse is up to date.")
+            return
         done = schema.migrate(connection, warehouse.names())
-    output.print(f"Migrated: {', '.join(done)}." if done else "The warehouse is up to date.")
+        found = _renew(connection, warehouse.names())
+    if found and not found.is_asked_for:
+        done += [f"{star.name} is made anew from the lake" for star in found.stars]
+    output.print(f"Migrated: {'; '.join(done)}." if done else "The warehouse is up to date.")
+    if found and found.is_asked_for:
+        output.print(found.question)
+
+
+def _renew(connection: Connection, names: Names) -> Due | None:
+    """Make the tables anew whose declaration has changed; what that was, None for nothing."""
+    from totesys_dagster.operations.renew import outdated, renew
+    from totesys_dagster.resources import Lake
+
+    if not outdated(connection, names):
+        return None
+    lake = Lake()
+    with progress.status("Migrating") as state:
+        return renew(
+            connection,
+            names,
+            lake.ingestion(),
+            lake.processed(),
+            quarantine_limit=settings.quarantine_limit(),
+            progress=state.update,
+        )
 
 
 @main.command()

@@ -124,5 +124,5 @@ def _term(column: SourceColumn) -> Mapping[str, Any]:
         "nullable": column.nullable,
         "minimum": column.minimum,
         "currency": column.currency,
-        "formerly": column.formerly,
+        "formerly": list(column.formerly),
     }

@@ -302,7 +302,8 @@ class Capture:
         """What the warehouse must equal: all rows where they were compared as a whole, else the
         rows of this batch and the last digest of all."""
         known = self._known.stars.get(star.name)
-        if known is not None and not changes.is_whole(star, self.states):
+        covered = known is not None and known.whole.columns == digests.columns(star)
+        if known is not None and covered and not changes.is_whole(star, self.states):
             return StarEntry(whole=known.whole, touched=self._touched(star), without=known.without)
         taken = self._digests.get(star.name) or digests.whole(self.view, star)
         return StarEntry(

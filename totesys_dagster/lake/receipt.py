@@ -47,12 +47,25 @@ class Receipt(Document):
 
 
 def receipt_key(star: StarTable, batch: str) -> str:
-    return f"receipts/{star.name}/{revision(star)}/{batch}.json"
+    return receipt_key_of(star.name, revision(star), batch)
+
+
+def receipt_key_of(star: str, revision_: str, batch: str) -> str:
+    """Where the receipt of a table is that was processed by that declaration."""
+    return f"receipts/{star}/{revision_}/{batch}.json"
 
 
 def read_receipt(store: Store, star: StarTable, manifest: Manifest) -> Receipt | None:
-    """The receipt of a star table for a batch, None when it is not processed. Raises LakeError."""
-    key = receipt_key(star, manifest.batch)
+    """The receipt of a star table for a batch, None when it is not processed by its declaration.
+
+    Raises LakeError.
+    """
+    return read_receipt_of(store, star.name, revision(star), manifest)
+
+
+def read_receipt_of(store: Store, star: str, revision_: str, manifest: Manifest) -> Receipt | None:
+    """The same for any declaration, also of a table that is no longer declared."""
+    key = receipt_key_of(star, revision_, manifest.batch)
     try:
         data = store.get(key)
     except ObjectMissingError:
@@ -63,7 +76,7 @@ def read_receipt(store: Store, star: StarTable, manifest: Manifest) -> Receipt |
             f"{store.uri(key)} was made from another batch of the same name:"
             f" {store.setting} belongs to another lake; point it to the zone of this one."
         )
-    if receipt.star != star.name:
+    if receipt.star != star:
         raise LakeError(
             f"{store.uri(key)} says that it is of {receipt.star}: it was moved; restore it from the"
             " bucket's older versions."

@@ -18,6 +18,7 @@ from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.requests import put_full_read
 from totesys_dagster.lake.store import Store
 from totesys_dagster.operations.names import AUDIT, AUDIT_STAGE, STAGE_TAG
+from totesys_dagster.operations.renew import may_renew, renew
 from totesys_dagster.postgres import Connection, Names
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse, clear_failures
 from totesys_dagster.runs import SENSOR_TAG
@@ -42,6 +43,7 @@ def audit_all(source: SourceDatabase, lake: Lake, warehouse: Warehouse, run_id: 
     Raises TotesysError.
     """
     names, log = warehouse.names(), lake.log()
+    bring_up_to_date(lake, warehouse)
     with warehouse.connect() as connection:
         loaded = load.check_log(connection, names, log)
         if loaded < log.end() or not loaded:
@@ -65,6 +67,23 @@ def audit_all(source: SourceDatabase, lake: Lake, warehouse: Warehouse, run_id: 
     with warehouse.connect() as connection:
         audits = _compare(connection, names, log.store, found)
     return Audited(audits) if audits else Audited(reason="a batch was loaded meanwhile")
+
+
+def bring_up_to_date(lake: Lake, warehouse: Warehouse) -> None:
+    """Make the tables anew whose declaration has changed, where this role may. Raises
+    TotesysError."""
+    with warehouse.connect_as_admin() as connection:
+        names = warehouse.names()
+        if not may_renew(connection, names):
+            return
+        schema.migrate(connection, names)
+        renew(
+            connection,
+            names,
+            lake.ingestion(),
+            lake.processed(),
+            quarantine_limit=settings.quarantine_limit(),
+        )
 
 
 def not_compared(connection: Connection, names: Names, log: ManifestLog) -> SourceAudit | None:

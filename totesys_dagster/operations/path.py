@@ -13,6 +13,7 @@ from typing import Any
 
 import dagster as dg
 
+from totesys_dagster import settings
 from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
 from totesys_dagster.errors import ObjectMissingError, TotesysError
 from totesys_dagster.ingestion.capture import next_batch
@@ -26,6 +27,7 @@ from totesys_dagster.metadata import BATCH_TAG, BATCHES, asset_key
 from totesys_dagster.operations.names import AUDIT, INGEST, PROCESS_AND_LOAD, PROCESS_TAG
 from totesys_dagster.operations.processes import RunProcess
 from totesys_dagster.operations.reasons import first_failure
+from totesys_dagster.operations.renew import may_renew, outdated, renew
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.warehouse import audit, load, schema
 from totesys_dagster.warehouse.healing import request_healing
@@ -98,6 +100,7 @@ def run_path(
     preflight(source, lake, warehouse)
     path = _Path(instance, get_job, source, lake, warehouse, progress)
     reports = path.catch_up({})
+    path.renew()
     reports += path.take(full_read, whole=whole)
     for _ in range(HEALINGS):
         try:
@@ -106,8 +109,9 @@ def run_path(
             break
         if found.asked:
             reports += path.take((), whole=False)
-        elif found.audit_due or path.moved():
+        elif found.audit_due or path.moved() or path.renewed:
             path.audit()
+            path.renewed = False
         else:
             break
     return reports
@@ -121,6 +125,23 @@ class _Path:
     lake: Lake
     warehouse: Warehouse
     progress: Progress
+    renewed: bool = False
+
+    def renew(self) -> None:
+        """Make the tables anew whose declaration has changed, where this role may."""
+        with self.warehouse.connect_as_admin() as connection:
+            names = self.warehouse.names()
+            if not outdated(connection, names) or not may_renew(connection, names):
+                return
+            found = renew(
+                connection,
+                names,
+                self.lake.ingestion(),
+                self.lake.processed(),
+                quarantine_limit=settings.quarantine_limit(),
+                progress=self.progress,
+            )
+        self.renewed = not found.is_asked_for
 
     def poll(self, *, whole: bool = False) -> Poll:
         """What the source has to say now."""

@@ -1,4 +1,4 @@
-"""The warehouse made anew from the lake alone.
+"""The warehouse, or some tables of it, made anew from the lake alone.
 
 The new one grows beside the old one and is compared with it row for row. Where they differ, the
 old one's rows are replaced in one transaction: its tables stay, and with them what others have
@@ -8,7 +8,7 @@ lose by it is named before anything is changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
@@ -31,12 +31,19 @@ from totesys_dagster.postgres import (
     transaction,
 )
 from totesys_dagster.processed.process import process_star
-from totesys_dagster.warehouse import audit, load, schema
+from totesys_dagster.warehouse import audit, ddl, load, schema, state
 
 _ALL = sql.SQL("")
 
-LEDGER_TABLES = ("batch", "batch_table", "quarantine", "released", "audit")
-FUNCTIONS = ("keys_of", "take_keys_off", "put_keys_on")
+LEDGER_TABLES = ddl.LEDGER
+STATE_TABLES = ("star", "declaration", "migration")
+FUNCTIONS = {
+    "keys_of": "text",
+    "take_keys_off": "text",
+    "put_keys_on": "text",
+    "may_be_null": "text, text",
+    "allow_null": "text, text",
+}
 
 # The comment on a schema that a rebuild made; one without it is somebody else's.
 MARK = "Made by `totesys rebuild` for its time, and dropped by it."
@@ -64,20 +71,28 @@ def rebuild(
     *,
     quarantine_limit: int,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
+    only: Sequence[StarTable] | None = None,
 ) -> Rebuilt:
     """Load every batch of the lake anew, and replace the warehouse where the result differs.
 
-    `progress` is told the batches done and their number. Raises LoadError (also when another
-    rebuild is running, or when the lake is empty and the warehouse is not) or LakeError; the old
-    warehouse is untouched then.
+    With `only`, these tables are replaced and the others stay as they are, and only batches that
+    the warehouse holds are loaded; what the tables refer to is loaded beside. `progress` is told
+    the batches done and their number. Raises LoadError (also when another rebuild is running, or
+    when the lake is empty and the warehouse is not) or LakeError; the old warehouse is untouched
+    then.
     """
     log = ManifestLog(ingestion)
+    needed = None if only is None else _with_dimensions(only)
 
     def fill(target: Names) -> None:
         last = log.head()
+        end = load.head(connection, names) if only is not None else None
         for manifest in log.after(load.head(connection, target)):
+            if end is not None and manifest.sequence > end:
+                break
             for star in touched_stars(manifest):
-                process_star(star, manifest, ingestion, processed)
+                if needed is None or star.name in needed:
+                    process_star(star, manifest, ingestion, processed)
             load.load_batch(
                 connection,
                 target,
@@ -85,10 +100,11 @@ def rebuild(
                 ingestion,
                 processed,
                 quarantine_limit=quarantine_limit,
+                only=needed,
             )
             progress(manifest.sequence, last.sequence if last else 0)
         newest = AuditLog(ingestion).of_head(last)
-        if newest is not None:
+        if newest is not None and only is None:
             with schema.exclusive(connection, target):
                 audit.audit_source(connection, target, newest)
 
@@ -107,8 +123,13 @@ def rebuild(
             different = None
             while different is None:
                 fill(fresh)
-                different = _replace(connection, names, fresh, log)
+                different = _replace(connection, names, fresh, log, only)
             return Rebuilt(load.head(connection, names), _rows(connection, names), different)
+
+
+def _with_dimensions(stars: Sequence[StarTable]) -> set[str]:
+    """The names of the tables, and of those that they refer to."""
+    return {s.name for s in stars} | {to for s in stars for _, to in s.references}
 
 
 @contextmanager
@@ -170,8 +191,11 @@ def _drop(connection: Connection, fresh: Names) -> None:
     views = sql.SQL(", ").join(
         fresh.table(f"{view}_{star}") for star in STAR_TABLES for view in ("current", "history")
     )
-    ledger = sql.SQL(", ").join(map(fresh.ledger, (*LEDGER_TABLES, "migration")))
-    functions = sql.SQL(", ").join(sql.SQL("{}(text)").format(fresh.ledger(f)) for f in FUNCTIONS)
+    ledger = sql.SQL(", ").join(map(fresh.ledger, (*LEDGER_TABLES, *STATE_TABLES)))
+    functions = sql.SQL(", ").join(
+        sql.SQL("{}({})").format(fresh.ledger(name), sql.SQL(arguments))
+        for name, arguments in FUNCTIONS.items()
+    )
     both = sql.SQL(", ").join(map(sql.Identifier, (fresh.schema, fresh.bookkeeping)))
     try:
         with transaction(connection):
@@ -237,7 +261,11 @@ def _require_tables(connection: Connection, names: Names) -> None:
 
 
 def _replace(
-    connection: Connection, names: Names, fresh: Names, log: ManifestLog
+    connection: Connection,
+    names: Names,
+    fresh: Names,
+    log: ManifestLog,
+    only: Sequence[StarTable] | None,
 ) -> dict[str, int] | None:
     """Put the fresh rows in the place of the old ones where they differ.
 
@@ -249,7 +277,8 @@ def _replace(
         held = min(load.head(connection, names), last.sequence if last else 0)
         if held > load.head(connection, fresh):
             return None
-        pairs = [_Pair.of(connection, names, fresh, star) for star in STAR_TABLES.values()]
+        stars = list(STAR_TABLES.values()) if only is None else only
+        pairs = [_Pair.of(connection, names, fresh, star) for star in stars]
         different = {pair.star.name: pair.count(DIFFERENT) for pair in pairs}
         wrong = [pair for pair in pairs if different[pair.star.name]]
         for pair in wrong:
@@ -266,7 +295,10 @@ def _replace(
             pair.delete()
         for pair in wrong:
             pair.require_equal()
-        if not _same_ledger(connection, names, fresh):
+        state.note(connection, names, stars, load.head(connection, fresh), renewed=bool(only))
+        if only is not None:
+            _replace_ledger_of(connection, names, fresh, [star.name for star in only])
+        elif not _same_ledger(connection, names, fresh):
             for table in reversed(LEDGER_TABLES):
                 connection.execute(sql.SQL("DELETE FROM {}").format(names.ledger(table)))
             for table in LEDGER_TABLES:
@@ -277,6 +309,17 @@ def _replace(
             connection.execute(sql.SQL("DELETE FROM {} {}").format(names.ledger("audit"), between))
             _copy_ledger(connection, names, fresh, "audit", between)
     return different
+
+
+def _replace_ledger_of(
+    connection: Connection, names: Names, fresh: Names, stars: Sequence[str]
+) -> None:
+    """What was noted of some tables; what was found of them by comparison says nothing now."""
+    of_them = sql.SQL("WHERE star = ANY({})").format(sql.Literal(list(stars)))
+    for table in ("audit", "released", "quarantine", "batch_table"):
+        connection.execute(sql.SQL("DELETE FROM {} {}").format(names.ledger(table), of_them))
+    for table in ("batch_table", "quarantine", "released"):
+        _copy_ledger(connection, names, fresh, table, of_them)
 
 
 def _copy_ledger(

@@ -23,6 +23,7 @@ from totesys_dagster.lake.manifest import BATCH_KEY, Manifest, ManifestLog
 from totesys_dagster.lake.receipt import read_receipt, touched_stars
 from totesys_dagster.lake.store import Store
 from totesys_dagster.metadata import BATCH_TAG, BATCHES, asset_key
+from totesys_dagster.operations import renew
 from totesys_dagster.operations.audits import audit_job, not_compared
 from totesys_dagster.operations.jobs import ingest, load, process, process_and_load
 from totesys_dagster.operations.names import (
@@ -301,8 +302,20 @@ def _pending(log: ManifestLog, warehouse: Warehouse) -> tuple[list[Manifest], bo
         if last:
             request_healing(connection, names, log.store)
             cut_short = not_compared(connection, names, log) is not None
+            outdated = renew.outdated(connection, names)
+    if last and outdated:
+        cut_short = cut_short or _can_renew(log, warehouse)
     most = max(BACKLOG, settings.process_at_once())
     return list(itertools.islice(log.after(last), most)), cut_short
+
+
+def _can_renew(log: ManifestLog, warehouse: Warehouse) -> bool:
+    """Whether an audit may make the tables anew first whose declaration has changed."""
+    with warehouse.connect_as_admin() as connection:
+        names = warehouse.names()
+        if not renew.may_renew(connection, names):
+            return False
+        return not renew.due(connection, names, log).is_asked_for
 
 
 def is_processed(store: Store, manifest: Manifest) -> bool:

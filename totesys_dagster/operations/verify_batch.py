@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from totesys_dagster.catalogue import StarTable
+from totesys_dagster.catalogue import STAR_TABLES, StarTable, revision
 from totesys_dagster.errors import LakeError
 from totesys_dagster.lake import references
 from totesys_dagster.lake.key_sets import KeySet
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
-from totesys_dagster.lake.parts import ObjectEntry, read_lines
-from totesys_dagster.lake.receipt import read_receipt, read_star, receipt_key, touched_stars
+from totesys_dagster.lake.parts import ObjectEntry, read_lines, read_object
+from totesys_dagster.lake.receipt import (
+    Receipt,
+    read_receipt,
+    read_receipt_of,
+    read_star,
+    receipt_key,
+    receipt_key_of,
+    touched_stars,
+)
 from totesys_dagster.lake.schemas import read_schema
 from totesys_dagster.lake.store import Store
 from totesys_dagster.operations.verification import Verification
@@ -21,14 +29,28 @@ from totesys_dagster.operations.verification import Verification
 Readable = Manifest | LakeError | None
 
 
+# The folder of the declarations that earlier releases had, which noted none.
+EARLIER = "v{}"
+
+
+@dataclass(frozen=True)
+class LoadedReceipt:
+    """A receipt that was loaded: its SHA-256, and the declaration by which it was made, None where
+    an earlier release loaded it."""
+
+    sha256: str
+    revision: str | None
+
+
 @dataclass(frozen=True)
 class Batch:
-    """A batch to check, the one before it, and the SHA-256 of the receipts that were loaded, by
-    batch and star."""
+    """A batch to check, the one before it, the receipts that were loaded, by batch and star, and
+    the stars that wait for being made anew."""
 
     previous: Readable
     manifest: Readable
-    receipts: Mapping[tuple[int, str], str]
+    receipts: Mapping[int, Mapping[str, LoadedReceipt]]
+    outdated: Collection[str]
 
 
 def check_batch(
@@ -58,8 +80,8 @@ def check_batch(
         ManifestLog(ingestion).check_seal(manifest)
     _check_ingestion(result, ingestion, readable, manifest)
     if genuine:
-        known = batch.receipts if manifest.sequence in loaded else None
-        _check_processed(result, processed, manifest, known)
+        known = batch.receipts.get(manifest.sequence, {}) if manifest.sequence in loaded else None
+        _check_processed(result, processed, manifest, known, batch.outdated)
     return result
 
 
@@ -107,25 +129,70 @@ def _check_processed(
     result: Verification,
     store: Store,
     manifest: Manifest,
-    loaded: Mapping[tuple[int, str], str] | None,
+    loaded: Mapping[str, LoadedReceipt] | None,
+    outdated: Collection[str],
 ) -> None:
     """`loaded` is None where the warehouse does not hold the batch."""
     for star in touched_stars(manifest):
-        with result.noted():
-            receipt = read_receipt(store, star, manifest)
-            if receipt is not None:
-                known = (loaded or {}).get((manifest.sequence, star.name), receipt.sha256)
-                if known != receipt.sha256:
-                    where = store.uri(receipt_key(star, manifest.batch))
-                    result.findings.append(
-                        f"{where} is not the receipt that the warehouse loaded: it was changed"
-                        " after it was written; restore it from the bucket's older versions."
-                    )
-                result.read_all(store, receipt.objects, partial(_read_rows, star))
-                result.read_all(store, receipt.quarantine, read_lines)
-            elif loaded is not None:
-                result.findings.append(
-                    f"Batch {manifest.batch} is in the warehouse, but {star.name} of it is not in"
-                    f" {store.url}: {store.setting} points to another place; `totesys rebuild`"
-                    " processes it again."
-                )
+        known = (loaded or {}).get(star.name)
+        if known is None or known.revision == revision(star):
+            with result.noted():
+                _check_star(result, store, star, manifest, known, loaded is None, outdated)
+    for name, earlier in (loaded or {}).items():
+        declared = STAR_TABLES.get(name)
+        if declared is None or earlier.revision != revision(declared):
+            with result.noted():
+                _check_earlier(result, store, name, manifest, earlier)
+
+
+def _check_star(
+    result: Verification,
+    store: Store,
+    star: StarTable,
+    manifest: Manifest,
+    known: LoadedReceipt | None,
+    is_ahead: bool,
+    outdated: Collection[str],
+) -> None:
+    """What was made of a batch by the present declaration of a star."""
+    receipt = read_receipt(store, star, manifest)
+    if receipt is not None:
+        if known is not None:
+            _check_receipt(result, store, receipt_key(star, manifest.batch), receipt, known)
+        result.read_all(store, receipt.objects, partial(_read_rows, star))
+        result.read_all(store, receipt.quarantine, read_lines)
+    elif not is_ahead and star.name not in outdated:
+        result.findings.append(_missing(store, star.name, manifest))
+
+
+def _check_earlier(
+    result: Verification, store: Store, star: str, manifest: Manifest, known: LoadedReceipt
+) -> None:
+    """What was made of a batch by an earlier declaration, or of a table that is not declared any
+    more: it is there, and what was written."""
+    of_catalogue = STAR_TABLES.get(star)
+    folder = known.revision or EARLIER.format(of_catalogue.version if of_catalogue else 1)
+    receipt = read_receipt_of(store, star, folder, manifest)
+    if receipt is None:
+        result.findings.append(_missing(store, star, manifest))
+        return
+    _check_receipt(result, store, receipt_key_of(star, folder, manifest.batch), receipt, known)
+    result.read_all(store, receipt.objects, read_object)
+    result.read_all(store, receipt.quarantine, read_lines)
+
+
+def _check_receipt(
+    result: Verification, store: Store, key: str, receipt: Receipt, known: LoadedReceipt
+) -> None:
+    if known.sha256 != receipt.sha256:
+        result.findings.append(
+            f"{store.uri(key)} is not the receipt that the warehouse loaded: it was changed after"
+            " it was written; restore it from the bucket's older versions."
+        )
+
+
+def _missing(store: Store, star: str, manifest: Manifest) -> str:
+    return (
+        f"Batch {manifest.batch} is in the warehouse, but {star} of it is not in {store.url}:"
+        f" {store.setting} points to another place; `totesys rebuild` processes it again."
+    )

@@ -29,7 +29,7 @@ from totesys_dagster.lake.audits import SourceAudit
 from totesys_dagster.lake.log import TOTESYS
 from totesys_dagster.lake.manifest import Digest, Manifest, StarEntry
 from totesys_dagster.postgres import Connection, Names, failures, transaction
-from totesys_dagster.warehouse import calendar
+from totesys_dagster.warehouse import calendar, state
 from totesys_dagster.warehouse.kept_out import KeptOut, kept_out_of
 from totesys_dagster.warehouse.standing import Audit, read_in_vain, record, standings
 
@@ -39,14 +39,16 @@ def audit_batch(
     names: Names,
     manifest: Manifest,
     staged: Mapping[str, sql.Identifier],
+    outdated: Collection[str] = (),
 ) -> None:
     """Compare all tables with what the manifest says, and record the outcome.
 
-    `staged` names the temporary table of each table whose rows were staged. Runs in the batch's
+    `staged` names the temporary table of each table whose rows were staged; those that are
+    `outdated` hold rows of another declaration, which cannot be compared. Runs in the batch's
     transaction. Raises LoadError or psycopg.Error.
     """
     found: Audit | None
-    for star in STAR_TABLES.values():
+    for star in _comparable(outdated):
         entry = manifest.stars.get(star.name)
         if star.base is None:
             found = _calendar(connection, names, manifest.sequence, 0, manifest.observed_at)
@@ -81,7 +83,8 @@ def audit_source(
         return None
     audits = {}
     found: Audit | None
-    for star in STAR_TABLES.values():
+    outdated = [star.name for star in state.outdated(state.states(connection, names))]
+    for star in _comparable(outdated):
         entry = source.stars.get(star.name)
         if star.base is None:
             found = _calendar(connection, names, head.sequence, source.sequence, source.observed_at)
@@ -102,6 +105,10 @@ def audit_source(
             audits[star.name] = replace(found, audit_sha256=source.sha256)
             record(connection, names, audits[star.name])
     return audits
+
+
+def _comparable(outdated: Collection[str]) -> list[StarTable]:
+    return [star for star in STAR_TABLES.values() if star.name not in outdated]
 
 
 def _calendar(
@@ -136,14 +143,14 @@ def _whole(
     """All current rows, compared with all rows of the source; None where the digest is of other
     columns than the table has, and so says nothing of it."""
     expected = entry.whole
-    if not _covers(expected, star):
+    if not covers(expected, star):
         return None
     found = _digest(connection, _current(connection, names, star, expected))
     equal = found == (expected.rows, expected.digest)
     kept_out = KeptOut(0, ()) if equal else kept_out_of(connection, names, star)
     equal_without = None
     rest = entry.without
-    if kept_out.keys and rest and kept_out.are(rest.kept_out) and _covers(rest, star):
+    if kept_out.keys and rest and kept_out.are(rest.kept_out) and covers(rest, star):
         current = _current(connection, names, star, rest, rest.kept_out)
         equal_without = _digest(connection, current) == (rest.rows, rest.digest)
     return Audit(
@@ -174,7 +181,8 @@ def moved(
     found = []
     now: Audit | None
     with failures(LoadError, "the audit of the warehouse"), transaction(connection):
-        for star in STAR_TABLES.values():
+        outdated = [star.name for star in state.outdated(state.states(connection, names))]
+        for star in _comparable(outdated):
             entry, before = known.get(star.name), last[star.name].whole
             if before is None:
                 continue
@@ -203,7 +211,7 @@ def _touched(
     rows are.
     """
     expected = entry.touched
-    if expected is None or staging is None or not _covers(expected, star):
+    if expected is None or staging is None or not covers(expected, star):
         return None
     query = sql.SQL(
         """
@@ -237,7 +245,8 @@ def _touched(
     )
 
 
-def _covers(digest: Digest, star: StarTable) -> bool:
+def covers(digest: Digest, star: StarTable) -> bool:
+    """Whether a digest is of the columns that a table has now, and so can be compared with it."""
     return digest.columns == tuple(column.name for column in audited_columns(star))
 
 

@@ -47,10 +47,12 @@ class References:
 
     def __init__(self, star: StarTable) -> None:
         self._star = star
+        self._required = [column for column in star.columns if not column.nullable]
         types = star.arrow_schema
         self._values: dict[str, pa.Array | None] = {
             column: pa.array([], types.field(column).type) for column, _ in star.references
         }
+        self._missing: set[str] = set()
 
     def noted(self, parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
         """The parts as they are, their values noted."""
@@ -59,7 +61,17 @@ class References:
                 if known is not None:
                     values = pa.chunked_array([known, *part[column].chunks]).unique()
                     self._values[column] = values if len(values) <= MANY_VALUES else None
+            self._missing.update(c.name for c in self._required if part[c.name].null_count)
             yield part
+
+    def allow_nulls(self, connection: Connection, names: Names) -> None:
+        """Let the columns be NULL in which a row that passed has no value: it is of a batch that is
+        older than the column. Raises psycopg.Error."""
+        for column in sorted(self._missing):
+            connection.execute(
+                sql.SQL("SELECT {}(%s, %s)").format(names.ledger("allow_null")),
+                [self._star.name, column],
+            )
 
     def missing(
         self, connection: Connection, names: Names, rows: sql.Composable
@@ -76,12 +88,13 @@ class References:
                 values, parameters = _unnested(self._star, column), [known.to_pylist()]
             query = sql.SQL(
                 "SELECT count(*) FROM {} AS f"
-                " WHERE NOT EXISTS (SELECT FROM {} AS d WHERE d.{} = f.{})"
+                " WHERE f.{column} IS NOT NULL"
+                " AND NOT EXISTS (SELECT FROM {} AS d WHERE d.{} = f.{column})"
             ).format(
                 values,
                 names.table(dimension),
                 sql.Identifier(STAR_TABLES[dimension].key),
-                sql.Identifier(column),
+                column=sql.Identifier(column),
             )
             if connection.execute(query, parameters).fetchone() != (0,):
                 yield column, dimension
@@ -128,7 +141,7 @@ def fill(
             copy_in(connection, target, _schema(star), references.noted(rows))
             if any(references.missing(connection, names, target)):
                 raise _NotWholeError
-    except (_NotWholeError, errors.UniqueViolation):
+    except (_NotWholeError, errors.UniqueViolation, errors.NotNullViolation):
         return False
     return True
 

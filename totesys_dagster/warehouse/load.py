@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from psycopg import Cursor, errors, sql
 
-from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, Kind, StarTable
+from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, Kind, StarTable, revision
 from totesys_dagster.errors import LoadError, OtherLakeError, SequenceGapError
 from totesys_dagster.lake.key_ranges import Ranges
 from totesys_dagster.lake.log import TOTESYS
@@ -26,7 +26,7 @@ from totesys_dagster.lake.receipt import Receipt, read_receipt, read_star, touch
 from totesys_dagster.lake.store import Store
 from totesys_dagster.parallel import ahead
 from totesys_dagster.postgres import Connection, Names, failures, transaction
-from totesys_dagster.warehouse import audit, calendar, standing
+from totesys_dagster.warehouse import audit, calendar, standing, state
 from totesys_dagster.warehouse.copy import copy_in
 from totesys_dagster.warehouse.fill import References, fill
 from totesys_dagster.warehouse.kept_out import release
@@ -72,14 +72,17 @@ def load_batch(
     processed: Store,
     *,
     quarantine_limit: int,
+    only: Collection[str] | None = None,
 ) -> Loaded:
-    """Load a processed batch.
+    """Load a processed batch; `only` these tables of it, without comparing them with the source,
+    where they are made anew beside the warehouse.
 
     Raises SequenceGapError when an earlier batch is missing, LoadError when the batch is not
     processed, has too many quarantined rows, or is another than the ledger's of the same number;
     LakeError when its objects are not what was written. Nothing is written then.
     """
-    receipts = _receipts(manifest, processed, quarantine_limit)
+    touched = [s for s in touched_stars(manifest) if only is None or s.name in only]
+    receipts = _receipts(manifest, touched, processed, quarantine_limit)
 
     def load_once() -> bool:
         with exclusive(connection, names):
@@ -92,7 +95,9 @@ def load_batch(
                 load = _TableLoad(connection, names, star, manifest, receipt)
                 if load.run(ingestion, processed):
                     staged[star.name] = load.staging
-            audit.audit_batch(connection, names, manifest, staged)
+            outdated = state.carry_on(connection, names, manifest.sequence)
+            if only is None:
+                audit.audit_batch(connection, names, manifest, staged, outdated)
         return False
 
     with failures(LoadError, f"the load of batch {manifest.batch}"):
@@ -156,10 +161,10 @@ def check_log(connection: Connection, names: Names, log: ManifestLog) -> int:
 
 
 def _receipts(
-    manifest: Manifest, processed: Store, quarantine_limit: int
+    manifest: Manifest, stars: Iterable[StarTable], processed: Store, quarantine_limit: int
 ) -> list[tuple[StarTable, Receipt]]:
     receipts = []
-    for star in touched_stars(manifest):
+    for star in stars:
         receipt = read_receipt(processed, star, manifest)
         if receipt is None:
             raise LoadError(
@@ -299,6 +304,7 @@ class _TableLoad:
         self._find_gone(ingestion)
         self._record_quarantined(processed)
         held_back = self._hold_back()
+        self.references.allow_nulls(self.connection, self.names)
         release(self.connection, self.names, star, manifest.sequence, self.staging, self.gone)
         if self.star.kind is Kind.FACT:
             inserted, updated, deleted = self._append_versions()
@@ -407,7 +413,9 @@ class _TableLoad:
             """
             WITH orphans AS (
                 DELETE FROM {staging} AS s
-                WHERE NOT EXISTS (SELECT FROM {dimension} AS d WHERE d.{dimension_key} = s.{column})
+                WHERE s.{column} IS NOT NULL AND NOT EXISTS (
+                    SELECT FROM {dimension} AS d WHERE d.{dimension_key} = s.{column}
+                )
                 RETURNING s.{key} AS key, s.{column}::text AS missing
             )
             INSERT INTO {quarantine}
@@ -494,13 +502,14 @@ class _TableLoad:
         self, staged: int, inserted: int, updated: int, deleted: int, held_back: int
     ) -> None:
         query = sql.SQL(
-            "INSERT INTO {} (log, sequence, star, receipt_sha256,"
+            "INSERT INTO {} (log, sequence, star, receipt_sha256, revision,"
             " staged, inserted, updated, deleted, held_back)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
         ).format(self.names.ledger("batch_table"))
-        batch = [self.manifest.log, self.manifest.sequence, self.star.name, self.receipt.sha256]
+        batch = [self.manifest.log, self.manifest.sequence, self.star.name]
+        processed = [self.receipt.sha256, revision(self.star)]
         counts = [staged, inserted, updated, deleted, held_back]
-        self.connection.execute(query, [*batch, *counts])
+        self.connection.execute(query, [*batch, *processed, *counts])
 
 
 def _dead_letters(star: StarTable, lines: bytes) -> Iterator[tuple[str, int | None, str]]:

@@ -1,36 +1,48 @@
-"""The warehouse's two schemas: created, and brought up to date, by numbered SQL files."""
+"""The warehouse's two schemas: created, and brought to what is declared.
+
+The bookkeeping grows by numbered SQL files, as does whatever moves rows. Tables and views follow
+from the catalogue: `plan.py` says what is missing. Everything only adds: the release before goes on
+loading into what this one has made.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache, partial
 from importlib import resources
 
+import psycopg
 from psycopg import errors, sql
 
 from totesys_dagster.digest import hashes_as_known
 from totesys_dagster.errors import LoadError
 from totesys_dagster.postgres import Connection, Names, failures, transaction
+from totesys_dagster.warehouse import ddl, views
+from totesys_dagster.warehouse.ddl import LOADER, NOT_ENFORCED_SINCE, OWNER
+from totesys_dagster.warehouse.plan import Found, Step, find, nothing_aside, plan
 
 
 @dataclass(frozen=True)
 class Migration:
-    """An SQL file, run once. `bookkeeping` says for which schema, `since` from which server on."""
+    """An SQL file, run once."""
 
     number: int
     file: str
-    bookkeeping: bool = False
-    since: int = 140000
 
 
 # Only ever added to: a file that has been released is never edited.
-MIGRATIONS = (
-    Migration(1, "0001_bookkeeping.sql", bookkeeping=True),
+MIGRATIONS = (Migration(1, "0001_bookkeeping.sql"),)
+
+# What earlier releases made by files of these numbers is made from the catalogue now. They are
+# noted as done, so that such a release does not make it once more.
+GENERATED = (
     Migration(2, "0002_tables.sql"),
     Migration(3, "0003_views.sql"),
-    Migration(4, "0004_foreign_keys.sql", since=180000),
-    Migration(5, "0005_keys_of_empty_facts.sql", bookkeeping=True),
+    Migration(4, "0004_foreign_keys.sql"),
+    Migration(5, "0005_keys_of_empty_facts.sql"),
 )
 
 # To compare a million rows in the 4 MB that PostgreSQL gives by itself, both sides went to the disk
@@ -39,8 +51,10 @@ WORK_MEMORY = "32MB"
 
 OLDEST_SERVER = 140000
 
-# The roles of roles.sql. Where they exist, the owner owns what is made here.
-OWNER, LOADER = "warehouse_owner", "warehouse_loader"
+NOT_ALLOWED = (
+    "The warehouse's tables are not up to date, and the role of TOTESYS_WAREHOUSE_DSN may not"
+    " change them: run `totesys migrate` with TOTESYS_WAREHOUSE_ADMIN_DSN set to a role that may."
+)
 
 
 @contextmanager
@@ -61,20 +75,72 @@ def exclusive(connection: Connection, names: Names) -> Iterator[None]:
 
 
 def migrate(connection: Connection, names: Names) -> list[str]:
-    """Run the migrations that are missing and return their names. Raises LoadError."""
+    """Bring the warehouse to what is declared; what was changed, a phrase each. Raises LoadError.
+
+    A role that may not change it goes on where it has what it needs: another release, whose tables
+    it is, is being put in place or taken back.
+    """
     with failures(LoadError, "the creation of the warehouse's tables"):
         with transaction(connection):
             _require_server(connection)
         if not pending(connection, names):
             return []
+        if not may_change(connection, names):
+            _require(connection, names)
+            return []
         try:
             return _migrate(connection, names)
         except errors.InsufficientPrivilege:
+            raise LoadError(NOT_ALLOWED) from None
+
+
+def _migrate(connection: Connection, names: Names) -> list[str]:
+    with exclusive(connection, names):
+        act_as_owner(connection)
+        # Asked again under the lock: another process may have migrated meanwhile.
+        if not _pending(connection, names):
+            return []
+        return _run(connection, _steps(connection, names))
+
+
+def show(connection: Connection, names: Names) -> str:
+    """The SQL that `migrate` would run now, empty where nothing is to be done. Raises LoadError."""
+    with failures(LoadError, "a look at the warehouse's tables"), transaction(connection):
+        _require_server(connection)
+        if not _pending(connection, names):
+            return ""
+        act_as_owner(connection)
+        steps = _steps(connection, names)
+    return _text(steps)
+
+
+def rendered(names: Names) -> str:
+    """The SQL that makes a new warehouse, where the roles of `roles.sql` exist and the server can
+    have foreign keys that are not enforced."""
+    return _text(_all_steps(names, Found(), foreign_keys=True, roles=True))
+
+
+def _text(steps: Iterable[Step]) -> str:
+    """The statements as one script, for psql."""
+    return "\n\n".join(["BEGIN;", *(ddl.readable(step.statement) for step in steps), "COMMIT;\n"])
+
+
+def _run(connection: Connection, steps: Iterable[Step]) -> list[str]:
+    done = []
+    for step in steps:
+        try:
+            connection.execute(step.statement)
+        except psycopg.Error as error:
+            if step.view is None:
+                raise
             raise LoadError(
-                "The warehouse's tables are not up to date, and the role of TOTESYS_WAREHOUSE_DSN"
-                " may not change them: run `totesys migrate` with TOTESYS_WAREHOUSE_ADMIN_DSN set"
-                " to a role that may."
+                f"The view {step.view} is built on the warehouse's views, which have to be made"
+                f" anew, and it cannot be put back ({error.diag.message_primary}): change or drop"
+                " it, then run `totesys migrate`; nothing was changed."
             ) from None
+        if step.what:
+            done.append(step.what)
+    return done or ["views, comments and grants are brought up to date"]
 
 
 def _require_server(connection: Connection) -> None:
@@ -90,19 +156,6 @@ def _require_server(connection: Connection) -> None:
             " could not compare them with the source's: create it with ENCODING 'UTF8', on a"
             " server of PostgreSQL 14 to 18."
         )
-
-
-def _migrate(connection: Connection, names: Names) -> list[str]:
-    with exclusive(connection, names):
-        act_as_owner(connection)
-        _create_schemas(connection, names)
-        # Asked again under the lock: another process may have migrated meanwhile.
-        done = pending(connection, names)
-        for migration in done:
-            _run(connection, names, migration)
-        if _role_exists(connection, LOADER):
-            connection.execute(_sql_file("grants.sql", names))
-    return [migration.file for migration in done]
 
 
 def act_as_owner(connection: Connection) -> None:
@@ -123,58 +176,183 @@ def _role_exists(connection: Connection, role: str) -> bool:
     )
 
 
-def _sql_file(name: str, names: Names) -> str:
+def _sql_file(name: str, names: Names) -> sql.Composed:
     """The text of an SQL file, with psql's variables for the two schemas filled in."""
     text = (resources.files("totesys_dagster.warehouse") / "sql" / name).read_text()
     for variable, schema in (("schema", names.schema), ("bookkeeping", names.bookkeeping)):
         quoted = '"' + schema.replace('"', '""') + '"'
         text = text.replace(f':"{variable}"', quoted)
-    return text
+    # Any text: it is our own file, and the names in it are quoted.
+    return sql.Composed([sql.SQL(text.strip().removesuffix(";"))])
 
 
-def _create_schemas(connection: Connection, names: Names) -> None:
-    for schema in (names.schema, names.bookkeeping):
-        exists = connection.execute("SELECT to_regnamespace(quote_ident(%s))", [schema]).fetchone()
-        if exists == (None,):
-            connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
-    connection.execute(
-        sql.SQL(
-            "CREATE TABLE IF NOT EXISTS {} (number integer PRIMARY KEY, file text NOT NULL,"
-            " applied_at timestamptz NOT NULL DEFAULT clock_timestamp())"
-        ).format(names.ledger("migration"))
-    )
+def pending(connection: Connection, names: Names) -> bool:
+    """Whether the warehouse is not what is declared. Raises LoadError where its schema was made by
+    another line of migrations."""
+    with transaction(connection):
+        return _pending(connection, names)
 
 
-def pending(connection: Connection, names: Names) -> list[Migration]:
-    """The migrations that this server needs and does not have.
-
-    Raises LoadError where the schema was made by another line of migrations.
-    """
-    query = sql.SQL("SELECT number, file FROM {}").format(names.ledger("migration"))
-    try:
-        with transaction(connection):
-            done: dict[int, str] = dict(connection.execute(query).fetchall())
-    except (errors.UndefinedTable, errors.InvalidSchemaName):
-        done = {}
-    known = {migration.number: migration.file for migration in MIGRATIONS}
-    if foreign := [file for number, file in done.items() if known.get(number) != file]:
+def _pending(connection: Connection, names: Names) -> bool:
+    done = _done(connection, names)
+    known = {m.number: m.file for m in (*MIGRATIONS, *GENERATED)}
+    # A later release may have added more: it lets this one go on.
+    if foreign := [f for n, f in done.items() if n in known and known[n] != f]:
         raise LoadError(
             f"The schema {names.schema} of the warehouse was made by another version of"
             f" totesys_dagster, by migrations that this one does not know ({', '.join(foreign)}):"
             " set TOTESYS_WAREHOUSE_SCHEMA to a new name to start again, or go back to that"
             " version."
         )
-    version = connection.info.server_version
-    return [m for m in MIGRATIONS if m.number not in done and m.since <= version]
+    if not known.keys() <= done.keys() or not _exists(connection, names.ledger("declaration")):
+        return True
+    query = sql.SQL("SELECT sha256 FROM {} ORDER BY applied_at DESC LIMIT 1").format(
+        names.ledger("declaration")
+    )
+    return connection.execute(query).fetchone() != (_declaration(connection, names),)
 
 
-def _run(connection: Connection, names: Names, migration: Migration) -> None:
-    schema = names.bookkeeping if migration.bookkeeping else names.schema
-    connection.execute(
-        sql.SQL("SET LOCAL search_path TO {}, pg_temp").format(sql.Identifier(schema))
+def _done(connection: Connection, names: Names) -> dict[int, str]:
+    """The migrations that have run, by number."""
+    if not _exists(connection, names.ledger("migration")):
+        return {}
+    query = sql.SQL("SELECT number, file FROM {}").format(names.ledger("migration"))
+    return dict(connection.execute(query).fetchall())
+
+
+def _exists(connection: Connection, table: sql.Identifier) -> bool:
+    query = "SELECT to_regclass(%s) IS NOT NULL"
+    return connection.execute(query, [table.as_string(connection)]).fetchone() == (True,)
+
+
+def may_change(connection: Connection, names: Names) -> bool:
+    """Whether the current user may make and change tables: where there is no schema yet, it may
+    try."""
+    if _has_role(connection, OWNER):
+        return True
+    query = """
+        SELECT coalesce(bool_and(pg_has_role(nspowner, 'MEMBER')), TRUE) FROM pg_namespace
+        WHERE nspname = ANY(%s)
+    """
+    row = connection.execute(query, [[names.schema, names.bookkeeping]]).fetchone()
+    return row == (True,)
+
+
+def _require(connection: Connection, names: Names) -> None:
+    """Raise LoadError unless the tables have what a load of this release needs."""
+    with transaction(connection):
+        ready = _exists(connection, names.ledger("star"))
+        found = find(connection, names) if ready else Found()
+        steps = plan(names, found, nothing_aside, foreign_keys=False)
+    if not ready or any(step.what for step in steps):
+        raise LoadError(NOT_ALLOWED)
+
+
+def _steps(connection: Connection, names: Names) -> list[Step]:
+    """What is to be done, within a transaction."""
+    return _all_steps(
+        names,
+        find(connection, names),
+        connection=connection,
+        foreign_keys=connection.info.server_version >= NOT_ENFORCED_SINCE,
+        roles=_role_exists(connection, LOADER),
     )
-    connection.execute(_sql_file(migration.file, names))
-    connection.execute(
-        sql.SQL("INSERT INTO {} (number, file) VALUES (%s, %s)").format(names.ledger("migration")),
-        [migration.number, migration.file],
+
+
+def _all_steps(
+    names: Names,
+    found: Found,
+    *,
+    connection: Connection | None = None,
+    foreign_keys: bool,
+    roles: bool,
+) -> list[Step]:
+    done: dict[int, str] = {}
+    existing: list[str] = []
+    role: sql.SQL | sql.Composed = sql.SQL("RESET ROLE")
+    aside = nothing_aside
+    if connection is not None:
+        done, existing = _done(connection, names), _schemas(connection, names)
+        if _has_role(connection, OWNER):
+            role = sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(OWNER))
+        aside = partial(_aside, connection, names, role)
+    return [
+        *(
+            Step(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+            for schema in (names.schema, names.bookkeeping)
+            if schema not in existing
+        ),
+        *_files(names, done),
+        Step(_sql_file("state.sql", names)),
+        *plan(names, found, aside, foreign_keys=foreign_keys),
+        *map(Step, ddl.functions(names)),
+        Step(_sql_file("functions.sql", names)),
+        *(map(Step, ddl.grants(names)) if roles else ()),
+        Step(
+            sql.SQL("INSERT INTO {} (sha256) VALUES ({})").format(
+                names.ledger("declaration"),
+                sql.Literal(_hash(names, foreign_keys=foreign_keys, roles=roles)),
+            )
+        ),
+    ]
+
+
+def _aside(
+    connection: Connection,
+    names: Names,
+    role: sql.SQL | sql.Composed,
+    anew: Sequence[str],
+    retyped: Sequence[str],
+) -> tuple[list[Step], list[Step]]:
+    return views.set_aside(connection, names, anew, retyped, role)
+
+
+def _schemas(connection: Connection, names: Names) -> list[str]:
+    query = "SELECT nspname FROM pg_namespace WHERE nspname = ANY(%s)"
+    both = [names.schema, names.bookkeeping]
+    return [name for (name,) in connection.execute(query, [both])]
+
+
+def _files(names: Names, done: dict[int, str]) -> Iterator[Step]:
+    """The numbered files that have not run."""
+    table = names.ledger("migration")
+    yield Step(
+        sql.SQL(
+            "CREATE TABLE IF NOT EXISTS {} (number integer PRIMARY KEY, file text NOT NULL,"
+            " applied_at timestamptz NOT NULL DEFAULT clock_timestamp())"
+        ).format(table)
     )
+    note = sql.SQL("INSERT INTO {} (number, file) VALUES ({}, {})")
+    for migration in (*MIGRATIONS, *GENERATED):
+        if migration.number in done:
+            continue
+        if migration in MIGRATIONS:
+            path = sql.SQL("SET LOCAL search_path TO {}, pg_temp")
+            yield Step(path.format(sql.Identifier(names.bookkeeping)))
+            yield Step(_sql_file(migration.file, names), migration.file)
+        yield Step(note.format(table, sql.Literal(migration.number), sql.Literal(migration.file)))
+
+
+def _declaration(connection: Connection, names: Names) -> str:
+    """The hash of all that is declared, as this server gets it."""
+    return _hash(
+        names,
+        foreign_keys=connection.info.server_version >= NOT_ENFORCED_SINCE,
+        roles=_role_exists(connection, LOADER),
+    )
+
+
+@cache
+def _hash(names: Names, *, foreign_keys: bool, roles: bool) -> str:
+    statements = [
+        *(
+            step.statement
+            for step in plan(names, Found(), nothing_aside, foreign_keys=foreign_keys)
+        ),
+        *ddl.functions(names),
+        _sql_file("state.sql", names),
+        _sql_file("functions.sql", names),
+        *(ddl.grants(names) if roles else ()),
+    ]
+    text = "\n".join(statement.as_string(None) for statement in statements)
+    return hashlib.sha256(text.encode()).hexdigest()

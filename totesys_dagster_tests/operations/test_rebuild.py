@@ -387,7 +387,7 @@ def test_rebuild_leaves_the_schema_of_another_warehouse_alone(platform: Platform
     schema.migrate(platform.warehouse, other)
     rebuild_of(platform)
 
-    assert schema.pending(platform.warehouse, other) == []
+    assert not schema.pending(platform.warehouse, other)
 
 
 def test_order_that_went_back_and_forth_keeps_its_three_versions(platform: Platform) -> None:

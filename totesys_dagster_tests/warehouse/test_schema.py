@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import psycopg
 import pytest
 
 from totesys_dagster import settings
+from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.errors import LoadError
 from totesys_dagster.local import stack
 from totesys_dagster.local.postgres import SUPERUSER, Server
 from totesys_dagster.postgres import Connection, Names, connect
-from totesys_dagster.warehouse import load, schema
-from totesys_dagster.warehouse.schema import MIGRATIONS
+from totesys_dagster.warehouse import ddl, load, schema
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1
 
-FILES = [migration.file for migration in MIGRATIONS]
+MADE = ["0001_bookkeeping.sql", *(f"{star} is made" for star in STAR_TABLES)]
 
 
 @pytest.fixture
@@ -41,7 +40,7 @@ def tables(connection: Connection, schema_name: str) -> list[str]:
 
 
 def test_first_migration_makes_the_tables_and_the_ledger(connection: Connection) -> None:
-    assert schema.migrate(connection, Names("warehouse")) == FILES
+    assert schema.migrate(connection, Names("warehouse")) == MADE
 
     assert tables(connection, "warehouse") == [
         "dim_counterparty",
@@ -60,9 +59,11 @@ def test_first_migration_makes_the_tables_and_the_ledger(connection: Connection)
         "audit",
         "batch",
         "batch_table",
+        "declaration",
         "migration",
         "quarantine",
         "released",
+        "star",
     ]
 
 
@@ -74,22 +75,12 @@ def test_second_migration_does_nothing(connection: Connection) -> None:
     assert connection.execute("SELECT count(*) FROM warehouse.dim_currency").fetchone() == (1,)
 
 
-def test_only_the_migrations_that_are_missing_are_run(
-    connection: Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(schema, "MIGRATIONS", MIGRATIONS[:3])
-    first = schema.migrate(connection, Names("warehouse"))
-    monkeypatch.undo()
-
-    assert first == FILES[:3]
-    assert schema.migrate(connection, Names("warehouse")) == FILES[3:]
-
-
 def test_migration_that_fails_leaves_nothing(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The third file makes views of the tables of the second."""
-    monkeypatch.setattr(schema, "MIGRATIONS", (MIGRATIONS[0], MIGRATIONS[2]))
+    """The last statements are of a role that there is not."""
+    monkeypatch.setattr(schema, "_role_exists", lambda *_: True)
+    monkeypatch.setattr(ddl, "READER", "nobody_of_that_name")
     with pytest.raises(
         LoadError, match="PostgreSQL stopped the creation of the warehouse's tables"
     ):
@@ -114,7 +105,7 @@ def test_two_processes_that_migrate_at_once_migrate_once(dsn: str) -> None:
     for thread in threads:
         thread.join()
 
-    assert sorted(results) == [[], FILES]
+    assert sorted(results) == [[], MADE]
 
 
 @pytest.mark.parametrize(
@@ -234,9 +225,15 @@ def test_every_reference_of_a_fact_is_a_foreign_key_that_is_not_enforced(
 def test_server_without_unenforced_keys_does_without_keys(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on PostgreSQL 17: its migrations are done without the fourth."""
-    of_the_future = replace(MIGRATIONS[3], since=990000)
-    monkeypatch.setattr(schema, "MIGRATIONS", (*MIGRATIONS[:3], of_the_future))
+    """As on PostgreSQL 17."""
+    monkeypatch.setattr(schema, "NOT_ENFORCED_SINCE", 990000)
 
-    assert schema.migrate(connection, Names("warehouse")) == FILES[:3]
-    assert schema.pending(connection, Names("warehouse")) == []
+    assert schema.migrate(connection, Names("warehouse")) == MADE
+    assert not schema.pending(connection, Names("warehouse"))
+    assert (
+        connection.execute(
+            "SELECT FROM pg_constraint WHERE contype = 'f' AND connamespace ="
+            " 'warehouse'::regnamespace"
+        ).fetchall()
+        == []
+    )

@@ -1,0 +1,152 @@
+"""Tables whose declaration has changed, made anew from the lake.
+
+A new table gets what the lake has of it, a new column its value in each version, and a column that
+is computed in another way its other values; old batches are processed again for that. A run, an
+audit or `totesys migrate` does it, whichever comes first, and asks only where it takes long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from psycopg import errors, sql
+
+from totesys_dagster.catalogue import Kind, StarTable
+from totesys_dagster.errors import LoadError
+from totesys_dagster.lake.manifest import ManifestLog
+from totesys_dagster.lake.store import Store
+from totesys_dagster.operations.rebuild import rebuild
+from totesys_dagster.postgres import Connection, Names, failures, transaction
+from totesys_dagster.warehouse import load, schema, state
+from totesys_dagster.words import counted
+
+# Beyond so many seconds a person is asked. How long it takes is told by these rates, which two busy
+# cores and a lake on S3 keep.
+LONGEST_SECONDS = 600
+ROWS_A_SECOND = 40_000
+BATCHES_A_SECOND = 20
+
+
+@dataclass(frozen=True)
+class Due:
+    """The tables to be made anew; the batches and rows that this takes, and about how long."""
+
+    stars: tuple[StarTable, ...]
+    batches: int = 0
+    rows: int = 0
+
+    @property
+    def seconds(self) -> float:
+        return self.batches / BATCHES_A_SECOND + self.rows / ROWS_A_SECOND
+
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether it takes so long that a person decides when."""
+        return self.seconds > LONGEST_SECONDS
+
+    @property
+    def news(self) -> str:
+        """What a person is told who need do nothing."""
+        names = ", ".join(star.name for star in self.stars)
+        return (
+            f"The declaration of {names} has changed: the next `totesys run`, or the sensors, make"
+            " that anew from the lake and compare it."
+        )
+
+    @property
+    def question(self) -> str:
+        """What a person is told who is to decide."""
+        names = ", ".join(star.name for star in self.stars)
+        minutes = max(1, round(self.seconds / 60))
+        return (
+            f"The declaration of {names} has changed, and to make that anew from"
+            f" {counted(self.batches, 'batch')} takes about {counted(minutes, 'minute')}: run"
+            " `totesys rebuild` when that suits; batches are loaded meanwhile, but not compared."
+        )
+
+
+def due(connection: Connection, names: Names, log: ManifestLog) -> Due:
+    """What has to be made anew of a warehouse that was migrated. Raises LoadError or LakeError."""
+    stars = outdated(connection, names)
+    if not stars:
+        return Due(())
+    head = load.head(connection, names)
+    known = Due(tuple(stars), batches=head)
+    if known.is_asked_for:  # it takes long to read the manifests, too
+        return known
+    tables = {source for star in stars for source in star.sources}
+    rows = 0
+    for manifest in log.after(0):
+        if manifest.sequence > head:
+            break
+        rows += sum(manifest.tables[t].rows for t in tables if t in manifest.tables)
+    return Due(tuple(stars), head, rows)
+
+
+def outdated(connection: Connection, names: Names) -> list[StarTable]:
+    """The tables of a warehouse that are not the result of their declaration. Raises LoadError."""
+    head = load.head(connection, names)
+    if not head:
+        return []
+    with failures(LoadError, "a look at the tables' declarations"), transaction(connection):
+        try:
+            found = state.states(connection, names)
+        except errors.UndefinedTable:
+            return []  # the warehouse is of an earlier release, and was not migrated
+    return [*state.outdated(found), *state.behind(found, head)]
+
+
+def renew(
+    connection: Connection,
+    names: Names,
+    ingestion: Store,
+    processed: Store,
+    *,
+    quarantine_limit: int,
+    progress: Callable[[str], object] = lambda _: None,
+    however_long: bool = False,
+) -> Due:
+    """Make the tables anew that need it, as a role that may; what was to be done.
+
+    `however_long` does it even where a person is to be asked. Raises LoadError or LakeError.
+    """
+    log = ManifestLog(ingestion)
+    found = due(connection, names, log)
+    if not found.stars or (found.is_asked_for and not however_long):
+        return found
+    for star in found.stars:
+        progress(f"Making {star.name} anew from {counted(found.batches, 'batch')}")
+    rebuild(
+        connection,
+        names,
+        ingestion,
+        processed,
+        quarantine_limit=max(quarantine_limit, _most_quarantined(connection, names)),
+        only=_in_order(found.stars),
+    )
+    return found
+
+
+def may_renew(connection: Connection, names: Names) -> bool:
+    """Whether the current user may make tables anew. Raises LoadError."""
+    with failures(LoadError, "a look at the warehouse's roles"), transaction(connection):
+        return schema.may_change(connection, names)
+
+
+def _in_order(stars: Sequence[StarTable]) -> list[StarTable]:
+    """Dimensions before the facts that refer to them."""
+    order = list(Kind)
+    return sorted(stars, key=lambda star: order.index(star.kind))
+
+
+def _most_quarantined(connection: Connection, names: Names) -> int:
+    """The most rows of a table in a batch that were set aside and let through: what was loaded once
+    may be loaded again."""
+    query = sql.SQL(
+        "SELECT coalesce(max(rows), 0) FROM ("
+        "SELECT count(*) AS rows FROM {} WHERE dimension IS NULL GROUP BY sequence, star) AS counts"
+    ).format(names.ledger("quarantine"))
+    with failures(LoadError, "a look at the quarantine"), transaction(connection):
+        [(most,)] = connection.execute(query).fetchall()
+    return int(most)

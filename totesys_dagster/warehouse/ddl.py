@@ -1,0 +1,311 @@
+"""The SQL of what is declared: tables, views, comments, keys, functions and grants.
+
+Pure text: nothing here asks a database. `plan.py` says which of it a database lacks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from totesys_dagster.catalogue import STAR_TABLES, Kind, StarTable
+from totesys_dagster.postgres import Names
+
+# From here on foreign keys may be declared that the server does not check row by row.
+NOT_ENFORCED_SINCE = 180000
+
+# The roles of roles.sql. Where they exist, the owner owns what is made.
+OWNER, LOADER, READER = "warehouse_owner", "warehouse_loader", "warehouse_reader"
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """A column as the warehouse has it: a declared one, a number of versions, or the lineage."""
+
+    name: str
+    type: str
+    not_null: bool
+    comment: str
+    more: str = ""  # what follows the type
+
+
+_BATCH = Attribute(
+    "batch_seq", "integer", True, "The batch that brought the row: of a dimension, its values."
+)
+_OBSERVED = Attribute(
+    "observed_at",
+    "timestamp with time zone",
+    True,
+    "When the source was read that had the version.",
+)
+_DELETED = Attribute(
+    "is_deleted",
+    "boolean",
+    True,
+    "Whether the source had deleted the row by then.",
+    "DEFAULT FALSE",
+)
+_VERSION = Attribute("version", "bigint", False, "The number of the version of its row, from 1 on.")
+_VALID_FROM = Attribute(
+    "valid_from", "timestamp with time zone", False, "From when on the version was current."
+)
+_VALID_TO = Attribute(
+    "valid_to", "timestamp with time zone", False, "Until when; NULL while it is."
+)
+
+
+def attributes(star: StarTable) -> tuple[Attribute, ...]:
+    """The columns of a star's table, in the order in which a new one has them."""
+    declared = tuple(Attribute(c.name, c.sql_type, not c.nullable, c.meaning) for c in star.columns)
+    if star.record_id is None:
+        return (*declared, _BATCH, _DELETED)
+    number = Attribute(
+        star.record_id, "serial", True, "The number of the version, in the order of batches."
+    )
+    return (number, *declared, _BATCH, _OBSERVED, _DELETED)
+
+
+def create_table(names: Names, star: StarTable) -> sql.Composed:
+    """The table with its keys."""
+    lines = [
+        sql.SQL(" ").join([sql.Identifier(a.name), *_definition(a, _is_key(star, a))])
+        for a in attributes(star)
+    ]
+    if star.kind is Kind.FACT:
+        lines.append(sql.SQL("UNIQUE ({}, batch_seq)").format(sql.Identifier(star.key)))
+    return sql.SQL("CREATE TABLE {} (\n    {}\n)").format(
+        names.table(star.name), sql.SQL(",\n    ").join(lines)
+    )
+
+
+def _is_key(star: StarTable, attribute: Attribute) -> bool:
+    return attribute.name == (star.record_id or star.key)
+
+
+def _definition(attribute: Attribute, primary: bool) -> list[sql.Composable]:
+    words = [attribute.type]
+    if primary:
+        words.append("PRIMARY KEY")
+    elif attribute.not_null:
+        words.append("NOT NULL")
+    if attribute.more:
+        words.append(attribute.more)
+    return [sql.SQL(word) for word in words]
+
+
+def add_column(names: Names, star: StarTable, attribute: Attribute) -> sql.Composed:
+    """The column at the end of a table that has rows: those have no value for it yet, and the
+    release before, which does not know it, goes on loading. So it may be NULL."""
+    return sql.SQL("ALTER TABLE {} ADD COLUMN {} {}").format(
+        names.table(star.name), sql.Identifier(attribute.name), sql.SQL(attribute.type)
+    )
+
+
+def change_type(names: Names, table: str, column: str, type_: str) -> sql.Composed:
+    return sql.SQL("ALTER TABLE {} ALTER COLUMN {} TYPE {}").format(
+        names.table(table), sql.Identifier(column), sql.SQL(type_)
+    )
+
+
+def drop_not_null(names: Names, table: str, column: str) -> sql.Composed:
+    return sql.SQL("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL").format(
+        names.table(table), sql.Identifier(column)
+    )
+
+
+@dataclass(frozen=True)
+class View:
+    """A view: its columns, and the query for them."""
+
+    name: str
+    columns: tuple[Attribute, ...]
+    query: sql.Composed
+    comment: str
+
+    def create(self, names: Names, *, anew: bool) -> sql.Composed:
+        """The statement: `anew` where there is none, else in the place of the one there."""
+        return sql.SQL("CREATE {}VIEW {} AS\n{}").format(
+            sql.SQL("" if anew else "OR REPLACE "), names.table(self.name), self.query
+        )
+
+
+_CURRENT_DIMENSION = "SELECT\n    {columns}\nFROM {table}\nWHERE NOT is_deleted"
+# The latest version is the one that no later version follows, rather than the first of all when
+# they are sorted: so a question about a month reads that month's versions only, and all cores may
+# help with one about all.
+_CURRENT_FACT = """SELECT
+    {columns}
+FROM {table} AS fact
+WHERE NOT is_deleted AND NOT EXISTS (
+    SELECT FROM {table} AS later
+    WHERE later.{key} = fact.{key} AND later.batch_seq > fact.batch_seq
+)"""
+_HISTORY = """SELECT
+    {columns},
+    row_number() OVER versions AS version,
+    observed_at AS valid_from,
+    lead(observed_at) OVER versions AS valid_to
+FROM {table}
+WINDOW versions AS (PARTITION BY {key} ORDER BY batch_seq)"""
+
+
+def views(names: Names, star: StarTable) -> list[View]:
+    """The views of a star table: `current_*` has one row for each business key that the source has,
+    `history_*` every version of a fact. The calendar, from which nothing is deleted, has none."""
+    columns = attributes(star)
+    parts: dict[str, sql.Composable] = {
+        "columns": sql.SQL(",\n    ").join(sql.Identifier(column.name) for column in columns),
+        "table": names.table(star.name),
+        "key": sql.Identifier(star.key),
+    }
+
+    def view(prefix: str, query: str, comment: str, *more: Attribute) -> View:
+        composed = sql.SQL(query).format(**parts)
+        return View(f"{prefix}_{star.name}", (*columns, *more), composed, comment)
+
+    if star.kind is Kind.CALENDAR:
+        return []
+    current = f"{star.meaning} Only the rows that the source has now."
+    if star.kind is Kind.DIMENSION:
+        return [view("current", _CURRENT_DIMENSION, current)]
+    history = f"{star.meaning} With its number, and the time during which it was current."
+    return [
+        view("current", _CURRENT_FACT, f"{current} Each in its latest version."),
+        view("history", _HISTORY, history, _VERSION, _VALID_FROM, _VALID_TO),
+    ]
+
+
+def comments(names: Names, star: StarTable) -> list[sql.Composed]:
+    """What the table, its views and their columns mean, for people and tools that ask for it."""
+    relations = [(names.table(star.name), star.meaning, attributes(star), "TABLE")]
+    relations += [(names.table(v.name), v.comment, v.columns, "VIEW") for v in views(names, star)]
+    statements = []
+    for relation, meaning, columns, kind in relations:
+        statements.append(
+            sql.SQL("COMMENT ON {} {} IS {}").format(sql.SQL(kind), relation, sql.Literal(meaning))
+        )
+        statements += [
+            sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format(
+                relation, sql.Identifier(column.name), sql.Literal(column.comment)
+            )
+            for column in columns
+        ]
+    return statements
+
+
+def foreign_key(names: Names, star: StarTable, column: str, dimension: str) -> sql.Composed:
+    """A key for people and tools to see. It is not enforced: the load proves all keys of a batch at
+    once, in the transaction that writes it; row by row, nine keys make COPY 16 times slower."""
+    return sql.SQL("ALTER TABLE {} ADD FOREIGN KEY ({}) REFERENCES {} NOT ENFORCED").format(
+        names.table(star.name), sql.Identifier(column), names.table(dimension)
+    )
+
+
+def facts() -> list[StarTable]:
+    return [star for star in STAR_TABLES.values() if star.kind is Kind.FACT]
+
+
+def functions(names: Names) -> list[sql.Composed]:
+    """The functions of `functions.sql`, which the loader calls for what only the owner may do."""
+    rows = sql.SQL(",\n        ").join(
+        sql.SQL("({}, {}, {})").format(
+            *map(sql.Literal, (star.name, star.record_id or "", star.key))
+        )
+        for star in facts()
+    )
+    columns = sql.SQL(",\n        ").join(
+        sql.SQL("({}, {})").format(sql.Literal(star.name), sql.Literal(column.name))
+        for star in STAR_TABLES.values()
+        for column in star.columns
+        if column.name != star.key
+    )
+    return [
+        sql.SQL(_KEYS_OF).format(name=names.ledger("keys_of"), rows=rows),
+        sql.SQL(_MAY_BE_NULL).format(name=names.ledger("may_be_null"), rows=columns),
+    ]
+
+
+_KEYS_OF = """CREATE OR REPLACE FUNCTION {name}(
+    fact text, OUT record_id text, OUT business_key text
+)
+LANGUAGE sql STRICT AS $body$
+    SELECT record_id, business_key
+    FROM (VALUES
+        {rows}
+    ) AS facts (name, record_id, business_key)
+    WHERE name = fact
+$body$"""
+
+_MAY_BE_NULL = """CREATE OR REPLACE FUNCTION {name}(star text, attribute text) RETURNS boolean
+LANGUAGE sql STRICT AS $body$
+    SELECT (star, attribute) IN (VALUES
+        {rows}
+    )
+$body$"""
+
+
+def grants(names: Names) -> list[sql.Composed]:
+    """What the loader and the reader may do; repeatable.
+
+    The loader can neither change nor delete a version of a fact or a row of the ledger: history is
+    written once, by privilege and not only by intent.
+    """
+    both = sql.SQL(", ").join(map(sql.Identifier, (names.schema, names.bookkeeping)))
+    parts: dict[str, sql.Composable] = {
+        "both": both,
+        "bookkeeping": sql.Identifier(names.bookkeeping),
+        "loader": sql.Identifier(LOADER),
+        "reader": sql.Identifier(READER),
+        "facts": _tables(names, facts()),
+        "dimensions": _tables(names, [s for s in STAR_TABLES.values() if s.kind is not Kind.FACT]),
+        "ledger": sql.SQL(", ").join(map(names.ledger, LEDGER)),
+        "state": names.ledger("star"),
+    }
+    return [sql.SQL(statement).format(**parts) for statement in _GRANTS]
+
+
+# The tables of the bookkeeping to which rows are only ever added.
+LEDGER = ("batch", "batch_table", "quarantine", "released", "audit")
+
+_GRANTS = (
+    "GRANT USAGE ON SCHEMA {both} TO {loader}, {reader}",
+    "GRANT SELECT ON ALL TABLES IN SCHEMA {both} TO {loader}, {reader}",
+    "GRANT INSERT ON {facts} TO {loader}",
+    "GRANT INSERT, UPDATE ON {dimensions} TO {loader}",
+    "GRANT INSERT ON {ledger} TO {loader}",
+    "GRANT INSERT, UPDATE ON {state} TO {loader}",
+    "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {bookkeeping} TO {loader}",
+)
+
+
+def _tables(names: Names, stars: Iterable[StarTable]) -> sql.Composed:
+    return sql.SQL(", ").join(names.table(star.name) for star in stars)
+
+
+# Words that PostgreSQL takes for a name in quotes only.
+_WORDS = """
+    all analyse analyze and any array as asc asymmetric authorization binary both case cast check
+    collate collation column concurrently constraint create cross current_catalog current_date
+    current_role current_schema current_time current_timestamp current_user default deferrable
+    desc distinct do else end except false fetch for foreign freeze from full grant group having
+    ilike in initially inner intersect into is isnull join lateral leading left like limit
+    localtime localtimestamp natural not notnull null offset on only or order outer overlaps
+    placing primary references returning right select session_user similar some symmetric
+    system_user table tablesample then to trailing true union unique user using variadic verbose
+    when where window with
+"""
+_RESERVED = frozenset(_WORDS.split())
+_TEXT_OR_NAME = re.compile(r"--[^\n]*|'(?:[^']|'')*'|\"([a-z_][a-z0-9_]*)\"")
+
+
+def readable(statement: sql.Composable) -> str:
+    """The statement as text, with names in quotes only where PostgreSQL needs them."""
+
+    def bare(match: re.Match[str]) -> str:
+        name = match[1]
+        return name if name and name not in _RESERVED else match[0]
+
+    return _TEXT_OR_NAME.sub(bare, statement.as_string(None)) + ";"

@@ -1,0 +1,205 @@
+"""What a warehouse lacks of what is declared, as a list of statements.
+
+Tables, columns and views that others built upon stay as they are where they can: a new column goes
+to the end of its table, and what is no longer declared is kept, and no longer filled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from psycopg import sql
+
+from totesys_dagster.catalogue import STAR_TABLES, StarTable
+from totesys_dagster.postgres import Connection, Names
+from totesys_dagster.warehouse import ddl
+from totesys_dagster.warehouse.ddl import Attribute, View
+
+
+@dataclass(frozen=True)
+class Step:
+    """A statement; what it changes of the tables, where it does; and the view of somebody that it
+    takes aside or puts back, if any."""
+
+    statement: sql.SQL | sql.Composed
+    what: str | None = None
+    view: str | None = None
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table or view that is there. `required`: an INSERT has to name it."""
+
+    type: str
+    required: bool
+    number: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """The tables that the platform has made in a schema, the views there, the foreign keys (table
+    and column), and the stars that the warehouse was ever loaded for, each with its columns.
+
+    What somebody else has put there under a name that is needed is in the way: to make a table or
+    a view of that name fails.
+    """
+
+    tables: Mapping[str, Mapping[str, Column]] = field(default_factory=dict)
+    views: Mapping[str, Mapping[str, Column]] = field(default_factory=dict)
+    foreign_keys: frozenset[tuple[str, str]] = frozenset()
+    stars: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+# The statements that take views out of the way, and those that put back what others built on them:
+# given the names of views to be made anew, and of tables whose columns change their type.
+Aside = Callable[[Sequence[str], Sequence[str]], tuple[list[Step], list[Step]]]
+
+_COLUMNS = """
+SELECT c.relname, c.relkind = 'v', a.attname, format_type(a.atttypid, a.atttypmod),
+       a.attnotnull AND NOT a.atthasdef AND a.attidentity = '', a.attnum
+FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
+WHERE c.relnamespace = to_regnamespace(quote_ident(%s)) AND c.relkind IN ('r', 'p', 'v')
+  AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY c.relname, a.attnum
+"""
+_FOREIGN_KEYS = """
+SELECT c.relname, a.attname
+FROM pg_constraint AS k
+JOIN pg_class AS c ON c.oid = k.conrelid
+JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = k.conkey[1]
+WHERE c.relnamespace = to_regnamespace(quote_ident(%s)) AND k.contype = 'f'
+"""
+
+
+def find(connection: Connection, names: Names) -> Found:
+    """What a warehouse has, within a transaction. Raises psycopg.Error."""
+    tables: dict[str, dict[str, Column]] = {}
+    views: dict[str, dict[str, Column]] = {}
+    for relation, is_view, name, *column in connection.execute(_COLUMNS, [names.schema]):
+        (views if is_view else tables).setdefault(relation, {})[name] = Column(*column)
+    ours = {name: columns for name, columns in tables.items() if "batch_seq" in columns}
+    keys = connection.execute(_FOREIGN_KEYS, [names.schema]).fetchall()
+    return Found(ours, views, frozenset(keys), _stars(connection, names))
+
+
+def _stars(connection: Connection, names: Names) -> dict[str, frozenset[str]]:
+    table = names.ledger("star").as_string(connection)
+    if connection.execute("SELECT to_regclass(%s)", [table]).fetchone() == (None,):
+        return {}
+    query = sql.SQL(
+        "SELECT star, ARRAY(SELECT c ->> 'name' FROM jsonb_array_elements(definition -> 'columns')"
+        " AS c) FROM {}"
+    ).format(names.ledger("star"))
+    return {star: frozenset(columns) for star, columns in connection.execute(query)}
+
+
+def nothing_aside(_views: Sequence[str], _tables: Sequence[str]) -> tuple[list[Step], list[Step]]:
+    """Where no view is in the way."""
+    return [], []
+
+
+def plan(names: Names, found: Found, aside: Aside, *, foreign_keys: bool) -> list[Step]:
+    """The statements that bring the tables of a warehouse to what is declared."""
+    stars = list(STAR_TABLES.values())
+    tables = [step for star in stars for step in _table(names, star, found)]
+    retyped = [star.name for star in stars if _retyped(star, found)]
+    anew = [
+        view.name
+        for star in stars
+        for view in ddl.views(names, star)
+        if _is_there(star, view, found)
+        and (star.name in retyped or not _same(found.views[view.name], view.columns))
+    ]
+    out_of_the_way, back = aside(anew, retyped)
+    return [
+        *out_of_the_way,
+        *tables,
+        *(
+            Step(view.create(names, anew=view.name in anew or not _is_there(star, view, found)))
+            for star in stars
+            for view in ddl.views(names, star)
+        ),
+        *back,
+        *(_foreign_keys(names, stars, found) if foreign_keys else []),
+        *(Step(statement) for star in stars for statement in ddl.comments(names, star)),
+        *_withdrawn(names, found),
+    ]
+
+
+def _is_there(star: StarTable, view: View, found: Found) -> bool:
+    return star.name in found.tables and view.name in found.views
+
+
+def _same(found: Mapping[str, Column], declared: Iterable[Attribute]) -> bool:
+    """Whether a view has these columns, in this order."""
+    return [(name, column.type) for name, column in found.items()] == [
+        (attribute.name, _printed(attribute.type)) for attribute in declared
+    ]
+
+
+def _printed(type_: str) -> str:
+    return "integer" if type_ == "serial" else type_
+
+
+def _retyped(star: StarTable, found: Found) -> list[Attribute]:
+    """The columns that are there in another type."""
+    there = found.tables.get(star.name, {})
+    return [
+        attribute
+        for attribute in ddl.attributes(star)
+        if attribute.name in there and there[attribute.name].type != _printed(attribute.type)
+    ]
+
+
+def _table(names: Names, star: StarTable, found: Found) -> list[Step]:
+    there = found.tables.get(star.name)
+    if there is None:
+        return [Step(ddl.create_table(names, star), f"{star.name} is made")]
+    steps = []
+    for attribute in ddl.attributes(star):
+        place = f"{star.name}.{attribute.name}"
+        if attribute.name not in there:
+            steps.append(Step(ddl.add_column(names, star, attribute), f"{place} is added"))
+        elif there[attribute.name].required and not attribute.not_null:
+            drop = ddl.drop_not_null(names, star.name, attribute.name)
+            steps.append(Step(drop, f"{place} may be NULL"))
+    for attribute in _retyped(star, found):
+        change = ddl.change_type(names, star.name, attribute.name, attribute.type)
+        what = f"{star.name}.{attribute.name} becomes {attribute.type}"
+        steps.append(Step(change, what))
+    for name in _no_longer_fed(star, found):
+        what = f"{star.name}.{name} is no longer filled, and may be NULL"
+        steps.append(Step(ddl.drop_not_null(names, star.name, name), what))
+    return steps
+
+
+def _no_longer_fed(star: StarTable, found: Found) -> list[str]:
+    """The columns that the platform has made and that are no longer declared, where an INSERT would
+    have to name them. What somebody else has added to a table is his."""
+    there = found.tables[star.name]
+    declared = {attribute.name for attribute in ddl.attributes(star)}
+    end = there["batch_seq"].number if "batch_seq" in there else 0
+    ours = found.stars.get(star.name, frozenset())
+    return [
+        name
+        for name, column in there.items()
+        if name not in declared and column.required and (name in ours or column.number < end)
+    ]
+
+
+def _foreign_keys(names: Names, stars: Iterable[StarTable], found: Found) -> Iterable[Step]:
+    for star in stars:
+        for column, dimension in star.references:
+            if (star.name, column) not in found.foreign_keys:
+                yield Step(ddl.foreign_key(names, star, column, dimension))
+
+
+def _withdrawn(names: Names, found: Found) -> Iterable[Step]:
+    """Say of tables that are no longer declared that nothing comes any more."""
+    for name in sorted(set(found.stars) - set(STAR_TABLES)):
+        if name in found.tables:
+            text = "No longer filled: the catalogue does not declare it any more."
+            yield Step(
+                sql.SQL("COMMENT ON TABLE {} IS {}").format(names.table(name), sql.Literal(text))
+            )

@@ -1,0 +1,114 @@
+"""What each table of the warehouse is: the result of which declaration, over which batches.
+
+A load carries a table on from batch to batch. Where its declaration has changed meanwhile, what it
+holds is the result of another one, until it is made anew from the lake (`operations/renew.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from totesys_dagster.catalogue import STAR_TABLES, StarTable, definition, revision
+from totesys_dagster.postgres import Connection, Names
+
+
+@dataclass(frozen=True)
+class State:
+    """The declaration of a table, and the last batch up to which it is the result of it. `renewed`
+    says that it was made anew, so that what was found of it before says nothing of it now."""
+
+    revision: str
+    definition: Mapping[str, Any]
+    sequence: int
+    renewed: bool
+
+
+def states(connection: Connection, names: Names) -> dict[str, State]:
+    """The state of each table that was ever loaded, within a transaction. Raises psycopg.Error."""
+    query = sql.SQL("SELECT star, revision, definition, sequence, renewed FROM {}").format(
+        names.ledger("star")
+    )
+    return {star: State(*state) for star, *state in connection.execute(query)}
+
+
+def outdated(found: Mapping[str, State]) -> list[StarTable]:
+    """The tables that are the result of another declaration, or of none that is known."""
+    return [star for star in STAR_TABLES.values() if not _is_of(star, found.get(star.name))]
+
+
+def behind(found: Mapping[str, State], head: int) -> list[StarTable]:
+    """The tables of the right declaration into which a release with another one has loaded since:
+    what it loaded has no value in columns that it does not know."""
+    return [
+        star
+        for star in STAR_TABLES.values()
+        if _is_of(star, state := found.get(star.name)) and state and state.sequence < head
+    ]
+
+
+def _is_of(star: StarTable, state: State | None) -> bool:
+    """Whether a table is the result of its declaration: of this one, or of one that has more
+    columns, whose rows stay right without them."""
+    if state is None:
+        return False
+    return state.revision == revision(star) or _is_part(definition(star), state.definition)
+
+
+def _is_part(now: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
+    """Whether a definition only leaves out columns of another one."""
+    columns = [column for column in before["columns"] if column in now["columns"]]
+    contracts = {
+        source: {name: before["contracts"].get(source, {}).get(name) for name in terms}
+        for source, terms in now["contracts"].items()
+    }
+    apart = {"columns", "contracts"}
+    return (
+        columns == now["columns"]
+        and contracts == now["contracts"]
+        and {k: v for k, v in now.items() if k not in apart}
+        == {k: v for k, v in before.items() if k not in apart}
+    )
+
+
+def carry_on(connection: Connection, names: Names, sequence: int) -> list[str]:
+    """Note that a batch was loaded; the tables that are outdated, which stay so. In its
+    transaction. Raises psycopg.Error."""
+    found = states(connection, names)
+    left = []
+    for star in STAR_TABLES.values():
+        state = found.get(star.name)
+        if sequence == 1:
+            note(connection, names, [star], sequence, renewed=False)
+        elif not _is_of(star, state):
+            left.append(star.name)
+        elif state and state.sequence == sequence - 1:
+            note(connection, names, [star], sequence, renewed=state.renewed)
+    return left
+
+
+def note(
+    connection: Connection,
+    names: Names,
+    stars: Collection[StarTable],
+    sequence: int,
+    *,
+    renewed: bool,
+) -> None:
+    """Note that tables are the result of their declarations up to a batch. Raises psycopg.Error."""
+    query = sql.SQL(
+        """
+        INSERT INTO {} AS state (star, revision, definition, sequence, renewed)
+        VALUES (%s, %s, %s, %s, %s)
+        ON CONFLICT (star) DO UPDATE
+        SET revision = excluded.revision, definition = excluded.definition,
+            sequence = excluded.sequence, renewed = excluded.renewed
+        """
+    ).format(names.ledger("star"))
+    for star in stars:
+        values = [star.name, revision(star), Jsonb(definition(star)), sequence, renewed]
+        connection.execute(query, values)
