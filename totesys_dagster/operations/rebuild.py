@@ -385,6 +385,13 @@ class _Pair:
             "of_old": _columns(connection, new, "o."),
             "of_new": _columns(connection, new, "n."),
             "changed": sql.Identifier(f"changed_{star.name}"),
+            "business": sql.Identifier(star.key),
+            "no_longer_filled": sql.SQL("").join(
+                sql.SQL(", {0} = CASE WHEN n.same_version THEN o.{0} END").format(
+                    sql.Identifier(column)
+                )
+                for column in _no_longer_filled(connection, names, star)
+            ),
         }
         parts["same_key"] = sql.SQL("n.{key} = o.{key}").format(**parts)
         return cls(connection, names, star, key, parts)
@@ -418,11 +425,16 @@ class _Pair:
         )
 
     def update(self) -> None:
-        """Let the other rows hold what the fresh ones hold, and insert those that are missing."""
+        """Let the other rows hold what the fresh ones hold, and insert those that are missing.
+
+        Columns that are no longer filled keep what they hold while their row is of the same
+        version.
+        """
         self._execute(
             """
             CREATE TEMP TABLE {changed} ON COMMIT DROP AS
-            SELECT n.* FROM {new} AS n JOIN {old} AS o ON {same_key}
+            SELECT n.*, (n.{business}, n.batch_seq) = (o.{business}, o.batch_seq) AS same_version
+            FROM {new} AS n JOIN {old} AS o ON {same_key}
             WHERE ROW({of_new}) IS DISTINCT FROM ROW({of_old})
             """
         )
@@ -433,7 +445,7 @@ class _Pair:
             )
         self._execute(
             """
-            UPDATE {old} AS o SET ({columns}) = ROW({of_new})
+            UPDATE {old} AS o SET ({columns}) = ROW({of_new}){no_longer_filled}
             FROM {changed} AS n WHERE {same_key}
             """
         )
@@ -452,6 +464,20 @@ class _Pair:
                 " trigger or a rule of somebody's own changes what is written: disable it, then run"
                 " `totesys rebuild` again."
             )
+
+
+def _no_longer_filled(connection: Connection, names: Names, star: StarTable) -> list[str]:
+    """The columns of a table that the platform made and that are not declared any more."""
+    query = sql.SQL(
+        """
+        SELECT attname::text FROM pg_attribute
+        WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped AND attname <> ALL (%s)
+          AND attname IN (SELECT unnest(columns) FROM {} WHERE star = %s)
+        """
+    ).format(names.ledger("star"))
+    table = names.table(star.name).as_string(connection)
+    found = connection.execute(query, [table, list(star.column_names), star.name])
+    return [name for (name,) in found]
 
 
 def _columns(connection: Connection, table: sql.Identifier, alias: str = "") -> sql.Composed:

@@ -39,16 +39,16 @@ def audit_batch(
     names: Names,
     manifest: Manifest,
     staged: Mapping[str, sql.Identifier],
-    outdated: Collection[str] = (),
+    not_comparable: Collection[str] = (),
 ) -> None:
     """Compare all tables with what the manifest says, and record the outcome.
 
     `staged` names the temporary table of each table whose rows were staged; those that are
-    `outdated` hold rows of another declaration, which cannot be compared. Runs in the batch's
+    `not_comparable` hold rows of another declaration. Runs in the batch's
     transaction. Raises LoadError or psycopg.Error.
     """
     found: Audit | None
-    for star in _comparable(outdated):
+    for star in _comparable(not_comparable):
         entry = manifest.stars.get(star.name)
         if star.base is None:
             found = _calendar(connection, names, manifest.sequence, 0, manifest.observed_at)
@@ -83,8 +83,7 @@ def audit_source(
         return None
     audits = {}
     found: Audit | None
-    outdated = [star.name for star in state.outdated(state.states(connection, names))]
-    for star in _comparable(outdated):
+    for star in _comparable(state.not_comparable(state.states(connection, names))):
         entry = source.stars.get(star.name)
         if star.base is None:
             found = _calendar(connection, names, head.sequence, source.sequence, source.observed_at)
@@ -107,8 +106,8 @@ def audit_source(
     return audits
 
 
-def _comparable(outdated: Collection[str]) -> list[StarTable]:
-    return [star for star in STAR_TABLES.values() if star.name not in outdated]
+def _comparable(but: Collection[str]) -> list[StarTable]:
+    return [star for star in STAR_TABLES.values() if star.name not in but]
 
 
 def _calendar(
@@ -181,8 +180,7 @@ def moved(
     found = []
     now: Audit | None
     with failures(LoadError, "the audit of the warehouse"), transaction(connection):
-        outdated = [star.name for star in state.outdated(state.states(connection, names))]
-        for star in _comparable(outdated):
+        for star in _comparable(state.not_comparable(state.states(connection, names))):
             entry, before = known.get(star.name), last[star.name].whole
             if before is None:
                 continue

@@ -95,9 +95,9 @@ def load_batch(
                 load = _TableLoad(connection, names, star, manifest, receipt)
                 if load.run(ingestion, processed):
                     staged[star.name] = load.staging
-            outdated = state.carry_on(connection, names, manifest.sequence)
+            not_comparable = state.carry_on(connection, names, manifest.sequence)
             if only is None:
-                audit.audit_batch(connection, names, manifest, staged, outdated)
+                audit.audit_batch(connection, names, manifest, staged, not_comparable)
         return False
 
     with failures(LoadError, f"the load of batch {manifest.batch}"):

@@ -39,7 +39,8 @@ class Column:
 @dataclass(frozen=True)
 class Found:
     """The tables that the platform has made in a schema, the views there, the foreign keys (table
-    and column), and the stars that the warehouse was ever loaded for, each with its columns.
+    and column), and the stars that the warehouse was ever loaded for, each with all columns that
+    it ever had.
 
     What somebody else has put there under a name that is needed is in the way: to make a table or
     a view of that name fails.
@@ -87,10 +88,7 @@ def _stars(connection: Connection, names: Names) -> dict[str, frozenset[str]]:
     table = names.ledger("star").as_string(connection)
     if connection.execute("SELECT to_regclass(%s)", [table]).fetchone() == (None,):
         return {}
-    query = sql.SQL(
-        "SELECT star, ARRAY(SELECT c ->> 'name' FROM jsonb_array_elements(definition -> 'columns')"
-        " AS c) FROM {}"
-    ).format(names.ledger("star"))
+    query = sql.SQL("SELECT star, columns FROM {}").format(names.ledger("star"))
     return {star: frozenset(columns) for star, columns in connection.execute(query)}
 
 

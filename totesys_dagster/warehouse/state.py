@@ -6,7 +6,7 @@ holds is the result of another one, until it is made anew from the lake (`operat
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,16 @@ def outdated(found: Mapping[str, State]) -> list[StarTable]:
     return [star for star in STAR_TABLES.values() if not _is_of(star, found.get(star.name))]
 
 
+def not_comparable(found: Mapping[str, State]) -> list[str]:
+    """Those of them whose current rows may differ by it from the source's: not those of a
+    declaration that had more columns."""
+    return [
+        star.name
+        for star in outdated(found)
+        if star.name not in found or not _is_part(definition(star), found[star.name].definition)
+    ]
+
+
 def behind(found: Mapping[str, State], head: int) -> list[StarTable]:
     """The tables of the right declaration into which a release with another one has loaded since:
     what it loaded has no value in columns that it does not know."""
@@ -52,11 +62,7 @@ def behind(found: Mapping[str, State], head: int) -> list[StarTable]:
 
 
 def _is_of(star: StarTable, state: State | None) -> bool:
-    """Whether a table is the result of its declaration: of this one, or of one that has more
-    columns, whose rows stay right without them."""
-    if state is None:
-        return False
-    return state.revision == revision(star) or _is_part(definition(star), state.definition)
+    return state is not None and state.revision == revision(star)
 
 
 def _is_part(now: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
@@ -76,25 +82,25 @@ def _is_part(now: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
 
 
 def carry_on(connection: Connection, names: Names, sequence: int) -> list[str]:
-    """Note that a batch was loaded; the tables that are outdated, which stay so. In its
+    """Note that a batch was loaded; the tables that cannot be compared with the source. In its
     transaction. Raises psycopg.Error."""
-    found = states(connection, names)
-    left = []
-    for star in STAR_TABLES.values():
-        state = found.get(star.name)
-        if sequence == 1:
-            note(connection, names, [star], sequence, renewed=False)
-        elif not _is_of(star, state):
-            left.append(star.name)
-        elif state and state.sequence == sequence - 1:
-            note(connection, names, [star], sequence, renewed=state.renewed)
-    return left
+    if sequence == 1:
+        note(connection, names, STAR_TABLES.values(), sequence, renewed=False)
+        return []
+    query = sql.SQL(
+        "UPDATE {} SET sequence = %s WHERE sequence = %s"
+        " AND (star, revision) IN (SELECT * FROM unnest(%s::text[], %s::text[]))"
+    ).format(names.ledger("star"))
+    stars = list(STAR_TABLES.values())
+    revisions = [revision(star) for star in stars]
+    connection.execute(query, [sequence, sequence - 1, [s.name for s in stars], revisions])
+    return not_comparable(states(connection, names))
 
 
 def note(
     connection: Connection,
     names: Names,
-    stars: Collection[StarTable],
+    stars: Iterable[StarTable],
     sequence: int,
     *,
     renewed: bool,
@@ -102,13 +108,14 @@ def note(
     """Note that tables are the result of their declarations up to a batch. Raises psycopg.Error."""
     query = sql.SQL(
         """
-        INSERT INTO {} AS state (star, revision, definition, sequence, renewed)
-        VALUES (%s, %s, %s, %s, %s)
+        INSERT INTO {} AS state (star, revision, definition, columns, sequence, renewed)
+        VALUES (%s, %s, %s, %s, %s, %s)
         ON CONFLICT (star) DO UPDATE
         SET revision = excluded.revision, definition = excluded.definition,
+            columns = ARRAY(SELECT unnest(state.columns) UNION SELECT unnest(excluded.columns)),
             sequence = excluded.sequence, renewed = excluded.renewed
         """
     ).format(names.ledger("star"))
     for star in stars:
-        values = [star.name, revision(star), Jsonb(definition(star)), sequence, renewed]
-        connection.execute(query, values)
+        declared = [revision(star), Jsonb(definition(star)), list(star.column_names)]
+        connection.execute(query, [star.name, *declared, sequence, renewed])

@@ -10,6 +10,7 @@ from psycopg import sql
 from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.errors import LoadError
 from totesys_dagster.postgres import Connection, Names, failures, transaction
+from totesys_dagster.warehouse import state
 from totesys_dagster.warehouse.kept_out import kept_out_of
 from totesys_dagster.warehouse.standing import Standing, standings
 
@@ -41,6 +42,9 @@ class TableStatus:
 def table_status(connection: Connection, names: Names) -> list[TableStatus]:
     """The status of the warehouse's tables. Raises LoadError."""
     last = standings(connection, names)
+    with failures(LoadError, "a look at the tables' declarations"), transaction(connection):
+        not_comparable = state.not_comparable(state.states(connection, names))
+    last |= dict.fromkeys(not_comparable, Standing(None, None))
     result = []
     for star in STAR_TABLES.values():
         query = sql.SQL(CURRENT_AND_VERSIONS).format(

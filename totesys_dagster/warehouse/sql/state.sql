@@ -4,10 +4,11 @@ CREATE TABLE IF NOT EXISTS :"bookkeeping".star (
     star text PRIMARY KEY,
     revision text NOT NULL,
     definition jsonb NOT NULL,
+    columns text[] NOT NULL,
     sequence integer NOT NULL,
     renewed boolean NOT NULL DEFAULT FALSE
 );
-COMMENT ON TABLE :"bookkeeping".star IS 'What each table is: the result of this declaration, over the batches up to that number; renewed tells that it was made anew from the lake for it.';
+COMMENT ON TABLE :"bookkeeping".star IS 'What each table is: the result of this declaration, over the batches up to that number. columns are all that it ever had; renewed tells that it was made anew from the lake for it.';
 
 CREATE TABLE IF NOT EXISTS :"bookkeeping".declaration (
     sha256 text NOT NULL,
