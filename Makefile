@@ -13,7 +13,7 @@ STORE ?= s3
 # An image of the Dockerfile, whose containers `make rehearsal` plays in; processes without.
 IMAGE ?=
 
-.PHONY: run dev psql test torture rehearsal check format lock clean bench-batches bench-distributed bench-full bench-growth bench-increment bench-freshness bench-idle bench-start
+.PHONY: run dev psql test torture rehearsal check render format lock clean bench-batches bench-distributed bench-full bench-growth bench-increment bench-freshness bench-idle bench-start
 
 run: .venv/installed  ## take two batches the whole way on the embedded default
 	@$(BIN)/totesys demo
@@ -43,6 +43,9 @@ check: .venv/installed-dev  ## format, lint, types, security, tests with coverag
 
 bench-batches bench-distributed bench-full bench-growth bench-increment bench-freshness bench-idle bench-start: .venv/installed-dev  ## see benchmarks/README.md
 	$(BIN)/python -m benchmarks.$(subst bench-,,$@)
+
+render: .venv/installed  ## write the files that follow from the catalogue
+	$(BIN)/python tools/render.py
 
 format: .venv/installed-dev
 	$(BIN)/ruff format .

@@ -254,10 +254,13 @@ def test_roles_may_write_what_the_platform_writes(platform: Platform) -> None:
     assert {key.split("/")[0] for key in platform.processed.list("")} <= set(json.loads(processed))
 
 
-def test_tables_of_athena_are_those_of_the_catalogue() -> None:
-    make_tables = script(TERRAFORM / "modules" / "catalog" / "make_tables.py")
+RENDER = script(ROOT / "tools" / "render.py")
 
-    assert make_tables.FILE.read_text() == make_tables.tables()
+
+@pytest.mark.parametrize("path", RENDER.FILES, ids=lambda path: path.name)
+def test_file_that_follows_from_the_catalogue_is_up_to_date(path: Path) -> None:
+    """`make render` writes them."""
+    assert path.read_text() == RENDER.FILES[path]()
 
 
 # The databases

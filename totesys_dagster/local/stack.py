@@ -24,7 +24,7 @@ from totesys_dagster.postgres import Names, resolved
 from totesys_dagster.warehouse import schema
 
 APPLICATION = "totesys_application"  # owns the ToteSys database, as the real application does
-EXTRACTOR = "totesys_extractor"  # reads its eleven tables
+EXTRACTOR = "totesys_extractor"  # reads the tables of ToteSys
 LOADER = "warehouse_loader"  # loads the warehouse
 ADMIN = "warehouse_admin"  # migrates and rebuilds it
 READER = "warehouse_reader"  # reads it
@@ -144,7 +144,7 @@ def _drop_half_made(connection: psycopg.Connection, database: str) -> None:
 
 
 def grant_extractor(connection: psycopg.Connection) -> None:
-    """Let the extractor read the eleven tables, and nothing else; as an administrator."""
+    """Let the extractor read the tables of ToteSys, and nothing else; as an administrator."""
     text = resources.files("totesys_dagster.ingestion") / "sql" / "extractor.sql"
     connection.execute(text.read_text())
 

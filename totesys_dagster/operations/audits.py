@@ -43,7 +43,6 @@ def audit_all(source: SourceDatabase, lake: Lake, warehouse: Warehouse, run_id: 
     Raises TotesysError.
     """
     names, log = warehouse.names(), lake.log()
-    bring_up_to_date(lake, warehouse)
     with warehouse.connect() as connection:
         loaded = load.check_log(connection, names, log)
         if loaded < log.end() or not loaded:
@@ -69,21 +68,22 @@ def audit_all(source: SourceDatabase, lake: Lake, warehouse: Warehouse, run_id: 
     return Audited(audits) if audits else Audited(reason="a batch was loaded meanwhile")
 
 
-def bring_up_to_date(lake: Lake, warehouse: Warehouse) -> None:
-    """Make the tables anew whose declaration has changed, where this role may. Raises
-    TotesysError."""
+def bring_up_to_date(lake: Lake, warehouse: Warehouse) -> str | None:
+    """Make the tables anew whose declaration has changed, where this role may; what a person is
+    asked, if that is to decide. Raises TotesysError."""
     with warehouse.connect_as_admin() as connection:
         names = warehouse.names()
         if not may_renew(connection, names):
-            return
+            return None
         schema.migrate(connection, names)
-        renew(
+        found = renew(
             connection,
             names,
             lake.ingestion(),
             lake.processed(),
             quarantine_limit=settings.quarantine_limit(),
         )
+    return found.question if found.is_asked_for else None
 
 
 def not_compared(connection: Connection, names: Names, log: ManifestLog) -> SourceAudit | None:
@@ -113,6 +113,8 @@ def audit_tables(
 ) -> None:
     """Compare every table with the source as it is now, and report it as the checks `audit`."""
     with clear_failures():
+        if question := bring_up_to_date(lake, warehouse):
+            context.log.warning(question)
         try:
             found = audit_all(source, lake, warehouse, context.run.run_id)
         except LaggingReplicaError as error:

@@ -7,14 +7,15 @@ audit or `totesys migrate` does it, whichever comes first, and asks only where i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from psycopg import errors, sql
 
-from totesys_dagster.catalogue import Kind, StarTable
+from totesys_dagster.catalogue import Kind, StarTable, archived
 from totesys_dagster.errors import LoadError
 from totesys_dagster.lake.manifest import ManifestLog
+from totesys_dagster.lake.schemas import columns_of
 from totesys_dagster.lake.store import Store
 from totesys_dagster.operations.rebuild import rebuild
 from totesys_dagster.postgres import Connection, Names, failures, transaction
@@ -30,11 +31,16 @@ BATCHES_A_SECOND = 20
 
 @dataclass(frozen=True)
 class Due:
-    """The tables to be made anew; the batches and rows that this takes, and about how long."""
+    """The tables to be made anew; the batches and rows that this takes, and about how long.
+
+    `lost` are columns that would lose their values in old batches, which have no column of the
+    name that is declared now.
+    """
 
     stars: tuple[StarTable, ...]
     batches: int = 0
     rows: int = 0
+    lost: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -42,8 +48,8 @@ class Due:
 
     @property
     def is_asked_for(self) -> bool:
-        """Whether it takes so long that a person decides when."""
-        return self.seconds > LONGEST_SECONDS
+        """Whether a person decides: it takes long, or values would be lost."""
+        return self.seconds > LONGEST_SECONDS or bool(self.lost)
 
     @property
     def news(self) -> str:
@@ -58,6 +64,12 @@ class Due:
     def question(self) -> str:
         """What a person is told who is to decide."""
         names = ", ".join(star.name for star in self.stars)
+        if self.lost:
+            return (
+                f"{', '.join(self.lost)} come from a column now that old batches do not have: if"
+                " ToteSys has renamed it, declare `formerly` with its old name; if it is another"
+                f" one, `totesys rebuild` makes {names} anew, where those batches have no value."
+            )
         minutes = max(1, round(self.seconds / 60))
         return (
             f"The declaration of {names} has changed, and to make that anew from"
@@ -77,11 +89,40 @@ def due(connection: Connection, names: Names, log: ManifestLog) -> Due:
         return known
     tables = {source for star in stars for source in star.sources}
     rows = 0
+    schemas: set[tuple[str, str]] = set()
     for manifest in log.after(0):
         if manifest.sequence > head:
             break
-        rows += sum(manifest.tables[t].rows for t in tables if t in manifest.tables)
-    return Due(tuple(stars), head, rows)
+        entries = {name: manifest.tables[name] for name in tables & manifest.tables.keys()}
+        rows += sum(entry.rows for entry in entries.values())
+        schemas |= {(name, entry.schema_sha256) for name, entry in entries.items() if entry.rows}
+    with failures(LoadError, "a look at the tables' declarations"), transaction(connection):
+        before = state.states(connection, names)
+    columns = [(table, columns_of(log.store, table, sha256)) for table, sha256 in schemas]
+    lost = [f"{s.name}.{c}" for s in stars for c in _lost(s, before.get(s.name), columns)]
+    return Due(tuple(stars), head, rows, tuple(lost))
+
+
+def _lost(
+    star: StarTable, before: state.State | None, archived_: Iterable[tuple[str, Collection[str]]]
+) -> list[str]:
+    """The columns that came from another source column before, where a batch lacks the one that
+    they come from now; `archived_` are the tables with the columns that batches have of them."""
+    if before is None or star.base is None:
+        return []
+    came = {column["name"]: column["of"] for column in before.definition["columns"]}
+    absent = {
+        (table, name)
+        for table, columns in archived_
+        if table in star.sources
+        for name in archived(star, table, columns).absent
+    }
+    return [
+        column.name
+        for column in star.columns
+        if came.get(column.name, []) not in ([], [".".join(source) for source in column.takes])
+        and not absent.isdisjoint(column.takes)
+    ]
 
 
 def outdated(connection: Connection, names: Names) -> list[StarTable]:

@@ -355,3 +355,90 @@ def test_two_changes_at_once_and_both_taken_back(project: Project) -> None:
         "O'Keefe",
         "Smith",
     ]
+
+
+def test_column_that_seems_renamed_is_asked_about(project: Project) -> None:
+    """To make the table anew would take the number of bags out of its history."""
+    project.source("ALTER TABLE sales_order RENAME COLUMN units_sold TO bags")
+    project.edit("source/sales_order.py", 'quantity("units_sold"', 'quantity("bags"')
+    project.edit(
+        "stars/fact_sales_order.py",
+        'carry("sales_order.units_sold")',
+        'carry("sales_order.bags", "units_sold")',
+    )
+    run, status, verify = project.commands(["run", "--json"], ["status"], ["verify", "--json"])
+    kept = project.rows("SELECT units_sold FROM fact_sales_order WHERE batch_seq = 1 ORDER BY 1")
+    [rebuilt] = project.commands(["rebuild", "--json"])
+
+    prove(project)
+
+    assert run.code == 1  # it is not proved
+    assert "fact_sales_order.units_sold come from a column now that old batches do" in " ".join(
+        status.out.split()
+    )
+    assert verify.data["findings"] == []
+    assert kept == [1001, 42972]
+    assert rebuilt.code == 0
+    assert project.rows("SELECT units_sold FROM current_fact_sales_order ORDER BY 1") == [
+        1001,
+        42972,
+    ]
+
+
+def test_sensors_do_all_of_it(project: Project) -> None:
+    project.source(*CREATE_SITE)
+    project.grant("site")
+    project.declare("source/site.py", SITE)
+    project.declare("stars/dim_site.py", DIM_SITE)
+    project.declare("stars/fact_design.py", FACT_DESIGN)
+
+    ticked, status = project.commands(["sensors"], ["status", "--json"])
+
+    assert ticked.code == 0, ticked.err
+    assert status.data["warehouse"]["equal"]
+    assert project.rows("SELECT count(*) FROM fact_design") == [4]
+    prove(project)
+
+
+def test_sensors_renew_while_nothing_happens(project: Project) -> None:
+    project.edit(
+        "stars/dim_staff.py",
+        'carry("staff.email_address"),',
+        'carry("department.manager"), carry("staff.email_address"),',
+    )
+
+    ticked, status = project.commands(["sensors"], ["status", "--json"])
+
+    assert (ticked.code, ticked.data) == (0, ["audit"])
+    assert status.data["warehouse"]["equal"]
+    prove(project)
+
+
+def test_release_before_loads_over_the_schema_after(project: Project, tmp_path: Path) -> None:
+    """As it does while the next one is put in place; what it could not know is mended then."""
+    before = Project.copy(tmp_path / "before", project.platform)
+    project.edit(
+        "stars/fact_payment.py",
+        'carry("payment.payment_date"),',
+        'carry("payment.payment_date"), carry("payment.company_ac_number"),',
+    )
+    project.edit(
+        "stars/dim_staff.py",
+        'carry("staff.email_address"),',
+        'carry("department.manager"), carry("staff.email_address"),',
+    )
+    prove(project)
+    project.source(
+        "UPDATE payment SET company_ac_number = 6, paid = TRUE WHERE payment_id = 1",
+        "UPDATE department SET manager = 'Dave Moss' WHERE department_id = 1",
+        "UPDATE staff SET last_name = 'Smith' WHERE staff_id = 2",
+    )
+    run, verify = before.commands(["run", "--json"], ["verify", "--json"])
+
+    assert run.code == 0, run.out + run.err
+    assert verify.data["findings"] == []
+    prove(project)
+    assert project.rows("SELECT manager FROM current_dim_staff ORDER BY 1") == ["Dave Moss", None]
+    assert project.rows(
+        "SELECT company_ac_number FROM fact_payment WHERE payment_id = 1 ORDER BY batch_seq"
+    ) == [67305075, 5, 6]

@@ -1,5 +1,5 @@
 # Both zones as tables of Athena, without a crawler: the columns are those of the platform's catalogue
-# (tables.json, made by make_tables.py), and partitions are projected.
+# (tables.json, written by `make render`), and partitions are projected.
 #
 #   <table>        one batch at a time: WHERE batch = '0000000042' reads that batch alone. The partition
 #                  is of the type `injected`, so every query has to name the batches that it reads: of
@@ -38,7 +38,7 @@ locals {
     },
     {
       for name, table in local.catalogue.processed :
-      "processed/${name}" => "s3://${var.buckets.processed}/rows/${name}/v${table.version}/"
+      "processed/${name}" => "s3://${var.buckets.processed}/rows/${name}/${table.revision}/"
     },
   )
 

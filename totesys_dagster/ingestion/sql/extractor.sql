@@ -1,4 +1,4 @@
--- The role that reads ToteSys: SELECT on its eleven tables, and nothing else.
+-- The role that reads ToteSys: SELECT on its tables that the catalogue declares, and nothing else.
 --
 -- Run once in the ToteSys database by its administrator, then give the role a password:
 --     psql totesys -f extractor.sql

@@ -1,0 +1,93 @@
+"""Write the files of this repository that follow from the catalogue: `make render`.
+
+A test holds that each says what the catalogue says.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, StarColumn, Type, revision
+from totesys_dagster.postgres import Names
+from totesys_dagster.warehouse import schema
+
+ROOT = Path(__file__).parents[1]
+WAREHOUSE = ROOT / "docs" / "warehouse.sql"
+EXTRACTOR = ROOT / "totesys_dagster" / "ingestion" / "sql" / "extractor.sql"
+ATHENA = ROOT / "terraform" / "modules" / "catalog" / "tables.json"
+
+MICROSECONDS = " In microseconds since midnight."
+# A time of day is stored as a number, as Athena cannot read Parquet's TIME.
+PARQUET_TYPES = {
+    Type.INTEGER: "int",
+    Type.BIG_INTEGER: "bigint",
+    Type.TEXT: "string",
+    Type.BOOLEAN: "boolean",
+    Type.DATE: "date",
+    Type.TIME: "bigint",
+    Type.TIMESTAMP: "timestamp",
+}
+
+
+def warehouse() -> str:
+    """The SQL that makes the warehouse."""
+    return (
+        "-- The warehouse, as `totesys migrate` makes it on PostgreSQL 18 where the roles of\n"
+        "-- roles.sql exist. Written by `make render`.\n\n" + schema.rendered(Names("warehouse"))
+    )
+
+
+def extractor() -> str:
+    """The SQL that makes the role which reads ToteSys, with its tables."""
+    tables = ",\n    ".join(f"public.{name}" for name in SOURCE_TABLES)
+    grant = f"GRANT SELECT ON\n    {tables}\nTO totesys_extractor;"
+    return re.sub(r"GRANT SELECT ON\n.*?;", grant, EXTRACTOR.read_text(), flags=re.DOTALL)
+
+
+def athena() -> str:
+    """The columns of both zones, for Athena."""
+    ingestion = {
+        table.name: {
+            "meaning": table.meaning,
+            # Rows as they arrived, bad ones included: every value is text, to be cast in the query.
+            "columns": [
+                {"name": column.name, "type": "string", "meaning": column.description}
+                for column in table.columns
+            ],
+        }
+        for table in SOURCE_TABLES.values()
+    }
+    processed = {
+        star.name: {
+            "meaning": star.meaning,
+            "revision": revision(star),
+            "columns": [
+                {
+                    "name": column.name,
+                    "type": _parquet_type(column),
+                    "meaning": column.meaning + (MICROSECONDS if column.type is Type.TIME else ""),
+                }
+                for column in star.columns
+            ],
+        }
+        for star in STAR_TABLES.values()
+    }
+    return json.dumps({"ingestion": ingestion, "processed": processed}, indent=1) + "\n"
+
+
+def _parquet_type(column: StarColumn) -> str:
+    if column.type is Type.MONEY:
+        return "decimal({},{})".format(*column.digits)
+    return PARQUET_TYPES[column.type]
+
+
+FILES: dict[Path, Callable[[], str]] = {
+    WAREHOUSE: warehouse,
+    EXTRACTOR: extractor,
+    ATHENA: athena,
+}
+
+if __name__ == "__main__":
+    for path, text in FILES.items():
+        path.write_text(text())

@@ -1,0 +1,67 @@
+"""README's *How to change a table*, done step by step as it is written, on a lake that lives."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from totesys_dagster_tests.conftest import Platform
+from totesys_dagster_tests.living_lake.project import Project, living, prove
+
+README = Path(__file__).parents[2] / "README.md"
+_BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
+_PATH = re.compile(r"`(totesys_dagster/\S+\.py)`")
+
+
+def steps() -> list[tuple[str, str, str]]:
+    """The blocks of the section: language, the last path named before it, and content."""
+    text = README.read_text()
+    section = text[text.index("## How to change a table") : text.index("## License")]
+    found = []
+    for block in _BLOCK.finditer(section):
+        paths = _PATH.findall(section[: block.start()])
+        found.append((block[1], paths[-1] if paths else "", block[2]))
+    return found
+
+
+def patch(project: Project, path: str, diff: str) -> None:
+    """Apply a diff whose lines stand once in the file."""
+    lines = [(line[:1], line[1:]) for line in diff.splitlines()]
+    before = "\n".join(text for sign, text in lines if sign != "+")
+    after = "\n".join(text for sign, text in lines if sign != "-")
+    project.edit(path.removeprefix("totesys_dagster/catalogue/"), before, after)
+
+
+@pytest.fixture
+def project(tmp_path: Path, platform: Platform) -> Project:
+    return living(tmp_path, platform)
+
+
+def test_tables_are_changed_as_the_readme_says(project: Project) -> None:
+    done = []
+    for language, path, content in steps():
+        if language == "diff":
+            patch(project, path, content)
+        elif language == "python":
+            project.declare(path.removeprefix("totesys_dagster/catalogue/"), content)
+        elif language == "sql":
+            project.source(content)
+        done.append(language)
+    [printed] = project.commands(["migrate", "--print"])
+
+    prove(project)
+
+    assert done == ["sh", "diff", "diff", "diff", "sql", "python", "python"]
+    assert "ADD COLUMN manager character varying" in printed.out
+    assert "CREATE TABLE warehouse.dim_site" in printed.out
+    assert project.rows("SELECT staff_id, manager FROM current_dim_staff ORDER BY 1") == [
+        (1, "Shelley Levene"),
+        (2, None),
+    ]
+    assert project.rows("SELECT path FROM current_dim_design ORDER BY design_id") == [
+        "/usr/local/wooden-20220717-npgz.json",
+        "/private/bronze-20221024-4dds.json",
+    ]
+    assert project.rows("SELECT site_id, site_name FROM current_dim_site") == [(1, "Hull")]

@@ -1,0 +1,300 @@
+"""The warehouse follows its declaration, and what others have built on it stays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+import pytest
+
+from totesys_dagster.catalogue import STAR_TABLES, StarTable
+from totesys_dagster.catalogue.star_columns import carry
+from totesys_dagster.errors import LoadError
+from totesys_dagster.local import stack
+from totesys_dagster.local.postgres import SUPERUSER, Server
+from totesys_dagster.postgres import Connection, Names
+from totesys_dagster.warehouse import schema
+from totesys_dagster_tests.conftest import Platform
+
+NAMES = Names("warehouse")
+MANAGER = carry("department.manager")
+Declare = Callable[..., None]
+
+
+@pytest.fixture
+def declare(monkeypatch: pytest.MonkeyPatch) -> Iterator[Declare]:
+    """Declares a table with other columns."""
+
+    def change(star: str, **changes: Any) -> None:
+        monkeypatch.setitem(STAR_TABLES, star, replace(STAR_TABLES[star], **changes))
+        schema._hash.cache_clear()
+
+    yield change
+    schema._hash.cache_clear()
+
+
+def with_manager() -> tuple[Any, ...]:
+    """The columns of `dim_staff`, with the manager before the last one."""
+    columns = STAR_TABLES["dim_staff"].columns
+    return (*columns[:-1], MANAGER, columns[-1])
+
+
+@pytest.fixture
+def admin(server: Server, new_database: Callable[..., str]) -> Iterator[psycopg.Connection]:
+    """The administrator's connection to a warehouse whose roles are apart."""
+    name = new_database(SUPERUSER)
+    with psycopg.connect(server.dsn(SUPERUSER, name), autocommit=True) as connection:
+        schema.migrate(connection, NAMES)
+        yield connection
+
+
+def columns(connection: Connection, relation: str) -> list[str]:
+    query = (
+        "SELECT attname::text FROM pg_attribute"
+        " WHERE attrelid = %s::regclass AND attnum > 0 ORDER BY attnum"
+    )
+    return [name for (name,) in connection.execute(query, [relation])]
+
+
+def test_new_column_stands_last_in_the_table_and_in_its_place_in_the_view(
+    admin: psycopg.Connection, declare: Declare
+) -> None:
+    declare("dim_staff", columns=with_manager())
+
+    assert schema.migrate(admin, NAMES) == ["dim_staff.manager is added"]
+    assert columns(admin, "warehouse.dim_staff")[-2:] == ["is_deleted", "manager"]
+    assert columns(admin, "warehouse.current_dim_staff")[4:7] == [
+        "location",
+        "manager",
+        "email_address",
+    ]
+    assert schema.migrate(admin, NAMES) == []
+
+
+def test_new_column_may_be_null_so_that_the_release_before_goes_on_loading(
+    admin: psycopg.Connection, declare: Declare
+) -> None:
+    declare(
+        "dim_staff", columns=(*STAR_TABLES["dim_staff"].columns, replace(MANAGER, nullable=False))
+    )
+    schema.migrate(admin, NAMES)
+
+    admin.execute("INSERT INTO warehouse.dim_staff VALUES (1, 'a', 'b', 'c', 'd', 'e', 1)")
+
+
+def test_column_that_is_no_longer_declared_stays_and_may_be_null(
+    admin: psycopg.Connection, declare: Declare
+) -> None:
+    admin.execute("INSERT INTO warehouse.dim_staff VALUES (1, 'a', 'b', 'c', 'd', 'e', 1)")
+    declare("dim_staff", columns=STAR_TABLES["dim_staff"].columns[:-1])
+
+    assert schema.migrate(admin, NAMES) == [
+        "dim_staff.email_address is no longer filled, and may be NULL"
+    ]
+    assert "email_address" not in columns(admin, "warehouse.current_dim_staff")
+    assert admin.execute("SELECT email_address FROM warehouse.dim_staff").fetchone() == ("e",)
+
+
+def test_column_of_somebody_else_is_left_alone(admin: psycopg.Connection, declare: Declare) -> None:
+    admin.execute("ALTER TABLE warehouse.dim_staff ADD COLUMN theirs text NOT NULL DEFAULT 'x'")
+    declare("dim_staff", columns=with_manager())
+    schema.migrate(admin, NAMES)
+
+    query = "SELECT attnotnull FROM pg_attribute WHERE attname = 'theirs'"
+    assert admin.execute(query).fetchone() == (True,)
+    assert "theirs" not in columns(admin, "warehouse.current_dim_staff")
+
+
+def test_grants_on_a_view_that_is_made_anew_are_kept(
+    admin: psycopg.Connection, declare: Declare
+) -> None:
+    query = """
+        SELECT grantee::regrole::text, privilege_type, is_grantable
+        FROM pg_class, aclexplode(relacl)
+        WHERE oid = 'warehouse.current_dim_staff'::regclass ORDER BY 1, 2
+    """
+    admin.execute("GRANT SELECT ON warehouse.current_dim_staff TO totesys_extractor")
+    admin.execute("GRANT SELECT (staff_id) ON warehouse.current_dim_staff TO PUBLIC")
+    before = admin.execute(query).fetchall()
+    declare("dim_staff", columns=with_manager())
+    schema.migrate(admin, NAMES)
+
+    assert admin.execute(query).fetchall() == before
+    of_column = "SELECT attacl::text FROM pg_attribute WHERE attrelid = %s::regclass AND attnum = 1"
+    assert admin.execute(of_column, ["warehouse.current_dim_staff"]).fetchone() == (
+        "{=r/postgres}",
+    )
+
+
+REPORT = """
+CREATE SCHEMA reports AUTHORIZATION totesys_application;
+GRANT USAGE ON SCHEMA warehouse TO totesys_application;
+GRANT SELECT ON ALL TABLES IN SCHEMA warehouse TO totesys_application;
+SET ROLE totesys_application;
+CREATE VIEW reports.staff WITH (security_barrier = true) AS
+    SELECT staff_id, first_name AS name FROM warehouse.current_dim_staff;
+CREATE VIEW reports.names AS SELECT name FROM reports.staff WHERE name <> '';
+COMMENT ON VIEW reports.staff IS 'Theirs.';
+COMMENT ON COLUMN reports.staff.name IS 'First name.';
+GRANT SELECT ON reports.names TO PUBLIC;
+RESET ROLE;
+"""
+STANDS = """
+SELECT c.relname::text, pg_get_userbyid(c.relowner)::text, pg_get_viewdef(c.oid), c.reloptions,
+       c.relacl::text, obj_description(c.oid), col_description(c.oid, 2)
+FROM pg_class AS c WHERE relnamespace = 'reports'::regnamespace ORDER BY 1
+"""
+
+
+def test_views_of_others_are_put_back_as_they_were(
+    admin: psycopg.Connection, declare: Declare
+) -> None:
+    admin.execute(REPORT)
+    before = admin.execute(STANDS).fetchall()
+    declare("dim_staff", columns=with_manager())
+
+    done = schema.migrate(admin, NAMES)
+
+    assert done == [
+        "dim_staff.manager is added",
+        "the view reports.staff is made again",
+        "the view reports.names is made again",
+    ]
+    assert admin.execute(STANDS).fetchall() == before
+    assert len(before) == 2
+
+
+def test_type_changes_below_the_views_of_others(
+    admin: psycopg.Connection, declare: Declare
+) -> None:
+    admin.execute(REPORT)
+    wide = tuple(
+        replace(c, sql_type="text") if c.name == "first_name" else c
+        for c in STAR_TABLES["dim_staff"].columns
+    )
+    declare("dim_staff", columns=wide)
+
+    assert "dim_staff.first_name becomes text" in schema.migrate(admin, NAMES)
+    query = "SELECT format_type(atttypid, -1) FROM pg_attribute WHERE attrelid = %s::regclass"
+    assert ("text",) in admin.execute(query, ["reports.staff"]).fetchall()
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        (
+            "CREATE MATERIALIZED VIEW reports.kept AS SELECT * FROM warehouse.current_dim_staff",
+            (
+                "reports.kept is built on the warehouse's views, which have to be made anew, and is"
+                " a materialized view, so it could not be put back as it was: drop it, run `totesys"
+                " migrate`, and make it again."
+            ),
+        ),
+        (
+            "CREATE VIEW reports.mail AS SELECT email_address FROM warehouse.current_dim_staff",
+            (
+                "The view reports.mail is built on the warehouse's views, which have to be made"
+                ' anew, and it cannot be put back (column "email_address" does not exist): change'
+                " or drop it, then run `totesys migrate`; nothing was changed."
+            ),
+        ),
+    ],
+)
+def test_view_that_cannot_be_put_back_is_named_and_nothing_changes(
+    admin: psycopg.Connection, declare: Declare, statement: str, said: str
+) -> None:
+    admin.execute(REPORT)
+    admin.execute(statement.encode())
+    before = columns(admin, "warehouse.current_dim_staff")
+    declare("dim_staff", columns=STAR_TABLES["dim_staff"].columns[:-1])
+    with pytest.raises(LoadError) as refused:
+        schema.migrate(admin, NAMES)
+
+    assert str(refused.value) == said
+    assert columns(admin, "warehouse.current_dim_staff") == before
+
+
+def test_loader_goes_on_where_another_release_has_added_to_the_tables(
+    admin: psycopg.Connection, server: Server, declare: Declare
+) -> None:
+    """As the release before does while the next one is put in place."""
+    undeclared = STAR_TABLES["dim_staff"].columns
+    declare("dim_staff", columns=with_manager())
+    schema.migrate(admin, NAMES)
+    declare("dim_staff", columns=undeclared)
+    with psycopg.connect(server.dsn(stack.LOADER, admin.info.dbname), autocommit=True) as loader:
+        assert schema.migrate(loader, NAMES) == []
+
+
+def test_loader_that_lacks_a_column_is_told_who_may_add_it(
+    admin: psycopg.Connection, server: Server, declare: Declare
+) -> None:
+    declare("dim_staff", columns=with_manager())
+    with (
+        psycopg.connect(server.dsn(stack.LOADER, admin.info.dbname), autocommit=True) as loader,
+        pytest.raises(LoadError, match="run `totesys migrate` with TOTESYS_WAREHOUSE_ADMIN_DSN"),
+    ):
+        schema.migrate(loader, NAMES)
+
+
+def test_printed_sql_is_what_is_run(admin: psycopg.Connection, declare: Declare) -> None:
+    declare("dim_staff", columns=with_manager())
+    text = schema.show(admin, NAMES)
+
+    assert "ALTER TABLE warehouse.dim_staff ADD COLUMN manager character varying;" in text
+    assert columns(admin, "warehouse.dim_staff")[-1] == "is_deleted"
+    admin.execute(text.encode())
+    assert schema.show(admin, NAMES) == ""
+    assert schema.migrate(admin, NAMES) == []
+
+
+def test_printed_sql_makes_a_whole_warehouse(
+    server: Server, new_database: Callable[..., str], admin: psycopg.Connection
+) -> None:
+    name = new_database(SUPERUSER)
+    with psycopg.connect(server.dsn(SUPERUSER, name), autocommit=True) as other:
+        other.execute(schema.show(other, NAMES).encode())
+        assert not schema.pending(other, NAMES)
+        for star in STAR_TABLES:
+            relation = f"warehouse.{star}"
+            assert columns(other, relation) == columns(admin, relation)
+
+
+def test_every_table_view_and_column_is_explained(admin: psycopg.Connection) -> None:
+    query = """
+        SELECT c.relname, a.attname FROM pg_class AS c JOIN pg_attribute AS a ON attrelid = c.oid
+        WHERE relnamespace = 'warehouse'::regnamespace AND relkind IN ('r', 'v') AND attnum > 0
+          AND (col_description(c.oid, attnum) IS NULL OR obj_description(c.oid) IS NULL)
+    """
+    assert admin.execute(query).fetchall() == []
+
+
+def test_keys_come_off_and_on_whatever_the_table_is_called(
+    platform: Platform, declare: Declare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL cuts the names that it gives to keys."""
+    name = "fact_of_the_designs_that_terrific_totes_has_ever_drawn"
+    design = STAR_TABLES["dim_design"]
+    star = StarTable(
+        name, STAR_TABLES["fact_payment"].kind, "X.", design.columns, "design", record_id="number"
+    )
+    monkeypatch.setitem(STAR_TABLES, name, star)
+    declare("dim_design")
+    schema.migrate(platform.warehouse, platform.names)
+    query = (
+        "SELECT contype::text FROM pg_constraint WHERE conrelid = %s::regclass AND contype <> 'n'"
+    )
+
+    def keys() -> list[str]:
+        found = platform.warehouse.execute(query, [f"warehouse.{name}"]).fetchall()
+        return sorted(type_ for (type_,) in found)
+
+    before = keys()
+    with platform.warehouse.transaction():
+        platform.warehouse.execute("SELECT warehouse_bookkeeping.take_keys_off(%s)", [name])
+        off = keys()
+        platform.warehouse.execute("SELECT warehouse_bookkeeping.put_keys_on(%s)", [name])
+
+    assert (before, off, keys()) == (["p", "u"], [], ["p", "u"])
