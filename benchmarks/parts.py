@@ -39,7 +39,8 @@ from totesys_dagster.operations.rebuild import rebuild
 from totesys_dagster.postgres import Connection, Names, connect
 from totesys_dagster.processed.process import process_star
 from totesys_dagster.resources import Warehouse
-from totesys_dagster.warehouse.load import Loaded, load_batch
+from totesys_dagster.warehouse.ledger import Loaded
+from totesys_dagster.warehouse.load import load_batch
 
 LAST_DAY = dt.date(2024, 11, 15)
 

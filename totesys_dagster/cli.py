@@ -300,14 +300,14 @@ def status(json_: bool) -> None:
     from totesys_dagster.operations import report
     from totesys_dagster.operations.renew import Due, due
     from totesys_dagster.resources import Lake, Warehouse
-    from totesys_dagster.warehouse import load, schema
+    from totesys_dagster.warehouse import ledger, schema
     from totesys_dagster.warehouse.status import all_equal, table_status
 
     stack.start()
     warehouse, log = Warehouse(), Lake().log()
     names, head = warehouse.names(), log.head()
     with warehouse.connect() as connection:
-        loaded = load.check_log(connection, names, log)
+        loaded = ledger.check_log(connection, names, log)
         ready = not schema.pending(connection, names)
         tables = table_status(connection, names) if ready else []
         outdated = due(connection, names, log) if ready else Due(())

@@ -6,10 +6,10 @@ import ipaddress
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -21,6 +21,8 @@ from totesys_dagster.errors import SettingError, SourceError, TotesysError
 from totesys_dagster.postgres_errors import reason, remedy
 
 Connection = psycopg.Connection[tuple[Any, ...]]
+Query = LiteralString | bytes | sql.SQL | sql.Composed
+Parameters = Sequence[Any] | Mapping[str, Any] | None
 
 CONNECT_SECONDS = 10
 
@@ -286,6 +288,13 @@ def transaction(connection: Connection) -> Iterator[None]:
         connection.commit()
     finally:
         leave(connection)
+
+
+def one(connection: Connection, query: Query, parameters: Parameters = None) -> tuple[Any, ...]:
+    """The row of a query that always gives one. Raises psycopg.Error."""
+    row = connection.execute(query, parameters).fetchone()
+    assert row is not None
+    return row
 
 
 def leave(connection: Connection) -> None:

@@ -29,8 +29,9 @@ from totesys_dagster.local import postgres, simulator, stack, supervisor
 from totesys_dagster.local.postgres import SUPERUSER, Server
 from totesys_dagster.postgres import Connection, Names, connect
 from totesys_dagster.processed.process import process_star
-from totesys_dagster.warehouse import audit, healing, schema
-from totesys_dagster.warehouse.load import Loaded, load_batch
+from totesys_dagster.warehouse import audit, healing, ledger, schema
+from totesys_dagster.warehouse.ledger import Loaded
+from totesys_dagster.warehouse.load import load_batch
 from totesys_dagster.warehouse.standing import Audit
 
 LAST_DAY = dt.date(2024, 11, 15)
@@ -287,7 +288,7 @@ class Platform:
             self.source, self.ingestion, run_id="audit", part_bytes=1 << 20, whole=True
         ) as batch:
             found = batch.write_audit()
-        with schema.exclusive(self.warehouse, self.names):
+        with ledger.exclusive(self.warehouse, self.names):
             audits = audit.audit_source(self.warehouse, self.names, found)
         assert audits is not None
         healing.request_healing(self.warehouse, self.names, self.ingestion, found.stars)

@@ -21,7 +21,7 @@ from totesys_dagster.local.postgres import Server
 from totesys_dagster.operations.rebuild import rebuild
 from totesys_dagster.operations.verify import verify
 from totesys_dagster.postgres import Connection, beside, connect, transaction
-from totesys_dagster.warehouse import healing, load, schema
+from totesys_dagster.warehouse import healing, ledger, schema
 from totesys_dagster.warehouse.load import load_batch
 from totesys_dagster.warehouse.status import table_status
 from totesys_dagster_tests.conftest import Platform
@@ -106,7 +106,7 @@ def everything(platform: Platform) -> None:
     assert healing.request_healing(platform.warehouse, names, ingestion) == []
     assert len(table_status(platform.warehouse, names)) == len(STAR_TABLES)
     assert verify(platform.warehouse, names, ingestion, processed).passed
-    assert load.head(platform.warehouse, names) == 3
+    assert ledger.head(platform.warehouse, names) == 3
 
 
 def rebuilt(platform: Platform, connection: Connection) -> dict[str, int] | None:

@@ -27,7 +27,7 @@ from totesys_dagster.local import stack
 from totesys_dagster.local.postgres import SUPERUSER, Server
 from totesys_dagster.postgres import connect
 from totesys_dagster.postgres_errors import reason, remedy
-from totesys_dagster.warehouse import load
+from totesys_dagster.warehouse import ledger, load
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1
 
@@ -54,12 +54,12 @@ def assert_exact(platform: Platform) -> None:
     """Whatever is left to do is done by one more attempt, and the warehouse equals the source."""
     platform.run()
     log = ManifestLog(platform.ingestion)
-    for manifest in log.after(load.head(platform.warehouse, platform.names)):
+    for manifest in log.after(ledger.head(platform.warehouse, platform.names)):
         platform.process(manifest)
         platform.load(manifest)
     head = log.head()
     assert head is not None
-    audits = load.outcome(platform.warehouse, platform.names, head).audits
+    audits = ledger.outcome(platform.warehouse, platform.names, head).audits
     assert audits
     assert all(audit.equal for audit in audits.values())
 
@@ -394,7 +394,7 @@ def test_session_that_is_ended_between_two_transactions_is_a_sentence(platform: 
     with connect(settings.WAREHOUSE_DSN) as connection:
         time.sleep(0.5)
         with pytest.raises(LoadError) as error:
-            load.head(connection, platform.names)
+            ledger.head(connection, platform.names)
 
     assert str(error.value) == (
         "PostgreSQL stopped a look at the ledger (57P05): terminating connection due to"
@@ -617,7 +617,7 @@ def test_conflict_that_passes_is_tried_again_and_exact(
 def test_real_deadlock_is_tried_again_and_exact(platform: Platform) -> None:
     """Somebody locks payments, then waits for designs, which the load has written to before."""
     manifest = second_batch(platform)
-    loads: list[load.Loaded] = []
+    loads: list[ledger.Loaded] = []
     thread = threading.Thread(target=lambda: loads.append(platform.load(manifest)), daemon=True)
     waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = %s::regclass"
     with administrator(platform, settings.WAREHOUSE_DSN) as other:

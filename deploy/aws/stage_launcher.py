@@ -8,10 +8,10 @@ warehouse, and one of `load_warehouse` none of ToteSys.
 from typing import Any
 
 import dagster as dg
-from dagster._serdes.config_class import ConfigurableClassData
 from dagster_aws.ecs import EcsRunLauncher
 from dagster_aws.ecs.container_context import EcsContainerContext
 
+from totesys_dagster.dagster_insides import ConfigurableClassData
 from totesys_dagster.operations.names import INGEST, LOAD, PROCESS
 
 STAGES = {INGEST: "ingest", PROCESS: "process", LOAD: "load"}

@@ -6,10 +6,10 @@ monitoring marks a run as failed that has told nothing for a quarter of an hour.
 """
 
 import dagster as dg
-from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from dagster_celery.launcher import CeleryRunLauncher
 from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
 
+from totesys_dagster.dagster_insides import CheckRunHealthResult, WorkerStatus
 from totesys_dagster.operations.launcher import SILENCE_SECONDS, shows_life
 
 

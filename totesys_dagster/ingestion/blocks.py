@@ -17,7 +17,7 @@ from totesys_dagster.ingestion.fingerprint import TableSchema
 from totesys_dagster.ingestion.identity import Identity, identify
 from totesys_dagster.ingestion.snapshot import SourceView, begin_reading
 from totesys_dagster.parallel import AT_ONCE
-from totesys_dagster.postgres import Connection, beside
+from totesys_dagster.postgres import Connection, beside, one
 
 # Connections at a time, that of the view included.
 READERS = AT_ONCE
@@ -54,8 +54,7 @@ class Readers:
         return [self._view.connection, *self._opened]
 
     def _open(self) -> Iterator[Connection]:
-        row = self._view.connection.execute("SELECT pg_export_snapshot()").fetchone()
-        assert row is not None
+        row = one(self._view.connection, "SELECT pg_export_snapshot()")
         share = sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(row[0]))
         for _ in range(READERS - 1):
             connection = self._beside(share)

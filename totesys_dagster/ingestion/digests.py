@@ -13,7 +13,7 @@ from totesys_dagster.digest import audited_columns
 from totesys_dagster.errors import SourceError
 from totesys_dagster.ingestion.snapshot import SourceView
 from totesys_dagster.lake.manifest import Digest, PartialDigest
-from totesys_dagster.postgres import Connection, failures
+from totesys_dagster.postgres import Connection, failures, one
 
 # Whether the server of a connection hashes rows as others do, asked once for each connection.
 _known: WeakKeyDictionary[Connection, bool] = WeakKeyDictionary()
@@ -55,8 +55,7 @@ def _take(view: SourceView, star: StarTable, condition: sql.Composable | None) -
     with failures(SourceError, f"the digest of {star.name}"):
         method = digest.source_method(star, types, hashes_known=_hashes_known(view.connection))
         query = digest.source_query(star, types, method, condition)
-        row = view.connection.execute(query).fetchone()
-    assert row is not None
+        row = one(view.connection, query)
     return Digest(method=method, columns=columns(star), rows=row[0], digest=row[1])
 
 

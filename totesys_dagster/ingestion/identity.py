@@ -27,7 +27,7 @@ from psycopg import errors
 from totesys_dagster.errors import SourceError
 from totesys_dagster.lake.audits import SourceAudit
 from totesys_dagster.lake.manifest import Incarnation, Manifest, Snapshot
-from totesys_dagster.postgres import Connection, failures, transaction
+from totesys_dagster.postgres import Connection, failures, one, transaction
 
 # What a role may not call, and what a server that is like PostgreSQL does not have, or not now.
 REFUSED = (
@@ -119,10 +119,9 @@ def pulse(connection: Connection) -> str:
     with failures(SourceError, "a poll of the source"):
         try:
             with transaction(connection):
-                row = connection.execute(query.encode()).fetchone()
+                row = one(connection, query.encode())
         except REFUSED:
             return str(uuid.uuid4())
-    assert row is not None
     return str(row[0])
 
 
@@ -140,8 +139,7 @@ def replayed(connection: Connection) -> str | None:
 
 def identify(connection: Connection, replayed: str | None = None) -> Identity:
     """Ask within an open transaction. Raises psycopg.Error."""
-    row = connection.execute(_WHO).fetchone()
-    assert row is not None
+    row = one(connection, _WHO)
     database, oid, version, xmin, xmax, running, observed_at, replica = row
     started, system, timeline, lsn = _answers(connection, _OF_REPLICA if replica else _OF_PRIMARY)
     return Identity(
@@ -166,12 +164,11 @@ def _answers(connection: Connection, expressions: Sequence[str]) -> tuple[Any, .
     """
     try:
         with connection.transaction():
-            row = connection.execute(f"SELECT {', '.join(expressions)}".encode()).fetchone()
+            row = one(connection, f"SELECT {', '.join(expressions)}".encode())
     except REFUSED:
         if len(expressions) == 1:
             return (None,)
         return tuple(value for one in expressions for value in _answers(connection, [one]))
-    assert row is not None
     return row
 
 

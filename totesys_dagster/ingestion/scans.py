@@ -12,6 +12,7 @@ from totesys_dagster.errors import SourceError
 from totesys_dagster.ingestion.snapshot import SourceView
 from totesys_dagster.lake import key_ranges as ranges_of
 from totesys_dagster.lake.manifest import RecentRows
+from totesys_dagster.postgres import one
 
 # Up to this many changed rows are read by their place, which saves a second scan of the table.
 PLACES = 10_000
@@ -77,8 +78,7 @@ def recent_rows(
         since=recent(table, watermark),
         places=sql.Literal(PLACES),
     )
-    row = view.connection.execute(query).fetchone()
-    assert row is not None
+    row = one(view.connection, query)
     met = RecentRows(rows=row[0], digest=row[1])
     left = RecentRows(rows=row[2], digest=row[3])
     return met, left, None if row[4] is None else tuple(row[4])

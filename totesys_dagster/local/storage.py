@@ -10,9 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
-from dagster._serdes.config_class import ConfigurableClassData
-
+from totesys_dagster.dagster_insides import ConfigurableClassData, DagsterSqliteStorage
 from totesys_dagster.local import locks
 
 

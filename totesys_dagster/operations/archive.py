@@ -11,7 +11,7 @@ from totesys_dagster import settings
 from totesys_dagster.metadata import BATCHES
 from totesys_dagster.operations.names import ARCHIVE_BATCHES, ARCHIVE_STAGE, STAGE_TAG
 from totesys_dagster.resources import Lake, Warehouse, clear_failures
-from totesys_dagster.warehouse import load
+from totesys_dagster.warehouse import ledger
 
 
 def archivable(keys: list[str], keep: int, last_loaded: str) -> list[str]:
@@ -27,7 +27,7 @@ def take_off_old_batches(context: dg.OpExecutionContext, lake: Lake, warehouse: 
     with clear_failures():
         keep, log = settings.listed_batches(), lake.log()
         with warehouse.connect() as connection:
-            last = load.check_log(connection, warehouse.names(), log)
+            last = ledger.check_log(connection, warehouse.names(), log)
         if not last:
             return
         keys = list(context.instance.get_dynamic_partitions(name))

@@ -22,7 +22,7 @@ from totesys_dagster.operations.renew import may_renew, renew
 from totesys_dagster.postgres import Connection, Names
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse, clear_failures
 from totesys_dagster.runs import SENSOR_TAG
-from totesys_dagster.warehouse import audit, load, schema, standing
+from totesys_dagster.warehouse import audit, ledger, schema, standing
 from totesys_dagster.warehouse.assets import audit_check
 from totesys_dagster.warehouse.healing import request_healing
 from totesys_dagster.warehouse.standing import Audit
@@ -44,7 +44,7 @@ def audit_all(source: SourceDatabase, lake: Lake, warehouse: Warehouse, run_id: 
     """
     names, log = warehouse.names(), lake.log()
     with warehouse.connect() as connection:
-        loaded = load.check_log(connection, names, log)
+        loaded = ledger.check_log(connection, names, log)
         if loaded < log.end() or not loaded:
             return Audited(reason="a batch is not loaded yet")
         if newest := not_compared(connection, names, log):
@@ -91,7 +91,7 @@ def not_compared(connection: Connection, names: Names, log: ManifestLog) -> Sour
     of an audit that was killed in between. Raises LoadError or LakeError."""
     head = log.head()
     newest = AuditLog(log.store).of_head(head)
-    if head is None or newest is None or load.head(connection, names) != head.sequence:
+    if head is None or newest is None or ledger.head(connection, names) != head.sequence:
         return None
     compared = standing.last_compared(connection, names, head.sequence)
     return newest if compared < newest.sequence else None
@@ -100,7 +100,7 @@ def not_compared(connection: Connection, names: Names, log: ManifestLog) -> Sour
 def _compare(
     connection: Connection, names: Names, ingestion: Store, found: SourceAudit
 ) -> Mapping[str, Audit] | None:
-    with schema.exclusive(connection, names):
+    with ledger.exclusive(connection, names):
         audits = audit.audit_source(connection, names, found)
     if audits is not None:
         request_healing(connection, names, ingestion, found.stars)

@@ -27,17 +27,22 @@ from contextlib import suppress
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.instance import InstanceRef
-from dagster._core.origin import RepositoryPythonOrigin
-from dagster._grpc.types import ExecuteRunArgs
-from dagster._serdes import deserialize_value, serialize_value
+
+from totesys_dagster.dagster_insides import (
+    API,
+    ExecuteRunArgs,
+    InstanceRef,
+    RepositoryPythonOrigin,
+    deserialize_value,
+    serialize_value,
+)
 
 # How long a fork may take until it answers; most of it is the server's own start.
 START_SECONDS = 60.0
 # How long no server is started after one that could not fork: each run would wait for another.
 PAUSE_SECONDS = 300.0
 # Imported by a run and not by the code location, which starts faster without.
-OF_RUNS = ("dagster._cli.api", "totesys_dagster.processed.transform")
+OF_RUNS = (API, "totesys_dagster.processed.transform")
 
 
 class ForkServerError(Exception):
@@ -158,7 +163,7 @@ def _import_all(origin: str, location: str, instance: str) -> None:
         dagster.inject_env_vars(location)
     for module in OF_RUNS:
         importlib.import_module(module)
-    from dagster._utils.hosted_user_process import recon_repository_from_origin
+    from totesys_dagster.dagster_insides import recon_repository_from_origin
 
     repository = recon_repository_from_origin(deserialize_value(origin, RepositoryPythonOrigin))
     for job in repository.get_definition().get_all_jobs():
@@ -194,7 +199,7 @@ def _fork() -> int:
 
 def _become_run(launcher: socket.socket) -> None:
     """Execute the run that the launcher tells, as `dagster api execute_run` does."""
-    from dagster._cli.api import api_cli
+    from totesys_dagster.dagster_insides import api_cli
 
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)

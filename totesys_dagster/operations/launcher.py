@@ -15,22 +15,21 @@ from contextlib import suppress
 from typing import Any
 
 import dagster as dg
-from dagster._core.errors import DagsterUserCodeUnreachableError
-from dagster._core.launcher import (
-    CheckRunHealthResult,
-    DefaultRunLauncher,
-    LaunchRunContext,
-    WorkerStatus,
-)
-from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
-from dagster._grpc.types import (
+
+from totesys_dagster.dagster_insides import (
     CanCancelExecutionRequest,
     CanCancelExecutionResult,
+    CheckRunHealthResult,
+    ConfigurableClassData,
+    DagsterUserCodeUnreachableError,
+    DefaultRunLauncher,
     ExecuteRunArgs,
+    GrpcServerCodeLocationOrigin,
+    LaunchRunContext,
+    WorkerStatus,
+    deserialize_value,
+    serialize_value,
 )
-from dagster._serdes import deserialize_value, serialize_value
-from dagster._serdes.config_class import ConfigurableClassData
-
 from totesys_dagster.operations.fork_server import ForkServer, ForkServerError
 from totesys_dagster.operations.names import PROCESS_TAG
 from totesys_dagster.operations.processes import RunProcess

@@ -29,9 +29,9 @@ from totesys_dagster.operations.processes import RunProcess
 from totesys_dagster.operations.reasons import first_failure
 from totesys_dagster.operations.renew import may_renew, outdated, renew
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
-from totesys_dagster.warehouse import audit, load, schema
+from totesys_dagster.warehouse import audit, ledger, schema
 from totesys_dagster.warehouse.healing import request_healing
-from totesys_dagster.warehouse.load import Loaded
+from totesys_dagster.warehouse.ledger import Loaded
 from totesys_dagster.words import counted
 
 # How often a capture may be overtaken by another one, a sensor's for instance, before it gives up.
@@ -168,7 +168,7 @@ class _Path:
         known = Known.of(self.lake.ingestion())
         with self.warehouse.connect() as connection:
             names = self.warehouse.names()
-            loaded = load.head(connection, names)
+            loaded = ledger.head(connection, names)
             if known.head is None or loaded != known.head.sequence:
                 return False
             return bool(audit.moved(connection, names, known.stars, LARGE_TABLE_ROWS))
@@ -227,7 +227,7 @@ class _Path:
         names, log = self.warehouse.names(), self.lake.log()
         with self.warehouse.connect() as connection:
             schema.migrate(connection, names)
-            last = load.check_log(connection, names, log)
+            last = ledger.check_log(connection, names, log)
             if last:
                 request_healing(connection, names, log.store)
         return [
@@ -248,7 +248,7 @@ class _Path:
         processed = self.lake.processed()
         receipts = {star.name: read_receipt(processed, star, manifest) for star in stars}
         with self.warehouse.connect() as connection:
-            loaded = load.outcome(connection, self.warehouse.names(), manifest)
+            loaded = ledger.outcome(connection, self.warehouse.names(), manifest)
         return BatchReport(
             manifest,
             {name: receipt for name, receipt in receipts.items() if receipt},

@@ -28,10 +28,11 @@ from totesys_dagster.postgres import (
     beside,
     failures,
     leave,
+    one,
     transaction,
 )
 from totesys_dagster.processed.process import process_star
-from totesys_dagster.warehouse import audit, ddl, load, schema, state
+from totesys_dagster.warehouse import audit, ddl, ledger, load, schema, state
 
 _ALL = sql.SQL("")
 
@@ -86,8 +87,8 @@ def rebuild(
 
     def fill(target: Names) -> None:
         last = log.head()
-        end = load.head(connection, names) if only is not None else None
-        for manifest in log.after(load.head(connection, target)):
+        end = ledger.head(connection, names) if only is not None else None
+        for manifest in log.after(ledger.head(connection, target)):
             if end is not None and manifest.sequence > end:
                 break
             for star in touched_stars(manifest):
@@ -105,14 +106,14 @@ def rebuild(
             progress(manifest.sequence, last.sequence if last else 0)
         newest = AuditLog(ingestion).of_head(last)
         if newest is not None and only is None:
-            with schema.exclusive(connection, target):
+            with ledger.exclusive(connection, target):
                 audit.audit_source(connection, target, newest)
 
     with failures(LoadError, "the rebuild"), _only_one(connection, names):
         schema.migrate(connection, names)
-        if load.head(connection, names) == 0:
+        if ledger.head(connection, names) == 0:
             fill(names)
-            return Rebuilt(load.head(connection, names), _rows(connection, names), None)
+            return Rebuilt(ledger.head(connection, names), _rows(connection, names), None)
         if log.head() is None:
             raise LoadError(
                 f"The warehouse holds batches, but the lake at {ingestion.url} holds none: point"
@@ -124,7 +125,7 @@ def rebuild(
             while different is None:
                 fill(fresh)
                 different = _replace(connection, names, fresh, log, only)
-            return Rebuilt(load.head(connection, names), _rows(connection, names), different)
+            return Rebuilt(ledger.head(connection, names), _rows(connection, names), different)
 
 
 def _with_dimensions(stars: Sequence[StarTable]) -> set[str]:
@@ -272,10 +273,10 @@ def _replace(
     Returns the differences, or None when a batch was loaded meanwhile that `fresh` lacks. Batches
     that the lake does not have (the warehouse was loaded from another one) are not waited for.
     """
-    with schema.exclusive(connection, names):
+    with ledger.exclusive(connection, names):
         last = log.head()
-        held = min(load.head(connection, names), last.sequence if last else 0)
-        if held > load.head(connection, fresh):
+        held = min(ledger.head(connection, names), last.sequence if last else 0)
+        if held > ledger.head(connection, fresh):
             return None
         stars = list(STAR_TABLES.values()) if only is None else only
         pairs = [_Pair.of(connection, names, fresh, star) for star in stars]
@@ -295,7 +296,7 @@ def _replace(
             pair.delete()
         for pair in wrong:
             pair.require_equal()
-        state.note(connection, names, stars, load.head(connection, fresh), renewed=bool(only))
+        state.note(connection, names, stars, ledger.head(connection, fresh), renewed=bool(only))
         if only is not None:
             _replace_ledger_of(connection, names, fresh, [star.name for star in only])
         elif not _same_ledger(connection, names, fresh):
@@ -397,8 +398,7 @@ class _Pair:
         return cls(connection, names, star, key, parts)
 
     def count(self, query: str) -> int:
-        row = self.connection.execute(sql.SQL(query).format(**self.parts)).fetchone()
-        assert row is not None
+        row = one(self.connection, sql.SQL(query).format(**self.parts))
         return int(row[0])
 
     def _execute(self, statement: str) -> None:
@@ -524,7 +524,6 @@ def _rows(connection: Connection, names: Names) -> dict[str, int]:
     with transaction(connection):
         for star in STAR_TABLES:
             query = sql.SQL("SELECT count(*) FROM {}").format(names.table(star))
-            row = connection.execute(query).fetchone()
-            assert row is not None
+            row = one(connection, query)
             rows[star] = int(row[0])
     return rows

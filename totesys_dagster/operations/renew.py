@@ -19,7 +19,7 @@ from totesys_dagster.lake.schemas import columns_of
 from totesys_dagster.lake.store import Store
 from totesys_dagster.operations.rebuild import rebuild
 from totesys_dagster.postgres import Connection, Names, failures, transaction
-from totesys_dagster.warehouse import load, schema, state
+from totesys_dagster.warehouse import ledger, schema, state
 from totesys_dagster.words import counted
 
 # Beyond so many seconds a person is asked. How long it takes is told by these rates, which two busy
@@ -83,7 +83,7 @@ def due(connection: Connection, names: Names, log: ManifestLog) -> Due:
     stars = outdated(connection, names)
     if not stars:
         return Due(())
-    head = load.head(connection, names)
+    head = ledger.head(connection, names)
     known = Due(tuple(stars), batches=head)
     if known.is_asked_for:  # it takes long to read the manifests, too
         return known
@@ -127,7 +127,7 @@ def _lost(
 
 def outdated(connection: Connection, names: Names) -> list[StarTable]:
     """The tables of a warehouse that are not the result of their declaration. Raises LoadError."""
-    head = load.head(connection, names)
+    head = ledger.head(connection, names)
     if not head:
         return []
     with failures(LoadError, "a look at the tables' declarations"), transaction(connection):

@@ -42,7 +42,7 @@ from totesys_dagster.runs import (
     is_unfinished,
     unfinished,
 )
-from totesys_dagster.warehouse import load as load_module
+from totesys_dagster.warehouse import ledger
 from totesys_dagster.warehouse.healing import request_healing
 from totesys_dagster.words import counted
 
@@ -148,7 +148,7 @@ def _audit(
     """The run that compares every table with the source, once the warehouse holds all batches."""
     try:
         with warehouse.connect() as connection:
-            loaded = load_module.check_log(connection, warehouse.names(), log)
+            loaded = ledger.check_log(connection, warehouse.names(), log)
     except (SettingError, LoadError) as error:
         # Not raised: what this poll has found must not be looked for again at each tick.
         return dg.SkipReason(
@@ -175,7 +175,7 @@ def _require_whole_log(log: ManifestLog, warehouse: Warehouse) -> None:
     """
     try:
         with warehouse.connect() as connection:
-            load_module.check_log(connection, warehouse.names(), log)
+            ledger.check_log(connection, warehouse.names(), log)
     except OtherLakeError:
         raise
     except (SettingError, LoadError):
@@ -298,7 +298,7 @@ def _pending(log: ManifestLog, warehouse: Warehouse) -> tuple[list[Manifest], bo
     cut_short = False
     with warehouse.connect() as connection:
         names = warehouse.names()
-        last = load_module.check_log(connection, names, log)
+        last = ledger.check_log(connection, names, log)
         if last:
             request_healing(connection, names, log.store)
             cut_short = not_compared(connection, names, log) is not None

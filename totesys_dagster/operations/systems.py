@@ -17,7 +17,7 @@ from totesys_dagster.ingestion.snapshot import open_view
 from totesys_dagster.operations.incidents import Recovery, Trouble
 from totesys_dagster.parallel import ahead
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
-from totesys_dagster.warehouse.load import check_log
+from totesys_dagster.warehouse.ledger import check_log
 
 # How often the source is asked for changes, which may scan its tables; a look at it does not.
 POLL_EVERY = dt.timedelta(minutes=1)

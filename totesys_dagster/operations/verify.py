@@ -21,7 +21,7 @@ from totesys_dagster.operations.verification import Verification
 from totesys_dagster.operations.verify_batch import Batch, LoadedReceipt, Readable, check_batch
 from totesys_dagster.parallel import ahead
 from totesys_dagster.postgres import Connection, Names, failures, transaction
-from totesys_dagster.warehouse import load, state
+from totesys_dagster.warehouse import ledger, state
 from totesys_dagster.warehouse.audit import covers
 from totesys_dagster.warehouse.standing import last_source, standings
 from totesys_dagster.words import counted
@@ -112,7 +112,7 @@ def _read(ingestion: Store, number: int) -> Manifest | LakeError:
 
 def _ledger(connection: Connection, names: Names) -> dict[int, str]:
     """The batches that the warehouse holds, each with the SHA-256 of its manifest."""
-    if load.head(connection, names) == 0:
+    if ledger.head(connection, names) == 0:
         return {}
     query = sql.SQL("SELECT sequence, manifest_sha256 FROM {} WHERE log = {}").format(
         names.ledger("batch"), sql.Literal(TOTESYS)

@@ -22,7 +22,8 @@ from totesys_dagster.postgres import Names
 from totesys_dagster.resources import Lake, Warehouse, clear_failures
 from totesys_dagster.warehouse import schema
 from totesys_dagster.warehouse.healing import request_healing
-from totesys_dagster.warehouse.load import Loaded, load_batch
+from totesys_dagster.warehouse.ledger import Loaded
+from totesys_dagster.warehouse.load import load_batch
 from totesys_dagster.warehouse.standing import Audit
 from totesys_dagster.words import counted
 

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from totesys_dagster.catalogue import STAR_TABLES, StarTable
 from totesys_dagster.errors import LoadError
-from totesys_dagster.postgres import Connection, Names, failures, transaction
+from totesys_dagster.postgres import Connection, Names, failures, one, transaction
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,5 @@ def held_back_and_ready(connection: Connection, names: Names, star: StarTable) -
         quarantine=names.ledger("quarantine"), unsettled=_unsettled(names, star), arrived=arrived
     )
     with failures(LoadError, "a look at the quarantine"), transaction(connection):
-        row = connection.execute(query, [star.name]).fetchone()
-    assert row is not None
+        row = one(connection, query, [star.name])
     return int(row[0])

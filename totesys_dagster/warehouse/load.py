@@ -7,31 +7,20 @@ ordered by batch, never by a timestamp of the source.
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Collection, Iterable
 
-from psycopg import Cursor, errors, sql
+from psycopg import errors, sql
 
-from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, Kind, StarTable, revision
-from totesys_dagster.errors import LoadError, OtherLakeError, SequenceGapError
-from totesys_dagster.lake.key_ranges import Ranges
-from totesys_dagster.lake.log import TOTESYS
-from totesys_dagster.lake.manifest import Manifest, ManifestLog
-from totesys_dagster.lake.parts import read_lines
-from totesys_dagster.lake.receipt import Receipt, read_receipt, read_star, touched_stars
+from totesys_dagster.catalogue import StarTable
+from totesys_dagster.errors import LoadError
+from totesys_dagster.lake.manifest import Manifest
+from totesys_dagster.lake.receipt import Receipt, read_receipt, touched_stars
 from totesys_dagster.lake.store import Store
-from totesys_dagster.parallel import ahead
-from totesys_dagster.postgres import Connection, Names, failures, transaction
-from totesys_dagster.warehouse import audit, calendar, standing, state
-from totesys_dagster.warehouse.copy import copy_in
-from totesys_dagster.warehouse.fill import References, fill
-from totesys_dagster.warehouse.kept_out import release
-from totesys_dagster.warehouse.schema import exclusive
-from totesys_dagster.words import counted
+from totesys_dagster.postgres import Connection, Names, failures
+from totesys_dagster.warehouse import audit, state
+from totesys_dagster.warehouse.ledger import Loaded, exclusive, in_ledger, outcome, write_ledger
+from totesys_dagster.warehouse.table_load import TableLoader
 
 # Seconds to wait before a load that was the victim of a deadlock or of a conflict is repeated.
 CONFLICT_PAUSES = (0.1, 0.5, 2.0)
@@ -39,29 +28,6 @@ CONFLICT_PAUSES = (0.1, 0.5, 2.0)
 # How long a load waits for a table that somebody else has locked. It holds back whatever else wants
 # the tables that it has written to already.
 LOCK_TIMEOUT = "10s"
-
-
-@dataclass(frozen=True)
-class TableLoad:
-    """What a batch did to a table; `updated` counts new versions of keys that were known."""
-
-    star: str
-    staged: int
-    inserted: int
-    updated: int
-    deleted: int
-    held_back: int
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """The outcome of a load. `already` says that the batch was in the ledger before."""
-
-    batch: str
-    sequence: int
-    already: bool
-    tables: Mapping[str, TableLoad]
-    audits: Mapping[str, standing.Audit]
 
 
 def load_batch(
@@ -87,12 +53,12 @@ def load_batch(
     def load_once() -> bool:
         with exclusive(connection, names):
             connection.execute(sql.SQL("SET LOCAL lock_timeout TO {}").format(LOCK_TIMEOUT))
-            if _in_ledger(connection, names, manifest):
+            if in_ledger(connection, names, manifest):
                 return True
-            _write_ledger(connection, names, manifest)
+            write_ledger(connection, names, manifest)
             staged = {}
             for star, receipt in receipts:
-                load = _TableLoad(connection, names, star, manifest, receipt)
+                load = TableLoader(connection, names, star, manifest, receipt)
                 if load.run(ingestion, processed):
                     staged[star.name] = load.staging
             not_comparable = state.carry_on(connection, names, manifest.sequence)
@@ -121,45 +87,6 @@ def _again_after_a_conflict(load_once: Callable[[], bool]) -> bool:
     return load_once()
 
 
-def head(connection: Connection, names: Names) -> int:
-    """The number of the last batch in the ledger, 0 when there is none. Raises LoadError."""
-    query = sql.SQL("SELECT coalesce(max(sequence), 0) FROM {} WHERE log = {}").format(
-        names.ledger("batch"), sql.Literal(TOTESYS)
-    )
-    with failures(LoadError, "a look at the ledger"):
-        try:
-            with transaction(connection):
-                row = connection.execute(query).fetchone()
-        except (errors.UndefinedTable, errors.InvalidSchemaName):
-            return 0  # the first load creates it
-    assert row is not None
-    return int(row[0])
-
-
-def check_log(connection: Connection, names: Names, log: ManifestLog) -> int:
-    """The number of the last batch in the ledger, 0 when there is none.
-
-    Raises OtherLakeError unless the log holds that very batch: a capture that went on from a log
-    that was cut short would give a number of the ledger to another batch. Raises LoadError when
-    the ledger cannot be read.
-    """
-    last = head(connection, names)
-    if not last:
-        return 0
-    end = log.head()
-    held = end.sequence if end else 0
-    if held < last:
-        raise OtherLakeError(
-            f"The warehouse holds {counted(last, 'batch')}, but the lake at"
-            f" {log.store.url} holds {held}:"
-            " restore its manifests from the bucket's older versions, or point"
-            f" {log.store.setting} to the lake that the warehouse was loaded from."
-        )
-    with failures(LoadError, "a look at the ledger"), transaction(connection):
-        _in_ledger(connection, names, log.read(last))
-    return last
-
-
 def _receipts(
     manifest: Manifest, stars: Iterable[StarTable], processed: Store, quarantine_limit: int
 ) -> list[tuple[StarTable, Receipt]]:
@@ -180,351 +107,3 @@ def _receipts(
             )
         receipts.append((star, receipt))
     return receipts
-
-
-def _in_ledger(connection: Connection, names: Names, manifest: Manifest) -> bool:
-    """Whether the batch is loaded. Raises LoadError when it must not be loaded now."""
-    query = sql.SQL(
-        "SELECT (SELECT max(sequence) FROM {ledger} WHERE log = %(log)s),"
-        " (SELECT manifest_sha256 FROM {ledger} WHERE log = %(log)s AND sequence = %(sequence)s)"
-    ).format(ledger=names.ledger("batch"))
-    row = connection.execute(query, manifest.model_dump(include={"log", "sequence"})).fetchone()
-    assert row is not None
-    last, known_sha256 = row[0] or 0, row[1]
-    if known_sha256 is not None and known_sha256 != manifest.sha256:
-        raise OtherLakeError(
-            f"The warehouse holds another batch number {manifest.sequence} than the lake: it was"
-            " loaded from another lake; point TOTESYS_INGESTION_URL to that one, or rebuild the"
-            " warehouse with `totesys rebuild`."
-        )
-    if known_sha256 is None and manifest.sequence != last + 1:
-        raise SequenceGapError(
-            f"Batch {manifest.batch} is number {manifest.sequence}, but the warehouse holds batches"
-            f" up to {last}: load number {last + 1} first."
-        )
-    return known_sha256 is not None
-
-
-def _write_ledger(connection: Connection, names: Names, manifest: Manifest) -> None:
-    query = sql.SQL(
-        "INSERT INTO {} (log, sequence, manifest_sha256, observed_at, run_id)"
-        " VALUES (%s, %s, %s, %s, %s)"
-    ).format(names.ledger("batch"))
-    connection.execute(
-        query,
-        [
-            manifest.log,
-            manifest.sequence,
-            manifest.sha256,
-            manifest.observed_at,
-            manifest.run_id,
-        ],
-    )
-
-
-def outcome(
-    connection: Connection, names: Names, manifest: Manifest, *, already: bool = False
-) -> Loaded:
-    """What the load of a batch did, from the ledger. Raises psycopg.Error."""
-    query = sql.SQL(
-        "SELECT star, staged, inserted, updated, deleted, held_back FROM {}"
-        " WHERE log = %s AND sequence = %s"
-    ).format(names.ledger("batch_table"))
-    with transaction(connection):
-        rows = connection.execute(query, [manifest.log, manifest.sequence])
-        tables = [TableLoad(*row) for row in rows]
-    return Loaded(
-        manifest.batch,
-        manifest.sequence,
-        already,
-        {table.star: table for table in tables},
-        standing.of_batch(connection, names, manifest.sequence),
-    )
-
-
-def _columns(columns: Iterable[str], alias: str) -> sql.Composed:
-    return sql.SQL(", ").join(sql.Identifier(alias, column) for column in columns)
-
-
-class _TableLoad:
-    """The load of one table of a batch, inside the batch's transaction."""
-
-    def __init__(
-        self,
-        connection: Connection,
-        names: Names,
-        star: StarTable,
-        manifest: Manifest,
-        receipt: Receipt,
-    ) -> None:
-        self.connection = connection
-        self.names = names
-        self.star = star
-        self.manifest = manifest
-        self.receipt = receipt
-        self.references = References(star)
-        self.staging = sql.Identifier(f"staging_{star.name}")
-        self.gone = sql.Identifier(f"gone_{star.name}")
-        # Every piece of SQL that the statements below are put together from.
-        self.parts: dict[str, sql.Composable] = {
-            "target": names.table(star.name),
-            "staging": self.staging,
-            "gone": self.gone,
-            "key": sql.Identifier(star.key),
-            "columns": sql.SQL(", ").join(map(sql.Identifier, star.column_names)),
-            "staged": _columns(star.column_names, "s"),
-            "current": _columns(star.column_names, "c"),
-            "sequence": sql.Literal(manifest.sequence),
-            "observed_at": sql.Literal(manifest.observed_at),
-            "quarantine": names.ledger("quarantine"),
-            "star": sql.Literal(star.name),
-        }
-
-    def _query(
-        self, statement: str, parameters: Sequence[Any] | None = None, /, **more: sql.Composable
-    ) -> Cursor[tuple[Any, ...]]:
-        """Run a statement made of `parts`."""
-        query = sql.SQL(statement).format(**self.parts, **more)
-        return self.connection.execute(query, parameters)
-
-    def _execute(self, statement: str, **more: sql.Composable) -> int:
-        """Run a statement made of `parts` and return how many rows it touched."""
-        return max(self._query(statement, **more).rowcount, 0)
-
-    def run(self, ingestion: Store, processed: Store) -> bool:
-        """Fill the table, or stage, compare and write: whether rows were staged.
-
-        Raises LoadError or LakeError.
-        """
-        star, manifest, receipt = self.star, self.manifest, self.receipt
-        if fill(self.connection, self.names, star, manifest, receipt, ingestion, processed):
-            self._record(self.receipt.rows, self.receipt.rows, 0, 0, 0)
-            return False
-        staged = self._stage(processed)
-        self._find_gone(ingestion)
-        self._record_quarantined(processed)
-        held_back = self._hold_back()
-        self.references.allow_nulls(self.connection, self.names)
-        release(self.connection, self.names, star, manifest.sequence, self.staging, self.gone)
-        if self.star.kind is Kind.FACT:
-            inserted, updated, deleted = self._append_versions()
-        else:
-            inserted, updated, deleted = self._upsert()
-        if self.star.kind is Kind.CALENDAR:
-            inserted += calendar.close_gaps(self.connection, self.names, manifest.sequence)
-        self._record(staged, inserted, updated, deleted, held_back)
-        return True
-
-    def _stage(self, processed: Store) -> int:
-        definitions = sql.SQL(", ").join(
-            sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(column.sql_type))
-            for column in self.star.columns
-        )
-        self._execute("CREATE TEMP TABLE {staging} ({all}) ON COMMIT DROP", all=definitions)
-        parts = ahead(partial(read_star, processed, self.star), self.receipt.objects, threads=1)
-        noted = self.references.noted(parts)
-        staged = copy_in(self.connection, self.parts["staging"], self.star.arrow_schema, noted)
-        self._execute("ANALYZE {staging} ({key})")
-        different = self._count("SELECT count(DISTINCT {key}) FROM {staging}")
-        if staged != self.receipt.rows or different != staged:
-            raise LoadError(
-                f"Batch {self.manifest.batch} has {self.receipt.rows} rows of {self.star.name} by"
-                f" its receipt, but {staged} arrived with {different} keys: nothing was loaded;"
-                " run `totesys verify` to see which object is damaged."
-            )
-        return staged
-
-    def _count(self, statement: str) -> int:
-        [(count,)] = self._query(statement).fetchall()
-        return int(count)
-
-    def _find_gone(self, ingestion: Store) -> None:
-        """The keys to delete: those listed, or all that the source no longer has."""
-        self._execute(
-            "CREATE TEMP TABLE {gone} ON COMMIT DROP AS SELECT {key} AS key FROM {staging} LIMIT 0"
-        )
-        if self.receipt.reconcile:
-            assert self.star.base is not None
-            keys = self.manifest.tables[self.star.base].keys.read(ingestion)
-            self._find_absent(keys)
-            return
-        if self.receipt.gone is None:
-            return
-        gone = self.receipt.gone.read(ingestion)
-        # What is beyond an integer was never in the warehouse.
-        statement = sql.SQL(
-            """
-            INSERT INTO {gone} (key)
-            SELECT generate_series(greatest(low, -2147483648), least(high, 2147483647))::integer
-            FROM unnest(%s::bigint[], %s::bigint[]) AS ranges (low, high)
-            """
-        ).format(**self.parts)
-        self.connection.execute(statement, [[low for low, _ in gone], [high for _, high in gone]])
-
-    def _find_absent(self, keys: Ranges) -> None:
-        """Compare with the source's keys, not with the staged rows: some may be in quarantine.
-
-        Each version is compared by itself with the range that its key would be in, as a condition
-        of one scan of the table: there is no join whose plan could become quadratic, however many
-        ranges there are. What the source deleted in an earlier batch drops out as versions of a key
-        come together, so it is not looked up again with each full read. Keys are looked up in their
-        order: in any other, a million took three times as long.
-        """
-        self._query(
-            """
-            INSERT INTO {gone} (key)
-            SELECT f.{key} FROM {target} AS f
-            WHERE coalesce(
-                f.{key} > (SELECT %s::bigint[])[width_bucket(f.{key}, (SELECT %s::bigint[]))], TRUE
-            )
-            GROUP BY f.{key}
-            HAVING max(f.batch_seq) FILTER (WHERE NOT f.is_deleted)
-                 > coalesce(max(f.batch_seq) FILTER (WHERE f.is_deleted), 0)
-            ORDER BY f.{key}
-            """,
-            [[high for _, high in keys], [low for low, _ in keys]],
-        )
-
-    def _record_quarantined(self, processed: Store) -> None:
-        """Note the rows that processing set aside, by key where their line has one."""
-        statement = sql.SQL(
-            "COPY {quarantine} (sequence, star, source, key, reason) FROM STDIN"
-        ).format(**self.parts)
-        if not self.receipt.quarantined:
-            return
-        with self.connection.cursor() as cursor, cursor.copy(statement) as sink:
-            for entry in self.receipt.quarantine:
-                for letter in _dead_letters(self.star, read_lines(processed, entry)):
-                    sink.write_row((self.manifest.sequence, self.star.name, *letter))
-
-    def _hold_back(self) -> int:
-        """Set aside the facts that refer to a dimension row which the warehouse does not have.
-
-        The source's foreign keys forbid it, so this happens when that row is in quarantine. The
-        audit asks for the facts again once it has arrived.
-        """
-        missing = self.references.missing(self.connection, self.names, self.parts["staging"])
-        return sum(
-            self._hold_back_orphans(column, STAR_TABLES[dimension]) for column, dimension in missing
-        )
-
-    def _hold_back_orphans(self, column: str, dimension: StarTable) -> int:
-        return self._execute(
-            """
-            WITH orphans AS (
-                DELETE FROM {staging} AS s
-                WHERE s.{column} IS NOT NULL AND NOT EXISTS (
-                    SELECT FROM {dimension} AS d WHERE d.{dimension_key} = s.{column}
-                )
-                RETURNING s.{key} AS key, s.{column}::text AS missing
-            )
-            INSERT INTO {quarantine}
-                (sequence, star, source, key, reason, dimension, dimension_key)
-            SELECT {sequence}, {star}, {base}, key, {reason}, {dimension_name}, missing FROM orphans
-            """,
-            base=sql.Literal(self.star.base),
-            dimension=self.names.table(dimension.name),
-            dimension_key=sql.Identifier(dimension.key),
-            column=sql.Identifier(column),
-            reason=sql.Literal(f"{column} refers to a row that {dimension.name} does not have"),
-            dimension_name=sql.Literal(dimension.name),
-        )
-
-    def _upsert(self) -> tuple[int, int, int]:
-        """Dimensions hold the latest values; a row that is not new and not different is left."""
-        others = [name for name in self.star.column_names if name != self.star.key]
-        updated = self._execute(
-            """
-            UPDATE {target} AS c
-            SET ({others}) = ROW({staged_others}), batch_seq = {sequence}, is_deleted = FALSE
-            FROM {staging} AS s
-            WHERE c.{key} = s.{key}
-              AND (c.is_deleted OR ROW({current}) IS DISTINCT FROM ROW({staged}))
-            """,
-            others=sql.SQL(", ").join(map(sql.Identifier, others)),
-            staged_others=_columns(others, "s"),
-        )
-        inserted = self._execute(
-            """
-            INSERT INTO {target} ({columns}, batch_seq)
-            SELECT {staged}, {sequence} FROM {staging} AS s
-            WHERE NOT EXISTS (SELECT FROM {target} AS c WHERE c.{key} = s.{key})
-            """
-        )
-        deleted = self._execute(
-            """
-            UPDATE {target} AS c SET is_deleted = TRUE, batch_seq = {sequence}
-            FROM {gone} AS g WHERE c.{key} = g.key AND NOT c.is_deleted
-            """
-        )
-        return inserted, updated, deleted
-
-    def _append_versions(self) -> tuple[int, int, int]:
-        """Facts get a new version if and only if it differs from the current one of their key.
-
-        The current version is one look into the index, whatever PostgreSQL expects to find there.
-        """
-        # Numbers follow on from the last one, not from a sequence: those leave gaps when a
-        # transaction is rolled back, and a rebuild would come out with other numbers.
-        counts = self._query(
-            """
-            WITH changed AS (
-                SELECT row_number() OVER (ORDER BY {key}) AS number, *
-                FROM (
-                    SELECT {staged}, c.{key} IS NULL AS is_new, FALSE AS is_deleted
-                    FROM {staging} AS s LEFT JOIN LATERAL ({latest} s.{key} {newest}) AS c ON TRUE
-                    WHERE c.{key} IS NULL OR c.is_deleted
-                       OR ROW({current}) IS DISTINCT FROM ROW({staged})
-                    UNION ALL
-                    SELECT {current}, FALSE, TRUE
-                    FROM {gone} AS g CROSS JOIN LATERAL ({latest} g.key {newest}) AS c
-                    WHERE NOT c.is_deleted
-                ) AS versions
-            ), added AS (
-                INSERT INTO {target} ({record_id}, {columns}, batch_seq, observed_at, is_deleted)
-                SELECT (SELECT coalesce(max({record_id}), 0) FROM {target}) + number,
-                       {columns}, {sequence}, {observed_at}, is_deleted
-                FROM changed
-            )
-            SELECT count(*) FILTER (WHERE is_new),
-                   count(*) FILTER (WHERE NOT is_new AND NOT is_deleted),
-                   count(*) FILTER (WHERE is_deleted)
-            FROM changed
-            """,
-            latest=sql.SQL("SELECT * FROM {target} AS f WHERE f.{key} =").format(**self.parts),
-            newest=sql.SQL("ORDER BY f.batch_seq DESC LIMIT 1"),
-            record_id=sql.Identifier(self.star.record_id or ""),
-        )
-        [(inserted, updated, deleted)] = counts.fetchall()
-        return inserted, updated, deleted
-
-    def _record(
-        self, staged: int, inserted: int, updated: int, deleted: int, held_back: int
-    ) -> None:
-        query = sql.SQL(
-            "INSERT INTO {} (log, sequence, star, receipt_sha256, revision,"
-            " staged, inserted, updated, deleted, held_back)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
-        ).format(self.names.ledger("batch_table"))
-        batch = [self.manifest.log, self.manifest.sequence, self.star.name]
-        processed = [self.receipt.sha256, revision(self.star)]
-        counts = [staged, inserted, updated, deleted, held_back]
-        self.connection.execute(query, [*batch, *processed, *counts])
-
-
-def _dead_letters(star: StarTable, lines: bytes) -> Iterator[tuple[str, int | None, str]]:
-    """The source table, the key and the reasons of each quarantined row.
-
-    The key is that of a row of the star, and None where such a row has no usable one.
-    """
-    for line in lines.removesuffix(b"\n").split(b"\n"):
-        letter = json.loads(line)
-        key = None
-        if letter["table"] == star.base:
-            try:
-                value = json.loads(letter["row"]).get(SOURCE_TABLES[letter["table"]].key)
-            except (ValueError, AttributeError):
-                value = None
-            whole = isinstance(value, int) and not isinstance(value, bool)
-            key = value if whole and -(2**63) <= value < 2**63 else None
-        yield letter["table"], key, f"{letter['table']}: {'; '.join(letter['reasons'])}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib import resources
@@ -22,6 +21,7 @@ from totesys_dagster.errors import LoadError
 from totesys_dagster.postgres import Connection, Names, failures, transaction
 from totesys_dagster.warehouse import ddl, views
 from totesys_dagster.warehouse.ddl import LOADER, NOT_ENFORCED_SINCE, OWNER
+from totesys_dagster.warehouse.ledger import exclusive
 from totesys_dagster.warehouse.plan import Found, Step, find, nothing_aside, plan
 
 
@@ -45,33 +45,12 @@ GENERATED = (
     Migration(5, "0005_keys_of_empty_facts.sql"),
 )
 
-# To compare a million rows in the 4 MB that PostgreSQL gives by itself, both sides went to the disk
-# and back.
-WORK_MEMORY = "32MB"
-
 OLDEST_SERVER = 140000
 
 NOT_ALLOWED = (
     "The warehouse's tables are not up to date, and the role of TOTESYS_WAREHOUSE_DSN may not"
     " change them: run `totesys migrate` with TOTESYS_WAREHOUSE_ADMIN_DSN set to a role that may."
 )
-
-
-@contextmanager
-def exclusive(connection: Connection, names: Names) -> Iterator[None]:
-    """A READ COMMITTED transaction under the warehouse's lock: one load or migration at a time.
-
-    READ COMMITTED, because a transaction that waited for the lock must see what the one before it
-    committed; under REPEATABLE READ it would see the ledger as it was.
-    """
-    with transaction(connection):
-        connection.execute("SET LOCAL lock_timeout TO 0")
-        connection.execute(sql.SQL("SET LOCAL work_mem TO {}").format(WORK_MEMORY))
-        connection.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended('totesys_dagster ' || %s, 0))",
-            [names.schema],
-        )
-        yield
 
 
 def migrate(connection: Connection, names: Names) -> list[str]:

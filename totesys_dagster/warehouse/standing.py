@@ -11,7 +11,7 @@ from psycopg import sql
 from totesys_dagster.catalogue import STAR_TABLES, StarTable
 from totesys_dagster.errors import LoadError
 from totesys_dagster.lake.log import TOTESYS
-from totesys_dagster.postgres import Connection, Names, failures, transaction
+from totesys_dagster.postgres import Connection, Names, failures, one, transaction
 
 Scope = Literal["whole", "touched"]
 
@@ -156,6 +156,5 @@ def last_compared(connection: Connection, names: Names, sequence: int) -> int:
         "SELECT coalesce(max(audit), 0) FROM {} WHERE log = %s AND sequence = %s"
     ).format(names.ledger("audit"))
     with failures(LoadError, "a look at the audits"), transaction(connection):
-        row = connection.execute(query, [TOTESYS, sequence]).fetchone()
-    assert row is not None
+        row = one(connection, query, [TOTESYS, sequence])
     return int(row[0])

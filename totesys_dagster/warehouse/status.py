@@ -9,7 +9,7 @@ from psycopg import sql
 
 from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.errors import LoadError
-from totesys_dagster.postgres import Connection, Names, failures, transaction
+from totesys_dagster.postgres import Connection, Names, failures, one, transaction
 from totesys_dagster.warehouse import state
 from totesys_dagster.warehouse.kept_out import kept_out_of
 from totesys_dagster.warehouse.standing import Standing, standings
@@ -51,8 +51,7 @@ def table_status(connection: Connection, names: Names) -> list[TableStatus]:
             names.table(star.name), sql.Identifier(star.key)
         )
         with failures(LoadError, "a look at the warehouse's tables"), transaction(connection):
-            row = connection.execute(query).fetchone()
-        assert row is not None
+            row = one(connection, query)
         result.append(
             TableStatus(
                 star.name,

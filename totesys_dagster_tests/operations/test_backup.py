@@ -14,7 +14,7 @@ from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.local import stack
 from totesys_dagster.local.postgres import find_binaries
 from totesys_dagster.postgres import connect
-from totesys_dagster.warehouse import load
+from totesys_dagster.warehouse import ledger
 from totesys_dagster.warehouse.load import load_batch
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import DELETE_ORDER_1, EDIT_ORDER_1
@@ -48,7 +48,7 @@ def test_restored_backup_goes_on_with_the_batches_that_it_lacks(
     monkeypatch.setenv(settings.WAREHOUSE_DSN, dsn)
     with connect(settings.WAREHOUSE_DSN) as restored:
         log = ManifestLog(platform.ingestion)
-        held = load.check_log(restored, platform.names, log)
+        held = ledger.check_log(restored, platform.names, log)
         for manifest in log.after(held):
             load_batch(
                 restored,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import dagster as dg
 import pytest
 
+import totesys_dagster
 from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES
 from totesys_dagster.definitions import defs
 from totesys_dagster.metadata import asset_key
@@ -199,3 +202,11 @@ def test_platform_does_not_import_the_local_stack() -> None:
         " sys.exit(any(name.startswith('totesys_dagster.local') for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_insides_of_dagster_are_imported_in_one_module() -> None:
+    root = Path(totesys_dagster.__file__).parents[1]
+    sources = [*root.glob("totesys_dagster/**/*.py"), *root.glob("deploy/**/*.py")]
+    found = {path.name for path in sources if re.search(r"dagster\._", path.read_text())}
+
+    assert found == {"dagster_insides.py"}

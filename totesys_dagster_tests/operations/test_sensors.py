@@ -21,7 +21,7 @@ from totesys_dagster.lake.manifest import ManifestLog, batch_key
 from totesys_dagster.lake.requests import Requests
 from totesys_dagster.operations import sensors
 from totesys_dagster.operations.names import INGEST_STAGE, STAGE_TAG
-from totesys_dagster.warehouse import load
+from totesys_dagster.warehouse import table_load
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.operations.conftest import Orchestra, materialized
 
@@ -345,9 +345,9 @@ def test_run_of_several_batches_reports_a_difference_that_the_last_did_not_mend(
         manifest = platform.capture()
         assert manifest is not None
         platform.process(manifest)
-    append = load._TableLoad._append_versions
+    append = table_load.TableLoader._append_versions
     monkeypatch.setattr(
-        load._TableLoad,
+        table_load.TableLoader,
         "_append_versions",
         lambda table: (0, 0, 0) if table.manifest.sequence == 2 else append(table),
     )

@@ -33,7 +33,7 @@ from totesys_dagster.lake.store import Store
 from totesys_dagster.local.postgres import SUPERUSER
 from totesys_dagster.operations.audits import not_compared
 from totesys_dagster.postgres import Names, connect
-from totesys_dagster.warehouse import load
+from totesys_dagster.warehouse import ledger
 from totesys_dagster.warehouse.healing import full_reads_wanted
 from totesys_dagster.warehouse.standing import standings
 from totesys_dagster_tests.torture import oracle, world
@@ -127,7 +127,7 @@ def caught_up(log: ManifestLog) -> bool:
             return False
         with connect(settings.WAREHOUSE_DSN) as connection:
             return (
-                load.head(connection, NAMES) == head.sequence
+                ledger.head(connection, NAMES) == head.sequence
                 and not_compared(connection, NAMES, log) is None
                 and not full_reads_wanted(connection, NAMES, standings(connection, NAMES))
             )

@@ -27,7 +27,7 @@ from totesys_dagster.postgres import Connection, Names, connect
 from totesys_dagster.processed.process import process_star
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.warehouse import assets as warehouse_assets
-from totesys_dagster.warehouse import load
+from totesys_dagster.warehouse import ledger
 from totesys_dagster.warehouse.healing import request_healing
 from totesys_dagster_tests.torture import steps
 from totesys_dagster_tests.torture.killer import Killer
@@ -68,7 +68,7 @@ def _take_batches() -> None:
 
 
 def _load(warehouse: Connection, log: ManifestLog, processed: Store) -> None:
-    last = load.head(warehouse, NAMES)
+    last = ledger.head(warehouse, NAMES)
     if last:
         request_healing(warehouse, NAMES, log.store)
     for manifest in log.after(last):

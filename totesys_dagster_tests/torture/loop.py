@@ -35,7 +35,7 @@ from totesys_dagster.local.postgres import SUPERUSER
 from totesys_dagster.operations import audits
 from totesys_dagster.postgres import connect
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
-from totesys_dagster.warehouse import audit, healing, load
+from totesys_dagster.warehouse import audit, healing, ledger, table_load
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.torture import oracle, owner
 from totesys_dagster_tests.torture.by_hand import ByHand
@@ -85,7 +85,7 @@ def crashes(rng: random.Random) -> Iterator[None]:
     comparison and what it asks for."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Store, "put", _deadly(Store.put, rng, 0.005))
-        patch.setattr(load._TableLoad, "run", _deadly(load._TableLoad.run, rng, 0.08))
+        patch.setattr(table_load.TableLoader, "run", _deadly(table_load.TableLoader.run, rng, 0.08))
         patch.setattr(audit, "audit_source", _deadly(audit.audit_source, rng, 0.1))
         for module, probability in ((audits, 0.1), (healing, 0.02)):
             deadly = _deadly(healing.request_healing, rng, probability)
@@ -220,7 +220,7 @@ class Torture:
     def _look(self) -> None:
         """Judge what has been loaded, while all goes on."""
         platform = self.platform
-        last = load.head(platform.warehouse, platform.names)
+        last = ledger.head(platform.warehouse, platform.names)
         if not last:
             return
         manifests = list(ManifestLog(platform.ingestion).after(0))[:last]
@@ -495,7 +495,7 @@ class Torture:
     def _catch_up(self) -> None:
         """Load the batches that a crash left in the lake, and ask for what audits want."""
         platform = self.platform
-        last = load.head(platform.warehouse, platform.names)
+        last = ledger.head(platform.warehouse, platform.names)
         for manifest in ManifestLog(platform.ingestion).after(last):
             platform.process(manifest)
             platform.load(manifest)

@@ -25,7 +25,7 @@ from totesys_dagster.lake import probe
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.processed import process, transform
 from totesys_dagster.processed.contracts import Accepted
-from totesys_dagster.warehouse import healing, load
+from totesys_dagster.warehouse import healing, load, table_load
 from totesys_dagster.warehouse.standing import Audit
 from totesys_dagster_tests.torture import owner, writers
 from totesys_dagster_tests.torture.loop import Torture
@@ -94,7 +94,7 @@ def contracts_ask_for_every_column(patch: pytest.MonkeyPatch) -> None:
 
 def facts_are_keyed_by_last_updated(patch: pytest.MonkeyPatch) -> None:
     """A version of a fact is told from another by its key and `last_updated` alone."""
-    query = load._TableLoad._query
+    query = table_load.TableLoader._query
 
     def mutant(self: Any, statement: str, *parameters: Any, **more: Any) -> Any:
         if self.star.record_id:
@@ -105,7 +105,7 @@ def facts_are_keyed_by_last_updated(patch: pytest.MonkeyPatch) -> None:
             )
         return query(self, statement, *parameters, **more)
 
-    patch.setattr(load._TableLoad, "_query", mutant)
+    patch.setattr(table_load.TableLoader, "_query", mutant)
 
 
 def no_ledger(patch: pytest.MonkeyPatch) -> None:
@@ -118,21 +118,21 @@ def no_ledger(patch: pytest.MonkeyPatch) -> None:
             )
         original(connection, names, manifest)
 
-    original = load._write_ledger
-    patch.setattr(load, "_in_ledger", lambda *_: False)
-    patch.setattr(load, "_write_ledger", write)
+    original = load.write_ledger
+    patch.setattr(load, "in_ledger", lambda *_: False)
+    patch.setattr(load, "write_ledger", write)
 
 
 def every_table_commits(patch: pytest.MonkeyPatch) -> None:
     """A load commits after each table."""
-    run = load._TableLoad.run
+    run = table_load.TableLoader.run
 
     def mutant(self: Any, *arguments: Any) -> None:
         run(self, *arguments)
         self.connection.execute("COMMIT")
         self.connection.execute("BEGIN")
 
-    patch.setattr(load._TableLoad, "run", mutant)
+    patch.setattr(table_load.TableLoader, "run", mutant)
 
 
 def row_security_hides_rows(patch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ import totesys_dagster.warehouse.assets as warehouse_assets
 from totesys_dagster.ingestion import capture, digests
 from totesys_dagster.lake.store import Store
 from totesys_dagster.operations import audits
-from totesys_dagster.warehouse import audit, copy, load
+from totesys_dagster.warehouse import audit, copy, load, table_load
 
 ORDERS = "TORTURE_ORDERS"  # the directory of the orders
 
@@ -123,9 +123,9 @@ def arm() -> None:
         before=functools.partial(_object_step, "before"),
         after=functools.partial(_object_step, "after"),
     )
-    _around(load, "_write_ledger", after=named("load: after the ledger"))
+    _around(load, "write_ledger", after=named("load: after the ledger"))
     _around(copy, "_batches", after=named("load: in the middle of COPY"))
-    _around(load._TableLoad, "run", after=named("load: between two tables"))
+    _around(table_load.TableLoader, "run", after=named("load: between two tables"))
     _around(audit, "audit_batch", after=named("load: before the commit"))
     _around(audit, "audit_source", after=named("audit: before the commit"))
     _around(audits, "request_healing", before=named("audit: after the commit"))

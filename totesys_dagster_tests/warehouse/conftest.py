@@ -6,7 +6,7 @@ import pytest
 
 from totesys_dagster.ingestion import changes
 from totesys_dagster.warehouse import healing
-from totesys_dagster.warehouse.load import Loaded
+from totesys_dagster.warehouse.ledger import Loaded
 from totesys_dagster_tests.conftest import Platform
 
 

@@ -21,9 +21,9 @@ from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.requests import Requests
 from totesys_dagster.local.simulator import business_day
 from totesys_dagster.operations.report import conclusion, status_data
-from totesys_dagster.warehouse import audit, kept_out, load
+from totesys_dagster.warehouse import audit, kept_out, table_load
 from totesys_dagster.warehouse.assets import audit_check
-from totesys_dagster.warehouse.load import Loaded
+from totesys_dagster.warehouse.ledger import Loaded
 from totesys_dagster.warehouse.standing import Audit, of_batch, standings
 from totesys_dagster.warehouse.status import all_equal, table_status
 from totesys_dagster_tests.conftest import Platform
@@ -190,7 +190,7 @@ def test_touched_key_that_went_wrong_is_asked_for_and_healed(
 ) -> None:
     """As by a defect of the load, which leaves a version as it was."""
     with monkeypatch.context() as patched:
-        patched.setattr(load._TableLoad, "_append_versions", lambda _: (0, 0, 0))
+        patched.setattr(table_load.TableLoader, "_append_versions", lambda _: (0, 0, 0))
         found = change(large, EDIT_ORDER_1)
     asked = ask(large)
     healed = large.run()

@@ -17,7 +17,7 @@ from totesys_dagster.lake.store import Store
 from totesys_dagster.local.postgres import SUPERUSER
 from totesys_dagster.postgres import Connection
 from totesys_dagster.warehouse import fill as fill_module
-from totesys_dagster.warehouse import load
+from totesys_dagster.warehouse import table_load
 from totesys_dagster.warehouse.copy import copy_in
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.warehouse.test_load import everything, processed_batch
@@ -40,7 +40,7 @@ def filled(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
         outcomes[star.name] = outcome  # type: ignore[attr-defined]
         return outcome
 
-    monkeypatch.setattr(load, "fill", noting)
+    monkeypatch.setattr(table_load, "fill", noting)
     return outcomes
 
 
@@ -80,7 +80,7 @@ def test_first_load_is_the_same_as_a_staged_one(
     platform.load(manifest)
     straight = everything(platform)
     administrator.execute(f"TRUNCATE {', '.join(filled)}, batch CASCADE")  # type: ignore[arg-type]
-    monkeypatch.setattr(load, "fill", lambda *_: False)
+    monkeypatch.setattr(table_load, "fill", lambda *_: False)
     platform.load(manifest)
 
     assert all(done for star, done in filled.items() if star != "dim_date")
@@ -139,7 +139,7 @@ def test_key_that_is_there_twice_is_never_loaded(
 
     manifest, _ = processed_batch(platform)
     before = platform.rows(KEYS)
-    for module in (fill_module, load):
+    for module in (fill_module, table_load):
         monkeypatch.setattr(module, "read_star", first_row_twice)
     with pytest.raises(LoadError, match="arrived with 2 keys: nothing was loaded"):
         platform.load(manifest)

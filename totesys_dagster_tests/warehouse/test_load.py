@@ -20,8 +20,9 @@ from totesys_dagster.lake.receipt import Receipt, receipt_key
 from totesys_dagster.lake.store import Store
 from totesys_dagster.postgres import connect
 from totesys_dagster.processed.process import FACTS
-from totesys_dagster.warehouse import healing, load
-from totesys_dagster.warehouse.load import Loaded, load_batch
+from totesys_dagster.warehouse import healing, ledger
+from totesys_dagster.warehouse.ledger import Loaded
+from totesys_dagster.warehouse.load import load_batch
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import (
     DELETE_ORDER_1,
@@ -617,7 +618,7 @@ def test_ledger_is_the_log(platform: Platform) -> None:
     platform.run()
     loaded = change(platform, EDIT_ORDER_1)
 
-    assert load.head(platform.warehouse, platform.names) == loaded.sequence == 2
+    assert ledger.head(platform.warehouse, platform.names) == loaded.sequence == 2
     assert platform.rows("SELECT log, sequence, run_id FROM batch ORDER BY 2") == [
         ("totesys", 1, "test"),
         ("totesys", 2, "test"),

@@ -16,7 +16,7 @@ from totesys_dagster.ingestion import changes
 from totesys_dagster.operations.rebuild import rebuild
 from totesys_dagster.operations.verify import verify
 from totesys_dagster.warehouse import healing
-from totesys_dagster.warehouse.load import Loaded
+from totesys_dagster.warehouse.ledger import Loaded
 from totesys_dagster.warehouse.status import table_status
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.plans import (

@@ -14,7 +14,7 @@ from totesys_dagster.errors import LoadError
 from totesys_dagster.local import stack
 from totesys_dagster.local.postgres import SUPERUSER, Server
 from totesys_dagster.postgres import Connection, Names, connect
-from totesys_dagster.warehouse import ddl, load, schema
+from totesys_dagster.warehouse import ddl, ledger, schema
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1
 
@@ -199,7 +199,7 @@ def test_role_that_may_not_even_look_is_told_so(
 
 
 def test_warehouse_that_is_not_made_yet_holds_no_batch(connection: Connection) -> None:
-    assert load.head(connection, Names("warehouse")) == 0
+    assert ledger.head(connection, Names("warehouse")) == 0
 
 
 def test_every_reference_of_a_fact_is_a_foreign_key_that_is_not_enforced(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from totesys_dagster.operations.report import conclusion, status_data
-from totesys_dagster.warehouse import load
+from totesys_dagster.warehouse import table_load
 from totesys_dagster.warehouse.standing import Standing, of_batch, standings
 from totesys_dagster.warehouse.status import all_equal, table_status
 from totesys_dagster_tests.conftest import Platform
@@ -22,7 +22,7 @@ def lost(large: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
     for key in (1, 2):
         with monkeypatch.context() as patched:
             if key == 1:
-                patched.setattr(load._TableLoad, "_append_versions", lambda _: (0, 0, 0))
+                patched.setattr(table_load.TableLoader, "_append_versions", lambda _: (0, 0, 0))
             change(large, f"UPDATE payment SET paid = TRUE WHERE payment_id = {key}")
     return large
 

@@ -28,7 +28,7 @@ from totesys_dagster.operations.path import BatchReport, run_path
 from totesys_dagster.postgres import Names, connect
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.warehouse.audit import Audit
-from totesys_dagster.warehouse.load import Loaded
+from totesys_dagster.warehouse.ledger import Loaded
 from totesys_dagster_tests.clusters import SOURCE, Cluster, Clusters, clusters
 from totesys_dagster_tests.conftest import Platform, few_rows
 from totesys_dagster_tests.endpoint import Endpoint, endpoint

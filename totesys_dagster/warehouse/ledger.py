@@ -1,0 +1,158 @@
+"""The ledger: which batches the warehouse holds, and what each did to the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from psycopg import errors, sql
+
+from totesys_dagster.errors import LoadError, OtherLakeError, SequenceGapError
+from totesys_dagster.lake.log import TOTESYS
+from totesys_dagster.lake.manifest import Manifest, ManifestLog
+from totesys_dagster.postgres import Connection, Names, failures, one, transaction
+from totesys_dagster.warehouse import standing
+from totesys_dagster.words import counted
+
+# To compare a million rows in the 4 MB that PostgreSQL gives by itself, both sides went to the disk
+# and back.
+WORK_MEMORY = "32MB"
+
+
+@dataclass(frozen=True)
+class TableLoad:
+    """What a batch did to a table; `updated` counts new versions of keys that were known."""
+
+    star: str
+    staged: int
+    inserted: int
+    updated: int
+    deleted: int
+    held_back: int
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The outcome of a load. `already` says that the batch was in the ledger before."""
+
+    batch: str
+    sequence: int
+    already: bool
+    tables: Mapping[str, TableLoad]
+    audits: Mapping[str, standing.Audit]
+
+
+@contextmanager
+def exclusive(connection: Connection, names: Names) -> Iterator[None]:
+    """A READ COMMITTED transaction under the warehouse's lock: one load or migration at a time.
+
+    READ COMMITTED, because a transaction that waited for the lock must see what the one before it
+    committed; under REPEATABLE READ it would see the ledger as it was.
+    """
+    with transaction(connection):
+        connection.execute("SET LOCAL lock_timeout TO 0")
+        connection.execute(sql.SQL("SET LOCAL work_mem TO {}").format(WORK_MEMORY))
+        connection.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended('totesys_dagster ' || %s, 0))",
+            [names.schema],
+        )
+        yield
+
+
+def head(connection: Connection, names: Names) -> int:
+    """The number of the last batch in the ledger, 0 when there is none. Raises LoadError."""
+    query = sql.SQL("SELECT coalesce(max(sequence), 0) FROM {} WHERE log = {}").format(
+        names.ledger("batch"), sql.Literal(TOTESYS)
+    )
+    with failures(LoadError, "a look at the ledger"):
+        try:
+            with transaction(connection):
+                row = one(connection, query)
+        except (errors.UndefinedTable, errors.InvalidSchemaName):
+            return 0  # the first load creates it
+    return int(row[0])
+
+
+def check_log(connection: Connection, names: Names, log: ManifestLog) -> int:
+    """The number of the last batch in the ledger, 0 when there is none.
+
+    Raises OtherLakeError unless the log holds that very batch: a capture that went on from a log
+    that was cut short would give a number of the ledger to another batch. Raises LoadError when
+    the ledger cannot be read.
+    """
+    last = head(connection, names)
+    if not last:
+        return 0
+    end = log.head()
+    held = end.sequence if end else 0
+    if held < last:
+        raise OtherLakeError(
+            f"The warehouse holds {counted(last, 'batch')}, but the lake at"
+            f" {log.store.url} holds {held}:"
+            " restore its manifests from the bucket's older versions, or point"
+            f" {log.store.setting} to the lake that the warehouse was loaded from."
+        )
+    with failures(LoadError, "a look at the ledger"), transaction(connection):
+        in_ledger(connection, names, log.read(last))
+    return last
+
+
+def in_ledger(connection: Connection, names: Names, manifest: Manifest) -> bool:
+    """Whether the batch is loaded. Raises LoadError when it must not be loaded now."""
+    query = sql.SQL(
+        "SELECT (SELECT max(sequence) FROM {ledger} WHERE log = %(log)s),"
+        " (SELECT manifest_sha256 FROM {ledger} WHERE log = %(log)s AND sequence = %(sequence)s)"
+    ).format(ledger=names.ledger("batch"))
+    row = one(connection, query, manifest.model_dump(include={"log", "sequence"}))
+    last, known_sha256 = row[0] or 0, row[1]
+    if known_sha256 is not None and known_sha256 != manifest.sha256:
+        raise OtherLakeError(
+            f"The warehouse holds another batch number {manifest.sequence} than the lake: it was"
+            " loaded from another lake; point TOTESYS_INGESTION_URL to that one, or rebuild the"
+            " warehouse with `totesys rebuild`."
+        )
+    if known_sha256 is None and manifest.sequence != last + 1:
+        raise SequenceGapError(
+            f"Batch {manifest.batch} is number {manifest.sequence}, but the warehouse holds batches"
+            f" up to {last}: load number {last + 1} first."
+        )
+    return known_sha256 is not None
+
+
+def write_ledger(connection: Connection, names: Names, manifest: Manifest) -> None:
+    """Note a batch, in the transaction that loads it. Raises psycopg.Error."""
+    query = sql.SQL(
+        "INSERT INTO {} (log, sequence, manifest_sha256, observed_at, run_id)"
+        " VALUES (%s, %s, %s, %s, %s)"
+    ).format(names.ledger("batch"))
+    connection.execute(
+        query,
+        [
+            manifest.log,
+            manifest.sequence,
+            manifest.sha256,
+            manifest.observed_at,
+            manifest.run_id,
+        ],
+    )
+
+
+def outcome(
+    connection: Connection, names: Names, manifest: Manifest, *, already: bool = False
+) -> Loaded:
+    """What the load of a batch did, from the ledger. Raises psycopg.Error."""
+    query = sql.SQL(
+        "SELECT star, staged, inserted, updated, deleted, held_back FROM {}"
+        " WHERE log = %s AND sequence = %s"
+    ).format(names.ledger("batch_table"))
+    with transaction(connection):
+        rows = connection.execute(query, [manifest.log, manifest.sequence])
+        tables = [TableLoad(*row) for row in rows]
+    return Loaded(
+        manifest.batch,
+        manifest.sequence,
+        already,
+        {table.star: table for table in tables},
+        standing.of_batch(connection, names, manifest.sequence),
+    )
