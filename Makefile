@@ -10,6 +10,11 @@ SECONDS ?= 60
 KILLS ?= 0
 STORE ?= s3
 
+# How dependencies are resolved; UPGRADE=1 takes the newest of each.
+UPGRADE ?=
+LOCK := --quiet --no-header --universal --generate-hashes --python-version 3.11 \
+    $(if $(UPGRADE),--upgrade)
+
 # An image of the Dockerfile, whose containers `make rehearsal` plays in; processes without.
 IMAGE ?=
 
@@ -51,11 +56,10 @@ format: .venv/installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock: .venv/uv  ## resolve the dependencies anew, for every Python and platform at once
-	$(UV) compile --quiet --no-header --universal --generate-hashes --python-version 3.11 \
-	    --extra local pyproject.toml -o requirements.lock
-	$(UV) compile --quiet --no-header --universal --generate-hashes --python-version 3.11 \
-	    --extra local --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+lock: .venv/uv  ## resolve the dependencies, for every Python and platform at once; UPGRADE=1: anew
+	$(UV) compile $(LOCK) --extra local pyproject.toml -o requirements.lock
+	$(UV) compile $(LOCK) --extra local --extra dev -c requirements.lock pyproject.toml \
+	    -o requirements-dev.lock
 
 clean:  ## remove the environment and the state of the embedded default
 	[ ! -x $(BIN)/totesys ] || $(BIN)/totesys clean
