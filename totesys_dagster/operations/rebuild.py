@@ -430,6 +430,7 @@ class _Pair:
         Columns that are no longer filled keep what they hold while their row is of the same
         version.
         """
+        self._allow_nulls()
         self._execute(
             """
             CREATE TEMP TABLE {changed} ON COMMIT DROP AS
@@ -456,6 +457,18 @@ class _Pair:
             WHERE NOT EXISTS (SELECT FROM {old} AS o WHERE {same_key})
             """
         )
+
+    def _allow_nulls(self) -> None:
+        """Let the columns be NULL that are so in the fresh table, whose old batches lack them."""
+        query = """
+            SELECT n.attname::text FROM pg_attribute AS n JOIN pg_attribute AS o USING (attname)
+            WHERE n.attrelid = %s::regclass AND o.attrelid = %s::regclass
+              AND o.attnotnull AND NOT n.attnotnull
+        """
+        tables = [self.parts[name].as_string(self.connection) for name in ("new", "old")]
+        for (column,) in self.connection.execute(query, tables).fetchall():
+            allow = sql.SQL("SELECT {}(%s, %s)").format(self.names.ledger("allow_null"))
+            self.connection.execute(allow, [self.star.name, column])
 
     def require_equal(self) -> None:
         if self.count(DIFFERENT):

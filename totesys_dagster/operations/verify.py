@@ -206,7 +206,12 @@ def _waiting(connection: Connection, names: Names, ingestion: Store) -> set[str]
     the source is of their columns yet."""
     with failures(LoadError, "a look at the tables' declarations"), transaction(connection):
         renewed = {star for star, found in state.states(connection, names).items() if found.renewed}
-    known = Known.of(ingestion).stars
+    try:
+        known = Known.of(ingestion).stars
+    except LakeUnusableError:
+        raise
+    except LakeError:
+        return renewed  # what cannot be read is a finding already
     return renewed | {
         star.name
         for star in STAR_TABLES.values()

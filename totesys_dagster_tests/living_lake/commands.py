@@ -63,10 +63,12 @@ def sensors() -> dict[str, Any]:
 def _tick(instance: Any, sensor: Any) -> list[Any]:
     import dagster as dg
 
-    from totesys_dagster.definitions import defs
+    from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 
+    resources = {"source": SourceDatabase(), "lake": Lake(), "warehouse": Warehouse()}
     context = dg.build_sensor_context(
-        instance=instance, sensor_name=sensor.name, definitions=defs, cursor=None
+        instance=instance,
+        resources={name: resources[name] for name in sensor.required_resource_keys},
     )
     answer = sensor(context)
     if not isinstance(answer, dg.SensorResult):
