@@ -17,6 +17,7 @@ from totesys_dagster_tests.torture.mutants import (
     OF_LARGE_TABLES,
     Kind,
     Mutant,
+    writers_for,
 )
 from totesys_dagster_tests.torture.owner import CHANGES
 from totesys_dagster_tests.torture.writers import WRITES
@@ -44,7 +45,7 @@ def test_every_version_arrives_once(full_platform: Platform) -> None:
 @pytest.mark.long
 def test_small_source_is_no_reason_to_fail(platform: Platform) -> None:
     """What the mutants are compared with."""
-    torture = Torture(platform, seed=2)
+    torture = Torture(platform, seed=2, favoured=CHANGES)
     verdict = torture.run(seconds=4)
 
     assert verdict.errors == 0, verdict.examples[:3]
@@ -79,13 +80,18 @@ def test_processes_that_die_at_every_step_are_exact() -> None:
 def test_mutant_is_caught(
     platform: Platform, monkeypatch: pytest.MonkeyPatch, mutant: Mutant
 ) -> None:
-    torture = Torture(platform, seed=2, large=mutant in OF_LARGE_TABLES)
+    torture = Torture(
+        platform,
+        seed=2,
+        large=mutant in OF_LARGE_TABLES,
+        favoured=writers_for(mutant),
+    )
     mutant(monkeypatch)
     try:
         if mutant in CAUGHT_AT_THE_END:
             errors = torture.run(seconds=2, enough=False).errors
         else:
-            # Chance decides when: it ends as soon as the mutant is caught.
+            # It ends as soon as the mutant is caught, which is within seconds.
             errors = torture.run(seconds=120, at_most=True).errors
     except (TotesysError, UnsettledError):
         errors = 1  # one of the platform's own guards has caught it
