@@ -392,6 +392,7 @@ def test_quarantined_rows_are_told_once_and_over_when_they_are_mended(
     assert text.startswith("The warehouse equals the source again.")
 
 
+@pytest.mark.long
 def test_warehouse_that_differs_from_the_source_is_told_until_it_is_equal(
     watch: Watch, inbox: Inbox
 ) -> None:

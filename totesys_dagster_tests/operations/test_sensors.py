@@ -185,6 +185,7 @@ def test_failed_run_is_tried_again_after_a_pause(
     assert again.success
 
 
+@pytest.mark.long
 def test_pause_doubles_with_each_failure_in_a_row(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -450,6 +451,7 @@ def test_bad_row_is_quarantined_and_seen(orchestra: Orchestra) -> None:
     ]
 
 
+@pytest.mark.long
 def test_unequal_table_is_read_again_in_full(orchestra: Orchestra) -> None:
     settle(orchestra)
     platform = orchestra.platform
