@@ -15,10 +15,14 @@ UPGRADE ?=
 LOCK := --quiet --no-header --universal --generate-hashes --python-version 3.11 \
     $(if $(UPGRADE),--upgrade)
 
+# With COVERAGE=1, `make test` also measures how much of the code the tests run, which takes longer.
+COVERAGE ?=
+PYTEST := $(BIN)/pytest -n auto --dist worksteal
+
 # An image of the Dockerfile, whose containers `make rehearsal` plays in; processes without.
 IMAGE ?=
 
-.PHONY: run dev psql test torture rehearsal check render format lock clean bench-batches bench-distributed bench-full bench-growth bench-increment bench-freshness bench-idle bench-start
+.PHONY: run dev psql test torture smoke rehearsal nightly check audit render format lock clean bench-batches bench-distributed bench-full bench-growth bench-increment bench-freshness bench-idle bench-start
 
 run: .venv/installed  ## take two batches the whole way on the embedded default
 	@$(BIN)/totesys demo
@@ -30,21 +34,28 @@ psql: .venv/installed  ## a prompt in the warehouse
 	@$(BIN)/totesys psql
 
 test: .venv/installed-dev  ## the tests, but for the long ones
-	$(BIN)/pytest -n auto --dist worksteal
+	$(PYTEST) $(if $(COVERAGE),--cov --cov-report=term)
 
 torture: .venv/installed-dev  ## the long tests, and everything killed while it works
-	$(BIN)/pytest -n auto --dist worksteal -m long
+	$(PYTEST) -m long
 	$(BIN)/python -m totesys_dagster_tests.torture --seconds $(SECONDS) --kills $(KILLS) --store $(STORE)
+
+smoke: .venv/installed-dev  ## a short torture: everything is killed, though not at every step
+	$(BIN)/python -m totesys_dagster_tests.torture --seconds 20 --steps 5 --store s3
 
 rehearsal: .venv/installed-dev  ## production on one machine: a day of business, three incidents
 	@$(BIN)/python -W ignore -m totesys_dagster_tests.rehearsal $(if $(IMAGE),--image $(IMAGE))
 
-check: .venv/installed-dev  ## format, lint, types, security, tests with coverage
+nightly: torture  ## what a landing does without: CONTRIBUTING.md lists it
+
+check: .venv/installed-dev audit  ## format, lint, types, security lint, known vulnerabilities
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/bandit -q -c pyproject.toml -r totesys_dagster
-	$(BIN)/pytest -n auto --dist worksteal --cov --cov-report=term
+
+audit: .venv/installed-dev  ## known vulnerabilities in what the lock files install
+	$(BIN)/python .ci/audit.py requirements.lock requirements-uv.lock
 
 bench-batches bench-distributed bench-full bench-growth bench-increment bench-freshness bench-idle bench-start: .venv/installed-dev  ## see benchmarks/README.md
 	$(BIN)/python -m benchmarks.$(subst bench-,,$@)

@@ -28,6 +28,7 @@ from totesys_dagster.local.postgres import SUPERUSER, Account, Server
 
 SOURCE = "totesys"
 SECONDS = 60
+MEMORY = "/dev/shm"
 ROOM = 4 << 30
 
 # No checkpoint but those that are asked for, and nothing that opens transactions by itself.
@@ -263,14 +264,17 @@ class Clusters:
         return f"host=127.0.0.1 port={primary.server.port} user={SUPERUSER}"
 
 
-def _place(binaries: Path, account: Account) -> str:
+def roomy() -> bool:
+    """Whether there is plenty of memory for files."""
+    return Path(MEMORY).is_dir() and shutil.disk_usage(MEMORY).free > ROOM
+
+
+def place(binaries: Path, account: Account) -> str:
     """Where files are copied fastest: in memory, where there is plenty of it.
 
     Programs that have to be copied, too, may not be run there.
     """
-    memory = Path("/dev/shm")
-    roomy = memory.is_dir() and shutil.disk_usage(memory).free > ROOM
-    return str(memory) if roomy and account.can_enter(binaries / "postgres") else "/var/tmp"
+    return MEMORY if roomy() and account.can_enter(binaries / "postgres") else "/var/tmp"
 
 
 @contextmanager
@@ -278,7 +282,7 @@ def clusters(binaries: Path) -> Iterator[Clusters]:
     """Makes clusters for the time of a block."""
     account = postgres._account()
     # The account that servers run as cannot enter a directory of pytest's.
-    directory = Path(tempfile.mkdtemp(prefix="totesys-clusters-", dir=_place(binaries, account)))
+    directory = Path(tempfile.mkdtemp(prefix="totesys-clusters-", dir=place(binaries, account)))
     if account.name is not None:
         shutil.chown(directory, account.name, account.group)
     made = Clusters(postgres._reachable(binaries, account, directory), directory)

@@ -30,6 +30,17 @@ Node = dict[str, Any]
 
 # No part of a plan may go through more than so many times the rows that its statement needs.
 TIMES = 5
+# What PostgreSQL knows of the rows, and how many there are in the largest tables. Those of landings
+# are enough to tell a quadratic plan; with outdated statistics, so few are rightly looped over.
+CASES = [
+    pytest.param(statistics, rows, marks=[] if rows < 10_000 else pytest.mark.long)
+    for rows, known in {
+        2000: ["none", "fresh"],
+        10_000: ["none", "fresh", "outdated"],
+        100_000: ["none", "fresh", "outdated"],
+    }.items()
+    for statistics in known
+]
 # What no statement has to account for: catalogues, the ledger, a row for each currency.
 FEW = 10_000
 # A subquery of so many rows fits into any memory.

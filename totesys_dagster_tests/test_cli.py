@@ -1,7 +1,9 @@
-"""The command line, run as a person runs it, in a process of its own."""
+"""The command line, run as a person runs it: each command once in a process of its own, whose start
+takes seconds, and otherwise in this one."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -9,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from totesys_dagster import cli, settings
 from totesys_dagster.errors import SettingError
@@ -33,6 +36,15 @@ def totesys(project: Path, *arguments: str, **environment: str) -> subprocess.Co
     )
 
 
+def here(project: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The same within this process."""
+    with contextlib.chdir(project):
+        done = CliRunner().invoke(cli.main, arguments, env=environment)
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
+
+
 @pytest.mark.usefixtures("platform")
 def test_run_reports_and_then_says_that_nothing_changed(project: Path) -> None:
     first = totesys(project, "run", "--json")
@@ -50,7 +62,7 @@ def test_run_reports_and_then_says_that_nothing_changed(project: Path) -> None:
     audit = batch["tables"]["fact_payment"]["audit"]
     assert (audit["scope"], audit["batch"], audit["equal"]) == ("whole", 1, True)
 
-    again = totesys(project, "run")
+    again = here(project, "run")
     assert again.returncode == 0
     assert "Nothing changed" in again.stdout
 
@@ -59,10 +71,10 @@ def test_exit_status_says_whether_the_warehouse_equals_the_source(
     platform: Platform, project: Path
 ) -> None:
     """Also when nothing changed: it is the state of every table, not of the last batch alone."""
-    totesys(project, "run")
+    here(project, "run")
     platform.application.execute("UPDATE payment SET payment_date = 'soon' WHERE payment_id = 3")
-    bad = totesys(project, "run", "--json")
-    quiet = totesys(project, "run")
+    bad = here(project, "run", "--json")
+    quiet = here(project, "run")
     platform.application.execute(
         "UPDATE payment SET payment_date = '2022-11-04' WHERE payment_id = 3"
     )
@@ -82,8 +94,8 @@ def test_exit_status_says_whether_the_warehouse_equals_the_source(
 def test_reports_name_their_source(platform: Platform, project: Path) -> None:
     platform.run()
     for command in ("run", "status", "verify", "rebuild", "audit"):
-        report = totesys(project, command).stdout
-        as_json = json.loads(totesys(project, command, "--json").stdout)
+        report = here(project, command).stdout
+        as_json = json.loads(here(project, command, "--json").stdout)
 
         assert f"database {platform.source_database}." in report
         assert as_json["source"].endswith(f"database {platform.source_database}")
@@ -92,10 +104,10 @@ def test_reports_name_their_source(platform: Platform, project: Path) -> None:
 def test_status_verify_and_rebuild_agree(platform: Platform, project: Path) -> None:
     platform.run()
 
-    status = json.loads(totesys(project, "status", "--json").stdout)
+    status = json.loads(here(project, "status", "--json").stdout)
     assert status["warehouse"]["batches"] == 1
     assert status["warehouse"]["tables"]["dim_staff"]["current"] == 2
-    verified = json.loads(totesys(project, "verify", "--json").stdout)
+    verified = json.loads(here(project, "verify", "--json").stdout)
     assert verified["passed"] is True
     rebuilt = json.loads(totesys(project, "rebuild", "--json").stdout)
     assert rebuilt["rows"]["fact_payment"] == 3
@@ -115,7 +127,7 @@ def test_status_of_nothing(platform: Platform, project: Path) -> None:
 @pytest.mark.long
 @pytest.mark.usefixtures("platform")
 def test_reports_for_people_name_every_table(project: Path) -> None:
-    report = totesys(project, "run").stdout
+    report = here(project, "run").stdout
 
     for name in ("purchase_order", "dim_counterparty", "fact_purchase_order", "33 checks passed"):
         assert name in report
@@ -132,7 +144,7 @@ def test_damaged_lake_is_found(platform: Platform, project: Path, tmp_path: Path
 
 @pytest.mark.usefixtures("platform")
 def test_wrong_setting_is_one_sentence_without_the_password(project: Path) -> None:
-    done = totesys(project, "run", TOTESYS_SOURCE_DSN="postgresql://ann:hidden@127.0.0.1:1/totesys")
+    done = here(project, "run", TOTESYS_SOURCE_DSN="postgresql://ann:hidden@127.0.0.1:1/totesys")
 
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith("Error: TOTESYS_SOURCE_DSN points to")
@@ -143,7 +155,7 @@ def test_wrong_setting_is_one_sentence_without_the_password(project: Path) -> No
 @pytest.mark.usefixtures("platform")
 def test_psql_sends_no_password_to_a_host_that_is_not_verified(project: Path) -> None:
     there = "postgresql://ann:hidden@/warehouse"
-    done = totesys(project, "psql", TOTESYS_WAREHOUSE_DSN=there, PGHOST="203.0.113.1")
+    done = here(project, "psql", TOTESYS_WAREHOUSE_DSN=there, PGHOST="203.0.113.1")
 
     assert done.returncode == 1
     assert "does not verify that it is the right server" in " ".join(done.stderr.split())
@@ -151,7 +163,7 @@ def test_psql_sends_no_password_to_a_host_that_is_not_verified(project: Path) ->
 
 @pytest.mark.usefixtures("platform")
 def test_elsewhere_it_says_where_to_run(tmp_path: Path) -> None:
-    done = totesys(tmp_path, "run")
+    done = here(tmp_path, "run")
 
     assert done.returncode == 1
     assert "There is no dagster.yaml here" in done.stderr
@@ -185,7 +197,7 @@ def test_unusable_dagster_instance_is_one_sentence(
 
 @pytest.mark.usefixtures("platform")
 def test_dagster_home_that_is_no_directory_is_one_sentence(project: Path) -> None:
-    done = totesys(project, "run", DAGSTER_HOME="/nonexistent/home")
+    done = here(project, "run", DAGSTER_HOME="/nonexistent/home")
 
     assert done.returncode == 1
     assert "Dagster cannot use DAGSTER_HOME (/nonexistent/home): " in " ".join(done.stderr.split())
@@ -197,7 +209,7 @@ def test_status_refuses_a_lake_that_the_warehouse_was_not_loaded_from(
 ) -> None:
     """Of an empty one it said that it holds 0 batches, the warehouse 1 of them, and all is equal"""
     platform.run()
-    status = totesys(project, "status", TOTESYS_INGESTION_URL=str(tmp_path / "other"))
+    status = here(project, "status", TOTESYS_INGESTION_URL=str(tmp_path / "other"))
 
     assert status.returncode == 1
     assert "point TOTESYS_INGESTION_URL to the lake that the warehouse was" in " ".join(
@@ -272,8 +284,8 @@ def test_psql_opens_the_warehouse(demonstrated: Path) -> None:
 def test_new_table_is_shown_by_its_name(platform: Platform, project: Path) -> None:
     platform.application.execute('CREATE TABLE "[/red] %s {x}" (a integer)')
     platform.run()
-    shown = totesys(project, "status")
-    listed = json.loads(totesys(project, "status", "--json").stdout)
+    shown = here(project, "status")
+    listed = json.loads(here(project, "status", "--json").stdout)
 
     assert shown.returncode == 0, shown.stderr
     assert "not archived: [/red] %s {x}." in " ".join(shown.stdout.split())

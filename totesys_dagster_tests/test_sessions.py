@@ -18,7 +18,7 @@ from totesys_dagster.local.postgres import SUPERUSER, Server
 from totesys_dagster.postgres import READ_COMMITTED, begin, beside, connect, transaction
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1
-from totesys_dagster_tests.ingestion.test_other_servers import other_binaries
+from totesys_dagster_tests.ingestion.test_other_servers import any_binaries
 from totesys_dagster_tests.session_settings import BY_BEGIN, CHECKED, HARMLESS, SET
 
 
@@ -144,7 +144,7 @@ def test_connection_beside_another_is_to_the_same_database(setting: str) -> None
         assert other.info.backend_pid != connection.info.backend_pid
 
 
-@pytest.fixture(params=[None, *other_binaries()], ids=str)
+@pytest.fixture(params=any_binaries(), ids=str)
 def any_server(
     request: pytest.FixtureRequest, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Server:

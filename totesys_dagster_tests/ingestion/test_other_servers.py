@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -35,6 +36,11 @@ def other_binaries() -> list[Path]:
     system = [place for place in candidates if (place / "initdb").exists()][:1]
     named = os.environ.get("OTHER_POSTGRES_BIN", "").split(":")
     return [*system, *(Path(place) for place in named if place)]
+
+
+def any_binaries() -> list[Any]:
+    """None for the embedded server, and the programs of others, whose tests are long."""
+    return [None, *(pytest.param(place, marks=pytest.mark.long) for place in other_binaries())]
 
 
 @pytest.fixture(params=other_binaries() or [None], ids=str)

@@ -16,6 +16,7 @@ from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.plans import (
     ALL_CHANGE,
     ALL_GO,
+    CASES,
     EVERY_SECOND_GOES,
     NEARLY_ALL_GO,
     SOME_CHANGE,
@@ -60,8 +61,7 @@ def take(platform: Platform, *, full: tuple[str, ...] = ()) -> None:
     assert platform.capture(full=full) is not None
 
 
-@pytest.mark.parametrize("rows", [10_000, pytest.param(100_000, marks=pytest.mark.long)])
-@pytest.mark.parametrize("statistics", ["none", "fresh", "outdated"])
+@pytest.mark.parametrize(("statistics", "rows"), CASES)
 def test_no_statement_goes_through_rows_over_and_over(
     platform: Platform, statistics: str, rows: int
 ) -> None:

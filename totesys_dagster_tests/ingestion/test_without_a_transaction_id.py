@@ -25,10 +25,10 @@ from totesys_dagster.warehouse import schema
 from totesys_dagster_tests import conftest
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1, new_design
-from totesys_dagster_tests.ingestion.test_other_servers import other_binaries
+from totesys_dagster_tests.ingestion.test_other_servers import any_binaries
 
 
-@pytest.fixture(scope="module", params=[None, *other_binaries()], ids=str)
+@pytest.fixture(scope="module", params=any_binaries(), ids=str)
 def any_server(
     request: pytest.FixtureRequest, server: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:

@@ -135,6 +135,7 @@ def test_store_that_hides_what_exists_is_refused(zone: Zone) -> None:
     assert "could not give an object that it had said was there" in hidden
 
 
+@pytest.mark.long
 def test_store_that_says_no_to_everybody_is_refused(zone: Zone) -> None:
     said = zone.refused(on_put(EXISTS))
 
@@ -294,6 +295,7 @@ def test_proof_that_was_killed_is_made_again(zone: Zone) -> None:
     assert objects(zone.direct) == [KEY]
 
 
+@pytest.mark.long
 def test_first_writers_at_once_all_write(store: Store) -> None:
     """Each in a process of its own."""
     write = (

@@ -109,6 +109,7 @@ def test_rows_survive_a_stop_and_a_crash_of_the_server(tmp_path: Path) -> None:
     wait_until(stopped(tmp_path))
 
 
+@pytest.mark.long
 def test_orphaned_server_is_adopted(tmp_path: Path) -> None:
     user = User(tmp_path)
     subprocess.run(["pkill", "-KILL", "-f", f"supervisor.*{tmp_path}"], check=True)
@@ -135,6 +136,7 @@ def test_passwords_are_asked_for_and_kept_private(tmp_path: Path) -> None:
     wait_until(stopped(tmp_path))
 
 
+@pytest.mark.long
 def test_half_made_cluster_is_made_anew(tmp_path: Path) -> None:
     """A killed first start leaves a directory under another name."""
     (tmp_path / "postgres" / "data.new").mkdir(parents=True)
@@ -146,6 +148,7 @@ def test_half_made_cluster_is_made_anew(tmp_path: Path) -> None:
     wait_until(stopped(tmp_path))
 
 
+@pytest.mark.long
 def test_another_port_is_taken_when_that_of_last_time_is_not_free(tmp_path: Path) -> None:
     import socket
 
@@ -177,6 +180,7 @@ def test_server_is_removed_with_all_its_files(tmp_path: Path) -> None:
     postgres.remove(home)
 
 
+@pytest.mark.long
 def test_files_of_others_in_its_directory_are_not_removed(tmp_path: Path) -> None:
     """TOTESYS_HOME may be a directory that somebody uses for more."""
     user = User(tmp_path)
@@ -190,6 +194,7 @@ def test_files_of_others_in_its_directory_are_not_removed(tmp_path: Path) -> Non
     assert left == {"letter.txt", "lake", "lake/notes", "lakeside", "lakeside/ingestion"}
 
 
+@pytest.mark.long
 def test_server_in_use_is_not_removed(tmp_path: Path) -> None:
     user = User(tmp_path)
 
@@ -200,6 +205,7 @@ def test_server_in_use_is_not_removed(tmp_path: Path) -> None:
     wait_until(stopped(tmp_path))
 
 
+@pytest.mark.long
 def test_files_of_a_removed_home_are_removed_but_not_those_of_a_renamed_one(
     tmp_path: Path,
 ) -> None:

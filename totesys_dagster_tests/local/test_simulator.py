@@ -583,6 +583,7 @@ def test_some_timestamps_have_no_milliseconds(source: psycopg.Connection) -> Non
     assert 0.001 < share < 0.003
 
 
+@pytest.mark.long
 def test_history_is_the_same_for_one_seed_and_day(source: psycopg.Connection) -> None:
     before = fingerprint(source)
     start_again(source, last_day=FRIDAY)

@@ -159,6 +159,7 @@ def test_wrong_address_of_the_ui_keeps_no_alert_back(
     assert len(inbox.take()) == 1
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("no_pause")
 def test_batch_that_fails_again_and_again_is_one_mail_and_one_when_it_is_loaded(
     watch: Watch, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
@@ -217,6 +218,7 @@ def test_batch_is_not_over_when_it_is_processed_but_not_loaded(watch: Watch, inb
     assert inbox.take() == []
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("no_pause")
 def test_failure_within_a_range_of_batches_is_told_of_the_batch_that_failed(
     watch: Watch, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
@@ -247,6 +249,7 @@ def test_failure_within_a_range_of_batches_is_told_of_the_batch_that_failed(
     )
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("no_pause")
 def test_capture_that_fails_again_and_again_is_one_mail_though_its_batch_has_another_name(
     watch: Watch, inbox: Inbox
@@ -285,6 +288,7 @@ def test_failure_that_is_made_good_before_a_look_is_not_told(watch: Watch, inbox
     assert inbox.take() == []
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("inbox")
 @pytest.mark.parametrize("at_once", [2, 200])
 def test_each_run_is_looked_at_once_though_looks_overlap(
@@ -388,6 +392,7 @@ def test_quarantined_rows_are_told_once_and_over_when_they_are_mended(
     assert text.startswith("The warehouse equals the source again.")
 
 
+@pytest.mark.long
 def test_warehouse_that_differs_from_the_source_is_told_until_it_is_equal(
     watch: Watch, inbox: Inbox
 ) -> None:
@@ -437,6 +442,7 @@ def test_difference_that_an_audit_finds_is_told_until_an_audit_finds_none(
     ]
 
 
+@pytest.mark.long
 def test_source_whose_tables_change_is_told_once(watch: Watch, inbox: Inbox) -> None:
     application = watch.orchestra.platform.application
     application.execute("ALTER TABLE design ADD colour text")
@@ -456,6 +462,7 @@ def test_source_whose_tables_change_is_told_once(watch: Watch, inbox: Inbox) -> 
     assert len(inbox.take()) == 1
 
 
+@pytest.mark.long
 def test_old_batch_that_a_person_repeats_says_nothing_of_the_present(
     watch: Watch, inbox: Inbox
 ) -> None:
@@ -476,6 +483,7 @@ def test_old_batch_that_a_person_repeats_says_nothing_of_the_present(
 # Systems
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("setting", "value", "system"),
     [
@@ -536,6 +544,7 @@ def test_warehouse_of_another_lake_is_told(
 # Freshness
 
 
+@pytest.mark.long
 def test_batch_that_waits_too_long_is_told_until_one_is_loaded(watch: Watch, inbox: Inbox) -> None:
     watch.orchestra.tick_and_run("source_changes")
     [batch] = watch.orchestra.partitions()
@@ -561,6 +570,7 @@ def test_batch_that_waits_too_long_is_told_until_one_is_loaded(watch: Watch, inb
     ]
 
 
+@pytest.mark.long
 def test_changes_that_wait_too_long_are_told(
     watch: Watch, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

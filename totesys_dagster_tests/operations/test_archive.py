@@ -57,6 +57,7 @@ def test_history_stays_when_a_batch_is_taken_off(
     assert orchestra.platform.rows("SELECT count(*) FROM batch") == [(3,)]
 
 
+@pytest.mark.long
 def test_sensors_go_on_after_batches_were_taken_off(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,6 +73,7 @@ def test_sensors_go_on_after_batches_were_taken_off(
     assert orchestra.platform.rows("SELECT count(*) FROM batch") == [(3,)]
 
 
+@pytest.mark.long
 def test_batch_whose_key_is_added_again_can_be_processed_again(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -196,6 +196,7 @@ def test_second_run_is_forked_from_the_same_server(shop: Shop) -> None:
     assert parents[0] == parents[1]
 
 
+@pytest.mark.long
 def test_run_after_a_change_of_the_code_runs_the_new_code(shop: Shop) -> None:
     shop.ends(shop.start()[0])
     shop.write("changed")
@@ -205,6 +206,7 @@ def test_run_after_a_change_of_the_code_runs_the_new_code(shop: Shop) -> None:
     assert shop.told.read_text() == f"{pid} changed"
 
 
+@pytest.mark.long
 def test_run_after_a_change_of_the_settings_has_the_new_ones(shop: Shop) -> None:
     shop.ends(shop.start()[0])
     before = shop.told.read_text().split()[1]
@@ -228,6 +230,7 @@ def test_change_of_the_platform_is_seen_where_it_is_an_installed_package(
     assert Path(dg.__file__) not in files
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "code",
     [

@@ -114,6 +114,7 @@ def test_run_that_is_overtaken_goes_on_from_there(
     assert statuses(orchestra) == {dg.DagsterRunStatus.SUCCESS}
 
 
+@pytest.mark.long
 def test_run_that_is_overtaken_again_and_again_says_so(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -84,6 +84,7 @@ def test_warehouse_that_was_changed_by_hand_is_healed_though_nothing_changed(
     assert all(standing(orchestra, star).equal for star in STAR_TABLES)
 
 
+@pytest.mark.long
 def test_tables_are_compared_anew_where_no_audit_is_on_record(orchestra: Orchestra) -> None:
     """The warehouse was said to hold no batch yet."""
     take(orchestra)
@@ -93,6 +94,7 @@ def test_tables_are_compared_anew_where_no_audit_is_on_record(orchestra: Orchest
     assert all(standing(orchestra, star).equal for star in STAR_TABLES)
 
 
+@pytest.mark.long
 def test_difference_is_healed_though_the_audit_was_killed_before_it_asked_for_that(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,6 +108,7 @@ def test_difference_is_healed_though_the_audit_was_killed_before_it_asked_for_th
     assert standing(orchestra, "dim_design").equal
 
 
+@pytest.mark.long
 def test_row_in_quarantine_does_not_keep_another_from_being_healed(orchestra: Orchestra) -> None:
     take(orchestra)
     orchestra.platform.application.execute(
@@ -128,6 +131,7 @@ def test_row_in_quarantine_does_not_keep_another_from_being_healed(orchestra: Or
     assert take(orchestra) == []
 
 
+@pytest.mark.long
 def test_large_tables_are_compared_as_a_whole_when_a_person_asks(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,6 +149,7 @@ def test_large_tables_are_compared_as_a_whole_when_a_person_asks(
     assert standing(orchestra, "fact_sales_order").touched is None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("before", "edit", "deleted"),
     [

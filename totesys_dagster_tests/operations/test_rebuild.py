@@ -113,6 +113,7 @@ def test_rebuild_of_an_empty_lake_is_an_empty_warehouse(platform: Platform) -> N
     assert set(rebuilt.rows.values()) == {0}
 
 
+@pytest.mark.long
 def test_week_of_business_comes_back_row_for_row(full_platform: Platform) -> None:
     """Record ids included, and orders that were edited, paid and deleted."""
     full_platform.run()
@@ -248,6 +249,7 @@ def test_trace_of_an_edit_that_was_healed_is_gone(platform: Platform) -> None:
     assert platform.rows("SELECT count(*) FROM audit WHERE NOT equal") == [(0,)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "edit",
     [
@@ -429,6 +431,7 @@ def test_schema_that_no_rebuild_made_is_left_alone(platform: Platform, name: str
     assert platform.rows(f"SELECT mine FROM {name}.dim_staff") == [(1,)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("statement", "mine", "named"),
     [
@@ -482,6 +485,7 @@ WRONG_STAFF = "UPDATE dim_staff SET first_name = 'X' WHERE staff_id = 1"
 WRONG_SALE = "UPDATE fact_sales_order SET units_sold = 1 WHERE sales_record_id = 1"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("edit", "different"), [("SELECT", 0), (WRONG_STAFF, 2), (WRONG_SALE, 2)])
 def test_column_of_others_keeps_its_values(platform: Platform, edit: str, different: int) -> None:
     three_batches(platform)
@@ -554,6 +558,7 @@ def test_foreign_key_of_others_is_named_where_rows_have_to_go(platform: Platform
     assert platform.rows("SELECT count(*) FROM public.notes") == [(3,)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("action", ["NO ACTION", "RESTRICT", "CASCADE"])
 def test_foreign_key_between_the_tables_is_kept(platform: Platform, action: str) -> None:
     """As the warehouse declares them itself, but enforced."""

@@ -112,6 +112,7 @@ def two_batches(orchestra: Orchestra) -> str:
     return run.run_id
 
 
+@pytest.mark.long
 def test_second_batch_waits_for_the_first_and_is_then_taken_in_a_run_of_its_own(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,6 +128,7 @@ def test_second_batch_waits_for_the_first_and_is_then_taken_in_a_run_of_its_own(
     assert orchestra.tick("new_batches") == "The warehouse holds every committed batch."
 
 
+@pytest.mark.long
 def test_tick_waits_for_the_load_that_a_batch_waits_for(orchestra: Orchestra) -> None:
     run = two_batches(orchestra)
     platform = orchestra.platform
@@ -148,6 +150,7 @@ def test_tick_waits_for_the_load_that_a_batch_waits_for(orchestra: Orchestra) ->
     assert request.job_name == "process_and_load"
 
 
+@pytest.mark.long
 def test_backlog_is_processed_side_by_side_and_loaded_in_one_run(orchestra: Orchestra) -> None:
     settle(orchestra)
     batches = []
@@ -182,6 +185,7 @@ def test_failed_run_is_tried_again_after_a_pause(
     assert again.success
 
 
+@pytest.mark.long
 def test_pause_doubles_with_each_failure_in_a_row(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,6 +216,7 @@ def capture_ahead(orchestra: Orchestra, *statuses: dg.DagsterRunStatus) -> None:
         )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "statuses", [[], [dg.DagsterRunStatus.FAILURE], [dg.DagsterRunStatus.CANCELED]]
 )
@@ -255,6 +260,7 @@ def test_capture_that_finds_nothing_leaves_no_partition_behind(orchestra: Orches
     assert orchestra.partitions() == [batch_key(1)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("clock", [dt.timedelta(days=-900), dt.timedelta(days=900)])
 def test_clock_of_the_host_decides_nothing(
     clock: dt.timedelta, orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
@@ -277,6 +283,7 @@ def test_clock_of_the_host_decides_nothing(
     assert orchestra.tick("new_batches") == "The warehouse holds every committed batch."
 
 
+@pytest.mark.long
 def test_hour_without_a_batch_asks_for_an_audit_of_every_table(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -320,6 +327,7 @@ def test_audit_waits_for_a_warehouse_that_is_down(
     assert context.cursor
 
 
+@pytest.mark.long
 def test_audit_that_was_cut_short_is_completed(orchestra: Orchestra) -> None:
     settle(orchestra)
     platform = orchestra.platform
@@ -387,6 +395,7 @@ def test_warehouse_that_was_changed_by_hand_is_found_without_a_batch_and_healed(
     assert platform.rows("SELECT design_name FROM dim_design WHERE design_id = 1") == [("Wooden",)]
 
 
+@pytest.mark.long
 def test_batches_that_dagster_forgot_are_added_again(orchestra: Orchestra) -> None:
     manifest = orchestra.platform.capture()
     assert manifest is not None
@@ -442,6 +451,7 @@ def test_bad_row_is_quarantined_and_seen(orchestra: Orchestra) -> None:
     ]
 
 
+@pytest.mark.long
 def test_unequal_table_is_read_again_in_full(orchestra: Orchestra) -> None:
     settle(orchestra)
     platform = orchestra.platform
@@ -492,6 +502,7 @@ def test_outage_of_the_warehouse_heals_by_itself(
     assert orchestra.platform.rows("SELECT count(*) FROM batch") == [(2,)]
 
 
+@pytest.mark.long
 def test_loads_can_come_at_intervals(orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(settings.LOAD_EVERY_SECONDS, "900")
     assert sensors.scheduled_load in sensors.sensors()
@@ -539,6 +550,7 @@ def test_interval_is_what_the_daemon_makes_of_it() -> None:
     assert [sensors.interval(seconds) for seconds in (1, 2, 5, 60)] == [1, 1, 4, 59]
 
 
+@pytest.mark.long  # as ingestion/test_snapshot.py has it for one table
 def test_nobody_else_may_hold_the_lock(platform: Platform) -> None:
     """A migration that locks a table makes the poll fail with a sentence, not hang."""
     with psycopg.connect(
@@ -559,6 +571,7 @@ def begin_to_capture(orchestra: Orchestra) -> dg.DagsterRun:
     )
 
 
+@pytest.mark.long
 def test_tick_waits_for_the_batch_that_is_being_captured(orchestra: Orchestra) -> None:
     settle(orchestra)
     run = begin_to_capture(orchestra)
@@ -577,6 +590,7 @@ def test_tick_waits_for_the_batch_that_is_being_captured(orchestra: Orchestra) -
     assert [request.job_name for request in answer.run_requests or []] == ["process_and_load"]
 
 
+@pytest.mark.long
 def test_tick_waits_for_the_batch_that_another_sensor_opens_at_the_same_moment(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -598,6 +612,7 @@ def test_tick_waits_for_the_batch_that_another_sensor_opens_at_the_same_moment(
     assert isinstance(answer, dg.SensorResult)
 
 
+@pytest.mark.long
 def test_tick_does_not_wait_for_ever(orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch) -> None:
     settle(orchestra)
     begin_to_capture(orchestra)

@@ -204,6 +204,7 @@ def test_changed_department_brings_its_staff(platform: Platform) -> None:
     ]
 
 
+@pytest.mark.long
 def test_many_parts_hold_the_same_rows_as_one(
     platform_on: Callable[[str], Platform], full_template: str, tmp_path: Path
 ) -> None:

@@ -117,6 +117,10 @@ class ProcessKiller(Killer):
         self.context.set_forkserver_preload([__name__])
         self.processes: dict[ForkServerProcess, float] = {}
 
+    def kill_each_server(self) -> None:
+        self.stop_source()
+        self.stop_warehouse()
+
     def run(self) -> None:
         while not self.stop.wait(self.rng.uniform(0.05, 0.2)):
             self.order_deaths()

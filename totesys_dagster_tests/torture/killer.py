@@ -62,6 +62,14 @@ class Killer(threading.Thread):
         self.known_runs: set[int] = set()
         self.doomed_runs: dict[int, float] = {}
 
+    def kill_each_server(self) -> None:
+        """Kill all that serves: chance may have left out some."""
+        self._kill_fork_servers()
+        self._kill_daemon()
+        self._kill_code_server()
+        self.stop_source()
+        self.stop_warehouse()
+
     def run(self) -> None:
         servers = {
             self._kill_daemon: 1,

@@ -18,7 +18,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import LiteralString
 
 import psycopg
@@ -48,6 +48,7 @@ from totesys_dagster_tests.torture.writers import (
     Chance,
     Writer,
     edit_silently,
+    favour,
     finish,
     mend_all,
 )
@@ -107,6 +108,20 @@ def _deadly(
     return call
 
 
+class Certainty(Chance):
+    """Leaves nothing to chance, of a change that is done between two batches."""
+
+    def __init__(self, seed: float, batch: Callable[[], object]) -> None:
+        super().__init__(seed)
+        self.batch = batch
+
+    def wait_for_batches(self, *_: float) -> None:
+        self.batch()
+
+    def perhaps(self) -> bool:
+        return True
+
+
 class UnsettledError(Exception):
     """The platform does not come to rest, or has come to it too early."""
 
@@ -125,13 +140,22 @@ _currencies = currencies.currencies
 class Torture:
     """A platform under torture. `run` it, then let the oracle judge.
 
-    With `large`, every table is taken for a large one, and an hour for four seconds.
+    With `large`, every table is taken for a large one, and an hour for four seconds. Half of what
+    is done is of the `favoured` writers, changes and steps; the changes come first, one by one.
     """
 
-    def __init__(self, platform: Platform, seed: int, *, large: bool = False) -> None:
+    def __init__(
+        self,
+        platform: Platform,
+        seed: int,
+        *,
+        large: bool = False,
+        favoured: Collection[object] = (),
+    ) -> None:
         self.platform = platform
         self.rng = Chance(seed)
         self.large = large
+        self.favoured = favoured
         self.crashes = 0
         self.done: Counter[str] = Counter()
         self.dsn = platform.server.dsn("totesys_application", platform.source_database)
@@ -179,10 +203,17 @@ class Torture:
             admin.execute("SELECT pg_reload_conf()")
 
     def _run(self, seconds: float, *, at_most: bool, enough: bool) -> Verdict:
+        self._do_favoured_changes()
+        self._look()
+        if self.early.errors:
+            return self.early
         workers = [
             self.owner,
             *(
-                Writer(self.dsn, self.rng.random(), 0.03, self.stop, self.rest, PACE)
+                Writer(
+                    *(self.dsn, self.rng.random(), 0.03, self.stop, self.rest, PACE),
+                    favoured=self.favoured,
+                )
                 for _ in range(WRITERS)
             ),
         ]
@@ -206,6 +237,23 @@ class Torture:
             for worker in workers:
                 worker.join()
         return self._end()
+
+    def _do_favoured_changes(self) -> None:
+        """There and back, with nobody else at work and batches between: chance may let another full
+        read hide a change for minutes."""
+        rng = Certainty(self.rng.random(), self._take_batch)
+        for change in CHANGES:
+            if change in self.favoured:
+                for _ in range(2):
+                    self._take_batch()
+                    change(self.platform.application, rng)
+                self._take_batch()
+
+    def _take_batch(self) -> None:
+        """Take a batch, for which something has to change, unless it is refused."""
+        edit_silently(self.platform.application, self.rng)
+        with self._refusing():
+            self.platform.run()
 
     @property
     def happened(self) -> Counter[str]:
@@ -330,18 +378,25 @@ class Torture:
             self._crash_server: 0.5,
             self._jump: 1,
         }
-        [step] = self.rng.choices(list(steps), list(steps.values()))
+        weights = favour(steps, [step for step in steps if step.__func__ in self.favoured])
+        [step] = self.rng.choices(list(weights), list(weights.values()))
         if late:
             step = next((one for what, one in self._doing.items() if self._lacks(what)), step)
         try:
-            with crashes(self.rng):
+            with self._refusing(), crashes(self.rng):
                 self._catch_up()
                 step()
-            if step in (self._take, self._poll):
-                self.owner.turn.set()
+                if step in (self._take, self._poll):
+                    self.owner.turn.set()
         except Crash:
             self.crashes += 1
             self._restart()
+
+    @contextlib.contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """A capture may be refused while the source is not as it should be."""
+        try:
+            yield
         except SourceError as error:
             if not REFUSED.search(str(error)):
                 raise

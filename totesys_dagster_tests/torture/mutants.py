@@ -341,6 +341,13 @@ KINDS = (
 MUTANTS: tuple[Mutant, ...] = tuple(
     dict.fromkeys(mutant for kind in KINDS for mutant in kind.mutants)
 )
+
+
+def writers_for(mutant: Mutant) -> set[Callable[..., object]]:
+    """Who makes the kinds of trouble that a mutant would let through."""
+    return {writer for kind in KINDS if mutant in kind.mutants for writer in kind.writers}
+
+
 # Caught by what is left for the end, whatever happened before.
 CAUGHT_AT_THE_END: tuple[Mutant, ...] = (
     differences_are_not_healed,

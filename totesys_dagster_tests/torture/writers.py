@@ -16,7 +16,8 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -29,6 +30,14 @@ class Chance(random.Random):
 
     def nap(self, shortest: float, longest: float) -> None:
         time.sleep(self.uniform(shortest, longest) * self.pace)
+
+    def wait_for_batches(self, shortest: float = 3, longest: float = 5) -> None:
+        """Wait so long that batches will have come."""
+        self.nap(shortest, longest)
+
+    def perhaps(self) -> bool:
+        """True half of the time."""
+        return self.random() < 0.5
 
 
 Write = Callable[[psycopg.Connection, Chance], None]
@@ -369,11 +378,23 @@ class Worker(threading.Thread):
 IN_EACH_OTHERS_WAY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 
 
+def favour(weights: Mapping[Any, float], favoured: Collection[object]) -> dict[Any, float]:
+    """The weights, with those of the favoured as large as all others together."""
+    ordinary = sum(weight for one, weight in weights.items() if one not in favoured)
+    liked = sum(weight for one, weight in weights.items() if one in favoured)
+    factor = max(ordinary / liked, 1) if liked and ordinary else 1
+    return {one: weight * factor if one in favoured else weight for one, weight in weights.items()}
+
+
 class Writer(Worker):
-    """One of those who use the application."""
+    """One of those who use the application; half of what they do is of the `favoured` kinds."""
+
+    def __init__(self, *arguments: Any, favoured: Collection[object] = ()) -> None:
+        super().__init__(*arguments)
+        self.writes = favour(WRITES, favoured)
 
     def work(self, connection: psycopg.Connection) -> str:
-        [write] = self.rng.choices(list(WRITES), list(WRITES.values()))
+        [write] = self.rng.choices(list(self.writes), list(self.writes.values()))
         [kind] = self.rng.choices(list(KINDS), list(KINDS.values()))
         kind(connection, self.rng, write)
         return kind.__name__

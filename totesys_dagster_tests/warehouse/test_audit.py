@@ -49,6 +49,7 @@ def outstanding(platform: Platform, star: str) -> int:
 # Equality
 
 
+@pytest.mark.long
 def test_every_batch_of_a_week_equals_the_source(full_platform: Platform) -> None:
     loads = [full_platform.run()]
     for _ in range(5):

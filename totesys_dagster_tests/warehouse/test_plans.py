@@ -22,6 +22,7 @@ from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.plans import (
     ALL_CHANGE,
     ALL_GO,
+    CASES,
     EVERY_SECOND_GOES,
     NEARLY_ALL_GO,
     ORDERS_OF_UNKNOWN_STAFF,
@@ -88,8 +89,7 @@ def rebuild_the_wrong_rows(platform: Platform) -> None:
     assert rebuilt.different["fact_sales_order"] > 0
 
 
-@pytest.mark.parametrize("rows", [10_000, pytest.param(100_000, marks=pytest.mark.long)])
-@pytest.mark.parametrize("statistics", ["none", "fresh", "outdated"])
+@pytest.mark.parametrize(("statistics", "rows"), CASES)
 def test_no_statement_goes_through_rows_over_and_over(
     platform: Platform, monkeypatch: pytest.MonkeyPatch, statistics: str, rows: int
 ) -> None:

@@ -32,7 +32,7 @@ from totesys_dagster.warehouse.ledger import Loaded
 from totesys_dagster_tests.clusters import SOURCE, Cluster, Clusters, clusters
 from totesys_dagster_tests.conftest import Platform, few_rows
 from totesys_dagster_tests.endpoint import Endpoint, endpoint
-from totesys_dagster_tests.ingestion.test_other_servers import other_binaries
+from totesys_dagster_tests.ingestion.test_other_servers import any_binaries
 
 NOW = dt.datetime(2024, 11, 15, 12, tzinfo=dt.UTC)
 
@@ -168,7 +168,7 @@ def is_of_another_history(manifest: Manifest | None) -> bool:
     )
 
 
-@pytest.fixture(scope="session", params=[None, *other_binaries()], ids=str)
+@pytest.fixture(scope="session", params=any_binaries(), ids=str)
 def binaries(request: pytest.FixtureRequest) -> Path:
     """The programs of the embedded server, and of those of other versions that are here."""
     found = request.param or postgres.find_binaries()

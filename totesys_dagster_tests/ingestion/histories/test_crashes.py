@@ -27,6 +27,8 @@ from totesys_dagster_tests.ingestion.histories.conftest import (
     statement,
 )
 
+pytestmark = pytest.mark.long
+
 # What brings the write-ahead log to the disk by itself.
 WRITERS = ("walwriter", "background writer", "checkpointer")
 

@@ -36,6 +36,8 @@ from totesys_dagster_tests.ingestion.histories.conftest import (
 )
 from totesys_dagster_tests.ingestion.test_capture import lines
 
+pytestmark = pytest.mark.long
+
 Place = tuple[list[Cluster], Endpoint]
 
 KINDS = {"primary and standby": 1, "two standbys": 2, "primary and two standbys": 2}

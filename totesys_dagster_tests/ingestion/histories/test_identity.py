@@ -25,6 +25,8 @@ from totesys_dagster_tests.ingestion.histories.conftest import (
 )
 from totesys_dagster_tests.test_cli import totesys
 
+pytestmark = pytest.mark.long
+
 SYSTEM = ["pg_control_system()"]
 TIMELINE = [
     "pg_control_checkpoint()",

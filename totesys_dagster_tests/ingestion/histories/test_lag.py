@@ -29,6 +29,8 @@ from totesys_dagster_tests.ingestion.histories.conftest import (
     statement,
 )
 
+pytestmark = pytest.mark.long
+
 
 def paused(site: Site) -> Cluster:
     standby = site.standby()

@@ -29,6 +29,8 @@ from totesys_dagster_tests.ingestion.histories.conftest import (
     transactions,
 )
 
+pytestmark = pytest.mark.long
+
 EDITS = (
     "UPDATE payment SET payment_amount = payment_amount + 1 WHERE payment_id = 2",
     new_sale(9),

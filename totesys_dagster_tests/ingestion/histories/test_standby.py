@@ -31,6 +31,8 @@ from totesys_dagster_tests.ingestion.histories.conftest import (
     statement,
 )
 
+pytestmark = pytest.mark.long
+
 # A query on the standby that is in the way of the replay is canceled at once.
 IMPATIENT = {"max_standby_streaming_delay": "0", "hot_standby_feedback": "off"}
 
