@@ -35,7 +35,7 @@ _HARMLESS = {
         enable_partitionwise_join enable_presorted_aggregate enable_self_join_elimination
         enable_seqscan enable_sort enable_tidscan force_parallel_mode from_collapse_limit geqo
         geqo_effort geqo_generations geqo_pool_size geqo_seed geqo_selection_bias geqo_threshold
-        io_combine_limit jit jit_above_cost jit_debugging_support jit_dump_bitcode
+        io_combine_limit jit_above_cost jit_debugging_support jit_dump_bitcode
         jit_expressions jit_inline_above_cost jit_optimize_above_cost jit_profiling_support
         jit_tuple_deforming join_collapse_limit maintenance_io_concurrency
         max_parallel_maintenance_workers max_parallel_workers max_parallel_workers_per_gather

@@ -67,6 +67,7 @@ def project(tmp_path: Path, platform: Platform) -> Project:
     return living(tmp_path, platform)
 
 
+@pytest.mark.long
 def test_new_source_table_is_archived(project: Project) -> None:
     project.source(*CREATE_SITE)
     project.grant("site")
@@ -92,6 +93,7 @@ def test_new_star_on_a_new_source_table(project: Project) -> None:
     ]
 
 
+@pytest.mark.long
 def test_new_star_on_archived_rows_has_their_history(project: Project) -> None:
     project.declare("stars/fact_design.py", FACT_DESIGN)
 
@@ -102,6 +104,7 @@ def test_new_star_on_archived_rows_has_their_history(project: Project) -> None:
     ) == [(1, 1, "Wooden", 1), (2, 2, "Bronze", 1), (3, 1, "Oak", 2), (4, 1, "Wooden", 3)]
 
 
+@pytest.mark.long
 def test_column_of_a_dimension_that_was_archived_all_along(project: Project) -> None:
     project.edit(
         "stars/dim_staff.py",
@@ -139,6 +142,7 @@ def test_column_of_a_fact_that_was_archived_all_along_has_its_history(project: P
     ]
 
 
+@pytest.mark.long
 def test_column_that_totesys_has_added_is_null_in_older_versions(project: Project) -> None:
     project.source("ALTER TABLE sales_order ADD COLUMN channel text NOT NULL DEFAULT 'web'")
     project.edit(
@@ -200,6 +204,7 @@ def test_column_that_totesys_has_dropped(project: Project) -> None:
     )
 
 
+@pytest.mark.long
 def test_column_that_totesys_has_renamed_keeps_its_history(project: Project) -> None:
     project.source(
         "ALTER TABLE sales_order RENAME COLUMN units_sold TO bags",
@@ -223,6 +228,7 @@ def test_column_that_totesys_has_renamed_keeps_its_history(project: Project) -> 
     ) == [(1, 42972, 1), (1, 42972, 2), (2, 1001, 1), (2, 7, 4)]
 
 
+@pytest.mark.long
 def test_columns_that_totesys_has_widened(project: Project) -> None:
     project.source(
         "ALTER TABLE sales_order ALTER units_sold TYPE bigint, ALTER unit_price TYPE numeric(14,3)",
@@ -245,6 +251,7 @@ def test_columns_that_totesys_has_widened(project: Project) -> None:
     ) == [(1001, "2.100"), (3000000000, "1.125")]
 
 
+@pytest.mark.long
 def test_column_that_totesys_lets_be_null(project: Project) -> None:
     project.source(
         "ALTER TABLE staff ALTER email_address DROP NOT NULL",
@@ -266,6 +273,7 @@ def test_column_that_totesys_lets_be_null(project: Project) -> None:
     ]
 
 
+@pytest.mark.long
 def test_star_that_is_withdrawn_stays_and_is_marked(project: Project) -> None:
     project.withdraw("stars/dim_payment_type.py")
 
@@ -279,6 +287,7 @@ def test_star_that_is_withdrawn_stays_and_is_marked(project: Project) -> None:
     ]
 
 
+@pytest.mark.long
 def test_source_table_that_is_withdrawn_stays_in_the_lake(project: Project) -> None:
     project.withdraw("source/payment_type.py")
     project.withdraw("stars/dim_payment_type.py")
@@ -293,6 +302,7 @@ def test_source_table_that_is_withdrawn_stays_in_the_lake(project: Project) -> N
     assert project.rows("SELECT design_id FROM current_dim_design ORDER BY 1") == [1, 2, 9]
 
 
+@pytest.mark.long
 def test_star_that_comes_back_has_what_happened_meanwhile(project: Project) -> None:
     module = project.directory / "totesys_dagster/catalogue/stars/dim_payment_type.py"
     text = module.read_text()
@@ -314,6 +324,7 @@ def test_star_that_comes_back_has_what_happened_meanwhile(project: Project) -> N
     ]
 
 
+@pytest.mark.long
 def test_column_that_is_computed_differently(project: Project) -> None:
     project.edit(
         "stars/dim_currency.py", "codes.map(currencies)", "codes.map(currencies).str.upper()"
@@ -331,6 +342,7 @@ def test_column_that_is_computed_differently(project: Project) -> None:
     ]
 
 
+@pytest.mark.long
 def test_two_changes_at_once_and_both_taken_back(project: Project) -> None:
     module = project.directory / "totesys_dagster/catalogue/stars/dim_staff.py"
     before = module.read_text()
@@ -357,6 +369,7 @@ def test_two_changes_at_once_and_both_taken_back(project: Project) -> None:
     ]
 
 
+@pytest.mark.long
 def test_column_that_seems_renamed_is_asked_about(project: Project) -> None:
     """To make the table anew would take the number of bags out of its history."""
     project.source("ALTER TABLE sales_order RENAME COLUMN units_sold TO bags")
@@ -385,6 +398,7 @@ def test_column_that_seems_renamed_is_asked_about(project: Project) -> None:
     ]
 
 
+@pytest.mark.long
 def test_sensors_do_all_of_it(project: Project) -> None:
     project.source(*CREATE_SITE)
     project.grant("site")
@@ -414,6 +428,7 @@ def test_sensors_renew_while_nothing_happens(project: Project) -> None:
     prove(project)
 
 
+@pytest.mark.long
 def test_release_before_loads_over_the_schema_after(project: Project, tmp_path: Path) -> None:
     """As it does while the next one is put in place; what it could not know is mended then."""
     before = Project.copy(tmp_path / "before", project.platform)
