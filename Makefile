@@ -52,7 +52,7 @@ check: .venv/installed-dev audit  ## format, lint, types, security lint, known v
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/bandit -q -c pyproject.toml -r totesys_dagster
+	$(BIN)/bandit -q -c pyproject.toml -r totesys_dagster totesys_simulator
 
 audit: .venv/installed-dev  ## known vulnerabilities in what the lock files install
 	$(BIN)/python .ci/audit.py requirements.lock requirements-uv.lock
@@ -86,7 +86,7 @@ clean:  ## remove the environment and the state of the embedded default
 .venv/installed: .venv/uv requirements.lock pyproject.toml
 	$(UV) install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
 	$(UV) install --quiet --python $(BIN)/python --no-deps -e .
-	$(BIN)/python -m compileall -q totesys_dagster
+	$(BIN)/python -m compileall -q totesys_dagster totesys_simulator
 	@touch $@
 
 .venv/installed-dev: .venv/installed requirements-dev.lock

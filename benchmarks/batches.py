@@ -31,9 +31,9 @@ from totesys_dagster.definitions import defs
 from totesys_dagster.lake import log as log_module
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.store import Store
-from totesys_dagster.local.postgres import free_port
-from totesys_dagster.operations import sensors
+from totesys_dagster.local.server import free_port
 from totesys_dagster.operations.verify import verify
+from totesys_dagster.orchestration import sensors
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.warehouse import schema
 from totesys_dagster_tests import object_store

@@ -16,7 +16,8 @@ from pathlib import Path
 import psycopg
 
 from totesys_dagster import settings
-from totesys_dagster.local import postgres, stack
+from totesys_dagster.local import server as postgres
+from totesys_dagster.local import stack
 from totesys_dagster_tests.processes import end_group
 
 PROJECT = Path(__file__).parent.parent

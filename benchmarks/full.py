@@ -29,10 +29,10 @@ from psycopg.conninfo import conninfo_to_dict
 from benchmarks import parts
 from benchmarks.parts import Platform, Verdicts, median, seconds
 from totesys_dagster.catalogue import STAR_TABLES
-from totesys_dagster.digest import count_and_digest
+from totesys_dagster.lake.digest import count_and_digest
 from totesys_dagster.lake.manifest import Digest, ManifestLog
 from totesys_dagster.local import stack
-from totesys_dagster.local.postgres import SUPERUSER, Server
+from totesys_dagster.local.server import SUPERUSER, Server
 
 LIMIT_TARGET = 2.0
 DLT_TARGET = 1.3

@@ -34,7 +34,7 @@ from benchmarks.parts import Platform, Processor, Verdicts, seconds
 from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.local import stack
-from totesys_dagster.local.postgres import SUPERUSER, Server
+from totesys_dagster.local.server import SUPERUSER, Server
 from totesys_dagster.warehouse import audit, healing
 
 HERE = Path(__file__).parent

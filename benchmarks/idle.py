@@ -22,7 +22,7 @@ from totesys_dagster import settings
 from totesys_dagster.ingestion import identity
 from totesys_dagster.ingestion.poll import Memory, poll
 from totesys_dagster.lake.store import Store
-from totesys_dagster.postgres import connect
+from totesys_dagster.postgres.sessions import connect
 
 POLLS = 200
 # A quiet poll may cost the source this much.

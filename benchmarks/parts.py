@@ -32,15 +32,17 @@ from totesys_dagster.ingestion import capture
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.receipt import touched_stars
 from totesys_dagster.lake.store import Store
-from totesys_dagster.local import postgres, simulator, stack
-from totesys_dagster.local.postgres import SUPERUSER, Server
-from totesys_dagster.operations.fork_server import OF_RUNS
+from totesys_dagster.launching.fork_server import OF_RUNS
+from totesys_dagster.local import server as postgres
+from totesys_dagster.local import stack
+from totesys_dagster.local.server import SUPERUSER, Server
 from totesys_dagster.operations.rebuild import rebuild
-from totesys_dagster.postgres import Connection, Names, connect
+from totesys_dagster.postgres.sessions import Connection, Names, connect
 from totesys_dagster.processed.process import process_star
 from totesys_dagster.resources import Warehouse
 from totesys_dagster.warehouse.ledger import Loaded
 from totesys_dagster.warehouse.load import load_batch
+from totesys_simulator import simulator
 
 LAST_DAY = dt.date(2024, 11, 15)
 

@@ -17,7 +17,7 @@ import psycopg
 from benchmarks import dev
 from benchmarks.parts import Verdicts, median, seconds
 from totesys_dagster import settings
-from totesys_dagster.local import postgres
+from totesys_dagster.local import server as postgres
 
 RUN_TARGET = 30.0
 FIRST_BATCH_TARGET = 60.0

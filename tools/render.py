@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, StarColumn, Type, revision
-from totesys_dagster.postgres import Names
+from totesys_dagster.postgres.sessions import Names
 from totesys_dagster.warehouse import schema
 
 ROOT = Path(__file__).parents[1]

@@ -31,9 +31,9 @@ from totesys_dagster.words import counted
 if TYPE_CHECKING:
     import dagster as dg
 
-    from totesys_dagster.operations.path import BatchReport
     from totesys_dagster.operations.renew import Due
-    from totesys_dagster.postgres import Connection, Names
+    from totesys_dagster.orchestration.whole_path import BatchReport
+    from totesys_dagster.postgres.sessions import Connection, Names
     from totesys_dagster.warehouse.status import TableStatus
 
 # Reports go to standard output, progress and errors to standard error: pipes get the report alone.
@@ -96,7 +96,7 @@ def _why_unusable(error: Exception) -> str:
     import dagster as dg
     import psycopg
 
-    from totesys_dagster.postgres_errors import reason
+    from totesys_dagster.postgres.failures import reason
 
     if isinstance(error, dg.DagsterInvalidConfigError):
         return error.errors[0].message.partition(". ")[0].partition(" of original value ")[0]
@@ -114,7 +114,7 @@ def _run_path(full_read: tuple[str, ...] = (), *, whole: bool = False) -> list[B
         stack.start()
         status.update("Loading Dagster")
         from totesys_dagster.definitions import defs
-        from totesys_dagster.operations.path import run_path
+        from totesys_dagster.orchestration.whole_path import run_path
         from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 
         def tell(what: str) -> None:
@@ -238,7 +238,8 @@ def _simulate(days: int, moments: int) -> None:
     import datetime as dt
     import random
 
-    from totesys_dagster.local import simulator, stack
+    from totesys_dagster.local import stack
+    from totesys_simulator import simulator
 
     with stack.application(settings.home()) as connection:
         for _ in range(days):
@@ -272,7 +273,7 @@ def simulate(days: int, moments: int) -> None:
 @click.option("--port", type=int, default=3000, show_default=True)
 def dev(port: int) -> None:
     """Open the Dagster UI on http://127.0.0.1:PORT with the sensors on. Ctrl-C stops everything."""
-    from totesys_dagster.operations import notify
+    from totesys_dagster.alerting import notify
 
     if not notify.channels():
         progress.print(notify.ALERTS_OFF)
@@ -474,9 +475,9 @@ def _renew(connection: Connection, names: Names) -> Due | None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def psql(database: str, arguments: tuple[str, ...]) -> None:
     """Open psql in the warehouse (or the source); what follows `--` is passed on to psql."""
-    from totesys_dagster import postgres
     from totesys_dagster.local import stack
-    from totesys_dagster.local.postgres import find_binaries
+    from totesys_dagster.local.server import find_binaries
+    from totesys_dagster.postgres import sessions as postgres
 
     stack.start()
     name = settings.WAREHOUSE_DSN if database == "warehouse" else settings.SOURCE_DSN
@@ -493,7 +494,7 @@ def psql(database: str, arguments: tuple[str, ...]) -> None:
 @main.command()
 def clean() -> None:
     """Remove the embedded default: its server, its databases and its lake."""
-    from totesys_dagster.local import postgres
+    from totesys_dagster.local import server as postgres
 
     home = settings.home()
     known = (home / "server.json").exists()

@@ -15,13 +15,13 @@ from pathlib import Path
 import dagster as dg
 
 from totesys_dagster import settings
+from totesys_dagster.alerting.alerts import alerts
 from totesys_dagster.ingestion.assets import raw_tables
 from totesys_dagster.ingestion.io_manager import JsonLinesIOManager
-from totesys_dagster.operations.alerts import alerts
-from totesys_dagster.operations.checks import LOG, lake_verified
-from totesys_dagster.operations.jobs import JOBS
-from totesys_dagster.operations.schedules import schedules
-from totesys_dagster.operations.sensors import sensors
+from totesys_dagster.orchestration.checks import LOG, lake_verified
+from totesys_dagster.orchestration.jobs import JOBS
+from totesys_dagster.orchestration.schedules import schedules
+from totesys_dagster.orchestration.sensors import sensors
 from totesys_dagster.processed.assets import STAR_ASSETS
 from totesys_dagster.processed.io_manager import ParquetIOManager
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse

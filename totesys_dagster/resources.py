@@ -9,11 +9,12 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from totesys_dagster import postgres, settings
+from totesys_dagster import settings
 from totesys_dagster.errors import TotesysError
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.store import Store
-from totesys_dagster.postgres import Connection, Names
+from totesys_dagster.postgres import sessions as postgres
+from totesys_dagster.postgres.sessions import Connection, Names
 
 
 class SourceDatabase(dg.ConfigurableResource):  # type: ignore[type-arg]

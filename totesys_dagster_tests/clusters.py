@@ -23,8 +23,9 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from totesys_dagster.local import postgres, stack, supervisor
-from totesys_dagster.local.postgres import SUPERUSER, Account, Server
+from totesys_dagster.local import server as postgres
+from totesys_dagster.local import stack, supervisor
+from totesys_dagster.local.server import SUPERUSER, Account, Server
 
 SOURCE = "totesys"
 SECONDS = 60

@@ -26,15 +26,17 @@ from totesys_dagster.ingestion import capture
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.receipt import Receipt, touched_stars
 from totesys_dagster.lake.store import Store
-from totesys_dagster.local import postgres, simulator, stack, supervisor
-from totesys_dagster.local.postgres import SUPERUSER, Server
-from totesys_dagster.postgres import Connection, Names, connect
+from totesys_dagster.local import server as postgres
+from totesys_dagster.local import stack, supervisor
+from totesys_dagster.local.server import SUPERUSER, Server
+from totesys_dagster.postgres.sessions import Connection, Names, connect
 from totesys_dagster.processed.process import process_star
 from totesys_dagster.warehouse import audit, healing, ledger, schema
 from totesys_dagster.warehouse.ledger import Loaded
 from totesys_dagster.warehouse.load import load_batch
 from totesys_dagster.warehouse.standing import Audit
 from totesys_dagster_tests import clusters
+from totesys_simulator import simulator
 
 LAST_DAY = dt.date(2024, 11, 15)
 

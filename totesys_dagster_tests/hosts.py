@@ -17,7 +17,7 @@ import psycopg
 from psycopg import sql
 
 from totesys_dagster.local import stack
-from totesys_dagster.local.postgres import SUPERUSER, Server, free_port
+from totesys_dagster.local.server import SUPERUSER, Server, free_port
 from totesys_dagster_tests.processes import end_group
 
 PROJECT = Path(__file__).parent.parent

@@ -22,8 +22,8 @@ import pytest
 from psycopg import sql
 
 from totesys_dagster import settings
-from totesys_dagster.local.postgres import SUPERUSER
-from totesys_dagster.postgres import connect
+from totesys_dagster.local.server import SUPERUSER
+from totesys_dagster.postgres.sessions import connect
 from totesys_dagster_tests.conftest import Platform
 
 Node = dict[str, Any]

@@ -13,8 +13,8 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from totesys_dagster.local import postgres
-from totesys_dagster.local.postgres import SUPERUSER, Server
+from totesys_dagster.local import server as postgres
+from totesys_dagster.local.server import SUPERUSER, Server
 
 # It lies beside what only an administrator runs.
 PROGRAM = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin:/usr/local/sbin")

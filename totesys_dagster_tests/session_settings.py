@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from totesys_dagster.postgres import LOCAL_SETTINGS, LOCAL_SETTINGS_SINCE
+from totesys_dagster.postgres.sessions import LOCAL_SETTINGS, LOCAL_SETTINGS_SINCE
 
 SET = {
     name.lower()

@@ -17,8 +17,8 @@ from psycopg.conninfo import conninfo_to_dict
 from totesys_dagster import aws_secrets, settings
 from totesys_dagster.errors import SettingError
 from totesys_dagster.local import stack
-from totesys_dagster.local.postgres import SUPERUSER, Server
-from totesys_dagster.postgres import connect
+from totesys_dagster.local.server import SUPERUSER, Server
+from totesys_dagster.postgres.sessions import connect
 
 NAME = "totesys/source-dsn"
 

@@ -26,8 +26,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from totesys_dagster import aws_secrets, settings
 from totesys_dagster.definitions import defs
-from totesys_dagster.local import postgres
-from totesys_dagster.operations.jobs import JOBS
+from totesys_dagster.local import server as postgres
+from totesys_dagster.orchestration.jobs import JOBS
 from totesys_dagster.warehouse import assets
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.scripts import script

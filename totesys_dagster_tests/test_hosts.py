@@ -19,13 +19,13 @@ from totesys_dagster.definitions import defs
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.receipt import read_receipt, touched_stars
 from totesys_dagster.lake.store import Store
-from totesys_dagster.local import simulator
-from totesys_dagster.local.postgres import Server
-from totesys_dagster.operations import launcher
+from totesys_dagster.launching import launcher
+from totesys_dagster.local.server import Server
 from totesys_dagster.operations.rebuild import rebuild
 from totesys_dagster_tests import hosts
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.torture.world import wait_until
+from totesys_simulator import simulator
 
 WORKERS = 2
 BATCHES = 6

@@ -25,7 +25,7 @@ from psycopg import sql
 from totesys_dagster import settings
 from totesys_dagster.catalogue import SOURCE_TABLES, Type
 from totesys_dagster.local import stack
-from totesys_dagster.local.postgres import Server
+from totesys_dagster.local.server import Server
 
 PROJECT = Path(__file__).parent.parent
 ROWS = Path(os.environ.get("REAL_ROWS", PROJECT.parent / "shared" / "data" / "totesys_2024-11-15"))

@@ -9,7 +9,7 @@ import threading
 
 import trustme
 
-from totesys_dagster.local import postgres
+from totesys_dagster.local import server as postgres
 
 SSL_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
 

@@ -12,7 +12,7 @@ from dagster_aws.ecs import EcsRunLauncher
 from dagster_aws.ecs.container_context import EcsContainerContext
 
 from totesys_dagster.dagster_insides import ConfigurableClassData
-from totesys_dagster.operations.names import INGEST, LOAD, PROCESS
+from totesys_dagster.runs.tags import INGEST, LOAD, PROCESS
 
 STAGES = {INGEST: "ingest", PROCESS: "process", LOAD: "load"}
 # For `whole_path`, `process_and_load`, and whatever a person materializes by hand.

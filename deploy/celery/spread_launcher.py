@@ -10,7 +10,7 @@ from dagster_celery.launcher import CeleryRunLauncher
 from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
 
 from totesys_dagster.dagster_insides import CheckRunHealthResult, WorkerStatus
-from totesys_dagster.operations.launcher import SILENCE_SECONDS, shows_life
+from totesys_dagster.launching.launcher import SILENCE_SECONDS, shows_life
 
 
 class SpreadRunLauncher(CeleryRunLauncher):

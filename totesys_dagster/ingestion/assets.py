@@ -26,7 +26,7 @@ from totesys_dagster.metadata import (
     source_definition,
 )
 from totesys_dagster.resources import Lake, SourceDatabase, clear_failures
-from totesys_dagster.runs import PARTITION_TAG, SENSOR_TAG, launched_twice, unfinished
+from totesys_dagster.runs.unfinished import PARTITION_TAG, SENSOR_TAG, launched_twice, unfinished
 
 
 class CaptureConfig(dg.Config):

@@ -17,7 +17,7 @@ from totesys_dagster.ingestion.fingerprint import TableSchema
 from totesys_dagster.ingestion.identity import Identity, identify
 from totesys_dagster.ingestion.snapshot import SourceView, begin_reading
 from totesys_dagster.parallel import AT_ONCE
-from totesys_dagster.postgres import Connection, beside, one
+from totesys_dagster.postgres.sessions import Connection, beside, one
 
 # Connections at a time, that of the view included.
 READERS = AT_ONCE

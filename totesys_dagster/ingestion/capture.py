@@ -49,7 +49,7 @@ from totesys_dagster.lake.requests import DigestRequest, Requests
 from totesys_dagster.lake.schemas import schema_key
 from totesys_dagster.lake.store import Store
 from totesys_dagster.parallel import ahead
-from totesys_dagster.postgres import Connection, failures
+from totesys_dagster.postgres.sessions import Connection, failures
 
 
 def next_batch(head: Manifest | None) -> str:

@@ -7,13 +7,13 @@ from weakref import WeakKeyDictionary
 
 from psycopg import sql
 
-from totesys_dagster import digest
 from totesys_dagster.catalogue import SOURCE_TABLES, StarTable
-from totesys_dagster.digest import audited_columns
 from totesys_dagster.errors import SourceError
 from totesys_dagster.ingestion.snapshot import SourceView
+from totesys_dagster.lake import digest
+from totesys_dagster.lake.digest import audited_columns
 from totesys_dagster.lake.manifest import Digest, PartialDigest
-from totesys_dagster.postgres import Connection, failures, one
+from totesys_dagster.postgres.sessions import Connection, failures, one
 
 # Whether the server of a connection hashes rows as others do, asked once for each connection.
 _known: WeakKeyDictionary[Connection, bool] = WeakKeyDictionary()

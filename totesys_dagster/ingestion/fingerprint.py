@@ -23,7 +23,7 @@ from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.errors import SourceError
 from totesys_dagster.lake.schemas import Schema
 from totesys_dagster.lake.store import sha256
-from totesys_dagster.postgres import Connection
+from totesys_dagster.postgres.sessions import Connection
 
 # Access methods whose rows carry transaction ids as the heap's do: the heap, and Percona's
 # encrypted one, which is a heap.

@@ -27,7 +27,7 @@ from psycopg import errors
 from totesys_dagster.errors import SourceError
 from totesys_dagster.lake.audits import SourceAudit
 from totesys_dagster.lake.manifest import Incarnation, Manifest, Snapshot
-from totesys_dagster.postgres import Connection, failures, one, transaction
+from totesys_dagster.postgres.sessions import Connection, failures, one, transaction
 
 # What a role may not call, and what a server that is like PostgreSQL does not have, or not now.
 REFUSED = (

@@ -24,7 +24,7 @@ from totesys_dagster.lake.audits import AuditLog
 from totesys_dagster.lake.manifest import ManifestLog, Snapshot
 from totesys_dagster.lake.requests import Requests
 from totesys_dagster.lake.store import Store
-from totesys_dagster.postgres import Connection, failures, transaction
+from totesys_dagster.postgres.sessions import Connection, failures, transaction
 
 # How often every table is looked at, whatever pulse and counters say: until PostgreSQL 14, counters
 # could get lost on their way, and deletions that were not looked for at once are due some time.

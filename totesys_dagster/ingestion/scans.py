@@ -12,7 +12,7 @@ from totesys_dagster.errors import SourceError
 from totesys_dagster.ingestion.snapshot import SourceView
 from totesys_dagster.lake import key_ranges as ranges_of
 from totesys_dagster.lake.manifest import RecentRows
-from totesys_dagster.postgres import one
+from totesys_dagster.postgres.sessions import one
 
 # Up to this many changed rows are read by their place, which saves a second scan of the table.
 PLACES = 10_000

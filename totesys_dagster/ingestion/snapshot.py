@@ -15,7 +15,7 @@ from totesys_dagster.ingestion import fingerprint, identity
 from totesys_dagster.ingestion.fingerprint import TableSchema
 from totesys_dagster.ingestion.identity import Identity
 from totesys_dagster.lake.manifest import Incarnation, Snapshot
-from totesys_dagster.postgres import Connection, begin, failures, leave
+from totesys_dagster.postgres.sessions import Connection, begin, failures, leave
 
 READING = "ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 

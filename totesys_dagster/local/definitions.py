@@ -10,7 +10,8 @@ import random
 import dagster as dg
 
 from totesys_dagster import settings
-from totesys_dagster.local import simulator, stack
+from totesys_dagster.local import stack
+from totesys_simulator import simulator
 
 # Before the platform is imported: it reads its settings from the environment.
 _embedded = stack.start()

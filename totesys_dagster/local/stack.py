@@ -18,10 +18,12 @@ from psycopg import sql
 
 from totesys_dagster import settings
 from totesys_dagster.catalogue import INGESTION, PROCESSED
-from totesys_dagster.local import locks, postgres, simulator
-from totesys_dagster.local.postgres import SUPERUSER, EmbeddedServerError, Server
-from totesys_dagster.postgres import Names, resolved
+from totesys_dagster.local import locks
+from totesys_dagster.local import server as postgres
+from totesys_dagster.local.server import SUPERUSER, EmbeddedServerError, Server
+from totesys_dagster.postgres.sessions import Names, resolved
 from totesys_dagster.warehouse import schema
+from totesys_simulator import simulator
 
 APPLICATION = "totesys_application"  # owns the ToteSys database, as the real application does
 EXTRACTOR = "totesys_extractor"  # reads the tables of ToteSys

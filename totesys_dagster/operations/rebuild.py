@@ -20,7 +20,7 @@ from totesys_dagster.lake.audits import AuditLog
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.receipt import touched_stars
 from totesys_dagster.lake.store import Store
-from totesys_dagster.postgres import (
+from totesys_dagster.postgres.sessions import (
     READ_COMMITTED,
     Connection,
     Names,

@@ -18,7 +18,7 @@ from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.schemas import columns_of
 from totesys_dagster.lake.store import Store
 from totesys_dagster.operations.rebuild import rebuild
-from totesys_dagster.postgres import Connection, Names, failures, transaction
+from totesys_dagster.postgres.sessions import Connection, Names, failures, transaction
 from totesys_dagster.warehouse import ledger, schema, state
 from totesys_dagster.words import counted
 

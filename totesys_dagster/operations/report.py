@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
-from totesys_dagster.operations.path import BatchReport
+from totesys_dagster.orchestration.whole_path import BatchReport
 from totesys_dagster.warehouse.standing import Audit
 from totesys_dagster.warehouse.status import TableStatus
 from totesys_dagster.words import counted

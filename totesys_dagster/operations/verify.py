@@ -20,7 +20,7 @@ from totesys_dagster.operations.renew import outdated
 from totesys_dagster.operations.verification import Verification
 from totesys_dagster.operations.verify_batch import Batch, LoadedReceipt, Readable, check_batch
 from totesys_dagster.parallel import ahead
-from totesys_dagster.postgres import Connection, Names, failures, transaction
+from totesys_dagster.postgres.sessions import Connection, Names, failures, transaction
 from totesys_dagster.warehouse import ledger, state
 from totesys_dagster.warehouse.audit import covers
 from totesys_dagster.warehouse.standing import last_source, standings

@@ -18,7 +18,7 @@ from totesys_dagster.metadata import (
     asset_key,
     star_definition,
 )
-from totesys_dagster.postgres import Names
+from totesys_dagster.postgres.sessions import Names
 from totesys_dagster.resources import Lake, Warehouse, clear_failures
 from totesys_dagster.warehouse import schema
 from totesys_dagster.warehouse.healing import request_healing

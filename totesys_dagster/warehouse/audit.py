@@ -23,12 +23,12 @@ from dataclasses import replace
 from psycopg import sql
 
 from totesys_dagster.catalogue import STAR_TABLES, Kind, StarTable
-from totesys_dagster.digest import COUNT_AND_DIGEST, audited_columns, hash_of_row
 from totesys_dagster.errors import LoadError
 from totesys_dagster.lake.audits import SourceAudit
+from totesys_dagster.lake.digest import COUNT_AND_DIGEST, audited_columns, hash_of_row
 from totesys_dagster.lake.log import TOTESYS
 from totesys_dagster.lake.manifest import Digest, Manifest, StarEntry
-from totesys_dagster.postgres import Connection, Names, failures, transaction
+from totesys_dagster.postgres.sessions import Connection, Names, failures, transaction
 from totesys_dagster.warehouse import calendar, state
 from totesys_dagster.warehouse.kept_out import KeptOut, kept_out_of
 from totesys_dagster.warehouse.standing import Audit, read_in_vain, record, standings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from psycopg import sql
 
 from totesys_dagster.catalogue import STAR_TABLES
-from totesys_dagster.postgres import Connection, Names
+from totesys_dagster.postgres.sessions import Connection, Names
 
 _COLUMNS = sql.SQL(", ").join(map(sql.Identifier, STAR_TABLES["dim_date"].column_names))
 

@@ -13,7 +13,7 @@ from pgpq import ArrowToPostgresBinaryEncoder
 from psycopg import sql
 
 from totesys_dagster.parallel import ahead
-from totesys_dagster.postgres import Connection
+from totesys_dagster.postgres.sessions import Connection
 
 # Rows that are encoded at a time; they take about ten megabytes.
 ROWS_AT_ONCE = 64 * 1024

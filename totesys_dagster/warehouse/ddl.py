@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from totesys_dagster.catalogue import STAR_TABLES, Kind, StarTable
-from totesys_dagster.postgres import Names
+from totesys_dagster.postgres.sessions import Names
 
 # From here on foreign keys may be declared that the server does not check row by row.
 NOT_ENFORCED_SINCE = 180000

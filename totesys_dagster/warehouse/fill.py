@@ -24,7 +24,7 @@ from totesys_dagster.lake.parts import ObjectEntry
 from totesys_dagster.lake.receipt import Receipt, read_star
 from totesys_dagster.lake.store import Store
 from totesys_dagster.parallel import ahead
-from totesys_dagster.postgres import Connection, Names
+from totesys_dagster.postgres.sessions import Connection, Names
 from totesys_dagster.warehouse.copy import copy_in
 
 # A column with more different values is compared with its dimension inside PostgreSQL.

@@ -8,7 +8,7 @@ from totesys_dagster.catalogue import STAR_TABLES, Kind
 from totesys_dagster.lake.manifest import StarEntry
 from totesys_dagster.lake.requests import Requests, put_full_read
 from totesys_dagster.lake.store import Store
-from totesys_dagster.postgres import Connection, Names
+from totesys_dagster.postgres.sessions import Connection, Names
 from totesys_dagster.warehouse.kept_out import held_back_and_ready, kept_out_of
 from totesys_dagster.warehouse.standing import Audit, Standing, standings
 

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from totesys_dagster.catalogue import STAR_TABLES, StarTable
 from totesys_dagster.errors import LoadError
-from totesys_dagster.postgres import Connection, Names, failures, one, transaction
+from totesys_dagster.postgres.sessions import Connection, Names, failures, one, transaction
 
 
 @dataclass(frozen=True)

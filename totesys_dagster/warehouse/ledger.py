@@ -11,7 +11,7 @@ from psycopg import errors, sql
 from totesys_dagster.errors import LoadError, OtherLakeError, SequenceGapError
 from totesys_dagster.lake.log import TOTESYS
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
-from totesys_dagster.postgres import Connection, Names, failures, one, transaction
+from totesys_dagster.postgres.sessions import Connection, Names, failures, one, transaction
 from totesys_dagster.warehouse import standing
 from totesys_dagster.words import counted
 

@@ -17,7 +17,7 @@ from totesys_dagster.errors import LoadError
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.receipt import Receipt, read_receipt, touched_stars
 from totesys_dagster.lake.store import Store
-from totesys_dagster.postgres import Connection, Names, failures
+from totesys_dagster.postgres.sessions import Connection, Names, failures
 from totesys_dagster.warehouse import audit, state
 from totesys_dagster.warehouse.ledger import Loaded, exclusive, in_ledger, outcome, write_ledger
 from totesys_dagster.warehouse.table_load import TableLoader

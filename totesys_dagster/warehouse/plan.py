@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from psycopg import sql
 
 from totesys_dagster.catalogue import STAR_TABLES, StarTable
-from totesys_dagster.postgres import Connection, Names
+from totesys_dagster.postgres.sessions import Connection, Names
 from totesys_dagster.warehouse import ddl
 from totesys_dagster.warehouse.ddl import Attribute, View
 

@@ -16,9 +16,9 @@ from importlib import resources
 import psycopg
 from psycopg import errors, sql
 
-from totesys_dagster.digest import hashes_as_known
 from totesys_dagster.errors import LoadError
-from totesys_dagster.postgres import Connection, Names, failures, transaction
+from totesys_dagster.lake.digest import hashes_as_known
+from totesys_dagster.postgres.sessions import Connection, Names, failures, transaction
 from totesys_dagster.warehouse import ddl, views
 from totesys_dagster.warehouse.ddl import LOADER, NOT_ENFORCED_SINCE, OWNER
 from totesys_dagster.warehouse.ledger import exclusive

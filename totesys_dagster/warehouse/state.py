@@ -14,7 +14,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from totesys_dagster.catalogue import STAR_TABLES, StarTable, definition, revision
-from totesys_dagster.postgres import Connection, Names
+from totesys_dagster.postgres.sessions import Connection, Names
 
 
 @dataclass(frozen=True)

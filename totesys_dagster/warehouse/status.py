@@ -9,7 +9,7 @@ from psycopg import sql
 
 from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.errors import LoadError
-from totesys_dagster.postgres import Connection, Names, failures, one, transaction
+from totesys_dagster.postgres.sessions import Connection, Names, failures, one, transaction
 from totesys_dagster.warehouse import state
 from totesys_dagster.warehouse.kept_out import kept_out_of
 from totesys_dagster.warehouse.standing import Standing, standings

@@ -17,7 +17,7 @@ from totesys_dagster.lake.parts import read_lines
 from totesys_dagster.lake.receipt import Receipt, read_star
 from totesys_dagster.lake.store import Store
 from totesys_dagster.parallel import ahead
-from totesys_dagster.postgres import Connection, Names
+from totesys_dagster.postgres.sessions import Connection, Names
 from totesys_dagster.warehouse import calendar
 from totesys_dagster.warehouse.copy import copy_in
 from totesys_dagster.warehouse.fill import References, fill

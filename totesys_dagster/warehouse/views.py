@@ -14,7 +14,7 @@ from typing import Any
 from psycopg import sql
 
 from totesys_dagster.errors import LoadError
-from totesys_dagster.postgres import Connection, Names
+from totesys_dagster.postgres.sessions import Connection, Names
 from totesys_dagster.warehouse.plan import Step
 
 # All that is built on relations, however many views lie between, each once, the deepest first.

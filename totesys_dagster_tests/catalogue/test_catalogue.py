@@ -36,10 +36,10 @@ from totesys_dagster.catalogue import (
 from totesys_dagster.catalogue.assemble import assemble
 from totesys_dagster.catalogue.source_columns import money
 from totesys_dagster.catalogue.star_columns import carry, compute
-from totesys_dagster.digest import audited_columns
+from totesys_dagster.lake.digest import audited_columns
 from totesys_dagster.local import stack
-from totesys_dagster.local.postgres import Server
-from totesys_dagster.postgres import Names, transaction
+from totesys_dagster.local.server import Server
+from totesys_dagster.postgres.sessions import Names, transaction
 from totesys_dagster.warehouse import schema
 
 # A ? after the type marks a column that may be NULL.

@@ -17,8 +17,8 @@ import dagster as dg
 import pytest
 
 from totesys_dagster.definitions import defs
-from totesys_dagster.local.postgres import free_port
-from totesys_dagster.operations.names import INGEST_STAGE, PROCESS_TAG, STAGE_TAG
+from totesys_dagster.local.server import free_port
+from totesys_dagster.runs.tags import INGEST_STAGE, PROCESS_TAG, STAGE_TAG
 
 PROJECT = Path(__file__).parent.parent.parent
 

@@ -12,8 +12,8 @@ from totesys_dagster import settings
 from totesys_dagster.ingestion import blocks, snapshot
 from totesys_dagster.ingestion.blocks import Readers
 from totesys_dagster.lake.manifest import Manifest
-from totesys_dagster.local.postgres import SUPERUSER
-from totesys_dagster.postgres import connect
+from totesys_dagster.local.server import SUPERUSER
+from totesys_dagster.postgres.sessions import connect
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.ingestion.test_capture import captured, lines
 

@@ -29,8 +29,8 @@ from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.parts import read_lines
 from totesys_dagster.lake.raw import RawTable
 from totesys_dagster.lake.receipt import touched_stars
-from totesys_dagster.local.postgres import SUPERUSER
-from totesys_dagster.postgres import Connection, connect
+from totesys_dagster.local.server import SUPERUSER
+from totesys_dagster.postgres.sessions import Connection, connect
 from totesys_dagster_tests import hand_made
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import (

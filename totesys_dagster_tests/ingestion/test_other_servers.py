@@ -18,14 +18,16 @@ from psycopg import sql
 
 from totesys_dagster import settings
 from totesys_dagster.lake.store import Store
-from totesys_dagster.local import postgres, simulator, stack
-from totesys_dagster.local.postgres import SUPERUSER, Server
+from totesys_dagster.local import server as postgres
+from totesys_dagster.local import stack
+from totesys_dagster.local.server import SUPERUSER, Server
 from totesys_dagster.operations.rebuild import rebuild
 from totesys_dagster.operations.verify import verify
-from totesys_dagster.postgres import Names, connect
+from totesys_dagster.postgres.sessions import Names, connect
 from totesys_dagster.warehouse import healing, schema
 from totesys_dagster_tests.conftest import Platform, few_rows
 from totesys_dagster_tests.edits import DELETE_ORDER_1, EDIT_ORDER_1, new_sale
+from totesys_simulator import simulator
 
 
 def other_binaries() -> list[Path]:

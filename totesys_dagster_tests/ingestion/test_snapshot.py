@@ -22,7 +22,7 @@ from totesys_dagster.ingestion.scans import recent
 from totesys_dagster.ingestion.snapshot import SourceView, differences, open_view
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.local import stack
-from totesys_dagster.local.postgres import SUPERUSER
+from totesys_dagster.local.server import SUPERUSER
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import (
     DELETE_ORDER_1,

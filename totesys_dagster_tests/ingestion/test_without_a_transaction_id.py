@@ -18,9 +18,10 @@ from totesys_dagster.ingestion import changes
 from totesys_dagster.ingestion.changes import ALTERED, APPEARED, RESHAPED
 from totesys_dagster.ingestion.poll import changed_tables
 from totesys_dagster.lake.store import Store
-from totesys_dagster.local import postgres, stack
-from totesys_dagster.local.postgres import SUPERUSER, Server
-from totesys_dagster.postgres import Names, connect
+from totesys_dagster.local import server as postgres
+from totesys_dagster.local import stack
+from totesys_dagster.local.server import SUPERUSER, Server
+from totesys_dagster.postgres.sessions import Names, connect
 from totesys_dagster.warehouse import schema
 from totesys_dagster_tests import conftest
 from totesys_dagster_tests.conftest import Platform

@@ -15,7 +15,7 @@ import pytest
 from totesys_dagster import settings
 from totesys_dagster.errors import SettingError
 from totesys_dagster.local import stack
-from totesys_dagster.local.postgres import SUPERUSER, EmbeddedServerError, Server
+from totesys_dagster.local.server import SUPERUSER, EmbeddedServerError, Server
 
 
 @pytest.fixture(scope="module")

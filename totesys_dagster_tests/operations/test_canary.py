@@ -39,13 +39,13 @@ from totesys_dagster.errors import TotesysError
 from totesys_dagster.lake.parts import decompress, write_lines, write_table
 from totesys_dagster.lake.store import Store
 from totesys_dagster.local import stack
-from totesys_dagster.local.postgres import SUPERUSER, free_port
-from totesys_dagster.operations.path import run_path
+from totesys_dagster.local.server import SUPERUSER, free_port
+from totesys_dagster.orchestration.whole_path import run_path
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster_tests import object_store
+from totesys_dagster_tests.alerting.test_alerts import Inbox
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.object_store import ObjectStore
-from totesys_dagster_tests.operations.test_alerts import Inbox
 from totesys_dagster_tests.processes import end_group
 
 PROJECT = Path(__file__).parent.parent.parent

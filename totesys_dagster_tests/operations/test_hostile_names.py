@@ -20,17 +20,17 @@ from totesys_dagster.definitions import defs
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.raw import RawTable
 from totesys_dagster.lake.schemas import read_schema
-from totesys_dagster.operations.path import run_path
 from totesys_dagster.operations.rebuild import rebuild
 from totesys_dagster.operations.verify import verify
-from totesys_dagster.postgres import Names
+from totesys_dagster.orchestration.whole_path import run_path
+from totesys_dagster.postgres.sessions import Names
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.warehouse import schema
 from totesys_dagster.warehouse.load import load_batch
 from totesys_dagster.warehouse.status import table_status
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1
-from totesys_dagster_tests.operations.conftest import Orchestra
+from totesys_dagster_tests.orchestra import Orchestra
 
 pytestmark = pytest.mark.long
 

@@ -20,16 +20,16 @@ from totesys_dagster.errors import LakeError, OtherLakeError, TotesysError
 from totesys_dagster.lake import key_sets, log
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.store import Store
-from totesys_dagster.operations.path import run_path
 from totesys_dagster.operations.rebuild import rebuild
 from totesys_dagster.operations.verify import verify
+from totesys_dagster.orchestration.whole_path import run_path
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster_tests import object_store
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1, EDIT_ORDER_1_BACK, new_design
 from totesys_dagster_tests.hand_made import manifest_key, overwrite, seal_key
 from totesys_dagster_tests.object_store import ObjectStore
-from totesys_dagster_tests.operations.conftest import Orchestra
+from totesys_dagster_tests.orchestra import Orchestra
 
 pytestmark = pytest.mark.long
 

@@ -13,11 +13,10 @@ from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.errors import LoadError
 from totesys_dagster.lake.store import Store
 from totesys_dagster.local import stack
-from totesys_dagster.local.postgres import Server
-from totesys_dagster.local.simulator import business_day
+from totesys_dagster.local.server import Server
 from totesys_dagster.operations.rebuild import LEDGER_TABLES, Rebuilt, rebuild
 from totesys_dagster.operations.verify import verify
-from totesys_dagster.postgres import Connection, Names, connect
+from totesys_dagster.postgres.sessions import Connection, Names, connect
 from totesys_dagster.warehouse import healing, schema
 from totesys_dagster.warehouse.standing import standings
 from totesys_dagster_tests.conftest import Platform
@@ -27,6 +26,7 @@ from totesys_dagster_tests.edits import (
     EDIT_ORDER_1_BACK,
     new_sale,
 )
+from totesys_simulator.simulator import business_day
 
 Rows = dict[str, list[tuple[object, ...]]]
 

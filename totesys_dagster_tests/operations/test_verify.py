@@ -24,7 +24,7 @@ from totesys_dagster.operations.verify import Verification, due_at_night, verify
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import DELETE_ORDER_1, EDIT_ORDER_1, new_design
 from totesys_dagster_tests.hand_made import manifest_key, seal_key
-from totesys_dagster_tests.operations.conftest import damage
+from totesys_dagster_tests.orchestra import damage
 
 
 @pytest.fixture

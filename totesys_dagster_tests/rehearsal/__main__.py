@@ -24,8 +24,8 @@ from pathlib import Path
 
 import psycopg
 
-from totesys_dagster.local import simulator, stack
-from totesys_dagster.local.postgres import SUPERUSER
+from totesys_dagster.local import stack
+from totesys_dagster.local.server import SUPERUSER
 from totesys_dagster_tests.rehearsal import containers, production, surroundings
 from totesys_dagster_tests.rehearsal.production import QUARANTINE_LIMIT, Production
 from totesys_dagster_tests.rehearsal.surroundings import Surroundings
@@ -34,6 +34,7 @@ from totesys_dagster_tests.torture.world import (
     WAREHOUSE_DATABASE,
     wait_until,
 )
+from totesys_simulator import simulator
 
 # Many times what it takes on an idle machine.
 ARRIVAL_SECONDS = 400

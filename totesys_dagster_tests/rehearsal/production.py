@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from totesys_dagster import settings
-from totesys_dagster.local.postgres import free_port
+from totesys_dagster.local.server import free_port
 from totesys_dagster_tests.rehearsal.surroundings import (
     ADMIN_SECRET,
     BUCKET,

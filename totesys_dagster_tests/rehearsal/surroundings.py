@@ -22,8 +22,9 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from moto.server import ThreadedMotoServer
 
-from totesys_dagster.local import postgres, stack
-from totesys_dagster.local.postgres import SUPERUSER
+from totesys_dagster.local import server as postgres
+from totesys_dagster.local import stack
+from totesys_dagster.local.server import SUPERUSER
 from totesys_dagster_tests import object_store
 from totesys_dagster_tests.scripts import script
 from totesys_dagster_tests.tls import PostgresFront, TlsFront

@@ -30,9 +30,9 @@ from totesys_dagster.ingestion.poll import changed_tables
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.receipt import read_receipt, touched_stars
 from totesys_dagster.lake.store import Store
-from totesys_dagster.local.postgres import SUPERUSER
-from totesys_dagster.operations.audits import not_compared
-from totesys_dagster.postgres import Names, connect
+from totesys_dagster.local.server import SUPERUSER
+from totesys_dagster.orchestration.audits import not_compared
+from totesys_dagster.postgres.sessions import Names, connect
 from totesys_dagster.warehouse import ledger
 from totesys_dagster.warehouse.healing import full_reads_wanted
 from totesys_dagster.warehouse.standing import standings

@@ -22,8 +22,8 @@ from totesys_dagster.ingestion.poll import changed_tables
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.receipt import touched_stars
 from totesys_dagster.lake.store import Store
-from totesys_dagster.operations import audits
-from totesys_dagster.postgres import Connection, Names, connect
+from totesys_dagster.orchestration import audits
+from totesys_dagster.postgres.sessions import Connection, Names, connect
 from totesys_dagster.processed.process import process_star
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.warehouse import assets as warehouse_assets

@@ -7,7 +7,7 @@ from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.store import Store
 from totesys_dagster.operations.rebuild import Rebuilt, rebuild
 from totesys_dagster.operations.verify import verify
-from totesys_dagster.postgres import Connection, Names, connect
+from totesys_dagster.postgres.sessions import Connection, Names, connect
 from totesys_dagster_tests.torture import oracle
 from totesys_dagster_tests.torture.oracle import ByHand, Log, Verdict
 

@@ -18,7 +18,7 @@ from collections import Counter
 import psycopg
 
 from totesys_dagster.local import stack
-from totesys_dagster.local.postgres import SUPERUSER
+from totesys_dagster.local.server import SUPERUSER
 from totesys_dagster_tests.torture import steps
 from totesys_dagster_tests.torture.by_hand import ByHand
 from totesys_dagster_tests.torture.steps import STEPS, order

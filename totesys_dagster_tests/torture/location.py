@@ -3,7 +3,7 @@
 import datetime as dt
 
 from totesys_dagster import definitions
-from totesys_dagster.operations import sensors
+from totesys_dagster.orchestration import sensors
 from totesys_dagster_tests.torture import steps
 
 steps.arm()

@@ -31,9 +31,9 @@ from totesys_dagster.ingestion import capture, changes, poll
 from totesys_dagster.ingestion.poll import Memory, Poll
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.store import Store
-from totesys_dagster.local.postgres import SUPERUSER
-from totesys_dagster.operations import audits
-from totesys_dagster.postgres import connect
+from totesys_dagster.local.server import SUPERUSER
+from totesys_dagster.orchestration import audits
+from totesys_dagster.postgres.sessions import connect
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.warehouse import audit, healing, ledger, table_load
 from totesys_dagster_tests.conftest import Platform

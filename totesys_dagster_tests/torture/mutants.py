@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 
-from totesys_dagster import postgres
 from totesys_dagster.catalogue import SOURCE_TABLES, contract, currencies
 from totesys_dagster.ingestion import capture, changes, fingerprint, poll, snapshot
 from totesys_dagster.ingestion.fingerprint import TableSchema
 from totesys_dagster.ingestion.known import Known
 from totesys_dagster.lake import probe
 from totesys_dagster.lake.manifest import Manifest
+from totesys_dagster.postgres import sessions as postgres
 from totesys_dagster.processed import process, transform
 from totesys_dagster.processed.contracts import Accepted
 from totesys_dagster.warehouse import healing, load, table_load

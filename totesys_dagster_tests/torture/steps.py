@@ -17,7 +17,7 @@ from typing import Any
 import totesys_dagster.warehouse.assets as warehouse_assets
 from totesys_dagster.ingestion import capture, digests
 from totesys_dagster.lake.store import Store
-from totesys_dagster.operations import audits
+from totesys_dagster.orchestration import audits
 from totesys_dagster.warehouse import audit, copy, load, table_load
 
 ORDERS = "TORTURE_ORDERS"  # the directory of the orders

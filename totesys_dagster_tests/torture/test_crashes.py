@@ -19,7 +19,7 @@ import pytest
 from totesys_dagster import settings
 from totesys_dagster.errors import LoadError
 from totesys_dagster.operations.rebuild import rebuild
-from totesys_dagster.postgres import connect
+from totesys_dagster.postgres.sessions import connect
 from totesys_dagster.warehouse import healing
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import DELETE_ORDER_1, EDIT_ORDER_1, new_design, new_sale

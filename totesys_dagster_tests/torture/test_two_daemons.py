@@ -19,7 +19,7 @@ from psycopg import sql
 
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.local import stack
-from totesys_dagster.local.postgres import SUPERUSER
+from totesys_dagster.local.server import SUPERUSER
 from totesys_dagster_tests.torture import oracle, world
 from totesys_dagster_tests.torture.__main__ import NAMES, caught_up
 from totesys_dagster_tests.torture.judge import judge

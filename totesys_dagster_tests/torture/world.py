@@ -17,9 +17,10 @@ import psycopg
 
 from totesys_dagster import settings
 from totesys_dagster.lake.store import Store
-from totesys_dagster.local import postgres, stack, supervisor
-from totesys_dagster.local.postgres import SUPERUSER, Server
-from totesys_dagster.operations import fork_server
+from totesys_dagster.launching import fork_server
+from totesys_dagster.local import server as postgres
+from totesys_dagster.local import stack, supervisor
+from totesys_dagster.local.server import SUPERUSER, Server
 from totesys_dagster_tests import object_store
 from totesys_dagster_tests.torture import oracle, steps
 

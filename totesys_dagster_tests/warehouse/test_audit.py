@@ -13,13 +13,12 @@ from typing import Any
 
 import pytest
 
-from totesys_dagster import digest
 from totesys_dagster.catalogue import STAR_TABLES, StarColumn, StarTable
 from totesys_dagster.ingestion import changes, digests
 from totesys_dagster.ingestion.poll import changed_tables
+from totesys_dagster.lake import digest
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.requests import Requests
-from totesys_dagster.local.simulator import business_day
 from totesys_dagster.operations.report import conclusion, status_data
 from totesys_dagster.warehouse import audit, kept_out, table_load
 from totesys_dagster.warehouse.assets import audit_check
@@ -35,6 +34,7 @@ from totesys_dagster_tests.warehouse.conftest import (
     change,
     wrong_payment,
 )
+from totesys_simulator.simulator import business_day
 
 
 def unequal(loaded: Loaded | None) -> list[str]:

@@ -13,8 +13,8 @@ from totesys_dagster.catalogue import STAR_TABLES, StarTable
 from totesys_dagster.catalogue.star_columns import carry
 from totesys_dagster.errors import LoadError
 from totesys_dagster.local import stack
-from totesys_dagster.local.postgres import SUPERUSER, Server
-from totesys_dagster.postgres import Connection, Names
+from totesys_dagster.local.server import SUPERUSER, Server
+from totesys_dagster.postgres.sessions import Connection, Names
 from totesys_dagster.warehouse import schema
 from totesys_dagster_tests.conftest import Platform
 

@@ -14,8 +14,8 @@ from totesys_dagster.errors import LoadError
 from totesys_dagster.lake.parts import ObjectEntry
 from totesys_dagster.lake.receipt import read_star
 from totesys_dagster.lake.store import Store
-from totesys_dagster.local.postgres import SUPERUSER
-from totesys_dagster.postgres import Connection
+from totesys_dagster.local.server import SUPERUSER
+from totesys_dagster.postgres.sessions import Connection
 from totesys_dagster.warehouse import fill as fill_module
 from totesys_dagster.warehouse import table_load
 from totesys_dagster.warehouse.copy import copy_in

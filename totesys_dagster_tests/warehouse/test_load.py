@@ -18,7 +18,7 @@ from totesys_dagster.lake.key_sets import KeyObject
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.receipt import Receipt, receipt_key
 from totesys_dagster.lake.store import Store
-from totesys_dagster.postgres import connect
+from totesys_dagster.postgres.sessions import connect
 from totesys_dagster.processed.process import FACTS
 from totesys_dagster.warehouse import healing, ledger
 from totesys_dagster.warehouse.ledger import Loaded

@@ -10,8 +10,8 @@ import pytest
 from totesys_dagster import settings
 from totesys_dagster.errors import LoadError
 from totesys_dagster.local import stack
-from totesys_dagster.local.postgres import SUPERUSER, Server
-from totesys_dagster.postgres import Connection, Names, connect
+from totesys_dagster.local.server import SUPERUSER, Server
+from totesys_dagster.postgres.sessions import Connection, Names, connect
 from totesys_dagster.warehouse import schema
 
 OBJECTS = """

@@ -12,8 +12,8 @@ from totesys_dagster import settings
 from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.errors import LoadError
 from totesys_dagster.local import stack
-from totesys_dagster.local.postgres import SUPERUSER, Server
-from totesys_dagster.postgres import Connection, Names, connect
+from totesys_dagster.local.server import SUPERUSER, Server
+from totesys_dagster.postgres.sessions import Connection, Names, connect
 from totesys_dagster.warehouse import ddl, ledger, schema
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1

@@ -22,10 +22,11 @@ from totesys_dagster.ingestion.poll import Memory, Poll, poll
 from totesys_dagster.lake.audits import AuditLog
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.store import Store
-from totesys_dagster.local import postgres, simulator, stack
-from totesys_dagster.local.postgres import Server
-from totesys_dagster.operations.path import BatchReport, run_path
-from totesys_dagster.postgres import Names, connect
+from totesys_dagster.local import server as postgres
+from totesys_dagster.local import stack
+from totesys_dagster.local.server import Server
+from totesys_dagster.orchestration.whole_path import BatchReport, run_path
+from totesys_dagster.postgres.sessions import Names, connect
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.warehouse.audit import Audit
 from totesys_dagster.warehouse.ledger import Loaded
@@ -33,6 +34,7 @@ from totesys_dagster_tests.clusters import SOURCE, Cluster, Clusters, clusters
 from totesys_dagster_tests.conftest import Platform, few_rows
 from totesys_dagster_tests.endpoint import Endpoint, endpoint
 from totesys_dagster_tests.ingestion.test_other_servers import any_binaries
+from totesys_simulator import simulator
 
 NOW = dt.datetime(2024, 11, 15, 12, tzinfo=dt.UTC)
 

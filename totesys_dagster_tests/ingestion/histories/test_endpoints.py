@@ -18,7 +18,7 @@ from totesys_dagster.ingestion import blocks, changes, snapshot
 from totesys_dagster.ingestion.blocks import Readers
 from totesys_dagster.ingestion.known import Known
 from totesys_dagster.local import stack
-from totesys_dagster.postgres import connect
+from totesys_dagster.postgres.sessions import connect
 from totesys_dagster_tests.clusters import Cluster
 from totesys_dagster_tests.edits import (
     DELETE_ORDER_1,

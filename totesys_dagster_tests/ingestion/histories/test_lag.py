@@ -9,16 +9,16 @@ from contextlib import ExitStack
 import psycopg
 import pytest
 
+from totesys_dagster.alerting.health import Changes, look_around
+from totesys_dagster.alerting.incidents import Recovery
 from totesys_dagster.definitions import defs
 from totesys_dagster.ingestion.identity import LaggingReplicaError
 from totesys_dagster.lake.manifest import batch_key
 from totesys_dagster.local import stack
 from totesys_dagster.metadata import BATCH_TAG
-from totesys_dagster.operations.incidents import Recovery
-from totesys_dagster.operations.path import RunFailedError
-from totesys_dagster.operations.systems import Changes, look_around
+from totesys_dagster.orchestration.whole_path import RunFailedError
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
-from totesys_dagster.runs import SENSOR_TAG
+from totesys_dagster.runs.unfinished import SENSOR_TAG
 from totesys_dagster_tests.clusters import Cluster, wait_for
 from totesys_dagster_tests.edits import EDIT_ORDER_1, EDIT_ORDER_1_BACK, new_design, new_sale
 from totesys_dagster_tests.ingestion.histories.conftest import (

@@ -14,7 +14,7 @@ import pytest
 from totesys_dagster.catalogue import OTHER_TABLES, SOURCE_TABLES
 from totesys_dagster.ingestion.changes import RESHAPED
 from totesys_dagster.local import stack
-from totesys_dagster.local.postgres import SUPERUSER
+from totesys_dagster.local.server import SUPERUSER
 from totesys_dagster_tests.clusters import SOURCE, Cluster, wait_for
 from totesys_dagster_tests.edits import EDIT_ORDER_1, EDIT_ORDER_1_BACK, new_design, new_sale
 from totesys_dagster_tests.ingestion.histories.conftest import (

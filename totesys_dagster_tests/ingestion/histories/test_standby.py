@@ -8,13 +8,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from totesys_dagster import postgres
 from totesys_dagster.errors import SourceError
 from totesys_dagster.ingestion import blocks, capture, changes
 from totesys_dagster.ingestion.capture import Capture, TableRead
 from totesys_dagster.ingestion.changes import Findings
 from totesys_dagster.ingestion.snapshot import SourceView
 from totesys_dagster.local import stack
+from totesys_dagster.postgres import sessions as postgres
 from totesys_dagster_tests.clusters import Cluster, wait_for
 from totesys_dagster_tests.edits import (
     DELETE_ORDER_1,

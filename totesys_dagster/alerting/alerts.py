@@ -1,0 +1,140 @@
+"""Alerts: what is wrong is told once, and so is its end, by e-mail or through Amazon SNS.
+
+At each tick the sensor compares the incidents that are open with what it finds: runs that have
+ended since and the checks in them, the three systems, and what waits to be loaded. All that it
+remembers is in its cursor, with the messages that could not be sent yet, so nothing is lost or told
+twice when the daemon or the code server starts anew. Without settings nothing is sent, which it
+says.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+from contextlib import suppress
+
+import dagster as dg
+from pydantic import BaseModel, ConfigDict
+
+from totesys_dagster import settings
+from totesys_dagster.alerting import ended_runs, notify
+from totesys_dagster.alerting import health as systems
+from totesys_dagster.alerting.ended_runs import SeenRuns
+from totesys_dagster.alerting.health import Changes, Position, Systems
+from totesys_dagster.alerting.incidents import Incident, Recovery, Trouble, decide
+from totesys_dagster.alerting.notify import ALERTS_OFF, Outgoing
+from totesys_dagster.errors import SettingError
+from totesys_dagster.orchestration import freshness
+from totesys_dagster.orchestration.freshness import Waiting
+from totesys_dagster.orchestration.sensors import interval
+from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
+
+
+class State(BaseModel):
+    """What a tick tells the next one."""
+
+    model_config = ConfigDict(frozen=True)
+
+    incidents: dict[str, Incident] = {}
+    outbox: tuple[Outgoing, ...] = ()
+    runs: SeenRuns = SeenRuns()
+    changes: Changes = Changes()
+    waiting: Waiting = Waiting()
+
+
+@dg.sensor(
+    minimum_interval_seconds=interval(10),
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Tells by e-mail or Amazon SNS what is wrong, and when it is over: once each.",
+)
+def alerts(
+    context: dg.SensorEvaluationContext,
+    source: SourceDatabase,
+    lake: Lake,
+    warehouse: Warehouse,
+) -> dg.SkipReason:
+    """Look, decide, tell; then remember what was told."""
+    if not notify.channels():
+        return dg.SkipReason(ALERTS_OFF)
+    now = dt.datetime.now(dt.UTC)
+    before = _remembered(context.cursor)
+    found = systems.look_around(source, lake, warehouse, before.changes, now)
+    runs, seen = _ended(context.instance, before, found, now)
+    waiting, late = _late(before.waiting, found, now)
+    observed = [*found.observations, *runs, *late]
+    incidents, messages = decide(before.incidents, observed, now, _ui_url(context))
+    outbox, failures = notify.deliver([*before.outbox, *notify.addressed(messages)])
+    state = State(
+        incidents=incidents,
+        outbox=tuple(outbox),
+        runs=seen,
+        changes=found.changes or before.changes,
+        waiting=waiting,
+    )
+    context.update_cursor(state.model_dump_json())
+    for failure in failures:
+        context.log.error(failure)
+    return dg.SkipReason(_summary(incidents, failures))
+
+
+def _remembered(cursor: str | None) -> State:
+    """The last tick's state; an empty one from what a person or an older version has set."""
+    with suppress(ValueError):
+        return State.model_validate_json(cursor or "")
+    return State()
+
+
+def _ui_url(context: dg.SensorEvaluationContext) -> str | None:
+    """Where the UI is. An alert without its link is better than none."""
+    try:
+        return settings.ui_url()
+    except SettingError as error:
+        context.log.error(str(error))
+        return None
+
+
+def _ended(
+    instance: dg.DagsterInstance, before: State, found: Systems, now: dt.datetime
+) -> tuple[list[Trouble | Recovery], SeenRuns]:
+    """What runs say that have ended since. A run that found a system down says nothing new."""
+    down = {one.reason for one in found.observations if isinstance(one, Trouble)}
+    loaded = found.position.batch if found.position else None
+    records, seen = ended_runs.look(instance, before.runs, now)
+    observed = [
+        one
+        for record in records
+        for one in ended_runs.observations(instance, record.dagster_run, loaded)
+        if not isinstance(one, Trouble) or one.reason not in down
+    ]
+    return [*observed, *ended_runs.loaded_batches([*before.incidents], loaded)], seen
+
+
+def _late(
+    before: Waiting, found: Systems, now: dt.datetime
+) -> tuple[Waiting, Sequence[Trouble | Recovery]]:
+    """Whether the warehouse is behind. The wait begins anew when a system does not tell."""
+    position = found.position
+    if position is None or (found.changes is None and position.next is None):
+        return Waiting(loaded=before.loaded), []
+    # Loads that are made at intervals are not late before their time.
+    limit = dt.timedelta(
+        minutes=settings.freshness_minutes(), seconds=settings.load_every_seconds()
+    )
+    waits = _what_waits(position, found.changes)
+    what = f"No batch was loaded for {limit.total_seconds() / 60:.0f} minutes, though {waits}."
+    trouble = Trouble(freshness.KEY, "the warehouse is behind", what, batch=position.next)
+    waiting, said = freshness.judge(before, now, limit, position.loaded, trouble if waits else None)
+    return waiting, [said] if said else []
+
+
+def _what_waits(position: Position, changes: Changes | None) -> str | None:
+    count = position.committed - position.loaded
+    if position.next:
+        return f"batch {position.next} is committed to the lake ({count} wait)"
+    if changes and changes.after == position.committed:
+        return "the source has changes that no batch holds"
+    return None
+
+
+def _summary(incidents: dict[str, Incident], failures: Sequence[str]) -> str:
+    titles = "; ".join(incident.title for incident in incidents.values())
+    wrong = f"Wrong at the moment: {titles}." if titles else "Nothing is wrong."
+    return " ".join([wrong, *failures])

@@ -1,0 +1,196 @@
+"""What the runs that have ended say: troubles and recoveries, by their status and their checks.
+
+Runs are found by when they were last updated. Clocks of different machines differ a little, and a
+run's update can become visible late, so each look goes back a bit and leaves out what it has seen.
+"""
+
+import datetime as dt
+import re
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+from pydantic import BaseModel, ConfigDict
+
+from totesys_dagster.alerting.incidents import Recovery, Trouble
+from totesys_dagster.metadata import BATCH_TAG
+from totesys_dagster.runs.failures import first_failure
+from totesys_dagster.runs.tags import (
+    AUDIT,
+    INGEST,
+    LOAD,
+    PROCESS,
+    PROCESS_AND_LOAD,
+    VERIFY_LAKE,
+)
+from totesys_dagster.runs.unfinished import PARTITION_TAG, RANGE_START_TAG
+
+Observation = Trouble | Recovery
+
+OVERLAP = dt.timedelta(minutes=1)
+# How far the first look goes back: what failed then and was not made good is told of.
+FIRST_LOOK = dt.timedelta(hours=1)
+RUNS_AT_ONCE = 200
+
+ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
+EVENTS = {
+    dg.DagsterEventType.STEP_FAILURE,
+    dg.DagsterEventType.ASSET_CHECK_EVALUATION,
+    dg.DagsterEventType.RUN_FAILURE,
+}
+
+# Of a run that Dagster itself starts again.
+WILL_RETRY_TAG = "dagster/will_retry"
+
+# The run that a sentence is about, where one run executes others: that one is told of by itself.
+OTHER_RUN = re.compile(r"\(Dagster run [0-9a-f-]{36}\)$")
+
+BATCH_PREFIX = "batch "
+# None is the name of a job: a job that succeeds ends the incident of its name.
+SCHEMA_KEY, QUARANTINE_KEY, DIFFERENCE_KEY = "schema", "quarantine", "difference"
+TITLES = {
+    SCHEMA_KEY: "the source's tables have changed",
+    QUARANTINE_KEY: "rows are in quarantine",
+    DIFFERENCE_KEY: "the warehouse differs from the source",
+}
+
+
+class SeenRuns(BaseModel):
+    """How far the ended runs were looked at: until when, and which of the last minute."""
+
+    model_config = ConfigDict(frozen=True)
+
+    until: dt.datetime | None = None
+    seen: dict[str, dt.datetime] = {}
+
+
+def look(
+    instance: dg.DagsterInstance, before: SeenRuns, now: dt.datetime
+) -> tuple[list[dg.RunRecord], SeenRuns]:
+    """The runs that have ended since the last look, oldest first."""
+    # Times of runs that are ahead of this clock are another's, or this one went back since.
+    since = min(before.until, now + OVERLAP) - OVERLAP if before.until else now - FIRST_LOOK
+    records = instance.get_run_records(
+        dg.RunsFilter(statuses=ENDED, updated_after=since),
+        limit=RUNS_AT_ONCE,
+        order_by="update_timestamp",
+        ascending=True,
+    )
+    if not records:
+        return [], before
+    last = records[-1].update_timestamp
+    # Where more are waiting, the next look begins after these, or it would find the same again.
+    until = last + OVERLAP if len(records) == RUNS_AT_ONCE else last
+    new = [one for one in records if one.dagster_run.run_id not in before.seen]
+    seen = before.seen | {one.dagster_run.run_id: one.update_timestamp for one in records}
+    recent = {run_id: ended for run_id, ended in seen.items() if ended >= last - OVERLAP}
+    return new, SeenRuns(until=until, seen=recent)
+
+
+def observations(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, loaded: str | None
+) -> list[Observation]:
+    """What an ended run says. `loaded` is the last batch that the warehouse holds, if known."""
+    logs = instance.all_logs(run.run_id, of_type=EVENTS)
+    events = [entry.dagster_event for entry in logs if entry.dagster_event is not None]
+    found = list(_of_checks(run, events))
+    if run.status == dg.DagsterRunStatus.FAILURE:
+        failure = _failure(run, events, loaded)
+        return [*found, failure] if failure else found
+    # A batch that is processed is not loaded yet: see `loaded_batches`.
+    if _key(run).startswith(BATCH_PREFIX):
+        return found
+    return [*found, Recovery(_key(run), f"{run.job_name} has succeeded.")]
+
+
+def loaded_batches(open_keys: Sequence[str], loaded: str | None) -> Iterator[Recovery]:
+    """The failed batches that the warehouse holds by now. Keys of batches grow with time."""
+    for key in open_keys:
+        batch = key.removeprefix(BATCH_PREFIX)
+        if batch != key and loaded is not None and batch <= loaded:
+            yield Recovery(key, f"Batch {batch} is loaded.")
+
+
+def _key(run: dg.DagsterRun) -> str:
+    """The incident that the run's failure belongs to.
+
+    The sensors take a batch on by different jobs. What a person launched is judged by itself.
+    """
+    if run.job_name in (INGEST, VERIFY_LAKE, AUDIT):
+        return run.job_name
+    if run.job_name in (PROCESS, LOAD, PROCESS_AND_LOAD) and BATCH_TAG in run.tags:
+        return f"{BATCH_PREFIX}{run.tags[BATCH_TAG]}"
+    return f"{run.job_name} of {_batch(run)}"
+
+
+def _batch(run: dg.DagsterRun) -> str | None:
+    tags = (BATCH_TAG, PARTITION_TAG, RANGE_START_TAG)
+    return next((run.tags[tag] for tag in tags if tag in run.tags), None)
+
+
+def _failure(
+    run: dg.DagsterRun, events: Sequence[dg.DagsterEvent], loaded: str | None
+) -> Trouble | None:
+    key, batch = _key(run), _batch(run)
+    reason = first_failure(events) or _message(events) or "The run failed."
+    retried = run.tags.get(WILL_RETRY_TAG) == "true"
+    # One run loads a range of batches and fails at one of them; the next run starts with that one.
+    over = key.startswith(BATCH_PREFIX) and loaded is not None and batch is not None
+    if retried or OTHER_RUN.search(reason) or (over and str(batch) <= str(loaded)):
+        return None
+    what = f"{run.job_name} of batch {batch}" if batch else run.job_name
+    return Trouble(
+        key,
+        f"{what} failed",
+        reason,
+        job=run.job_name,
+        batch=batch,
+        run_id=run.run_id,
+    )
+
+
+def _message(events: Sequence[dg.DagsterEvent]) -> str | None:
+    return next((event.message for event in events if event.is_run_failure), None)
+
+
+def _of_checks(run: dg.DagsterRun, events: Sequence[dg.DagsterEvent]) -> Iterator[Observation]:
+    """What the checks of an audit say, and those of a batch as it takes its way.
+
+    When a person repeats an old batch, its checks speak of the past. A check that stops the batch
+    fails the run, which is told of in the check's words.
+    """
+    if BATCH_TAG not in run.tags and run.job_name != AUDIT:
+        return
+    for event in events:
+        if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            yield from _of_check(run, event.asset_check_evaluation_data)
+
+
+def _of_check(run: dg.DagsterRun, check: dg.AssetCheckEvaluation) -> Iterator[Observation]:
+    table = check.asset_key.path[-1]
+    warns = check.severity == dg.AssetCheckSeverity.WARN
+
+    def trouble(key: str) -> Trouble:
+        return Trouble(
+            key,
+            TITLES[key],
+            f"{table}: {check.description or 'the check failed.'}",
+            cause=table,
+            job=run.job_name,
+            batch=_batch(run),
+            run_id=run.run_id,
+        )
+
+    if check.check_name == "schema":
+        same = "The tables of the source are as the catalogue has them again."
+        yield Recovery(SCHEMA_KEY, same, table) if check.passed else trouble(SCHEMA_KEY)
+    elif check.check_name == "contract" and not check.passed and warns:
+        yield trouble(QUARANTINE_KEY)
+    elif check.check_name == "audit":
+        # Rows in quarantine, or held back for them, are why a table differs that only warns.
+        if not check.passed:
+            yield trouble(QUARANTINE_KEY if warns else DIFFERENCE_KEY)
+        equal = "The warehouse equals the source again."
+        if check.passed or warns:
+            yield Recovery(DIFFERENCE_KEY, equal, table)
+        if check.passed:
+            yield Recovery(QUARANTINE_KEY, equal, table)

@@ -1,0 +1,151 @@
+"""The audit of every table at a moment at which no batch is due.
+
+The source is digested as a whole, which an audit object of the lake records, and the warehouse is
+compared with it. A sensor asks for it at least once an hour; a person may at any time.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from totesys_dagster import settings
+from totesys_dagster.errors import CommitConflictError
+from totesys_dagster.ingestion.capture import open_capture
+from totesys_dagster.ingestion.identity import LaggingReplicaError
+from totesys_dagster.lake.audits import AuditLog, SourceAudit
+from totesys_dagster.lake.manifest import ManifestLog
+from totesys_dagster.lake.requests import put_full_read
+from totesys_dagster.lake.store import Store
+from totesys_dagster.operations.renew import may_renew, renew
+from totesys_dagster.postgres.sessions import Connection, Names
+from totesys_dagster.resources import Lake, SourceDatabase, Warehouse, clear_failures
+from totesys_dagster.runs.tags import AUDIT, AUDIT_STAGE, STAGE_TAG
+from totesys_dagster.runs.unfinished import SENSOR_TAG
+from totesys_dagster.warehouse import audit, ledger, schema, standing
+from totesys_dagster.warehouse.assets import audit_check
+from totesys_dagster.warehouse.healing import request_healing
+from totesys_dagster.warehouse.standing import Audit
+
+
+@dataclass(frozen=True)
+class Audited:
+    """What was found of each table; `reason` says why nothing was compared, if it was not."""
+
+    audits: Mapping[str, Audit] = field(default_factory=dict)
+    reason: str | None = None
+
+
+def audit_all(source: SourceDatabase, lake: Lake, warehouse: Warehouse, run_id: str) -> Audited:
+    """Digest the source, compare every table, and ask for what is needed to heal differences.
+
+    Nothing is compared while a batch is due or waits to be loaded: the batch is compared then.
+    Raises TotesysError.
+    """
+    names, log = warehouse.names(), lake.log()
+    with warehouse.connect() as connection:
+        loaded = ledger.check_log(connection, names, log)
+        if loaded < log.end() or not loaded:
+            return Audited(reason="a batch is not loaded yet")
+        if newest := not_compared(connection, names, log):
+            _compare(connection, names, log.store, newest)
+    with (
+        source.connect() as connection,
+        open_capture(
+            connection, log.store, run_id=run_id, part_bytes=settings.part_bytes(), whole=True
+        ) as capture,
+    ):
+        if capture.changed:
+            for table, reason in capture.unseen.items():
+                put_full_read(log.store, table, loaded, reason)
+            return Audited(reason="the source has changed, and a batch is due")
+        try:
+            found = capture.write_audit()
+        except CommitConflictError:
+            return Audited(reason="another audit was under way, whose result stands")
+    with warehouse.connect() as connection:
+        audits = _compare(connection, names, log.store, found)
+    return Audited(audits) if audits else Audited(reason="a batch was loaded meanwhile")
+
+
+def bring_up_to_date(lake: Lake, warehouse: Warehouse) -> str | None:
+    """Make the tables anew whose declaration has changed, where this role may; what a person is
+    asked, if that is to decide. Raises TotesysError."""
+    with warehouse.connect_as_admin() as connection:
+        names = warehouse.names()
+        if not may_renew(connection, names):
+            return None
+        schema.migrate(connection, names)
+        found = renew(
+            connection,
+            names,
+            lake.ingestion(),
+            lake.processed(),
+            quarantine_limit=settings.quarantine_limit(),
+        )
+    return found.question if found.is_asked_for else None
+
+
+def not_compared(connection: Connection, names: Names, log: ManifestLog) -> SourceAudit | None:
+    """The newest audit object, if the warehouse holds its batch and was not compared with it, as
+    of an audit that was killed in between. Raises LoadError or LakeError."""
+    head = log.head()
+    newest = AuditLog(log.store).of_head(head)
+    if head is None or newest is None or ledger.head(connection, names) != head.sequence:
+        return None
+    compared = standing.last_compared(connection, names, head.sequence)
+    return newest if compared < newest.sequence else None
+
+
+def _compare(
+    connection: Connection, names: Names, ingestion: Store, found: SourceAudit
+) -> Mapping[str, Audit] | None:
+    with ledger.exclusive(connection, names):
+        audits = audit.audit_source(connection, names, found)
+    if audits is not None:
+        request_healing(connection, names, ingestion, found.stars)
+    return audits
+
+
+@dg.op
+def audit_tables(
+    context: dg.OpExecutionContext, source: SourceDatabase, lake: Lake, warehouse: Warehouse
+) -> None:
+    """Compare every table with the source as it is now, and report it as the checks `audit`."""
+    with clear_failures():
+        if question := bring_up_to_date(lake, warehouse):
+            context.log.warning(question)
+        try:
+            found = audit_all(source, lake, warehouse, context.run.run_id)
+        except LaggingReplicaError as error:
+            if SENSOR_TAG not in context.run.tags:
+                raise
+            found = Audited(reason=str(error).rstrip("."))
+    if found.reason:
+        context.log.info(f"Nothing was compared: {found.reason}.")
+    for one in found.audits.values():
+        check = audit_check(one)
+        assert check.asset_key is not None
+        # Dagster's types leave it out for ops, though it takes it as from an asset.
+        context.log_event(
+            dg.AssetCheckEvaluation(  # type: ignore[arg-type]
+                asset_key=check.asset_key,
+                check_name=str(check.check_name),
+                passed=check.passed,
+                metadata=dict(check.metadata),
+                severity=check.severity,
+                description=check.description,
+            )
+        )
+
+
+@dg.job(
+    name=AUDIT,
+    description="Compare every table of the warehouse with the source as it is now. It runs by"
+    " itself at least once an hour, unless batches did so.",
+    tags={STAGE_TAG: AUDIT_STAGE},
+    # Its own, for Dagster warns when it gives resources to a job that a sensor is defined with.
+    resource_defs={"source": SourceDatabase(), "lake": Lake(), "warehouse": Warehouse()},
+)
+def audit_job() -> None:
+    audit_tables()

@@ -1,0 +1,321 @@
+"""The whole path of a batch in one call: capture, process, load, audit, each as a Dagster run.
+
+The command line and the job `whole_path` use it; the sensors take the same steps one by one.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+
+from totesys_dagster import settings
+from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
+from totesys_dagster.errors import ObjectMissingError, TotesysError
+from totesys_dagster.ingestion.capture import next_batch
+from totesys_dagster.ingestion.changes import LARGE_TABLE_ROWS
+from totesys_dagster.ingestion.identity import LaggingReplicaError
+from totesys_dagster.ingestion.known import Known
+from totesys_dagster.ingestion.poll import Poll, changed_tables
+from totesys_dagster.lake.manifest import Manifest
+from totesys_dagster.lake.receipt import Receipt, read_receipt, touched_stars
+from totesys_dagster.launching.run_process import RunProcess
+from totesys_dagster.metadata import BATCH_TAG, BATCHES, asset_key
+from totesys_dagster.operations.renew import may_renew, outdated, renew
+from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
+from totesys_dagster.runs.failures import first_failure
+from totesys_dagster.runs.tags import AUDIT, INGEST, PROCESS_AND_LOAD, PROCESS_TAG
+from totesys_dagster.warehouse import audit, ledger, schema
+from totesys_dagster.warehouse.healing import request_healing
+from totesys_dagster.warehouse.ledger import Loaded
+from totesys_dagster.words import counted
+
+# How often a capture may be overtaken by another one, a sensor's for instance, before it gives up.
+ATTEMPTS = 3
+# How often what an audit asks for is done at once: a digest without the rows in quarantine, a full
+# read, and an audit of all.
+HEALINGS = 4
+
+GetJob = Callable[[str], dg.JobDefinition]
+Progress = Callable[[str], Any]
+
+
+class RunFailedError(TotesysError):
+    """A run of the path failed; the message is the failure's own."""
+
+
+@dataclass
+class BatchReport:
+    """What became of one batch. `seconds` has the time that each step of Dagster's took."""
+
+    manifest: Manifest
+    receipts: Mapping[str, Receipt]
+    loaded: Loaded
+    seconds: dict[str, float] = field(default_factory=dict)
+    checks_passed: int = 0
+    checks_failed: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What is kept of a finished run: checks by outcome, and seconds by zone."""
+
+    passed: int
+    failed: list[str]
+    seconds: dict[str, float]
+    run_id: str
+
+
+def preflight(source: SourceDatabase, lake: Lake, warehouse: Warehouse) -> None:
+    """Raise TotesysError, naming the setting, unless every system can be used. Writes nothing."""
+    lake.ingestion().check()
+    lake.processed().check()
+    with source.connect(), warehouse.connect():
+        warehouse.names()
+
+
+def run_path(
+    instance: dg.DagsterInstance,
+    get_job: GetJob,
+    source: SourceDatabase,
+    lake: Lake,
+    warehouse: Warehouse,
+    *,
+    full_read: Sequence[str] = (),
+    whole: bool = False,
+    progress: Progress = lambda _: None,
+) -> list[BatchReport]:
+    """Finish what earlier runs left undone, then take what changed in the source the whole way.
+
+    Where nothing changed, all tables are audited if that is due, if `whole` asks for it, or if a
+    small one was changed by hand. What an audit finds different is read again at once.
+
+    Returns a report for each batch that was loaded, oldest first; none when nothing changed and
+    nothing was left. Raises TotesysError (RunFailedError when a run of Dagster's fails).
+    """
+    preflight(source, lake, warehouse)
+    path = _Path(instance, get_job, source, lake, warehouse, progress)
+    reports = path.catch_up({})
+    path.renew()
+    reports += path.take(full_read, whole=whole)
+    for _ in range(HEALINGS):
+        try:
+            found = path.poll()
+        except LaggingReplicaError:  # behind the batch just taken: it knows of nothing to be healed
+            break
+        if found.asked:
+            reports += path.take((), whole=False)
+        elif found.audit_due or path.moved() or path.renewed:
+            path.audit()
+            path.renewed = False
+        else:
+            break
+    return reports
+
+
+@dataclass
+class _Path:
+    instance: dg.DagsterInstance
+    get_job: GetJob
+    source: SourceDatabase
+    lake: Lake
+    warehouse: Warehouse
+    progress: Progress
+    renewed: bool = False
+
+    def renew(self) -> None:
+        """Make the tables anew whose declaration has changed, where this role may."""
+        with self.warehouse.connect_as_admin() as connection:
+            names = self.warehouse.names()
+            if not outdated(connection, names) or not may_renew(connection, names):
+                return
+            found = renew(
+                connection,
+                names,
+                self.lake.ingestion(),
+                self.lake.processed(),
+                quarantine_limit=settings.quarantine_limit(),
+                progress=self.progress,
+            )
+        self.renewed = not found.is_asked_for
+
+    def poll(self, *, whole: bool = False) -> Poll:
+        """What the source has to say now."""
+        with self.source.connect() as connection:
+            return changed_tables(connection, self.lake.ingestion(), whole=whole)
+
+    def take(self, full_read: Sequence[str], *, whole: bool) -> list[BatchReport]:
+        """Capture what changed, if anything did, and load it; else audit all tables if `whole`."""
+        reports: list[BatchReport] = []
+        for _ in range(ATTEMPTS):
+            captures = self.capture(full_read, whole=whole)
+            reports += self.catch_up(captures)
+            if all(self.committed(batch, run) for batch, run in captures.items()):
+                if whole and not captures:
+                    self.audit()
+                return reports
+        raise RunFailedError(
+            f"{ATTEMPTS} captures in a row committed no batch, because another process captured it"
+            " first or the change was gone again: what is in the lake is loaded; run again."
+        )
+
+    def moved(self) -> bool:
+        """Whether somebody changed a small table of the warehouse since it was last audited."""
+        known = Known.of(self.lake.ingestion())
+        with self.warehouse.connect() as connection:
+            names = self.warehouse.names()
+            loaded = ledger.head(connection, names)
+            if known.head is None or loaded != known.head.sequence:
+                return False
+            return bool(audit.moved(connection, names, known.stars, LARGE_TABLE_ROWS))
+
+    def audit(self) -> None:
+        """Compare every table with the source as it is now, in a run of its own."""
+        self.progress("Comparing every table with the source")
+        result = self._run(AUDIT)
+        if not result.success:
+            raise _failed(result)
+
+    def capture(self, full_read: Sequence[str], *, whole: bool) -> dict[str, _Run]:
+        """Capture a batch if anything changed; the run that did it, by batch."""
+        self.progress("Looking for changes in the source")
+        start = time.monotonic()
+        found = self.poll(whole=whole)
+        changed = found.changed
+        if not changed and not full_read:
+            return {}
+        batch = next_batch(self.lake.log().head())
+        self.progress(f"Capturing batch {batch} ({counted(len(changed), 'table')} changed)")
+        self._add_partition(batch)
+        config = {
+            "ops": {
+                "capture": {"config": {"full_read": list(full_read), "whole": whole or found.whole}}
+            }
+        }
+        run = self._execute(INGEST, batch, run_config=config)
+        run.seconds["poll"] = time.monotonic() - start - sum(run.seconds.values())
+        return {batch: run}
+
+    def committed(self, batch: str, run: _Run) -> bool:
+        """Whether a batch is in the lake by this run of the capture, and not by another's.
+
+        The run was overtaken if not, or the change was gone again when it looked.
+        """
+        try:
+            return self.lake.log().find(batch).run_id == run.run_id
+        except ObjectMissingError:
+            return False
+
+    def _add_partition(self, batch: str) -> None:
+        """Make the batch known to Dagster, which fails when another process does so right now."""
+        name = str(BATCHES.name)
+        try:
+            self.instance.add_dynamic_partitions(name, [batch])
+        except Exception:
+            if not self.instance.has_dynamic_partition(name, batch):
+                raise
+
+    def catch_up(self, captures: Mapping[str, _Run]) -> list[BatchReport]:
+        """Process and load every batch that the warehouse lacks, in order.
+
+        Puts the audits' requests again: a run that was killed after a commit may not have put them.
+        """
+        names, log = self.warehouse.names(), self.lake.log()
+        with self.warehouse.connect() as connection:
+            schema.migrate(connection, names)
+            last = ledger.check_log(connection, names, log)
+            if last:
+                request_healing(connection, names, log.store)
+        return [
+            self._process_and_load(manifest, captures.get(manifest.batch))
+            for manifest in log.after(last)
+        ]
+
+    def _process_and_load(self, manifest: Manifest, capture: _Run | None) -> BatchReport:
+        stars = touched_stars(manifest)
+        self.progress(
+            f"Processing and loading batch {manifest.batch} ({counted(len(stars), 'table')})"
+        )
+        self._add_partition(manifest.batch)
+        keys = [asset_key(zone, star.name) for zone in (PROCESSED, WAREHOUSE) for star in stars]
+        runs = [
+            run for run in (capture, self._execute(PROCESS_AND_LOAD, manifest.batch, keys)) if run
+        ]
+        processed = self.lake.processed()
+        receipts = {star.name: read_receipt(processed, star, manifest) for star in stars}
+        with self.warehouse.connect() as connection:
+            loaded = ledger.outcome(connection, self.warehouse.names(), manifest)
+        return BatchReport(
+            manifest,
+            {name: receipt for name, receipt in receipts.items() if receipt},
+            loaded,
+            {zone: seconds for run in runs for zone, seconds in run.seconds.items()},
+            sum(run.passed for run in runs),
+            [check for run in runs for check in run.failed],
+        )
+
+    def _execute(
+        self,
+        job: str,
+        batch: str,
+        assets: Sequence[dg.AssetKey] | None = None,
+        run_config: dict[str, Any] | None = None,
+    ) -> _Run:
+        result = self._run(
+            job,
+            partition_key=batch,
+            asset_selection=assets,
+            run_config=run_config,
+            tags={BATCH_TAG: batch},
+        )
+        if not result.success:
+            raise _failed(result)
+        return _summary(result)
+
+    def _run(
+        self,
+        job: str,
+        *,
+        run_config: dict[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> dg.ExecuteInProcessResult:
+        return self.get_job(job).execute_in_process(
+            instance=self.instance,
+            run_config={
+                **(run_config or {}),
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+            },
+            tags={**(tags or {}), PROCESS_TAG: str(RunProcess.of(os.getpid()))},
+            raise_on_error=False,
+            **options,
+        )
+
+
+def _failed(result: dg.ExecuteInProcessResult) -> RunFailedError:
+    reason = first_failure(result.all_events) or "The run failed before any step did"
+    return RunFailedError(f"{reason} (Dagster run {result.run_id})")
+
+
+def _summary(result: dg.ExecuteInProcessResult) -> _Run:
+    zones = {"capture": INGESTION, "load": WAREHOUSE}
+    seconds: dict[str, float] = {}
+    for event in result.all_events:
+        if event.is_step_success:
+            zone = zones.get(str(event.step_key), PROCESSED)
+            seconds[zone] = seconds.get(zone, 0.0) + event.step_success_data.duration_ms / 1000
+    checks = result.get_asset_check_evaluations()
+    return _Run(
+        sum(check.passed for check in checks),
+        [
+            f"{check.asset_key.to_user_string()} {check.check_name}: {check.description}"
+            for check in checks
+            if not check.passed
+        ],
+        seconds,
+        result.run_id,
+    )

@@ -1,0 +1,329 @@
+"""Connections to the two databases, and failures of theirs as sentences."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import PGconn, TransactionStatus
+
+from totesys_dagster import settings
+from totesys_dagster.errors import SettingError, SourceError, TotesysError
+from totesys_dagster.postgres import certificates
+from totesys_dagster.postgres.failures import reason, remedy
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+Query = LiteralString | bytes | sql.SQL | sql.Composed
+Parameters = Sequence[Any] | Mapping[str, Any] | None
+
+CONNECT_SECONDS = 10
+
+# A server that vanishes in the middle of a query is noticed after a minute, not after the two hours
+# that operating systems wait.
+KEEPALIVES: dict[str, Any] = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
+
+READ_COMMITTED = "ISOLATION LEVEL READ COMMITTED"
+
+# What printing, hashing, locking and timing depend on; a role may preset all of it. These go into
+# the message of BEGIN, since a preset timeout may be a moment. None is a query: a snapshot is
+# taken with the first one, and a capture has to lock its tables before. No schema is searched but
+# PostgreSQL's own, since another one may hold a function of the name that we call.
+LOCAL_SETTINGS = """
+SET LOCAL statement_timeout TO 0;
+SET LOCAL idle_in_transaction_session_timeout TO '10min';
+SET LOCAL lock_timeout TO '10s';
+SET LOCAL search_path TO pg_catalog, pg_temp;
+SET LOCAL client_encoding TO 'UTF8';
+SET LOCAL datestyle TO 'ISO, MDY';
+SET LOCAL intervalstyle TO 'postgres';
+SET LOCAL timezone TO 'UTC';
+SET LOCAL bytea_output TO 'hex';
+SET LOCAL extra_float_digits TO 1;
+SET LOCAL quote_all_identifiers TO off;
+SET LOCAL standard_conforming_strings TO on;
+SET LOCAL row_security TO off;
+SET LOCAL exit_on_error TO off;
+SET LOCAL gin_fuzzy_search_limit TO 0;
+"""
+
+# The same for settings that earlier servers do not know, by the version that brought them.
+# To compile a query took ten times longer than to run it over few rows that were never analyzed.
+LOCAL_SETTINGS_SINCE = {
+    110000: "SET LOCAL jit TO off;\n",
+    170000: "SET LOCAL transaction_timeout TO 0;\n",
+}
+
+
+# What no role may set for itself, and what must not be on where rows are read or compared.
+UNSAFE = """
+SELECT name
+FROM unnest(ARRAY['zero_damaged_pages', 'ignore_checksum_failure']) AS settings (name)
+WHERE current_setting(name)::boolean
+"""
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of one warehouse: the schema of its tables and that of its bookkeeping."""
+
+    schema: str
+
+    @property
+    def bookkeeping(self) -> str:
+        return self.schema + settings.BOOKKEEPING_SUFFIX
+
+    def table(self, name: str) -> sql.Identifier:
+        """A table or view of the warehouse, qualified."""
+        return sql.Identifier(self.schema, name)
+
+    def ledger(self, name: str) -> sql.Identifier:
+        """A table of the bookkeeping, qualified."""
+        return sql.Identifier(self.bookkeeping, name)
+
+
+@dataclass(frozen=True)
+class _Target:
+    """Where libpq would connect to in the end, and whether by TLS that verifies who is there."""
+
+    conninfo: str
+    place: str
+    verified: bool
+
+
+def _target(setting: str, dsn: str) -> _Target:
+    """What libpq makes of a connection string. Raises SettingError unless a password may go there.
+
+    Host and TLS come from the string, from a service that it or the environment names, and from a
+    dozen variables. All that is pinned in `conninfo`, so that nothing else is connected to.
+    """
+    values = resolved(setting, dsn)
+    # An address beside a name is what is connected to, and yet the name is what was meant.
+    places = [*values["host"].split(","), *values["hostaddr"].split(",")]
+    remote = [place for place in places if not (_is_local(place) or settings.is_trusted(place))]
+    mode = values["sslmode"]
+    if remote and mode != "verify-full":
+        raise SettingError(
+            f"{setting} reaches {remote[0]} with sslmode={mode}, which does not verify that it is"
+            " the right server: add sslmode=verify-full and sslrootcert to it, or, on a network"
+            f" that you trust, add the host to {settings.TRUSTED_HOSTS}."
+        )
+    if remote and values["gssencmode"] == "require":
+        raise SettingError(
+            f"{setting} reaches {remote[0]} with gssencmode=require, which takes the place of TLS:"
+            " leave gssencmode and PGGSSENCMODE out."
+        )
+    pinned = {name: values[name] for name in ("host", "hostaddr", "port", "sslmode")}
+    if remote:
+        pinned["gssencmode"] = "disable"  # it would come before TLS
+    port = values["port"].strip(",") or 5432
+    where = values["host"] or values["hostaddr"] or "the local socket"
+    return _Target(
+        make_conninfo(dsn, **pinned),
+        f"{where}:{port}, database {values['dbname'] or 'of the user'}",
+        verified=mode == "verify-full",
+    )
+
+
+def resolved(setting: str, dsn: str) -> dict[str, str]:
+    """The parameters of a connection as libpq resolves them; an empty text for what is not set.
+
+    libpq tells them of an attempt only. This one it refuses before it looks for a host, because of
+    a parameter that it checks last. Raises SettingError where it refuses another one.
+    """
+    attempt = make_conninfo(dsn, target_session_attrs="none that there is")
+    pgconn = PGconn.connect_start(attempt.encode())
+    try:
+        refusal = pgconn.get_error_message()
+        values = {one.keyword.decode(): (one.val or b"").decode() for one in pgconn.info}
+    finally:
+        pgconn.finish()
+    if "target_session_attrs" not in refusal:
+        error = psycopg.OperationalError(refusal)
+        raise _unusable(setting, "not looked for", reason(error), error)
+    return values
+
+
+def _is_local(place: str) -> bool:
+    """Whether a host or an address is this machine: its sockets, or its loopback."""
+    if not place or place.startswith(("/", "@")) or place.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(place).is_loopback
+    except ValueError:
+        return False
+
+
+def conninfo(setting: str) -> str:
+    """The connection string of `setting`, its host and TLS as libpq resolves them.
+
+    Raises SettingError, also when a password must not go there.
+    """
+    return _target(setting, settings.connection_string(setting)).conninfo
+
+
+def connect(setting: str) -> Connection:
+    """An autocommit connection to the database that `setting` names.
+
+    Raises SettingError, with one sentence and without the password, when there is none, or when
+    it would be reached over a network without verifying who it is.
+    """
+    dsn = settings.connection_string(setting)
+    target = _target(setting, dsn)
+    try:
+        connection = _open(target.conninfo)
+        with transaction(connection):
+            row = connection.execute(UNSAFE).fetchone()
+    except psycopg.Error as error:
+        # A password that is kept in memory may have been rotated since.
+        if settings.forget_secret(setting) and settings.connection_string(setting) != dsn:
+            return connect(setting)
+        why = reason(error)
+        if "certificate verify failed" in why:
+            why = certificates.trouble(conninfo_to_dict(target.conninfo)) or why
+        raise _unusable(setting, target.place, why, error) from None
+    if target.verified and not _is_encrypted(connection):
+        connection.close()
+        raise SettingError(
+            f"{setting} asks for sslmode=verify-full, but the connection to {target.place} is not"
+            " encrypted: leave out what takes the place of TLS."
+        )
+    if row is not None:
+        connection.close()
+        raise SettingError(
+            f"{setting} points to a database whose sessions have {row[0]} on ({target.place}):"
+            " rows of damaged pages would pass for deleted; restore what is damaged, then ALTER"
+            f" ROLE and ALTER DATABASE … RESET {row[0]}."
+        )
+    return connection
+
+
+def _unusable(setting: str, place: str, why: str, error: psycopg.Error) -> SettingError:
+    what = remedy(error, why, setting) or f"check address, user and password in {setting}"
+    return SettingError(
+        f"{setting} points to a database that cannot be used ({place}): {why}; {what}."
+    )
+
+
+def _is_encrypted(connection: Connection) -> bool:
+    """Whether its bytes travel by TLS, or not at all: a socket is a file of this machine."""
+    return connection.pgconn.ssl_in_use or connection.info.host.startswith(("/", "@"))
+
+
+def _open(conninfo: str) -> Connection:
+    return psycopg.connect(
+        conninfo,
+        autocommit=True,
+        # The session may be a pooler's, who gives it to others between two transactions.
+        prepare_threshold=None,
+        connect_timeout=CONNECT_SECONDS,
+        application_name="totesys_dagster",
+        **KEEPALIVES,
+    )
+
+
+def beside(connection: Connection) -> Connection:
+    """Another connection to its server, by the same login. Raises psycopg.OperationalError.
+
+    Of several hosts or addresses, it is the one of that connection. A pooler has a session for it
+    or has not, and may say so after minutes only: ten seconds are waited for one.
+    """
+    info = connection.info
+    place = {"host": info.host, "hostaddr": info.hostaddr or None, "port": str(info.port)}
+    other = _open(make_conninfo(info.dsn, **place, password=info.password))
+    patience = threading.Timer(CONNECT_SECONDS, _hang_up, [other])
+    patience.start()
+    try:
+        with transaction(other):
+            return other
+    except psycopg.Error:
+        other.close()
+        raise
+    finally:
+        patience.cancel()
+
+
+def _hang_up(connection: Connection) -> None:
+    """Break a connection that another thread waits for."""
+    with (
+        suppress(psycopg.Error, OSError),
+        socket.socket(fileno=os.dup(connection.fileno())) as line,
+    ):
+        line.shutdown(socket.SHUT_RDWR)
+
+
+def begin(connection: Connection, characteristics: str) -> None:
+    """Begin a transaction under our settings, in one message and without a snapshot.
+
+    `characteristics` are what SQL's BEGIN takes, its isolation level at least: a role may preset
+    another one. Raises psycopg.Error.
+    """
+    version = connection.info.server_version
+    newer = [text for since, text in LOCAL_SETTINGS_SINCE.items() if version >= since]
+    connection.execute("".join([f"BEGIN {characteristics};", *newer, LOCAL_SETTINGS]).encode())
+
+
+@contextmanager
+def transaction(connection: Connection) -> Iterator[None]:
+    """A READ COMMITTED transaction under our settings; within another one, a savepoint of it.
+
+    Whatever the platform asks a database runs in one, because sessions are not ours alone: a pooler
+    (PgBouncer in transaction mode, RDS Proxy) gives each transaction to any of its sessions, and
+    what is set for longer than a transaction meets strangers. Raises psycopg.Error.
+    """
+    if connection.info.transaction_status is not TransactionStatus.IDLE:
+        with connection.transaction():
+            yield
+        return
+    begin(connection, READ_COMMITTED)
+    try:
+        yield
+        connection.commit()
+    finally:
+        leave(connection)
+
+
+def one(connection: Connection, query: Query, parameters: Parameters = None) -> tuple[Any, ...]:
+    """The row of a query that always gives one. Raises psycopg.Error."""
+    row = connection.execute(query, parameters).fetchone()
+    assert row is not None
+    return row
+
+
+def leave(connection: Connection) -> None:
+    """Roll back the transaction that the connection is in, if any.
+
+    In the middle of a COPY the server would not listen: hang up on it.
+    """
+    if connection.info.transaction_status is TransactionStatus.ACTIVE:
+        connection.close()
+    elif not connection.closed:
+        with suppress(psycopg.Error):  # it broke, and then nothing is left to take back
+            connection.rollback()
+
+
+@contextmanager
+def failures(kind: type[TotesysError], doing: str) -> Iterator[None]:
+    """Turn a database error into `kind`, with one sentence that says what was being done."""
+    try:
+        yield
+    except psycopg.Error as error:
+        code = f" ({error.sqlstate})" if error.sqlstate else ""
+        setting = settings.SOURCE_DSN if kind is SourceError else settings.WAREHOUSE_DSN
+        why = reason(error)
+        what = remedy(error, why, setting)
+        raise kind(
+            f"PostgreSQL stopped {doing}{code}: {why}{f'; {what}' if what else ''}."
+        ) from None

@@ -1,0 +1,167 @@
+"""What is told of an incident, and when: decisions over plain values."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from totesys_dagster.alerting.incidents import Incident, Message, Recovery, Trouble, decide
+from totesys_dagster.orchestration.freshness import Waiting, judge
+
+NOON = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
+MINUTE = dt.timedelta(minutes=1)
+
+DOWN = Trouble("warehouse", "the warehouse cannot be read", "It refuses.")
+UP = Recovery("warehouse", "It can be read again.")
+
+
+def rows(table: str) -> Trouble:
+    return Trouble(
+        "quarantine", "rows are in quarantine", f"{table}: 1 rows.", table, "load", "b1", "r1"
+    )
+
+
+def tell(*ticks: list[Trouble | Recovery]) -> list[list[str]]:
+    """The subjects of each tick, a minute apart."""
+    incidents: dict[str, Incident] = {}
+    subjects = []
+    for number, seen in enumerate(ticks):
+        incidents, messages = decide(incidents, seen, NOON + number * MINUTE)
+        subjects.append([message.subject for message in messages])
+    return subjects
+
+
+def test_trouble_is_told_once_and_so_is_its_end() -> None:
+    assert tell([DOWN], [DOWN], [DOWN], [UP], [UP]) == [
+        ["[totesys_dagster] the warehouse cannot be read"],
+        [],
+        [],
+        ["[totesys_dagster] over: the warehouse cannot be read"],
+        [],
+    ]
+
+
+def test_trouble_that_comes_back_is_a_new_incident() -> None:
+    assert [len(told) for told in tell([DOWN], [UP], [DOWN], [UP])] == [1, 1, 1, 1]
+
+
+def test_trouble_that_is_over_before_it_is_told_is_not_told() -> None:
+    assert tell([DOWN, UP], [UP]) == [[], []]
+
+
+def test_trouble_that_ends_and_returns_between_two_looks_is_told_as_such() -> None:
+    assert tell([DOWN], [UP, DOWN]) == [
+        ["[totesys_dagster] the warehouse cannot be read"],
+        [
+            "[totesys_dagster] over: the warehouse cannot be read",
+            "[totesys_dagster] the warehouse cannot be read",
+        ],
+    ]
+
+
+def test_causes_that_are_found_together_are_one_message() -> None:
+    [message] = decide({}, [rows("fact_payment"), rows("dim_date")], NOON)[1]
+
+    assert message.body.startswith("fact_payment: 1 rows.\ndim_date: 1 rows.\n\n")
+
+
+def test_new_cause_is_told_and_a_known_one_that_returns_is_not() -> None:
+    mended = Recovery("quarantine", "mended", "dim_date")
+    ticks = [[rows("fact_payment")], [rows("dim_date")], [mended], [rows("dim_date")]]
+
+    assert [len(told) for told in tell(*ticks)] == [1, 1, 0, 0]
+
+
+def test_incident_is_over_when_its_last_cause_is() -> None:
+    ticks: list[list[Trouble | Recovery]] = [
+        [rows("fact_payment"), rows("dim_date")],
+        [Recovery("quarantine", "mended", "dim_date")],
+        [Recovery("quarantine", "mended", "fact_payment")],
+    ]
+    assert tell(*ticks)[1:] == [[], ["[totesys_dagster] over: rows are in quarantine"]]
+
+
+def test_recovery_of_all_ends_every_cause() -> None:
+    assert len(tell([rows("a"), rows("b")], [Recovery("quarantine", "mended")])[1]) == 1
+
+
+def test_message_says_what_where_and_when() -> None:
+    incidents, messages = decide({}, [rows("fact_payment")], NOON, "https://dagster.example.com")
+    later = NOON + dt.timedelta(hours=2, minutes=5, seconds=7)
+    _, ends = decide(incidents, [Recovery("quarantine", "All is equal.")], later)
+
+    assert messages == [
+        Message(
+            "[totesys_dagster] rows are in quarantine",
+            "fact_payment: 1 rows.\n"
+            "\n"
+            "Job: load\n"
+            "Batch: b1\n"
+            "Dagster run: https://dagster.example.com/runs/r1\n"
+            "Seen: 2026-03-02 12:00:00 UTC\n"
+            "\n"
+            "You will be told when it is over.\n",
+        )
+    ]
+    assert ends == [
+        Message(
+            "[totesys_dagster] over: rows are in quarantine",
+            "All is equal.\n"
+            "\n"
+            "Batch: b1\n"
+            "Began: 2026-03-02 12:00:00 UTC\n"
+            "Over: 2026-03-02 14:05:07 UTC, after 2 h 5 min\n",
+        )
+    ]
+
+
+def test_without_the_address_of_the_ui_the_run_is_named() -> None:
+    [message] = decide({}, [rows("fact_payment")], NOON)[1]
+
+    assert "Dagster run: r1\n" in message.body
+
+
+def test_what_belongs_to_no_run_names_none() -> None:
+    [message] = decide({}, [DOWN], NOON, "https://dagster.example.com")[1]
+
+    assert "run" not in message.body
+    assert "Batch" not in message.body
+
+
+# Freshness
+
+LATE = Trouble("behind", "the warehouse is behind", "Nothing was loaded.")
+
+
+def late_at(*looks: tuple[int, int, bool]) -> list[bool | None]:
+    """Of looks (minute, batches loaded, something waits), each verdict: late, recovered or None.
+
+    The limit is 15 minutes.
+    """
+    state, verdicts = Waiting(), []
+    for minute, loaded, waits in looks:
+        now = NOON + minute * MINUTE
+        state, said = judge(state, now, 15 * MINUTE, loaded, LATE if waits else None)
+        verdicts.append(None if said is None else isinstance(said, Trouble))
+    return verdicts
+
+
+def test_wait_is_late_when_it_is_over_the_limit() -> None:
+    assert late_at((0, 7, True), (14, 7, True), (15, 7, True)) == [None, None, True]
+
+
+def test_quiet_source_is_never_late() -> None:
+    assert late_at((0, 7, False), (600, 7, False)) == [False, False]
+
+
+def test_wait_begins_when_something_waits_and_not_with_the_last_batch() -> None:
+    assert late_at((0, 7, False), (600, 7, True), (614, 7, True)) == [False, None, None]
+
+
+def test_backlog_that_gets_shorter_is_not_late() -> None:
+    looks = [(0, 7, True), (10, 8, True), (20, 9, True), (30, 10, True)]
+
+    assert late_at(*looks) == [None, False, False, False]
+
+
+def test_loaded_batch_ends_the_wait_though_others_wait() -> None:
+    assert late_at((0, 7, True), (15, 7, True), (16, 8, True)) == [None, True, False]

@@ -1,0 +1,212 @@
+"""What Dagster is told: 33 tables and the lake, their lineage, and what the UI shows of each."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+import totesys_dagster
+from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES
+from totesys_dagster.definitions import defs
+from totesys_dagster.metadata import asset_key
+from totesys_dagster_tests.orchestra import Orchestra
+
+SPECS = {spec.key: spec for spec in sorted(defs.resolve_all_asset_specs(), key=lambda s: s.key)}
+TABLES = [key for key in SPECS if key != asset_key("lake", "log")]
+
+
+def materialization(event: dg.DagsterEvent) -> dg.AssetMaterialization:
+    return event.step_materialization_data.materialization
+
+
+def spec(zone: str, table: str) -> dg.AssetSpec:
+    return SPECS[asset_key(zone, table)]
+
+
+def test_there_are_33_tables_in_three_groups_and_the_lake() -> None:
+    assert {key.to_user_string() for key in SPECS} == {
+        *(f"ingestion/{name}" for name in SOURCE_TABLES),
+        *(f"processed/{name}" for name in STAR_TABLES),
+        *(f"warehouse/{name}" for name in STAR_TABLES),
+        "lake/log",
+    }
+    assert all(spec.group_name == spec.key.path[0] for spec in SPECS.values())
+
+
+@pytest.mark.parametrize("star", STAR_TABLES)
+def test_lineage_goes_from_table_to_table(star: str) -> None:
+    upstream = {dep.asset_key.to_user_string() for dep in spec("processed", star).deps}
+
+    if star == "dim_date":
+        assert upstream == {f"processed/{fact}" for fact in STAR_TABLES if fact[:5] == "fact_"}
+    else:
+        assert upstream == {f"ingestion/{name}" for name in STAR_TABLES[star].sources}
+    assert [dep.asset_key for dep in spec("warehouse", star).deps] == [asset_key("processed", star)]
+
+
+def test_lake_is_made_by_the_raw_and_the_processed_tables() -> None:
+    deps = {dep.asset_key for dep in spec("lake", "log").deps}
+
+    assert deps == {key for key in TABLES if key.path[0] in ("ingestion", "processed")}
+
+
+def test_lake_says_what_it_is() -> None:
+    lake = spec("lake", "log")
+
+    assert lake.description
+    assert lake.owners == ["team:data-engineering"]
+    assert lake.partitions_def is None
+
+
+@pytest.mark.parametrize("key", TABLES, ids=lambda key: key.to_user_string())
+def test_every_table_says_what_it_is(key: dg.AssetKey) -> None:
+    one = SPECS[key]
+
+    assert one.description
+    assert one.owners == ["team:data-engineering"]
+    assert one.kinds
+    assert one.tags["zone"] == key.path[0]
+    assert isinstance(one.partitions_def, dg.DynamicPartitionsDefinition)
+    assert one.metadata["dagster/table_name"]
+    assert "dagster/code_references" in one.metadata
+    columns = one.metadata["dagster/column_schema"].columns
+    assert all(column.description for column in columns)
+
+
+def test_every_asset_has_a_check() -> None:
+    checks = {
+        key: check.name
+        for check in defs.resolve_asset_graph().asset_check_keys
+        for key in [check.asset_key]
+    }
+
+    assert set(checks) == set(SPECS)
+    assert {(key.path[0], name) for key, name in checks.items()} == {
+        ("ingestion", "schema"),
+        ("processed", "contract"),
+        ("warehouse", "audit"),
+        ("lake", "verified"),
+    }
+
+
+def test_columns_come_across_joins() -> None:
+    lineage = spec("processed", "dim_staff").metadata["dagster/column_lineage"].deps_by_column
+
+    [department] = lineage["department_name"]
+    assert department == dg.TableColumnDep(asset_key("ingestion", "department"), "department_name")
+    [email] = lineage["email_address"]
+    assert email == dg.TableColumnDep(asset_key("ingestion", "staff"), "email_address")
+
+
+def test_preview_shows_no_personal_data(orchestra: Orchestra) -> None:
+    orchestra.tick_and_run("source_changes")
+    [result] = orchestra.tick_and_run("new_batches")
+    previews = {
+        event.asset_key.path[-1]: str(materialization(event).metadata["preview"].value)
+        for event in result.all_events
+        if event.is_step_materialization and event.asset_key.path[0] == "processed"
+    }
+
+    assert "| 2 | Purchasing | Leds |" in previews["dim_staff"]
+    shown = " ".join(previews.values())
+    for personal in ("Jeremie", "Beier", "terrifictotes.com", "0803 637401", "31622269"):
+        assert personal not in shown
+
+
+def test_nothing_secret_is_stored_by_dagster(orchestra: Orchestra) -> None:
+    orchestra.tick_and_run("source_changes")
+    orchestra.tick_and_run("new_batches")
+
+    for record in orchestra.instance.get_run_records():
+        for entry in orchestra.instance.all_logs(record.dagster_run.run_id):
+            for password in orchestra.platform.server.passwords.values():
+                assert password not in str(entry)
+
+
+def test_partial_capture_is_refused(orchestra: Orchestra) -> None:
+    orchestra.instance.add_dynamic_partitions("batch", ["2026-01-01T00-00-00Z"])
+    result = defs.resolve_job_def("ingest").execute_in_process(
+        instance=orchestra.instance,
+        partition_key="2026-01-01T00-00-00Z",
+        asset_selection=[asset_key("ingestion", "staff")],
+        raise_on_error=False,
+    )
+
+    assert not result.success
+    assert "captured together, in one snapshot" in str(result.all_events)
+
+
+def test_processed_table_loads_as_a_frame(orchestra: Orchestra) -> None:
+    """Whoever builds on a star table gets a frame with the catalogue's types."""
+    orchestra.tick_and_run("source_changes")
+    orchestra.tick_and_run("new_batches")
+
+    rows = defs.load_asset_value(
+        asset_key("processed", "dim_currency"),
+        instance=orchestra.instance,
+        partition_key=orchestra.partitions()[0],
+    )
+
+    assert rows.to_pylist() == [
+        {"currency_id": 1, "currency_code": "GBP", "currency_name": "Pound Sterling"},
+        {"currency_id": 2, "currency_code": "USD", "currency_name": "US Dollar"},
+        {"currency_id": 3, "currency_code": "EUR", "currency_name": "Euro"},
+    ]
+
+
+def test_pure_modules_do_not_import_dagster() -> None:
+    pure = [
+        "catalogue",
+        "digest",
+        "errors",
+        "ingestion.capture",
+        "lake.receipt",
+        "lake.requests",
+        "lake.manifest",
+        "operations.rebuild",
+        "operations.verify",
+        "postgres",
+        "processed.process",
+        "settings",
+        "warehouse.load",
+        "warehouse.status",
+        "local.stack",
+    ]
+    imports = "; ".join(f"import totesys_dagster.{name}" for name in pure)
+
+    done = subprocess.run(
+        [sys.executable, "-c", f"{imports}; import sys; sys.exit('dagster' in sys.modules)"],
+        check=False,
+    )
+    assert done.returncode == 0
+
+
+def test_code_location_does_not_import_what_only_transforms_need() -> None:
+    """Each run is a process that imports it; those that capture would wait for nothing."""
+    code = (
+        "import sys, totesys_dagster.definitions;"
+        " sys.exit(', '.join({'pandas', 'pyarrow.compute'} & {*sys.modules}) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_platform_does_not_import_the_local_stack() -> None:
+    code = (
+        "import sys, totesys_dagster.definitions;"
+        " sys.exit(any(name.startswith('totesys_dagster.local') for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_insides_of_dagster_are_imported_in_one_module() -> None:
+    root = Path(totesys_dagster.__file__).parents[1]
+    sources = [*root.glob("totesys_dagster/**/*.py"), *root.glob("deploy/**/*.py")]
+    found = {path.name for path in sources if re.search(r"dagster\._", path.read_text())}
+
+    assert found == {"dagster_insides.py"}

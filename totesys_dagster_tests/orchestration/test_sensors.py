@@ -1,0 +1,622 @@
+"""The sensors: what they ask for, what they leave alone, and how they heal."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+import time
+
+import dagster as dg
+import psycopg
+import pytest
+
+from totesys_dagster import settings
+from totesys_dagster.catalogue import STAR_TABLES
+from totesys_dagster.definitions import defs
+from totesys_dagster.errors import SettingError
+from totesys_dagster.ingestion import changes
+from totesys_dagster.ingestion.capture import open_capture
+from totesys_dagster.lake.audits import AuditLog
+from totesys_dagster.lake.manifest import ManifestLog, batch_key
+from totesys_dagster.lake.requests import Requests
+from totesys_dagster.orchestration import sensors
+from totesys_dagster.runs import unfinished as runs
+from totesys_dagster.runs.tags import INGEST_STAGE, STAGE_TAG
+from totesys_dagster.warehouse import table_load
+from totesys_dagster_tests.conftest import Platform
+from totesys_dagster_tests.orchestra import Orchestra, materialized
+
+
+def edit_order(platform: Platform, design: int = 2) -> None:
+    """A silent edit: `last_updated` stays as it was."""
+    platform.application.execute(
+        "UPDATE sales_order SET design_id = %s WHERE sales_order_id = 1", [design]
+    )
+
+
+def settle(orchestra: Orchestra) -> None:
+    """Take the first batch the whole way."""
+    orchestra.tick_and_run("source_changes")
+    orchestra.tick_and_run("new_batches")
+
+
+def test_first_tick_opens_a_batch_for_all_tables(orchestra: Orchestra) -> None:
+    [result] = orchestra.tick_and_run("source_changes")
+
+    assert result.success
+    [batch] = orchestra.partitions()
+    assert len(materialized(result)) == 11
+    assert {key for _, key in materialized(result)} == {batch}
+
+
+def test_new_batch_is_processed_and_loaded_in_one_run(orchestra: Orchestra) -> None:
+    orchestra.tick_and_run("source_changes")
+    [result] = orchestra.tick_and_run("new_batches")
+
+    assert result.success
+    assert result.job_def.name == "process_and_load"
+    assert len(materialized(result)) == 22
+    assert orchestra.platform.rows("SELECT count(*) FROM fact_payment") == [(3,)]
+
+
+def test_nothing_changed_opens_no_batch(orchestra: Orchestra) -> None:
+    settle(orchestra)
+
+    assert orchestra.tick("source_changes") == "Nothing changed in the source's tables."
+    assert orchestra.tick("new_batches") == "The warehouse holds every committed batch."
+
+
+def test_quiet_source_is_not_even_looked_through(orchestra: Orchestra) -> None:
+    settle(orchestra)
+    sensor = defs.resolve_sensor_def("source_changes")
+
+    def second_look() -> dg.SensorResult | str:
+        context = orchestra.context()
+        sensor(context)
+        return orchestra.tick("source_changes", context.cursor)
+
+    # Between two looks the server may have vacuumed something by itself, but not every time.
+    answers = [second_look() for _ in range(5)]
+    assert "No transaction has ended in the source." in answers
+
+
+def test_only_what_a_batch_touches_is_materialized(orchestra: Orchestra) -> None:
+    settle(orchestra)
+    edit_order(orchestra.platform)
+    [captured] = orchestra.tick_and_run("source_changes")
+    [loaded] = orchestra.tick_and_run("new_batches")
+
+    assert {key for key, _ in materialized(captured)} == {"ingestion/sales_order"}
+    assert {key for key, _ in materialized(loaded)} == {
+        "processed/dim_date",
+        "processed/fact_sales_order",
+        "warehouse/dim_date",
+        "warehouse/fact_sales_order",
+    }
+
+
+def two_batches(orchestra: Orchestra) -> str:
+    """Two batches are pending, and a run is at work on the first; the id of the run."""
+    settle(orchestra)
+    for design in (2, 1):
+        edit_order(orchestra.platform, design)
+        orchestra.tick_and_run("source_changes")
+    first = orchestra.tick("new_batches")
+    assert isinstance(first, dg.SensorResult)
+    [request] = first.run_requests or []
+    assert request.partition_key == orchestra.partitions()[-2]
+    run = orchestra.instance.create_run_for_job(
+        defs.resolve_job_def("process_and_load"),
+        status=dg.DagsterRunStatus.STARTED,
+        tags=dict(request.tags),
+    )
+    return run.run_id
+
+
+@pytest.mark.long
+def test_second_batch_waits_for_the_first_and_is_then_taken_in_a_run_of_its_own(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Processed beside it, it would take a run more."""
+    monkeypatch.setattr(sensors, "WAIT_SECONDS", 0.5)
+    run = two_batches(orchestra)
+    answer = orchestra.tick("new_batches")
+    orchestra.instance.delete_run(run)
+    runs = [orchestra.tick_and_run("new_batches") for _ in range(2)]
+
+    assert answer == "Running, or waiting after a failure: 2 batches."
+    assert [[run.job_def.name for run in some] for some in runs] == [["process_and_load"]] * 2
+    assert orchestra.tick("new_batches") == "The warehouse holds every committed batch."
+
+
+@pytest.mark.long
+def test_tick_waits_for_the_load_that_a_batch_waits_for(orchestra: Orchestra) -> None:
+    run = two_batches(orchestra)
+    platform = orchestra.platform
+
+    def end() -> None:
+        manifest = ManifestLog(platform.ingestion).read(2)
+        platform.process(manifest)
+        platform.load(manifest)
+        orchestra.instance.delete_run(run)
+
+    ends = threading.Timer(0.5, end)
+    ends.start()
+    answer = orchestra.tick("new_batches")
+    ends.join()
+
+    assert isinstance(answer, dg.SensorResult)
+    [request] = answer.run_requests or []
+    assert request.partition_key == orchestra.partitions()[-1]
+    assert request.job_name == "process_and_load"
+
+
+@pytest.mark.long
+def test_backlog_is_processed_side_by_side_and_loaded_in_one_run(orchestra: Orchestra) -> None:
+    settle(orchestra)
+    batches = []
+    for design in (2, 1, 2):
+        edit_order(orchestra.platform, design)
+        orchestra.tick_and_run("source_changes")
+        batches.append(orchestra.partitions()[-1])
+
+    processed = orchestra.tick_and_run("new_batches")
+    [loaded] = orchestra.tick_and_run("new_batches")
+
+    assert [run.job_def.name for run in processed] == ["process"] * 3
+    assert loaded.job_def.name == "load_warehouse"
+    assert {key for _, key in materialized(loaded)} == set(batches)
+    assert orchestra.platform.rows(
+        "SELECT design_id FROM fact_sales_order WHERE sales_order_id = 1 ORDER BY sales_record_id"
+    ) == [(1,), (2,), (1,), (2,)]
+
+
+def test_failed_run_is_tried_again_after_a_pause(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orchestra.tick_and_run("source_changes")
+    with monkeypatch.context() as patch:
+        patch.setenv(settings.QUARANTINE_LIMIT, "not a number")
+        [failed] = orchestra.tick_and_run("new_batches")
+    assert not failed.success
+
+    assert orchestra.tick("new_batches") == "Running, or waiting after a failure: 1 batch."
+    monkeypatch.setattr(sensors, "FIRST_PAUSE", dt.timedelta(0))
+    [again] = orchestra.tick_and_run("new_batches")
+    assert again.success
+
+
+@pytest.mark.long
+def test_pause_doubles_with_each_failure_in_a_row(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orchestra.tick_and_run("source_changes")
+    [batch] = orchestra.partitions()
+    monkeypatch.setenv(settings.QUARANTINE_LIMIT, "not a number")
+    monkeypatch.setattr(sensors, "FIRST_PAUSE", dt.timedelta(0))
+    for _ in range(3):
+        orchestra.tick_and_run("new_batches")
+    monkeypatch.setattr(sensors, "FIRST_PAUSE", dt.timedelta(seconds=15))
+
+    left = sensors.pause(orchestra.instance, {"totesys/batch": batch}, dt.datetime.now(dt.UTC))
+    assert left is not None
+    assert dt.timedelta(seconds=50) < left <= dt.timedelta(seconds=60)
+
+
+AHEAD = "2099-01-01T00-00-00Z"
+
+
+def capture_ahead(orchestra: Orchestra, *statuses: dg.DagsterRunStatus) -> None:
+    """A key that a person made up, with runs that capture or tried to."""
+    settle(orchestra)
+    edit_order(orchestra.platform)
+    orchestra.instance.add_dynamic_partitions("batch", [AHEAD])
+    for status in statuses:
+        orchestra.instance.create_run_for_job(
+            defs.resolve_job_def("ingest"), status=status, tags={"dagster/partition": AHEAD}
+        )
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "statuses", [[], [dg.DagsterRunStatus.FAILURE], [dg.DagsterRunStatus.CANCELED]]
+)
+def test_key_that_can_be_no_batch_is_taken_off_the_list(
+    statuses: list[dg.DagsterRunStatus], orchestra: Orchestra
+) -> None:
+    capture_ahead(orchestra, *statuses)
+    [captured] = orchestra.tick_and_run("source_changes")
+
+    assert captured.success
+    assert orchestra.partitions() == [batch_key(1), batch_key(2)]
+
+
+def test_key_that_is_at_work_stays_on_the_list(orchestra: Orchestra) -> None:
+    """Its run would fail in the middle if the key were taken from it."""
+    capture_ahead(orchestra, dg.DagsterRunStatus.STARTED)
+    orchestra.tick_and_run("source_changes")
+
+    assert AHEAD in orchestra.partitions()
+
+
+def test_capture_that_failed_is_repeated_under_its_key(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sensors, "FIRST_PAUSE", dt.timedelta(0))
+    with monkeypatch.context() as patch:
+        patch.setenv(settings.PART_BYTES, "not a number")
+        [failed] = orchestra.tick_and_run("source_changes")
+    [again] = orchestra.tick_and_run("source_changes")
+
+    assert (failed.success, again.success) == (False, True)
+    assert orchestra.partitions() == [batch_key(1)]
+
+
+def test_capture_that_finds_nothing_leaves_no_partition_behind(orchestra: Orchestra) -> None:
+    settle(orchestra)
+    orchestra.instance.add_dynamic_partitions("batch", [batch_key(2)])
+    result = orchestra.run(dg.RunRequest(partition_key=batch_key(2)), "ingest")
+
+    assert result.success
+    assert orchestra.partitions() == [batch_key(1)]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("clock", [dt.timedelta(days=-900), dt.timedelta(days=900)])
+def test_clock_of_the_host_decides_nothing(
+    clock: dt.timedelta, orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches are named by their numbers, and what is due by the snapshots' own clock."""
+    settle(orchestra)
+    moment = dt.datetime.now(dt.UTC) + clock
+
+    class Wrong(dt.datetime):
+        @classmethod
+        def now(cls, tz: dt.tzinfo | None = None) -> dt.datetime:  # type: ignore[override]
+            return moment.astimezone(tz)
+
+    monkeypatch.setattr(sensors.dt, "datetime", Wrong)
+    edit_order(orchestra.platform)
+    orchestra.tick_and_run("source_changes")
+    orchestra.tick_and_run("new_batches")
+
+    assert orchestra.partitions() == [batch_key(1), batch_key(2)]
+    assert orchestra.tick("new_batches") == "The warehouse holds every committed batch."
+
+
+@pytest.mark.long
+def test_hour_without_a_batch_asks_for_an_audit_of_every_table(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle(orchestra)
+    monkeypatch.setattr(changes, "WHOLE_EVERY", dt.timedelta(0))
+    [audited] = orchestra.tick_and_run("source_changes")
+    monkeypatch.undo()
+
+    assert (audited.job_def.name, audited.success) == ("audit", True)
+    assert ManifestLog(orchestra.platform.ingestion).end() == 1
+    assert {check.check_name for check in audited.get_asset_check_evaluations()} == {"audit"}
+    assert len(audited.get_asset_check_evaluations()) == len(STAR_TABLES)
+    assert AuditLog(orchestra.platform.ingestion).end() == 1
+
+
+def test_audit_waits_for_batches_that_are_not_loaded(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orchestra.tick_and_run("source_changes")
+    monkeypatch.setattr(changes, "WHOLE_EVERY", dt.timedelta(0))
+
+    assert orchestra.tick("source_changes") == (
+        "An audit of every table is due, and waits for a batch to be loaded."
+    )
+
+
+def test_audit_waits_for_a_warehouse_that_is_down(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tick does not fail: what it has found would be looked for again by each one."""
+    settle(orchestra)
+    monkeypatch.setattr(changes, "WHOLE_EVERY", dt.timedelta(0))
+    monkeypatch.setenv(settings.WAREHOUSE_DSN, "postgresql://nobody@127.0.0.1:1/nothing")
+    context = orchestra.context()
+    skipped = defs.resolve_sensor_def("source_changes")(context)
+
+    assert isinstance(skipped, dg.SkipReason)
+    assert str(skipped.skip_message).startswith(
+        "An audit of every table is due, and waits for the warehouse: TOTESYS_WAREHOUSE_DSN"
+    )
+    assert context.cursor
+
+
+@pytest.mark.long
+def test_audit_that_was_cut_short_is_completed(orchestra: Orchestra) -> None:
+    settle(orchestra)
+    platform = orchestra.platform
+    with open_capture(
+        platform.source, platform.ingestion, run_id="killed", part_bytes=1 << 20, whole=True
+    ) as capture:
+        capture.write_audit()
+    [completed] = orchestra.tick_and_run("new_batches")
+
+    assert (completed.job_def.name, completed.success) == ("audit", True)
+    assert orchestra.tick("new_batches") == "The warehouse holds every committed batch."
+
+
+def test_run_of_several_batches_reports_a_difference_that_the_last_did_not_mend(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Payment 1 goes wrong in batch 2, as by a defect of the load; batch 3 brings payment 2."""
+    platform = orchestra.platform
+    monkeypatch.setattr(changes, "LARGE_TABLE_ROWS", -1)
+    platform.run()
+    for key in (1, 2):
+        platform.application.execute("UPDATE payment SET paid = TRUE WHERE payment_id = %s", [key])
+        manifest = platform.capture()
+        assert manifest is not None
+        platform.process(manifest)
+    append = table_load.TableLoader._append_versions
+    monkeypatch.setattr(
+        table_load.TableLoader,
+        "_append_versions",
+        lambda table: (0, 0, 0) if table.manifest.sequence == 2 else append(table),
+    )
+    orchestra.instance.add_dynamic_partitions("batch", [batch_key(2), batch_key(3)])
+    result = defs.resolve_job_def("load_warehouse").execute_in_process(
+        instance=orchestra.instance,
+        tags={runs.RANGE_START_TAG: batch_key(2), runs.RANGE_END_TAG: batch_key(3)},
+    )
+
+    [check] = [
+        one
+        for one in result.get_asset_check_evaluations()
+        if one.asset_key.path[-1] == "fact_payment"
+    ]
+    assert not check.passed
+    assert check.metadata["as of batch"].value == 2
+    assert platform.rows("SELECT count(*) FROM batch") == [(3,)]
+
+
+def test_warehouse_that_was_changed_by_hand_is_found_without_a_batch_and_healed(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle(orchestra)
+    platform = orchestra.platform
+    platform.rows("SELECT 1")
+    platform.warehouse.execute("UPDATE dim_design SET design_name = 'Gold' WHERE design_id = 1")
+    with monkeypatch.context() as patch:
+        patch.setattr(changes, "WHOLE_EVERY", dt.timedelta(0))
+        [audited] = orchestra.tick_and_run("source_changes")
+    [captured] = orchestra.tick_and_run("source_changes")
+    [healed] = orchestra.tick_and_run("new_batches")
+
+    failed = [c.asset_key.path[-1] for c in audited.get_asset_check_evaluations() if not c.passed]
+    assert failed == ["dim_design"]
+    assert captured.job_def.name == "ingest"
+    assert all(check.passed for check in healed.get_asset_check_evaluations())
+    assert platform.rows("SELECT design_name FROM dim_design WHERE design_id = 1") == [("Wooden",)]
+
+
+@pytest.mark.long
+def test_batches_that_dagster_forgot_are_added_again(orchestra: Orchestra) -> None:
+    manifest = orchestra.platform.capture()
+    assert manifest is not None
+    assert orchestra.partitions() == []
+
+    [result] = orchestra.tick_and_run("new_batches")
+
+    assert result.success
+    assert orchestra.partitions() == [manifest.batch]
+
+
+def test_batch_with_too_many_bad_rows_stays_out_of_the_warehouse(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle(orchestra)
+    monkeypatch.setenv(settings.QUARANTINE_LIMIT, "0")
+    orchestra.platform.application.execute(
+        "UPDATE sales_order SET agreed_delivery_date = '2022-13-45' WHERE sales_order_id = 1"
+    )
+    orchestra.tick_and_run("source_changes")
+    [result] = orchestra.tick_and_run("new_batches")
+
+    assert not result.success
+    [check] = [c for c in result.get_asset_check_evaluations() if not c.passed]
+    assert check.description is not None
+    assert check.description.startswith(
+        "1 row in quarantine, against the contract, more than TOTESYS_QUARANTINE_LIMIT (0)"
+    )
+    assert orchestra.platform.rows("SELECT max(sequence) FROM batch") == [(1,)]
+
+
+def test_bad_row_is_quarantined_and_seen(orchestra: Orchestra) -> None:
+    settle(orchestra)
+    orchestra.platform.application.execute(
+        "UPDATE sales_order SET agreed_delivery_date = '2022-13-45' WHERE sales_order_id = 1"
+    )
+    orchestra.tick_and_run("source_changes")
+    [result] = orchestra.tick_and_run("new_batches")
+
+    assert result.success
+    failed = {
+        c.asset_key.to_user_string(): c
+        for c in result.get_asset_check_evaluations()
+        if not c.passed
+    }
+    assert set(failed) == {"processed/fact_sales_order", "warehouse/fact_sales_order"}
+    assert orchestra.platform.rows("SELECT star, key, reason FROM quarantine") == [
+        (
+            "fact_sales_order",
+            1,
+            "sales_order: agreed_delivery_date is not a date YYYY-MM-DD of the years 2000 to 2099",
+        )
+    ]
+
+
+@pytest.mark.long
+def test_unequal_table_is_read_again_in_full(orchestra: Orchestra) -> None:
+    settle(orchestra)
+    platform = orchestra.platform
+    platform.rows("SELECT 1")
+    platform.warehouse.execute("UPDATE dim_design SET design_name = 'Gold' WHERE design_id = 1")
+    platform.application.execute("UPDATE design SET file_location = '/tmp' WHERE design_id = 2")
+    orchestra.tick_and_run("source_changes")
+    [unequal] = orchestra.tick_and_run("new_batches")
+    assert "a full read has been asked for" in str(
+        [c.description for c in unequal.get_asset_check_evaluations() if not c.passed]
+    )
+
+    orchestra.tick_and_run("source_changes")
+    [healed] = orchestra.tick_and_run("new_batches")
+
+    assert all(check.passed for check in healed.get_asset_check_evaluations())
+    assert platform.rows("SELECT design_name FROM dim_design ORDER BY design_id") == [
+        ("Wooden",),
+        ("Bronze",),
+    ]
+    log = ManifestLog(platform.ingestion)
+    assert Requests(platform.ingestion).full_reads(log.head()) == {}
+
+
+def test_unreachable_source_fails_the_tick_with_a_sentence(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(settings.SOURCE_DSN, "postgresql://nobody:hidden@127.0.0.1:1/totesys")
+
+    with pytest.raises(SettingError, match="TOTESYS_SOURCE_DSN points to a database") as error:
+        orchestra.tick("source_changes")
+    assert "hidden" not in str(error.value)
+
+
+def test_outage_of_the_warehouse_heals_by_itself(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orchestra.tick_and_run("source_changes")
+    with monkeypatch.context() as patch:
+        patch.setenv(settings.WAREHOUSE_DSN, "postgresql://nobody@127.0.0.1:1/warehouse")
+        with pytest.raises(SettingError):
+            orchestra.tick("new_batches")
+        edit_order(orchestra.platform)
+        orchestra.tick_and_run("source_changes")
+
+    for _ in range(2):
+        orchestra.tick_and_run("new_batches")
+    assert orchestra.platform.rows("SELECT count(*) FROM batch") == [(2,)]
+
+
+@pytest.mark.long
+def test_loads_can_come_at_intervals(orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(settings.LOAD_EVERY_SECONDS, "900")
+    assert sensors.scheduled_load in sensors.sensors()
+    for design in (2, 1):
+        edit_order(orchestra.platform, design)
+        orchestra.tick_and_run("source_changes")
+        [processed] = orchestra.tick_and_run("new_batches")
+        assert processed.job_def.name == "process"
+    assert orchestra.platform.rows("SELECT count(*) FROM batch") == [(0,)]
+
+    answer = sensors.scheduled_load(orchestra.context())
+    assert isinstance(answer, dg.SensorResult)
+    [request] = answer.run_requests or []
+    assert orchestra.run(request, "load_warehouse").success
+    assert orchestra.platform.rows("SELECT count(*) FROM batch") == [(2,)]
+
+
+def test_only_one_capture_is_at_work(orchestra: Orchestra) -> None:
+    orchestra.instance.create_run_for_job(
+        defs.resolve_job_def("ingest"),
+        status=dg.DagsterRunStatus.STARTED,
+        tags={"totesys/stage": "ingest"},
+    )
+
+    assert orchestra.tick("source_changes") == (
+        "A batch is being captured, or a capture has just failed."
+    )
+
+
+def test_run_that_was_never_put_into_the_queue_holds_up_nothing(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A daemon that dies between the two steps leaves one behind."""
+    edit_order(orchestra.platform)
+    orchestra.instance.create_run_for_job(
+        defs.resolve_job_def("ingest"), tags={"totesys/stage": "ingest"}
+    )
+    assert isinstance(orchestra.tick("source_changes"), str)
+
+    monkeypatch.setattr(runs, "ABANDONED_AFTER", dt.timedelta(0))
+    assert orchestra.tick_and_run("source_changes")
+
+
+def test_interval_is_what_the_daemon_makes_of_it() -> None:
+    assert [sensors.interval(seconds) for seconds in (1, 2, 5, 60)] == [1, 1, 4, 59]
+
+
+@pytest.mark.long  # as ingestion/test_snapshot.py has it for one table
+def test_nobody_else_may_hold_the_lock(platform: Platform) -> None:
+    """A migration that locks a table makes the poll fail with a sentence, not hang."""
+    with psycopg.connect(
+        platform.server.dsn("totesys_application", platform.source_database)
+    ) as writer:
+        writer.execute("LOCK TABLE staff IN ACCESS EXCLUSIVE MODE")
+        platform.source.execute("SET lock_timeout TO '50ms'")
+        with pytest.raises(Exception, match="locked by a migration"):
+            platform.capture()
+
+
+def begin_to_capture(orchestra: Orchestra) -> dg.DagsterRun:
+    """A run of ingest is at work beside the next tick."""
+    return orchestra.instance.create_run_for_job(
+        defs.resolve_job_def("ingest"),
+        status=dg.DagsterRunStatus.STARTED,
+        tags={STAGE_TAG: INGEST_STAGE},
+    )
+
+
+@pytest.mark.long
+def test_tick_waits_for_the_batch_that_is_being_captured(orchestra: Orchestra) -> None:
+    settle(orchestra)
+    run = begin_to_capture(orchestra)
+    edit_order(orchestra.platform)
+
+    def end() -> None:
+        orchestra.platform.capture()
+        orchestra.instance.report_run_failed(run)
+
+    ends = threading.Timer(0.5, end)
+    ends.start()
+    answer = orchestra.tick("new_batches")
+    ends.join()
+
+    assert isinstance(answer, dg.SensorResult)
+    assert [request.job_name for request in answer.run_requests or []] == ["process_and_load"]
+
+
+@pytest.mark.long
+def test_tick_waits_for_the_batch_that_another_sensor_opens_at_the_same_moment(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle(orchestra)
+    edit_order(orchestra.platform)
+    monkeypatch.setattr(sensors, "OPENING_SECONDS", 1.0)
+
+    def capture() -> None:
+        run = begin_to_capture(orchestra)
+        time.sleep(1)
+        orchestra.platform.capture()
+        orchestra.instance.report_run_failed(run)
+
+    opens = threading.Timer(0.2, capture)
+    opens.start()
+    answer = orchestra.tick("new_batches")
+    opens.join()
+
+    assert isinstance(answer, dg.SensorResult)
+
+
+@pytest.mark.long
+def test_tick_does_not_wait_for_ever(orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch) -> None:
+    settle(orchestra)
+    begin_to_capture(orchestra)
+    monkeypatch.setattr(sensors, "WAIT_SECONDS", 0.5)
+
+    assert orchestra.tick("new_batches") == "The warehouse holds every committed batch."
