@@ -146,7 +146,7 @@ def _tables() -> list[TableStatus]:
 
 
 def _print_reports(reports: list[BatchReport], tables: list[TableStatus], json_: bool) -> None:
-    from totesys_dagster.operations import report
+    from totesys_dagster import report
     from totesys_dagster.warehouse.status import all_equal
 
     if json_:
@@ -211,8 +211,8 @@ def _run(full_read: tuple[str, ...], *, whole: bool, json_: bool) -> None:
 @main.command()
 def demo() -> None:
     """Show the main job: run, let a business day happen in the embedded source, and run again."""
+    from totesys_dagster import report
     from totesys_dagster.local import stack
-    from totesys_dagster.operations import report
     from totesys_dagster.warehouse.status import all_equal
 
     reports = _run_path()
@@ -295,10 +295,10 @@ def dev(port: int) -> None:
 @as_json
 def status(json_: bool) -> None:
     """Show how far the lake and the warehouse are, and the state of each table."""
+    from totesys_dagster import report
     from totesys_dagster.ingestion.identity import unknown
     from totesys_dagster.ingestion.snapshot import unknown_tables_note
     from totesys_dagster.local import stack
-    from totesys_dagster.operations import report
     from totesys_dagster.operations.renew import Due, due
     from totesys_dagster.resources import Lake, Warehouse
     from totesys_dagster.warehouse import ledger, schema
@@ -353,8 +353,8 @@ def status(json_: bool) -> None:
 @as_json
 def verify(json_: bool) -> None:
     """Check the lake's chain, every object of it, and the audits. Exit status 1 on findings."""
+    from totesys_dagster import report
     from totesys_dagster.local import stack
-    from totesys_dagster.operations import report
     from totesys_dagster.operations.verify import verify as verify_all
     from totesys_dagster.resources import Lake, Warehouse
 

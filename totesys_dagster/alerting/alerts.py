@@ -15,15 +15,14 @@ import dagster as dg
 from pydantic import BaseModel, ConfigDict
 
 from totesys_dagster import settings
-from totesys_dagster.alerting import ended_runs, notify
+from totesys_dagster.alerting import ended_runs, freshness, notify
 from totesys_dagster.alerting import health as systems
 from totesys_dagster.alerting.ended_runs import SeenRuns
+from totesys_dagster.alerting.freshness import Waiting
 from totesys_dagster.alerting.health import Changes, Position, Systems
 from totesys_dagster.alerting.incidents import Incident, Recovery, Trouble, decide
 from totesys_dagster.alerting.notify import ALERTS_OFF, Outgoing
 from totesys_dagster.errors import SettingError
-from totesys_dagster.orchestration import freshness
-from totesys_dagster.orchestration.freshness import Waiting
 from totesys_dagster.orchestration.sensors import interval
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 

@@ -64,7 +64,9 @@ def migrate(connection: Connection, names: Names) -> list[str]:
             _require_server(connection)
         if not pending(connection, names):
             return []
-        if not may_change(connection, names):
+        with transaction(connection):
+            may = may_change(connection, names)
+        if not may:
             _require(connection, names)
             return []
         try:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 
+from totesys_dagster.alerting.freshness import Waiting, judge
 from totesys_dagster.alerting.incidents import Incident, Message, Recovery, Trouble, decide
-from totesys_dagster.orchestration.freshness import Waiting, judge
 
 NOON = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
 MINUTE = dt.timedelta(minutes=1)

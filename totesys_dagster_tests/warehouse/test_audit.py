@@ -19,7 +19,7 @@ from totesys_dagster.ingestion.poll import changed_tables
 from totesys_dagster.lake import digest
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.requests import Requests
-from totesys_dagster.operations.report import conclusion, status_data
+from totesys_dagster.report import conclusion, status_data
 from totesys_dagster.warehouse import audit, kept_out, table_load
 from totesys_dagster.warehouse.assets import audit_check
 from totesys_dagster.warehouse.ledger import Loaded

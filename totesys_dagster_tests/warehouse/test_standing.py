@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from totesys_dagster.operations.report import conclusion, status_data
+from totesys_dagster.report import conclusion, status_data
 from totesys_dagster.warehouse import table_load
 from totesys_dagster.warehouse.standing import Standing, of_batch, standings
 from totesys_dagster.warehouse.status import all_equal, table_status
