@@ -44,6 +44,10 @@ class LoadError(TotesysError):
     """A batch cannot be loaded into the warehouse; nothing of it was written."""
 
 
+class RebuildRunningError(LoadError):
+    """Another rebuild of this warehouse is running, and nothing was changed by this one."""
+
+
 class SequenceGapError(LoadError):
     """An earlier batch has to be loaded first."""
 

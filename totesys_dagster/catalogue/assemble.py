@@ -12,8 +12,12 @@ from totesys_dagster.catalogue.source import SOURCE_TABLES
 def assemble(declared: Iterable[StarTable]) -> list[StarTable]:
     """The star tables, each with its joins, sources and references; dimensions before facts.
 
-    Raises ValueError where a declaration does not say how a table is looked up.
+    Raises ValueError where a declaration does not say how a table is looked up, or is none of a
+    table that the warehouse can hold.
     """
+    declared = list(declared)
+    for star in declared:
+        _require_sound(star)
     order = list(Kind)
     stars = sorted(map(_joined, declared), key=lambda star: order.index(star.kind))
     calendar = next((star.name for star in stars if star.kind is Kind.CALENDAR), None)
@@ -25,6 +29,27 @@ def assemble(declared: Iterable[StarTable]) -> list[StarTable]:
         else _referring(star, dimensions, calendar)
         for star in stars
     ]
+
+
+# What every table has beside its declared columns.
+LINEAGE = frozenset({"batch_seq", "observed_at", "is_deleted"})
+
+
+def _require_sound(star: StarTable) -> None:
+    """Raise ValueError unless a table is declared as all others are."""
+    names = list(star.column_names)
+    twice = {name for name in names if names.count(name) > 1 or name in LINEAGE}
+    if twice:
+        raise ValueError(f"{star.name} has a column {min(twice)} already.")
+    if (star.kind is Kind.FACT) != (star.record_id is not None):
+        raise ValueError(f"{star.name}: a fact has a `record_id`, and no other table has one.")
+    if star.base is None:
+        return
+    key = (star.base, SOURCE_TABLES[star.base].key)
+    if star.columns[0].source != key:
+        raise ValueError(
+            f"{star.name} has to begin with the key of its base: carry({'.'.join(key)!r})."
+        )
 
 
 def _joined(star: StarTable) -> StarTable:

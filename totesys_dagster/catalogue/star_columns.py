@@ -98,6 +98,8 @@ def of_day(name: str, type: Type, meaning: str) -> StarColumn:
 
 def _find(source: str) -> tuple[Source, SourceColumn]:
     table, _, column = source.partition(".")
+    if table not in SOURCE_TABLES:
+        raise KeyError(f"{source} is of no table in catalogue/source")
     return (table, column), SOURCE_TABLES[table].column(column)
 
 

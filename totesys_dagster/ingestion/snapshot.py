@@ -90,7 +90,8 @@ def _lock(connection: Connection, tables: sql.Composable) -> None:
     except errors.UndefinedTable as error:
         raise SourceError(
             f"The source lacks a table of ToteSys ({error.diag.message_primary}):"
-            " TOTESYS_SOURCE_DSN points to another database, or the table was renamed."
+            " TOTESYS_SOURCE_DSN points to another database, or the table was renamed, or is not"
+            " made yet."
         ) from None
     except errors.WrongObjectType as error:
         raise SourceError(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from psycopg import errors, sql
 
 from totesys_dagster.catalogue import STAR_TABLES, Kind, StarTable
-from totesys_dagster.errors import LoadError
+from totesys_dagster.errors import LoadError, RebuildRunningError
 from totesys_dagster.lake.audits import AuditLog
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.receipt import touched_stars
@@ -146,7 +146,7 @@ def _only_one(connection: Connection, names: Names) -> Iterator[None]:
         try:
             other.execute("SET LOCAL idle_in_transaction_session_timeout TO 0")
             if other.execute(lock, [names.schema]).fetchone() != (True,):
-                raise LoadError(
+                raise RebuildRunningError(
                     "Another rebuild of this warehouse is running: wait until it has finished, or"
                     " stop it."
                 )

@@ -8,12 +8,13 @@ audit or `totesys migrate` does it, whichever comes first, and asks only where i
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from psycopg import errors, sql
 
-from totesys_dagster.catalogue import Kind, StarTable, archived
-from totesys_dagster.errors import LoadError
+from totesys_dagster.catalogue import STAR_TABLES, Kind, StarTable, archived
+from totesys_dagster.errors import LoadError, RebuildRunningError
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.schemas import columns_of
 from totesys_dagster.lake.store import Store
@@ -158,14 +159,16 @@ def renew(
         return found
     for star in found.stars:
         progress(f"Making {star.name} anew from {counted(found.batches, 'batch')}")
-    rebuild(
-        connection,
-        names,
-        ingestion,
-        processed,
-        quarantine_limit=max(quarantine_limit, _most_quarantined(connection, names)),
-        only=_in_order(found.stars),
-    )
+    everything = len(found.stars) == len(STAR_TABLES)
+    with suppress(RebuildRunningError):  # which does it, or the next look finds it still due
+        rebuild(
+            connection,
+            names,
+            ingestion,
+            processed,
+            quarantine_limit=max(quarantine_limit, _most_quarantined(connection, names)),
+            only=None if everything else _in_order(found.stars),
+        )
     return found
 
 

@@ -100,8 +100,8 @@ def run_path(
     preflight(source, lake, warehouse)
     path = _Path(instance, get_job, source, lake, warehouse, progress)
     reports = path.catch_up({})
-    path.renew()
     reports += path.take(full_read, whole=whole)
+    path.renew()
     for _ in range(HEALINGS):
         try:
             found = path.poll()

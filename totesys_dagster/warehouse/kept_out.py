@@ -104,6 +104,8 @@ def held_back_and_ready(connection: Connection, names: Names, star: StarTable) -
 
     Raises LoadError.
     """
+    if not star.references:
+        return 0
     # The key is text, as those of the dimensions differ in type; it is cast when its dimension is
     # known. One look into an index for each row that is held back, which is no join: by statistics
     # from when there were few, each of many would be compared with all rows of the dimension.
