@@ -5,10 +5,13 @@ A table's module bears its name: `source/staff.py`, `stars/dim_staff.py`.
 
 from totesys_dagster.catalogue.assemble import joins_of
 from totesys_dagster.catalogue.contract import (
+    FIRST,
     Archived,
     archived,
     contract,
     definition,
+    first_revision,
+    is_first,
     needed_columns,
     relaxed,
     revision,
@@ -31,6 +34,7 @@ from totesys_dagster.catalogue.zones import INGESTION, PROCESSED, WAREHOUSE
 JOINS: tuple[Join, ...] = joins_of(list(STAR_TABLES.values()))
 
 __all__ = [
+    "FIRST",
     "INGESTION",
     "JOINS",
     "OTHER_TABLES",
@@ -51,6 +55,8 @@ __all__ = [
     "archived",
     "contract",
     "definition",
+    "first_revision",
+    "is_first",
     "needed_columns",
     "relaxed",
     "revision",

@@ -100,7 +100,9 @@ def read_star(
     """
     stored = read_table(store, entry, columns)
     names = star.column_names if columns is None else columns
-    if stored.schema != pa.schema([star.stored_schema.field(name) for name in names]):
+    declared = pa.schema([star.stored_schema.field(name) for name in names])
+    # Earlier releases wrote that a column cannot be NULL.
+    if (stored.column_names, stored.schema.types) != (declared.names, declared.types):
         raise LakeError(
             f"{store.uri(entry.key)} does not have the columns of {star.name}, though its receipt"
             " names it: it was not written by totesys_dagster; restore it from the bucket's older"

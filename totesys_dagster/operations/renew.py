@@ -111,7 +111,7 @@ def _lost(
     they come from now; `archived_` are the tables with the columns that batches have of them."""
     if before is None or star.base is None:
         return []
-    came = {column["name"]: column["of"] for column in before.definition["columns"]}
+    came = {column["name"]: column["of"] for column in before.definition.get("columns", [])}
     absent = {
         (table, name)
         for table, columns in archived_

@@ -135,7 +135,10 @@ def same_rows(store: Store, left: Receipt, right: Receipt) -> bool:
 
 
 def _read_all(store: Store, entries: Sequence[ObjectEntry]) -> pa.Table | None:
-    return pa.concat_tables([read_table(store, entry) for entry in entries]) if entries else None
+    """The rows of all parts; whether a column may be NULL is not looked at."""
+    tables = [read_table(store, entry) for entry in entries]
+    plain = [pa.table(table.columns, names=table.column_names) for table in tables]
+    return pa.concat_tables(plain) if plain else None
 
 
 def star_rows(star: StarTable, *tables: RawTable) -> StarRows:

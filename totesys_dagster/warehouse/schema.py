@@ -16,6 +16,7 @@ from importlib import resources
 import psycopg
 from psycopg import errors, sql
 
+from totesys_dagster.catalogue import FIRST, first_revision
 from totesys_dagster.errors import LoadError
 from totesys_dagster.lake.digest import hashes_as_known
 from totesys_dagster.postgres.sessions import Connection, Names, failures, transaction
@@ -265,6 +266,7 @@ def _all_steps(
         ),
         *_files(names, done),
         Step(_sql_file("state.sql", names)),
+        *(_earlier(names, found) if GENERATED[0].number in done else ()),
         *plan(names, found, aside, foreign_keys=foreign_keys),
         *map(Step, ddl.functions(names)),
         Step(_sql_file("functions.sql", names)),
@@ -276,6 +278,30 @@ def _all_steps(
             )
         ),
     ]
+
+
+def _earlier(names: Names, found: Found) -> Iterator[Step]:
+    """Note what the tables are that a release has made and loaded which noted nothing: the result
+    of the first declarations."""
+    insert = """
+        INSERT INTO {state} (star, revision, definition, columns, sequence)
+        SELECT {star}, {revision}, '{{}}', {columns}, max(sequence) FROM {batch}
+        HAVING max(sequence) IS NOT NULL
+        ON CONFLICT DO NOTHING
+    """
+    for star in sorted(FIRST.keys() & found.tables.keys() - found.stars.keys()):
+        columns = found.tables[star]
+        end = columns["batch_seq"].number  # what comes behind was not made by the platform
+        made = [name for name, column in columns.items() if column.number < end]
+        yield Step(
+            sql.SQL(insert).format(
+                state=names.ledger("star"),
+                star=sql.Literal(star),
+                revision=sql.Literal(first_revision(star)),
+                columns=sql.Literal(made),
+                batch=names.ledger("batch"),
+            )
+        )
 
 
 def _aside(

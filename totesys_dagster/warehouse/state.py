@@ -13,7 +13,7 @@ from typing import Any
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from totesys_dagster.catalogue import STAR_TABLES, StarTable, definition, revision
+from totesys_dagster.catalogue import STAR_TABLES, StarTable, definition, is_first, revision
 from totesys_dagster.postgres.sessions import Connection, Names
 
 
@@ -53,11 +53,15 @@ def not_comparable(found: Mapping[str, State]) -> list[str]:
 
 def behind(found: Mapping[str, State], head: int) -> list[StarTable]:
     """The tables of the right declaration into which a release with another one has loaded since:
-    what it loaded has no value in columns that it does not know."""
+    what it loaded has no value in columns that it does not know. The first releases, which noted
+    nothing, loaded tables of the first declarations right."""
     return [
         star
         for star in STAR_TABLES.values()
-        if _is_of(star, state := found.get(star.name)) and state and state.sequence < head
+        if _is_of(star, state := found.get(star.name))
+        and state
+        and state.sequence < head
+        and not is_first(star)
     ]
 
 
@@ -67,6 +71,8 @@ def _is_of(star: StarTable, state: State | None) -> bool:
 
 def _is_part(now: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
     """Whether a definition only leaves out columns of another one."""
+    if not before:
+        return False  # an earlier release noted none
     columns = [column for column in before["columns"] if column in now["columns"]]
     contracts = {
         source: {name: before["contracts"].get(source, {}).get(name) for name in terms}

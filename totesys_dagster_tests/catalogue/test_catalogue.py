@@ -553,6 +553,12 @@ def test_declaration_that_gives_other_rows_has_another_name(changed: StarTable) 
     assert revision(changed) != revision(DIM_STAFF)
 
 
+def test_first_declarations_keep_the_names_that_lakes_have_of_them() -> None:
+    assert {star.name: revision(star) for star in STAR_TABLES.values()} == {
+        name: "v2" if name == "dim_date" else "v1" for name in STAR_TABLES
+    }
+
+
 def test_declaration_that_says_the_same_in_other_words_keeps_its_name() -> None:
     columns = tuple(replace(c, meaning="Something.", personal=True) for c in DIM_STAFF.columns)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -92,8 +93,11 @@ def test_receipt_comes_back_as_it_was_written(store: Store) -> None:
 
 
 def test_receipt_is_filed_under_table_version_and_batch() -> None:
+    changed = replace(DIM_STAFF, columns=DIM_STAFF.columns[:-1])
+
+    assert receipt_key(DIM_STAFF, batch_key(42)) == "receipts/dim_staff/v1/0000000042.json"
     assert re.fullmatch(
-        r"receipts/dim_staff/v1-[0-9a-f]{8}/0000000042\.json", receipt_key(DIM_STAFF, batch_key(42))
+        r"receipts/dim_staff/v1-[0-9a-f]{8}/0000000042\.json", receipt_key(changed, batch_key(42))
     )
 
 
