@@ -310,6 +310,7 @@ def status(json_: bool) -> None:
     with warehouse.connect() as connection:
         loaded = ledger.check_log(connection, names, log)
         ready = not schema.pending(connection, names)
+        made = schema.is_made(connection, names)
         tables = table_status(connection, names) if ready else []
         outdated = due(connection, names, log) if ready else Due(())
     last = head.sequence if head else 0
@@ -342,6 +343,11 @@ def status(json_: bool) -> None:
         output.print(f"In the last batch, {escape(unknown_tables_note(unknown_tables))}.")
     if head and (note := unknown(head.source)):
         output.print(escape(note))
+    if made and not ready:
+        output.print(
+            "The warehouse is not yet what the catalogue declares: the next `totesys run` brings it"
+            " there, and `totesys migrate --print` shows how."
+        )
     if tables:
         report.print_status(output, tables)
         if outdated.stars:

@@ -87,8 +87,18 @@ def read_receipt_of(store: Store, star: str, revision_: str, manifest: Manifest)
 def write_star(
     store: Store, star: StarTable, stem: str, number: int, rows: pa.Table
 ) -> ObjectEntry:
-    """Write one part of a star table as Parquet, in the types in which it is stored."""
-    return write_table(store, stem, number, rows.cast(star.stored_schema))
+    """Write one part of a star table as Parquet, in the types in which it is stored.
+
+    A column that is required may be NULL only in a batch that is older than it.
+    """
+    required = {column.name for column in star.columns if not column.nullable}
+    schema = pa.schema(
+        [
+            field.with_nullable(field.name not in required or rows[field.name].null_count > 0)
+            for field in star.stored_schema
+        ]
+    )
+    return write_table(store, stem, number, rows.cast(schema))
 
 
 def read_star(
@@ -101,7 +111,7 @@ def read_star(
     stored = read_table(store, entry, columns)
     names = star.column_names if columns is None else columns
     declared = pa.schema([star.stored_schema.field(name) for name in names])
-    # Earlier releases wrote that a column cannot be NULL.
+    # Whether a column may be NULL differs from batch to batch.
     if (stored.column_names, stored.schema.types) != (declared.names, declared.types):
         raise LakeError(
             f"{store.uri(entry.key)} does not have the columns of {star.name}, though its receipt"

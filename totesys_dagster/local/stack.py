@@ -152,12 +152,13 @@ def grant_extractor(connection: psycopg.Connection) -> None:
 
 
 def _create_warehouse(connection: psycopg.Connection, server: Server, database: str) -> None:
-    """Make the warehouse's database with its roles, and its tables as their owner."""
+    """Make the warehouse's database with its roles, and its tables as their owner. What is declared
+    later is made when something is loaded, or by `totesys migrate`."""
     if not _exists(connection, database):
         _create_database(connection, database, SUPERUSER)
     names = Names(settings.warehouse_schema())
     with psycopg.connect(server.dsn(SUPERUSER, database), autocommit=True) as admin:
-        if schema.pending(admin, names):
+        if not schema.is_made(admin, names):
             text = resources.files("totesys_dagster.warehouse") / "sql" / "roles.sql"
             admin.execute(text.read_text())
             schema.migrate(admin, names)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from psycopg import errors, sql
+from psycopg import sql
 
 from totesys_dagster.catalogue import STAR_TABLES, Kind, StarTable, archived
 from totesys_dagster.errors import LoadError, RebuildRunningError
@@ -132,10 +132,9 @@ def outdated(connection: Connection, names: Names) -> list[StarTable]:
     if not head:
         return []
     with failures(LoadError, "a look at the tables' declarations"), transaction(connection):
-        try:
-            found = state.states(connection, names)
-        except errors.UndefinedTable:
-            return []  # the warehouse is of an earlier release, and was not migrated
+        found = state.states(connection, names)
+    if not found:
+        return []  # the warehouse is of an earlier release, and was not migrated
     return [*state.outdated(found), *state.behind(found, head)]
 
 

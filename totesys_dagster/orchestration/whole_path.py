@@ -29,7 +29,8 @@ from totesys_dagster.operations.renew import may_renew, outdated, renew
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.runs.failures import first_failure
 from totesys_dagster.runs.tags import AUDIT, INGEST, PROCESS_AND_LOAD, PROCESS_TAG
-from totesys_dagster.warehouse import audit, ledger, schema
+from totesys_dagster.warehouse import audit, ledger
+from totesys_dagster.warehouse.assets import migrate
 from totesys_dagster.warehouse.healing import request_healing
 from totesys_dagster.warehouse.ledger import Loaded
 from totesys_dagster.words import counted
@@ -225,8 +226,8 @@ class _Path:
         Puts the audits' requests again: a run that was killed after a commit may not have put them.
         """
         names, log = self.warehouse.names(), self.lake.log()
+        migrate(self.warehouse)
         with self.warehouse.connect() as connection:
-            schema.migrate(connection, names)
             last = ledger.check_log(connection, names, log)
             if last:
                 request_healing(connection, names, log.store)

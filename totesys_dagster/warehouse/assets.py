@@ -76,7 +76,7 @@ def warehouse_tables(
     """Load batches: dimensions get their latest values, facts a version for each change."""
     with clear_failures(), warehouse.connect() as connection:
         names, log, processed = warehouse.names(), lake.log(), lake.processed()
-        schema.migrate(connection, names)
+        migrate(warehouse)
         audits: dict[str, Audit] = {}
         compared: Mapping[str, StarEntry] = {}
         for manifest in _in_order(context, log):
@@ -97,6 +97,15 @@ def warehouse_tables(
         for star, found in audits.items():
             if dg.AssetCheckKey(asset_key(WAREHOUSE, star), "audit") in selected:
                 yield audit_check(found)
+
+
+def migrate(warehouse: Warehouse) -> None:
+    """Bring the warehouse to what is declared, as the role that may, where one is set.
+
+    Raises LoadError or SettingError.
+    """
+    with warehouse.connect_as_admin() as connection:
+        schema.migrate(connection, warehouse.names())
 
 
 def _worse(before: Audit | None, found: Audit) -> Audit:

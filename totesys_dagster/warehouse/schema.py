@@ -168,6 +168,12 @@ def _sql_file(name: str, names: Names) -> sql.Composed:
     return sql.Composed([sql.SQL(text.strip().removesuffix(";"))])
 
 
+def is_made(connection: Connection, names: Names) -> bool:
+    """Whether there is a warehouse at all, be it as it is declared or not. Raises psycopg.Error."""
+    with transaction(connection):
+        return _exists(connection, names.ledger("migration"))
+
+
 def pending(connection: Connection, names: Names) -> bool:
     """Whether the warehouse is not what is declared. Raises LoadError where its schema was made by
     another line of migrations."""

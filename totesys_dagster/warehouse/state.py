@@ -14,7 +14,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from totesys_dagster.catalogue import STAR_TABLES, StarTable, definition, is_first, revision
-from totesys_dagster.postgres.sessions import Connection, Names
+from totesys_dagster.postgres.sessions import Connection, Names, one
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,11 @@ class State:
 
 
 def states(connection: Connection, names: Names) -> dict[str, State]:
-    """The state of each table that was ever loaded, within a transaction. Raises psycopg.Error."""
+    """The state of each table that was ever loaded, within a transaction; none where an earlier
+    release has made the warehouse, and it was not migrated since. Raises psycopg.Error."""
+    table = names.ledger("star").as_string(connection)
+    if one(connection, "SELECT to_regclass(%s)", [table]) == (None,):
+        return {}
     query = sql.SQL("SELECT star, revision, definition, sequence, renewed FROM {}").format(
         names.ledger("star")
     )
