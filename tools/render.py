@@ -49,10 +49,10 @@ def athena() -> str:
     """The columns of both zones, for Athena."""
     ingestion = {
         table.name: {
-            "meaning": table.meaning,
+            "description": table.description,
             # Rows as they arrived, bad ones included: every value is text, to be cast in the query.
             "columns": [
-                {"name": column.name, "type": "string", "meaning": column.description}
+                {"name": column.name, "type": "string", "description": column.full_description}
                 for column in table.columns
             ],
         }
@@ -60,13 +60,14 @@ def athena() -> str:
     }
     processed = {
         star.name: {
-            "meaning": star.meaning,
+            "description": star.description,
             "revision": revision(star),
             "columns": [
                 {
                     "name": column.name,
                     "type": _parquet_type(column),
-                    "meaning": column.meaning + (MICROSECONDS if column.type is Type.TIME else ""),
+                    "description": column.description
+                    + (MICROSECONDS if column.type is Type.TIME else ""),
                 }
                 for column in star.columns
             ],

@@ -30,7 +30,7 @@ def source_definition(table: SourceTable) -> dict[str, Any]:
         dg.TableColumn(
             column.name,
             column.sql_type,
-            description=column.description,
+            description=column.full_description,
             constraints=dg.TableColumnConstraints(
                 nullable=column.nullable, unique=column.name == table.key
             ),
@@ -51,7 +51,7 @@ def star_definition(star: StarTable, zone: str) -> dict[str, Any]:
         dg.TableColumn(
             column.name,
             column.sql_type if zone == WAREHOUSE else str(types.field(column.name).type),
-            description=column.meaning,
+            description=column.description,
             constraints=dg.TableColumnConstraints(
                 nullable=column.nullable, unique=zone == PROCESSED and column.name == star.key
             ),
@@ -97,4 +97,4 @@ def _cell(value: object) -> str:
 
 def personal_columns(star: StarTable) -> set[str]:
     """The columns of a star table that hold personal data."""
-    return {column.name for column in star.columns if column.personal}
+    return {column.name for column in star.columns if column.pii}

@@ -62,7 +62,7 @@ class SourceColumn:
 
     `sql_type` is what PostgreSQL's `format_type` prints for it, with the schema of a type that is
     not PostgreSQL's own. A `DATE` is stored by ToteSys as text `YYYY-MM-DD`. `minimum` bounds its
-    values, `currency` makes them codes of currencies; `personal` keeps it out of previews.
+    values, `currency` makes them codes of currencies; `pii` keeps it out of previews.
     `references` names the table whose key it holds, `formerly` the names that it had before, by
     which older batches have it.
     """
@@ -70,9 +70,9 @@ class SourceColumn:
     name: str
     type: Type
     sql_type: str
-    meaning: str
+    description: str
     nullable: bool = False
-    personal: bool = False
+    pii: bool = False
     minimum: int | None = None
     currency: bool = False
     digits: Digits = MONEY_DIGITS
@@ -85,11 +85,11 @@ class SourceColumn:
         return _arrow_type(self.type, self.digits)
 
     @property
-    def description(self) -> str:
-        """What people are told of it: the meaning, and the table that it refers to."""
+    def full_description(self) -> str:
+        """The description, and the table that it refers to."""
         if self.references is None:
-            return self.meaning
-        return f"{self.meaning.removesuffix('.')} (`{self.references}`)."
+            return self.description
+        return f"{self.description.removesuffix('.')} (`{self.references}`)."
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class SourceTable:
     """A table of ToteSys, its columns in the order in which ToteSys declares them."""
 
     name: str
-    meaning: str
+    description: str
     columns: tuple[SourceColumn, ...]
 
     @property
@@ -171,12 +171,12 @@ class StarColumn:
     name: str
     type: Type
     sql_type: str
-    meaning: str
+    description: str
     source: Source | None = None
     part: Part | None = None
     computed: Computed | None = None
     nullable: bool = False
-    personal: bool = False
+    pii: bool = False
     digits: Digits = MONEY_DIGITS
     references: str | None = None
 
@@ -213,7 +213,7 @@ class StarTable:
 
     name: str
     kind: Kind
-    meaning: str
+    description: str
     columns: tuple[StarColumn, ...]
     base: str | None = None
     joins: tuple[Join, ...] = ()

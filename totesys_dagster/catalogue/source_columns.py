@@ -5,20 +5,25 @@ from __future__ import annotations
 from totesys_dagster.catalogue.model import MONEY_DIGITS, Digits, SourceColumn, Type
 
 
-def key(name: str, meaning: str) -> SourceColumn:
+def key(name: str, description: str) -> SourceColumn:
     """A primary key."""
-    return SourceColumn(name, Type.INTEGER, "integer", meaning)
+    return SourceColumn(name, Type.INTEGER, "integer", description)
 
 
 def reference(
-    name: str, table: str, meaning: str, *, nullable: bool = False, formerly: tuple[str, ...] = ()
+    name: str,
+    table: str,
+    description: str,
+    *,
+    nullable: bool = False,
+    formerly: tuple[str, ...] = (),
 ) -> SourceColumn:
     """The key of a row of another table."""
     return SourceColumn(
         name,
         Type.INTEGER,
         "integer",
-        meaning,
+        description,
         nullable=nullable,
         references=table,
         formerly=formerly,
@@ -27,12 +32,12 @@ def reference(
 
 def integer(
     name: str,
-    meaning: str,
+    description: str,
     *,
     big: bool = False,
     minimum: int | None = None,
     nullable: bool = False,
-    personal: bool = False,
+    pii: bool = False,
     formerly: tuple[str, ...] = (),
 ) -> SourceColumn:
     """A number of 32 bits, or of 64 where it is `big`."""
@@ -40,28 +45,28 @@ def integer(
         name,
         Type.BIG_INTEGER if big else Type.INTEGER,
         "bigint" if big else "integer",
-        meaning,
+        description,
         nullable=nullable,
-        personal=personal,
+        pii=pii,
         minimum=minimum,
         formerly=formerly,
     )
 
 
 def quantity(
-    name: str, meaning: str, *, big: bool = False, formerly: tuple[str, ...] = ()
+    name: str, description: str, *, big: bool = False, formerly: tuple[str, ...] = ()
 ) -> SourceColumn:
     """How many: at least one."""
-    return integer(name, meaning, big=big, minimum=1, formerly=formerly)
+    return integer(name, description, big=big, minimum=1, formerly=formerly)
 
 
 def text(
     name: str,
-    meaning: str,
+    description: str,
     *,
     sql_type: str = "text",
     nullable: bool = False,
-    personal: bool = False,
+    pii: bool = False,
     currency: bool = False,
     formerly: tuple[str, ...] = (),
 ) -> SourceColumn:
@@ -70,44 +75,44 @@ def text(
         name,
         Type.TEXT,
         sql_type,
-        meaning,
+        description,
         nullable=nullable,
-        personal=personal,
+        pii=pii,
         currency=currency,
         formerly=formerly,
     )
 
 
-def label(name: str, sql_type: str, meaning: str, *, nullable: bool = False) -> SourceColumn:
+def label(name: str, sql_type: str, description: str, *, nullable: bool = False) -> SourceColumn:
     """A label of an enum."""
-    return SourceColumn(name, Type.TEXT, sql_type, meaning, nullable=nullable)
+    return SourceColumn(name, Type.TEXT, sql_type, description, nullable=nullable)
 
 
 def boolean(
-    name: str, meaning: str, *, nullable: bool = False, formerly: tuple[str, ...] = ()
+    name: str, description: str, *, nullable: bool = False, formerly: tuple[str, ...] = ()
 ) -> SourceColumn:
     """True or false."""
     return SourceColumn(
-        name, Type.BOOLEAN, "boolean", meaning, nullable=nullable, formerly=formerly
+        name, Type.BOOLEAN, "boolean", description, nullable=nullable, formerly=formerly
     )
 
 
 def date(
-    name: str, meaning: str, *, nullable: bool = False, formerly: tuple[str, ...] = ()
+    name: str, description: str, *, nullable: bool = False, formerly: tuple[str, ...] = ()
 ) -> SourceColumn:
     """A day, which ToteSys keeps as text."""
-    return SourceColumn(name, Type.DATE, "text", meaning, nullable=nullable, formerly=formerly)
+    return SourceColumn(name, Type.DATE, "text", description, nullable=nullable, formerly=formerly)
 
 
 def timestamp(
-    name: str, meaning: str, *, nullable: bool = False, formerly: tuple[str, ...] = ()
+    name: str, description: str, *, nullable: bool = False, formerly: tuple[str, ...] = ()
 ) -> SourceColumn:
     """A moment to the millisecond, without time zone."""
     return SourceColumn(
         name,
         Type.TIMESTAMP,
         "timestamp(3) without time zone",
-        meaning,
+        description,
         nullable=nullable,
         formerly=formerly,
     )
@@ -115,7 +120,7 @@ def timestamp(
 
 def money(
     name: str,
-    meaning: str,
+    description: str,
     *,
     minimum: int | None = None,
     digits: Digits = MONEY_DIGITS,
@@ -127,7 +132,7 @@ def money(
         name,
         Type.MONEY,
         f"numeric({digits[0]},{digits[1]})",
-        meaning,
+        description,
         nullable=nullable,
         minimum=minimum,
         digits=digits,
@@ -136,10 +141,10 @@ def money(
 
 
 def price(
-    name: str, meaning: str, *, digits: Digits = MONEY_DIGITS, formerly: tuple[str, ...] = ()
+    name: str, description: str, *, digits: Digits = MONEY_DIGITS, formerly: tuple[str, ...] = ()
 ) -> SourceColumn:
     """An amount of money that is not negative."""
-    return money(name, meaning, minimum=0, digits=digits, formerly=formerly)
+    return money(name, description, minimum=0, digits=digits, formerly=formerly)
 
 
 CREATED_AT = timestamp("created_at", "When the application created the row.")

@@ -23,34 +23,34 @@ def carry(
     source: str,
     name: str | None = None,
     *,
-    meaning: str | None = None,
+    description: str | None = None,
     nullable: bool | None = None,
     sql_type: str | None = None,
 ) -> StarColumn:
     """A column as ToteSys has it, `source` being `table.column`: `carry("staff.first_name")`.
 
-    What is not given is as in ToteSys: name, meaning, whether it may be NULL, the digits of money.
-    Where it holds the key of a row that a dimension is made of, it refers to that dimension.
+    What is not given is as in ToteSys: name, description, whether it may be NULL, the digits of
+    money. Where it holds the key of a row that a dimension is made of, it refers to that dimension.
     """
     of, original = _find(source)
     return StarColumn(
         name or original.name,
         original.type,
         sql_type or _sql_type(original),
-        meaning or original.meaning,
+        description or original.description,
         of,
         nullable=original.nullable if nullable is None else nullable,
-        personal=original.personal,
+        pii=original.pii,
         digits=original.digits,
     )
 
 
-def part(source: str, name: str, part: Part, meaning: str) -> StarColumn:
+def part(source: str, name: str, part: Part, description: str) -> StarColumn:
     """The date or the time of a timestamp."""
     of, original = _find(source)
     type_ = Type.DATE if part is Part.DATE else Type.TIME
     return StarColumn(
-        name, type_, SQL_TYPES[type_], meaning, of, part=part, nullable=original.nullable
+        name, type_, SQL_TYPES[type_], description, of, part=part, nullable=original.nullable
     )
 
 
@@ -68,13 +68,13 @@ def moments(base: str) -> tuple[StarColumn, ...]:
 def compute(
     name: str,
     type: Type,  # as in `StarColumn`
-    meaning: str,
+    description: str,
     function: Callable[..., Any],
     takes: tuple[str, ...],
     *,
     currencies: bool = False,
     nullable: bool = False,
-    personal: bool = False,
+    pii: bool = False,
 ) -> StarColumn:
     """A column that a function makes of source columns, each given as `table.column`.
 
@@ -84,16 +84,16 @@ def compute(
         name,
         type,
         "numeric(10,2)" if type is Type.MONEY else SQL_TYPES[type],
-        meaning,
+        description,
         computed=Computed(function, tuple(_find(one)[0] for one in takes), currencies),
         nullable=nullable,
-        personal=personal,
+        pii=pii,
     )
 
 
-def of_day(name: str, type: Type, meaning: str) -> StarColumn:
+def of_day(name: str, type: Type, description: str) -> StarColumn:
     """A column of the calendar."""
-    return StarColumn(name, type, SQL_TYPES[type], meaning)
+    return StarColumn(name, type, SQL_TYPES[type], description)
 
 
 def _find(source: str) -> tuple[Source, SourceColumn]:

@@ -40,7 +40,7 @@ class CaptureConfig(dg.Config):
 OUTS = {
     table.name: dg.AssetOut(
         key=asset_key(INGESTION, table.name),
-        description=table.meaning,
+        description=table.description,
         is_required=False,
         io_manager_key="ingestion_io",
         group_name=INGESTION,

@@ -32,7 +32,7 @@ def _asset(star: StarTable) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=key,
-        description=f"{star.meaning} Here, the rows that a batch brings.",
+        description=f"{star.description} Here, the rows that a batch brings.",
         ins=_inputs(star),
         partitions_def=BATCHES,
         io_manager_key="processed_io",

@@ -31,7 +31,7 @@ SPECS = [
     dg.AssetSpec(
         asset_key(WAREHOUSE, star.name),
         deps=[asset_key(PROCESSED, star.name)],
-        description=star.meaning,
+        description=star.description,
         skippable=True,
         group_name=WAREHOUSE,
         kinds={"postgres", "table"},

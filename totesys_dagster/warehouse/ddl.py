@@ -59,7 +59,9 @@ _VALID_TO = Attribute(
 
 def attributes(star: StarTable) -> tuple[Attribute, ...]:
     """The columns of a star's table, in the order in which a new one has them."""
-    declared = tuple(Attribute(c.name, c.sql_type, not c.nullable, c.meaning) for c in star.columns)
+    declared = tuple(
+        Attribute(c.name, c.sql_type, not c.nullable, c.description) for c in star.columns
+    )
     if star.record_id is None:
         return (*declared, _BATCH, _DELETED)
     number = Attribute(
@@ -168,10 +170,10 @@ def views(names: Names, star: StarTable) -> list[View]:
 
     if star.kind is Kind.CALENDAR:
         return []
-    current = f"{star.meaning} Only the rows that the source has now."
+    current = f"{star.description} Only the rows that the source has now."
     if star.kind is Kind.DIMENSION:
         return [view("current", _CURRENT_DIMENSION, current)]
-    history = f"{star.meaning} With its number, and the time during which it was current."
+    history = f"{star.description} With its number, and the time during which it was current."
     return [
         view("current", _CURRENT_FACT, f"{current} Each in its latest version."),
         view("history", _HISTORY, history, _VERSION, _VALID_FROM, _VALID_TO),
@@ -180,12 +182,14 @@ def views(names: Names, star: StarTable) -> list[View]:
 
 def comments(names: Names, star: StarTable) -> list[sql.Composed]:
     """What the table, its views and their columns mean, for people and tools that ask for it."""
-    relations = [(names.table(star.name), star.meaning, attributes(star), "TABLE")]
+    relations = [(names.table(star.name), star.description, attributes(star), "TABLE")]
     relations += [(names.table(v.name), v.comment, v.columns, "VIEW") for v in views(names, star)]
     statements = []
-    for relation, meaning, columns, kind in relations:
+    for relation, description, columns, kind in relations:
         statements.append(
-            sql.SQL("COMMENT ON {} {} IS {}").format(sql.SQL(kind), relation, sql.Literal(meaning))
+            sql.SQL("COMMENT ON {} {} IS {}").format(
+                sql.SQL(kind), relation, sql.Literal(description)
+            )
         )
         statements += [
             sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format(

@@ -418,7 +418,7 @@ def test_personal_data_is_marked_in_both_zones(name: str) -> None:
             continue
         table, source = column.source
         (original,) = (c for c in SOURCE_TABLES[table].columns if c.name == source)
-        assert column.personal == original.personal
+        assert column.pii == original.pii
 
 
 @pytest.mark.parametrize("name", [n for n, star in STAR_TABLES.items() if star.base])
@@ -560,9 +560,11 @@ def test_first_declarations_keep_the_names_that_lakes_have_of_them() -> None:
 
 
 def test_declaration_that_says_the_same_in_other_words_keeps_its_name() -> None:
-    columns = tuple(replace(c, meaning="Something.", personal=True) for c in DIM_STAFF.columns)
+    columns = tuple(replace(c, description="Something.", pii=True) for c in DIM_STAFF.columns)
 
-    assert revision(replace(DIM_STAFF, meaning="Staff.", columns=columns)) == revision(DIM_STAFF)
+    assert revision(replace(DIM_STAFF, description="Staff.", columns=columns)) == revision(
+        DIM_STAFF
+    )
 
 
 def test_batch_from_before_a_column_may_lack_it() -> None:
@@ -596,8 +598,8 @@ def test_batch_has_a_column_by_the_name_that_it_had_then(monkeypatch: pytest.Mon
 def test_every_table_and_column_has_a_meaning_that_is_a_sentence() -> None:
     tables: list[SourceTable | StarTable] = [*SOURCE_TABLES.values(), *STAR_TABLES.values()]
     for table in tables:
-        for meaning in [table.meaning, *(column.meaning for column in table.columns)]:
-            assert meaning.endswith(".")
+        for description in [table.description, *(column.description for column in table.columns)]:
+            assert description.endswith(".")
 
 
 def test_parquet_schema_has_exact_types() -> None:

@@ -171,18 +171,18 @@ def test_column_that_totesys_has_dropped(project: Project) -> None:
     stopped = project.run()
     project.edit(
         "stars/dim_location.py",
-        '        carry("address.phone", meaning="Telephone number."),\n',
+        '        carry("address.phone", description="Telephone number."),\n',
         "",
     )
     project.edit(
         "stars/dim_counterparty.py",
         '        carry("address.phone", "counterparty_legal_phone_number",'
-        ' meaning="Telephone number."),\n',
+        ' description="Telephone number."),\n',
         "",
     )
     project.edit(
         "source/address.py",
-        '        text("phone", "Telephone number, with its leading zeros.", personal=True),\n',
+        '        text("phone", "Telephone number, with its leading zeros.", pii=True),\n',
         "",
     )
 
@@ -260,8 +260,8 @@ def test_column_that_totesys_lets_be_null(project: Project) -> None:
     set_aside = project.run()
     project.edit(
         "source/staff.py",
-        '"E-mail address at work.", personal=True',
-        '"E-mail address at work.", personal=True, nullable=True',
+        '"E-mail address at work.", pii=True',
+        '"E-mail address at work.", pii=True, nullable=True',
     )
 
     prove(project)

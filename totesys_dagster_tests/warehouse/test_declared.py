@@ -9,14 +9,15 @@ from typing import Any
 import psycopg
 import pytest
 
-from totesys_dagster.catalogue import STAR_TABLES, StarTable
+from totesys_dagster.catalogue import STAR_TABLES, StarTable, Type
 from totesys_dagster.catalogue.star_columns import carry
 from totesys_dagster.errors import LoadError
 from totesys_dagster.local import stack
 from totesys_dagster.local.server import SUPERUSER, Server
 from totesys_dagster.postgres.sessions import Connection, Names
-from totesys_dagster.warehouse import schema
+from totesys_dagster.warehouse import schema, state
 from totesys_dagster_tests.conftest import Platform
+from totesys_dagster_tests.edits import EDIT_ORDER_1
 
 NAMES = Names("warehouse")
 MANAGER = carry("department.manager")
@@ -298,3 +299,66 @@ def test_keys_come_off_and_on_whatever_the_table_is_called(
         platform.warehouse.execute("SELECT warehouse_bookkeeping.put_keys_on(%s)", [name])
 
     assert (before, off, keys()) == (["p", "u"], [], ["p", "u"])
+
+
+def as_first_releases_made_it(platform: Platform) -> None:
+    """They noted nothing of declarations."""
+    platform.run()
+    platform.warehouse.execute(
+        "DROP TABLE warehouse_bookkeeping.star, warehouse_bookkeeping.declaration;"
+        " ALTER TABLE warehouse_bookkeeping.batch_table DROP COLUMN revision"
+    )
+
+
+def test_tables_of_the_first_releases_are_what_those_declared(platform: Platform) -> None:
+    as_first_releases_made_it(platform)
+    schema.migrate(platform.warehouse, platform.names)
+    platform.application.execute(EDIT_ORDER_1)
+    loaded = platform.run()
+
+    found = state.states(platform.warehouse, platform.names)
+    assert {star: one.sequence for star, one in found.items()} == dict.fromkeys(STAR_TABLES, 2)
+    assert state.outdated(found) == []
+    assert loaded is not None
+    assert loaded.audits["fact_sales_order"].equal
+
+
+def test_table_of_the_first_releases_that_is_declared_otherwise_is_outdated(
+    platform: Platform, declare: Declare
+) -> None:
+    as_first_releases_made_it(platform)
+    declare("dim_staff", columns=with_manager())
+    schema.migrate(platform.warehouse, platform.names)
+
+    found = state.states(platform.warehouse, platform.names)
+    assert [star.name for star in state.outdated(found)] == ["dim_staff"]
+    assert state.not_comparable(found) == ["dim_staff"]
+
+
+def test_declaration_that_leaves_out_a_column_is_outdated_and_comparable(
+    platform: Platform, declare: Declare
+) -> None:
+    platform.run()
+    declare("dim_staff", columns=STAR_TABLES["dim_staff"].columns[:-1])
+    found = state.states(platform.warehouse, platform.names)
+
+    assert [star.name for star in state.outdated(found)] == ["dim_staff"]
+    assert state.not_comparable(found) == []
+
+
+@pytest.mark.parametrize("way", ["nullable", "version", "order", "type"])
+def test_declaration_that_changes_what_a_column_holds_is_not_comparable(
+    platform: Platform, declare: Declare, way: str
+) -> None:
+    platform.run()
+    first, *rest = STAR_TABLES["dim_staff"].columns
+    changes: dict[str, Any] = {
+        "nullable": {"columns": (first, *(replace(c, nullable=True) for c in rest))},
+        "version": {"version": 2},
+        "order": {"columns": (first, *rest[::-1])},
+        "type": {"columns": (first, *(replace(c, type=Type.DATE) for c in rest))},
+    }[way]
+    declare("dim_staff", **changes)
+
+    found = state.states(platform.warehouse, platform.names)
+    assert state.not_comparable(found) == ["dim_staff"]

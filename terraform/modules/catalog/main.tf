@@ -67,7 +67,7 @@ resource "aws_glue_catalog_table" "this" {
 
   database_name = aws_glue_catalog_database.this[each.value.zone].name
   name          = each.value.name
-  description   = each.value.table.meaning
+  description   = each.value.table.description
   table_type    = "EXTERNAL_TABLE"
 
   parameters = merge(
@@ -95,7 +95,7 @@ resource "aws_glue_catalog_table" "this" {
       content {
         name    = columns.value.name
         type    = columns.value.type
-        comment = columns.value.meaning
+        comment = columns.value.description
       }
     }
   }

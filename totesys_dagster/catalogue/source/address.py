@@ -12,7 +12,7 @@ TABLE = SourceTable(
         text("city", "City."),
         text("postal_code", "Postal code, with its leading zeros."),
         text("country", "Country, in English."),
-        text("phone", "Telephone number, with its leading zeros.", personal=True),
+        text("phone", "Telephone number, with its leading zeros.", pii=True),
         CREATED_AT,
         LAST_UPDATED,
     ),

@@ -8,7 +8,7 @@ TABLE = SourceTable(
         key("department_id", "Key of the department."),
         text("department_name", "Name of the department."),
         text("location", "Town in which it works.", nullable=True),
-        text("manager", "Name of its manager.", nullable=True, personal=True),
+        text("manager", "Name of its manager.", nullable=True, pii=True),
         CREATED_AT,
         LAST_UPDATED,
     ),

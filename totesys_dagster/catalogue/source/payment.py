@@ -27,7 +27,7 @@ TABLE = SourceTable(
         reference("payment_type_id", "payment_type", "Kind of payment."),
         boolean("paid", "Whether the payment was made."),
         date("payment_date", "Date on which the payment is due."),
-        integer("company_ac_number", "Account of Terrific Totes.", personal=True),
-        integer("counterparty_ac_number", "Account of the counterparty.", personal=True),
+        integer("company_ac_number", "Account of Terrific Totes.", pii=True),
+        integer("counterparty_ac_number", "Account of the counterparty.", pii=True),
     ),
 )

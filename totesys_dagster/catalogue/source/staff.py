@@ -6,10 +6,10 @@ TABLE = SourceTable(
     "Members of staff.",
     (
         key("staff_id", "Key of the member of staff."),
-        text("first_name", "First name.", personal=True),
-        text("last_name", "Last name.", personal=True),
+        text("first_name", "First name.", pii=True),
+        text("last_name", "Last name.", pii=True),
         reference("department_id", "department", "Department."),
-        text("email_address", "E-mail address at work.", personal=True),
+        text("email_address", "E-mail address at work.", pii=True),
         CREATED_AT,
         LAST_UPDATED,
     ),

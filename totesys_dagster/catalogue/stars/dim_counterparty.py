@@ -11,12 +11,14 @@ TABLE = StarTable(
         carry("counterparty.counterparty_legal_name"),
         carry("address.address_line_1", "counterparty_legal_address_line_1"),
         carry(
-            "address.address_line_2", "counterparty_legal_address_line_2", meaning="Second line."
+            "address.address_line_2",
+            "counterparty_legal_address_line_2",
+            description="Second line.",
         ),
         carry("address.district", "counterparty_legal_district"),
         carry("address.city", "counterparty_legal_city"),
         carry("address.postal_code", "counterparty_legal_postal_code"),
         carry("address.country", "counterparty_legal_country"),
-        carry("address.phone", "counterparty_legal_phone_number", meaning="Telephone number."),
+        carry("address.phone", "counterparty_legal_phone_number", description="Telephone number."),
     ),
 )

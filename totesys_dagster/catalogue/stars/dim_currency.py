@@ -22,7 +22,7 @@ TABLE = StarTable(
     base="currency",
     columns=(
         carry("currency.currency_id"),
-        carry("currency.currency_code", meaning="ISO 4217 code, as GBP."),
+        carry("currency.currency_code", description="ISO 4217 code, as GBP."),
         compute(
             "currency_name",
             Type.TEXT,

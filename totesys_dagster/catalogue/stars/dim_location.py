@@ -9,11 +9,11 @@ TABLE = StarTable(
     columns=(
         carry("address.address_id", "location_id"),
         carry("address.address_line_1"),
-        carry("address.address_line_2", meaning="Second line."),
+        carry("address.address_line_2", description="Second line."),
         carry("address.district"),
         carry("address.city"),
         carry("address.postal_code"),
         carry("address.country"),
-        carry("address.phone", meaning="Telephone number."),
+        carry("address.phone", description="Telephone number."),
     ),
 )

@@ -11,7 +11,9 @@ TABLE = StarTable(
         carry("staff.first_name"),
         carry("staff.last_name"),
         carry("department.department_name"),
-        carry("department.location", meaning="Town in which the department works.", nullable=False),
+        carry(
+            "department.location", description="Town in which the department works.", nullable=False
+        ),
         carry("staff.email_address"),
     ),
 )

@@ -14,7 +14,7 @@ TABLE = StarTable(
         carry("payment.counterparty_id"),
         carry(
             "payment.payment_amount",
-            meaning="Amount in the payment's currency.",
+            description="Amount in the payment's currency.",
             sql_type="numeric",
         ),
         carry("payment.currency_id"),

@@ -12,7 +12,7 @@ TABLE = StarTable(
         *moments("purchase_order"),
         carry("purchase_order.staff_id"),
         carry("purchase_order.counterparty_id"),
-        carry("purchase_order.item_code", meaning="Supplier's code of the item."),
+        carry("purchase_order.item_code", description="Supplier's code of the item."),
         carry("purchase_order.item_quantity"),
         carry("purchase_order.item_unit_price", sql_type="numeric"),
         carry("purchase_order.currency_id"),
