@@ -120,6 +120,10 @@ CREATE TABLE IF NOT EXISTS warehouse_bookkeeping.declaration (
 );
 COMMENT ON TABLE warehouse_bookkeeping.declaration IS 'The declarations of all tables that the warehouse was brought to, by hash; the last one counts.';
 
+ALTER TABLE warehouse_bookkeeping.batch
+    ADD COLUMN IF NOT EXISTS notes_declarations boolean NOT NULL DEFAULT FALSE;
+COMMENT ON COLUMN warehouse_bookkeeping.batch.notes_declarations IS 'Whether the release that loaded the batch notes of which declaration each table is the result.';
+
 ALTER TABLE warehouse_bookkeeping.batch_table ADD COLUMN IF NOT EXISTS revision text;
 COMMENT ON COLUMN warehouse_bookkeeping.batch_table.revision IS 'The declaration by which the batch was processed for the table; NULL where an earlier release loaded it.';
 
@@ -1327,6 +1331,6 @@ GRANT INSERT, UPDATE ON warehouse_bookkeeping.star TO warehouse_loader;
 
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA warehouse_bookkeeping TO warehouse_loader;
 
-INSERT INTO warehouse_bookkeeping.declaration (sha256) VALUES ('4f9aea99bf8c305f1cd19751c616f811b4bcf9fe6374ba1091db10c2306511cf');
+INSERT INTO warehouse_bookkeeping.declaration (sha256) VALUES ('b7a2262a7e061e198c612837c63819abc450b2f16e09bffa037c54cb00b19d93');
 
 COMMIT;

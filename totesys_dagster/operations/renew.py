@@ -133,9 +133,9 @@ def outdated(connection: Connection, names: Names) -> list[StarTable]:
         return []
     with failures(LoadError, "a look at the tables' declarations"), transaction(connection):
         found = state.states(connection, names)
-    if not found:
-        return []  # the warehouse is of an earlier release, and was not migrated
-    return [*state.outdated(found), *state.behind(found, head)]
+        if not found:
+            return []  # the warehouse is of an earlier release, and was not migrated
+        return [*state.outdated(found), *state.behind(connection, names, found, head)]
 
 
 def renew(

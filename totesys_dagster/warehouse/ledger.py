@@ -123,8 +123,8 @@ def in_ledger(connection: Connection, names: Names, manifest: Manifest) -> bool:
 def write_ledger(connection: Connection, names: Names, manifest: Manifest) -> None:
     """Note a batch, in the transaction that loads it. Raises psycopg.Error."""
     query = sql.SQL(
-        "INSERT INTO {} (log, sequence, manifest_sha256, observed_at, run_id)"
-        " VALUES (%s, %s, %s, %s, %s)"
+        "INSERT INTO {} (log, sequence, manifest_sha256, observed_at, run_id, notes_declarations)"
+        " VALUES (%s, %s, %s, %s, %s, TRUE)"
     ).format(names.ledger("batch"))
     connection.execute(
         query,

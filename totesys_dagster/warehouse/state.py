@@ -14,6 +14,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from totesys_dagster.catalogue import STAR_TABLES, StarTable, definition, is_first, revision
+from totesys_dagster.lake.log import TOTESYS
 from totesys_dagster.postgres.sessions import Connection, Names, one
 
 
@@ -55,18 +56,31 @@ def not_comparable(found: Mapping[str, State]) -> list[str]:
     ]
 
 
-def behind(found: Mapping[str, State], head: int) -> list[StarTable]:
-    """The tables of the right declaration into which a release with another one has loaded since:
-    what it loaded has no value in columns that it does not know. The first releases, which noted
-    nothing, loaded tables of the first declarations right."""
+def behind(
+    connection: Connection, names: Names, found: Mapping[str, State], head: int
+) -> list[StarTable]:
+    """The tables of the right declaration into which a release with another one has loaded since,
+    or with none: what it loaded is missing, or has no value in columns that it does not know.
+
+    Within a transaction. Raises psycopg.Error.
+    """
     return [
         star
         for star in STAR_TABLES.values()
         if _is_of(star, state := found.get(star.name))
         and state
         and state.sequence < head
-        and not is_first(star)
+        and not (is_first(star) and _only_first(connection, names, state.sequence))
     ]
+
+
+def _only_first(connection: Connection, names: Names, sequence: int) -> bool:
+    """Whether only the first releases, which noted no declarations, have loaded after a batch: what
+    they loaded into tables of the first declarations is right."""
+    query = sql.SQL(
+        "SELECT EXISTS (SELECT FROM {} WHERE log = %s AND sequence > %s AND notes_declarations)"
+    ).format(names.ledger("batch"))
+    return one(connection, query, [TOTESYS, sequence]) == (False,)
 
 
 def _is_of(star: StarTable, state: State | None) -> bool:
@@ -98,12 +112,27 @@ def carry_on(connection: Connection, names: Names, sequence: int) -> list[str]:
         note(connection, names, STAR_TABLES.values(), sequence, renewed=False)
         return []
     query = sql.SQL(
-        "UPDATE {} SET sequence = %s WHERE sequence = %s"
-        " AND (star, revision) IN (SELECT * FROM unnest(%s::text[], %s::text[]))"
-    ).format(names.ledger("star"))
+        """
+        UPDATE {star} AS state SET sequence = %(now)s
+        FROM unnest(%(stars)s::text[], %(revisions)s::text[], %(first)s::boolean[])
+             AS declared (star, revision, is_first)
+        WHERE (state.star, state.revision) = (declared.star, declared.revision)
+          AND (state.sequence = %(now)s - 1 OR declared.is_first AND NOT EXISTS (
+              SELECT FROM {batch} AS b
+              WHERE b.log = %(log)s AND b.sequence > state.sequence AND b.sequence < %(now)s
+                AND b.notes_declarations
+          ))
+        """
+    ).format(star=names.ledger("star"), batch=names.ledger("batch"))
     stars = list(STAR_TABLES.values())
-    revisions = [revision(star) for star in stars]
-    connection.execute(query, [sequence, sequence - 1, [s.name for s in stars], revisions])
+    parameters = {
+        "now": sequence,
+        "log": TOTESYS,
+        "stars": [star.name for star in stars],
+        "revisions": [revision(star) for star in stars],
+        "first": [is_first(star) for star in stars],
+    }
+    connection.execute(query, parameters)
     return not_comparable(states(connection, names))
 
 

@@ -138,7 +138,7 @@ def prove(project: Project) -> None:
     assert run.data["equal"]
     assert status.data["warehouse"]["equal"]
     assert status.data["warehouse"]["outdated"] == []
-    assert verify.data["findings"] == []
+    assert verify.data["findings"] == [], verify.data["findings"]
     assert not any(rebuild.data["different"].values()), rebuild.data["different"]
     assert again.code == 0, again.out + again.err
     assert again.data["batches"] == []

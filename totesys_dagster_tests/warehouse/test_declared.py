@@ -306,7 +306,8 @@ def as_first_releases_made_it(platform: Platform) -> None:
     platform.run()
     platform.warehouse.execute(
         "DROP TABLE warehouse_bookkeeping.star, warehouse_bookkeeping.declaration;"
-        " ALTER TABLE warehouse_bookkeeping.batch_table DROP COLUMN revision"
+        " ALTER TABLE warehouse_bookkeeping.batch_table DROP COLUMN revision;"
+        " ALTER TABLE warehouse_bookkeeping.batch DROP COLUMN notes_declarations"
     )
 
 
@@ -362,3 +363,38 @@ def test_declaration_that_changes_what_a_column_holds_is_not_comparable(
 
     found = state.states(platform.warehouse, platform.names)
     assert state.not_comparable(found) == ["dim_staff"]
+
+
+def test_batches_of_the_first_releases_leave_their_tables_right(platform: Platform) -> None:
+    """They load over the schema after, and note nothing."""
+    platform.run()
+    platform.application.execute(EDIT_ORDER_1)
+    platform.run()
+    platform.warehouse.execute(
+        "UPDATE warehouse_bookkeeping.star SET sequence = 1;"
+        " UPDATE warehouse_bookkeeping.batch SET notes_declarations = FALSE WHERE sequence = 2"
+    )
+    found = state.states(platform.warehouse, platform.names)
+    behind = state.behind(platform.warehouse, platform.names, found, 2)
+    platform.application.execute("UPDATE sales_order SET units_sold = units_sold + 1")
+    platform.run()
+
+    assert behind == []
+    found = state.states(platform.warehouse, platform.names)
+    assert {one.sequence for one in found.values()} == {3}
+
+
+def test_batches_of_a_release_without_a_table_leave_it_behind(platform: Platform) -> None:
+    platform.run()
+    platform.application.execute(EDIT_ORDER_1)
+    platform.run()
+    platform.warehouse.execute(
+        "UPDATE warehouse_bookkeeping.star SET sequence = 1 WHERE star = 'dim_staff'"
+    )
+    platform.application.execute("UPDATE sales_order SET units_sold = units_sold + 1")
+    platform.run()
+
+    found = state.states(platform.warehouse, platform.names)
+    [behind] = state.behind(platform.warehouse, platform.names, found, 3)
+    assert behind.name == "dim_staff"
+    assert found["dim_staff"].sequence == 1

@@ -16,5 +16,9 @@ CREATE TABLE IF NOT EXISTS :"bookkeeping".declaration (
 );
 COMMENT ON TABLE :"bookkeeping".declaration IS 'The declarations of all tables that the warehouse was brought to, by hash; the last one counts.';
 
+ALTER TABLE :"bookkeeping".batch
+    ADD COLUMN IF NOT EXISTS notes_declarations boolean NOT NULL DEFAULT FALSE;
+COMMENT ON COLUMN :"bookkeeping".batch.notes_declarations IS 'Whether the release that loaded the batch notes of which declaration each table is the result.';
+
 ALTER TABLE :"bookkeeping".batch_table ADD COLUMN IF NOT EXISTS revision text;
 COMMENT ON COLUMN :"bookkeeping".batch_table.revision IS 'The declaration by which the batch was processed for the table; NULL where an earlier release loaded it.';
