@@ -1,0 +1,107 @@
+"""Tables whose declaration has changed are made anew, unless a person is to decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from totesys_dagster.catalogue import STAR_TABLES
+from totesys_dagster.catalogue.star_columns import carry
+from totesys_dagster.lake.manifest import ManifestLog
+from totesys_dagster.operations import rebuild as rebuild_module
+from totesys_dagster.operations import renew as renew_module
+from totesys_dagster.operations.renew import Due, due, outdated, renew
+from totesys_dagster.warehouse import schema, state
+from totesys_dagster_tests.conftest import Platform
+from totesys_dagster_tests.edits import EDIT_ORDER_1
+
+STAFF = STAR_TABLES["dim_staff"]
+WITH_MANAGER = replace(STAFF, columns=(*STAFF.columns, carry("department.manager")))
+
+
+@pytest.fixture
+def changed(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+    """Two batches are loaded, and `dim_staff` is declared with one more column since."""
+    platform.run()
+    platform.application.execute(EDIT_ORDER_1)
+    platform.run()
+    monkeypatch.setitem(STAR_TABLES, "dim_staff", WITH_MANAGER)
+    schema._hash.cache_clear()
+    schema.migrate(platform.warehouse, platform.names)
+    yield platform
+    schema._hash.cache_clear()
+
+
+def renewed(platform: Platform) -> Due:
+    return renew(
+        platform.warehouse,
+        platform.names,
+        platform.ingestion,
+        platform.processed,
+        quarantine_limit=0,
+    )
+
+
+def test_what_is_due_is_told_with_what_it_takes(changed: Platform) -> None:
+    found = due(changed.warehouse, changed.names, ManifestLog(changed.ingestion))
+
+    assert [star.name for star in found.stars] == ["dim_staff"]
+    assert (found.batches, found.loads, found.rows) == (2, 1, 4)
+    assert not found.is_asked_for
+
+
+def test_table_is_made_anew_and_only_that(changed: Platform) -> None:
+    before = changed.rows("SELECT star, receipt_sha256 FROM batch_table WHERE star <> 'dim_staff'")
+
+    renewed(changed)
+
+    assert outdated(changed.warehouse, changed.names) == []
+    assert changed.rows("SELECT staff_id, manager FROM dim_staff ORDER BY 1") == [
+        (1, "Richard Roma"),
+        (2, None),
+    ]
+    query = "SELECT star, receipt_sha256 FROM batch_table WHERE star <> 'dim_staff'"
+    assert changed.rows(query) == before
+    [(revision,)] = changed.rows("SELECT revision FROM batch_table WHERE star = 'dim_staff'")
+    assert revision.startswith("v1-")
+    assert state.states(changed.warehouse, changed.names)["dim_staff"].sequence == 2
+
+
+def test_what_takes_long_is_asked_for(changed: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(renew_module, "LOADS_A_SECOND", 1 / 900)
+
+    found = renewed(changed)
+
+    assert found.question == (
+        "The declaration of dim_staff has changed, and to make that anew from 2 batches takes about"
+        " 15 minutes: run `totesys rebuild` when that suits; batches are loaded meanwhile, but not"
+        " compared."
+    )
+    assert outdated(changed.warehouse, changed.names) == [WITH_MANAGER]
+
+
+def test_killed_renewal_leaves_the_table_as_it_was_and_is_done_again(
+    changed: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class KilledError(BaseException):
+        """The process ends here."""
+
+    def die(*_: object) -> None:
+        raise KilledError
+
+    before = changed.rows("SELECT staff_id, first_name, batch_seq FROM dim_staff ORDER BY 1")
+    with monkeypatch.context() as patch:
+        patch.setattr(rebuild_module, "_replace_ledger_of", die)
+        with pytest.raises(KilledError):
+            renewed(changed)
+
+    query = "SELECT staff_id, first_name, batch_seq FROM dim_staff ORDER BY 1"
+    assert changed.rows(query) == before
+    renewed(changed)
+    assert outdated(changed.warehouse, changed.names) == []
+
+
+def test_warehouse_without_a_batch_has_nothing_to_be_made_anew(platform: Platform) -> None:
+    assert outdated(platform.warehouse, platform.names) == []
