@@ -1319,7 +1319,9 @@ FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA warehouse, warehouse_bookkeeping TO warehouse_loader, warehouse_reader;
 
-GRANT SELECT ON ALL TABLES IN SCHEMA warehouse, warehouse_bookkeeping TO warehouse_loader, warehouse_reader;
+GRANT SELECT ON ALL TABLES IN SCHEMA warehouse_bookkeeping TO warehouse_loader, warehouse_reader;
+
+GRANT SELECT ON warehouse.dim_date, warehouse.dim_counterparty, warehouse.dim_currency, warehouse.dim_design, warehouse.dim_location, warehouse.dim_payment_type, warehouse.dim_staff, warehouse.dim_transaction, warehouse.fact_payment, warehouse.fact_purchase_order, warehouse.fact_sales_order, warehouse.current_dim_counterparty, warehouse.current_dim_currency, warehouse.current_dim_design, warehouse.current_dim_location, warehouse.current_dim_payment_type, warehouse.current_dim_staff, warehouse.current_dim_transaction, warehouse.current_fact_payment, warehouse.history_fact_payment, warehouse.current_fact_purchase_order, warehouse.history_fact_purchase_order, warehouse.current_fact_sales_order, warehouse.history_fact_sales_order TO warehouse_loader, warehouse_reader;
 
 GRANT INSERT ON warehouse.fact_payment, warehouse.fact_purchase_order, warehouse.fact_sales_order TO warehouse_loader;
 
@@ -1331,6 +1333,6 @@ GRANT INSERT, UPDATE ON warehouse_bookkeeping.star TO warehouse_loader;
 
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA warehouse_bookkeeping TO warehouse_loader;
 
-INSERT INTO warehouse_bookkeeping.declaration (sha256) VALUES ('b7a2262a7e061e198c612837c63819abc450b2f16e09bffa037c54cb00b19d93');
+INSERT INTO warehouse_bookkeeping.declaration (sha256) VALUES ('cb620d738a5866346bc19a48cfc62bcecd4da1444134141ec08b08103a3866ad');
 
 COMMIT;

@@ -24,9 +24,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from totesys_dagster import settings
-from totesys_dagster.catalogue import SOURCE_TABLES
-from totesys_dagster.errors import SettingError, TotesysError
+from totesys_dagster.errors import DeclarationError, SettingError, TotesysError
 from totesys_dagster.words import counted
+
+try:
+    from totesys_dagster.catalogue import SOURCE_TABLES
+except DeclarationError as error:
+    sys.exit(f"Error: {error}")
 
 if TYPE_CHECKING:
     import dagster as dg

@@ -40,6 +40,10 @@ class ProcessingError(TotesysError):
     """A batch cannot be processed, or was processed differently before."""
 
 
+class DeclarationError(TotesysError):
+    """A table cannot be what the catalogue declares it to be."""
+
+
 class LoadError(TotesysError):
     """A batch cannot be loaded into the warehouse; nothing of it was written."""
 

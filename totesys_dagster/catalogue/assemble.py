@@ -7,13 +7,14 @@ from dataclasses import replace
 
 from totesys_dagster.catalogue.model import Join, Kind, StarColumn, StarTable, Type
 from totesys_dagster.catalogue.source import SOURCE_TABLES
+from totesys_dagster.errors import DeclarationError
 
 
 def assemble(declared: Iterable[StarTable]) -> list[StarTable]:
     """The star tables, each with its joins, sources and references; dimensions before facts.
 
-    Raises ValueError where a declaration does not say how a table is looked up, or is none of a
-    table that the warehouse can hold.
+    Raises DeclarationError where a declaration does not say how a table is looked up, or is none
+    of a table that the warehouse can hold.
     """
     declared = list(declared)
     for star in declared:
@@ -21,7 +22,7 @@ def assemble(declared: Iterable[StarTable]) -> list[StarTable]:
     order = list(Kind)
     stars = sorted(map(_joined, declared), key=lambda star: order.index(star.kind))
     calendar = next((star.name for star in stars if star.kind is Kind.CALENDAR), None)
-    dimensions = {star.base: star.name for star in stars if star.kind is Kind.DIMENSION}
+    dimensions = _dimensions(stars)
     bases = sorted({star.base for star in stars if star.kind is Kind.FACT and star.base})
     return [
         replace(star, sources=tuple(bases))
@@ -31,25 +32,56 @@ def assemble(declared: Iterable[StarTable]) -> list[StarTable]:
     ]
 
 
-# What every table has beside its declared columns.
-LINEAGE = frozenset({"batch_seq", "observed_at", "is_deleted"})
+# What every table and its views have beside the declared columns, and PostgreSQL's own.
+TAKEN = frozenset(
+    {"batch_seq", "observed_at", "is_deleted", "version", "valid_from", "valid_to"}
+    | {"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"}
+)
 
 
 def _require_sound(star: StarTable) -> None:
-    """Raise ValueError unless a table is declared as all others are."""
-    names = list(star.column_names)
-    twice = {name for name in names if names.count(name) > 1 or name in LINEAGE}
+    """Raise DeclarationError unless a table is declared as all others are."""
+    names = [*star.column_names, star.record_id]
+    twice = {name for name in names if name and (names.count(name) > 1 or name in TAKEN)}
     if twice:
-        raise ValueError(f"{star.name} has a column {min(twice)} already.")
+        raise DeclarationError(
+            f"{star.name} declares a column {min(twice)}, and has one already: give it another"
+            " name."
+        )
     if (star.kind is Kind.FACT) != (star.record_id is not None):
-        raise ValueError(f"{star.name}: a fact has a `record_id`, and no other table has one.")
+        raise DeclarationError(
+            f"{star.name}: a fact has a `record_id`, and no other table has one."
+        )
     if star.base is None:
         return
+    if star.base not in SOURCE_TABLES:
+        raise DeclarationError(f"{star.name}: there is no table {star.base} in catalogue/source.")
     key = (star.base, SOURCE_TABLES[star.base].key)
     if star.columns[0].source != key:
-        raise ValueError(
+        raise DeclarationError(
             f"{star.name} has to begin with the key of its base: carry({'.'.join(key)!r})."
         )
+    if any(join.child != star.base for join in star.joins):
+        raise DeclarationError(
+            f"{star.name}: a table is looked up from the base, {star.base}, and from no other."
+        )
+
+
+def _dimensions(stars: Iterable[StarTable]) -> dict[str | None, str]:
+    """The dimension that a key of each source table refers to: of several, the one of its name."""
+    found: dict[str | None, list[str]] = {}
+    for star in stars:
+        if star.kind is Kind.DIMENSION:
+            found.setdefault(star.base, []).append(star.name)
+    chosen = {}
+    for base, names in found.items():
+        if len(names) > 1 and f"dim_{base}" not in names:
+            raise DeclarationError(
+                f"{' and '.join(names)} are made of {base}, so that a fact's column might refer to"
+                f" either: call the one that is meant dim_{base}."
+            )
+        chosen[base] = names[0] if len(names) == 1 else f"dim_{base}"
+    return chosen
 
 
 def _joined(star: StarTable) -> StarTable:
@@ -61,13 +93,20 @@ def _joined(star: StarTable) -> StarTable:
     known = {join.parent: join for join in star.joins}
     parents = dict.fromkeys(table for table in taken if table != star.base)
     joins = tuple(known.get(parent) or _join(star, star.base, parent) for parent in parents)
-    return replace(star, joins=joins, sources=(star.base, *parents))
+    # A row that refers to none has no value of theirs.
+    base = SOURCE_TABLES[star.base]
+    optional = {join.parent for join in joins if base.column(join.child_column).nullable}
+    columns = tuple(
+        replace(c, nullable=c.nullable or any(table in optional for table, _ in c.takes))
+        for c in star.columns
+    )
+    return replace(star, columns=columns, joins=joins, sources=(star.base, *parents))
 
 
 def _join(star: StarTable, base: str, parent: str) -> Join:
     columns = [c.name for c in SOURCE_TABLES[base].columns if c.references == parent]
     if len(columns) != 1:
-        raise ValueError(
+        raise DeclarationError(
             f"{star.name} takes columns of {parent}, to which {len(columns)} columns of {base}"
             f" refer: declare its `joins`, or a reference to {parent} in source/{base}.py."
         )

@@ -161,9 +161,11 @@ def source_query(
     assert star.base is not None
     source = sql.SQL("public.{0} AS {0}").format(sql.Identifier(star.base))
     for join in star.joins:
+        optional = SOURCE_TABLES[join.child].column(join.child_column).nullable
         source += sql.SQL(
-            " JOIN public.{parent} AS {parent} ON {child}.{column} = {parent}.{key}"
+            " {join} public.{parent} AS {parent} ON {child}.{column} = {parent}.{key}"
         ).format(
+            join=sql.SQL("LEFT JOIN" if optional else "JOIN"),
             parent=sql.Identifier(join.parent),
             child=sql.Identifier(join.child),
             column=sql.Identifier(join.child_column),

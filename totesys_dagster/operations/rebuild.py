@@ -120,12 +120,58 @@ def rebuild(
                 f" {ingestion.setting} to the lake that it was loaded from."
             )
         _require_tables(connection, names)
-        with _beside(connection, names) as fresh:
-            different = None
-            while different is None:
+        while True:
+            with _beside(connection, names) as fresh:
                 fill(fresh)
-                different = _replace(connection, names, fresh, log, only)
-            return Rebuilt(ledger.head(connection, names), _rows(connection, names), different)
+                if more := _facts_along(connection, names, fresh, only or ()):
+                    only = [*(only or ()), *more]
+                    needed = _with_dimensions(only)
+                    continue
+                while (different := _replace(connection, names, fresh, log, only)) is None:
+                    fill(fresh)
+                return Rebuilt(ledger.head(connection, names), _rows(connection, names), different)
+
+
+def _facts_along(
+    connection: Connection, names: Names, fresh: Names, stars: Sequence[StarTable]
+) -> list[StarTable]:
+    """The facts that have to be made anew with dimensions, because those have other rows than
+    before, for which rows of the facts are held back or are not."""
+    query = sql.SQL(
+        """
+        SELECT EXISTS (
+            (SELECT {key} FROM {old} EXCEPT SELECT {key} FROM {new})
+            UNION ALL (SELECT {key} FROM {new} EXCEPT SELECT {key} FROM {old})
+        ) OR EXISTS (
+            (SELECT sequence, key FROM {quarantined} WHERE star = {star} AND sequence <= {head}
+             EXCEPT SELECT sequence, key FROM {again} WHERE star = {star})
+            UNION ALL
+            (SELECT sequence, key FROM {again} WHERE star = {star}
+             EXCEPT SELECT sequence, key FROM {quarantined} WHERE star = {star})
+        )
+        """
+    )
+    changed = set()
+    with transaction(connection):
+        for star in stars:
+            if star.kind is not Kind.DIMENSION:
+                continue
+            parts: dict[str, sql.Composable] = {
+                "key": sql.Identifier(star.key),
+                "old": names.table(star.name),
+                "new": fresh.table(star.name),
+                "quarantined": names.ledger("quarantine"),
+                "again": fresh.ledger("quarantine"),
+                "star": sql.Literal(star.name),
+                "head": sql.Literal(ledger.head(connection, fresh)),
+            }
+            if one(connection, query.format(**parts)) == (True,):
+                changed.add(star.name)
+    return [
+        fact
+        for fact in STAR_TABLES.values()
+        if fact not in stars and changed & {dimension for _, dimension in fact.references}
+    ]
 
 
 def _with_dimensions(stars: Sequence[StarTable]) -> set[str]:

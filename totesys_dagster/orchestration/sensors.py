@@ -43,6 +43,7 @@ from totesys_dagster.runs.unfinished import (
     unfinished,
 )
 from totesys_dagster.warehouse import ledger
+from totesys_dagster.warehouse.assets import migrate
 from totesys_dagster.warehouse.healing import request_healing
 from totesys_dagster.words import counted
 
@@ -218,10 +219,11 @@ def new_batches(
     instance, log, processed = context.instance, lake.log(), lake.processed()
     until = time.monotonic() + WAIT_SECONDS
     while True:
-        pending, cut_short = _pending(log, warehouse)
-        runs = _wanted(instance, processed, pending)
-        if cut_short:
-            runs += _start_audit(instance)
+        pending, cut_short, outdated = _pending(log, warehouse)
+        audits = _start_audit(instance) if cut_short or outdated else []
+        # Tables are made anew first: a fact's rows would be held back for an empty dimension.
+        waits = outdated and (audits or unfinished(instance, {STAGE_TAG: AUDIT_STAGE}))
+        runs = [*([] if waits else _wanted(instance, processed, pending)), *audits]
         if runs or not _one_ends(instance, until):
             break
     if not pending and not runs:
@@ -279,7 +281,7 @@ def scheduled_load(
     context: dg.SensorEvaluationContext, lake: Lake, warehouse: Warehouse
 ) -> dg.SensorResult | dg.SkipReason:
     """Load at intervals all batches that are processed, in one run."""
-    pending, _ = _pending(lake.log(), warehouse)
+    pending, _, _ = _pending(lake.log(), warehouse)
     runs = _load(context.instance, lake.processed(), pending)
     return dg.SensorResult(run_requests=runs) if runs else dg.SkipReason("Nothing is to be loaded.")
 
@@ -290,23 +292,23 @@ def sensors() -> list[dg.SensorDefinition]:
     return [source_changes, new_batches, *scheduled]
 
 
-def _pending(log: ManifestLog, warehouse: Warehouse) -> tuple[list[Manifest], bool]:
-    """The first committed batches that the warehouse lacks, and whether an audit was cut short.
+def _pending(log: ManifestLog, warehouse: Warehouse) -> tuple[list[Manifest], bool, bool]:
+    """The first committed batches that the warehouse lacks, whether an audit was cut short, and
+    whether tables are to be made anew.
 
     Puts the audit's requests again: a load that was killed after its commit may not have put them.
     """
-    cut_short = False
+    cut_short, outdated = False, False
+    migrate(warehouse)
     with warehouse.connect() as connection:
         names = warehouse.names()
         last = ledger.check_log(connection, names, log)
         if last:
             request_healing(connection, names, log.store)
             cut_short = not_compared(connection, names, log) is not None
-            outdated = renew.outdated(connection, names)
-    if last and outdated:
-        cut_short = cut_short or _can_renew(log, warehouse)
+            outdated = bool(renew.outdated(connection, names)) and _can_renew(log, warehouse)
     most = max(BACKLOG, settings.process_at_once())
-    return list(itertools.islice(log.after(last), most)), cut_short
+    return list(itertools.islice(log.after(last), most)), cut_short, outdated
 
 
 def _can_renew(log: ManifestLog, warehouse: Warehouse) -> bool:

@@ -142,7 +142,7 @@ class _Path:
                 quarantine_limit=settings.quarantine_limit(),
                 progress=self.progress,
             )
-        self.renewed = not found.is_asked_for
+        self.renewed = self.renewed or not found.is_asked_for
 
     def poll(self, *, whole: bool = False) -> Poll:
         """What the source has to say now."""
@@ -231,9 +231,11 @@ class _Path:
             last = ledger.check_log(connection, names, log)
             if last:
                 request_healing(connection, names, log.store)
+        pending = list(log.after(last))
+        if pending:
+            self.renew()  # a fact's rows would be held back for a dimension that is still empty
         return [
-            self._process_and_load(manifest, captures.get(manifest.batch))
-            for manifest in log.after(last)
+            self._process_and_load(manifest, captures.get(manifest.batch)) for manifest in pending
         ]
 
     def _process_and_load(self, manifest: Manifest, capture: _Run | None) -> BatchReport:

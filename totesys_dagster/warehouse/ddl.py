@@ -106,6 +106,15 @@ def add_column(names: Names, star: StarTable, attribute: Attribute) -> sql.Compo
     )
 
 
+def note_column(names: Names, star: StarTable, attribute: Attribute) -> sql.Composed:
+    """Note that the platform has made a column, which nobody else's is taken for."""
+    return sql.SQL(
+        "INSERT INTO {} AS state (star, revision, definition, columns, sequence)"
+        " VALUES ({}, '', '{{}}', ARRAY[{}], 0)"
+        " ON CONFLICT (star) DO UPDATE SET columns = state.columns || excluded.columns"
+    ).format(names.ledger("star"), sql.Literal(star.name), sql.Literal(attribute.name))
+
+
 def change_type(names: Names, table: str, column: str, type_: str) -> sql.Composed:
     return sql.SQL("ALTER TABLE {} ALTER COLUMN {} TYPE {}").format(
         names.table(table), sql.Identifier(column), sql.SQL(type_)
@@ -251,24 +260,34 @@ LANGUAGE sql STRICT AS $body$
 $body$"""
 
 
-def grants(names: Names) -> list[sql.Composed]:
-    """What the loader and the reader may do; repeatable.
+def grants(names: Names, made: Iterable[str]) -> list[sql.Composed]:
+    """What the loader and the reader may do, with the stars that are `made` and with the
+    bookkeeping. What was granted of others before, or taken away, stays.
 
     The loader can neither change nor delete a version of a fact or a row of the ledger: history is
     written once, by privilege and not only by intent.
     """
+    stars = [STAR_TABLES[name] for name in made]
+    new = [names.table(star.name) for star in stars]
+    new += [names.table(view.name) for star in stars for view in views(names, star)]
     both = sql.SQL(", ").join(map(sql.Identifier, (names.schema, names.bookkeeping)))
     parts: dict[str, sql.Composable] = {
         "both": both,
         "bookkeeping": sql.Identifier(names.bookkeeping),
         "loader": sql.Identifier(LOADER),
         "reader": sql.Identifier(READER),
-        "facts": _tables(names, facts()),
-        "dimensions": _tables(names, [s for s in STAR_TABLES.values() if s.kind is not Kind.FACT]),
+        "new": sql.SQL(", ").join(new),
+        "facts": _tables(names, [s for s in stars if s.kind is Kind.FACT]),
+        "dimensions": _tables(names, [s for s in stars if s.kind is not Kind.FACT]),
         "ledger": sql.SQL(", ").join(map(names.ledger, LEDGER)),
         "state": names.ledger("star"),
     }
-    return [sql.SQL(statement).format(**parts) for statement in _GRANTS]
+    nothing = [name for name in ("new", "facts", "dimensions") if not parts[name].as_string(None)]
+    return [
+        sql.SQL(statement).format(**parts)
+        for statement in _GRANTS
+        if not any(f"{{{name}}}" in statement for name in nothing)
+    ]
 
 
 # The tables of the bookkeeping to which rows are only ever added.
@@ -276,7 +295,8 @@ LEDGER = ("batch", "batch_table", "quarantine", "released", "audit")
 
 _GRANTS = (
     "GRANT USAGE ON SCHEMA {both} TO {loader}, {reader}",
-    "GRANT SELECT ON ALL TABLES IN SCHEMA {both} TO {loader}, {reader}",
+    "GRANT SELECT ON ALL TABLES IN SCHEMA {bookkeeping} TO {loader}, {reader}",
+    "GRANT SELECT ON {new} TO {loader}, {reader}",
     "GRANT INSERT ON {facts} TO {loader}",
     "GRANT INSERT, UPDATE ON {dimensions} TO {loader}",
     "GRANT INSERT ON {ledger} TO {loader}",

@@ -6,12 +6,14 @@ to the end of its table, and what is no longer declared is kept, and no longer f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from psycopg import sql
 
 from totesys_dagster.catalogue import STAR_TABLES, StarTable
+from totesys_dagster.errors import LoadError
 from totesys_dagster.postgres.sessions import Connection, Names
 from totesys_dagster.warehouse import ddl
 from totesys_dagster.warehouse.ddl import Attribute, View
@@ -141,24 +143,67 @@ def _printed(type_: str) -> str:
 
 
 def _retyped(star: StarTable, found: Found) -> list[Attribute]:
-    """The columns that are there in another type."""
+    """The columns that are there in a type which does not hold all values of the declared one.
+
+    Raises LoadError where the declared one does not hold those that may be there.
+    """
     there = found.tables.get(star.name, {})
-    return [
-        attribute
-        for attribute in ddl.attributes(star)
-        if attribute.name in there and there[attribute.name].type != _printed(attribute.type)
-    ]
+    retyped = []
+    for attribute in ddl.attributes(star):
+        type_ = _printed(attribute.type)
+        if attribute.name not in there or _holds(there[attribute.name].type, type_):
+            continue
+        if not _holds(type_, there[attribute.name].type):
+            raise LoadError(
+                f"{star.name}.{attribute.name} is {there[attribute.name].type} in the warehouse,"
+                f" and the catalogue declares {type_}, which does not hold its values: give the"
+                " column another name."
+            )
+        retyped.append(attribute)
+    return retyped
+
+
+def _holds(type_: str, other: str) -> bool:
+    """Whether a column of one type holds every value of another one."""
+    if type_ == other:
+        return True
+    if {type_, other} <= {"text", "character varying"}:
+        return True
+    if type_ in _WHOLE and other in _WHOLE:
+        return _WHOLE.index(type_) >= _WHOLE.index(other)
+    if type_.startswith("numeric") and other.startswith("numeric"):
+        (before, after), (others_before, others_after) = _digits(type_), _digits(other)
+        return before >= others_before and after >= others_after
+    return type_ == "numeric" and other in _WHOLE
+
+
+_WHOLE = ["smallint", "integer", "bigint"]
+
+
+def _digits(type_: str) -> tuple[float, float]:
+    """The digits of a numeric type before the point and after it."""
+    if "(" not in type_:
+        return math.inf, math.inf
+    precision, scale = map(int, type_.partition("(")[2].rstrip(")").split(","))
+    return precision - scale, scale
 
 
 def _table(names: Names, star: StarTable, found: Found) -> list[Step]:
     there = found.tables.get(star.name)
     if there is None:
         return [Step(ddl.create_table(names, star), f"{star.name} is made")]
+    _require_same_kind(star, there)
     steps = []
     for attribute in ddl.attributes(star):
         place = f"{star.name}.{attribute.name}"
         if attribute.name not in there:
             steps.append(Step(ddl.add_column(names, star, attribute), f"{place} is added"))
+            steps.append(Step(ddl.note_column(names, star, attribute)))
+        elif not _is_ours(star, attribute.name, found):
+            raise LoadError(
+                f"{names.schema}.{place} was added by somebody else, and the catalogue declares a"
+                " column of that name: rename one of them."
+            )
         elif there[attribute.name].required and not attribute.not_null:
             drop = ddl.drop_not_null(names, star.name, attribute.name)
             steps.append(Step(drop, f"{place} may be NULL"))
@@ -172,17 +217,38 @@ def _table(names: Names, star: StarTable, found: Found) -> list[Step]:
     return steps
 
 
+def _require_same_kind(star: StarTable, there: Mapping[str, Column]) -> None:
+    """Raise LoadError where a table would have to number or tell apart its rows in another way."""
+    was_fact = "observed_at" in there
+    lacks = [name for name in (star.record_id, star.key) if name and name not in there]
+    if lacks or was_fact != (star.record_id is not None):
+        raise LoadError(
+            f"{star.name} is there with another key, `record_id` or kind than the catalogue"
+            " declares, and these cannot be changed: take the change back, or give the table"
+            " another name."
+        )
+
+
+def _is_ours(star: StarTable, name: str, found: Found) -> bool:
+    """Whether the platform has made a column: those of somebody else stand behind its own."""
+    there = found.tables[star.name]
+    lineage = {attribute.name for attribute in ddl.attributes(star)} - set(star.column_names)
+    return (
+        name in lineage
+        or there[name].number < there["batch_seq"].number
+        or name in found.stars.get(star.name, ())
+    )
+
+
 def _no_longer_fed(star: StarTable, found: Found) -> list[str]:
     """The columns that the platform has made and that are no longer declared, where an INSERT would
     have to name them. What somebody else has added to a table is his."""
     there = found.tables[star.name]
     declared = {attribute.name for attribute in ddl.attributes(star)}
-    end = there["batch_seq"].number if "batch_seq" in there else 0
-    ours = found.stars.get(star.name, frozenset())
     return [
         name
         for name, column in there.items()
-        if name not in declared and column.required and (name in ours or column.number < end)
+        if name not in declared and column.required and _is_ours(star, name, found)
     ]
 
 

@@ -16,7 +16,7 @@ from importlib import resources
 import psycopg
 from psycopg import errors, sql
 
-from totesys_dagster.catalogue import FIRST, first_revision
+from totesys_dagster.catalogue import FIRST, STAR_TABLES, first_revision
 from totesys_dagster.errors import LoadError
 from totesys_dagster.lake.digest import hashes_as_known
 from totesys_dagster.postgres.sessions import Connection, Names, failures, transaction
@@ -112,6 +112,13 @@ def _run(connection: Connection, steps: Iterable[Step]) -> list[str]:
     for step in steps:
         try:
             connection.execute(step.statement)
+        except errors.DependentObjectsStillExist as error:
+            # PostgreSQL names the first of them, and says how to drop it, which nobody may want.
+            detail = (error.diag.message_detail or "").partition("\n")[0]
+            raise LoadError(
+                f"What others have built on the warehouse's views is in the way ({detail}): drop"
+                " it, run `totesys migrate`, and make it again; nothing was changed."
+            ) from None
         except psycopg.Error as error:
             if step.view is None:
                 raise
@@ -219,8 +226,9 @@ def may_change(connection: Connection, names: Names) -> bool:
     if _has_role(connection, OWNER):
         return True
     query = """
-        SELECT coalesce(bool_and(pg_has_role(nspowner, 'MEMBER')), TRUE) FROM pg_namespace
-        WHERE nspname = ANY(%s)
+        SELECT coalesce(bool_and(pg_has_role(nspowner, 'MEMBER')), TRUE)
+        FROM unnest(%s::text[]) AS names (name)
+        JOIN pg_namespace AS n ON n.oid = to_regnamespace(quote_ident(name))::oid
     """
     row = connection.execute(query, [[names.schema, names.bookkeeping]]).fetchone()
     return row == (True,)
@@ -264,6 +272,7 @@ def _all_steps(
         if _has_role(connection, OWNER):
             role = sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(OWNER))
         aside = partial(_aside, connection, names, role)
+    made = [star for star in STAR_TABLES if star not in found.tables]
     return [
         *(
             Step(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
@@ -276,7 +285,7 @@ def _all_steps(
         *plan(names, found, aside, foreign_keys=foreign_keys),
         *map(Step, ddl.functions(names)),
         Step(_sql_file("functions.sql", names)),
-        *(map(Step, ddl.grants(names)) if roles else ()),
+        *(map(Step, ddl.grants(names, made)) if roles else ()),
         Step(
             sql.SQL("INSERT INTO {} (sha256) VALUES ({})").format(
                 names.ledger("declaration"),
@@ -321,7 +330,11 @@ def _aside(
 
 
 def _schemas(connection: Connection, names: Names) -> list[str]:
-    query = "SELECT nspname FROM pg_namespace WHERE nspname = ANY(%s)"
+    # PostgreSQL cuts a long name.
+    query = """
+        SELECT name FROM unnest(%s::text[]) AS names (name)
+        WHERE to_regnamespace(quote_ident(name)) IS NOT NULL
+    """
     both = [names.schema, names.bookkeeping]
     return [name for (name,) in connection.execute(query, [both])]
 
@@ -365,7 +378,7 @@ def _hash(names: Names, *, foreign_keys: bool, roles: bool) -> str:
         *ddl.functions(names),
         _sql_file("state.sql", names),
         _sql_file("functions.sql", names),
-        *(ddl.grants(names) if roles else ()),
+        *(ddl.grants(names, STAR_TABLES) if roles else ()),
     ]
     text = "\n".join(statement.as_string(None) for statement in statements)
     return hashlib.sha256(text.encode()).hexdigest()

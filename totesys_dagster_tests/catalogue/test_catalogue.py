@@ -19,6 +19,7 @@ from totesys_dagster.catalogue import (
     JOINS,
     SOURCE_TABLES,
     STAR_TABLES,
+    Join,
     Kind,
     Part,
     SourceColumn,
@@ -36,6 +37,7 @@ from totesys_dagster.catalogue import (
 from totesys_dagster.catalogue.assemble import assemble
 from totesys_dagster.catalogue.source_columns import money
 from totesys_dagster.catalogue.star_columns import carry, compute
+from totesys_dagster.errors import DeclarationError
 from totesys_dagster.lake.digest import audited_columns
 from totesys_dagster.local import stack
 from totesys_dagster.local.server import Server
@@ -525,8 +527,58 @@ def test_table_is_looked_up_by_the_column_that_refers_to_it() -> None:
 def test_table_that_nothing_refers_to_cannot_be_looked_up() -> None:
     columns = (carry("staff.staff_id"), carry("design.design_name"))
 
-    with pytest.raises(ValueError, match="takes columns of design, to which 0 columns of staff"):
+    with pytest.raises(DeclarationError, match="takes columns of design, to which 0 columns of"):
         assemble([StarTable("x", Kind.DIMENSION, "X.", columns, base="staff")])
+
+
+KEY = carry("staff.staff_id")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"columns": (KEY, KEY)}, "declares a column staff_id, and has one already"),
+        (
+            {"columns": (KEY, carry("staff.last_name", "version"))},
+            "declares a column version, and has one already",
+        ),
+        (
+            {"columns": (carry("staff.last_name"),)},
+            r"begin with the key .* carry\('staff.staff_id'",
+        ),
+        ({"kind": Kind.FACT}, "a fact has a `record_id`"),
+        ({"record_id": "number"}, "no other table has one"),
+        ({"base": "stff"}, "there is no table stff in catalogue/source"),
+        (
+            {"joins": (Join("department", "department_id", "design", "design_id"),)},
+            "looked up from the base, staff, and from no other",
+        ),
+    ],
+)
+def test_declaration_that_no_table_can_have_is_named(changes: dict[str, Any], said: str) -> None:
+    star = StarTable("dim_x", Kind.DIMENSION, "X.", (KEY,), base="staff")
+
+    with pytest.raises(DeclarationError, match=said):
+        assemble([replace(star, **changes)])
+
+
+def test_fact_refers_to_the_dimension_of_the_tables_name() -> None:
+    columns = (carry("sales_order.sales_order_id"), carry("sales_order.staff_id"))
+    fact = StarTable("f", Kind.FACT, "F.", columns, base="sales_order", record_id="n")
+    seller = StarTable("dim_a_seller", Kind.DIMENSION, "S.", (KEY,), base="staff")
+    staff = replace(seller, name="dim_staff")
+    buyer = replace(seller, name="dim_buyer")
+
+    assert assemble([seller, staff, fact])[-1].references == (("staff_id", "dim_staff"),)
+    with pytest.raises(DeclarationError, match="dim_a_seller and dim_buyer are made of staff"):
+        assemble([seller, buyer, fact])
+
+
+def test_row_that_refers_to_none_has_no_value_of_theirs() -> None:
+    columns = (carry("transaction.transaction_id"), carry("sales_order.units_sold"))
+    [star] = assemble([StarTable("x", Kind.DIMENSION, "X.", columns, base="transaction")])
+
+    assert [column.nullable for column in star.columns] == [False, True]
 
 
 @pytest.mark.parametrize(

@@ -457,3 +457,63 @@ def test_release_before_loads_over_the_schema_after(project: Project, tmp_path: 
     assert project.rows(
         "SELECT company_ac_number FROM fact_payment WHERE payment_id = 1 ORDER BY batch_seq"
     ) == [67305075, 5, 6]
+
+
+BUSINESS = (
+    "UPDATE sales_order SET units_sold = units_sold + 1 WHERE sales_order_id = 1",
+    "UPDATE payment SET paid = TRUE WHERE payment_id = 1",
+)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("way", ["run", "sensors"])
+def test_dimension_that_is_renamed_while_business_goes_on(project: Project, way: str) -> None:
+    """Its table is new and empty: no row of a fact is held back for that."""
+    text = (project.directory / "totesys_dagster/catalogue/stars/dim_design.py").read_text()
+    project.withdraw("stars/dim_design.py")
+    project.declare("stars/dim_bag.py", text.replace('"dim_design"', '"dim_bag"'))
+    project.source(*BUSINESS)
+    if way == "sensors":
+        [ticked] = project.commands(["sensors"])
+        assert ticked.code == 0, ticked.err
+
+    prove(project)
+
+    assert project.rows("SELECT count(*) FROM quarantine") == [0]
+    assert project.rows("SELECT count(*) FROM current_dim_bag") == [2]
+
+
+@pytest.mark.long
+def test_dimension_that_sets_rows_aside_takes_the_facts_along(project: Project) -> None:
+    """And gives them back when that is taken back."""
+    module = project.directory / "totesys_dagster/catalogue/stars/dim_location.py"
+    before, column = module.read_text(), 'carry("address.district")'
+    project.edit("stars/dim_location.py", column, 'carry("address.district", nullable=False)')
+    project.source(*BUSINESS)
+    [run, rebuild] = project.commands(["run", "--json"], ["rebuild", "--json"])
+    held_back = project.rows("SELECT count(*) FROM quarantine WHERE dimension IS NOT NULL")
+    module.write_text(before)
+    prove(project)
+
+    assert run.code == 1  # rows are kept out
+    assert not any(rebuild.data["different"].values()), rebuild.data["different"]
+    assert held_back != [0]
+    assert project.rows("SELECT count(*) FROM quarantine") == [0]
+
+
+@pytest.mark.long
+def test_columns_by_a_reference_that_a_row_need_not_have(project: Project) -> None:
+    project.edit(
+        "stars/dim_transaction.py",
+        'carry("transaction.sales_order_id"',
+        'carry("sales_order.units_sold"), carry("transaction.sales_order_id"',
+    )
+    project.source(*BUSINESS)
+
+    prove(project)
+
+    assert project.rows("SELECT units_sold FROM current_dim_transaction ORDER BY 1") == [
+        1001,
+        42973,
+        None,
+    ]

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from totesys_dagster.catalogue import STAR_TABLES, StarTable, Type
+from totesys_dagster.catalogue import STAR_TABLES, Kind, StarTable, Type
 from totesys_dagster.catalogue.star_columns import carry
 from totesys_dagster.errors import LoadError
 from totesys_dagster.local import stack
@@ -172,14 +172,111 @@ def test_type_changes_below_the_views_of_others(
 ) -> None:
     admin.execute(REPORT)
     wide = tuple(
-        replace(c, sql_type="text") if c.name == "first_name" else c
+        replace(c, sql_type="bigint") if c.name == "staff_id" else c
         for c in STAR_TABLES["dim_staff"].columns
     )
     declare("dim_staff", columns=wide)
 
-    assert "dim_staff.first_name becomes text" in schema.migrate(admin, NAMES)
+    assert "dim_staff.staff_id becomes bigint" in schema.migrate(admin, NAMES)
     query = "SELECT format_type(atttypid, -1) FROM pg_attribute WHERE attrelid = %s::regclass"
-    assert ("text",) in admin.execute(query, ["reports.staff"]).fetchall()
+    assert ("bigint",) in admin.execute(query, ["reports.staff"]).fetchall()
+
+
+def test_type_that_holds_more_than_is_declared_stays(
+    admin: psycopg.Connection, declare: Declare
+) -> None:
+    """The release before must not narrow what the next one has widened."""
+    columns_ = STAR_TABLES["fact_sales_order"].columns
+    wide = {"units_sold": "bigint", "unit_price": "numeric(14,4)"}
+    declare(
+        "fact_sales_order",
+        columns=tuple(replace(c, sql_type=wide.get(c.name, c.sql_type)) for c in columns_),
+    )
+    assert len(schema.migrate(admin, NAMES)) == 2
+    declare("fact_sales_order", columns=columns_)
+
+    assert schema.migrate(admin, NAMES) == ["views, comments and grants are brought up to date"]
+    query = """
+        SELECT format_type(atttypid, atttypmod) FROM pg_attribute
+        WHERE attrelid = 'warehouse.fact_sales_order'::regclass AND attname = ANY (%s) ORDER BY 1
+    """
+    assert admin.execute(query, [list(wide)]).fetchall() == [("bigint",), ("numeric(14,4)",)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"record_id": "other_record_id"}, "fact_payment is there with another key, `record_id`"),
+        ({"record_id": None, "kind": Kind.DIMENSION}, "fact_payment is there with another key"),
+        (
+            {"columns": (replace(carry("payment.payment_id"), name="number"),)},
+            "fact_payment is there with another key",
+        ),
+    ],
+)
+def test_what_a_table_cannot_become_is_refused(
+    admin: psycopg.Connection, declare: Declare, changes: dict[str, Any], said: str
+) -> None:
+    declare("fact_payment", **changes)
+    with pytest.raises(LoadError, match=said):
+        schema.migrate(admin, NAMES)
+
+
+def test_column_that_would_hold_something_else_is_refused(
+    admin: psycopg.Connection, declare: Declare
+) -> None:
+    columns_ = STAR_TABLES["dim_staff"].columns
+    declare("dim_staff", columns=(*columns_[:-1], replace(columns_[-1], sql_type="integer")))
+    with pytest.raises(LoadError) as refused:
+        schema.migrate(admin, NAMES)
+
+    assert str(refused.value) == (
+        "dim_staff.email_address is character varying in the warehouse, and the catalogue declares"
+        " integer, which does not hold its values: give the column another name."
+    )
+
+
+def test_column_of_somebody_else_is_not_taken_over(
+    admin: psycopg.Connection, declare: Declare
+) -> None:
+    admin.execute("ALTER TABLE warehouse.dim_staff ADD COLUMN manager character varying")
+    declare("dim_staff", columns=with_manager())
+    with pytest.raises(LoadError, match=r"dim_staff\.manager was added by somebody else"):
+        schema.migrate(admin, NAMES)
+
+
+def test_column_that_was_added_by_a_declaration_is_known_by_the_next(
+    admin: psycopg.Connection, declare: Declare
+) -> None:
+    declare("dim_staff", columns=with_manager())
+    schema.migrate(admin, NAMES)
+    columns_ = STAR_TABLES["dim_staff"].columns
+    declare("dim_staff", columns=(*columns_, carry("department.department_id", "number")))
+
+    assert schema.migrate(admin, NAMES) == ["dim_staff.number is added"]
+
+
+def test_right_that_was_taken_away_is_not_given_back(
+    admin: psycopg.Connection, declare: Declare
+) -> None:
+    admin.execute("REVOKE SELECT ON warehouse.dim_staff FROM warehouse_reader")
+    admin.execute("REVOKE SELECT ON warehouse.current_dim_staff FROM warehouse_reader")
+    declare("dim_staff", columns=with_manager())
+    schema.migrate(admin, NAMES)
+
+    query = "SELECT has_table_privilege('warehouse_reader', %s, 'SELECT')"
+    for relation in ("warehouse.dim_staff", "warehouse.current_dim_staff"):
+        assert admin.execute(query, [relation]).fetchone() == (False,)
+
+
+def test_function_that_is_in_the_way_is_named(admin: psycopg.Connection, declare: Declare) -> None:
+    admin.execute(
+        "CREATE FUNCTION public.staff() RETURNS SETOF warehouse.current_dim_staff LANGUAGE sql"
+        " AS 'SELECT * FROM warehouse.current_dim_staff'"
+    )
+    declare("dim_staff", columns=with_manager())
+    with pytest.raises(LoadError, match=r"in the way \(function public\.staff\(\) depends on"):
+        schema.migrate(admin, NAMES)
 
 
 @pytest.mark.parametrize(
