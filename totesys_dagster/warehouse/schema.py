@@ -20,7 +20,7 @@ from totesys_dagster.catalogue import FIRST, STAR_TABLES, first_revision
 from totesys_dagster.errors import LoadError
 from totesys_dagster.lake.digest import hashes_as_known
 from totesys_dagster.postgres.sessions import Connection, Names, failures, transaction
-from totesys_dagster.warehouse import ddl, views
+from totesys_dagster.warehouse import ddl, state, views
 from totesys_dagster.warehouse.ddl import LOADER, NOT_ENFORCED_SINCE, OWNER
 from totesys_dagster.warehouse.ledger import exclusive
 from totesys_dagster.warehouse.plan import Found, Step, find, nothing_aside, plan
@@ -93,7 +93,11 @@ def show(connection: Connection, names: Names) -> str:
             return ""
         act_as_owner(connection)
         steps = _steps(connection, names)
-    return _text(steps)
+        found = state.states(connection, names)
+        anew = state.outdated(found) if found else []
+    changes = [step.what for step in steps if step.what]
+    changes += [f"{star.name} is made anew from the lake, after this" for star in anew]
+    return "".join(f"-- {change}\n" for change in changes) + "\n" + _text(steps)
 
 
 def rendered(names: Names) -> str:

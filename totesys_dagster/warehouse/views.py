@@ -46,16 +46,21 @@ FROM pg_attribute
 WHERE attrelid = %s AND attnum > 0 AND col_description(attrelid, attnum) IS NOT NULL
 """
 
-# The grants on a relation and on its columns, but for what its owner has by himself.
+# The grants on a relation and its columns, but for what the owner has by himself; NULL is PUBLIC.
 _GRANTS = """
-SELECT acl.privilege_type, NULL AS attname, acl.grantee, acl.is_grantable
-FROM pg_class AS c CROSS JOIN aclexplode(c.relacl) AS acl
-WHERE c.oid = %(oid)s AND acl.grantee <> c.relowner
-UNION ALL
-SELECT acl.privilege_type, a.attname, acl.grantee, acl.is_grantable
-FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
-CROSS JOIN aclexplode(a.attacl) AS acl
-WHERE a.attrelid = %(oid)s AND NOT a.attisdropped AND acl.grantee <> c.relowner
+WITH grants AS (
+    SELECT acl.privilege_type, NULL AS attname, acl.grantee, acl.is_grantable
+    FROM pg_class AS c CROSS JOIN aclexplode(c.relacl) AS acl
+    WHERE c.oid = %(oid)s AND acl.grantee <> c.relowner
+    UNION ALL
+    SELECT acl.privilege_type, a.attname, acl.grantee, acl.is_grantable
+    FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
+    CROSS JOIN aclexplode(a.attacl) AS acl
+    WHERE a.attrelid = %(oid)s AND NOT a.attisdropped AND acl.grantee <> c.relowner
+)
+SELECT privilege_type, attname,
+       CASE WHEN grantee <> 0 THEN pg_get_userbyid(grantee) END, is_grantable
+FROM grants ORDER BY 1, 2, 3
 """
 
 
@@ -158,14 +163,9 @@ def _save(connection: Connection, oid: int) -> _Saved:
 
 
 def _grants(connection: Connection, oid: int, relation: sql.Identifier) -> list[sql.Composed]:
-    query = (
-        "SELECT privilege_type, attname, CASE grantee WHEN 0 THEN NULL ELSE"
-        f" pg_get_userbyid(grantee) END, is_grantable FROM ({_GRANTS}) AS grants ORDER BY 1, 2, 3"
-    )
     statements = []
-    for privilege, column, grantee, grantable in connection.execute(
-        query.encode(), {"oid": oid}
-    ).fetchall():
+    found = connection.execute(_GRANTS, {"oid": oid}).fetchall()
+    for privilege, column, grantee, grantable in found:
         of = sql.SQL(" ({})").format(sql.Identifier(column)) if column else sql.SQL("")
         to = sql.SQL("PUBLIC") if grantee is None else sql.Identifier(grantee)
         statement = sql.SQL("GRANT {}{} ON {} TO {}").format(sql.SQL(privilege), of, relation, to)

@@ -341,6 +341,7 @@ def test_printed_sql_is_what_is_run(admin: psycopg.Connection, declare: Declare)
     declare("dim_staff", columns=with_manager())
     text = schema.show(admin, NAMES)
 
+    assert text.startswith("-- dim_staff.manager is added\n\nBEGIN;")
     assert "ALTER TABLE warehouse.dim_staff ADD COLUMN manager character varying;" in text
     assert columns(admin, "warehouse.dim_staff")[-1] == "is_deleted"
     admin.execute(text.encode())
