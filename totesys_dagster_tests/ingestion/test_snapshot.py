@@ -389,7 +389,8 @@ def test_missing_table_is_named(platform: Platform) -> None:
 
     assert refusal(platform) == (
         'The source lacks a table of ToteSys (relation "public.design" does not exist):'
-        " TOTESYS_SOURCE_DSN points to another database, or the table was renamed."
+        " TOTESYS_SOURCE_DSN points to another database, or the table was renamed, or is not made"
+        " yet."
     )
 
 
