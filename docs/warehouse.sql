@@ -112,7 +112,7 @@ CREATE TABLE IF NOT EXISTS warehouse_bookkeeping.star (
     sequence integer NOT NULL,
     renewed boolean NOT NULL DEFAULT FALSE
 );
-COMMENT ON TABLE warehouse_bookkeeping.star IS 'What each table is: the result of this declaration, over the batches up to that number. columns are all that it ever had; renewed tells that it was made anew from the lake for it.';
+COMMENT ON TABLE warehouse_bookkeeping.star IS 'What each table is: the result of this declaration, over the batches up to that number. columns are all that it ever had; renewed tells that it was rebuilt from the lake for it.';
 
 CREATE TABLE IF NOT EXISTS warehouse_bookkeeping.declaration (
     sha256 text NOT NULL,
@@ -1333,6 +1333,6 @@ GRANT INSERT, UPDATE ON warehouse_bookkeeping.star TO warehouse_loader;
 
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA warehouse_bookkeeping TO warehouse_loader;
 
-INSERT INTO warehouse_bookkeeping.declaration (sha256) VALUES ('cb620d738a5866346bc19a48cfc62bcecd4da1444134141ec08b08103a3866ad');
+INSERT INTO warehouse_bookkeeping.declaration (sha256) VALUES ('98cb26a00ae4d93895fffa425da7f6a90bb0c2aba8de2c55703e23769b22790a');
 
 COMMIT;

@@ -399,7 +399,7 @@ def verify(json_: bool) -> None:
 @main.command()
 @as_json
 def rebuild(json_: bool) -> None:
-    """Make the warehouse anew from the lake alone, and compare it with the one that is there."""
+    """Rebuild the warehouse from the lake alone, and compare it with the one that is there."""
     from totesys_dagster.local import stack
     from totesys_dagster.operations.rebuild import rebuild as rebuild_all
     from totesys_dagster.resources import Lake, Warehouse
@@ -455,14 +455,14 @@ def migrate(print_: bool) -> None:
         done = schema.migrate(connection, warehouse.names())
         found = _renew(connection, warehouse.names())
     if found and not found.is_asked_for:
-        done += [f"{star.name} is made anew from the lake" for star in found.stars]
+        done += [f"{star.name} is rebuilt from the lake" for star in found.stars]
     output.print(f"Migrated: {'; '.join(done)}." if done else "The warehouse is up to date.")
     if found and found.is_asked_for:
         output.print(found.question)
 
 
 def _renew(connection: Connection, names: Names) -> Due | None:
-    """Make the tables anew whose declaration has changed; what that was, None for nothing."""
+    """Rebuild the tables whose declaration has changed; what that was, None for nothing."""
     from totesys_dagster.operations.renew import outdated, renew
     from totesys_dagster.resources import Lake
 

@@ -269,8 +269,3 @@ class StarTable:
     def references(self) -> tuple[tuple[str, str], ...]:
         """`(column, dimension)` for every column that holds a dimension's key."""
         return tuple((c.name, c.references) for c in self.columns if c.references)
-
-    @cached_property
-    def names_currencies(self) -> bool:
-        """Whether a column is computed from the known currencies."""
-        return any(column.computed and column.computed.currencies for column in self.columns)

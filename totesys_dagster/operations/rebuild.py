@@ -1,4 +1,4 @@
-"""The warehouse, or some tables of it, made anew from the lake alone.
+"""The warehouse, or some tables of it, rebuilt from the lake alone.
 
 The new one grows beside the old one and is compared with it row for row. Where they differ, the
 old one's rows are replaced in one transaction: its tables stay, and with them what others have
@@ -74,7 +74,7 @@ def rebuild(
     progress: Callable[[int, int], None] = lambda _done, _all: None,
     only: Sequence[StarTable] | None = None,
 ) -> Rebuilt:
-    """Load every batch of the lake anew, and replace the warehouse where the result differs.
+    """Load every batch of the lake again, and replace the warehouse where the result differs.
 
     With `only`, these tables are replaced and the others stay as they are, and only batches that
     the warehouse holds are loaded; what the tables refer to is loaded beside. `progress` is told
@@ -135,43 +135,38 @@ def rebuild(
 def _facts_along(
     connection: Connection, names: Names, fresh: Names, stars: Sequence[StarTable]
 ) -> list[StarTable]:
-    """The facts that have to be made anew with dimensions, because those have other rows than
+    """The facts that have to be rebuilt with dimensions, because those have other rows than
     before, for which rows of the facts are held back or are not."""
-    query = sql.SQL(
-        """
-        SELECT EXISTS (
-            (SELECT {key} FROM {old} EXCEPT SELECT {key} FROM {new})
-            UNION ALL (SELECT {key} FROM {new} EXCEPT SELECT {key} FROM {old})
-        ) OR EXISTS (
-            (SELECT sequence, key FROM {quarantined} WHERE star = {star} AND sequence <= {head}
-             EXCEPT SELECT sequence, key FROM {again} WHERE star = {star})
-            UNION ALL
-            (SELECT sequence, key FROM {again} WHERE star = {star}
-             EXCEPT SELECT sequence, key FROM {quarantined} WHERE star = {star})
-        )
-        """
-    )
     changed = set()
     with transaction(connection):
+        head = ledger.head(connection, fresh)
         for star in stars:
-            if star.kind is not Kind.DIMENSION:
-                continue
-            parts: dict[str, sql.Composable] = {
-                "key": sql.Identifier(star.key),
-                "old": names.table(star.name),
-                "new": fresh.table(star.name),
-                "quarantined": names.ledger("quarantine"),
-                "again": fresh.ledger("quarantine"),
-                "star": sql.Literal(star.name),
-                "head": sql.Literal(ledger.head(connection, fresh)),
-            }
-            if one(connection, query.format(**parts)) == (True,):
+            if star.kind is Kind.DIMENSION and _rows_differ(connection, names, fresh, star, head):
                 changed.add(star.name)
     return [
         fact
         for fact in STAR_TABLES.values()
         if fact not in stars and changed & {dimension for _, dimension in fact.references}
     ]
+
+
+def _rows_differ(
+    connection: Connection, names: Names, fresh: Names, star: StarTable, head: int
+) -> bool:
+    """Whether the two warehouses differ in a table's keys, or in those that were set aside."""
+    set_aside = sql.SQL("(SELECT sequence, key FROM {} WHERE star = {} AND sequence <= {}) AS rows")
+    keys: dict[str, sql.Composable] = {
+        "columns": sql.Identifier(star.key),
+        "old": names.table(star.name),
+        "new": fresh.table(star.name),
+    }
+    quarantines: dict[str, sql.Composable] = {
+        "columns": sql.SQL("sequence, key"),
+        "old": set_aside.format(names.ledger("quarantine"), star.name, head),
+        "new": set_aside.format(fresh.ledger("quarantine"), star.name, head),
+    }
+    queries = (sql.SQL(DIFFERENT).format(**parts) for parts in (keys, quarantines))
+    return any(one(connection, query) != (0,) for query in queries)
 
 
 def _with_dimensions(stars: Sequence[StarTable]) -> set[str]:

@@ -1,4 +1,4 @@
-"""Tables whose declaration has changed, made anew from the lake.
+"""Tables whose declaration has changed, rebuilt from the lake.
 
 A new table gets what the lake has of it, a new column its value in each version, and a column that
 is computed in another way its other values; old batches are processed again for that. A run, an
@@ -34,7 +34,7 @@ ROWS_A_SECOND = 40_000
 
 @dataclass(frozen=True)
 class Due:
-    """The tables to be made anew; the batches, loads and rows that this takes, and about how long.
+    """The tables to be rebuilt; the batches, loads and rows that this takes, and about how long.
 
     `lost` are columns that would lose their values in old batches, which have no column of the
     name that is declared now.
@@ -64,8 +64,8 @@ class Due:
         """What a person is told who need do nothing."""
         names = ", ".join(star.name for star in self.stars)
         return (
-            f"The declaration of {names} has changed: the next `totesys run`, or the sensors, make"
-            " that anew from the lake and compare it."
+            f"The declaration of {names} has changed: the next `totesys run`, or the sensors,"
+            " rebuild it from the lake and compare it."
         )
 
     @property
@@ -76,18 +76,18 @@ class Due:
             return (
                 f"{', '.join(self.lost)} come from a column now that old batches do not have: if"
                 " ToteSys has renamed it, declare `formerly` with its old name; if it is another"
-                f" one, `totesys rebuild` makes {names} anew, where those batches have no value."
+                f" one, `totesys rebuild` rebuilds {names}, where those batches have no value."
             )
         minutes = max(1, round(self.seconds / 60))
         return (
-            f"The declaration of {names} has changed, and to make that anew from"
+            f"The declaration of {names} has changed, and to rebuild it from"
             f" {counted(self.batches, 'batch')} takes about {counted(minutes, 'minute')}: run"
             " `totesys rebuild` when that suits; batches are loaded meanwhile, but not compared."
         )
 
 
 def due(connection: Connection, names: Names, log: ManifestLog) -> Due:
-    """What has to be made anew of a warehouse that was migrated. Raises LoadError or LakeError."""
+    """What has to be rebuilt of a warehouse that was migrated. Raises LoadError or LakeError."""
     stars = outdated(connection, names)
     if not stars:
         return Due(())
@@ -156,7 +156,7 @@ def renew(
     progress: Callable[[str], object] = lambda _: None,
     however_long: bool = False,
 ) -> Due:
-    """Make the tables anew that need it, as a role that may; what was to be done.
+    """Rebuild the tables that need it, as a role that may; what was to be done.
 
     `however_long` does it even where a person is to be asked. Raises LoadError or LakeError.
     """
@@ -165,7 +165,7 @@ def renew(
     if not found.stars or (found.is_asked_for and not however_long):
         return found
     for star in found.stars:
-        progress(f"Making {star.name} anew from {counted(found.batches, 'batch')}")
+        progress(f"Rebuilding {star.name} from {counted(found.batches, 'batch')}")
     everything = len(found.stars) == len(STAR_TABLES)
     with suppress(RebuildRunningError):  # which does it, or the next look finds it still due
         rebuild(
@@ -180,7 +180,7 @@ def renew(
 
 
 def may_renew(connection: Connection, names: Names) -> bool:
-    """Whether the current user may make tables anew. Raises LoadError."""
+    """Whether the current user may rebuild tables. Raises LoadError."""
     with failures(LoadError, "a look at the warehouse's roles"), transaction(connection):
         return schema.may_change(connection, names)
 

@@ -202,7 +202,7 @@ def _check_last_source(
 
 
 def _waiting(connection: Connection, names: Names, ingestion: Store) -> set[str]:
-    """The tables that the next audit is the first to compare: they were made anew, or no digest of
+    """The tables that the next audit is the first to compare: they were rebuilt, or no digest of
     the source is of their columns yet."""
     with failures(LoadError, "a look at the tables' declarations"), transaction(connection):
         renewed = {star for star, found in state.states(connection, names).items() if found.renewed}

@@ -45,7 +45,7 @@ class LoadedReceipt:
 @dataclass(frozen=True)
 class Batch:
     """A batch to check, the one before it, the receipts that were loaded, by batch and star, and
-    the stars that wait for being made anew."""
+    the stars that wait for a rebuild."""
 
     previous: Readable
     manifest: Readable

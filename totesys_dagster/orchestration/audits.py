@@ -4,7 +4,7 @@ The source is digested as a whole, which an audit object of the lake records, an
 compared with it. A sensor asks for it at least once an hour; a person may at any time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import dagster as dg
@@ -17,7 +17,7 @@ from totesys_dagster.lake.audits import AuditLog, SourceAudit
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.requests import put_full_read
 from totesys_dagster.lake.store import Store
-from totesys_dagster.operations.renew import may_renew, renew
+from totesys_dagster.operations.renew import Due, may_renew, outdated, renew
 from totesys_dagster.postgres.sessions import Connection, Names
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse, clear_failures
 from totesys_dagster.runs.tags import AUDIT, AUDIT_STAGE, STAGE_TAG
@@ -68,22 +68,28 @@ def audit_all(source: SourceDatabase, lake: Lake, warehouse: Warehouse, run_id: 
     return Audited(audits) if audits else Audited(reason="a batch was loaded meanwhile")
 
 
-def bring_up_to_date(lake: Lake, warehouse: Warehouse) -> str | None:
-    """Make the tables anew whose declaration has changed, where this role may; what a person is
-    asked, if that is to decide. Raises TotesysError."""
+def bring_up_to_date(
+    lake: Lake, warehouse: Warehouse, progress: Callable[[str], object] = lambda _: None
+) -> Due:
+    """Rebuild the tables whose declaration has changed, where this role may; what was due.
+
+    Raises TotesysError.
+    """
     with warehouse.connect_as_admin() as connection:
         names = warehouse.names()
         if not may_renew(connection, names):
-            return None
+            return Due(())
         schema.migrate(connection, names)
-        found = renew(
+        if not outdated(connection, names):
+            return Due(())
+        return renew(
             connection,
             names,
             lake.ingestion(),
             lake.processed(),
             quarantine_limit=settings.quarantine_limit(),
+            progress=progress,
         )
-    return found.question if found.is_asked_for else None
 
 
 def not_compared(connection: Connection, names: Names, log: ManifestLog) -> SourceAudit | None:
@@ -113,8 +119,9 @@ def audit_tables(
 ) -> None:
     """Compare every table with the source as it is now, and report it as the checks `audit`."""
     with clear_failures():
-        if question := bring_up_to_date(lake, warehouse):
-            context.log.warning(question)
+        due = bring_up_to_date(lake, warehouse)
+        if due.is_asked_for:
+            context.log.warning(due.question)
         try:
             found = audit_all(source, lake, warehouse, context.run.run_id)
         except LaggingReplicaError as error:

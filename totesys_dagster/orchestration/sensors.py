@@ -221,7 +221,7 @@ def new_batches(
     while True:
         pending, cut_short, outdated = _pending(log, warehouse)
         audits = _start_audit(instance) if cut_short or outdated else []
-        # Tables are made anew first: a fact's rows would be held back for an empty dimension.
+        # Tables are rebuilt first: a fact's rows would be held back for an empty dimension.
         waits = outdated and (audits or unfinished(instance, {STAGE_TAG: AUDIT_STAGE}))
         runs = [*([] if waits else _wanted(instance, processed, pending)), *audits]
         if runs or not _one_ends(instance, until):
@@ -294,14 +294,14 @@ def sensors() -> list[dg.SensorDefinition]:
 
 def _pending(log: ManifestLog, warehouse: Warehouse) -> tuple[list[Manifest], bool, bool]:
     """The first committed batches that the warehouse lacks, whether an audit was cut short, and
-    whether tables are to be made anew.
+    whether tables are to be rebuilt.
 
     Puts the audit's requests again: a load that was killed after its commit may not have put them.
     """
     cut_short, outdated = False, False
-    migrate(warehouse)
     with warehouse.connect() as connection:
         names = warehouse.names()
+        migrate(connection, warehouse)
         last = ledger.check_log(connection, names, log)
         if last:
             request_healing(connection, names, log.store)
@@ -312,7 +312,7 @@ def _pending(log: ManifestLog, warehouse: Warehouse) -> tuple[list[Manifest], bo
 
 
 def _can_renew(log: ManifestLog, warehouse: Warehouse) -> bool:
-    """Whether an audit may make the tables anew first whose declaration has changed."""
+    """Whether an audit may first rebuild the tables whose declaration has changed."""
     with warehouse.connect_as_admin() as connection:
         names = warehouse.names()
         if not renew.may_renew(connection, names):

@@ -13,7 +13,6 @@ from typing import Any
 
 import dagster as dg
 
-from totesys_dagster import settings
 from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
 from totesys_dagster.errors import ObjectMissingError, TotesysError
 from totesys_dagster.ingestion.capture import next_batch
@@ -25,7 +24,7 @@ from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.receipt import Receipt, read_receipt, touched_stars
 from totesys_dagster.launching.run_process import RunProcess
 from totesys_dagster.metadata import BATCH_TAG, BATCHES, asset_key
-from totesys_dagster.operations.renew import may_renew, outdated, renew
+from totesys_dagster.orchestration.audits import bring_up_to_date
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.runs.failures import first_failure
 from totesys_dagster.runs.tags import AUDIT, INGEST, PROCESS_AND_LOAD, PROCESS_TAG
@@ -129,20 +128,9 @@ class _Path:
     renewed: bool = False
 
     def renew(self) -> None:
-        """Make the tables anew whose declaration has changed, where this role may."""
-        with self.warehouse.connect_as_admin() as connection:
-            names = self.warehouse.names()
-            if not outdated(connection, names) or not may_renew(connection, names):
-                return
-            found = renew(
-                connection,
-                names,
-                self.lake.ingestion(),
-                self.lake.processed(),
-                quarantine_limit=settings.quarantine_limit(),
-                progress=self.progress,
-            )
-        self.renewed = self.renewed or not found.is_asked_for
+        """Rebuild the tables whose declaration has changed, where this role may."""
+        found = bring_up_to_date(self.lake, self.warehouse, self.progress)
+        self.renewed = self.renewed or bool(found.stars and not found.is_asked_for)
 
     def poll(self, *, whole: bool = False) -> Poll:
         """What the source has to say now."""
@@ -226,16 +214,16 @@ class _Path:
         Puts the audits' requests again: a run that was killed after a commit may not have put them.
         """
         names, log = self.warehouse.names(), self.lake.log()
-        migrate(self.warehouse)
         with self.warehouse.connect() as connection:
+            migrate(connection, self.warehouse)
             last = ledger.check_log(connection, names, log)
             if last:
                 request_healing(connection, names, log.store)
-        pending = list(log.after(last))
-        if pending:
+        if last < log.end():
             self.renew()  # a fact's rows would be held back for a dimension that is still empty
         return [
-            self._process_and_load(manifest, captures.get(manifest.batch)) for manifest in pending
+            self._process_and_load(manifest, captures.get(manifest.batch))
+            for manifest in log.after(last)
         ]
 
     def _process_and_load(self, manifest: Manifest, capture: _Run | None) -> BatchReport:

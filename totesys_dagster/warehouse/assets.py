@@ -18,7 +18,7 @@ from totesys_dagster.metadata import (
     asset_key,
     star_definition,
 )
-from totesys_dagster.postgres.sessions import Names
+from totesys_dagster.postgres.sessions import Connection, Names
 from totesys_dagster.resources import Lake, Warehouse, clear_failures
 from totesys_dagster.warehouse import schema
 from totesys_dagster.warehouse.healing import request_healing
@@ -76,7 +76,7 @@ def warehouse_tables(
     """Load batches: dimensions get their latest values, facts a version for each change."""
     with clear_failures(), warehouse.connect() as connection:
         names, log, processed = warehouse.names(), lake.log(), lake.processed()
-        migrate(warehouse)
+        migrate(connection, warehouse)
         audits: dict[str, Audit] = {}
         compared: Mapping[str, StarEntry] = {}
         for manifest in _in_order(context, log):
@@ -99,13 +99,15 @@ def warehouse_tables(
                 yield audit_check(found)
 
 
-def migrate(warehouse: Warehouse) -> None:
+def migrate(connection: Connection, warehouse: Warehouse) -> None:
     """Bring the warehouse to what is declared, as the role that may, where one is set.
 
-    Raises LoadError or SettingError.
+    `connection` looks whether there is anything to do. Raises LoadError or SettingError.
     """
-    with warehouse.connect_as_admin() as connection:
-        schema.migrate(connection, warehouse.names())
+    names = warehouse.names()
+    if not schema.is_up_to_date(connection, names):
+        with warehouse.connect_as_admin() as admin:
+            schema.migrate(admin, names)
 
 
 def _worse(before: Audit | None, found: Audit) -> Audit:

@@ -41,7 +41,7 @@ def load_batch(
     only: Collection[str] | None = None,
 ) -> Loaded:
     """Load a processed batch; `only` these tables of it, without comparing them with the source,
-    where they are made anew beside the warehouse.
+    where they are rebuilt beside the warehouse.
 
     Raises SequenceGapError when an earlier batch is missing, LoadError when the batch is not
     processed, has too many quarantined rows, or is another than the ledger's of the same number;

@@ -23,7 +23,7 @@ from totesys_dagster.postgres.sessions import Connection, Names, failures, trans
 from totesys_dagster.warehouse import ddl, state, views
 from totesys_dagster.warehouse.ddl import LOADER, NOT_ENFORCED_SINCE, OWNER
 from totesys_dagster.warehouse.ledger import exclusive
-from totesys_dagster.warehouse.plan import Found, Step, find, nothing_aside, plan
+from totesys_dagster.warehouse.plan import Aside, Found, Step, find, nothing_aside, plan
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,9 @@ def migrate(connection: Connection, names: Names) -> list[str]:
     A role that may not change it goes on where it has what it needs: another release, whose tables
     it is, is being put in place or taken back.
     """
+    if is_up_to_date(connection, names):
+        return []
     with failures(LoadError, "the creation of the warehouse's tables"):
-        with transaction(connection):
-            _require_server(connection)
-        if not pending(connection, names):
-            return []
         with transaction(connection):
             may = may_change(connection, names)
         if not may:
@@ -74,6 +72,16 @@ def migrate(connection: Connection, names: Names) -> list[str]:
             return _migrate(connection, names)
         except errors.InsufficientPrivilege:
             raise LoadError(NOT_ALLOWED) from None
+
+
+def is_up_to_date(connection: Connection, names: Names) -> bool:
+    """Whether the warehouse is what is declared, on a server that can hold it. Raises LoadError."""
+    with (
+        failures(LoadError, "the creation of the warehouse's tables"),
+        transaction(connection),
+    ):
+        _require_server(connection)
+        return not _pending(connection, names)
 
 
 def _migrate(connection: Connection, names: Names) -> list[str]:
@@ -96,7 +104,7 @@ def show(connection: Connection, names: Names) -> str:
         found = state.states(connection, names)
         anew = state.outdated(found) if found else []
     changes = [step.what for step in steps if step.what]
-    changes += [f"{star.name} is made anew from the lake, after this" for star in anew]
+    changes += [f"{star.name} is rebuilt from the lake, after this" for star in anew]
     return "".join(f"-- {change}\n" for change in changes) + "\n" + _text(steps)
 
 
@@ -276,7 +284,6 @@ def _all_steps(
         if _has_role(connection, OWNER):
             role = sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(OWNER))
         aside = partial(_aside, connection, names, role)
-    made = [star for star in STAR_TABLES if star not in found.tables]
     return [
         *(
             Step(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
@@ -286,16 +293,26 @@ def _all_steps(
         *_files(names, done),
         Step(_sql_file("state.sql", names)),
         *(_earlier(names, found) if GENERATED[0].number in done else ()),
-        *plan(names, found, aside, foreign_keys=foreign_keys),
-        *map(Step, ddl.functions(names)),
-        Step(_sql_file("functions.sql", names)),
-        *(map(Step, ddl.grants(names, made)) if roles else ()),
+        *_declared(names, found, aside, foreign_keys=foreign_keys, roles=roles),
         Step(
             sql.SQL("INSERT INTO {} (sha256) VALUES ({})").format(
                 names.ledger("declaration"),
                 sql.Literal(_hash(names, foreign_keys=foreign_keys, roles=roles)),
             )
         ),
+    ]
+
+
+def _declared(
+    names: Names, found: Found, aside: Aside, *, foreign_keys: bool, roles: bool
+) -> list[Step]:
+    """What follows from the catalogue."""
+    made = [star for star in STAR_TABLES if star not in found.tables]
+    return [
+        *plan(names, found, aside, foreign_keys=foreign_keys),
+        *map(Step, ddl.functions(names)),
+        Step(_sql_file("functions.sql", names)),
+        *(map(Step, ddl.grants(names, made)) if roles else ()),
     ]
 
 
@@ -374,15 +391,10 @@ def _declaration(connection: Connection, names: Names) -> str:
 
 @cache
 def _hash(names: Names, *, foreign_keys: bool, roles: bool) -> str:
-    statements = [
-        *(
-            step.statement
-            for step in plan(names, Found(), nothing_aside, foreign_keys=foreign_keys)
-        ),
-        *ddl.functions(names),
-        _sql_file("state.sql", names),
-        _sql_file("functions.sql", names),
-        *(ddl.grants(names, STAR_TABLES) if roles else ()),
+    steps = [
+        Step(_sql_file("state.sql", names)),
+        *_declared(names, Found(), nothing_aside, foreign_keys=foreign_keys, roles=roles),
     ]
-    text = "\n".join(statement.as_string(None) for statement in statements)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(
+        "\n".join(s.statement.as_string(None) for s in steps).encode()
+    ).hexdigest()

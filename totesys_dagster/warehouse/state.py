@@ -1,7 +1,7 @@
 """What each table of the warehouse is: the result of which declaration, over which batches.
 
 A load carries a table on from batch to batch. Where its declaration has changed meanwhile, what it
-holds is the result of another one, until it is made anew from the lake (`operations/renew.py`).
+holds is the result of another one, until it is rebuilt from the lake (`operations/renew.py`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from totesys_dagster.postgres.sessions import Connection, Names, one
 @dataclass(frozen=True)
 class State:
     """The declaration of a table, and the last batch up to which it is the result of it. `renewed`
-    says that it was made anew, so that what was found of it before says nothing of it now."""
+    says that it was rebuilt, so that what was found of it before says nothing of it now."""
 
     revision: str
     definition: Mapping[str, Any]

@@ -1,8 +1,7 @@
-"""Tables whose declaration has changed are made anew, unless a person is to decide."""
+"""Tables whose declaration has changed are rebuilt, unless a person is to decide."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -22,16 +21,15 @@ WITH_MANAGER = replace(STAFF, columns=(*STAFF.columns, carry("department.manager
 
 
 @pytest.fixture
-def changed(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+def changed(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
     """Two batches are loaded, and `dim_staff` is declared with one more column since."""
     platform.run()
     platform.application.execute(EDIT_ORDER_1)
     platform.run()
     monkeypatch.setitem(STAR_TABLES, "dim_staff", WITH_MANAGER)
-    schema._hash.cache_clear()
+    monkeypatch.setattr(schema, "_hash", schema._hash.__wrapped__)
     schema.migrate(platform.warehouse, platform.names)
-    yield platform
-    schema._hash.cache_clear()
+    return platform
 
 
 def renewed(platform: Platform) -> Due:
@@ -52,7 +50,7 @@ def test_what_is_due_is_told_with_what_it_takes(changed: Platform) -> None:
     assert not found.is_asked_for
 
 
-def test_table_is_made_anew_and_only_that(changed: Platform) -> None:
+def test_table_is_rebuilt_and_only_that(changed: Platform) -> None:
     before = changed.rows("SELECT star, receipt_sha256 FROM batch_table WHERE star <> 'dim_staff'")
 
     renewed(changed)
@@ -75,7 +73,7 @@ def test_what_takes_long_is_asked_for(changed: Platform, monkeypatch: pytest.Mon
     found = renewed(changed)
 
     assert found.question == (
-        "The declaration of dim_staff has changed, and to make that anew from 2 batches takes about"
+        "The declaration of dim_staff has changed, and to rebuild it from 2 batches takes about"
         " 15 minutes: run `totesys rebuild` when that suits; batches are loaded meanwhile, but not"
         " compared."
     )
@@ -103,5 +101,5 @@ def test_killed_renewal_leaves_the_table_as_it_was_and_is_done_again(
     assert outdated(changed.warehouse, changed.names) == []
 
 
-def test_warehouse_without_a_batch_has_nothing_to_be_made_anew(platform: Platform) -> None:
+def test_warehouse_without_a_batch_has_nothing_to_rebuild(platform: Platform) -> None:
     assert outdated(platform.warehouse, platform.names) == []

@@ -25,15 +25,14 @@ Declare = Callable[..., None]
 
 
 @pytest.fixture
-def declare(monkeypatch: pytest.MonkeyPatch) -> Iterator[Declare]:
+def declare(monkeypatch: pytest.MonkeyPatch) -> Declare:
     """Declares a table with other columns."""
+    monkeypatch.setattr(schema, "_hash", schema._hash.__wrapped__)  # what is kept is of another
 
     def change(star: str, **changes: Any) -> None:
         monkeypatch.setitem(STAR_TABLES, star, replace(STAR_TABLES[star], **changes))
-        schema._hash.cache_clear()
 
-    yield change
-    schema._hash.cache_clear()
+    return change
 
 
 def with_manager() -> tuple[Any, ...]:

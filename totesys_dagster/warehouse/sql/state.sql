@@ -8,7 +8,7 @@ CREATE TABLE IF NOT EXISTS :"bookkeeping".star (
     sequence integer NOT NULL,
     renewed boolean NOT NULL DEFAULT FALSE
 );
-COMMENT ON TABLE :"bookkeeping".star IS 'What each table is: the result of this declaration, over the batches up to that number. columns are all that it ever had; renewed tells that it was made anew from the lake for it.';
+COMMENT ON TABLE :"bookkeeping".star IS 'What each table is: the result of this declaration, over the batches up to that number. columns are all that it ever had; renewed tells that it was rebuilt from the lake for it.';
 
 CREATE TABLE IF NOT EXISTS :"bookkeeping".declaration (
     sha256 text NOT NULL,
