@@ -22,10 +22,10 @@ def silence() -> str:
     """Why no advisories can be had, or nothing where they can."""
     try:
         with urllib.request.urlopen(KNOWN, timeout=PATIENCE_SECONDS) as answer:  # nosec B310
-            told = json.load(answer)
+            found = json.load(answer)
     except (OSError, ValueError) as error:
         return str(error)
-    return "" if "vulnerabilities" in told else "it names no vulnerabilities"
+    return "" if "vulnerabilities" in found else "it names no vulnerabilities"
 
 
 def main(locks: list[str]) -> int:

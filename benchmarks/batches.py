@@ -116,7 +116,7 @@ def grow(stage: Stage, batches: int) -> dict[str, float]:
 
 def copy_to_bucket(stage: Stage, sequence: int) -> None:
     """Let the log on S3 have the batch too."""
-    for key in (stage.log.key(sequence), stage.log.seal_key(sequence)):
+    for key in (stage.log.key(sequence), stage.log.marker_key(sequence)):
         stage.bucket.put(key, stage.platform.ingestion.get(key))
 
 

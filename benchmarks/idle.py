@@ -2,7 +2,7 @@
 
     python -m benchmarks.idle [--seconds 120]
 
-`dagster dev` runs the platform over a source in which nothing is written. Processor time and memory
+`dagster dev` runs the platform over a source in which nothing is written. Processor time and cursor
 are those of Dagster's processes; the embedded server stands for databases elsewhere.
 """
 
@@ -20,7 +20,7 @@ from benchmarks import dev
 from benchmarks.parts import Verdicts, median, seconds
 from totesys_dagster import settings
 from totesys_dagster.ingestion import identity
-from totesys_dagster.ingestion.poll import Memory, poll
+from totesys_dagster.ingestion.poll import PollCursor, poll
 from totesys_dagster.lake.store import Store
 from totesys_dagster.postgres.sessions import connect
 
@@ -34,14 +34,14 @@ def quiet_poll() -> dict[str, float]:
     store = Store(settings.zone_url(settings.INGESTION_URL), settings.INGESTION_URL)
     with connect(settings.SOURCE_DSN) as connection:
         now = dt.datetime.now(dt.UTC)
-        memory = poll(connection, store, Memory(), now).memory
-        times = [seconds(lambda: poll(connection, store, memory, now)) for _ in range(POLLS)]
-        pulse = identity.PULSE.format(started=identity.STARTED)
-        row = connection.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {pulse}").fetchone()
+        cursor = poll(connection, store, PollCursor(), now).cursor
+        times = [seconds(lambda: poll(connection, store, cursor, now)) for _ in range(POLLS)]
+        query = identity.CHANGE_TOKEN.format(started=identity.STARTED)
+        row = connection.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query}").fetchone()
         assert row is not None
         plan = row[0][0]["Plan"]
         pages = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
-        looks = [seconds(lambda: poll(connection, store, Memory(), now)) for _ in range(20)]
+        looks = [seconds(lambda: poll(connection, store, PollCursor(), now)) for _ in range(20)]
     return {
         "a poll, nothing ended (ms)": 1000 * median(times),
         "a poll, nothing ended (pages)": pages,
@@ -66,7 +66,7 @@ def main() -> int:
         figures = {
             **quiet_poll(),
             "Dagster's processes, CPU seconds an hour": spent * 3600 / options.seconds,
-            "Dagster's processes, memory (MB)": dev.memory_megabytes(process.pid),
+            "Dagster's processes, cursor (MB)": dev.cursor_megabytes(process.pid),
             "Dagster's processes": float(len(dev.processes(process.pid))),
         }
     print("| while nothing happens | |\n| --- | ---: |")

@@ -16,8 +16,8 @@ import sys
 from collections import defaultdict
 
 from benchmarks.parts import Platform, Verdicts, median, platform, seconds, server
-from totesys_dagster.ingestion import identity, scans, snapshot
-from totesys_dagster.ingestion.poll import THOROUGH_EVERY, Memory, poll
+from totesys_dagster.ingestion import identity, scans, source_view
+from totesys_dagster.ingestion.poll import THOROUGH_EVERY, PollCursor, poll
 
 CHANGED = 100
 CAPTURE_TARGET = 1.5
@@ -83,22 +83,22 @@ def measure(platform: Platform, orders: int, rounds: int) -> dict[str, float]:
 def measure_polls(platform: Platform, times: dict[str, list[float]], rounds: int) -> None:
     now = dt.datetime.now(dt.UTC)
     count_now(platform)
-    memory = poll(platform.source, platform.ingestion, Memory(), now).memory
+    cursor = poll(platform.source, platform.ingestion, PollCursor(), now).cursor
     for _ in range(rounds):
-        times["poll, nothing ended"].append(seconds(lambda: identity.pulse(platform.source)))
-        # Any transaction of the server moves the pulse; this one writes no table of ToteSys.
+        times["poll, nothing ended"].append(seconds(lambda: identity.change_token(platform.source)))
+        # Any transaction of the server moves the change_token; this one writes no table of ToteSys.
         platform.application.execute("SELECT pg_current_xact_id()")
         times["poll, no large table written"].append(
-            seconds(lambda: poll(platform.source, platform.ingestion, memory, now))
+            seconds(lambda: poll(platform.source, platform.ingestion, cursor, now))
         )
         times["poll, every table looked at"].append(
-            seconds(lambda: poll(platform.source, platform.ingestion, memory, now + THOROUGH_EVERY))
+            seconds(lambda: poll(platform.source, platform.ingestion, cursor, now + THOROUGH_EVERY))
         )
         times["keys read (hourly, or after deletions)"].append(seconds(lambda: read_keys(platform)))
 
 
 def read_keys(platform: Platform) -> None:
-    with snapshot.open_view(platform.source) as view:
+    with source_view.open_view(platform.source) as view:
         scans.key_ranges(view, "sales_order")
 
 

@@ -14,7 +14,7 @@ SET LOCAL search_path TO warehouse_bookkeeping, pg_temp;
 -- The bookkeeping of the warehouse: which batches it holds, and what was found about them.
 -- Runs with the bookkeeping schema first in the search path. Rows here are only ever added.
 --
--- A batch is named by its log and its number there; all tables of ToteSys are in the log `totesys`.
+-- A batch is named by its log and its sequence there; all tables of ToteSys are in the log `totesys`.
 
 CREATE TABLE batch (
     log text NOT NULL,
@@ -32,17 +32,18 @@ CREATE TABLE batch_table (
     sequence integer NOT NULL,
     star text NOT NULL,
     receipt_sha256 text NOT NULL,
+    revision text NOT NULL,
     staged integer NOT NULL,
     inserted integer NOT NULL,
     updated integer NOT NULL,
     deleted integer NOT NULL,
-    held_back integer NOT NULL,
+    orphans integer NOT NULL,
     PRIMARY KEY (log, sequence, star),
     FOREIGN KEY (log, sequence) REFERENCES batch
 );
 -- Each audit of a fact asks for the first and the last batch that brought rows of it.
 CREATE INDEX ON batch_table (star, sequence);
-COMMENT ON TABLE batch_table IS 'What a batch did to a table: the receipt that was loaded, rows staged, new keys, new versions of known keys, deletions, rows held back.';
+COMMENT ON TABLE batch_table IS 'What a batch did to a table: the receipt that was loaded, the revision by which the batch was processed, rows staged, new keys, new versions of known keys, deletions, and orphans: rows in quarantine because the warehouse has no such dimension row.';
 
 CREATE TABLE quarantine (
     log text NOT NULL DEFAULT 'totesys',
@@ -58,7 +59,7 @@ CREATE TABLE quarantine (
 CREATE INDEX ON quarantine (star, sequence);
 -- A rebuild replaces the ledger, and for each batch that goes, PostgreSQL asks what refers to it.
 CREATE INDEX ON quarantine (log, sequence);
-COMMENT ON TABLE quarantine IS 'Rows of a batch that are not in the warehouse and why: the source table of the row, and its key where it is a row of the base of the star; those held back name the dimension row that they lack.';
+COMMENT ON TABLE quarantine IS 'Rows of a batch that are not in the warehouse and why: the source table of the row, and its key where it is a row of the base of the star; orphans name the dimension row that they lack.';
 
 CREATE TABLE released (
     log text NOT NULL DEFAULT 'totesys',
@@ -83,28 +84,16 @@ CREATE TABLE audit (
     expected_rows bigint NOT NULL,
     found_rows bigint NOT NULL,
     equal boolean NOT NULL,
-    kept_out bigint NOT NULL,
+    quarantined bigint NOT NULL,
     equal_without boolean,
     compared_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (log, star, scope, sequence, audit),
     FOREIGN KEY (log, sequence) REFERENCES batch
 );
 CREATE INDEX ON audit (log, sequence);
-COMMENT ON TABLE audit IS 'Whether the current rows of a table, when the warehouse held that batch, equalled the source as it was at observed_at: all rows (whole) or those of the keys that the batch touched. audit and audit_sha256 name the audit object that says so, 0 and NULL where the manifest of the batch does. equal_without tells whether they equalled without the kept_out keys, those of rows in quarantine; it is NULL where that is not known.';
+COMMENT ON TABLE audit IS 'Whether the current rows of a table, when the warehouse held that batch, equalled the source as it was at observed_at: all rows (whole) or those of the keys that the batch touched. audit and audit_sha256 name the audit object that says so, 0 and NULL where the manifest of the batch does. equal_without tells whether they equalled without the quarantined keys, those of rows in quarantine; it is NULL where that is not known.';
 
-INSERT INTO warehouse_bookkeeping.migration (number, file) VALUES (1, '0001_bookkeeping.sql');
-
-INSERT INTO warehouse_bookkeeping.migration (number, file) VALUES (2, '0002_tables.sql');
-
-INSERT INTO warehouse_bookkeeping.migration (number, file) VALUES (3, '0003_views.sql');
-
-INSERT INTO warehouse_bookkeeping.migration (number, file) VALUES (4, '0004_foreign_keys.sql');
-
-INSERT INTO warehouse_bookkeeping.migration (number, file) VALUES (5, '0005_keys_of_empty_facts.sql');
-
--- What the warehouse is, beside what it holds. Run by each migration; adds what is missing.
-
-CREATE TABLE IF NOT EXISTS warehouse_bookkeeping.star (
+CREATE TABLE star (
     star text PRIMARY KEY,
     revision text NOT NULL,
     definition jsonb NOT NULL,
@@ -112,20 +101,15 @@ CREATE TABLE IF NOT EXISTS warehouse_bookkeeping.star (
     sequence integer NOT NULL,
     renewed boolean NOT NULL DEFAULT FALSE
 );
-COMMENT ON TABLE warehouse_bookkeeping.star IS 'What each table is: the result of this declaration, over the batches up to that number. columns are all that it ever had; renewed tells that it was rebuilt from the lake for it.';
+COMMENT ON TABLE star IS 'What each table is: the result of this declaration, over the batches up to that sequence. columns are all that it ever had; renewed tells that it was rebuilt from the lake for it.';
 
-CREATE TABLE IF NOT EXISTS warehouse_bookkeeping.declaration (
+CREATE TABLE declaration (
     sha256 text NOT NULL,
     applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
-COMMENT ON TABLE warehouse_bookkeeping.declaration IS 'The declarations of all tables that the warehouse was brought to, by hash; the last one counts.';
+COMMENT ON TABLE declaration IS 'The declarations of all tables that the warehouse was brought to, by hash; the last one counts.';
 
-ALTER TABLE warehouse_bookkeeping.batch
-    ADD COLUMN IF NOT EXISTS notes_declarations boolean NOT NULL DEFAULT FALSE;
-COMMENT ON COLUMN warehouse_bookkeeping.batch.notes_declarations IS 'Whether the release that loaded the batch notes of which declaration each table is the result.';
-
-ALTER TABLE warehouse_bookkeeping.batch_table ADD COLUMN IF NOT EXISTS revision text;
-COMMENT ON COLUMN warehouse_bookkeeping.batch_table.revision IS 'The declaration by which the batch was processed for the table; NULL where an earlier release loaded it.';
+INSERT INTO warehouse_bookkeeping.migration (number, file) VALUES (1, '0001_ledger.sql');
 
 CREATE TABLE warehouse.dim_date (
     date_id date PRIMARY KEY,
@@ -1333,6 +1317,6 @@ GRANT INSERT, UPDATE ON warehouse_bookkeeping.star TO warehouse_loader;
 
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA warehouse_bookkeeping TO warehouse_loader;
 
-INSERT INTO warehouse_bookkeeping.declaration (sha256) VALUES ('98cb26a00ae4d93895fffa425da7f6a90bb0c2aba8de2c55703e23769b22790a');
+INSERT INTO warehouse_bookkeeping.declaration (sha256) VALUES ('15b69746d2d8fbe6f3786720873891b5d4edb8899bc8ff712d4ce7ab5a8dcc62');
 
 COMMIT;

@@ -300,8 +300,8 @@ def dev(port: int) -> None:
 def status(json_: bool) -> None:
     """Show how far the lake and the warehouse are, and the state of each table."""
     from totesys_dagster import report
+    from totesys_dagster.ingestion.drift import unknown_tables_note
     from totesys_dagster.ingestion.identity import unknown
-    from totesys_dagster.ingestion.snapshot import unknown_tables_note
     from totesys_dagster.local import stack
     from totesys_dagster.operations.renew import Due, due
     from totesys_dagster.resources import Lake, Warehouse
@@ -517,9 +517,11 @@ def _libpq(dsn: str) -> dict[str, str]:
     """A connection string as the environment variables that libpq reads."""
     from psycopg.conninfo import conninfo_to_dict
 
-    parts = conninfo_to_dict(dsn)
-    parts["database"] = parts.pop("dbname", None)
-    return {f"PG{part.upper()}": str(value) for part, value in parts.items() if value is not None}
+    parameters = conninfo_to_dict(dsn)
+    parameters["database"] = parameters.pop("dbname", None)
+    return {
+        f"PG{name.upper()}": str(value) for name, value in parameters.items() if value is not None
+    }
 
 
 if __name__ == "__main__":

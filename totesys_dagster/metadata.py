@@ -80,9 +80,9 @@ def _lineage(star: StarTable, zone: str) -> Mapping[str, Sequence[dg.TableColumn
     }
 
 
-def preview(rows: pa.Table, personal: Collection[str]) -> dg.MarkdownMetadataValue:
-    """The first rows as a Markdown table, without the columns that hold personal data."""
-    shown = [name for name in rows.column_names if name not in personal]
+def preview(rows: pa.Table, pii: Collection[str]) -> dg.MarkdownMetadataValue:
+    """The first rows as a Markdown table, without the columns of PII."""
+    shown = [name for name in rows.column_names if name not in pii]
     first = rows.select(shown).slice(0, PREVIEW_ROWS).to_pylist()
     lines = [shown, ["---"] * len(shown)]
     lines += [[_cell(row[name]) for name in shown] for row in first]
@@ -95,6 +95,6 @@ def _cell(value: object) -> str:
     return str(value).replace("|", "\\|").replace("\n", " ")
 
 
-def personal_columns(star: StarTable) -> set[str]:
-    """The columns of a star table that hold personal data."""
+def pii_columns(star: StarTable) -> set[str]:
+    """The columns of a star table that hold PII."""
     return {column.name for column in star.columns if column.pii}

@@ -31,7 +31,7 @@ def batch_data(report: BatchReport) -> dict[str, Any]:
         "batch": manifest.batch,
         "sequence": manifest.sequence,
         "observed_at": manifest.observed_at.isoformat(),
-        "ingested": {
+        "captured": {
             name: {
                 "read": entry.read,
                 "reason": entry.reason or None,
@@ -48,7 +48,7 @@ def batch_data(report: BatchReport) -> dict[str, Any]:
                 "new": loaded.tables[star].inserted,
                 "changed": loaded.tables[star].updated,
                 "deleted": loaded.tables[star].deleted,
-                "held_back": loaded.tables[star].held_back,
+                "orphans": loaded.tables[star].orphans,
                 "audit": audit_data(loaded.audits.get(star)),
             }
             for star, receipt in report.receipts.items()
@@ -68,8 +68,8 @@ def audit_data(found: Audit | None) -> dict[str, Any] | None:
         "batch": found.sequence,
         "at": found.observed_at.isoformat(),
         "equal": found.equal,
-        "kept_out": found.kept_out,
-        "equal_without_kept_out": found.equal_without,
+        "quarantined": found.quarantined,
+        "equal_without_quarantined": found.equal_without,
     }
 
 
@@ -79,7 +79,7 @@ def status_data(tables: Sequence[TableStatus]) -> dict[str, Any]:
         table.star: {
             "current": table.current,
             "versions": table.versions,
-            "kept_out": table.kept_out,
+            "quarantined": table.quarantined,
             "equal": table.standing.equal,
             "proved": bool(table.standing.whole and table.standing.whole.equal),
             "whole": audit_data(table.standing.whole),
@@ -100,15 +100,15 @@ def _table(title: str, first: str, numbers: Sequence[str], last: str) -> Table:
 
 
 def print_batch(console: Console, report: BatchReport) -> None:
-    """What was ingested in a batch, and what became of it."""
+    """What was captured in a batch, and what became of it."""
     manifest = report.manifest
     title = f"Batch {manifest.sequence} · {manifest.batch}"
-    ingested = _table(f"{title} · ingested", "source table", ("rows", "new", "deleted"), "read")
+    captured = _table(f"{title} · captured", "source table", ("rows", "new", "deleted"), "read")
     for name, entry in manifest.tables.items():
         if entry.rows or entry.changed:
             new = "" if entry.inserted is None else f"{entry.inserted:,}"
-            ingested.add_row(name, f"{entry.rows:,}", new, f"{entry.deleted:,}", entry.read)
-    console.print(ingested)
+            captured.add_row(name, f"{entry.rows:,}", new, f"{entry.deleted:,}", entry.read)
+    console.print(captured)
     for reason in _reasons(report):
         console.print(escape(reason))
     console.print(_loaded_table(report, f"{title} · processed and loaded"))
@@ -128,7 +128,7 @@ def _loaded_table(report: BatchReport, title: str) -> Table:
         table.add_row(
             star,
             f"{receipt.rows:,}",
-            f"{receipt.quarantined + done.held_back:,}",
+            f"{receipt.quarantined + done.orphans:,}",
             f"{done.inserted:,}",
             f"{done.updated:,}",
             f"{done.deleted:,}",
@@ -152,14 +152,17 @@ def _verdict(found: Audit) -> str:
     if found.equal:
         return f"[green]equal{what}"
     if found.equal_without:
-        return f"[yellow]equal but for {found.kept_out} kept out"
+        return f"[yellow]equal but for {found.quarantined} in quarantine"
     return f"[red]differs{what}"
 
 
 def print_status(console: Console, tables: Sequence[TableStatus]) -> None:
-    """The warehouse's tables: rows now, versions, rows kept out, and how far each is proved."""
+    """The warehouse's tables: rows now, versions, rows in quarantine; how far each is proved."""
     table = _table(
-        "The warehouse now", "warehouse table", ("current", "versions", "kept out"), "whole table"
+        "The warehouse now",
+        "warehouse table",
+        ("current", "versions", "in quarantine"),
+        "whole table",
     )
     touched = {
         row.star: [_as_of(found) for found in row.standing.audits if found.scope == "touched"]
@@ -173,7 +176,7 @@ def print_status(console: Console, tables: Sequence[TableStatus]) -> None:
             row.star,
             f"{row.current:,}",
             f"{row.versions:,}",
-            f"{row.kept_out:,}",
+            f"{row.quarantined:,}",
             "" if whole is None else _as_of(whole),
             *touched[row.star],
         )
@@ -203,17 +206,17 @@ def conclusion(tables: Sequence[TableStatus]) -> str:
 
 def _difference(tables: Sequence[TableStatus], found: Sequence[Audit]) -> str:
     names = ", ".join(dict.fromkeys(one.star for one in found))
-    kept_out = sum(table.kept_out for table in tables)
+    quarantined = sum(table.quarantined for table in tables)
     which = "`totesys status` and the quarantine say which; fix them in the source"
     if all(one.equal_without for one in found):
         return (
-            "The warehouse equals the source but for what is kept out of it"
-            f" ({counted(kept_out, 'row')} of {names}): {which}."
+            "The warehouse equals the source but for what is in quarantine"
+            f" ({counted(quarantined, 'row')} of {names}): {which}."
         )
     if all(one.explained for one in found):
         return (
-            f"The warehouse differs from the source, and {counted(kept_out, 'row')} of {names}"
-            f" are kept out of it: {which}. Whether anything else differs is not known yet."
+            f"The warehouse differs from the source, and {counted(quarantined, 'row')} of {names}"
+            f" are in quarantine: {which}. Whether anything else differs is not known yet."
         )
     return (
         f"The warehouse does NOT equal the source: {names}. The next run reads again what differs;"

@@ -45,9 +45,9 @@ FRESHNESS_MINUTES = "TOTESYS_FRESHNESS_MINUTES"
 POSTGRES_BIN = "TOTESYS_POSTGRES_BIN"
 
 # Whatever of these is not set, the embedded default provides.
-PLACES = (SOURCE_DSN, WAREHOUSE_DSN, INGESTION_URL, PROCESSED_URL)
+LOCATIONS = (SOURCE_DSN, WAREHOUSE_DSN, INGESTION_URL, PROCESSED_URL)
 SETTINGS = (
-    *PLACES,
+    *LOCATIONS,
     WAREHOUSE_ADMIN_DSN,
     WAREHOUSE_SCHEMA,
     POLL_SECONDS,
@@ -99,7 +99,7 @@ def require_known(environ: Mapping[str, str], dotenv: Path | None) -> None:
     """
     if dotenv is not None:
         spelling.require_file(dotenv, SETTINGS, environ)
-    spelling.require_environment(environ, SETTINGS, never_empty=PLACES)
+    spelling.require_environment(environ, SETTINGS, never_empty=LOCATIONS)
 
 
 def _whole_number(name: str, default: int, minimum: int) -> int:
@@ -136,8 +136,8 @@ def connection_string(name: str) -> str:
     return value
 
 
-# What secrets that AWS makes for databases call the parts of a connection string.
-_PARTS = {"username": "user", "dbClusterIdentifier": None, "dbInstanceIdentifier": None}
+# What secrets that AWS makes for databases call the parameters of a connection string.
+_PARAMETERS = {"username": "user", "dbClusterIdentifier": None, "dbInstanceIdentifier": None}
 
 
 def _from_json(text: str) -> str:
@@ -145,9 +145,9 @@ def _from_json(text: str) -> str:
     fields = json.loads(text)
     if "engine" in fields and fields.pop("engine") != "postgres":
         raise ValueError
-    parts = {_PARTS.get(name, name): value for name, value in fields.items()}
-    parts.pop(None, None)
-    return make_conninfo(**parts)
+    parameters = {_PARAMETERS.get(name, name): value for name, value in fields.items()}
+    parameters.pop(None, None)
+    return make_conninfo(**parameters)
 
 
 def describe_source() -> str:
@@ -165,16 +165,16 @@ def _place(dsn: str) -> str:
     if "service" in given:
         return f"the service {given['service']} of libpq"
     defaults = {option.keyword.decode(): option.val for option in pq.Conninfo.get_defaults()}
-    parts = {name: value.decode() for name, value in defaults.items() if value}
-    parts |= {name: str(value) for name, value in given.items() if value}
-    hosts = (parts.get("host") or parts.get("hostaddr") or "this machine").split(",")
-    ports = parts["port"].split(",")
+    parameters = {name: value.decode() for name, value in defaults.items() if value}
+    parameters |= {name: str(value) for name, value in given.items() if value}
+    hosts = (parameters.get("host") or parameters.get("hostaddr") or "this machine").split(",")
+    ports = parameters["port"].split(",")
     ports = ports if len(ports) == len(hosts) else ports[:1] * len(hosts)
     pairs = (
         f"{f'[{host}]' if ':' in host else host}:{port or 5432}"
         for host, port in zip(hosts, ports, strict=True)
     )
-    return f"{' or '.join(pairs)}, database {parts.get('dbname') or parts.get('user')}"
+    return f"{' or '.join(pairs)}, database {parameters.get('dbname') or parameters.get('user')}"
 
 
 def _spills_password(dsn: str) -> bool:
@@ -347,7 +347,7 @@ def home() -> Path:
 
 @dataclass(frozen=True)
 class Mail:
-    """Where alerts go. The password is kept out of the repr."""
+    """Where alerts go. The password is not in the repr."""
 
     host: str
     port: int
@@ -421,13 +421,13 @@ def alert_topic() -> Topic | None:
     if not alert_topic_is_set():
         return None
     arn = _get(ALERT_TOPIC)
-    parts = arn.split(":")
-    if len(parts) != 6 or parts[0] != "arn" or parts[2] != "sns" or not all(parts):
+    fields = arn.split(":")
+    if len(fields) != 6 or fields[0] != "arn" or fields[2] != "sns" or not all(fields):
         raise SettingError(
             f"{ALERT_TOPIC} is not the ARN of a topic of Amazon SNS: write it as"
             " arn:aws:sns:eu-west-2:123456789012:name."
         )
-    return Topic(arn, region=parts[3])
+    return Topic(arn, region=fields[3])
 
 
 def ui_url() -> str | None:

@@ -56,9 +56,9 @@ def manifest_key(sequence: int) -> str:
     return f"manifests/totesys/{sequence:010d}.json"
 
 
-def seal_key(sequence: int) -> str:
-    """Where its seal is."""
-    return f"seals/totesys/{sequence:010d}.json"
+def marker_key(sequence: int) -> str:
+    """Where its marker is."""
+    return f"commits/totesys/{sequence:010d}.json"
 
 
 def schema(table: str, columns: Collection[str] | None = None) -> Schema:
@@ -133,7 +133,7 @@ def batch(
                     part_bytes,
                 )
             ),
-            gone=key_set(name, [(key, key) for key in keys]) if keys else None,
+            deleted_keys=key_set(name, [(key, key) for key in keys]) if keys else None,
             schema_sha256=sha256(schemas[name].to_bytes()),
         )
     known = references.put(store, references.CURRENCIES, currencies())

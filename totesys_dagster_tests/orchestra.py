@@ -67,7 +67,7 @@ class Orchestra:
         answer = self.tick(name)
         if isinstance(answer, str):
             return []
-        job = "ingest" if name == "source_changes" else "load_warehouse"
+        job = "capture" if name == "source_changes" else "load_warehouse"
         return [self.run(request, job) for request in answer.run_requests or []]
 
     def partitions(self) -> list[str]:

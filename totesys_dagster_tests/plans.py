@@ -75,7 +75,7 @@ FOREIGN_KEY = re.compile(r"^SELECT 1 FROM ONLY .* FOR KEY SHARE OF x$")
 @dataclass(frozen=True)
 class Plan:
     """A statement as it was run: in which step of a test, its text, the root of its plan, and how
-    often that was told in the very same words."""
+    often that was said in the very same words."""
 
     step: str
     statement: str
@@ -137,18 +137,18 @@ class Plans:
     """What auto_explain has told the connections of a test."""
 
     step: str = ""
-    _told: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _said: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def note(self, message: psycopg.errors.Diagnostic) -> None:
-        """Take what a connection is told."""
+        """Take what a connection is said."""
         text = message.message_primary or ""
         if text.startswith("duration: "):
-            self._told[self.step, text[text.index("{") :]] += 1
+            self._said[self.step, text[text.index("{") :]] += 1
 
     def seen(self, step: str | None = None) -> list[Plan]:
         """The plans of a step, or of all."""
-        told = ((key, times) for key, times in self._told.items() if step in (None, key[0]))
-        found = ((name, json.loads(text), times) for (name, text), times in told)
+        said = ((key, times) for key, times in self._said.items() if step in (None, key[0]))
+        found = ((name, json.loads(text), times) for (name, text), times in said)
         return [
             Plan(name, " ".join(plan["Query Text"].split()), plan["Plan"], times)
             for name, plan, times in found

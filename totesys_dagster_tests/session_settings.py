@@ -110,7 +110,7 @@ _HARMLESS = {
     "No function or pattern of ours prints by it.": """
         lc_numeric lc_time xmlbinary xmloption
         """,
-    "Failures are told apart by their codes, and where they have none by words of English.": """
+    "Failures are distinguished by their codes, and where they have none by words of English.": """
         lc_messages
         """,
     # A column of type money holds cents by the locale that it was written under, so another one

@@ -56,7 +56,7 @@ def test_run_reports_and_then_says_that_nothing_changed(project: Path) -> None:
         "new": 3,
         "changed": 0,
         "deleted": 0,
-        "held_back": 0,
+        "orphans": 0,
         "audit": batch["tables"]["fact_payment"]["audit"],
     }
     audit = batch["tables"]["fact_payment"]["audit"]
@@ -82,12 +82,10 @@ def test_exit_status_says_whether_the_warehouse_equals_the_source(
 
     assert (bad.returncode, json.loads(bad.stdout)["equal"]) == (1, False)
     payment = json.loads(bad.stdout)["tables"]["fact_payment"]
-    assert (payment["equal"], payment["proved"], payment["kept_out"]) == (False, False, 1)
-    assert payment["whole"]["equal_without_kept_out"] is True
+    assert (payment["equal"], payment["proved"], payment["quarantined"]) == (False, False, 1)
+    assert payment["whole"]["equal_without_quarantined"] is True
     assert quiet.returncode == 1
-    assert (
-        "equals the source but for what is kept out of it (1 row of fact_payment)" in quiet.stdout
-    )
+    assert "equals the source but for what is in quarantine (1 row of fact_payment)" in quiet.stdout
     assert (mended.returncode, json.loads(mended.stdout)["equal"]) == (0, True)
 
 
@@ -268,7 +266,7 @@ def test_simulated_business_is_captured(demonstrated: Path) -> None:
     assert totesys(demonstrated, "simulate", "--days", "0", "--moments", "3").returncode == 0
 
     [batch] = json.loads(totesys(demonstrated, "run", "--json").stdout)["batches"]
-    assert batch["ingested"]
+    assert batch["captured"]
 
 
 @pytest.mark.long

@@ -117,7 +117,7 @@ def test_both_instances_let_one_batch_at_a_time_be_captured_and_loaded() -> None
         queue = yaml.safe_load((place / "dagster.yaml").read_text())["run_queue"]
 
         assert [(one["value"], one["limit"]) for one in queue["tag_concurrency_limits"]] == [
-            ("ingest", 1),
+            ("capture", 1),
             ("load", 1),
             ("verify", 1),
             ("audit", 1),
@@ -149,7 +149,7 @@ def test_dagster_plus_loads_production_code() -> None:
 @pytest.mark.parametrize(
     ("job", "stage"),
     [
-        ("ingest", "ingest"),
+        ("capture", "capture"),
         ("process", "process"),
         ("load_warehouse", "load"),
         ("process_and_load", "whole"),
@@ -250,7 +250,7 @@ def test_roles_may_write_what_the_platform_writes(platform: Platform) -> None:
 
     written = {key.split("/")[0] for key in platform.ingestion.list("")}
     assert written <= {*json.loads(batches), "requests"}
-    assert {"manifests", "seals", "rows", "schemas", "references", "probe"} <= written
+    assert {"manifests", "commits", "rows", "schemas", "references", "probe"} <= written
     assert {key.split("/")[0] for key in platform.processed.list("")} <= set(json.loads(processed))
 
 

@@ -136,7 +136,7 @@ def test_no_row_is_lost_or_quarantined(loaded: Loaded) -> None:
         count = loaded.source.execute(
             sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table))
         ).fetchone()
-        assert (batch["ingested"][table]["rows"],) == count
+        assert (batch["captured"][table]["rows"],) == count
     assert all(table["quarantined"] == 0 for table in batch["tables"].values())
     assert all(table["audit"]["equal"] for table in batch["tables"].values())
     assert loaded.report["equal"] is True

@@ -1,7 +1,7 @@
 """A launcher for ECS that gives each stage its own task definition, and so its own rights.
 
 Dagster's launcher starts every run from one task definition, whose role and secrets would have to
-be those of all stages together. This one picks by job: a run of `ingest` has no password of the
+be those of all stages together. This one picks by job: a run of `capture` has no password of the
 warehouse, and one of `load_warehouse` none of ToteSys.
 """
 
@@ -12,9 +12,9 @@ from dagster_aws.ecs import EcsRunLauncher
 from dagster_aws.ecs.container_context import EcsContainerContext
 
 from totesys_dagster.dagster_insides import ConfigurableClassData
-from totesys_dagster.runs.tags import INGEST, LOAD, PROCESS
+from totesys_dagster.runs.tags import CAPTURE, LOAD, PROCESS
 
-STAGES = {INGEST: "ingest", PROCESS: "process", LOAD: "load"}
+STAGES = {CAPTURE: "capture", PROCESS: "process", LOAD: "load"}
 # For `whole_path`, `process_and_load`, and whatever a person materializes by hand.
 WHOLE = "whole"
 

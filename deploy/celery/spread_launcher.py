@@ -2,7 +2,7 @@
 
 Dagster's own one believes what the results say, and a host that loses its power says nothing: its
 run would count as started for ever, and the sensors would wait for it. With this one, Dagster's run
-monitoring marks a run as failed that has told nothing for a quarter of an hour.
+monitoring marks a run as failed that has logged nothing for a quarter of an hour.
 """
 
 import dagster as dg
@@ -25,5 +25,5 @@ class SpreadRunLauncher(CeleryRunLauncher):
         if shows_life(self._instance, run.run_id):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         return CheckRunHealthResult(
-            WorkerStatus.NOT_FOUND, f"the run has told nothing for {SILENCE_SECONDS} seconds"
+            WorkerStatus.NOT_FOUND, f"the run has logged nothing for {SILENCE_SECONDS} seconds"
         )

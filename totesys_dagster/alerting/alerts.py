@@ -1,8 +1,8 @@
-"""Alerts: what is wrong is told once, and so is its end, by e-mail or through Amazon SNS.
+"""Alerts: people are notified once of what is wrong, and once of its end, by e-mail or SNS.
 
 At each tick the sensor compares the incidents that are open with what it finds: runs that have
 ended since and the checks in them, the three systems, and what waits to be loaded. All that it
-remembers is in its cursor, with the messages that could not be sent yet, so nothing is lost or told
+remembers is in its cursor, with the messages that could not be sent yet, so nothing is lost or sent
 twice when the daemon or the code server starts anew. Without settings nothing is sent, which it
 says.
 """
@@ -42,7 +42,7 @@ class State(BaseModel):
 @dg.sensor(
     minimum_interval_seconds=interval(10),
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Tells by e-mail or Amazon SNS what is wrong, and when it is over: once each.",
+    description="Says by e-mail or Amazon SNS what is wrong, and when it is resolved: once each.",
 )
 def alerts(
     context: dg.SensorEvaluationContext,
@@ -50,7 +50,7 @@ def alerts(
     lake: Lake,
     warehouse: Warehouse,
 ) -> dg.SkipReason:
-    """Look, decide, tell; then remember what was told."""
+    """Look, decide, send; then remember what was sent."""
     if not notify.channels():
         return dg.SkipReason(ALERTS_OFF)
     now = dt.datetime.now(dt.UTC)
@@ -75,7 +75,7 @@ def alerts(
 
 
 def _remembered(cursor: str | None) -> State:
-    """The last tick's state; an empty one from what a person or an older version has set."""
+    """The last tick's state; an empty one from what a person or an older release has set."""
     with suppress(ValueError):
         return State.model_validate_json(cursor or "")
     return State()

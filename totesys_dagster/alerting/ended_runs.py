@@ -16,7 +16,7 @@ from totesys_dagster.metadata import BATCH_TAG
 from totesys_dagster.runs.failures import first_failure
 from totesys_dagster.runs.tags import (
     AUDIT,
-    INGEST,
+    CAPTURE,
     LOAD,
     PROCESS,
     PROCESS_AND_LOAD,
@@ -27,7 +27,7 @@ from totesys_dagster.runs.unfinished import PARTITION_TAG, RANGE_START_TAG
 Observation = Trouble | Recovery
 
 OVERLAP = dt.timedelta(minutes=1)
-# How far the first look goes back: what failed then and was not made good is told of.
+# How far the first look goes back: of what failed then and was not made good, people are notified.
 FIRST_LOOK = dt.timedelta(hours=1)
 RUNS_AT_ONCE = 200
 
@@ -41,7 +41,7 @@ EVENTS = {
 # Of a run that Dagster itself starts again.
 WILL_RETRY_TAG = "dagster/will_retry"
 
-# The run that a sentence is about, where one run executes others: that one is told of by itself.
+# The run that a sentence is about, where one run executes others: it has its own message.
 OTHER_RUN = re.compile(r"\(Dagster run [0-9a-f-]{36}\)$")
 
 BATCH_PREFIX = "batch "
@@ -115,7 +115,7 @@ def _key(run: dg.DagsterRun) -> str:
 
     The sensors take a batch on by different jobs. What a person launched is judged by itself.
     """
-    if run.job_name in (INGEST, VERIFY_LAKE, AUDIT):
+    if run.job_name in (CAPTURE, VERIFY_LAKE, AUDIT):
         return run.job_name
     if run.job_name in (PROCESS, LOAD, PROCESS_AND_LOAD) and BATCH_TAG in run.tags:
         return f"{BATCH_PREFIX}{run.tags[BATCH_TAG]}"
@@ -134,8 +134,8 @@ def _failure(
     reason = first_failure(events) or _message(events) or "The run failed."
     retried = run.tags.get(WILL_RETRY_TAG) == "true"
     # One run loads a range of batches and fails at one of them; the next run starts with that one.
-    over = key.startswith(BATCH_PREFIX) and loaded is not None and batch is not None
-    if retried or OTHER_RUN.search(reason) or (over and str(batch) <= str(loaded)):
+    loaded_since = key.startswith(BATCH_PREFIX) and loaded is not None and batch is not None
+    if retried or OTHER_RUN.search(reason) or (loaded_since and str(batch) <= str(loaded)):
         return None
     what = f"{run.job_name} of batch {batch}" if batch else run.job_name
     return Trouble(
@@ -156,7 +156,7 @@ def _of_checks(run: dg.DagsterRun, events: Sequence[dg.DagsterEvent]) -> Iterato
     """What the checks of an audit say, and those of a batch as it takes its way.
 
     When a person repeats an old batch, its checks speak of the past. A check that stops the batch
-    fails the run, which is told of in the check's words.
+    fails the run, whose message has the check's words.
     """
     if BATCH_TAG not in run.tags and run.job_name != AUDIT:
         return
@@ -186,7 +186,7 @@ def _of_check(run: dg.DagsterRun, check: dg.AssetCheckEvaluation) -> Iterator[Ob
     elif check.check_name == "contract" and not check.passed and warns:
         yield trouble(QUARANTINE_KEY)
     elif check.check_name == "audit":
-        # Rows in quarantine, or held back for them, are why a table differs that only warns.
+        # Rows in quarantine are why a table differs that only warns.
         if not check.passed:
             yield trouble(QUARANTINE_KEY if warns else DIFFERENCE_KEY)
         equal = "The warehouse equals the source again."

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict
 from totesys_dagster.alerting.incidents import Recovery, Trouble
 from totesys_dagster.errors import LakeError, TotesysError
 from totesys_dagster.ingestion.identity import LaggingReplicaError
-from totesys_dagster.ingestion.poll import Memory, poll
-from totesys_dagster.ingestion.snapshot import open_view
+from totesys_dagster.ingestion.poll import PollCursor, poll
+from totesys_dagster.ingestion.source_view import open_view
 from totesys_dagster.parallel import ahead
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.warehouse.ledger import check_log
@@ -26,12 +26,12 @@ SOURCE, LAKE, WAREHOUSE = "source", "lake", "warehouse"
 
 
 class Changes(BaseModel):
-    """What the last poll found: changes that came after batch number `after`, or None."""
+    """What the last poll found: changes that came after batch `after`, or None."""
 
     model_config = ConfigDict(frozen=True)
 
     polled: dt.datetime | None = None
-    memory: Memory = Memory()
+    cursor: PollCursor = PollCursor()
     after: int | None = None
 
 
@@ -108,11 +108,11 @@ def _changes(source: SourceDatabase, lake: Lake, before: Changes, now: dt.dateti
             with open_view(connection):
                 return before
         try:
-            found = poll(connection, lake.ingestion(), before.memory, now)
+            found = poll(connection, lake.ingestion(), before.cursor, now)
         except LaggingReplicaError:  # it answers, and has nothing new to tell
             return before.model_copy(update={"polled": now})
-    after = found.memory.sequence if found.changed else None
-    return Changes(polled=now, memory=found.memory, after=after)
+    after = found.cursor.sequence if found.changed else None
+    return Changes(polled=now, cursor=found.cursor, after=after)
 
 
 def _position(lake: Lake, warehouse: Warehouse) -> Position:

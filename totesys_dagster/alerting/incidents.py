@@ -1,8 +1,8 @@
-"""What is wrong, since when, and what has been told of it: pure, without clock, Dagster or network.
+"""What is wrong, since when, and what was sent about it: pure, without clock, Dagster or network.
 
-An incident begins with the first trouble of its key and is over when none of its causes is left.
-It is told once however often it is seen meanwhile, and once more for each new cause; its end is
-told once. What is over before it could be told is not told at all.
+An incident begins with the first trouble of its key and is resolved when no cause is left.
+There is one message for it however often it is seen meanwhile, one for each new cause, and one for
+its end. What is resolved before its message was sent has none at all.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Recovery:
 
 
 class Incident(BaseModel):
-    """An incident that is not over: the causes that are left, and those that have been told."""
+    """An incident that is not resolved: the causes that are left, and those that were notified."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -50,15 +50,15 @@ class Incident(BaseModel):
     began: dt.datetime
     batch: str | None = None
     causes: tuple[str, ...] = ()
-    told: tuple[str, ...] = ()
+    notified: tuple[str, ...] = ()
 
     def with_cause(self, cause: str) -> Incident:
         return self.model_copy(
-            update={"causes": _with(self.causes, cause), "told": _with(self.told, cause)}
+            update={"causes": _with(self.causes, cause), "notified": _with(self.notified, cause)}
         )
 
     def without(self, cause: str | None) -> Incident:
-        """The incident when one cause is gone, or with None every cause."""
+        """The incident when one cause is resolved, or with None every cause."""
         left = () if cause is None else tuple(one for one in self.causes if one != cause)
         return self.model_copy(update={"causes": left})
 
@@ -69,7 +69,7 @@ def _with(causes: tuple[str, ...], cause: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Message:
-    """What people are told."""
+    """What people are sent."""
 
     subject: str
     body: str
@@ -81,7 +81,7 @@ def decide(
     now: dt.datetime,
     ui_url: str | None = None,
 ) -> tuple[dict[str, Incident], list[Message]]:
-    """The incidents that are open after what was `seen`, in its order, and what is to be told.
+    """The incidents that are open after what was `seen`, in its order, and the messages to send.
 
     `ui_url` is where Dagster's UI is, for links to runs.
     """
@@ -91,15 +91,15 @@ def decide(
     for one in seen:
         if isinstance(one, Trouble):
             incident = left.get(one.key) or Incident(title=one.title, began=now, batch=one.batch)
-            if one.cause not in incident.told:
+            if one.cause not in incident.notified:
                 news.setdefault(one.key, []).append(one)
             left[one.key] = incident.with_cause(one.cause)
         elif one.key in left:
             left[one.key] = left[one.key].without(one.cause)
             if not left[one.key].causes:
-                over = left.pop(one.key)
-                if len(news.pop(one.key, [])) < len(over.told):
-                    messages.append(_end(over, one, now))
+                resolved = left.pop(one.key)
+                if len(news.pop(one.key, [])) < len(resolved.notified):
+                    messages.append(_end(resolved, one, now))
     for key, troubles in news.items():
         if lasting := [one for one in troubles if one.cause in left[key].causes]:
             messages.append(_beginning(lasting, now, ui_url))
@@ -116,20 +116,20 @@ def _beginning(troubles: Sequence[Trouble], now: dt.datetime, ui_url: str | None
         *_line("Dagster run", [run for run, one in zip(runs, troubles, strict=True) if one.run_id]),
         f"Seen: {_time(now)}",
         "",
-        "You will be told when it is over.",
+        "You will be notified when it is resolved.",
     ]
     return Message(f"{PREFIX} {troubles[-1].title}", "\n".join(lines) + "\n")
 
 
-def _end(over: Incident, recovery: Recovery, now: dt.datetime) -> Message:
+def _end(resolved: Incident, recovery: Recovery, now: dt.datetime) -> Message:
     lines = [
         recovery.sentence,
         "",
-        *_line("Batch", [over.batch]),
-        f"Began: {_time(over.began)}",
-        f"Over: {_time(now)}, after {_duration(now - over.began)}",
+        *_line("Batch", [resolved.batch]),
+        f"Began: {_time(resolved.began)}",
+        f"Resolved: {_time(now)}, after {_duration(now - resolved.began)}",
     ]
-    return Message(f"{PREFIX} over: {over.title}", "\n".join(lines) + "\n")
+    return Message(f"{PREFIX} resolved: {resolved.title}", "\n".join(lines) + "\n")
 
 
 def _line(name: str, values: Iterable[str | None]) -> list[str]:

@@ -1,4 +1,4 @@
-"""How people are told: by e-mail, through a topic of Amazon SNS, or both.
+"""How people are notified: by e-mail, through a topic of Amazon SNS, or both.
 
 What a channel did not take stays in the outbox, so that it is sent later.
 """
@@ -26,7 +26,7 @@ LONGEST_SUBJECT = 99
 
 ALERTS_OFF = (
     f"Alerts are off: set {settings.SMTP_URL}, {settings.ALERT_FROM} and {settings.ALERT_TO} to be"
-    f" told of failures by e-mail, or {settings.ALERT_TOPIC} to be told through Amazon SNS."
+    f" notified of failures by e-mail, or {settings.ALERT_TOPIC} through Amazon SNS."
 )
 
 

@@ -5,22 +5,19 @@ A table's module bears its name: `source/staff.py`, `stars/dim_staff.py`.
 
 from totesys_dagster.catalogue.assemble import joins_of
 from totesys_dagster.catalogue.contract import (
-    FIRST,
     Archived,
     archived,
     contract,
     definition,
-    first_revision,
-    is_first,
     needed_columns,
     relaxed,
     revision,
 )
 from totesys_dagster.catalogue.model import (
     TIMESTAMP_PATTERN,
+    Component,
     Join,
     Kind,
-    Part,
     SourceColumn,
     SourceTable,
     StarColumn,
@@ -34,7 +31,6 @@ from totesys_dagster.catalogue.zones import INGESTION, PROCESSED, WAREHOUSE
 JOINS: tuple[Join, ...] = joins_of(list(STAR_TABLES.values()))
 
 __all__ = [
-    "FIRST",
     "INGESTION",
     "JOINS",
     "OTHER_TABLES",
@@ -44,9 +40,9 @@ __all__ = [
     "TIMESTAMP_PATTERN",
     "WAREHOUSE",
     "Archived",
+    "Component",
     "Join",
     "Kind",
-    "Part",
     "SourceColumn",
     "SourceTable",
     "StarColumn",
@@ -55,8 +51,6 @@ __all__ = [
     "archived",
     "contract",
     "definition",
-    "first_revision",
-    "is_first",
     "needed_columns",
     "relaxed",
     "revision",

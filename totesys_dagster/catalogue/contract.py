@@ -74,44 +74,16 @@ def needed_columns(source: str) -> frozenset[str]:
     return frozenset().union(*(star.takes(source) for star in STAR_TABLES.values()))
 
 
-# The declarations of the first releases, which named them by their version alone: what those have
-# written and loaded stays what it is.
-FIRST = {
-    "dim_date": "v2-b404013f",
-    "dim_counterparty": "v1-331c5724",
-    "dim_currency": "v1-a5c00c1e",
-    "dim_design": "v1-7d328dc4",
-    "dim_location": "v1-b39e8a7a",
-    "dim_payment_type": "v1-c92e7901",
-    "dim_staff": "v1-2b03f54a",
-    "dim_transaction": "v1-e680605b",
-    "fact_payment": "v1-0ac3726d",
-    "fact_purchase_order": "v1-bad28a0e",
-    "fact_sales_order": "v1-d01286dd",
-}
-
-
 @cache
 def revision(star: StarTable) -> str:
-    """The name of what a star's declaration makes of a batch: `v1`, or `v1-0d9f3a21` where it is
-    not the first one.
+    """The name of what a star's declaration makes of a batch, such as `v1-0d9f3a21`: its
+    `code_version`, and a hash of all else in it that decides which rows a batch gives.
 
     Two declarations with the same name give the same rows for the same batch. Objects of the
     processed zone lie in a folder of this name, so that those of different declarations never meet.
     """
     text = json.dumps(definition(star), sort_keys=True)
-    name = f"v{star.version}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-    return first_revision(star.name) if FIRST.get(star.name) == name else name
-
-
-def first_revision(star: str) -> str:
-    """The name of the first declaration of a star that the first releases had."""
-    return FIRST[star].partition("-")[0]
-
-
-def is_first(star: StarTable) -> bool:
-    """Whether a star is declared as the first releases declared it."""
-    return star.name in FIRST and revision(star) == first_revision(star.name)
+    return f"v{star.code_version}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def definition(star: StarTable) -> dict[str, Any]:
@@ -127,7 +99,7 @@ def definition(star: StarTable) -> dict[str, Any]:
             for source in sources
         },
         "days": days,
-        "version": star.version,
+        "code_version": star.code_version,
     }
 
 
@@ -141,7 +113,7 @@ def _column(column: StarColumn) -> Mapping[str, Any]:
         "name": column.name,
         "type": str(column.arrow_type),
         "of": [".".join(source) for source in column.takes],
-        "part": column.part.value if column.part else None,
+        "component": column.component.value if column.component else None,
         "computed": column.computed.function.__name__ if column.computed else None,
         "nullable": column.nullable,
     }

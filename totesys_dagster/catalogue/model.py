@@ -136,7 +136,7 @@ class Join:
     parent_column: str
 
 
-class Part(enum.Enum):
+class Component(enum.Enum):
     """Which part of a source timestamp a star column holds."""
 
     DATE = "date"
@@ -173,7 +173,7 @@ class StarColumn:
     sql_type: str
     description: str
     source: Source | None = None
-    part: Part | None = None
+    component: Component | None = None
     computed: Computed | None = None
     nullable: bool = False
     pii: bool = False
@@ -207,8 +207,9 @@ class StarTable:
 
     `base` is the source table that gives it one row per row (None for the calendar), `joins` the
     tables looked up from it. The first column is the business key. `record_id` is the extra first
-    column of a fact, which numbers the *versions* of its rows. Raise `version` when a function of
-    a computed column gives other values for the same rows; whatever else changes is noticed.
+    column of a fact, which numbers the *versions* of its rows. Raise `code_version` when the
+    function of a computed column gives other values for the same rows; the platform notices
+    whatever else changes.
     """
 
     name: str
@@ -219,7 +220,7 @@ class StarTable:
     joins: tuple[Join, ...] = ()
     sources: tuple[str, ...] = field(default=())
     record_id: str | None = None
-    version: int = 1
+    code_version: int = 1
 
     @property
     def key(self) -> str:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from totesys_dagster.catalogue.model import Computed, Part, Source, SourceColumn, StarColumn, Type
+from totesys_dagster.catalogue.model import (
+    Component,
+    Computed,
+    Source,
+    SourceColumn,
+    StarColumn,
+    Type,
+)
 from totesys_dagster.catalogue.source import SOURCE_TABLES
 
 SQL_TYPES = {
@@ -45,12 +52,23 @@ def carry(
     )
 
 
-def part(source: str, name: str, part: Part, description: str) -> StarColumn:
-    """The date or the time of a timestamp."""
+def date_of(source: str, name: str, description: str) -> StarColumn:
+    """The date of a timestamp."""
+    return _component_of(source, Component.DATE, name, description)
+
+
+def time_of(source: str, name: str, description: str) -> StarColumn:
+    """The time of a timestamp."""
+    return _component_of(source, Component.TIME, name, description)
+
+
+def _component_of(source: str, component: Component, name: str, description: str) -> StarColumn:
     of, original = _find(source)
-    type_ = Type.DATE if part is Part.DATE else Type.TIME
+    type_ = Type.DATE if component is Component.DATE else Type.TIME
+    sql_type = SQL_TYPES[type_]
+    nullable = original.nullable
     return StarColumn(
-        name, type_, SQL_TYPES[type_], description, of, part=part, nullable=original.nullable
+        name, type_, sql_type, description, of, component=component, nullable=nullable
     )
 
 
@@ -58,10 +76,10 @@ def moments(base: str) -> tuple[StarColumn, ...]:
     """The columns into which a fact splits `created_at` and `last_updated` of its base."""
     created, updated = f"{base}.created_at", f"{base}.last_updated"
     return (
-        part(created, "created_date", Part.DATE, "Date on which the row was created."),
-        part(created, "created_time", Part.TIME, "Time at which the row was created."),
-        part(updated, "last_updated_date", Part.DATE, "Date of the last declared update."),
-        part(updated, "last_updated_time", Part.TIME, "Time of the last declared update."),
+        date_of(created, "created_date", "Date on which the row was created."),
+        time_of(created, "created_time", "Time at which the row was created."),
+        date_of(updated, "last_updated_date", "Date of the last declared update."),
+        time_of(updated, "last_updated_time", "Time of the last declared update."),
     )
 
 

@@ -15,9 +15,9 @@ from totesys_dagster import settings
 from totesys_dagster.catalogue import INGESTION, SOURCE_TABLES
 from totesys_dagster.errors import CommitConflictError
 from totesys_dagster.ingestion.capture import open_capture
+from totesys_dagster.ingestion.drift import differences, unknown_tables_note
 from totesys_dagster.ingestion.fingerprint import TableSchema
 from totesys_dagster.ingestion.identity import LaggingReplicaError
-from totesys_dagster.ingestion.snapshot import differences, unknown_tables_note
 from totesys_dagster.metadata import (
     BATCH_TAG,
     BATCHES,
@@ -105,7 +105,7 @@ def _overtaken(context: dg.AssetExecutionContext) -> Iterator[None]:
     """End quietly when another capture was faster, unless a person asked for this very batch.
 
     Two daemons open the same batch twice, and so may a sensor and `totesys run`. One of the two
-    commits it, and nothing is lost, so this is no failure to be told of at night. Nor is it when a
+    commits it, and nothing is lost, so this is no failure to wake anybody for. Nor is it when a
     sensor has asked one server, and the capture is led to another one that lags behind.
     """
     try:
@@ -138,7 +138,7 @@ def _require_all(context: dg.AssetExecutionContext) -> None:
     if len(context.selected_asset_keys) < len(SOURCE_TABLES):
         raise dg.Failure(
             "The tables of ToteSys are captured together, in one snapshot: select all assets of the"
-            " group ingestion, or launch the job `ingest`.",
+            " group ingestion, or launch the job `capture`.",
             allow_retries=False,
         )
 

@@ -15,7 +15,7 @@ from psycopg import sql
 from totesys_dagster.ingestion import json_lines
 from totesys_dagster.ingestion.fingerprint import TableSchema
 from totesys_dagster.ingestion.identity import Identity, identify
-from totesys_dagster.ingestion.snapshot import SourceView, begin_reading
+from totesys_dagster.ingestion.source_view import SourceView, begin_reading
 from totesys_dagster.parallel import AT_ONCE
 from totesys_dagster.postgres.sessions import Connection, beside, one
 

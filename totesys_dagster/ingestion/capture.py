@@ -23,12 +23,12 @@ from psycopg import sql
 from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, StarTable
 from totesys_dagster.catalogue.currencies import currencies
 from totesys_dagster.errors import CommitConflictError, LakeError, SourceError
-from totesys_dagster.ingestion import blocks, changes, digests, json_lines, snapshot
+from totesys_dagster.ingestion import blocks, changes, digests, drift, json_lines, source_view
 from totesys_dagster.ingestion.blocks import Readers
 from totesys_dagster.ingestion.changes import Findings, TableState
 from totesys_dagster.ingestion.fingerprint import TableSchema
 from totesys_dagster.ingestion.known import Known
-from totesys_dagster.ingestion.snapshot import SourceView
+from totesys_dagster.ingestion.source_view import SourceView
 from totesys_dagster.lake import key_sets, references
 from totesys_dagster.lake.audits import AuditLog, Head, SourceAudit
 from totesys_dagster.lake.key_ranges import Ranges
@@ -67,7 +67,7 @@ def check_batch_key(batch: str, head: Manifest | None) -> None:
         )
     if batch != following:
         raise LakeError(
-            f"{batch!r} cannot be captured: a batch is named by its number, and the next one is"
+            f"{batch!r} cannot be captured: a batch is named by its sequence, and the next one is"
             f" {following}."
         )
 
@@ -76,14 +76,14 @@ def check_batch_key(batch: str, head: Manifest | None) -> None:
 class TableRead:
     """One table of a batch on its way to the lake: rows to read once, then what was written.
 
-    `gone` are the keys that the source no longer has.
+    `deleted_keys` are the keys that the source no longer has.
     """
 
     table: str
     batch: str
     part_bytes: int
     streams: Sequence[Iterator[bytes]]
-    gone: Ranges
+    deleted_keys: Ranges
     objects: list[ObjectEntry] = field(default_factory=list)
 
     @property
@@ -129,7 +129,7 @@ class Capture:
         self._head = known.head
         self._run_id = run_id
         self._part_bytes = part_bytes
-        self._kept_out = without.stars if without else {}
+        self._quarantined = without.stars if without else {}
         self._reads: dict[str, TableRead] = {}
         self._readers = Readers(view)
 
@@ -150,8 +150,8 @@ class Capture:
     @property
     def unseen(self) -> dict[str, str]:
         """Those that a poll would not find soon, each with the reason to read it in full: their
-        rows changed without a transaction id, or they are large, and rows of them are gone or may
-        be so."""
+        rows changed without a transaction id, or they are large, and rows of them were deleted or
+        may have been."""
         return {
             name: state.reason or (changes.DELETED if state.deleted else changes.MAYBE_DELETED)
             for name, state in self.states.items()
@@ -173,7 +173,7 @@ class Capture:
     @cached_property
     def unknown_tables(self) -> tuple[str, ...]:
         """The source's tables that the catalogue does not know; they open no batch."""
-        return snapshot.unknown_tables(self.view)
+        return drift.unknown_tables(self.view)
 
     @property
     def watermark(self) -> int:
@@ -261,16 +261,16 @@ class Capture:
         schema = self.view.schemas[table]
         if previous is None or previous.schema_sha256 != schema.sha256:
             self._store.put(schema_key(table, schema.sha256), schema.entry.to_bytes())
-        gone = key_sets.key_set(table, state.deleted) if state.deleted else None
-        if gone:
-            key_sets.write(self._store, gone, state.deleted)
+        deleted_keys = key_sets.key_set(table, state.deleted) if state.deleted else None
+        if deleted_keys:
+            key_sets.write(self._store, deleted_keys, state.deleted)
         return TableEntry(
             read="full" if state.full else "delta" if read else "none",
             reason=state.reason,
             changed=state.changed,
             rows=read.rows if read else 0,
             objects=tuple(read.objects) if read else (),
-            gone=gone,
+            deleted_keys=deleted_keys,
             reconcile=state.reconcile,
             inserted=state.inserted,
             schema_sha256=schema.sha256,
@@ -321,7 +321,7 @@ class Capture:
         return digests.touched(self.view, star, condition or sql.SQL("FALSE"))
 
     def _without(self, star: StarTable) -> PartialDigest | None:
-        keys = self._kept_out.get(star.name)
+        keys = self._quarantined.get(star.name)
         return digests.without(self.view, star, keys) if keys else None
 
 
@@ -363,10 +363,10 @@ def open_capture(
     if batch is not None:
         check_batch_key(batch, known.head)
     if known.head is not None:
-        ManifestLog(store).seal(known.head)
+        ManifestLog(store).put_marker(known.head)
     wanted, without = asked.full_reads(known.head), asked.without()
     wanted |= dict.fromkeys(full, changes.REQUESTED)
-    with snapshot.open_view(connection) as view:
+    with source_view.open_view(connection) as view:
         due = whole or not changes.audit_in(view, known) or not known.answers(without)
         findings = changes.examine(
             view, known, lambda keys: keys.read(store), full=wanted, whole=due

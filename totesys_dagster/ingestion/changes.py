@@ -22,7 +22,7 @@ from psycopg import sql
 from totesys_dagster.catalogue import JOINS, SOURCE_TABLES, STAR_TABLES, StarTable
 from totesys_dagster.ingestion import digests, identity, scans
 from totesys_dagster.ingestion.known import Known
-from totesys_dagster.ingestion.snapshot import SourceView
+from totesys_dagster.ingestion.source_view import SourceView
 from totesys_dagster.lake import key_ranges, key_sets
 from totesys_dagster.lake.key_ranges import Ranges
 from totesys_dagster.lake.key_sets import KeySet
@@ -50,8 +50,8 @@ RESHAPED = "its declaration in the source changed"
 REQUESTED = "it was asked for"
 APPEARED = "rows appeared in it without a transaction id"
 ALTERED = "rows changed in it without a transaction id"
-DELETED = "rows of it are gone"
-MAYBE_DELETED = "rows of it may be gone"
+DELETED = "rows of it were deleted"
+MAYBE_DELETED = "rows of it may have been deleted"
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -60,16 +60,16 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 class TableState:
     """What was found of one table.
 
-    `reason` says why it has to be read in full, and is empty where it has not. `places` has the
+    `reason` says why it has to be read in full, and is empty where it has not. `ctids` has the
     ctid of each changed row, None when there are too many. `ranges` is None when the table's keys
     were not read this time. `deleted` is empty when `reconcile` is set: then every key that is not
-    in `ranges` is gone.
+    in `ranges` was deleted.
     """
 
     table: str
     reason: str
     rows_changed: bool
-    places: tuple[str, ...] | None
+    ctids: tuple[str, ...] | None
     ranges: Ranges | None
     inserted: int | None
     deleted: Ranges
@@ -190,7 +190,7 @@ def _first(view: SourceView, table: str, reason: str) -> TableState:
         table,
         reason=reason,
         rows_changed=True,
-        places=None,
+        ctids=None,
         ranges=ranges,
         inserted=key_ranges.count(ranges),
         deleted=(),
@@ -209,7 +209,7 @@ def _compare(
     due: bool,
 ) -> TableState:
     entry, watermark = head.tables[table], head.snapshot.xmin
-    met, left, places = scans.recent_rows(view, table, watermark)
+    met, left, ctids = scans.recent_rows(view, table, watermark)
     rows_changed = met.rows > 0 and met != entry.recent
     ranges = scans.key_ranges(view, table) if due else None
     missed = _missed(entry)
@@ -221,14 +221,14 @@ def _compare(
         deleted = key_ranges.subtract(before, ranges)
         # Rows that came between two readings are not recent any more: there, digests have to tell.
         if appeared and not reason and not missed:
-            written = scans.key_ranges(view, table, scans.written(table, watermark, places))
+            written = scans.key_ranges(view, table, scans.written(table, watermark, ctids))
             reason = APPEARED if key_ranges.subtract(appeared, written) else ""
     reconcile = bool(reason) or (missed and ranges is not None)
     return TableState(
         table,
         reason=reason,
         rows_changed=rows_changed,
-        places=places,
+        ctids=ctids,
         ranges=ranges,
         inserted=inserted,
         deleted=() if reconcile else deleted,
@@ -370,20 +370,20 @@ def row_condition(
     # The rows are brought together by where they are, and joined with that. As alternatives,
     # "changed or its parent IN (...)", PostgreSQL keeps the parents in memory, and where they do
     # not fit, goes through all of them for each row.
-    places = (
-        [] if own is None else [sql.SQL("{rows} WHERE {own}").format(rows=_places(table), own=own)]
+    ctids = (
+        [] if own is None else [sql.SQL("{rows} WHERE {own}").format(rows=_ctids(table), own=own)]
     )
-    return sql.SQL("({table}.tableoid, {table}.ctid) IN ({places})").format(
-        table=sql.Identifier(table), places=sql.SQL(" UNION ALL ").join([*places, *joined])
+    return sql.SQL("({table}.tableoid, {table}.ctid) IN ({ctids})").format(
+        table=sql.Identifier(table), ctids=sql.SQL(" UNION ALL ").join([*ctids, *joined])
     )
 
 
-def _places(table: str) -> sql.Composed:
+def _ctids(table: str) -> sql.Composed:
     return sql.SQL("SELECT {0}.tableoid, {0}.ctid FROM public.{0}").format(sql.Identifier(table))
 
 
 def _joined(table: str, states: Mapping[str, TableState], watermark: int) -> list[sql.Composed]:
-    """Queries for the places of the rows that are joined with a changed row of another table."""
+    """Queries for the ctids of the rows that are joined with a changed row of another table."""
     queries = []
     for join in JOINS:
         if join.child == table:
@@ -396,7 +396,7 @@ def _joined(table: str, states: Mapping[str, TableState], watermark: int) -> lis
         if changed is not None:
             queries.append(
                 sql.SQL("{rows} JOIN public.{other} ON {here} = {there} WHERE {changed}").format(
-                    rows=_places(table),
+                    rows=_ctids(table),
                     other=sql.Identifier(other),
                     here=sql.Identifier(table, here),
                     there=sql.Identifier(other, there),
@@ -411,4 +411,4 @@ def _changed_condition(state: TableState, watermark: int) -> sql.Composable | No
         return sql.SQL("TRUE")
     if not state.rows_changed:
         return None
-    return scans.written(state.table, watermark, state.places)
+    return scans.written(state.table, watermark, state.ctids)

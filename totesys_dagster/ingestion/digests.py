@@ -9,7 +9,7 @@ from psycopg import sql
 
 from totesys_dagster.catalogue import SOURCE_TABLES, StarTable
 from totesys_dagster.errors import SourceError
-from totesys_dagster.ingestion.snapshot import SourceView
+from totesys_dagster.ingestion.source_view import SourceView
 from totesys_dagster.lake import digest
 from totesys_dagster.lake.digest import audited_columns
 from totesys_dagster.lake.manifest import Digest, PartialDigest
@@ -32,13 +32,14 @@ def touched(view: SourceView, star: StarTable, condition: sql.Composable) -> Dig
 def without(view: SourceView, star: StarTable, keys: Collection[int]) -> PartialDigest:
     """The digest of all rows but those of these keys. Raises SourceError."""
     assert star.base is not None
-    kept_out = tuple(sorted(keys))
+    quarantined = tuple(sorted(keys))
     key = sql.Identifier(star.base, SOURCE_TABLES[star.base].key)
     condition = sql.SQL(
-        "NOT EXISTS (SELECT FROM unnest({}::bigint[]) AS kept_out (key) WHERE kept_out.key = {})"
-    ).format(sql.Literal(list(kept_out)), key)
+        "NOT EXISTS (SELECT FROM unnest({}::bigint[]) AS quarantined (key)"
+        " WHERE quarantined.key = {})"
+    ).format(sql.Literal(list(quarantined)), key)
     rest = _take(view, star, condition)
-    return PartialDigest(**rest.model_dump(), kept_out=kept_out)
+    return PartialDigest(**rest.model_dump(), quarantined=quarantined)
 
 
 def columns(star: StarTable) -> tuple[str, ...]:
@@ -53,13 +54,13 @@ def _take(view: SourceView, star: StarTable, condition: sql.Composable | None) -
         for name, type_ in schema.types.items()
     }
     with failures(SourceError, f"the digest of {star.name}"):
-        method = digest.source_method(star, types, hashes_known=_hashes_known(view.connection))
+        method = digest.source_method(star, types, hashes_alike=_hashes_alike(view.connection))
         query = digest.source_query(star, types, method, condition)
         row = one(view.connection, query)
     return Digest(method=method, columns=columns(star), rows=row[0], digest=row[1])
 
 
-def _hashes_known(connection: Connection) -> bool:
+def _hashes_alike(connection: Connection) -> bool:
     if connection not in _known:
-        _known[connection] = digest.hashes_as_known(connection)
+        _known[connection] = digest.passes_test_vector(connection)
     return _known[connection]

@@ -5,7 +5,7 @@ attached, a table swapped with another by a rename, a label of an enum that is r
 dropped and added again with another default. So all of it belongs to a table's fingerprint, and the
 table is read in full when that changes.
 
-The files that hold the rows are told apart from it. `VACUUM FULL`, `CLUSTER` and a move to another
+The files that hold the rows are no part of it. `VACUUM FULL`, `CLUSTER` and a move to another
 tablespace write new files and leave the rows as they were, so the table is digested then, and read
 in full only if that differs.
 

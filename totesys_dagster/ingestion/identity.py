@@ -46,7 +46,7 @@ MOST_SERVERS = 32
 # A change token: the whole snapshot is compared, not its xmax, for when an older transaction
 # commits after a younger one, xmin and the list of running ones move while xmax stands still. A
 # replica does not list them, so there the position of its replay belongs to it.
-PULSE = """
+CHANGE_TOKEN = """
 SELECT concat_ws('/', current_database(), {started}, pg_current_snapshot(),
                  CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() END)
 """
@@ -108,14 +108,14 @@ class Identity:
     replayed: str | None = None
 
 
-def pulse(connection: Connection) -> str:
+def change_token(connection: Connection) -> str:
     """A text that changes whenever any transaction of the server begins or ends to be visible.
 
     While it stands still, nothing can have changed. Costs a fraction of a millisecond. Where the
     role may not ask for it, no two are alike.
     """
     cheap = connection.info.server_version >= CHEAP_STATISTICS_SINCE
-    query = PULSE.format(started=STARTED if cheap else "pg_postmaster_start_time()")
+    query = CHANGE_TOKEN.format(started=STARTED if cheap else "pg_postmaster_start_time()")
     with failures(SourceError, "a poll of the source"):
         try:
             with transaction(connection):
@@ -173,7 +173,7 @@ def _answers(connection: Connection, expressions: Sequence[str]) -> tuple[Any, .
 
 
 def same_history(before: Incarnation, now: Identity) -> bool:
-    """Whether transaction ids of `before` mean the same in `now`, as far as can be told.
+    """Whether transaction ids of `before` mean the same in `now`, as far as can be known.
 
     Where the system identifier is not known, a server that was not read before may be any.
     """

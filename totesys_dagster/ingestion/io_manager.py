@@ -28,7 +28,7 @@ class JsonLinesIOManager(dg.ConfigurableIOManager):
             {
                 "dagster/partition_row_count": obj.rows,
                 "dagster/uri": store.uri(folder),
-                "deleted keys": key_ranges.count(obj.gone),
+                "deleted keys": key_ranges.count(obj.deleted_keys),
                 "objects": len(obj.objects),
                 "bytes": obj.bytes,
             }

@@ -46,7 +46,7 @@ class Known:
         """
         stars = request.stars if request else {}
         return all(
-            (entry.without.kept_out if entry.without else ()) == stars.get(star, ())
+            (entry.without.quarantined if entry.without else ()) == stars.get(star, ())
             for star, entry in self.stars.items()
             if star in STAR_TABLES
         )

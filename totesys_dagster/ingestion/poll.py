@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.errors import SourceError
-from totesys_dagster.ingestion import changes, identity, snapshot
+from totesys_dagster.ingestion import changes, identity, source_view
 from totesys_dagster.ingestion.known import Known
 from totesys_dagster.lake.audits import AuditLog
 from totesys_dagster.lake.manifest import ManifestLog, Snapshot
@@ -26,8 +26,8 @@ from totesys_dagster.lake.requests import Requests
 from totesys_dagster.lake.store import Store
 from totesys_dagster.postgres.sessions import Connection, failures, transaction
 
-# How often every table is looked at, whatever pulse and counters say: until PostgreSQL 14, counters
-# could get lost on their way, and deletions that were not looked for at once are due some time.
+# How often every table is looked at, whatever change token and counters say: until PostgreSQL 14,
+# counters could get lost on their way, and deletions not looked for at once are due some time.
 THOROUGH_EVERY = dt.timedelta(minutes=5)
 
 # The file's number is new after a TRUNCATE or a rewrite, which count no rows. A standby counts
@@ -42,7 +42,7 @@ WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY(%s) AND c.relk
 """
 
 
-class Memory(BaseModel):
+class PollCursor(BaseModel):
     """What a poll tells the next one, when the lake ended with batch `sequence`.
 
     `due` is the poll's snapshot when it found changes: its counters hold once a batch covers it.
@@ -52,7 +52,7 @@ class Memory(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    mark: str = ""
+    token: str = ""
     sequence: int = 0
     due: Snapshot | None = None
     counters: dict[str, str] = {}
@@ -73,7 +73,7 @@ class Poll:
     """
 
     changed: list[str]
-    memory: Memory
+    cursor: PollCursor
     quiet: bool = False
     audit_due: bool = False
     asked: bool = False
@@ -83,7 +83,7 @@ class Poll:
 def poll(
     connection: Connection,
     store: Store,
-    memory: Memory,
+    cursor: PollCursor,
     now: dt.datetime,
     *,
     deletions_at_once: bool = False,
@@ -97,32 +97,32 @@ def poll(
     log = ManifestLog(store)
     sequence = log.end()
     asked = Requests(store)
-    mark = f"{sequence} {asked} {identity.pulse(connection)}"
+    token = f"{sequence} {asked} {identity.change_token(connection)}"
     thorough = (
-        memory.thorough_at is None
-        or sequence < memory.sequence
-        or not _captured(memory.due, log, sequence)
+        cursor.thorough_at is None
+        or sequence < cursor.sequence
+        or not _captured(cursor.due, log, sequence)
         # A clock that went back tells nothing of the time that has passed.
-        or not dt.timedelta(0) <= now - memory.thorough_at < THOROUGH_EVERY
+        or not dt.timedelta(0) <= now - cursor.thorough_at < THOROUGH_EVERY
     )
-    if mark == memory.mark and not thorough and memory.audit_at and now < memory.audit_at:
-        return Poll([], memory, quiet=True)
+    if token == cursor.token and not thorough and cursor.audit_at and now < cursor.audit_at:
+        return Poll([], cursor, quiet=True)
     head = log.read(sequence) if sequence else None
     wanted = asked.full_reads(head)
     known = Known(head, AuditLog(store).of_head(head))
     counters = _counters(connection)  # before the snapshot: later writes are for the next poll
-    with snapshot.open_view(connection) as view:
+    with source_view.open_view(connection) as view:
         audit_in = changes.audit_in(view, known)
         if not known.answers(asked.without()):
             audit_in = dt.timedelta(0)
-        idle = {name for name, count in counters.items() if memory.counters.get(name) == count}
+        idle = {name for name, count in counters.items() if cursor.counters.get(name) == count}
         findings = changes.examine(
             view,
             known,
             lambda keys: keys.read(store),
             full=wanted,
             idle=() if thorough else idle,
-            keys_seen=memory.keys_seen,
+            keys_seen=cursor.keys_seen,
             deletions_at_once=deletions_at_once,
             whole=whole,
             digested=thorough or whole,
@@ -136,13 +136,13 @@ def poll(
     }
     return Poll(
         changed,
-        Memory(
-            mark="" if changed else mark,
+        PollCursor(
+            token="" if changed else token,
             sequence=sequence,
             due=view.snapshot if changed else None,
             counters=counters,
-            keys_seen={} if changed else {**memory.keys_seen, **seen},
-            thorough_at=now if thorough else memory.thorough_at,
+            keys_seen={} if changed else {**cursor.keys_seen, **seen},
+            thorough_at=now if thorough else cursor.thorough_at,
             audit_at=now + audit_in,
         ),
         audit_due=not changed and not audit_in,
@@ -155,12 +155,12 @@ def poll(
 
 
 def changed_tables(connection: Connection, store: Store, *, whole: bool = False) -> Poll:
-    """A poll without a memory, which looks at every table, and for all deletions that were counted.
+    """A poll without a cursor, which looks at every table, and for all deletions that were counted.
 
     Raises SourceError or LakeError.
     """
     now = dt.datetime.now(dt.UTC)
-    return poll(connection, store, Memory(), now, deletions_at_once=True, whole=whole)
+    return poll(connection, store, PollCursor(), now, deletions_at_once=True, whole=whole)
 
 
 def _captured(due: Snapshot | None, log: ManifestLog, sequence: int) -> bool:

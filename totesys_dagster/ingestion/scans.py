@@ -9,13 +9,13 @@ from psycopg import errors, sql
 
 from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.errors import SourceError
-from totesys_dagster.ingestion.snapshot import SourceView
+from totesys_dagster.ingestion.source_view import SourceView
 from totesys_dagster.lake import key_ranges as ranges_of
 from totesys_dagster.lake.manifest import RecentRows
 from totesys_dagster.postgres.sessions import one
 
-# Up to this many changed rows are read by their place, which saves a second scan of the table.
-PLACES = 10_000
+# Up to this many changed rows are read by their ctid, which saves a second scan of the table.
+MOST_CTIDS = 10_000
 
 # What PostgreSQL says of a key that cannot be cast to an integer: of a number beyond 64 bits, one
 # that is infinite or none, a text, and of a type without such a cast.
@@ -30,7 +30,7 @@ NOT_WHOLE = (
 def recent(table: str, watermark: int) -> sql.Composed:
     """The condition for rows of `table` written at or after `watermark` (a 64-bit xid).
 
-    Ages are compared, never ids, which wrap around. The lower bound keeps out frozen rows whose id
+    Ages are compared, never ids, which wrap around. The lower bound excludes frozen rows whose id
     is so old that it looks like one of the future. It comes second, and the watermark's age is
     computed once, as most rows of a large table have to fail one comparison only.
     """
@@ -39,21 +39,21 @@ def recent(table: str, watermark: int) -> sql.Composed:
     ).format(table=sql.Identifier(table), watermark=sql.Literal(str(watermark % 2**32)))
 
 
-def written(table: str, watermark: int, places: tuple[str, ...] | None) -> sql.Composed:
-    """The condition for the recent rows, by their places where these are known."""
+def written(table: str, watermark: int, ctids: tuple[str, ...] | None) -> sql.Composed:
+    """The condition for the recent rows, by their ctids where these are known."""
     condition = recent(table, watermark)
-    if places is None:
+    if ctids is None:
         return condition
     # Places are those of the same snapshot. Partitions use the same ones, so they alone don't tell.
     return sql.SQL("{}.ctid = ANY ({}::tid[]) AND {}").format(
-        sql.Identifier(table), sql.Literal(list(places)), condition
+        sql.Identifier(table), sql.Literal(list(ctids)), condition
     )
 
 
 def recent_rows(
     view: SourceView, table: str, watermark: int
 ) -> tuple[RecentRows, RecentRows, tuple[str, ...] | None]:
-    """The row versions since `watermark`, those that the next batch meets again, and the places.
+    """The row versions since `watermark`, those that the next batch meets again, and the ctids.
 
     A version is its key and its transaction: one transaction leaves at most one version of a row.
     """
@@ -62,13 +62,13 @@ def recent_rows(
         WITH versions AS MATERIALIZED (
             SELECT hashtextextended({table}.{key}::text || ':' || {table}.xmin::text, 0) AS version,
                    {again} AS again,
-                   {table}.ctid AS place
+                   {table}.ctid AS ctid
             FROM public.{table}
             WHERE {since}
         )
         SELECT count(*), coalesce(sum(version), 0)::text,
                count(*) FILTER (WHERE again), coalesce(sum(version) FILTER (WHERE again), 0)::text,
-               CASE WHEN count(*) <= {places} THEN ARRAY(SELECT place::text FROM versions) END
+               CASE WHEN count(*) <= {ctids} THEN ARRAY(SELECT ctid::text FROM versions) END
         FROM versions
         """
     ).format(
@@ -76,7 +76,7 @@ def recent_rows(
         key=sql.Identifier(SOURCE_TABLES[table].key),
         again=recent(table, view.snapshot.xmin),
         since=recent(table, watermark),
-        places=sql.Literal(PLACES),
+        ctids=sql.Literal(MOST_CTIDS),
     )
     row = one(view.connection, query)
     met = RecentRows(rows=row[0], digest=row[1])

@@ -6,7 +6,7 @@ order of rows nor on where they are. It names its columns and how rows were hash
 
 `postgres-1`  PostgreSQL's own hash functions, each seeded with the hash of the columns before.
               Nothing promises that they stay as they are, though hash-partitioned tables survive an
-              upgrade by it; so a server is asked for the hash of a known row before it is trusted.
+              upgrade by it; so a server has to hash a test vector right before it is trusted.
 `md5-1`       MD5 of the values' texts, put together. It takes three times as long, and works on
               every server, and on columns whose type is not the one that the catalogue declares.
 """
@@ -21,7 +21,7 @@ from psycopg import sql
 from totesys_dagster.catalogue import (
     SOURCE_TABLES,
     TIMESTAMP_PATTERN,
-    Part,
+    Component,
     StarColumn,
     StarTable,
     Type,
@@ -32,13 +32,13 @@ from totesys_dagster.postgres.sessions import Connection
 # Earlier servers are not asked.
 _HASHES_SINCE = 140000
 # A row with each kind of value, and what PostgreSQL 15, 16 and 18 make of it.
-_KNOWN_ROW = """
+_TEST_VECTOR = """
 SELECT hashint4extended(-123456789, hash_numeric_extended(-9876543.21,
            timestamp_hash_extended(timestamp '2024-02-29',
-               hashtextextended('a known row' COLLATE "C", 0)))),
+               hashtextextended('a test vector' COLLATE "C", 0)))),
        current_setting('server_encoding')
 """
-_KNOWN_HASH = (8402049503941589794, "UTF8")
+_EXPECTED_HASH = (9096789717565166641, "UTF8")
 
 # The declared type of source columns, by table and name, as `format_type` prints it.
 SourceTypes = Mapping[tuple[str, str], str]
@@ -56,9 +56,9 @@ _HASH_OF_TEXT = sql.SQL('hashtextextended(({})::text COLLATE "C", {})')
 _NUMBER = r"^-?[0-9]{1,30}(\.[0-9]{1,30})?(e[-+]?[0-9]{1,2})?$"
 # The parts of a timestamp in a text: the date before the T, and the time after it without zeros at
 # the end of a fraction.
-_PART_OF_TEXT: dict[Part, LiteralString] = {
-    Part.DATE: "split_part({0}::text, 'T', 1)",
-    Part.TIME: (
+_COMPONENT_OF_TEXT: dict[Component, LiteralString] = {
+    Component.DATE: "split_part({0}::text, 'T', 1)",
+    Component.TIME: (
         r"regexp_replace(split_part(split_part({0}::text, 'T', 2), '+', 1),"
         r" '\.0*$|(\.[0-9]*[1-9])0+$', '\1')"
     ),
@@ -71,14 +71,14 @@ def audited_columns(star: StarTable) -> tuple[StarColumn, ...]:
     return tuple(column for column in star.columns if column.source)
 
 
-def hashes_as_known(connection: Connection) -> bool:
+def passes_test_vector(connection: Connection) -> bool:
     """Whether the server hashes rows as others do.
 
     Text is hashed as it is stored, so it must be stored as UTF-8. Raises psycopg.Error.
     """
     if connection.info.server_version < _HASHES_SINCE:
         return False
-    return connection.execute(_KNOWN_ROW).fetchone() == _KNOWN_HASH
+    return connection.execute(_TEST_VECTOR).fetchone() == _EXPECTED_HASH
 
 
 def count_and_digest(
@@ -122,7 +122,7 @@ def _hash(column: StarColumn, value: sql.Composable, seed: sql.Composable) -> sq
         return sql.SQL("hashint4extended({}, {})").format(value, seed)
     if column.type is Type.MONEY:
         return sql.SQL("hash_numeric_extended({}, {})").format(value, seed)
-    if column.part is Part.DATE:
+    if column.component is Component.DATE:
         return sql.SQL("timestamp_hash_extended(({})::timestamp, {})").format(value, seed)
     return _HASH_OF_TEXT.format(value, seed)
 
@@ -139,10 +139,10 @@ def _apart(column: StarColumn, value: sql.Composable) -> sql.Composable:
     return value
 
 
-def source_method(star: StarTable, types: SourceTypes, *, hashes_known: bool) -> DigestMethod:
+def source_method(star: StarTable, types: SourceTypes, *, hashes_alike: bool) -> DigestMethod:
     """How the source's rows are hashed: by PostgreSQL's functions only in the declared types."""
     declared = all(_is_as_declared(column, types) for column in audited_columns(star))
-    return "postgres-1" if hashes_known and declared else "md5-1"
+    return "postgres-1" if hashes_alike and declared else "md5-1"
 
 
 def source_query(
@@ -180,8 +180,8 @@ def _source_expression(column: StarColumn, types: SourceTypes) -> sql.Composable
     assert column.source is not None
     expression = sql.Identifier(*column.source)
     actual = types[column.source]
-    if column.part is not None:
-        return _part(expression, column.part, actual)
+    if column.component is not None:
+        return _component(expression, column.component, actual)
     if column.type is Type.MONEY and not _is_as_declared(column, types):
         return _as_money(expression, actual, column.digits[1])
     if "." in actual:
@@ -197,7 +197,7 @@ def _is_as_declared(column: StarColumn, types: SourceTypes) -> bool:
     return types[column.source] == SOURCE_TABLES[table].column(name).sql_type
 
 
-def _part(expression: sql.Composable, part: Part, actual: str) -> sql.Composable:
+def _component(expression: sql.Composable, component: Component, actual: str) -> sql.Composable:
     """Date or time of a timestamp, printed as PostgreSQL prints it; of a text, if it is one as JSON
     writes it.
 
@@ -206,9 +206,11 @@ def _part(expression: sql.Composable, part: Part, actual: str) -> sql.Composable
     differs.
     """
     if actual.startswith("timestamp"):
-        return sql.SQL("{}::{}").format(expression, sql.SQL(part.value))
+        return sql.SQL("{}::{}").format(expression, sql.SQL(component.value))
     return sql.SQL("CASE WHEN {0}::text ~ {1} THEN {2} ELSE {0}::text END").format(
-        expression, sql.Literal(TIMESTAMP_PATTERN), sql.SQL(_PART_OF_TEXT[part]).format(expression)
+        expression,
+        sql.Literal(TIMESTAMP_PATTERN),
+        sql.SQL(_COMPONENT_OF_TEXT[component]).format(expression),
     )
 
 

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from stat import S_ISREG
 
-from totesys_dagster.lake.place import Created, PlaceError
+from totesys_dagster.lake.backend import BackendError, Created
 
 # Begins the name of what is not yet an object; a process that is killed leaves it behind.
 _UNFINISHED = ".unfinished-"
@@ -104,7 +104,7 @@ class Directory:
 
     def _path(self, key: str) -> Path:
         if not {"", ".", ".."}.isdisjoint(key.split("/")):
-            raise PlaceError(f"{key!r} is not an object's key", "restore what names it")
+            raise BackendError(f"{key!r} is not an object's key", "restore what names it")
         return self._root / key
 
 
@@ -125,7 +125,7 @@ def _link(unfinished: Path, path: Path) -> Created:
         return Created.EXISTS
     except OSError as error:
         if error.errno in _NO_LINKS:
-            raise PlaceError(
+            raise BackendError(
                 f"{path.parent} is on a file system without hard links, by which an object is"
                 " created whole and once",
                 "name a directory on one with links, such as ext4, XFS or APFS, or a bucket",
@@ -149,4 +149,4 @@ def _failing_clearly(path: Path) -> Iterator[None]:
             error.errno or 0, (f"gives an error: {error.strerror}", "fix that")
         )
         user = f"user {os.geteuid()}"
-        raise PlaceError(f"{path} {reason.format(user=user)}", remedy) from None
+        raise BackendError(f"{path} {reason.format(user=user)}", remedy) from None

@@ -26,7 +26,7 @@ from totesys_dagster.lake.store import Store, sha256
 
 # The form of every JSON document of the lake. There is one number for all of them, and another one
 # is refused.
-FORMAT: Literal[2] = 2
+FORMAT: Literal[3] = 3
 
 # The log of ToteSys' batches.
 TOTESYS = "totesys"
@@ -48,7 +48,7 @@ class Record(BaseModel):
 class Document(Record):
     """A JSON document of the lake. Each says in which format it is written."""
 
-    format: Literal[2] = FORMAT
+    format: Literal[3] = FORMAT
 
     _sha256: str = PrivateAttr(default="")
 

@@ -3,9 +3,9 @@
 A batch exists when its manifest exists: the manifest is written last, put-if-absent, under the
 next number. Readers start from manifests and follow the names in them; they never list objects.
 
-Beside each manifest lies its seal, which names its hash. The chain of hashes protects every
+Beside each manifest lies its commit marker, with its hash. The chain of hashes protects every
 manifest but the newest: with that one removed, the log would only look shorter, and the next
-capture would give its number to another batch. The seal shows that the number was taken.
+capture would give its sequence to another batch. The marker shows that it was taken.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BATCH_KEY = re.compile(r"\d{10}")
 
 
 def batch_key(sequence: int) -> str:
-    """The key of batch number `sequence`: the number, so that no clock has a say in it."""
+    """The key of batch `sequence`: its digits, so that no clock has a say in it."""
     return f"{sequence:010d}"
 
 
@@ -102,9 +102,10 @@ class TableEntry(Record):
 
     `read` says which rows the objects hold: `full` all rows of the table, `delta` the changed ones,
     `none` nothing; rows that a changed row is joined with come on top of a delta. `reason` says why
-    a table was read in full. `changed` is false when the objects hold joined rows only. `gone` are
-    the keys that the source no longer has, if any; when `reconcile` is set, they are not listed,
-    and every key that is not in `keys` is gone. `inserted` is None when the keys were not read.
+    a table was read in full. `changed` is false when the objects hold joined rows only.
+    `deleted_keys` are the keys that the source no longer has, if any; when `reconcile` is set, they
+    are not listed, and every key that is not in `keys` was deleted. `inserted` is None when the
+    keys were not read.
 
     `schema_sha256` names the entry of the schema registry, `storage` the files that hold the rows.
     All fields from there on are carried from batch to batch where nothing changes them.
@@ -116,7 +117,7 @@ class TableEntry(Record):
     rows: int
     objects: tuple[ObjectEntry, ...]
     reconcile: bool
-    gone: KeySet | None = None
+    deleted_keys: KeySet | None = None
     inserted: int | None = None
     schema_sha256: str
     storage: str
@@ -127,8 +128,8 @@ class TableEntry(Record):
 
     @property
     def deleted(self) -> int:
-        """How many keys are listed as gone."""
-        return self.gone.count if self.gone else 0
+        """How many keys are listed as deleted."""
+        return self.deleted_keys.count if self.deleted_keys else 0
 
 
 # How rows are hashed, see `digest.py`.
@@ -153,9 +154,9 @@ class WholeDigest(Digest):
 
 
 class PartialDigest(Digest):
-    """The digest of all rows but those of the keys `kept_out`, which a request has named."""
+    """The digest of all rows but those of the keys `quarantined`, which a request has named."""
 
-    kept_out: tuple[int, ...]
+    quarantined: tuple[int, ...]
 
 
 class StarEntry(Record):
@@ -194,7 +195,7 @@ class Manifest(Entry):
         return batch_key(self.sequence)
 
 
-class Seal(Document):
+class CommitMarker(Document):
     """What was committed under a number."""
 
     log: str
@@ -207,11 +208,11 @@ class ManifestLog(Log[Manifest]):
 
     folder, kind = "manifests", Manifest
 
-    def seal_key(self, sequence: int) -> str:
-        return f"seals/{self.name}/{sequence:010d}.json"
+    def marker_key(self, sequence: int) -> str:
+        return f"commits/{self.name}/{sequence:010d}.json"
 
     def end(self) -> int:
-        """The number of the last batch, 0 when there is none.
+        """The sequence of the last batch, 0 when there is none.
 
         Raises LakeError, also when the log ends early because a manifest was removed, or when the
         zone holds a lake of an earlier form.
@@ -223,38 +224,40 @@ class ManifestLog(Log[Manifest]):
     def _require_end(self, sequence: int) -> None:
         after = sequence + 1
         # The manifest is looked for once more: it may have been committed since.
-        if self.store.exists(self.seal_key(after)) and not self.store.exists(self.key(after)):
+        if self.store.exists(self.marker_key(after)) and not self.store.exists(self.key(after)):
             raise LakeError(
                 f"{self.store.uri(self.key(after))} does not exist, but was written, as"
-                f" {self.seal_key(after)} tells: it was removed; restore it from the bucket's older"
-                " versions, for no other batch can take its number."
+                f" {self.marker_key(after)} tells: it was removed; restore it from the bucket's"
+                " older versions, for no other batch can take its sequence."
             )
         earlier = f"{self.folder}/{1:010d}.json"
         if not sequence and self.store.exists(earlier):
             raise LakeError(start_anew(f"The lake at {self.store.url}", 1))
 
-    def seal(self, manifest: Manifest) -> None:
+    def put_marker(self, manifest: Manifest) -> None:
         """Note the manifest's hash, once. Raises LakeError when another one is noted."""
-        seal = Seal(log=self.name, sequence=manifest.sequence, manifest_sha256=manifest.sha256)
+        marker = CommitMarker(
+            log=self.name, sequence=manifest.sequence, manifest_sha256=manifest.sha256
+        )
         try:
-            self.store.put(self.seal_key(manifest.sequence), seal.to_bytes())
+            self.store.put(self.marker_key(manifest.sequence), marker.to_bytes())
         except ObjectConflictError:
-            raise self._other_seal(manifest) from None
+            raise self._other_commit(manifest) from None
 
-    def check_seal(self, manifest: Manifest) -> None:
-        """Raise LakeError unless the manifest's seal, if it has one, notes its hash."""
-        key = self.seal_key(manifest.sequence)
+    def check_marker(self, manifest: Manifest) -> None:
+        """Raise LakeError unless the manifest's marker, if it has one, notes its hash."""
+        key = self.marker_key(manifest.sequence)
         try:
-            seal = Seal.from_bytes(self.store.get(key), self.store.uri(key))
+            marker = CommitMarker.from_bytes(self.store.get(key), self.store.uri(key))
         except ObjectMissingError:
             return  # the next capture writes it
-        if seal.manifest_sha256 != manifest.sha256:
-            raise self._other_seal(manifest)
+        if marker.manifest_sha256 != manifest.sha256:
+            raise self._other_commit(manifest)
 
-    def _other_seal(self, manifest: Manifest) -> LakeError:
+    def _other_commit(self, manifest: Manifest) -> LakeError:
         return LakeError(
             f"{self.store.uri(self.key(manifest.sequence))} is not what was committed, as"
-            f" {self.seal_key(manifest.sequence)} tells: one of the two was changed after it was"
+            f" {self.marker_key(manifest.sequence)} tells: one of the two was changed after it was"
             " written; restore it from the bucket's older versions."
         )
 
@@ -268,15 +271,15 @@ class ManifestLog(Log[Manifest]):
         )
 
     def commit(self, manifest: Manifest) -> Manifest:
-        """Append a batch. Raises CommitConflictError when another batch took its number."""
+        """Append a batch. Raises CommitConflictError when another batch took its sequence."""
         try:
             committed = self.append(manifest)
         except ObjectConflictError:
             raise CommitConflictError(
-                f"Batch {manifest.batch} was not committed because another capture took number"
+                f"Batch {manifest.batch} was not committed because another capture took sequence"
                 f" {manifest.sequence} first: nothing is lost, the next capture goes on from there."
             ) from None
-        # The batch is committed whether or not its seal can be written: the next capture seals it.
+        # The batch is committed, its marker written or not: the next capture writes it.
         with contextlib.suppress(LakeError):
-            self.seal(committed)
+            self.put_marker(committed)
         return committed

@@ -1,9 +1,9 @@
 """The proof that a zone creates an object once, on which every commit depends.
 
-Two captures may commit the same number at the same moment, and the zone decides which of them did.
+Two captures may commit one sequence at the same moment, and the zone decides which of them did.
 A store that does not know `If-None-Match`, and there are such, takes what both write: the log
-forks, and nobody is told. So eight writers create one object at the same moment before anything
-else is written: one has to be told that it did, the others that it exists, and all have to read the
+forks, and nobody notices. So eight writers create one object at the same moment before anything
+else is written: one has to hear that it did, the others that it exists, and all have to read the
 same.
 
 A zone that passed remembers it, in an object whose name depends on the store and the place: a lake
@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from typing import TypeVar
 
-from totesys_dagster.lake.place import Created, Place
+from totesys_dagster.lake.backend import Backend, Created
 
 WRITERS = 8
 # Before this many seconds a thread has started, whatever else the machine does.
@@ -39,20 +39,20 @@ _proven: set[str] = set()
 _lock = threading.Lock()
 
 
-def require(place: Place) -> None:
+def require(backend: Backend) -> None:
     """Raise NotCreatedOnceError unless objects of the place are created once.
 
-    Raises PlaceError when the place cannot be used.
+    Raises BackendError when the place cannot be used.
     """
-    address = place.address
+    address = backend.address
     if address in _proven:
         return
     with _lock:
         if address not in _proven:
             key, data = _passed(address)
-            if place.read(key) != data:
-                _prove(place)
-                place.create(key, data)  # another first writer may have: it writes the same
+            if backend.read(key) != data:
+                _prove(backend)
+                backend.create(key, data)  # another first writer may have: it writes the same
             _proven.add(address)
 
 
@@ -60,20 +60,20 @@ def _passed(address: str) -> tuple[str, bytes]:
     """The object that says that a place passed. Its content is compared as well: what answers
     every request with success has none of it."""
     name = sha256(address.encode()).hexdigest()[:16]
-    content = {"format": 1, "place": address, "passed": "an object is created once"}
+    content = {"format": 1, "location": address, "passed": "an object is created once"}
     return f"probe/passed-{name}.json", (json.dumps(content, indent=1) + "\n").encode()
 
 
-def _prove(place: Place) -> None:
+def _prove(backend: Backend) -> None:
     key = f"probe/{uuid.uuid4()}"
     contents = [f'{{"format": 1, "writer": {writer}}}\n'.encode() for writer in range(WRITERS)]
 
     def create(data: bytes) -> tuple[Created, bytes | None]:
-        return place.create(key, data), place.read(key)
+        return backend.create(key, data), backend.read(key)
 
     with ThreadPoolExecutor(WRITERS) as pool:
         # The first look opens a connection for each writer, or they would create one by one.
-        before = _together(pool, place.read, [key] * WRITERS)
+        before = _together(pool, backend.read, [key] * WRITERS)
         answers = _together(pool, create, contents)
     fault = _fault(before, contents, answers)
     if fault:
@@ -99,19 +99,19 @@ def _fault(
     answers: Sequence[tuple[Created, bytes | None]],
 ) -> str | None:
     """What is wrong with the answers to the writers of `contents`, None when nothing is."""
-    told = [said for said, _ in answers]
+    heard = [said for said, _ in answers]
     found = {content for _, content in answers}
     if any(content is not None for content in before):
         return "gave an object that nobody had written"
-    if told.count(Created.YES) > 1:
-        return f"told {told.count(Created.YES)} of {WRITERS} simultaneous writers of one object yes"
+    if (count := heard.count(Created.YES)) > 1:
+        return f"said yes to {count} of {WRITERS} simultaneous writers of one object"
     if None in found:
         return "could not give an object that it had said was there"
     if len(found) > 1 or not found <= {*contents}:
         return "gave different contents of an object that was written once"
-    [kept] = [said for content, said in zip(contents, told, strict=True) if content in found]
-    if kept is Created.YES or (kept is Created.UNCERTAIN and Created.YES not in told):
+    [kept] = [said for content, said in zip(contents, heard, strict=True) if content in found]
+    if kept is Created.YES or (kept is Created.UNCERTAIN and Created.YES not in heard):
         return None
-    if Created.YES in told:
-        return "kept another object than that of the one writer that it told yes"
-    return f"told each of {WRITERS} writers of an object that it existed before"
+    if Created.YES in heard:
+        return "kept another object than that of the one writer to which it said yes"
+    return f"said to each of {WRITERS} writers of an object that it existed before"

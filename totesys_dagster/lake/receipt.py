@@ -21,20 +21,20 @@ from totesys_dagster.lake.store import Store
 
 
 class Receipt(Document):
-    """What batch number `sequence` became in a star table.
+    """What batch `sequence` became in a star table.
 
-    `gone` and `reconcile` say which keys the source no longer has, as in the batch's manifest
-    (an object of many ranges is in the ingestion zone). `read` counts the source rows of the base
-    (days, for the calendar), `quarantined` the rows of all its sources that were set aside.
+    `deleted_keys` and `reconcile` say which keys the source no longer has, as in the batch's
+    manifest (an object of many ranges is in the ingestion zone). `read` counts the source rows of
+    the base (days, for the calendar), `quarantined` the rows of all its sources in quarantine.
     """
 
     log: str
     star: str
-    version: int
+    code_version: int
     sequence: int
     manifest_sha256: str
     reconcile: bool
-    gone: KeySet | None = None
+    deleted_keys: KeySet | None = None
     read: int
     rows: int
     objects: tuple[ObjectEntry, ...]

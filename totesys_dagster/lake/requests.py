@@ -5,7 +5,7 @@
 
 A request for a full read is answered by any later batch that did so, which its manifest says. A
 request for digests without some keys holds until the next one: a digest of all rows cannot equal
-the warehouse's while some of them are kept out of it, so the rest is digested beside it.
+the warehouse's while some of them are in quarantine, so the rest is digested beside it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _WITHOUT = re.compile(rf"{_PREFIX}/without/(\d{{10}})\.json")
 
 
 class FullReadRequest(Document):
-    """Read `table` in full in a batch after number `after`; `reason` is what people are told."""
+    """Read `table` in full in a batch after `after`; `reason` is a phrase for people."""
 
     log: str = TOTESYS
     table: str
@@ -127,7 +127,7 @@ def _without_key(number: int) -> str:
 
 
 def full_read_key(table: str, after: int) -> str:
-    """Where the request to read `table` in full after batch number `after` is."""
+    """Where the request to read `table` in full after batch `after` is."""
     return f"{_PREFIX}/full-read/{after:010d}/{table}.json"
 
 

@@ -22,7 +22,7 @@ import boto3
 from botocore.config import Config
 
 from totesys_dagster.lake import s3_failures
-from totesys_dagster.lake.place import Created
+from totesys_dagster.lake.backend import Created
 from totesys_dagster.lake.s3_failures import Where
 
 # Seconds: to connect, and to wait for the next piece of an answer; a part file takes a second.
@@ -47,7 +47,7 @@ class Client:
     source: str
 
     def where(self, bucket: str) -> Where:
-        """What is told of a request that failed."""
+        """What is said of a request that failed."""
         endpoint = s3_failures.without_user(self.s3.meta.endpoint_url)
         return Where(bucket, endpoint, self.s3.meta.region_name, self.source)
 
@@ -195,7 +195,7 @@ class Bucket:
     ) -> Answer:
         """What a request gives, or `unless` has for the status of its answer.
 
-        It is repeated while that can help. Raises PlaceError.
+        It is repeated while that can help. Raises BackendError.
         """
         where = Where(self._name)
         for pause in (*PAUSES, None):

@@ -20,7 +20,7 @@ from botocore import exceptions as boto
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
-from totesys_dagster.lake.place import PlaceError
+from totesys_dagster.lake.backend import BackendError
 
 # What a request, and a client that is made for it, may raise: boto3 has its own errors, and lets
 # those of its parts pass.
@@ -30,7 +30,7 @@ FAILURES = (BotoCoreError, ClientError, HTTPError, OSError, EOFError, RuntimeErr
 LONGEST = 300
 
 
-class AnswerWithoutReasonError(PlaceError):
+class AnswerWithoutReasonError(BackendError):
     """The request was refused by an answer that has a status only."""
 
 
@@ -55,7 +55,7 @@ class Words:
     remedy: str
 
 
-NO_CREDENTIALS = PlaceError(
+NO_CREDENTIALS = BackendError(
     "no AWS tool would find credentials here",
     "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this machine a role",
 )
@@ -255,7 +255,7 @@ def may_pass(error: Exception) -> bool:
     )
 
 
-def explain(error: Exception, where: Where) -> PlaceError:
+def explain(error: Exception, where: Where) -> BackendError:
     """The failure in words."""
     if isinstance(error, ClientError):
         return _of_answer(error, where)
@@ -264,18 +264,18 @@ def explain(error: Exception, where: Where) -> PlaceError:
     return _of_settings(error, where)
 
 
-def no_s3(where: Where, detail: str) -> PlaceError:
+def no_s3(where: Where, detail: str) -> BackendError:
     """What answers is not S3; `detail` says what tells."""
     return _error(_NO_S3, detail, endpoint=where.endpoint)
 
 
-def _of_answer(error: ClientError, where: Where) -> PlaceError:
+def _of_answer(error: ClientError, where: Where) -> BackendError:
     status, code = answer(error)
     message = error.response.get("Error", {}).get("Message", "")
     phrase = http.client.responses.get(status, "")
     detail = _plain(code, message) if code else _plain(f"HTTP {status} {phrase}")
     if error.operation_name not in _ACTIONS:
-        return PlaceError(
+        return BackendError(
             f"{_source(where)[0]} gives no credentials ({error.operation_name}: {detail})",
             "look at the profile and at the role's trust policy",
         )
@@ -290,7 +290,7 @@ def _of_answer(error: ClientError, where: Where) -> PlaceError:
     return _error(
         words,
         detail,
-        kind=PlaceError if code or status >= 500 else AnswerWithoutReasonError,
+        kind=BackendError if code or status >= 500 else AnswerWithoutReasonError,
         action=_ACTIONS[error.operation_name],
         bucket=where.bucket,
         region=where.region or "the one that is set",
@@ -301,7 +301,7 @@ def _of_answer(error: ClientError, where: Where) -> PlaceError:
     )
 
 
-def _of_connection(error: Exception, where: Where) -> PlaceError:
+def _of_connection(error: Exception, where: Where) -> BackendError:
     known = getattr(error, "kwargs", {})
     place = _host(known.get("proxy_url") or known.get("endpoint_url") or where.endpoint)
     causes = [*_causes(error)]
@@ -321,7 +321,7 @@ def _of_connection(error: Exception, where: Where) -> PlaceError:
     elif isinstance(error, boto.ConnectTimeoutError | boto.ReadTimeoutError):
         words = _SILENT
     if isinstance(error, boto.ProxyConnectionError):
-        return PlaceError(
+        return BackendError(
             f"the proxy at {place} cannot be used ({detail})",
             "correct HTTPS_PROXY and HTTP_PROXY, or write the endpoint's host into NO_PROXY",
         )
@@ -339,41 +339,41 @@ def _of_tls(causes: list[BaseException]) -> Words:
     return _NO_BUNDLE if "X509" in said or "PEM" in said else _OTHER_TLS
 
 
-def _of_settings(error: Exception, where: Where) -> PlaceError:
+def _of_settings(error: Exception, where: Where) -> BackendError:
     source, renew = _source(where)
     match error:
         case boto.NoCredentialsError():
             return NO_CREDENTIALS
         case boto.ProfileNotFound():
-            return PlaceError(_plain(str(error)), "correct AWS_PROFILE")
+            return BackendError(_plain(str(error)), "correct AWS_PROFILE")
         case boto.CredentialRetrievalError() if error.kwargs.get("provider") == "custom-process":
             # It may have printed anything.
-            return PlaceError("the profile's credential_process fails", "look at what it prints")
+            return BackendError("the profile's credential_process fails", "look at what it prints")
         case boto.SSOError() | boto.TokenRetrievalError() | boto.LoginError():
-            return PlaceError(_plain(str(error)), "run aws sso login, or aws login")
+            return BackendError(_plain(str(error)), "run aws sso login, or aws login")
         case boto.CredentialRetrievalError() | boto.MetadataRetrievalError():
-            return PlaceError(_plain(str(error)), "look at what gives the credentials")
+            return BackendError(_plain(str(error)), "look at what gives the credentials")
         case EOFError() | boto.RefreshWithMFAUnsupportedError():
-            return PlaceError(
+            return BackendError(
                 "the profile's role asks for a code (mfa_serial), and nobody can be asked here",
                 "use a role that asks for none, or keys",
             )
         case RecursionError():  # boto3 asks for the region again, whenever it is sent elsewhere
-            return PlaceError(
+            return BackendError(
                 f"the store at {where.endpoint} sends every request elsewhere",
                 "correct the endpoint (https:// in the place of http://, or another host), or the"
                 " region",
             )
         case RuntimeError():  # botocore's, of credentials that were renewed, but too old again
-            return PlaceError(
+            return BackendError(
                 f"the credentials of {source} are renewed too late ({_plain(str(error))})", renew
             )
-    return PlaceError(_plain(str(error)), "correct the settings of AWS")
+    return BackendError(_plain(str(error)), "correct the settings of AWS")
 
 
 def _error(
-    words: Words, detail: str, kind: type[PlaceError] = PlaceError, **names: str
-) -> PlaceError:
+    words: Words, detail: str, kind: type[BackendError] = BackendError, **names: str
+) -> BackendError:
     return kind(f"{words.why.format(**names)} ({detail})", words.remedy.format(**names))
 
 

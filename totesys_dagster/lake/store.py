@@ -17,8 +17,8 @@ from urllib.parse import quote, unquote_to_bytes
 
 from totesys_dagster.errors import LakeUnusableError, ObjectConflictError, ObjectMissingError
 from totesys_dagster.lake import probe
+from totesys_dagster.lake.backend import Backend, BackendError, Created
 from totesys_dagster.lake.directory import Directory
-from totesys_dagster.lake.place import Created, Place, PlaceError
 
 # Seconds to wait before an object is created again that is said to exist, but is not there: another
 # process is just removing it, or writing it and may fail.
@@ -30,7 +30,7 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _open(url: str) -> Place:
+def _open(url: str) -> Backend:
     scheme, _, rest = url.partition("://")
     if scheme == "file":
         return Directory(os.fsdecode(unquote_to_bytes(rest)) or "/")
@@ -53,14 +53,14 @@ class Store:
         self.setting = setting
 
     @cached_property
-    def _place(self) -> Place:
+    def _backend(self) -> Backend:
         return _open(self.url)
 
     @contextmanager
     def _failing_clearly(self) -> Iterator[None]:
         try:
             yield
-        except PlaceError as error:
+        except BackendError as error:
             raise LakeUnusableError(
                 f"{self.setting} ({self.url}) cannot be used: {error.reason}; {error.remedy}, then"
                 " run again."
@@ -79,9 +79,9 @@ class Store:
         with self._failing_clearly():
             self._require_proof()
             for pause in (*PAUSES, None):
-                if self._place.create(key, data) is Created.YES:
+                if self._backend.create(key, data) is Created.YES:
                     return
-                found = self._place.read(key)
+                found = self._backend.read(key)
                 if found == data:
                     return
                 if found is not None:
@@ -90,17 +90,17 @@ class Store:
                         " overwritten: another process wrote it first."
                     )
                 if pause is None:
-                    raise PlaceError(
+                    raise BackendError(
                         f"{key} is said to exist, but cannot be read", "look who removes it"
                     )
                 time.sleep(pause)
 
     def _require_proof(self) -> None:
         try:
-            probe.require(self._place)
+            probe.require(self._backend)
         except probe.NotCreatedOnceError as error:
             raise LakeUnusableError(
-                f"{self.setting} ({self._place.address}) cannot be used, because this store does"
+                f"{self.setting} ({self._backend.address}) cannot be used, because this store does"
                 f" not create an object once, as every commit needs: it {error}. Use a store, or a"
                 " version of it, with conditional writes (If-None-Match), such as AWS S3, or a"
                 " local disk."
@@ -109,7 +109,7 @@ class Store:
     def get(self, key: str) -> bytes:
         """The whole object. Raises ObjectMissingError or LakeError."""
         with self._failing_clearly():
-            data = self._place.read(key)
+            data = self._backend.read(key)
         if data is None:
             raise ObjectMissingError(
                 f"{self.uri(key)} does not exist: it was removed, or {self.setting} points to"
@@ -120,14 +120,14 @@ class Store:
     def exists(self, key: str) -> bool:
         """Whether the object exists. Raises LakeError."""
         with self._failing_clearly():
-            return self._place.exists(key)
+            return self._backend.exists(key)
 
     def check(self) -> None:
         """Raise LakeError unless the place can be reached. Writes no object."""
         with self._failing_clearly():
-            self._place.check()
+            self._backend.check()
 
     def list(self, prefix: str) -> list[str]:
         """The keys under `prefix`, a folder, sorted. Raises LakeError."""
         with self._failing_clearly():
-            return sorted(self._place.list(prefix))
+            return sorted(self._backend.list(prefix))

@@ -4,7 +4,7 @@ A run of a small batch works for a second. A new Python needs two to four until 
 imports Dagster and resolves the code location. The fork server has done so once, and each run is a
 fork of it.
 
-The fork of a run gets one end of a socket. It tells its process id there, and is told its run when
+The fork of a run gets one end of a socket. It writes its process id there, and reads its run when
 the id has been noted; one whose daemon dies in between ends.
 """
 
@@ -203,9 +203,9 @@ def _become_run(launcher: socket.socket) -> None:
 
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    with launcher, launcher.makefile("rb") as told:
+    with launcher, launcher.makefile("rb") as orders:
         launcher.sendall(str(os.getpid()).encode())
-        run = told.read().decode()
+        run = orders.read().decode()
     if run:
         api_cli.main(["execute_run", run], standalone_mode=False)
 

@@ -156,7 +156,7 @@ class ForkingRunLauncher(WatchedRunLauncher):
 
 
 def shows_life(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Whether the run has told anything lately; no step of a batch is silent for longer."""
+    """Whether the run has logged anything lately; no step of a batch is silent for longer."""
     last = instance.get_records_for_run(run_id, limit=1, ascending=False).records
     return bool(last) and time.time() - last[0].event_log_entry.timestamp < SILENCE_SECONDS
 

@@ -1,4 +1,4 @@
-"""Which process executes a run, told so that no other is ever taken for it."""
+"""Which process executes a run, named so that no other is ever taken for it."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def start() -> set[str]:
     settings.require_known(os.environ, Path(".env"))
     # What was inherited is provided anew: a server that was started again may listen elsewhere.
     inherited = set(os.environ.get(settings.EMBEDDED, "").split())
-    needed = {name for name in settings.PLACES if name in inherited or name not in os.environ}
+    needed = {name for name in settings.LOCATIONS if name in inherited or name not in os.environ}
     home = settings.home()
     suffix = _suffix(needed)
     if settings.INGESTION_URL in needed:
@@ -81,9 +81,9 @@ def _suffix(needed: set[str]) -> str:
     if settings.SOURCE_DSN in needed:
         return ""
     dsn = settings.connection_string(settings.SOURCE_DSN)
-    parts = resolved(settings.SOURCE_DSN, dsn)
-    place = "\n".join(parts[name] for name in ("host", "hostaddr", "port", "dbname"))
-    return "_" + hashlib.sha256(place.encode()).hexdigest()[:8]
+    parameters = resolved(settings.SOURCE_DSN, dsn)
+    location = "\n".join(parameters[name] for name in ("host", "hostaddr", "port", "dbname"))
+    return "_" + hashlib.sha256(location.encode()).hexdigest()[:8]
 
 
 def create_roles(connection: psycopg.Connection, server: Server) -> None:

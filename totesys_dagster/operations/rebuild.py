@@ -47,7 +47,7 @@ FUNCTIONS = {
 }
 
 # The comment on a schema that a rebuild made; one without it is somebody else's.
-MARK = "Made by `totesys rebuild` for its time, and dropped by it."
+COMMENT = "Made by `totesys rebuild` for its time, and dropped by it."
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def rebuild(
     """Load every batch of the lake again, and replace the warehouse where the result differs.
 
     With `only`, these tables are replaced and the others stay as they are, and only batches that
-    the warehouse holds are loaded; what the tables refer to is loaded beside. `progress` is told
+    the warehouse holds are loaded; what the tables refer to is loaded beside. `progress` gets
     the batches done and their number. Raises LoadError (also when another rebuild is running, or
     when the lake is empty and the warehouse is not) or LakeError; the old warehouse is untouched
     then.
@@ -136,7 +136,7 @@ def _facts_along(
     connection: Connection, names: Names, fresh: Names, stars: Sequence[StarTable]
 ) -> list[StarTable]:
     """The facts that have to be rebuilt with dimensions, because those have other rows than
-    before, for which rows of the facts are held back or are not."""
+    before, for which facts are orphans or are not."""
     changed = set()
     with transaction(connection):
         head = ledger.head(connection, fresh)
@@ -153,8 +153,10 @@ def _facts_along(
 def _rows_differ(
     connection: Connection, names: Names, fresh: Names, star: StarTable, head: int
 ) -> bool:
-    """Whether the two warehouses differ in a table's keys, or in those that were set aside."""
-    set_aside = sql.SQL("(SELECT sequence, key FROM {} WHERE star = {} AND sequence <= {}) AS rows")
+    """Whether the two warehouses differ in a table's keys, or in those in quarantine."""
+    quarantined = sql.SQL(
+        "(SELECT sequence, key FROM {} WHERE star = {} AND sequence <= {}) AS rows"
+    )
     keys: dict[str, sql.Composable] = {
         "columns": sql.Identifier(star.key),
         "old": names.table(star.name),
@@ -162,10 +164,10 @@ def _rows_differ(
     }
     quarantines: dict[str, sql.Composable] = {
         "columns": sql.SQL("sequence, key"),
-        "old": set_aside.format(names.ledger("quarantine"), star.name, head),
-        "new": set_aside.format(fresh.ledger("quarantine"), star.name, head),
+        "old": quarantined.format(names.ledger("quarantine"), star.name, head),
+        "new": quarantined.format(fresh.ledger("quarantine"), star.name, head),
     }
-    queries = (sql.SQL(DIFFERENT).format(**parts) for parts in (keys, quarantines))
+    queries = (sql.SQL(DIFFERENT).format(**fragments) for fragments in (keys, quarantines))
     return any(one(connection, query) != (0,) for query in queries)
 
 
@@ -179,7 +181,7 @@ def _only_one(connection: Connection, names: Names) -> Iterator[None]:
     """Hold the lock of rebuilds, by a transaction of a connection of its own.
 
     A lock of the session would stay where a pooler keeps the session for others. Between two
-    statements the transaction has no snapshot, and so holds back no VACUUM.
+    statements the transaction has no snapshot, and so delays no VACUUM.
     """
     lock = "SELECT pg_try_advisory_xact_lock(hashtextextended('totesys_dagster ' || %s, 1))"
     with closing(beside(connection)) as other:
@@ -216,8 +218,8 @@ def _make(connection: Connection, fresh: Names) -> None:
             schema.act_as_owner(connection)
             for name in map(sql.Identifier, (fresh.schema, fresh.bookkeeping)):
                 connection.execute(sql.SQL("CREATE SCHEMA {}").format(name))
-                mark = sql.SQL("COMMENT ON SCHEMA {} IS {}").format(name, sql.Literal(MARK))
-                connection.execute(mark)
+                comment = sql.SQL("COMMENT ON SCHEMA {} IS {}").format(name, sql.Literal(COMMENT))
+                connection.execute(comment)
     except errors.InsufficientPrivilege:
         raise LoadError(
             f"A rebuild makes a schema {fresh.schema} for its time, and the role of"
@@ -266,7 +268,7 @@ def _require_ours(connection: Connection, fresh: Names) -> None:
         WHERE obj_description(to_regnamespace(quote_ident(name))::oid, 'pg_namespace')
               IS DISTINCT FROM %s AND to_regnamespace(quote_ident(name)) IS NOT NULL
     """
-    found = connection.execute(query, [[fresh.schema, fresh.bookkeeping], MARK]).fetchone()
+    found = connection.execute(query, [[fresh.schema, fresh.bookkeeping], COMMENT]).fetchone()
     if found is not None:
         raise LoadError(
             f"There is a schema {found[0]} that no rebuild has made, and a rebuild makes and drops"
@@ -392,7 +394,7 @@ SELECT count(*) FROM (
 GONE = "SELECT count(*) FROM {old} AS o WHERE NOT EXISTS (SELECT FROM {new} AS n WHERE {same_key})"
 
 # Foreign keys from tables that are not the warehouse's, and whether they refer to the first column
-# alone, by which rows are told apart.
+# alone, by which rows are distinguished.
 REFERENCES = """
 SELECT conname::text, conrelid::regclass::text, confkey = ARRAY[1::smallint]
 FROM pg_constraint JOIN pg_class AS c ON c.oid = conrelid
@@ -413,13 +415,13 @@ class _Pair:
     names: Names
     star: StarTable
     key: str
-    parts: dict[str, sql.Composable]
+    fragments: dict[str, sql.Composable]
 
     @classmethod
     def of(cls, connection: Connection, names: Names, fresh: Names, star: StarTable) -> _Pair:
         key = star.record_id or star.key
         new = fresh.table(star.name)
-        parts: dict[str, sql.Composable] = {
+        fragments: dict[str, sql.Composable] = {
             "old": names.table(star.name),
             "new": new,
             "key": sql.Identifier(key),
@@ -435,19 +437,19 @@ class _Pair:
                 for column in _no_longer_filled(connection, names, star)
             ),
         }
-        parts["same_key"] = sql.SQL("n.{key} = o.{key}").format(**parts)
-        return cls(connection, names, star, key, parts)
+        fragments["same_key"] = sql.SQL("n.{key} = o.{key}").format(**fragments)
+        return cls(connection, names, star, key, fragments)
 
     def count(self, query: str) -> int:
-        row = one(self.connection, sql.SQL(query).format(**self.parts))
+        row = one(self.connection, sql.SQL(query).format(**self.fragments))
         return int(row[0])
 
     def _execute(self, statement: str) -> None:
-        self.connection.execute(sql.SQL(statement).format(**self.parts))
+        self.connection.execute(sql.SQL(statement).format(**self.fragments))
 
     def require_free(self) -> None:
         """Refuse, before anything is changed, where a foreign key of others loses its rows."""
-        table = self.parts["old"].as_string(self.connection)
+        table = self.fragments["old"].as_string(self.connection)
         others = [table, self.names.schema, list(STAR_TABLES)]
         found = self.connection.execute(REFERENCES, others).fetchall()
         gone = self.count(GONE) if found else 0
@@ -506,7 +508,7 @@ class _Pair:
             WHERE n.attrelid = %s::regclass AND o.attrelid = %s::regclass
               AND o.attnotnull AND NOT n.attnotnull
         """
-        tables = [self.parts[name].as_string(self.connection) for name in ("new", "old")]
+        tables = [self.fragments[name].as_string(self.connection) for name in ("new", "old")]
         for (column,) in self.connection.execute(query, tables).fetchall():
             allow = sql.SQL("SELECT {}(%s, %s)").format(self.names.ledger("allow_null"))
             self.connection.execute(allow, [self.star.name, column])

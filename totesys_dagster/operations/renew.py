@@ -24,7 +24,7 @@ from totesys_dagster.postgres.sessions import Connection, Names, failures, trans
 from totesys_dagster.warehouse import ledger, schema, state
 from totesys_dagster.words import counted
 
-# Beyond so many seconds a person is asked. How long it takes is told by these rates, which two busy
+# Beyond so many seconds a person is asked. These rates estimate how long it takes, which two busy
 # cores keep: of batches that pass, of loads of a table, of rows.
 LONGEST_SECONDS = 600
 BATCHES_A_SECOND = 100
@@ -61,7 +61,7 @@ class Due:
 
     @property
     def news(self) -> str:
-        """What a person is told who need do nothing."""
+        """For a person who need do nothing."""
         names = ", ".join(star.name for star in self.stars)
         return (
             f"The declaration of {names} has changed: the next `totesys run`, or the sensors,"
@@ -70,7 +70,7 @@ class Due:
 
     @property
     def question(self) -> str:
-        """What a person is told who is to decide."""
+        """For a person who is to decide."""
         names = ", ".join(star.name for star in self.stars)
         if self.lost:
             return (
@@ -141,9 +141,7 @@ def outdated(connection: Connection, names: Names) -> list[StarTable]:
         return []
     with failures(LoadError, "a look at the tables' declarations"), transaction(connection):
         found = state.states(connection, names)
-        if not found:
-            return []  # the warehouse is of an earlier release, and was not migrated
-        return [*state.outdated(found), *state.behind(connection, names, found, head)]
+        return [*state.outdated(found), *state.behind(found, head)]
 
 
 def renew(
@@ -192,8 +190,8 @@ def _in_order(stars: Sequence[StarTable]) -> list[StarTable]:
 
 
 def _most_quarantined(connection: Connection, names: Names) -> int:
-    """The most rows of a table in a batch that were set aside and let through: what was loaded once
-    may be loaded again."""
+    """The most rows of a table in a batch that were quarantined and let through: what was loaded
+    once may be loaded again."""
     query = sql.SQL(
         "SELECT coalesce(max(rows), 0) FROM ("
         "SELECT count(*) AS rows FROM {} WHERE dimension IS NULL GROUP BY sequence, star) AS counts"

@@ -138,9 +138,9 @@ def _receipts(
 
 
 def _last(log: ManifestLog, loaded: Collection[int]) -> int:
-    """The number of the last batch, its manifest lost or not: seals and the warehouse know it."""
+    """The last batch, its manifest lost or not: commit markers and the warehouse know it."""
     number = max(loaded, default=0)
-    while any(log.store.exists(key(number + 1)) for key in (log.key, log.seal_key)):
+    while any(log.store.exists(key(number + 1)) for key in (log.key, log.marker_key)):
         number += 1
     return number
 
@@ -243,7 +243,7 @@ def _check_standings(
         for found in standing.audits:
             result.audits += 1
             if not found.equal:
-                but = f", but does without {counted(found.kept_out, 'row')} in quarantine"
+                but = f", but does without {counted(found.quarantined, 'row')} in quarantine"
                 result.findings.append(
                     f"{star} does not equal the source as of batch {found.sequence}"
                     f"{but if found.equal_without else ''}: {found.expected_rows} rows expected,"

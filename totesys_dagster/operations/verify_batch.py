@@ -30,7 +30,6 @@ Readable = Manifest | LakeError | None
 
 
 # The folder of the declarations that earlier releases had, which noted none.
-EARLIER = "v{}"
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class LoadedReceipt:
     an earlier release loaded it."""
 
     sha256: str
-    revision: str | None
+    revision: str
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def check_batch(
     readable = batch.previous if isinstance(batch.previous, Manifest) else None
     _check_link(result, readable, manifest)
     with result.noted():
-        ManifestLog(ingestion).check_seal(manifest)
+        ManifestLog(ingestion).check_marker(manifest)
     _check_ingestion(result, ingestion, readable, manifest)
     if genuine:
         known = batch.receipts.get(manifest.sequence, {}) if manifest.sequence in loaded else None
@@ -105,8 +104,8 @@ def _check_ingestion(
         # What every batch names again until it changes is read once.
         if before is None or before.keys.sha256 != table.keys.sha256:
             _check_keys(result, store, table.keys)
-        if table.gone:
-            _check_keys(result, store, table.gone)
+        if table.deleted_keys:
+            _check_keys(result, store, table.deleted_keys)
         if before is None or before.schema_sha256 != table.schema_sha256:
             result.read(partial(read_schema, store, name, table.schema_sha256))
     for name, hash_ in manifest.references.items():
@@ -170,13 +169,13 @@ def _check_earlier(
 ) -> None:
     """What was made of a batch by an earlier declaration, or of a table that is not declared any
     more: it is there, and what was written."""
-    of_catalogue = STAR_TABLES.get(star)
-    folder = known.revision or EARLIER.format(of_catalogue.version if of_catalogue else 1)
-    receipt = read_receipt_of(store, star, folder, manifest)
+    receipt = read_receipt_of(store, star, known.revision, manifest)
     if receipt is None:
         result.findings.append(_missing(store, star, manifest))
         return
-    _check_receipt(result, store, receipt_key_of(star, folder, manifest.batch), receipt, known)
+    _check_receipt(
+        result, store, receipt_key_of(star, known.revision, manifest.batch), receipt, known
+    )
     result.read_all(store, receipt.objects, read_object)
     result.read_all(store, receipt.quarantine, read_lines)
 

@@ -21,7 +21,7 @@ NIGHTLY_BATCHES = 20_000
 # How many findings the UI lists; `totesys verify` prints them all.
 SHOWN = 20
 # After how many batches the run's log tells how far it is.
-TOLD_EVERY = 1000
+LOG_EVERY = 1000
 
 LAKE = "lake"
 LOG = dg.AssetSpec(
@@ -56,7 +56,7 @@ def lake_verified(
     night = dt.datetime.now(dt.UTC).toordinal()
 
     def tell(done: int, all_: int) -> None:
-        if done % TOLD_EVERY == 0:
+        if done % LOG_EVERY == 0:
             context.log.info(f"Verified batch {done} of {all_}.")
 
     with clear_failures(), warehouse.connect() as connection:

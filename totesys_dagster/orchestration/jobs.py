@@ -12,8 +12,8 @@ from totesys_dagster.orchestration.checks import LOG
 from totesys_dagster.orchestration.whole_path import run_path
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse, clear_failures
 from totesys_dagster.runs.tags import (
-    INGEST,
-    INGEST_STAGE,
+    CAPTURE,
+    CAPTURE_STAGE,
     LOAD,
     LOAD_STAGE,
     PROCESS,
@@ -30,12 +30,12 @@ from totesys_dagster.runs.tags import (
 # always given one batch.
 warnings.filterwarnings("ignore", message="Asset job process_and_load materializes assets with")
 
-ingest = dg.define_asset_job(
-    INGEST,
+capture = dg.define_asset_job(
+    CAPTURE,
     selection=dg.AssetSelection.groups(INGESTION),
     description="Capture one batch. Its partition is the batch: add the next number, ten digits"
     " long.",
-    tags={STAGE_TAG: INGEST_STAGE},
+    tags={STAGE_TAG: CAPTURE_STAGE},
 )
 
 process = dg.define_asset_job(
@@ -95,7 +95,7 @@ def whole_path() -> None:
 
 
 JOBS: list[Any] = [
-    ingest,
+    capture,
     process,
     load,
     process_and_load,

@@ -18,18 +18,18 @@ from totesys_dagster.catalogue import PROCESSED, STAR_TABLES, WAREHOUSE
 from totesys_dagster.errors import LoadError, OtherLakeError, SettingError
 from totesys_dagster.ingestion.capture import next_batch
 from totesys_dagster.ingestion.identity import LaggingReplicaError
-from totesys_dagster.ingestion.poll import Memory, poll
+from totesys_dagster.ingestion.poll import PollCursor, poll
 from totesys_dagster.lake.manifest import BATCH_KEY, Manifest, ManifestLog
 from totesys_dagster.lake.receipt import read_receipt, touched_stars
 from totesys_dagster.lake.store import Store
 from totesys_dagster.metadata import BATCH_TAG, BATCHES, asset_key
 from totesys_dagster.operations import renew
 from totesys_dagster.orchestration.audits import audit_job, not_compared
-from totesys_dagster.orchestration.jobs import ingest, load, process, process_and_load
+from totesys_dagster.orchestration.jobs import capture, load, process, process_and_load
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.runs.tags import (
     AUDIT_STAGE,
-    INGEST_STAGE,
+    CAPTURE_STAGE,
     LOAD_STAGE,
     PROCESS_STAGE,
     STAGE_TAG,
@@ -68,8 +68,8 @@ FEW = 2
 def interval(seconds: int) -> int:
     """The sensor interval that ticks every `seconds`.
 
-    The daemon looks every 5 seconds whether an interval is over, so that one of exactly 5 is seen
-    as not yet over at the first look and ticks every 10.
+    The daemon looks every 5 seconds whether an interval has passed, so that one of exactly 5 is
+    seen as not yet over at the first look and ticks every 10.
     """
     return max(1, seconds - 1)
 
@@ -100,7 +100,7 @@ def _can_start(instance: dg.DagsterInstance, tags: Mapping[str, str]) -> bool:
 
 
 @dg.sensor(
-    jobs=[ingest, audit_job],
+    jobs=[capture, audit_job],
     minimum_interval_seconds=interval(settings.poll_seconds()),
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Opens a batch when something changed in the source, and asks for an audit when"
@@ -113,7 +113,7 @@ def source_changes(
     warehouse: Warehouse,
 ) -> dg.SensorResult | dg.SkipReason:
     """Poll the source; the cursor only saves looks that cannot find anything."""
-    if not _can_start(context.instance, {STAGE_TAG: INGEST_STAGE}):
+    if not _can_start(context.instance, {STAGE_TAG: CAPTURE_STAGE}):
         return dg.SkipReason("A batch is being captured, or a capture has just failed.")
     log = lake.log()
     try:
@@ -123,7 +123,7 @@ def source_changes(
             )
     except LaggingReplicaError as error:
         return dg.SkipReason(str(error))
-    context.update_cursor(found.memory.model_dump_json())
+    context.update_cursor(found.cursor.model_dump_json())
     if found.quiet:
         return dg.SkipReason("No transaction has ended in the source.")
     if found.audit_due:
@@ -134,7 +134,7 @@ def source_changes(
     batch = next_batch(log.head())
     return dg.SensorResult(
         run_requests=[
-            dg.RunRequest(job_name=ingest.name, partition_key=batch, tags={BATCH_TAG: batch})
+            dg.RunRequest(job_name=capture.name, partition_key=batch, tags={BATCH_TAG: batch})
         ],
         dynamic_partitions_requests=[
             *_forget_uncommitted(context.instance, batch),
@@ -183,11 +183,11 @@ def _require_whole_log(log: ManifestLog, warehouse: Warehouse) -> None:
         pass
 
 
-def _remembered(cursor: str | None) -> Memory:
-    """The last poll's memory; none from a cursor that a person or an older version has set."""
+def _remembered(cursor: str | None) -> PollCursor:
+    """The last poll's cursor; a new one where a person or an older release has set another."""
     with suppress(ValueError):
-        return Memory.model_validate_json(cursor or "")
-    return Memory()
+        return PollCursor.model_validate_json(cursor or "")
+    return PollCursor()
 
 
 def _forget_uncommitted(
@@ -221,7 +221,7 @@ def new_batches(
     while True:
         pending, cut_short, outdated = _pending(log, warehouse)
         audits = _start_audit(instance) if cut_short or outdated else []
-        # Tables are rebuilt first: a fact's rows would be held back for an empty dimension.
+        # Tables are rebuilt first: beside an empty dimension, facts would be orphans.
         waits = outdated and (audits or unfinished(instance, {STAGE_TAG: AUDIT_STAGE}))
         runs = [*([] if waits else _wanted(instance, processed, pending)), *audits]
         if runs or not _one_ends(instance, until):
@@ -266,7 +266,7 @@ def _one_ends(instance: dg.DagsterInstance, until: float) -> bool:
 
 def _at_work(instance: dg.DagsterInstance) -> set[str]:
     """The ids of the runs that a batch may be waiting for."""
-    stages = [INGEST_STAGE, PROCESS_STAGE, LOAD_STAGE]
+    stages = [CAPTURE_STAGE, PROCESS_STAGE, LOAD_STAGE]
     records = instance.get_run_records(dg.RunsFilter(tags={STAGE_TAG: stages}, statuses=UNFINISHED))
     return {record.dagster_run.run_id for record in records if is_unfinished(record)}
 

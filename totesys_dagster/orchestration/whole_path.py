@@ -27,7 +27,7 @@ from totesys_dagster.metadata import BATCH_TAG, BATCHES, asset_key
 from totesys_dagster.orchestration.audits import bring_up_to_date
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.runs.failures import first_failure
-from totesys_dagster.runs.tags import AUDIT, INGEST, PROCESS_AND_LOAD, PROCESS_TAG
+from totesys_dagster.runs.tags import AUDIT, CAPTURE, PROCESS_AND_LOAD, PROCESS_TAG
 from totesys_dagster.warehouse import audit, ledger
 from totesys_dagster.warehouse.assets import migrate
 from totesys_dagster.warehouse.healing import request_healing
@@ -185,7 +185,7 @@ class _Path:
                 "capture": {"config": {"full_read": list(full_read), "whole": whole or found.whole}}
             }
         }
-        run = self._execute(INGEST, batch, run_config=config)
+        run = self._execute(CAPTURE, batch, run_config=config)
         run.seconds["poll"] = time.monotonic() - start - sum(run.seconds.values())
         return {batch: run}
 
@@ -220,7 +220,7 @@ class _Path:
             if last:
                 request_healing(connection, names, log.store)
         if last < log.end():
-            self.renew()  # a fact's rows would be held back for a dimension that is still empty
+            self.renew()  # beside a dimension that is still empty, facts would be orphans
         return [
             self._process_and_load(manifest, captures.get(manifest.batch))
             for manifest in log.after(last)

@@ -1,6 +1,6 @@
 """Which rows of a source table the platform accepts, as the catalogue declares them.
 
-A row that breaks its contract is set aside with the reasons: it is never dropped, and never
+A row that breaks its contract is quarantined with the reasons: it is never dropped, and never
 mended by guessing. What a star table does not take from a row is not in the contract: it may hold
 anything that JSON can say. The checks work on whole columns; a row is looked at by itself only
 after its column has failed.
@@ -52,8 +52,8 @@ _TEXTS = (Type.DATE, Type.TIMESTAMP)
 
 
 @dataclass(frozen=True)
-class Rejected:
-    """A row that was set aside: its JSON text as it arrived, and why, one sentence a reason."""
+class QuarantinedRow:
+    """A row for the quarantine: its JSON text as it arrived, and why, one sentence a reason."""
 
     line: bytes
     reasons: tuple[str, ...]
@@ -64,7 +64,7 @@ class Accepted:
     """The rows of a part that keep the contract, in Arrow types; the index is their line number."""
 
     frame: pd.DataFrame
-    rejected: tuple[Rejected, ...]
+    quarantined: tuple[QuarantinedRow, ...]
 
 
 class _Findings:
@@ -90,12 +90,12 @@ class _Findings:
     def lines(self) -> list[int]:
         return sorted(self._reasons)
 
-    def rejected(self, data: bytes) -> tuple[Rejected, ...]:
+    def quarantined(self, data: bytes) -> tuple[QuarantinedRow, ...]:
         if not self._reasons:
             return ()
         # Not splitlines(): it also splits at U+2028 and other characters that JSON leaves alone.
         text = data.split(b"\n")
-        return tuple(Rejected(text[line], tuple(self._reasons[line])) for line in self.lines)
+        return tuple(QuarantinedRow(text[line], tuple(self._reasons[line])) for line in self.lines)
 
 
 def accept(
@@ -104,7 +104,7 @@ def accept(
     currencies: Mapping[str, str],
     parents: Mapping[str, Collection[int]] | None = None,
 ) -> Accepted:
-    """Read a part of `table` (JSON Lines) and split it into rows accepted and rejected.
+    """Read a part of `table` (JSON Lines) and split it into rows accepted and quarantined.
 
     Only the columns of `table` are read (see `catalogue.contract`). `currencies` are the known ones
     by code; `parents` maps a column to the keys that it may refer to, for rows that are joined. The
@@ -121,9 +121,9 @@ def accept(
     for name, keys in (parents or {}).items():
         orphans = _unknown(columns[name], keys)
         findings.against_rows(
-            orphans, f"{name} refers to a row that is not in the batch or rejected"
+            orphans, f"{name} refers to a row that is not in the batch or quarantined"
         )
-    return Accepted(_frame(pa.table(columns), findings), findings.rejected(data))
+    return Accepted(_frame(pa.table(columns), findings), findings.quarantined(data))
 
 
 def _frame(rows: pa.Table, findings: _Findings) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from totesys_dagster.catalogue import STAR_TABLES, revision
 from totesys_dagster.lake.parts import part_stem
 from totesys_dagster.lake.receipt import ProcessedTable, read_star
-from totesys_dagster.metadata import personal_columns, preview
+from totesys_dagster.metadata import pii_columns, preview
 from totesys_dagster.processed.process import StarRows
 from totesys_dagster.resources import Lake, clear_failures
 
@@ -38,12 +38,12 @@ class ParquetIOManager(dg.ConfigurableIOManager):
         metadata: dict[str, Any] = {
             "dagster/partition_row_count": receipt.rows,
             "dagster/uri": store.uri(folder.rpartition("/")[0]),
-            "deleted keys": receipt.gone.count if receipt.gone else 0,
+            "deleted keys": receipt.deleted_keys.count if receipt.deleted_keys else 0,
             "quarantined rows": receipt.quarantined,
             "bytes": sum(entry.bytes for entry in receipt.objects),
         }
         if first is not None:
-            metadata["preview"] = preview(first, personal_columns(obj.star))
+            metadata["preview"] = preview(first, pii_columns(obj.star))
         context.add_output_metadata(metadata)
 
     def load_input(self, context: dg.InputContext) -> "pa.Table | pd.DataFrame | ProcessedTable":

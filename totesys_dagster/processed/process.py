@@ -48,7 +48,7 @@ from totesys_dagster.lake.store import Store
 from totesys_dagster.parallel import AT_ONCE, ahead
 
 if TYPE_CHECKING:
-    from totesys_dagster.processed.contracts import Rejected
+    from totesys_dagster.processed.contracts import QuarantinedRow
 
 QUARANTINE_PART_BYTES = 16 * 1024 * 1024
 FACTS = [star for star in STAR_TABLES.values() if star.kind is Kind.FACT]
@@ -58,16 +58,17 @@ FACTS = [star for star in STAR_TABLES.values() if star.kind is Kind.FACT]
 class StarRows:
     """A star table of a batch on its way to the lake.
 
-    `parts` gives the rows once; `read`, `rejected` and, when written, `receipt` fill up meanwhile.
+    `parts` gives the rows once; `read`, `quarantined` and, when written, `receipt` fill up
+    meanwhile.
     """
 
     star: StarTable
     manifest: Manifest
     parts: Iterator[pa.Table] = field(default_factory=lambda: iter(()))
-    gone: KeySet | None = None
+    deleted_keys: KeySet | None = None
     reconcile: bool = False
     read: int = 0
-    rejected: list[tuple[str, Rejected]] = field(default_factory=list)
+    quarantined: list[tuple[str, QuarantinedRow]] = field(default_factory=list)
     receipt: Receipt | None = None
 
     def write(self, store: Store) -> Receipt:
@@ -83,33 +84,33 @@ class StarRows:
             for number, part in enumerate(part for part in self.parts if part.num_rows)
         ]
         stem = part_stem("quarantine", folder, self.manifest.batch)
-        quarantine = write_lines(store, stem, self._dead_letters(), QUARANTINE_PART_BYTES)
+        quarantine = write_lines(store, stem, self._quarantine_lines(), QUARANTINE_PART_BYTES)
         self.receipt = Receipt(
             log=self.manifest.log,
             star=self.star.name,
-            version=self.star.version,
+            code_version=self.star.code_version,
             sequence=self.manifest.sequence,
             manifest_sha256=self.manifest.sha256,
             reconcile=self.reconcile,
-            gone=self.gone,
+            deleted_keys=self.deleted_keys,
             read=self.read,
             rows=sum(entry.rows for entry in objects),
             objects=tuple(objects),
-            quarantined=len(self.rejected),
+            quarantined=len(self.quarantined),
             quarantine=tuple(quarantine),
         )
         self._put_receipt(store)
         return self.receipt
 
-    def _dead_letters(self) -> Iterator[bytes]:
-        """The rejected rows as JSON Lines: the table, the reasons, and the row as it arrived."""
-        for table, rejected in self.rejected:
-            letter = {
+    def _quarantine_lines(self) -> Iterator[bytes]:
+        """The quarantined rows as JSON Lines: the table, the reasons, and the row as it arrived."""
+        for table, quarantined in self.quarantined:
+            line = {
                 "table": table,
-                "reasons": rejected.reasons,
-                "row": rejected.line.decode(errors="backslashreplace"),
+                "reasons": quarantined.reasons,
+                "row": quarantined.line.decode(errors="backslashreplace"),
             }
-            yield json.dumps(letter).encode() + b"\n"
+            yield json.dumps(line).encode() + b"\n"
 
     def _put_receipt(self, store: Store) -> None:
         assert self.receipt is not None
@@ -121,7 +122,8 @@ class StarRows:
                 raise ProcessingError(
                     f"Batch {self.manifest.batch} of {self.star.name} was processed before with"
                     " another result, and objects are never overwritten: if the transform was"
-                    f" changed on purpose, raise the version of {self.star.name} in the catalogue."
+                    f" changed on purpose, raise the code_version of {self.star.name} in the"
+                    " catalogue."
                 ) from None
             self.receipt = before
 
@@ -147,7 +149,9 @@ def star_rows(star: StarTable, *tables: RawTable) -> StarRows:
     Nothing is read before the rows are written. Raises LakeError while it is.
     """
     base = tables[0]
-    rows = StarRows(star, base.manifest, gone=base.entry.gone, reconcile=base.entry.reconcile)
+    rows = StarRows(
+        star, base.manifest, deleted_keys=base.entry.deleted_keys, reconcile=base.entry.reconcile
+    )
     rows.parts = _transformed(rows, base, tables[1:])
     return rows
 
@@ -182,7 +186,7 @@ def process_star(
 def _transformed(
     rows: StarRows, base: RawTable, parents: tuple[RawTable, ...]
 ) -> Iterator[pa.Table]:
-    from totesys_dagster.processed.transform import Part, transform, whole
+    from totesys_dagster.processed.transform import Transformed, transform, whole
 
     tables = {
         raw.table.name: archived(rows.star, raw.table.name, raw.columns) for raw in (base, *parents)
@@ -195,15 +199,15 @@ def _transformed(
     for raw in parents:
         accepted = whole(tables[raw.table.name], raw.parts(), known)
         frames[raw.table.name] = accepted.frame
-        rows.rejected += [(raw.table.name, rejected) for rejected in accepted.rejected]
+        rows.quarantined += [(raw.table.name, quarantined) for quarantined in accepted.quarantined]
 
-    def one_part(entry: ObjectEntry) -> tuple[int, Part]:
+    def one_part(entry: ObjectEntry) -> tuple[int, Transformed]:
         lines = read_lines(base.store, entry)
         return entry.rows, transform(star, tables[base.table.name], lines, frames, known)
 
     for read, part in ahead(one_part, base.entry.objects, AT_ONCE):
         rows.read += read
-        rows.rejected += [(base.table.name, rejected) for rejected in part.rejected]
+        rows.quarantined += [(base.table.name, quarantined) for quarantined in part.quarantined]
         yield part.rows
 
 

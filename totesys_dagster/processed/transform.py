@@ -13,19 +13,18 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from totesys_dagster.catalogue import Archived, StarColumn, StarTable
-from totesys_dagster.catalogue import Part as Half
+from totesys_dagster.catalogue import Archived, Component, StarColumn, StarTable
 from totesys_dagster.errors import ProcessingError
 from totesys_dagster.processed.calendar import days_between
-from totesys_dagster.processed.contracts import Accepted, Rejected, accept
+from totesys_dagster.processed.contracts import Accepted, QuarantinedRow, accept
 
 
 @dataclass(frozen=True)
-class Part:
-    """A star table's rows from one part, in its declared schema, and the source rows set aside."""
+class Transformed:
+    """A star table's rows from one part, in its declared schema, and the rows quarantined."""
 
     rows: pa.Table
-    rejected: tuple[Rejected, ...]
+    quarantined: tuple[QuarantinedRow, ...]
 
 
 def whole(table: Archived, parts: Iterable[bytes], currencies: Mapping[str, str]) -> Accepted:
@@ -33,7 +32,9 @@ def whole(table: Archived, parts: Iterable[bytes], currencies: Mapping[str, str]
     accepted = [_accept(table, data, currencies) for data in parts]
     accepted = accepted or [_accept(table, b"", currencies)]
     frame = pd.concat([part.frame for part in accepted], ignore_index=True)
-    return Accepted(frame, tuple(rejected for part in accepted for rejected in part.rejected))
+    return Accepted(
+        frame, tuple(quarantined for part in accepted for quarantined in part.quarantined)
+    )
 
 
 def _accept(
@@ -48,7 +49,7 @@ def _accept(
     accepted = accept(table.contract, data, currencies, keys)
     if not table.declared:
         return accepted
-    return Accepted(accepted.frame.rename(columns=dict(table.declared)), accepted.rejected)
+    return Accepted(accepted.frame.rename(columns=dict(table.declared)), accepted.quarantined)
 
 
 def transform(
@@ -57,7 +58,7 @@ def transform(
     data: bytes,
     parents: Mapping[str, pd.DataFrame],
     currencies: Mapping[str, str],
-) -> Part:
+) -> Transformed:
     """The rows of `star` from a part of its base table (JSON Lines) and the whole of its parents.
 
     `table` is the base as the batch has it, `parents` the accepted rows of the tables that are
@@ -68,7 +69,7 @@ def transform(
     accepted = _accept(table, data, currencies, keys)
     frame = project(star, accepted.frame, parents, currencies)
     complete = _complete(star, frame, accepted, data)
-    return Part(to_arrow(star, complete.frame), complete.rejected)
+    return Transformed(to_arrow(star, complete.frame), complete.quarantined)
 
 
 def project(
@@ -93,11 +94,11 @@ def project(
         if column.computed is not None:
             lists = [currencies] if column.computed.currencies else []
             return _computed(star, column, base.index, column.computed.function(*values, *lists))
-        if column.part is None:
+        if column.component is None:
             return values[0]
         moments = values[0].dt
-        half: pd.Series = moments.date if column.part is Half.DATE else moments.time
-        return half
+        component: pd.Series = moments.date if column.component is Component.DATE else moments.time
+        return component
 
     return pd.DataFrame({column.name: value(column) for column in star.columns})
 
@@ -121,21 +122,21 @@ def calendar(star: StarTable, columns: Iterable[pa.ChunkedArray]) -> pa.Table | 
 
 
 def _complete(star: StarTable, frame: pd.DataFrame, accepted: Accepted, data: bytes) -> Accepted:
-    """Set aside the rows that lack a value which the warehouse requires."""
+    """Quarantine the rows that lack a value which the warehouse requires."""
     gaps = {
         column.name: frame.index[frame[column.name].isna()]
         for column in star.columns
         if not column.nullable and pa.array(frame[column.name]).null_count
     }
     if not gaps:
-        return Accepted(frame, accepted.rejected)
+        return Accepted(frame, accepted.quarantined)
     reasons: dict[int, list[str]] = {}
     for name, lines in gaps.items():
         for line in lines:
             reasons.setdefault(line, []).append(f"{name} is missing, which {star.name} requires")
     text = data.split(b"\n")
-    rejected = [Rejected(text[line], tuple(reasons[line])) for line in sorted(reasons)]
-    return Accepted(frame.drop(index=list(reasons)), (*accepted.rejected, *rejected))
+    quarantined = [QuarantinedRow(text[line], tuple(reasons[line])) for line in sorted(reasons)]
+    return Accepted(frame.drop(index=list(reasons)), (*accepted.quarantined, *quarantined))
 
 
 def to_arrow(star: StarTable, frame: pd.DataFrame) -> pa.Table:

@@ -1,6 +1,6 @@
 """Names of jobs and of run tags, which jobs, sensors and the command line share."""
 
-INGEST = "ingest"
+CAPTURE = "capture"
 PROCESS = "process"
 LOAD = "load_warehouse"
 PROCESS_AND_LOAD = "process_and_load"
@@ -14,5 +14,5 @@ STAGE_TAG = "totesys/stage"
 # not show tags of this prefix.
 PROCESS_TAG = ".dagster/totesys_process"
 
-INGEST_STAGE, PROCESS_STAGE, LOAD_STAGE, WHOLE_STAGE = "ingest", "process", "load", "whole"
+CAPTURE_STAGE, PROCESS_STAGE, LOAD_STAGE, WHOLE_STAGE = "capture", "process", "load", "whole"
 VERIFY_STAGE, ARCHIVE_STAGE, AUDIT_STAGE = "verify", "archive", "audit"

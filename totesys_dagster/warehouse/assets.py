@@ -153,11 +153,11 @@ def _report(context: dg.AssetExecutionContext, names: Names, loaded: Loaded) -> 
                 metadata={
                     "dagster/partition_row_count": table.staged,
                     "dagster/table_name": f"{names.schema}.{star}",
-                    "batch number": loaded.sequence,
+                    "sequence": loaded.sequence,
                     "new rows": table.inserted,
                     "new versions": table.updated,
                     "deletions": table.deleted,
-                    "held back": table.held_back,
+                    "orphans": table.orphans,
                 },
             )
         )
@@ -177,27 +177,27 @@ def audit_check(found: Audit) -> dg.AssetCheckResult:
             "source as of": found.observed_at.isoformat(),
             "rows expected": found.expected_rows,
             "rows found": found.found_rows,
-            "kept out": found.kept_out,
+            "in quarantine": found.quarantined,
         },
     )
 
 
 def _why(found: Audit) -> str:
-    be = "is" if found.kept_out == 1 else "are"
-    kept_out = f"{counted(found.kept_out, 'row')} of it {be} in quarantine or held back"
+    be = "is" if found.quarantined == 1 else "are"
+    quarantined = f"{counted(found.quarantined, 'row')} of it {be} in quarantine"
     if STAR_TABLES[found.star].base is None:
         return (
             "The calendar has gaps or wrong days, which no batch brings: it was edited by hand, or"
             " this is a bug; run `totesys rebuild`."
         )
     if found.equal_without:
-        return f"The warehouse equals the source but for this: {kept_out}; fix it in the source."
+        return f"The warehouse equals the source but for this: {quarantined}; fix it in the source."
     if found.explained:
         return (
-            f"The warehouse differs from the source, and {kept_out}: fix it in the source; whether"
-            " anything else differs is compared next."
+            f"The warehouse differs from the source, and {quarantined}: fix it in the source;"
+            " whether anything else differs is compared next."
         )
-    beyond = f" by more than what is kept out ({kept_out})" if found.kept_out else ""
+    beyond = f" by more than what is in quarantine ({quarantined})" if found.quarantined else ""
     if found.full_read:
         return (
             f"The warehouse differs from the source{beyond} even after a full read: it was edited"

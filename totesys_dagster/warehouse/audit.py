@@ -2,7 +2,7 @@
 
 The source digests its rows in the snapshot of a batch, and the warehouse digests its current rows
 in the transaction that loads the batch: same snapshot, so equality is exact. Two things are
-compared, and told apart everywhere:
+compared, and kept apart everywhere:
 
 * **whole**: all rows of a table. Small tables are compared with every batch, whether it changed
   them or not; all tables at least once an hour, by an audit object of the lake where no batch was
@@ -30,7 +30,7 @@ from totesys_dagster.lake.log import TOTESYS
 from totesys_dagster.lake.manifest import Digest, Manifest, StarEntry
 from totesys_dagster.postgres.sessions import Connection, Names, failures, transaction
 from totesys_dagster.warehouse import calendar, state
-from totesys_dagster.warehouse.kept_out import KeptOut, kept_out_of
+from totesys_dagster.warehouse.quarantine import Quarantine, quarantine_of
 from totesys_dagster.warehouse.standing import Audit, read_in_vain, record, standings
 
 
@@ -124,7 +124,7 @@ def _calendar(
         expected_rows=expected,
         found_rows=found,
         equal=expected == found,
-        kept_out=0,
+        quarantined=0,
         equal_without=None,
     )
 
@@ -146,11 +146,11 @@ def _whole(
         return None
     found = _digest(connection, _current(connection, names, star, expected))
     equal = found == (expected.rows, expected.digest)
-    kept_out = KeptOut(0, ()) if equal else kept_out_of(connection, names, star)
+    quarantined = Quarantine(0, ()) if equal else quarantine_of(connection, names, star)
     equal_without = None
     rest = entry.without
-    if kept_out.keys and rest and kept_out.are(rest.kept_out) and covers(rest, star):
-        current = _current(connection, names, star, rest, rest.kept_out)
+    if quarantined.keys and rest and quarantined.are(rest.quarantined) and covers(rest, star):
+        current = _current(connection, names, star, rest, rest.quarantined)
         equal_without = _digest(connection, current) == (rest.rows, rest.digest)
     return Audit(
         sequence,
@@ -162,7 +162,7 @@ def _whole(
         expected_rows=expected.rows,
         found_rows=found[0],
         equal=equal,
-        kept_out=kept_out.count,
+        quarantined=quarantined.count,
         equal_without=equal_without,
     )
 
@@ -238,7 +238,7 @@ def _touched(
         expected_rows=expected.rows,
         found_rows=found[0],
         equal=equal,
-        kept_out=0 if equal else kept_out_of(connection, names, star).count,
+        quarantined=0 if equal else quarantine_of(connection, names, star).count,
         equal_without=None,
     )
 
@@ -267,7 +267,7 @@ def _current(
     names: Names,
     star: StarTable,
     like: Digest,
-    kept_out: Collection[int] = (),
+    quarantined: Collection[int] = (),
 ) -> sql.Composable:
     """A query for the hashes of the current rows, but for those of some keys.
 
@@ -276,17 +276,17 @@ def _current(
     versions, as in the views `current_*`, is as fast; but by statistics from when a fact had few
     rows, PostgreSQL expected none, and took a nested loop over 100 million pairs for 10,000 facts.
     """
-    parts = {
+    fragments = {
         "hash": _hash(star, like),
         "table": names.table(star.name),
         "key": sql.Identifier("fact", star.key),
         "others": sql.SQL("TRUE"),
     }
-    if kept_out:
-        parts["others"] = sql.SQL(
-            "NOT EXISTS (SELECT FROM unnest({}::bigint[]) AS kept_out (key)"
-            " WHERE kept_out.key = {})"
-        ).format(sql.Literal(list(kept_out)), parts["key"])
+    if quarantined:
+        fragments["others"] = sql.SQL(
+            "NOT EXISTS (SELECT FROM unnest({}::bigint[]) AS quarantined (key)"
+            " WHERE quarantined.key = {})"
+        ).format(sql.Literal(list(quarantined)), fragments["key"])
     query = sql.SQL("SELECT min(sequence) = max(sequence) FROM {} WHERE star = %s").format(
         names.ledger("batch_table")
     )
@@ -294,7 +294,7 @@ def _current(
     if star.kind is not Kind.FACT or one_batch:
         return sql.SQL(
             "SELECT {hash} AS hash FROM {table} AS fact WHERE NOT is_deleted AND {others}"
-        ).format(**parts)
+        ).format(**fragments)
     return sql.SQL(
         """
         SELECT hash FROM (
@@ -303,4 +303,4 @@ def _current(
         ) AS latest
         WHERE NOT is_deleted
         """
-    ).format(**parts)
+    ).format(**fragments)

@@ -167,14 +167,14 @@ def views(names: Names, star: StarTable) -> list[View]:
     """The views of a star table: `current_*` has one row for each business key that the source has,
     `history_*` every version of a fact. The calendar, from which nothing is deleted, has none."""
     columns = attributes(star)
-    parts: dict[str, sql.Composable] = {
+    fragments: dict[str, sql.Composable] = {
         "columns": sql.SQL(",\n    ").join(sql.Identifier(column.name) for column in columns),
         "table": names.table(star.name),
         "key": sql.Identifier(star.key),
     }
 
     def view(prefix: str, query: str, comment: str, *more: Attribute) -> View:
-        composed = sql.SQL(query).format(**parts)
+        composed = sql.SQL(query).format(**fragments)
         return View(f"{prefix}_{star.name}", (*columns, *more), composed, comment)
 
     if star.kind is Kind.CALENDAR:
@@ -271,7 +271,7 @@ def grants(names: Names, made: Iterable[str]) -> list[sql.Composed]:
     new = [names.table(star.name) for star in stars]
     new += [names.table(view.name) for star in stars for view in views(names, star)]
     both = sql.SQL(", ").join(map(sql.Identifier, (names.schema, names.bookkeeping)))
-    parts: dict[str, sql.Composable] = {
+    fragments: dict[str, sql.Composable] = {
         "both": both,
         "bookkeeping": sql.Identifier(names.bookkeeping),
         "loader": sql.Identifier(LOADER),
@@ -282,9 +282,11 @@ def grants(names: Names, made: Iterable[str]) -> list[sql.Composed]:
         "ledger": sql.SQL(", ").join(map(names.ledger, LEDGER)),
         "state": names.ledger("star"),
     }
-    nothing = [name for name in ("new", "facts", "dimensions") if not parts[name].as_string(None)]
+    nothing = [
+        name for name in ("new", "facts", "dimensions") if not fragments[name].as_string(None)
+    ]
     return [
-        sql.SQL(statement).format(**parts)
+        sql.SQL(statement).format(**fragments)
         for statement in _GRANTS
         if not any(f"{{{name}}}" in statement for name in nothing)
     ]

@@ -9,15 +9,15 @@ from totesys_dagster.lake.manifest import StarEntry
 from totesys_dagster.lake.requests import Requests, put_full_read
 from totesys_dagster.lake.store import Store
 from totesys_dagster.postgres.sessions import Connection, Names
-from totesys_dagster.warehouse.kept_out import held_back_and_ready, kept_out_of
+from totesys_dagster.warehouse.quarantine import last_complete_orphan, quarantine_of
 from totesys_dagster.warehouse.standing import Audit, Standing, standings
 
-# With more keys than these kept out of a table, the rest of it is not digested by itself.
-MOST_KEPT_OUT = 10_000
+# With more keys than these in quarantine, the rest of it is not digested by itself.
+MOST_QUARANTINED = 10_000
 
 # Why a table is read in full.
 DIFFERED = "the warehouse was found to differ from it"
-ARRIVED = "rows that some of its rows were held back for have arrived"
+ARRIVED = "dimension rows that orphans of it refer to have arrived"
 
 
 def request_healing(
@@ -26,15 +26,15 @@ def request_healing(
     ingestion: Store,
     compared: Mapping[str, StarEntry] | None = None,
 ) -> list[str]:
-    """Put what the audits ask for into the lake: full reads, and digests without the keys that are
-    kept out, which end when all tables equal what was `compared`. Returns the tables to be read in
-    full. Idempotent. Raises LoadError or LakeError.
+    """Put what the audits ask for into the lake: full reads, and digests without the keys
+    in quarantine, which end when all tables equal what was `compared`. Returns the tables to be
+    read in full. Idempotent. Raises LoadError or LakeError.
     """
     last = standings(connection, names)
     wanted = full_reads_wanted(connection, names, last)
     for table, (sequence, reason) in wanted.items():
         put_full_read(ingestion, table, sequence, reason)
-    stars = _kept_out(connection, names, last)
+    stars = _quarantined(connection, names, last)
     if stars or any(entry.without for entry in (compared or {}).values()):
         requests = Requests(ingestion)
         before = requests.without()
@@ -43,13 +43,13 @@ def request_healing(
     return sorted(wanted)
 
 
-def _kept_out(
+def _quarantined(
     connection: Connection, names: Names, last: Mapping[str, Standing]
 ) -> dict[str, tuple[int, ...]]:
-    """The keys that are kept out now of each table that differs, and may for that reason."""
-    stars = sorted({found.star for found in _audits(last) if not found.equal and found.kept_out})
-    keys = {star: kept_out_of(connection, names, STAR_TABLES[star]).keys for star in stars}
-    return {star: one for star, one in keys.items() if 0 < len(one) <= MOST_KEPT_OUT}
+    """The keys in quarantine now of each table that differs, and may for that reason."""
+    stars = sorted({found.star for found in _audits(last) if not found.equal and found.quarantined})
+    keys = {star: quarantine_of(connection, names, STAR_TABLES[star]).keys for star in stars}
+    return {star: one for star, one in keys.items() if 0 < len(one) <= MOST_QUARANTINED}
 
 
 def _audits(last: Mapping[str, Standing]) -> Iterator[Audit]:
@@ -61,19 +61,19 @@ def full_reads_wanted(
 ) -> dict[str, tuple[int, str]]:
     """The source tables to read in full: after which batch, and why. Raises LoadError.
 
-    A table is wanted when it differs by more than what is kept out of it and was not just read in
-    full (which did not help), or when rows that were held back have got the dimension row they
+    A table is wanted when it differs by more than its quarantine and was not just read in
+    full (which did not help), or when orphans have got the dimension row that they
     lacked.
     """
     wanted: dict[str, tuple[int, str]] = {}
     for found in _audits(last):
         base = STAR_TABLES[found.star].base
-        # What is kept out may explain it, or it is not known yet whether that is all.
+        # What is in quarantine may explain it, or it is not known yet whether that is all.
         if base and not (found.equal or found.full_read or found.explained):
             wanted[base] = (found.sequence, DIFFERED)
     for star in STAR_TABLES.values():
         if star.kind is Kind.FACT and star.base:
-            sequence = held_back_and_ready(connection, names, star)
+            sequence = last_complete_orphan(connection, names, star)
             if sequence:
                 wanted[star.base] = max(wanted.get(star.base, (0, "")), (sequence, ARRIVED))
     return wanted

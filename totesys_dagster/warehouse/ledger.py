@@ -29,7 +29,7 @@ class TableLoad:
     inserted: int
     updated: int
     deleted: int
-    held_back: int
+    orphans: int
 
 
 @dataclass(frozen=True)
@@ -108,14 +108,14 @@ def in_ledger(connection: Connection, names: Names, manifest: Manifest) -> bool:
     last, known_sha256 = row[0] or 0, row[1]
     if known_sha256 is not None and known_sha256 != manifest.sha256:
         raise OtherLakeError(
-            f"The warehouse holds another batch number {manifest.sequence} than the lake: it was"
+            f"The warehouse holds another batch {manifest.sequence} than the lake: it was"
             " loaded from another lake; point TOTESYS_INGESTION_URL to that one, or rebuild the"
             " warehouse with `totesys rebuild`."
         )
     if known_sha256 is None and manifest.sequence != last + 1:
         raise SequenceGapError(
-            f"Batch {manifest.batch} is number {manifest.sequence}, but the warehouse holds batches"
-            f" up to {last}: load number {last + 1} first."
+            f"Batch {manifest.batch} does not follow: the warehouse holds batches up to {last}:"
+            f" load batch {last + 1} first."
         )
     return known_sha256 is not None
 
@@ -123,8 +123,8 @@ def in_ledger(connection: Connection, names: Names, manifest: Manifest) -> bool:
 def write_ledger(connection: Connection, names: Names, manifest: Manifest) -> None:
     """Note a batch, in the transaction that loads it. Raises psycopg.Error."""
     query = sql.SQL(
-        "INSERT INTO {} (log, sequence, manifest_sha256, observed_at, run_id, notes_declarations)"
-        " VALUES (%s, %s, %s, %s, %s, TRUE)"
+        "INSERT INTO {} (log, sequence, manifest_sha256, observed_at, run_id)"
+        " VALUES (%s, %s, %s, %s, %s)"
     ).format(names.ledger("batch"))
     connection.execute(
         query,
@@ -143,7 +143,7 @@ def outcome(
 ) -> Loaded:
     """What the load of a batch did, from the ledger. Raises psycopg.Error."""
     query = sql.SQL(
-        "SELECT star, staged, inserted, updated, deleted, held_back FROM {}"
+        "SELECT star, staged, inserted, updated, deleted, orphans FROM {}"
         " WHERE log = %s AND sequence = %s"
     ).format(names.ledger("batch_table"))
     with transaction(connection):

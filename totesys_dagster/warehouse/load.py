@@ -25,7 +25,7 @@ from totesys_dagster.warehouse.table_load import TableLoader
 # Seconds to wait before a load that was the victim of a deadlock or of a conflict is repeated.
 CONFLICT_PAUSES = (0.1, 0.5, 2.0)
 
-# How long a load waits for a table that somebody else has locked. It holds back whatever else wants
+# How long a load waits for a table that somebody else has locked. It delays whatever else wants
 # the tables that it has written to already.
 LOCK_TIMEOUT = "10s"
 
@@ -44,7 +44,7 @@ def load_batch(
     where they are rebuilt beside the warehouse.
 
     Raises SequenceGapError when an earlier batch is missing, LoadError when the batch is not
-    processed, has too many quarantined rows, or is another than the ledger's of the same number;
+    processed, has too many quarantined rows, or is another than the ledger's of the same sequence;
     LakeError when its objects are not what was written. Nothing is written then.
     """
     touched = [s for s in touched_stars(manifest) if only is None or s.name in only]

@@ -22,7 +22,7 @@ from totesys_dagster.warehouse.ddl import Attribute, View
 @dataclass(frozen=True)
 class Step:
     """A statement; what it changes of the tables, where it does; and the view of somebody that it
-    takes aside or puts back, if any."""
+    takes drop_and_restore or puts back, if any."""
 
     statement: sql.SQL | sql.Composed
     what: str | None = None
@@ -56,7 +56,7 @@ class Found:
 
 # The statements that take views out of the way, and those that put back what others built on them:
 # given the names of views to be made anew, and of tables whose columns change their type.
-Aside = Callable[[Sequence[str], Sequence[str]], tuple[list[Step], list[Step]]]
+DropAndRestore = Callable[[Sequence[str], Sequence[str]], tuple[list[Step], list[Step]]]
 
 _COLUMNS = """
 SELECT c.relname, c.relkind = 'v', a.attname, format_type(a.atttypid, a.atttypmod),
@@ -94,12 +94,14 @@ def _stars(connection: Connection, names: Names) -> dict[str, frozenset[str]]:
     return {star: frozenset(columns) for star, columns in connection.execute(query)}
 
 
-def nothing_aside(_views: Sequence[str], _tables: Sequence[str]) -> tuple[list[Step], list[Step]]:
+def no_views(_views: Sequence[str], _tables: Sequence[str]) -> tuple[list[Step], list[Step]]:
     """Where no view is in the way."""
     return [], []
 
 
-def plan(names: Names, found: Found, aside: Aside, *, foreign_keys: bool) -> list[Step]:
+def plan(
+    names: Names, found: Found, drop_and_restore: DropAndRestore, *, foreign_keys: bool
+) -> list[Step]:
     """The statements that bring the tables of a warehouse to what is declared."""
     stars = list(STAR_TABLES.values())
     tables = [step for star in stars for step in _table(names, star, found)]
@@ -111,7 +113,7 @@ def plan(names: Names, found: Found, aside: Aside, *, foreign_keys: bool) -> lis
         if _is_there(star, view, found)
         and (star.name in retyped or not _same(found.views[view.name], view.columns))
     ]
-    out_of_the_way, back = aside(anew, retyped)
+    out_of_the_way, back = drop_and_restore(anew, retyped)
     return [
         *out_of_the_way,
         *tables,

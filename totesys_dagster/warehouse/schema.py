@@ -16,14 +16,14 @@ from importlib import resources
 import psycopg
 from psycopg import errors, sql
 
-from totesys_dagster.catalogue import FIRST, STAR_TABLES, first_revision
+from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.errors import LoadError
-from totesys_dagster.lake.digest import hashes_as_known
+from totesys_dagster.lake.digest import passes_test_vector
 from totesys_dagster.postgres.sessions import Connection, Names, failures, transaction
 from totesys_dagster.warehouse import ddl, state, views
 from totesys_dagster.warehouse.ddl import LOADER, NOT_ENFORCED_SINCE, OWNER
 from totesys_dagster.warehouse.ledger import exclusive
-from totesys_dagster.warehouse.plan import Aside, Found, Step, find, nothing_aside, plan
+from totesys_dagster.warehouse.plan import DropAndRestore, Found, Step, find, no_views, plan
 
 
 @dataclass(frozen=True)
@@ -35,16 +35,7 @@ class Migration:
 
 
 # Only ever added to: a file that has been released is never edited.
-MIGRATIONS = (Migration(1, "0001_bookkeeping.sql"),)
-
-# What earlier releases made by files of these numbers is made from the catalogue now. They are
-# noted as done, so that such a release does not make it once more.
-GENERATED = (
-    Migration(2, "0002_tables.sql"),
-    Migration(3, "0003_views.sql"),
-    Migration(4, "0004_foreign_keys.sql"),
-    Migration(5, "0005_keys_of_empty_facts.sql"),
-)
+MIGRATIONS = (Migration(1, "0001_ledger.sql"),)
 
 OLDEST_SERVER = 140000
 
@@ -101,7 +92,8 @@ def show(connection: Connection, names: Names) -> str:
             return ""
         act_as_owner(connection)
         steps = _steps(connection, names)
-        found = state.states(connection, names)
+        made = _exists(connection, names.ledger("star"))
+        found = state.states(connection, names) if made else {}
         anew = state.outdated(found) if found else []
     changes = [step.what for step in steps if step.what]
     changes += [f"{star.name} is rebuilt from the lake, after this" for star in anew]
@@ -151,7 +143,7 @@ def _require_server(connection: Connection) -> None:
             f" {connection.info.server_version // 10000}: the warehouse needs PostgreSQL 14 or"
             " later."
         )
-    if not hashes_as_known(connection):
+    if not passes_test_vector(connection):
         raise LoadError(
             "The database of TOTESYS_WAREHOUSE_DSN does not hash rows as others do, so the audit"
             " could not compare them with the source's: create it with ENCODING 'UTF8', on a"
@@ -202,14 +194,14 @@ def pending(connection: Connection, names: Names) -> bool:
 
 def _pending(connection: Connection, names: Names) -> bool:
     done = _done(connection, names)
-    known = {m.number: m.file for m in (*MIGRATIONS, *GENERATED)}
+    known = {m.number: m.file for m in MIGRATIONS}
     # A later release may have added more: it lets this one go on.
     if foreign := [f for n, f in done.items() if n in known and known[n] != f]:
         raise LoadError(
-            f"The schema {names.schema} of the warehouse was made by another version of"
+            f"The schema {names.schema} of the warehouse was made by another release of"
             f" totesys_dagster, by migrations that this one does not know ({', '.join(foreign)}):"
             " set TOTESYS_WAREHOUSE_SCHEMA to a new name to start again, or go back to that"
-            " version."
+            " release."
         )
     if not known.keys() <= done.keys() or not _exists(connection, names.ledger("declaration")):
         return True
@@ -251,7 +243,7 @@ def _require(connection: Connection, names: Names) -> None:
     with transaction(connection):
         ready = _exists(connection, names.ledger("star"))
         found = find(connection, names) if ready else Found()
-        steps = plan(names, found, nothing_aside, foreign_keys=False)
+        steps = plan(names, found, no_views, foreign_keys=False)
     if not ready or any(step.what for step in steps):
         raise LoadError(NOT_ALLOWED)
 
@@ -278,12 +270,12 @@ def _all_steps(
     done: dict[int, str] = {}
     existing: list[str] = []
     role: sql.SQL | sql.Composed = sql.SQL("RESET ROLE")
-    aside = nothing_aside
+    drop_and_restore = no_views
     if connection is not None:
         done, existing = _done(connection, names), _schemas(connection, names)
         if _has_role(connection, OWNER):
             role = sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(OWNER))
-        aside = partial(_aside, connection, names, role)
+        drop_and_restore = partial(_drop_and_restore, connection, names, role)
     return [
         *(
             Step(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
@@ -291,9 +283,7 @@ def _all_steps(
             if schema not in existing
         ),
         *_files(names, done),
-        Step(_sql_file("state.sql", names)),
-        *(_earlier(names, found) if GENERATED[0].number in done else ()),
-        *_declared(names, found, aside, foreign_keys=foreign_keys, roles=roles),
+        *_declared(names, found, drop_and_restore, foreign_keys=foreign_keys, roles=roles),
         Step(
             sql.SQL("INSERT INTO {} (sha256) VALUES ({})").format(
                 names.ledger("declaration"),
@@ -304,50 +294,26 @@ def _all_steps(
 
 
 def _declared(
-    names: Names, found: Found, aside: Aside, *, foreign_keys: bool, roles: bool
+    names: Names, found: Found, drop_and_restore: DropAndRestore, *, foreign_keys: bool, roles: bool
 ) -> list[Step]:
     """What follows from the catalogue."""
     made = [star for star in STAR_TABLES if star not in found.tables]
     return [
-        *plan(names, found, aside, foreign_keys=foreign_keys),
+        *plan(names, found, drop_and_restore, foreign_keys=foreign_keys),
         *map(Step, ddl.functions(names)),
         Step(_sql_file("functions.sql", names)),
         *(map(Step, ddl.grants(names, made)) if roles else ()),
     ]
 
 
-def _earlier(names: Names, found: Found) -> Iterator[Step]:
-    """Note what the tables are that a release has made and loaded which noted nothing: the result
-    of the first declarations."""
-    insert = """
-        INSERT INTO {state} (star, revision, definition, columns, sequence)
-        SELECT {star}, {revision}, '{{}}', {columns}, max(sequence) FROM {batch}
-        HAVING max(sequence) IS NOT NULL
-        ON CONFLICT DO NOTHING
-    """
-    for star in sorted(FIRST.keys() & found.tables.keys() - found.stars.keys()):
-        columns = found.tables[star]
-        end = columns["batch_seq"].number  # what comes behind was not made by the platform
-        made = [name for name, column in columns.items() if column.number < end]
-        yield Step(
-            sql.SQL(insert).format(
-                state=names.ledger("star"),
-                star=sql.Literal(star),
-                revision=sql.Literal(first_revision(star)),
-                columns=sql.Literal(made),
-                batch=names.ledger("batch"),
-            )
-        )
-
-
-def _aside(
+def _drop_and_restore(
     connection: Connection,
     names: Names,
     role: sql.SQL | sql.Composed,
     anew: Sequence[str],
     retyped: Sequence[str],
 ) -> tuple[list[Step], list[Step]]:
-    return views.set_aside(connection, names, anew, retyped, role)
+    return views.drop_and_restore(connection, names, anew, retyped, role)
 
 
 def _schemas(connection: Connection, names: Names) -> list[str]:
@@ -370,13 +336,12 @@ def _files(names: Names, done: dict[int, str]) -> Iterator[Step]:
         ).format(table)
     )
     note = sql.SQL("INSERT INTO {} (number, file) VALUES ({}, {})")
-    for migration in (*MIGRATIONS, *GENERATED):
+    path = sql.SQL("SET LOCAL search_path TO {}, pg_temp")
+    for migration in MIGRATIONS:
         if migration.number in done:
             continue
-        if migration in MIGRATIONS:
-            path = sql.SQL("SET LOCAL search_path TO {}, pg_temp")
-            yield Step(path.format(sql.Identifier(names.bookkeeping)))
-            yield Step(_sql_file(migration.file, names), migration.file)
+        yield Step(path.format(sql.Identifier(names.bookkeeping)))
+        yield Step(_sql_file(migration.file, names), migration.file)
         yield Step(note.format(table, sql.Literal(migration.number), sql.Literal(migration.file)))
 
 
@@ -391,10 +356,7 @@ def _declaration(connection: Connection, names: Names) -> str:
 
 @cache
 def _hash(names: Names, *, foreign_keys: bool, roles: bool) -> str:
-    steps = [
-        Step(_sql_file("state.sql", names)),
-        *_declared(names, Found(), nothing_aside, foreign_keys=foreign_keys, roles=roles),
-    ]
+    steps = _declared(names, Found(), no_views, foreign_keys=foreign_keys, roles=roles)
     return hashlib.sha256(
         "\n".join(s.statement.as_string(None) for s in steps).encode()
     ).hexdigest()

@@ -21,9 +21,9 @@ class Audit:
     """A table's current rows, compared with the source's while the warehouse held batch `sequence`.
 
     `audit` and `audit_sha256` name the audit object that says what the source held at
-    `observed_at`; they are 0 and None where the batch's manifest does. `kept_out` counts the keys
-    that were kept out of the table; `equal_without` tells whether it is equal without them, and is
-    None where that is not known. For the calendar, `expected_rows` counts the days from the first
+    `observed_at`; they are 0 and None where the batch's manifest does. `quarantined` counts the
+    rows in quarantine; `equal_without` tells whether the table is equal without them, and is None
+    where that is not known. For the calendar, `expected_rows` counts the days from the first
     to the last, `found_rows` those that are there with the right attributes.
     """
 
@@ -36,14 +36,14 @@ class Audit:
     expected_rows: int
     found_rows: int
     equal: bool
-    kept_out: int
+    quarantined: int
     equal_without: bool | None
     audit_sha256: str | None = None
 
     @property
     def explained(self) -> bool:
-        """Whether the rows that are kept out are why the table differs, as far as is known."""
-        return not self.equal and self.kept_out > 0 and self.equal_without is not False
+        """Whether the rows in quarantine are why the table differs, as far as is known."""
+        return not self.equal and self.quarantined > 0 and self.equal_without is not False
 
 
 @dataclass(frozen=True)

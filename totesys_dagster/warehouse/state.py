@@ -13,9 +13,8 @@ from typing import Any
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from totesys_dagster.catalogue import STAR_TABLES, StarTable, definition, is_first, revision
-from totesys_dagster.lake.log import TOTESYS
-from totesys_dagster.postgres.sessions import Connection, Names, one
+from totesys_dagster.catalogue import STAR_TABLES, StarTable, definition, revision
+from totesys_dagster.postgres.sessions import Connection, Names
 
 
 @dataclass(frozen=True)
@@ -30,11 +29,7 @@ class State:
 
 
 def states(connection: Connection, names: Names) -> dict[str, State]:
-    """The state of each table that was ever loaded, within a transaction; none where an earlier
-    release has made the warehouse, and it was not migrated since. Raises psycopg.Error."""
-    table = names.ledger("star").as_string(connection)
-    if one(connection, "SELECT to_regclass(%s)", [table]) == (None,):
-        return {}
+    """The state of each table that was ever loaded, within a transaction. Raises psycopg.Error."""
     query = sql.SQL("SELECT star, revision, definition, sequence, renewed FROM {}").format(
         names.ledger("star")
     )
@@ -56,31 +51,14 @@ def not_comparable(found: Mapping[str, State]) -> list[str]:
     ]
 
 
-def behind(
-    connection: Connection, names: Names, found: Mapping[str, State], head: int
-) -> list[StarTable]:
-    """The tables of the right declaration into which a release with another one has loaded since,
-    or with none: what it loaded is missing, or has no value in columns that it does not know.
-
-    Within a transaction. Raises psycopg.Error.
-    """
+def behind(found: Mapping[str, State], head: int) -> list[StarTable]:
+    """The tables of the right declaration into which a release with another one has loaded since:
+    what it loaded is missing, or has no value in columns that it does not know."""
     return [
         star
         for star in STAR_TABLES.values()
-        if _is_of(star, state := found.get(star.name))
-        and state
-        and state.sequence < head
-        and not (is_first(star) and _only_first(connection, names, state.sequence))
+        if _is_of(star, state := found.get(star.name)) and state and state.sequence < head
     ]
-
-
-def _only_first(connection: Connection, names: Names, sequence: int) -> bool:
-    """Whether only the first releases, which noted no declarations, have loaded after a batch: what
-    they loaded into tables of the first declarations is right."""
-    query = sql.SQL(
-        "SELECT EXISTS (SELECT FROM {} WHERE log = %s AND sequence > %s AND notes_declarations)"
-    ).format(names.ledger("batch"))
-    return one(connection, query, [TOTESYS, sequence]) == (False,)
 
 
 def _is_of(star: StarTable, state: State | None) -> bool:
@@ -89,8 +67,6 @@ def _is_of(star: StarTable, state: State | None) -> bool:
 
 def _is_part(now: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
     """Whether a definition only leaves out columns of another one."""
-    if not before:
-        return False  # an earlier release noted none
     columns = [column for column in before["columns"] if column in now["columns"]]
     contracts = {
         source: {name: before["contracts"].get(source, {}).get(name) for name in terms}
@@ -114,23 +90,16 @@ def carry_on(connection: Connection, names: Names, sequence: int) -> list[str]:
     query = sql.SQL(
         """
         UPDATE {star} AS state SET sequence = %(now)s
-        FROM unnest(%(stars)s::text[], %(revisions)s::text[], %(first)s::boolean[])
-             AS declared (star, revision, is_first)
+        FROM unnest(%(stars)s::text[], %(revisions)s::text[]) AS declared (star, revision)
         WHERE (state.star, state.revision) = (declared.star, declared.revision)
-          AND (state.sequence = %(now)s - 1 OR declared.is_first AND NOT EXISTS (
-              SELECT FROM {batch} AS b
-              WHERE b.log = %(log)s AND b.sequence > state.sequence AND b.sequence < %(now)s
-                AND b.notes_declarations
-          ))
+          AND state.sequence = %(now)s - 1
         """
-    ).format(star=names.ledger("star"), batch=names.ledger("batch"))
+    ).format(star=names.ledger("star"))
     stars = list(STAR_TABLES.values())
     parameters = {
         "now": sequence,
-        "log": TOTESYS,
         "stars": [star.name for star in stars],
         "revisions": [revision(star) for star in stars],
-        "first": [is_first(star) for star in stars],
     }
     connection.execute(query, parameters)
     return not_comparable(states(connection, names))

@@ -11,7 +11,7 @@ from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.errors import LoadError
 from totesys_dagster.postgres.sessions import Connection, Names, failures, one, transaction
 from totesys_dagster.warehouse import state
-from totesys_dagster.warehouse.kept_out import kept_out_of
+from totesys_dagster.warehouse.quarantine import quarantine_of
 from totesys_dagster.warehouse.standing import Standing, standings
 
 # Without a join, whose plan depends on what PostgreSQL expects to find.
@@ -28,14 +28,14 @@ FROM (
 
 @dataclass(frozen=True)
 class TableStatus:
-    """A table's rows: those current in the source, all versions, and those kept out of it; and how
+    """A table's rows: those current in the source, all versions, and those in quarantine; and how
     it stood the last comparisons with the source.
     """
 
     star: str
     current: int
     versions: int
-    kept_out: int
+    quarantined: int
     standing: Standing
 
 
@@ -57,7 +57,7 @@ def table_status(connection: Connection, names: Names) -> list[TableStatus]:
                 star.name,
                 current=row[0],
                 versions=row[1],
-                kept_out=kept_out_of(connection, names, star).count,
+                quarantined=quarantine_of(connection, names, star).count,
                 standing=last[star.name],
             )
         )

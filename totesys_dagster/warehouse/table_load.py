@@ -21,7 +21,7 @@ from totesys_dagster.postgres.sessions import Connection, Names
 from totesys_dagster.warehouse import calendar
 from totesys_dagster.warehouse.copy import copy_in
 from totesys_dagster.warehouse.fill import References, fill
-from totesys_dagster.warehouse.kept_out import release
+from totesys_dagster.warehouse.quarantine import release
 
 
 def _columns(columns: Iterable[str], alias: str) -> sql.Composed:
@@ -46,12 +46,12 @@ class TableLoader:
         self.receipt = receipt
         self.references = References(star)
         self.staging = sql.Identifier(f"staging_{star.name}")
-        self.gone = sql.Identifier(f"gone_{star.name}")
+        self.deleted_keys = sql.Identifier(f"deleted_{star.name}")
         # Every piece of SQL that the statements below are put together from.
-        self.parts: dict[str, sql.Composable] = {
+        self.fragments: dict[str, sql.Composable] = {
             "target": names.table(star.name),
             "staging": self.staging,
-            "gone": self.gone,
+            "deleted_keys": self.deleted_keys,
             "key": sql.Identifier(star.key),
             "columns": sql.SQL(", ").join(map(sql.Identifier, star.column_names)),
             "staged": _columns(star.column_names, "s"),
@@ -65,12 +65,12 @@ class TableLoader:
     def _query(
         self, statement: str, parameters: Sequence[Any] | None = None, /, **more: sql.Composable
     ) -> Cursor[tuple[Any, ...]]:
-        """Run a statement made of `parts`."""
-        query = sql.SQL(statement).format(**self.parts, **more)
+        """Run a statement made of `fragments`."""
+        query = sql.SQL(statement).format(**self.fragments, **more)
         return self.connection.execute(query, parameters)
 
     def _execute(self, statement: str, **more: sql.Composable) -> int:
-        """Run a statement made of `parts` and return how many rows it touched."""
+        """Run a statement made of `fragments` and return how many rows it touched."""
         return max(self._query(statement, **more).rowcount, 0)
 
     def run(self, ingestion: Store, processed: Store) -> bool:
@@ -85,16 +85,18 @@ class TableLoader:
         staged = self._stage(processed)
         self._find_gone(ingestion)
         self._record_quarantined(processed)
-        held_back = self._hold_back()
+        orphans = self._quarantine_orphans()
         self.references.allow_nulls(self.connection, self.names)
-        release(self.connection, self.names, star, manifest.sequence, self.staging, self.gone)
+        release(
+            self.connection, self.names, star, manifest.sequence, self.staging, self.deleted_keys
+        )
         if self.star.kind is Kind.FACT:
             inserted, updated, deleted = self._append_versions()
         else:
             inserted, updated, deleted = self._upsert()
         if self.star.kind is Kind.CALENDAR:
             inserted += calendar.close_gaps(self.connection, self.names, manifest.sequence)
-        self._record(staged, inserted, updated, deleted, held_back)
+        self._record(staged, inserted, updated, deleted, orphans)
         return True
 
     def _stage(self, processed: Store) -> int:
@@ -105,7 +107,7 @@ class TableLoader:
         self._execute("CREATE TEMP TABLE {staging} ({all}) ON COMMIT DROP", all=definitions)
         parts = ahead(partial(read_star, processed, self.star), self.receipt.objects, threads=1)
         noted = self.references.noted(parts)
-        staged = copy_in(self.connection, self.parts["staging"], self.star.arrow_schema, noted)
+        staged = copy_in(self.connection, self.fragments["staging"], self.star.arrow_schema, noted)
         self._execute("ANALYZE {staging} ({key})")
         different = self._count("SELECT count(DISTINCT {key}) FROM {staging}")
         if staged != self.receipt.rows or different != staged:
@@ -123,25 +125,26 @@ class TableLoader:
     def _find_gone(self, ingestion: Store) -> None:
         """The keys to delete: those listed, or all that the source no longer has."""
         self._execute(
-            "CREATE TEMP TABLE {gone} ON COMMIT DROP AS SELECT {key} AS key FROM {staging} LIMIT 0"
+            "CREATE TEMP TABLE {deleted_keys} ON COMMIT DROP"
+            " AS SELECT {key} AS key FROM {staging} LIMIT 0"
         )
         if self.receipt.reconcile:
             assert self.star.base is not None
             keys = self.manifest.tables[self.star.base].keys.read(ingestion)
             self._find_absent(keys)
             return
-        if self.receipt.gone is None:
+        if self.receipt.deleted_keys is None:
             return
-        gone = self.receipt.gone.read(ingestion)
+        keys = self.receipt.deleted_keys.read(ingestion)
         # What is beyond an integer was never in the warehouse.
         statement = sql.SQL(
             """
-            INSERT INTO {gone} (key)
+            INSERT INTO {deleted_keys} (key)
             SELECT generate_series(greatest(low, -2147483648), least(high, 2147483647))::integer
             FROM unnest(%s::bigint[], %s::bigint[]) AS ranges (low, high)
             """
-        ).format(**self.parts)
-        self.connection.execute(statement, [[low for low, _ in gone], [high for _, high in gone]])
+        ).format(**self.fragments)
+        self.connection.execute(statement, [[low for low, _ in keys], [high for _, high in keys]])
 
     def _find_absent(self, keys: Ranges) -> None:
         """Compare with the source's keys, not with the staged rows: some may be in quarantine.
@@ -154,7 +157,7 @@ class TableLoader:
         """
         self._query(
             """
-            INSERT INTO {gone} (key)
+            INSERT INTO {deleted_keys} (key)
             SELECT f.{key} FROM {target} AS f
             WHERE coalesce(
                 f.{key} > (SELECT %s::bigint[])[width_bucket(f.{key}, (SELECT %s::bigint[]))], TRUE
@@ -168,29 +171,30 @@ class TableLoader:
         )
 
     def _record_quarantined(self, processed: Store) -> None:
-        """Note the rows that processing set aside, by key where their line has one."""
+        """Note the rows that processing quarantined, by key where their line has one."""
         statement = sql.SQL(
             "COPY {quarantine} (sequence, star, source, key, reason) FROM STDIN"
-        ).format(**self.parts)
+        ).format(**self.fragments)
         if not self.receipt.quarantined:
             return
         with self.connection.cursor() as cursor, cursor.copy(statement) as sink:
             for entry in self.receipt.quarantine:
-                for letter in _dead_letters(self.star, read_lines(processed, entry)):
-                    sink.write_row((self.manifest.sequence, self.star.name, *letter))
+                for row in _quarantined(self.star, read_lines(processed, entry)):
+                    sink.write_row((self.manifest.sequence, self.star.name, *row))
 
-    def _hold_back(self) -> int:
-        """Set aside the facts that refer to a dimension row which the warehouse does not have.
+    def _quarantine_orphans(self) -> int:
+        """Quarantine the facts that refer to a dimension row which the warehouse does not have.
 
         The source's foreign keys forbid it, so this happens when that row is in quarantine. The
         audit asks for the facts again once it has arrived.
         """
-        missing = self.references.missing(self.connection, self.names, self.parts["staging"])
+        missing = self.references.missing(self.connection, self.names, self.fragments["staging"])
         return sum(
-            self._hold_back_orphans(column, STAR_TABLES[dimension]) for column, dimension in missing
+            self._quarantine_orphans_of(column, STAR_TABLES[dimension])
+            for column, dimension in missing
         )
 
-    def _hold_back_orphans(self, column: str, dimension: StarTable) -> int:
+    def _quarantine_orphans_of(self, column: str, dimension: StarTable) -> int:
         return self._execute(
             """
             WITH orphans AS (
@@ -236,7 +240,7 @@ class TableLoader:
         deleted = self._execute(
             """
             UPDATE {target} AS c SET is_deleted = TRUE, batch_seq = {sequence}
-            FROM {gone} AS g WHERE c.{key} = g.key AND NOT c.is_deleted
+            FROM {deleted_keys} AS g WHERE c.{key} = g.key AND NOT c.is_deleted
             """
         )
         return inserted, updated, deleted
@@ -259,7 +263,7 @@ class TableLoader:
                        OR ROW({current}) IS DISTINCT FROM ROW({staged})
                     UNION ALL
                     SELECT {current}, FALSE, TRUE
-                    FROM {gone} AS g CROSS JOIN LATERAL ({latest} g.key {newest}) AS c
+                    FROM {deleted_keys} AS g CROSS JOIN LATERAL ({latest} g.key {newest}) AS c
                     WHERE NOT c.is_deleted
                 ) AS versions
             ), added AS (
@@ -273,40 +277,38 @@ class TableLoader:
                    count(*) FILTER (WHERE is_deleted)
             FROM changed
             """,
-            latest=sql.SQL("SELECT * FROM {target} AS f WHERE f.{key} =").format(**self.parts),
+            latest=sql.SQL("SELECT * FROM {target} AS f WHERE f.{key} =").format(**self.fragments),
             newest=sql.SQL("ORDER BY f.batch_seq DESC LIMIT 1"),
             record_id=sql.Identifier(self.star.record_id or ""),
         )
         [(inserted, updated, deleted)] = counts.fetchall()
         return inserted, updated, deleted
 
-    def _record(
-        self, staged: int, inserted: int, updated: int, deleted: int, held_back: int
-    ) -> None:
+    def _record(self, staged: int, inserted: int, updated: int, deleted: int, orphans: int) -> None:
         query = sql.SQL(
             "INSERT INTO {} (log, sequence, star, receipt_sha256, revision,"
-            " staged, inserted, updated, deleted, held_back)"
+            " staged, inserted, updated, deleted, orphans)"
             " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
         ).format(self.names.ledger("batch_table"))
         batch = [self.manifest.log, self.manifest.sequence, self.star.name]
         processed = [self.receipt.sha256, revision(self.star)]
-        counts = [staged, inserted, updated, deleted, held_back]
+        counts = [staged, inserted, updated, deleted, orphans]
         self.connection.execute(query, [*batch, *processed, *counts])
 
 
-def _dead_letters(star: StarTable, lines: bytes) -> Iterator[tuple[str, int | None, str]]:
+def _quarantined(star: StarTable, lines: bytes) -> Iterator[tuple[str, int | None, str]]:
     """The source table, the key and the reasons of each quarantined row.
 
     The key is that of a row of the star, and None where such a row has no usable one.
     """
     for line in lines.removesuffix(b"\n").split(b"\n"):
-        letter = json.loads(line)
+        entry = json.loads(line)
         key = None
-        if letter["table"] == star.base:
+        if entry["table"] == star.base:
             try:
-                value = json.loads(letter["row"]).get(SOURCE_TABLES[letter["table"]].key)
+                value = json.loads(entry["row"]).get(SOURCE_TABLES[entry["table"]].key)
             except (ValueError, AttributeError):
                 value = None
             whole = isinstance(value, int) and not isinstance(value, bool)
             key = value if whole and -(2**63) <= value < 2**63 else None
-        yield letter["table"], key, f"{letter['table']}: {'; '.join(letter['reasons'])}"
+        yield entry["table"], key, f"{entry['table']}: {'; '.join(entry['reasons'])}"

@@ -100,7 +100,7 @@ class _Saved:
             yield Step(grant, view=name)
 
 
-def set_aside(
+def drop_and_restore(
     connection: Connection,
     names: Names,
     views: Sequence[str],

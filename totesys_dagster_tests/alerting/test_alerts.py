@@ -113,7 +113,7 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 def fail(orchestra: Orchestra) -> None:
     """A capture that fails because its partition is no batch key."""
     orchestra.instance.add_dynamic_partitions("batch", ["yesterday"])
-    defs.resolve_job_def("ingest").execute_in_process(
+    defs.resolve_job_def("capture").execute_in_process(
         instance=orchestra.instance, partition_key="yesterday", raise_on_error=False
     )
 
@@ -132,7 +132,7 @@ def test_failed_run_sends_one_mail_with_its_reason(watch: Watch, inbox: Inbox) -
     watch.tick()
 
     [mail] = inbox.mails
-    assert mail["Subject"] == "[totesys_dagster] ingest of batch yesterday failed"
+    assert mail["Subject"] == "[totesys_dagster] capture of batch yesterday failed"
     assert mail["To"] == "ann@example.com, bob@example.com"
     assert "'yesterday' cannot be captured" in str(mail.get_payload())
 
@@ -185,7 +185,7 @@ def test_batch_that_fails_again_and_again_is_one_mail_and_one_when_it_is_loaded(
     assert result.success
     watch.tick()
     ends, begins = inbox.take()
-    assert ends[0] == f"[totesys_dagster] over: process_and_load of batch {batch} failed"
+    assert ends[0] == f"[totesys_dagster] resolved: process_and_load of batch {batch} failed"
     assert ends[1].startswith(f"Batch {batch} is loaded.\n")
     assert begins[0] == "[totesys_dagster] rows are in quarantine"
     watch.tick()
@@ -220,7 +220,7 @@ def test_batch_is_not_over_when_it_is_processed_but_not_loaded(watch: Watch, inb
 
 @pytest.mark.long
 @pytest.mark.usefixtures("no_pause")
-def test_failure_within_a_range_of_batches_is_told_of_the_batch_that_failed(
+def test_failure_within_a_range_of_batches_is_sent_of_the_batch_that_failed(
     watch: Watch, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     orchestra = watch.orchestra
@@ -259,7 +259,7 @@ def test_capture_that_fails_again_and_again_is_one_mail_though_its_batch_has_ano
     request = orchestra.tick("source_changes").run_requests  # type: ignore[union-attr]
     application.execute("ALTER TABLE staff RENAME TO people")
     for one in request or []:
-        orchestra.run(one, "ingest")
+        orchestra.run(one, "capture")
     watch.tick()
     application.execute("ALTER TABLE people RENAME TO staff")
     subjects = [subject for subject, _ in inbox.take()]
@@ -271,16 +271,16 @@ def test_capture_that_fails_again_and_again_is_one_mail_though_its_batch_has_ano
     fail(orchestra)
     watch.tick()
     [(subject, _)] = inbox.take()
-    assert subject == "[totesys_dagster] ingest of batch yesterday failed"
+    assert subject == "[totesys_dagster] capture of batch yesterday failed"
     orchestra.tick_and_run("source_changes")
     watch.tick()
     [(subject, text)] = inbox.take()
-    assert subject == "[totesys_dagster] over: ingest of batch yesterday failed"
-    assert text.startswith("ingest has succeeded.")
+    assert subject == "[totesys_dagster] resolved: capture of batch yesterday failed"
+    assert text.startswith("capture has succeeded.")
 
 
 @pytest.mark.usefixtures("no_pause")
-def test_failure_that_is_made_good_before_a_look_is_not_told(watch: Watch, inbox: Inbox) -> None:
+def test_failure_that_is_made_good_before_a_look_is_not_sent(watch: Watch, inbox: Inbox) -> None:
     fail(watch.orchestra)
     load(watch.orchestra)
     watch.tick()
@@ -308,7 +308,7 @@ def test_each_run_is_looked_at_once_though_looks_overlap(
     assert set(looked_at) == {run.run_id for run in watch.orchestra.instance.get_runs()}
 
 
-def test_run_that_dagster_starts_again_by_itself_is_not_told(watch: Watch, inbox: Inbox) -> None:
+def test_run_that_dagster_starts_again_by_itself_is_not_sent(watch: Watch, inbox: Inbox) -> None:
     fail(watch.orchestra)
     [run] = watch.orchestra.instance.get_runs()
     watch.orchestra.instance.add_run_tags(run.run_id, {ended_runs.WILL_RETRY_TAG: "true"})
@@ -344,7 +344,7 @@ def test_failure_of_a_run_within_a_run_is_one_mail(
 # Checks
 
 
-def test_damage_of_the_lake_is_told_in_the_words_of_the_check_and_so_is_its_mending(
+def test_damage_of_the_lake_is_sent_in_the_words_of_the_check_and_so_is_its_mending(
     watch: Watch, inbox: Inbox
 ) -> None:
     orchestra = watch.orchestra
@@ -361,11 +361,11 @@ def test_damage_of_the_lake_is_told_in_the_words_of_the_check_and_so_is_its_mend
     orchestra.verify()
     watch.tick()
     assert [subject for subject, _ in inbox.take()] == [
-        "[totesys_dagster] over: verify_lake failed"
+        "[totesys_dagster] resolved: verify_lake failed"
     ]
 
 
-def test_quarantined_rows_are_told_once_and_over_when_they_are_mended(
+def test_quarantined_rows_are_sent_once_and_resolved_when_they_are_mended(
     watch: Watch, inbox: Inbox
 ) -> None:
     orchestra = watch.orchestra
@@ -388,12 +388,12 @@ def test_quarantined_rows_are_told_once_and_over_when_they_are_mended(
     load(orchestra)
     watch.tick()
     [(subject, text)] = inbox.take()
-    assert subject == "[totesys_dagster] over: rows are in quarantine"
+    assert subject == "[totesys_dagster] resolved: rows are in quarantine"
     assert text.startswith("The warehouse equals the source again.")
 
 
 @pytest.mark.long
-def test_warehouse_that_differs_from_the_source_is_told_until_it_is_equal(
+def test_warehouse_that_differs_from_the_source_is_sent_until_it_is_equal(
     watch: Watch, inbox: Inbox
 ) -> None:
     orchestra = watch.orchestra
@@ -414,17 +414,17 @@ def test_warehouse_that_differs_from_the_source_is_told_until_it_is_equal(
     load(orchestra)
     watch.tick()
     assert [subject for subject, _ in inbox.take()] == [
-        "[totesys_dagster] over: the warehouse differs from the source"
+        "[totesys_dagster] resolved: the warehouse differs from the source"
     ]
 
 
-def test_difference_that_an_audit_finds_is_told_until_an_audit_finds_none(
+def test_difference_that_an_audit_finds_is_sent_until_an_audit_finds_none(
     watch: Watch, inbox: Inbox
 ) -> None:
     """No batch is due: the calendar is of no source table."""
     orchestra = watch.orchestra
     load(orchestra)
-    told = []
+    said = []
     for quarter in (3, 3, 4, 4):
         orchestra.platform.warehouse.execute(
             "UPDATE warehouse.dim_date SET quarter = %s WHERE date_id = '2022-11-04'", [quarter]
@@ -432,18 +432,18 @@ def test_difference_that_an_audit_finds_is_told_until_an_audit_finds_none(
         result = defs.resolve_job_def("audit").execute_in_process(instance=orchestra.instance)
         assert len(result.get_asset_check_evaluations()) == len(STAR_TABLES)
         watch.tick()
-        told.append([subject for subject, _ in inbox.take()])
+        said.append([subject for subject, _ in inbox.take()])
 
-    assert told == [
+    assert said == [
         ["[totesys_dagster] the warehouse differs from the source"],
         [],
-        ["[totesys_dagster] over: the warehouse differs from the source"],
+        ["[totesys_dagster] resolved: the warehouse differs from the source"],
         [],
     ]
 
 
 @pytest.mark.long
-def test_source_whose_tables_change_is_told_once(watch: Watch, inbox: Inbox) -> None:
+def test_source_whose_tables_change_is_sent_once(watch: Watch, inbox: Inbox) -> None:
     application = watch.orchestra.platform.application
     application.execute("ALTER TABLE design ADD colour text")
     load(watch.orchestra)
@@ -493,7 +493,7 @@ def test_old_batch_that_a_person_repeats_says_nothing_of_the_present(
         (settings.PROCESSED_URL, "/proc/nowhere", "lake"),
     ],
 )
-def test_system_out_of_reach_is_told_once_and_so_is_its_return(
+def test_system_out_of_reach_is_sent_once_and_so_is_its_return(
     setting: str, value: str, system: str, watch: Watch, inbox: Inbox,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -509,11 +509,11 @@ def test_system_out_of_reach_is_told_once_and_so_is_its_return(
     assert watch.tick() == "Nothing is wrong."
     watch.tick()
     [(subject, text)] = inbox.take()
-    assert subject == f"[totesys_dagster] over: the {system} cannot be read"
+    assert subject == f"[totesys_dagster] resolved: the {system} cannot be read"
     assert text.startswith(f"The {system} can be read again.")
 
 
-def test_run_that_found_a_system_down_is_not_told_besides(
+def test_run_that_found_a_system_down_is_not_sent_besides(
     watch: Watch, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     orchestra = watch.orchestra
@@ -530,7 +530,7 @@ def test_run_that_found_a_system_down_is_not_told_besides(
     ]
 
 
-def test_warehouse_of_another_lake_is_told(
+def test_warehouse_of_another_lake_is_sent(
     watch: Watch, inbox: Inbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     load(watch.orchestra)
@@ -545,7 +545,7 @@ def test_warehouse_of_another_lake_is_told(
 
 
 @pytest.mark.long
-def test_batch_that_waits_too_long_is_told_until_one_is_loaded(watch: Watch, inbox: Inbox) -> None:
+def test_batch_that_waits_too_long_is_sent_until_one_is_loaded(watch: Watch, inbox: Inbox) -> None:
     watch.orchestra.tick_and_run("source_changes")
     [batch] = watch.orchestra.partitions()
     watch.tick()
@@ -566,12 +566,12 @@ def test_batch_that_waits_too_long_is_told_until_one_is_loaded(watch: Watch, inb
     watch.orchestra.tick_and_run("new_batches")
     watch.tick()
     assert [subject for subject, _ in inbox.take()] == [
-        "[totesys_dagster] over: the warehouse is behind"
+        "[totesys_dagster] resolved: the warehouse is behind"
     ]
 
 
 @pytest.mark.long
-def test_changes_that_wait_too_long_are_told(
+def test_changes_that_wait_too_long_are_sent(
     watch: Watch, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(settings.FRESHNESS_MINUTES, "3")
@@ -592,7 +592,7 @@ def test_changes_that_wait_too_long_are_told(
     assert len(inbox.take()) == 1
 
 
-def test_quiet_source_is_not_told(watch: Watch, inbox: Inbox) -> None:
+def test_quiet_source_is_not_sent(watch: Watch, inbox: Inbox) -> None:
     load(watch.orchestra)
     for _ in range(3):
         watch.tick()
@@ -629,7 +629,7 @@ def test_outage_of_the_warehouse_does_not_count_as_a_wait(
     watch.tick()
 
     assert [subject for subject, _ in inbox.take()] == [
-        "[totesys_dagster] over: the warehouse cannot be read"
+        "[totesys_dagster] resolved: the warehouse cannot be read"
     ]
 
 
@@ -700,7 +700,7 @@ def test_alert_is_published_to_a_topic(
     watch.tick()
 
     [message] = topic()
-    assert message["Subject"] == "[totesys_dagster] ingest of batch yesterday failed"
+    assert message["Subject"] == "[totesys_dagster] capture of batch yesterday failed"
     assert "'yesterday' cannot be captured" in message["Message"]
 
 

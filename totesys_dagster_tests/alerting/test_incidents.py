@@ -1,4 +1,4 @@
-"""What is told of an incident, and when: decisions over plain values."""
+"""What is sent about an incident, and when: decisions over plain values."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ def tell(*ticks: list[Trouble | Recovery]) -> list[list[str]]:
     return subjects
 
 
-def test_trouble_is_told_once_and_so_is_its_end() -> None:
+def test_trouble_is_sent_once_and_so_is_its_end() -> None:
     assert tell([DOWN], [DOWN], [DOWN], [UP], [UP]) == [
         ["[totesys_dagster] the warehouse cannot be read"],
         [],
         [],
-        ["[totesys_dagster] over: the warehouse cannot be read"],
+        ["[totesys_dagster] resolved: the warehouse cannot be read"],
         [],
     ]
 
 
 def test_trouble_that_comes_back_is_a_new_incident() -> None:
-    assert [len(told) for told in tell([DOWN], [UP], [DOWN], [UP])] == [1, 1, 1, 1]
+    assert [len(said) for said in tell([DOWN], [UP], [DOWN], [UP])] == [1, 1, 1, 1]
 
 
-def test_trouble_that_is_over_before_it_is_told_is_not_told() -> None:
+def test_trouble_that_is_resolved_before_it_is_sent_is_not_sent() -> None:
     assert tell([DOWN, UP], [UP]) == [[], []]
 
 
-def test_trouble_that_ends_and_returns_between_two_looks_is_told_as_such() -> None:
+def test_trouble_that_ends_and_returns_between_two_looks_is_sent_as_such() -> None:
     assert tell([DOWN], [UP, DOWN]) == [
         ["[totesys_dagster] the warehouse cannot be read"],
         [
-            "[totesys_dagster] over: the warehouse cannot be read",
+            "[totesys_dagster] resolved: the warehouse cannot be read",
             "[totesys_dagster] the warehouse cannot be read",
         ],
     ]
@@ -64,11 +64,11 @@ def test_causes_that_are_found_together_are_one_message() -> None:
     assert message.body.startswith("fact_payment: 1 rows.\ndim_date: 1 rows.\n\n")
 
 
-def test_new_cause_is_told_and_a_known_one_that_returns_is_not() -> None:
+def test_new_cause_is_sent_and_a_known_one_that_returns_is_not() -> None:
     mended = Recovery("quarantine", "mended", "dim_date")
     ticks = [[rows("fact_payment")], [rows("dim_date")], [mended], [rows("dim_date")]]
 
-    assert [len(told) for told in tell(*ticks)] == [1, 1, 0, 0]
+    assert [len(said) for said in tell(*ticks)] == [1, 1, 0, 0]
 
 
 def test_incident_is_over_when_its_last_cause_is() -> None:
@@ -77,7 +77,7 @@ def test_incident_is_over_when_its_last_cause_is() -> None:
         [Recovery("quarantine", "mended", "dim_date")],
         [Recovery("quarantine", "mended", "fact_payment")],
     ]
-    assert tell(*ticks)[1:] == [[], ["[totesys_dagster] over: rows are in quarantine"]]
+    assert tell(*ticks)[1:] == [[], ["[totesys_dagster] resolved: rows are in quarantine"]]
 
 
 def test_recovery_of_all_ends_every_cause() -> None:
@@ -99,17 +99,17 @@ def test_message_says_what_where_and_when() -> None:
             "Dagster run: https://dagster.example.com/runs/r1\n"
             "Seen: 2026-03-02 12:00:00 UTC\n"
             "\n"
-            "You will be told when it is over.\n",
+            "You will be notified when it is resolved.\n",
         )
     ]
     assert ends == [
         Message(
-            "[totesys_dagster] over: rows are in quarantine",
+            "[totesys_dagster] resolved: rows are in quarantine",
             "All is equal.\n"
             "\n"
             "Batch: b1\n"
             "Began: 2026-03-02 12:00:00 UTC\n"
-            "Over: 2026-03-02 14:05:07 UTC, after 2 h 5 min\n",
+            "Resolved: 2026-03-02 14:05:07 UTC, after 2 h 5 min\n",
         )
     ]
 

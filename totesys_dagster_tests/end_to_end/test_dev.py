@@ -18,7 +18,7 @@ import pytest
 
 from totesys_dagster.definitions import defs
 from totesys_dagster.local.server import free_port
-from totesys_dagster.runs.tags import INGEST_STAGE, PROCESS_TAG, STAGE_TAG
+from totesys_dagster.runs.tags import CAPTURE_STAGE, PROCESS_TAG, STAGE_TAG
 
 PROJECT = Path(__file__).parent.parent.parent
 
@@ -110,9 +110,9 @@ def test_business_reaches_the_warehouse_by_itself(project: Path) -> None:
         runs = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS]))
         assert all(PROCESS_TAG in run.tags for run in runs), "a run was not forked"
         instance.create_run_for_job(
-            defs.resolve_job_def("ingest"),
+            defs.resolve_job_def("capture"),
             status=dg.DagsterRunStatus.STARTED,
-            tags={STAGE_TAG: INGEST_STAGE},
+            tags={STAGE_TAG: CAPTURE_STAGE},
         )
 
     again = Dev(project)

@@ -9,7 +9,7 @@ import pytest
 from psycopg import sql
 
 from totesys_dagster import settings
-from totesys_dagster.ingestion import blocks, snapshot
+from totesys_dagster.ingestion import blocks, source_view
 from totesys_dagster.ingestion.blocks import Readers
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.local.server import SUPERUSER
@@ -36,7 +36,7 @@ def rows_of_the_batch(platform: Platform, manifest: Manifest, table: str) -> lis
 
 def readers_used(platform: Platform, table: str) -> int:
     """By how many streams a first capture would read `table`."""
-    with snapshot.open_view(platform.source) as view:
+    with source_view.open_view(platform.source) as view:
         readers = Readers(view)
         try:
             return len(readers.connections()) if blocks.blocks(view, table) else 1
@@ -72,7 +72,7 @@ def test_text_arrives_as_it_is(platform: Platform, text: str) -> None:
 
 def test_rows_that_come_later_are_not_in_the_batch(platform: Platform) -> None:
     """Every connection sees the snapshot of the first, whenever it was opened."""
-    with snapshot.open_view(platform.source) as view:
+    with source_view.open_view(platform.source) as view:
         platform.application.execute("DELETE FROM payment")
         readers = Readers(view)
         counts = [

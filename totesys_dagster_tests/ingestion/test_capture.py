@@ -81,7 +81,7 @@ def keys(platform: Platform, manifest: Manifest, table: str) -> list[int]:
 
 
 def deleted(platform: Platform, manifest: Manifest, table: str) -> list[int]:
-    gone = manifest.tables[table].gone
+    gone = manifest.tables[table].deleted_keys
     ranges = gone.read(platform.ingestion) if gone else []
     return [key for low, high in ranges for key in range(low, high + 1)]
 
@@ -316,7 +316,7 @@ def test_department_without_staff_touches_no_star(platform: Platform) -> None:
 
 
 @pytest.mark.parametrize(
-    ("action", "gone"),
+    ("action", "deleted_keys"),
     [
         ("DELETE FROM payment WHERE payment_id = 2", [2]),
         ("DELETE FROM payment WHERE payment_id = 3", [3]),  # the highest key
@@ -324,12 +324,12 @@ def test_department_without_staff_touches_no_star(platform: Platform) -> None:
         ("TRUNCATE payment", [1, 2, 3]),
     ],
 )
-def test_deleted_keys_are_listed(platform: Platform, action: str, gone: list[int]) -> None:
+def test_deleted_keys_are_listed(platform: Platform, action: str, deleted_keys: list[int]) -> None:
     captured(platform)
     platform.application.execute(action)
     manifest = captured(platform)
 
-    assert deleted(platform, manifest, "payment") == gone
+    assert deleted(platform, manifest, "payment") == deleted_keys
     assert held(platform, manifest) == {}
     assert not manifest.tables["payment"].reconcile
 
@@ -511,7 +511,9 @@ def test_batch_is_named_by_its_number() -> None:
     ["", "now", "42", "0000000043", "9999999999", "2099-01-01T00-00-00Z", "0000000042/..", "../x"],
 )
 def test_key_that_a_person_made_up_is_refused_and_told_the_next(batch: str) -> None:
-    with pytest.raises(LakeError, match=r"named by its number, and the next one is 0000000042\.$"):
+    with pytest.raises(
+        LakeError, match=r"named by its sequence, and the next one is 0000000042\.$"
+    ):
         check_batch_key(batch, hand_made.manifest(41))
 
 
@@ -581,7 +583,7 @@ def test_of_two_captures_that_race_one_commits_and_nothing_is_lost(
             write(platform, second)
             winner, loser = (first, second) if first_wins else (second, first)
             won = winner.commit()
-            with pytest.raises(CommitConflictError, match="another capture took number 2 first"):
+            with pytest.raises(CommitConflictError, match="another capture took sequence 2 first"):
                 loser.commit()
     after = platform.capture()
 

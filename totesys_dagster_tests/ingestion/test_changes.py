@@ -10,10 +10,10 @@ from totesys_dagster.lake.requests import DigestRequest
 from totesys_dagster_tests.hand_made import OBSERVED_AT, manifest
 
 
-def known(**kept_out: tuple[int, ...]) -> Known:
+def known(**quarantined: tuple[int, ...]) -> Known:
     """A lake with digests of these stars, without these keys where there are any."""
     head = manifest()
-    for star, keys in kept_out.items():
+    for star, keys in quarantined.items():
         head.stars[star] = StarEntry(
             whole=WholeDigest(
                 method="postgres-1",
@@ -24,7 +24,7 @@ def known(**kept_out: tuple[int, ...]) -> Known:
                 observed_at=OBSERVED_AT,
             ),
             without=PartialDigest(
-                method="postgres-1", columns=(), rows=2, digest="2", kept_out=keys
+                method="postgres-1", columns=(), rows=2, digest="2", quarantined=keys
             )
             if keys
             else None,

@@ -11,7 +11,7 @@ import pytest
 
 from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.ingestion import blocks
-from totesys_dagster.ingestion.poll import Memory, poll
+from totesys_dagster.ingestion.poll import PollCursor, poll
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.plans import (
     ALL_CHANGE,
@@ -57,7 +57,7 @@ BATCHES: dict[str, tuple[str, tuple[str, ...]]] = {
 
 def take(platform: Platform, *, full: tuple[str, ...] = ()) -> None:
     """A poll, then the next batch as far as the lake."""
-    poll(platform.source, platform.ingestion, Memory(), dt.datetime.now(dt.UTC))
+    poll(platform.source, platform.ingestion, PollCursor(), dt.datetime.now(dt.UTC))
     assert platform.capture(full=full) is not None
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from totesys_dagster.ingestion import capture, changes, scans
 from totesys_dagster.ingestion import poll as poll_module
-from totesys_dagster.ingestion.poll import THOROUGH_EVERY, Memory, Poll, poll
-from totesys_dagster.ingestion.snapshot import SourceView
+from totesys_dagster.ingestion.poll import THOROUGH_EVERY, Poll, PollCursor, poll
+from totesys_dagster.ingestion.source_view import SourceView
 from totesys_dagster.lake import requests
 from totesys_dagster.lake.requests import Requests
 from totesys_dagster_tests.conftest import Platform
@@ -47,8 +47,8 @@ def large(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
     return platform
 
 
-def look(platform: Platform, memory: Memory, now: dt.datetime = NOW) -> Poll:
-    return poll(platform.source, platform.ingestion, memory, now)
+def look(platform: Platform, cursor: PollCursor, now: dt.datetime = NOW) -> Poll:
+    return poll(platform.source, platform.ingestion, cursor, now)
 
 
 def write(platform: Platform, statement: str) -> None:
@@ -59,49 +59,49 @@ def write(platform: Platform, statement: str) -> None:
 
 
 def test_first_poll_finds_all_tables(platform: Platform) -> None:
-    assert len(look(platform, Memory()).changed) == 11
+    assert len(look(platform, PollCursor()).changed) == 11
 
 
 def test_poll_is_quiet_until_a_transaction_ends(platform: Platform) -> None:
     assert platform.capture() is not None
-    first = look(platform, Memory())
+    first = look(platform, PollCursor())
     assert first.changed == []
     # Between two looks the server may have vacuumed something by itself, but not every time.
-    second = [look(platform, look(platform, first.memory).memory) for _ in range(5)]
+    second = [look(platform, look(platform, first.cursor).cursor) for _ in range(5)]
     assert any(one.quiet for one in second)
 
     platform.application.execute(EDIT_ORDER_1)
-    assert look(platform, second[-1].memory).changed == ["sales_order"]
+    assert look(platform, second[-1].cursor).changed == ["sales_order"]
 
 
 def test_small_tables_are_looked_at_whatever_was_counted(
     platform: Platform, looked_at: list[str]
 ) -> None:
     assert platform.capture() is not None
-    memory = look(platform, Memory()).memory
-    assert memory.counters == {}
+    cursor = look(platform, PollCursor()).cursor
+    assert cursor.counters == {}
     looked_at.clear()
     platform.application.execute(new_design(9))
 
-    assert look(platform, memory).changed == ["design"]
+    assert look(platform, cursor).changed == ["design"]
     assert len(looked_at) == 11
 
 
 def test_large_tables_without_a_write_are_left_alone(large: Platform, looked_at: list[str]) -> None:
-    memory = look(large, Memory()).memory
+    cursor = look(large, PollCursor()).cursor
     looked_at.clear()
     write(large, new_sale(9))
 
-    found = look(large, memory)
+    found = look(large, cursor)
     assert set(found.changed) == FACT_TABLES
     assert set(looked_at) == FACT_TABLES
 
 
 def test_batch_holds_what_no_counter_told_of(large: Platform) -> None:
     """A poll found a design; the capture that follows looks at every table."""
-    memory = look(large, Memory()).memory
+    cursor = look(large, PollCursor()).cursor
     write(large, new_design(9))
-    found = look(large, memory)
+    found = look(large, cursor)
     large.application.execute(new_sale(9))
 
     assert found.changed == ["design"]
@@ -112,10 +112,10 @@ def test_batch_holds_what_no_counter_told_of(large: Platform) -> None:
 
 
 def test_write_that_is_counted_late_is_found_then(large: Platform, looked_at: list[str]) -> None:
-    memory = look(large, Memory()).memory
+    cursor = look(large, PollCursor()).cursor
     write(large, EDIT_ORDER_1)
     # As if the counters had been read after the write, though it was counted before the look.
-    late = memory.model_copy(update={"counters": poll_module._counters(large.source)})
+    late = cursor.model_copy(update={"counters": poll_module._counters(large.source)})
     looked_at.clear()
     assert look(large, late).changed == []
     assert looked_at == []
@@ -124,80 +124,80 @@ def test_write_that_is_counted_late_is_found_then(large: Platform, looked_at: li
 
 
 def test_truncated_table_is_found(large: Platform) -> None:
-    memory = look(large, Memory()).memory
+    cursor = look(large, PollCursor()).cursor
     large.application.execute("TRUNCATE payment")
 
-    assert look(large, memory).changed == ["payment"]
+    assert look(large, cursor).changed == ["payment"]
 
 
 @pytest.mark.parametrize("after", [NOW, LATER])
 def test_batch_that_was_due_stays_due_until_it_is_there(
     large: Platform, after: dt.datetime
 ) -> None:
-    memory = look(large, Memory()).memory
+    cursor = look(large, PollCursor()).cursor
     write(large, EDIT_ORDER_1)
-    found = look(large, memory)
-    again = look(large, found.memory, after)
+    found = look(large, cursor)
+    again = look(large, found.cursor, after)
     assert again.changed == found.changed == ["sales_order"]
 
     assert large.capture() is not None
-    assert look(large, again.memory, after).changed == []
+    assert look(large, again.cursor, after).changed == []
 
 
 def test_write_after_the_snapshot_of_a_concurrent_capture_is_found(large: Platform) -> None:
     """Two daemons, or a sensor and `totesys run`: the other's batch is older than this look."""
-    memory = look(large, Memory()).memory
+    cursor = look(large, PollCursor()).cursor
     write(large, EDIT_ORDER_1)
     with (
         psycopg.connect(large.source_dsn, autocommit=True) as other,
         capture.open_capture(other, large.ingestion, run_id="other", part_bytes=1 << 20) as early,
     ):
         write(large, EDIT_ORDER_1_BACK)
-        found = look(large, memory)
+        found = look(large, cursor)
         for read in early.reads():
             read.write(large.ingestion)
         early.commit()
 
-    again = look(large, found.memory)
+    again = look(large, found.cursor)
     assert again.changed == found.changed == ["sales_order"]
     assert large.capture() is not None
-    assert look(large, again.memory).changed == []
+    assert look(large, again.cursor).changed == []
 
 
 def test_captured_table_is_not_looked_at_again(large: Platform, looked_at: list[str]) -> None:
-    memory = look(large, Memory()).memory
+    cursor = look(large, PollCursor()).cursor
     write(large, EDIT_ORDER_1)
-    memory = look(large, memory).memory
+    cursor = look(large, cursor).cursor
     assert large.capture() is not None
     looked_at.clear()
     write(large, "CREATE TABLE scratch (id int)")
 
-    assert look(large, memory).changed == []
+    assert look(large, cursor).changed == []
     assert looked_at == []
 
 
 def test_requested_table_is_looked_at(large: Platform) -> None:
-    memory = look(large, Memory()).memory
+    cursor = look(large, PollCursor()).cursor
     requests.put_full_read(large.ingestion, "design", 1, "it was asked for")
 
-    assert look(large, memory).changed == ["design"]
+    assert look(large, cursor).changed == ["design"]
 
 
 def test_column_that_was_added_is_found(large: Platform) -> None:
-    memory = look(large, Memory()).memory
+    cursor = look(large, PollCursor()).cursor
     large.application.execute("ALTER TABLE design ADD COLUMN colour text DEFAULT 'red'")
 
-    assert look(large, memory).changed == ["design"]
+    assert look(large, cursor).changed == ["design"]
 
 
 def test_server_that_counts_nothing_is_looked_through(
     large: Platform, looked_at: list[str]
 ) -> None:
-    memory = look(large, Memory()).memory
+    cursor = look(large, PollCursor()).cursor
     looked_at.clear()
     large.source.execute("SELECT 1")
-    assert set(memory.counters) >= FACT_TABLES
-    nothing = memory.model_copy(update={"counters": {}, "mark": ""})
+    assert set(cursor.counters) >= FACT_TABLES
+    nothing = cursor.model_copy(update={"counters": {}, "token": ""})
 
     assert look(large, nothing).changed == []
     assert len(looked_at) == 11
@@ -212,13 +212,13 @@ def minutes_later(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 def test_counted_deletion_from_a_large_table_waits_for_minutes_only(
     large: Platform, minutes_later: Callable[[], None]
 ) -> None:
-    memory = look(large, Memory()).memory
+    cursor = look(large, PollCursor()).cursor
     write(large, "DELETE FROM payment WHERE payment_id = 2")
-    at_once = look(large, memory)
+    at_once = look(large, cursor)
     assert at_once.changed == []
 
     minutes_later()
-    assert look(large, at_once.memory, LATER).changed == ["payment"]
+    assert look(large, at_once.cursor, LATER).changed == ["payment"]
     manifest = large.capture()
     assert manifest is not None
     assert manifest.tables["payment"].deleted == 1
@@ -244,17 +244,17 @@ def test_keys_that_were_found_unchanged_are_not_due_again(
     large: Platform, minutes_later: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A deletion that was rolled back is counted, too."""
-    memory = look(large, Memory()).memory
+    cursor = look(large, PollCursor()).cursor
     write(large, "BEGIN; DELETE FROM payment WHERE payment_id = 2; ROLLBACK")
     minutes_later()
-    found = look(large, memory)
+    found = look(large, cursor)
     assert found.changed == []
-    assert set(found.memory.keys_seen) == {"payment"}
+    assert set(found.cursor.keys_seen) == {"payment"}
 
     monkeypatch.setattr(changes, "WHOLE_AFTER_DELETES", dt.timedelta(minutes=5))
     read: list[str] = []
     monkeypatch.setattr(scans, "key_ranges", lambda _, table, *__: read.append(table))
-    look(large, found.memory, LATER)
+    look(large, found.cursor, LATER)
     assert read == []
 
 
@@ -262,7 +262,7 @@ def test_audit_that_is_due_does_not_make_polls_read_keys_of_large_tables(
     large: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may wait for the warehouse, and polls come every few seconds."""
-    memory = look(large, Memory()).memory
+    cursor = look(large, PollCursor()).cursor
     Requests(large.ingestion).put_without({"fact_payment": (3,)})
     read: list[str] = []
     real = scans.key_ranges
@@ -273,9 +273,9 @@ def test_audit_that_is_due_does_not_make_polls_read_keys_of_large_tables(
 
     monkeypatch.setattr(scans, "key_ranges", noted)
     for seconds in (5, 10, 15):
-        found = look(large, memory, NOW + dt.timedelta(seconds=seconds))
+        found = look(large, cursor, NOW + dt.timedelta(seconds=seconds))
         assert (found.changed, found.audit_due, found.quiet) == ([], True, False)
-        memory = found.memory
+        cursor = found.cursor
 
     assert read == []
 
@@ -284,7 +284,7 @@ def test_many_changed_rows_are_read_without_their_places(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert platform.run() is not None
-    monkeypatch.setattr(scans, "PLACES", 1)
+    monkeypatch.setattr(scans, "MOST_CTIDS", 1)
     platform.application.execute("UPDATE sales_order SET units_sold = units_sold + 1")
     manifest = platform.capture()
 

@@ -16,7 +16,8 @@ from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.definitions import defs
 from totesys_dagster.errors import SourceError
 from totesys_dagster.ingestion.capture import next_batch
-from totesys_dagster.ingestion.snapshot import differences, open_view
+from totesys_dagster.ingestion.drift import differences
+from totesys_dagster.ingestion.source_view import open_view
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.raw import RawTable
 from totesys_dagster_tests.conftest import Platform
@@ -28,7 +29,7 @@ class Drift:
     """A change of the source's schema that a batch can follow.
 
     `says` are the phrases of the check `schema`, by table; `full` the tables that are read again;
-    `quarantined` how many rows of which star table are set aside, and why.
+    `quarantined` how many rows of which star table go into quarantine, and why.
     """
 
     name: str
@@ -726,7 +727,7 @@ def test_drift_is_a_check_with_a_sentence(platform: Platform) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         batch = next_batch(first)
         instance.add_dynamic_partitions("batch", [batch])
-        result = defs.resolve_job_def("ingest").execute_in_process(
+        result = defs.resolve_job_def("capture").execute_in_process(
             instance=instance, partition_key=batch
         )
     checks = {
@@ -784,7 +785,7 @@ def test_new_tables_are_told_of_and_stop_nothing(platform: Platform) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         batch = next_batch(None)
         instance.add_dynamic_partitions("batch", [batch])
-        result = defs.resolve_job_def("ingest").execute_in_process(
+        result = defs.resolve_job_def("capture").execute_in_process(
             instance=instance, partition_key=batch
         )
     checks = result.get_asset_check_evaluations()

@@ -50,7 +50,7 @@ def s3(s3_server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
 def proven(store: Store) -> Store:
     """Spare a zone the proof, which takes SeaweedFS seconds: of those who want to create one object
     at once, some wait a second for its lock. `test_probe.py` is about it."""
-    probe._proven.add(store._place.address)
+    probe._proven.add(store._backend.address)
     return store
 
 

@@ -57,14 +57,14 @@ def test_tampered_object_is_found(directory: Store) -> None:
     [
         (b"", 0),
         (b"no JSON", 0),
-        (b'\xff{"format": 2, "ranges": [[1,3]]}', 3),
+        (b'\xff{"format": 3, "ranges": [[1,3]]}', 3),
         (b"null", 0),
         (b"{}", 0),
         (b"[[1,3]]", 3),
-        (b'{"format": 2, "ranges": [[1,3]', 3),
+        (b'{"format": 3, "ranges": [[1,3]', 3),
         (b"[" * 100_000, 0),
         *(
-            (json.dumps({"format": 2, "ranges": ranges}).encode(), count)
+            (json.dumps({"format": 3, "ranges": ranges}).encode(), count)
             for ranges, count in [
                 ([1, 3], 3),
                 ([[1, 3, 5]], 3),

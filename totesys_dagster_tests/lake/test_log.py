@@ -11,7 +11,7 @@ from totesys_dagster.errors import LakeError
 from totesys_dagster.lake.audits import Head, SourceAudit
 from totesys_dagster.lake.key_sets import KeyObject
 from totesys_dagster.lake.log import Document
-from totesys_dagster.lake.manifest import Seal
+from totesys_dagster.lake.manifest import CommitMarker
 from totesys_dagster.lake.receipt import Receipt
 from totesys_dagster.lake.references import Reference
 from totesys_dagster.lake.requests import DigestRequest, FullReadRequest
@@ -21,7 +21,7 @@ from totesys_dagster_tests.hand_made import OBSERVED_AT, manifest
 BATCH = manifest()
 DOCUMENTS: list[Document] = [
     BATCH,
-    Seal(log="totesys", sequence=1, manifest_sha256=""),
+    CommitMarker(log="totesys", sequence=1, manifest_sha256=""),
     SourceAudit(
         sequence=1,
         run_id="by hand",
@@ -35,7 +35,7 @@ DOCUMENTS: list[Document] = [
     Receipt(
         log="totesys",
         star="dim_date",
-        version=STAR_TABLES["dim_date"].version,
+        code_version=STAR_TABLES["dim_date"].code_version,
         sequence=1,
         manifest_sha256="",
         reconcile=False,
@@ -88,7 +88,7 @@ def test_document_that_does_not_say_its_format_and_log_is_refused(
         type(document).from_bytes(json.dumps(data).encode(), "there")
 
     assert str(error.value).startswith("there is not a ")
-    assert f"of format 2 ({name}: " in str(error.value)
+    assert f"of format 3 ({name}: " in str(error.value)
     assert "\n" not in str(error.value)
 
 

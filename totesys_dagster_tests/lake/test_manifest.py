@@ -21,7 +21,7 @@ from totesys_dagster.lake.store import Store, sha256
 from totesys_dagster.settings import INGESTION_URL
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.counting_store import CountingStore
-from totesys_dagster_tests.hand_made import entry, manifest, manifest_key, overwrite, seal_key
+from totesys_dagster_tests.hand_made import entry, manifest, manifest_key, marker_key, overwrite
 
 LONGEST_LOG = 70
 
@@ -51,7 +51,9 @@ def forgetful() -> Iterator[Callable[[], None]]:
 def test_committed_batch_comes_back_as_it_was(store: Store) -> None:
     part = ObjectEntry(key="rows/t/part-00000-aa.jsonl.zst", rows=3, bytes=9, sha256="aa")
     gone = key_set("staff", [(3, 5)])
-    original = manifest(1, {"staff": entry(read="full", rows=3, objects=(part,), gone=gone)})
+    original = manifest(
+        1, {"staff": entry(read="full", rows=3, objects=(part,), deleted_keys=gone)}
+    )
     ManifestLog(store).commit(original)
 
     read = ManifestLog(store).read(1)
@@ -65,7 +67,7 @@ def test_manifest_is_readable_json_under_its_number(directory: Store) -> None:
     ManifestLog(directory).commit(manifest(1))
 
     stored = json.loads(directory.get("manifests/totesys/0000000001.json"))
-    assert (stored["format"], stored["log"], stored["sequence"]) == (2, "totesys", 1)
+    assert (stored["format"], stored["log"], stored["sequence"]) == (3, "totesys", 1)
 
 
 def test_hash_is_that_of_the_stored_object(store: Store) -> None:
@@ -137,7 +139,7 @@ def test_head_of_a_long_log_takes_few_looks(long_log: Store, forgetful: Callable
         return store.asked
 
     assert looks(log) <= 15  # out and back: 2 log2(70), and the manifest itself
-    assert looks(log) == 2  # the next manifest, and its seal
+    assert looks(log) == 2  # the next manifest, and its marker
     assert looks(ManifestLog(store)) == 4  # whether the last one is there still, and that one
 
 
@@ -147,7 +149,7 @@ def test_log_that_became_another_is_searched_anew(directory: Store) -> None:
         ManifestLog(directory).commit(manifest(sequence))
     ManifestLog(directory).head()
     for number in (2, 3):
-        for key in (manifest_key(number), seal_key(number)):
+        for key in (manifest_key(number), marker_key(number)):
             Path(unquote(urlsplit(directory.url).path), key).unlink()
 
     assert numbers([ManifestLog(directory).head()]) == [1]
@@ -247,7 +249,7 @@ def other_capture(sequence: int, run: str) -> Manifest:
 def test_number_is_taken_once(store: Store) -> None:
     ManifestLog(store).commit(other_capture(1, "first"))
 
-    with pytest.raises(CommitConflictError, match="another capture took number 1 first"):
+    with pytest.raises(CommitConflictError, match="another capture took sequence 1 first"):
         ManifestLog(store).commit(other_capture(1, "second"))
     assert ManifestLog(store).read(1).run_id == "first"
 
@@ -277,15 +279,15 @@ def test_missing_manifest_is_named(directory: Store) -> None:
 
 
 def test_unknown_format_asks_for_an_upgrade(directory: Store) -> None:
-    newer = manifest(1).to_bytes().replace(b'"format": 2', b'"format": 3')
+    newer = manifest(1).to_bytes().replace(b'"format": 3', b'"format": 4')
     directory.put(manifest_key(1), newer)
 
-    with pytest.raises(LakeError, match=r"not a manifest of format 2 \(format: .*upgrade\.$"):
+    with pytest.raises(LakeError, match=r"not a manifest of format 3 \(format: .*upgrade\.$"):
         ManifestLog(directory).read(1)
 
 
 def test_document_of_an_earlier_format_says_how_to_start_anew(directory: Store) -> None:
-    earlier = manifest(1).to_bytes().replace(b'"format": 2', b'"format": 1')
+    earlier = manifest(1).to_bytes().replace(b'"format": 3', b'"format": 1')
     directory.put(manifest_key(1), earlier)
 
     with pytest.raises(LakeError, match=r"is of format 1, .*: start again with empty zones"):
@@ -308,7 +310,7 @@ def test_unknown_field_asks_for_an_upgrade(directory: Store) -> None:
         ManifestLog(directory).read(1)
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"null", b"[]", b"\xff\xfe", b'{"format": 2}'])
+@pytest.mark.parametrize("damage", [b"", b"{", b"null", b"[]", b"\xff\xfe", b'{"format": 3}'])
 def test_damaged_manifest_is_named_in_one_sentence(damage: bytes, directory: Store) -> None:
     directory.put(manifest_key(1), damage)
 

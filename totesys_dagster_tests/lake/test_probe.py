@@ -91,7 +91,7 @@ def zone(s3: ObjectStore, proxy: faulty_proxy.Proxy, monkeypatch: pytest.MonkeyP
     for endpoint in (s3.endpoint, proxy.endpoint):
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
         stores.append(Store(url, INGESTION_URL))
-        assert stores[-1]._place.address  # it takes the endpoint when it is first used
+        assert stores[-1]._backend.address  # it takes the endpoint when it is first used
     direct, store = stores
     return Zone(store, direct, proxy.faults)
 
@@ -106,13 +106,15 @@ def on_put(*faults: Fault) -> Rule:
 
 
 def test_store_that_ignores_the_condition_is_refused(zone: Zone) -> None:
-    assert "told 8 of 8 simultaneous writers of one object yes" in zone.refused(on_put("overwrite"))
+    assert "said yes to 8 of 8 simultaneous writers of one object" in zone.refused(
+        on_put("overwrite")
+    )
 
 
 def test_store_with_two_winners_is_refused(zone: Zone) -> None:
     said = zone.refused(on_put("granted", "granted", "pass"))
 
-    assert re.search("told [23] of 8 simultaneous writers of one object yes", said)
+    assert re.search("said yes to [23] of 8 simultaneous writers of one object", said)
 
 
 def test_store_that_says_yes_to_everything_is_refused(zone: Zone) -> None:
@@ -120,7 +122,7 @@ def test_store_that_says_yes_to_everything_is_refused(zone: Zone) -> None:
 
 
 def test_store_that_says_yes_to_every_write_and_keeps_none_is_refused(zone: Zone) -> None:
-    assert "told 8 of 8" in zone.refused(on_put(DONE))
+    assert "said yes to 8 of 8" in zone.refused(on_put(DONE))
 
 
 def test_store_that_loses_what_it_took_is_refused(zone: Zone) -> None:
@@ -143,7 +145,9 @@ def test_store_that_says_no_to_everybody_is_refused(zone: Zone) -> None:
 
 
 def test_store_that_says_no_to_the_winner_too_is_refused(zone: Zone) -> None:
-    assert "told each of 8 writers of an object that it existed" in zone.refused(on_put("denied"))
+    assert "said to each of 8 writers of an object that it existed" in zone.refused(
+        on_put("denied")
+    )
 
 
 def test_store_that_keeps_another_object_than_the_winners_is_refused(zone: Zone) -> None:
@@ -175,7 +179,7 @@ def test_directory_whose_links_overwrite_is_refused(
 ) -> None:
     monkeypatch.setattr(os, "link", os.replace)
 
-    with pytest.raises(LakeUnusableError, match=r"told \d of 8 simultaneous writers"):
+    with pytest.raises(LakeUnusableError, match=r"said yes to \d of 8 simultaneous writers"):
         directory.put(KEY, b"one")
     assert objects(directory) == []
 

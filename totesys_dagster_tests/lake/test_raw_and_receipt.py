@@ -40,13 +40,13 @@ def test_table_that_is_not_in_the_batch_has_no_rows(directory: Store) -> None:
     manifest = hand_made.batch(directory, {"design": b'{"design_id":1}\n'})
 
     assert list(raw(directory, "staff", manifest).parts()) == []
-    assert raw(directory, "staff", manifest).entry.gone is None
+    assert raw(directory, "staff", manifest).entry.deleted_keys is None
 
 
 def test_deleted_keys_come_back(store: Store) -> None:
     manifest = hand_made.batch(store, {}, deleted={"design": [4, 7]})
 
-    gone = raw(store, "design", manifest).entry.gone
+    gone = raw(store, "design", manifest).entry.deleted_keys
     assert gone is not None
     assert gone.read(store) == [(4, 4), (7, 7)]
 
@@ -64,7 +64,7 @@ def receipt(manifest: Manifest, **fields: Any) -> Receipt:
     empty = {
         "log": "totesys",
         "star": "dim_staff",
-        "version": 1,
+        "code_version": 1,
         "sequence": manifest.sequence,
         "manifest_sha256": manifest.sha256,
         "reconcile": False,
@@ -81,7 +81,7 @@ def test_receipt_comes_back_as_it_was_written(store: Store) -> None:
     manifest = ManifestLog(store).commit(hand_made.manifest())
     parts = (ObjectEntry(key="rows/a.parquet", rows=2, bytes=10, sha256="aa"),)
     gone = key_set("staff", [(3, 5)])
-    written = receipt(manifest, read=3, rows=2, objects=parts, gone=gone, quarantined=1)
+    written = receipt(manifest, read=3, rows=2, objects=parts, deleted_keys=gone, quarantined=1)
     store.put(receipt_key(DIM_STAFF, manifest.batch), written.to_bytes())
 
     read = read_receipt(store, DIM_STAFF, manifest)
@@ -95,7 +95,6 @@ def test_receipt_comes_back_as_it_was_written(store: Store) -> None:
 def test_receipt_is_filed_under_table_version_and_batch() -> None:
     changed = replace(DIM_STAFF, columns=DIM_STAFF.columns[:-1])
 
-    assert receipt_key(DIM_STAFF, batch_key(42)) == "receipts/dim_staff/v1/0000000042.json"
     assert re.fullmatch(
         r"receipts/dim_staff/v1-[0-9a-f]{8}/0000000042\.json", receipt_key(changed, batch_key(42))
     )

@@ -126,7 +126,7 @@ def test_request_for_a_full_read_is_readable_json(directory: Store) -> None:
     requests.put_full_read(directory, "staff", 3, "it was asked for")
 
     assert json.loads(directory.get("requests/full-read/0000000003/staff.json")) == {
-        "format": 2,
+        "format": 3,
         "log": "totesys",
         "table": "staff",
         "after": 3,
@@ -134,7 +134,7 @@ def test_request_for_a_full_read_is_readable_json(directory: Store) -> None:
     }
 
 
-MALFORMED = [b"", b"{", b"null", b"\xff", b'{"format": 2, "log": "totesys"}']
+MALFORMED = [b"", b"{", b"null", b"\xff", b'{"format": 3, "log": "totesys"}']
 
 
 @pytest.mark.parametrize("data", MALFORMED)
@@ -145,7 +145,7 @@ def test_malformed_request_for_a_full_read_is_one_sentence(data: bytes, director
         pending(directory, head(3, last_full_of_staff=1))
 
     assert str(error.value).startswith(
-        f"{directory.uri(key)} is not a full read request of format 2 ("
+        f"{directory.uri(key)} is not a full read request of format 3 ("
     )
     assert "\n" not in str(error.value)
 
@@ -158,7 +158,7 @@ def test_malformed_request_for_digests_is_one_sentence(data: bytes, directory: S
         Requests(directory).without()
 
     assert str(error.value).startswith(
-        f"{directory.uri(key)} is not a digest request of format 2 ("
+        f"{directory.uri(key)} is not a digest request of format 3 ("
     )
     assert "\n" not in str(error.value)
 
@@ -183,7 +183,7 @@ def test_request_that_was_moved_is_refused(directory: Store) -> None:
 
 def test_first_reason_for_a_full_read_stands(store: Store) -> None:
     requests.put_full_read(store, "staff", 3, "it was asked for")
-    requests.put_full_read(store, "staff", 3, "rows of it are gone")
+    requests.put_full_read(store, "staff", 3, "rows of it were deleted")
 
     found = Requests(store).full_reads(head(3, last_full_of_staff=1))
     assert found == {"staff": "it was asked for"}

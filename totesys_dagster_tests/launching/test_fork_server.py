@@ -1,4 +1,4 @@
-"""Runs that are forked: from which code, told by which process, and ended how."""
+"""Runs that are forked: from which code, said by which process, and ended how."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ import dagster as dg
 @dg.op
 def tell():
     word = os.environ.get("WORD", "{word}")
-    Path("{told}").write_text(f"{{os.getpid()}} {{word}}")
+    Path("{said}").write_text(f"{{os.getpid()}} {{word}}")
     while Path("{waits}").exists():
         time.sleep(0.05)
 
@@ -75,10 +75,10 @@ class Shop:
 
     def write(self, word: str = "hello", more: str = "") -> None:
         """The code of the location; the server is another one when it is changed."""
-        text = SHOP.format(word=word, told=self.told, waits=self.waits) + more
+        text = SHOP.format(word=word, said=self.said, waits=self.waits) + more
         if not self.module.exists() or self.module.read_text() != text:
             self.module.write_text(text)
-            # As if it were of a while ago: a change of right now is not told from a later one.
+            # As if it were of a while ago: a change of right now is not said from a later one.
             os.utime(self.module, ns=(next_stamp(), next_stamp()))
 
     @property
@@ -90,8 +90,8 @@ class Shop:
         return self.directory / "waits"
 
     @property
-    def told(self) -> Path:
-        return self.directory / "told"
+    def said(self) -> Path:
+        return self.directory / "said"
 
     @property
     def launcher(self) -> ForkingRunLauncher:
@@ -172,7 +172,7 @@ def shop(open_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
     """The shop that all tests of a process share, as a start of its servers takes seconds."""
     monkeypatch.chdir(open_shop.directory)
     open_shop.write()
-    for path in (open_shop.told, open_shop.waits):
+    for path in (open_shop.said, open_shop.waits):
         path.unlink(missing_ok=True)
     return open_shop
 
@@ -181,7 +181,7 @@ def test_process_of_a_run_is_the_one_that_was_noted(shop: Shop) -> None:
     run, pid = shop.start()
 
     assert shop.ends(run) is dg.DagsterRunStatus.SUCCESS
-    assert shop.told.read_text() == f"{pid} hello"
+    assert shop.said.read_text() == f"{pid} hello"
     assert soon(lambda: not RunProcess.of(pid).is_alive)
 
 
@@ -203,18 +203,18 @@ def test_run_after_a_change_of_the_code_runs_the_new_code(shop: Shop) -> None:
     run, pid = shop.start()
 
     assert shop.ends(run) is dg.DagsterRunStatus.SUCCESS
-    assert shop.told.read_text() == f"{pid} changed"
+    assert shop.said.read_text() == f"{pid} changed"
 
 
 @pytest.mark.long
 def test_run_after_a_change_of_the_settings_has_the_new_ones(shop: Shop) -> None:
     shop.ends(shop.start()[0])
-    before = shop.told.read_text().split()[1]
+    before = shop.said.read_text().split()[1]
     env = shop.directory / ".env"
     env.write_text("WORD=set")
     os.utime(env, ns=(next_stamp(), next_stamp()))
     shop.ends(shop.start()[0])
-    after = shop.told.read_text().split()[1]
+    after = shop.said.read_text().split()[1]
     env.unlink()
 
     assert (before, after) == ("hello", "set")
@@ -246,7 +246,7 @@ def test_code_that_cannot_be_forked_is_told(
     shop.write(more=code)
     with pytest.raises(ForkServerError, match="ends at its start"):
         shop.start()
-    assert not shop.told.exists()
+    assert not shop.said.exists()
     output = capfd.readouterr().err
     assert "not today" in output or "starts threads" in output
 
@@ -287,7 +287,7 @@ def test_fork_whose_daemon_dies_before_it_is_told_its_run_ends(shop: Shop) -> No
 def test_run_outlives_the_server(shop: Shop) -> None:
     shop.waits.touch()
     run, _ = shop.start()
-    assert soon(shop.told.exists)
+    assert soon(shop.said.exists)
     shop.server.stop()
     shop.waits.unlink()
 
@@ -299,14 +299,14 @@ def launched(shop: Shop) -> dg.DagsterRun:
     shop.waits.touch()
     run = shop.run()
     assert shop.launcher._fork(run)
-    assert soon(shop.told.exists)
+    assert soon(shop.said.exists)
     return shop.now(run)
 
 
 def test_launcher_knows_the_process_and_ends_it_on_demand(shop: Shop) -> None:
     run = launched(shop)
 
-    assert RunProcess.parse(run.tags[PROCESS_TAG]).pid == int(shop.told.read_text().split()[0])
+    assert RunProcess.parse(run.tags[PROCESS_TAG]).pid == int(shop.said.read_text().split()[0])
     assert shop.launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING
     assert shop.launcher.terminate(run.run_id)
     assert shop.ends(run) is dg.DagsterRunStatus.CANCELED

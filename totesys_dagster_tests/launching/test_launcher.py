@@ -25,7 +25,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 def launched(instance: dg.DagsterInstance, times: int) -> str:
     """A run that so many daemons have taken from the queue."""
-    run = instance.create_run_for_job(defs.resolve_job_def("ingest"))
+    run = instance.create_run_for_job(defs.resolve_job_def("capture"))
     for _ in range(times):
         event = dg.DagsterEvent(dg.DagsterEventType.RUN_STARTING.value, run.job_name)
         instance.report_dagster_event(event, run_id=run.run_id)

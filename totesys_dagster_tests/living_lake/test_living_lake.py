@@ -75,7 +75,7 @@ def test_new_source_table_is_archived(project: Project) -> None:
 
     [batch] = project.run().data["batches"]
 
-    assert {name: t["rows"] for name, t in batch["ingested"].items() if t["rows"]} == {"site": 2}
+    assert {name: t["rows"] for name, t in batch["captured"].items() if t["rows"]} == {"site": 2}
     prove(project)
 
 
@@ -330,7 +330,7 @@ def test_column_that_is_computed_differently(project: Project) -> None:
         "stars/dim_currency.py", "codes.map(currencies)", "codes.map(currencies).str.upper()"
     )
     project.edit(
-        "stars/dim_currency.py", '    base="currency",', '    base="currency",\n    version=2,'
+        "stars/dim_currency.py", '    base="currency",', '    base="currency",\n    code_version=2,'
     )
 
     prove(project)
@@ -468,7 +468,7 @@ BUSINESS = (
 @pytest.mark.long
 @pytest.mark.parametrize("way", ["run", "sensors"])
 def test_dimension_that_is_renamed_while_business_goes_on(project: Project, way: str) -> None:
-    """Its table is new and empty: no row of a fact is held back for that."""
+    """Its table is new and empty: no fact is an orphan for that."""
     text = (project.directory / "totesys_dagster/catalogue/stars/dim_design.py").read_text()
     project.withdraw("stars/dim_design.py")
     project.declare("stars/dim_bag.py", text.replace('"dim_design"', '"dim_bag"'))
@@ -491,13 +491,13 @@ def test_dimension_that_sets_rows_aside_takes_the_facts_along(project: Project) 
     project.edit("stars/dim_location.py", column, 'carry("address.district", nullable=False)')
     project.source(*BUSINESS)
     [run, rebuild] = project.commands(["run", "--json"], ["rebuild", "--json"])
-    held_back = project.rows("SELECT count(*) FROM quarantine WHERE dimension IS NOT NULL")
+    orphans = project.rows("SELECT count(*) FROM quarantine WHERE dimension IS NOT NULL")
     module.write_text(before)
     prove(project)
 
-    assert run.code == 1  # rows are kept out
+    assert run.code == 1  # rows are in quarantine
     assert not any(rebuild.data["different"].values()), rebuild.data["different"]
-    assert held_back != [0]
+    assert orphans != [0]
     assert project.rows("SELECT count(*) FROM quarantine") == [0]
 
 

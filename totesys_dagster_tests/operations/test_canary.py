@@ -401,7 +401,7 @@ def test_web_server_and_daemon_tell_no_secret(
         answers = {name: server.ask(name) for name in QUERIES}
 
     assert "violates check constraint" in answers["runs"]
-    assert "held back" in answers["assets"]
+    assert "orphans" in answers["assets"]
     for name, text in answers.items():
         no_leak(name, text)
     assert check_files(watched.directory) > 10

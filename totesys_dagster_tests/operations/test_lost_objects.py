@@ -1,6 +1,6 @@
-"""Objects of the lake that are gone: removed from a directory, or under a delete marker of S3.
+"""Objects of the lake that are missing: removed from a directory, or under a delete marker of S3.
 
-Whatever is gone, the warehouse comes out exact or what stops is said in one sentence with nothing
+Whichever it is, the warehouse comes out exact or what stops is said in one sentence with nothing
 written; and once the object is back, everything goes on as if nothing had happened. A number of the
 log is never given to a second batch.
 """
@@ -27,7 +27,7 @@ from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster_tests import object_store
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1, EDIT_ORDER_1_BACK, new_design
-from totesys_dagster_tests.hand_made import manifest_key, overwrite, seal_key
+from totesys_dagster_tests.hand_made import manifest_key, marker_key, overwrite
 from totesys_dagster_tests.object_store import ObjectStore
 from totesys_dagster_tests.orchestra import Orchestra
 
@@ -116,7 +116,7 @@ def test_head_that_is_gone_stops_everything_until_it_is_back(loaded: Orchestra) 
 
 
 def test_head_that_is_gone_before_it_was_loaded_is_not_replaced(orchestra: Orchestra) -> None:
-    """The warehouse knows nothing of it; its seal does."""
+    """The warehouse knows nothing of it; its marker does."""
     platform = orchestra.platform
     platform.capture()
     restore = remove(platform.ingestion, manifest_key(1))
@@ -163,9 +163,9 @@ def test_manifest_in_the_middle_that_nobody_needs_is_found(loaded: Orchestra, nu
 
 
 def test_log_that_is_cut_short_is_not_continued(loaded: Orchestra) -> None:
-    """A bucket put back to yesterday's state lacks the seals as well: the warehouse tells."""
+    """A bucket put back to yesterday's state has no commit markers either: the warehouse tells."""
     platform = loaded.platform
-    for key in (manifest_key(3), seal_key(3)):
+    for key in (manifest_key(3), marker_key(3)):
         remove(platform.ingestion, key)
     platform.application.execute(new_design(9))  # type: ignore[call-overload]
     said = refused(loaded, OtherLakeError)
@@ -212,15 +212,15 @@ def test_head_that_was_changed_is_not_built_upon(loaded: Orchestra) -> None:
     assert take(loaded) == 1
 
 
-def test_lake_of_before_there_were_seals_is_sealed_by_the_next_capture(loaded: Orchestra) -> None:
+def test_lake_without_commit_markers_gets_them_from_the_next_capture(loaded: Orchestra) -> None:
     platform = loaded.platform
     for number in (1, 2, 3):
-        remove(platform.ingestion, seal_key(number))
+        remove(platform.ingestion, marker_key(number))
     assert findings(platform) == []
     platform.application.execute(new_design(9))  # type: ignore[call-overload]
     assert take(loaded) == 1
 
-    assert platform.ingestion.list("seals") == [seal_key(3), seal_key(4)]
+    assert platform.ingestion.list("commits") == [marker_key(3), marker_key(4)]
 
 
 def test_part_that_is_gone_stops_its_batch_until_it_is_back(loaded: Orchestra) -> None:

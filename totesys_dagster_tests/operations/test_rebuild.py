@@ -165,10 +165,10 @@ def test_processed_zone_that_is_lost_is_processed_again(platform: Platform, tmp_
 
 def test_progress_is_told(platform: Platform) -> None:
     three_batches(platform)
-    told: list[tuple[int, int]] = []
-    rebuild_of(platform, progress=lambda done, all_: told.append((done, all_)))
+    said: list[tuple[int, int]] = []
+    rebuild_of(platform, progress=lambda done, all_: said.append((done, all_)))
 
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert said == [(1, 3), (2, 3), (3, 3)]
 
 
 # A warehouse that differs

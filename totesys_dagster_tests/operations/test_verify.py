@@ -23,7 +23,7 @@ from totesys_dagster.operations import verify as verify_module
 from totesys_dagster.operations.verify import Verification, due_at_night, verify
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import DELETE_ORDER_1, EDIT_ORDER_1, new_design
-from totesys_dagster_tests.hand_made import manifest_key, seal_key
+from totesys_dagster_tests.hand_made import manifest_key, marker_key
 from totesys_dagster_tests.orchestra import damage
 
 
@@ -85,16 +85,16 @@ def test_batches_that_are_not_processed_yet_pass(platform: Platform) -> None:
 
 
 def test_progress_is_told(sound: Platform) -> None:
-    told: list[tuple[int, int]] = []
+    said: list[tuple[int, int]] = []
     verify(
         sound.warehouse,
         sound.names,
         sound.ingestion,
         sound.processed,
-        lambda done, all_: told.append((done, all_)),
+        lambda done, all_: said.append((done, all_)),
     )
 
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert said == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 # The log
@@ -107,11 +107,11 @@ def broken_link_to(manifest: Manifest) -> str:
     )
 
 
-def broken_seal_of(platform: Platform, sequence: int) -> str:
+def broken_marker_of(platform: Platform, sequence: int) -> str:
     return (
         f"{platform.ingestion.uri(manifest_key(sequence))} is not what was committed, as"
-        f" {seal_key(sequence)} tells: one of the two was changed after it was written; restore it"
-        " from the bucket's older versions."
+        f" {marker_key(sequence)} tells: one of the two was changed after it was written; restore"
+        " it from the bucket's older versions."
     )
 
 
@@ -127,7 +127,7 @@ def test_manifest_that_was_edited_is_named_first(sound: Platform) -> None:
             " from another lake."
         )
         after = [] if sequence == 4 else [broken_link_to(batch(sound, sequence + 1))]
-        assert found[1:] == [broken_seal_of(sound, sequence), *after]
+        assert found[1:] == [broken_marker_of(sound, sequence), *after]
 
 
 def test_break_in_the_chain_is_named_though_nothing_is_loaded(platform: Platform) -> None:
@@ -136,14 +136,14 @@ def test_break_in_the_chain_is_named_though_nothing_is_loaded(platform: Platform
     platform.capture()
     found = findings_after(platform, platform.ingestion, manifest_key(1), edited(platform, 1))
 
-    assert found == [broken_seal_of(platform, 1), broken_link_to(batch(platform, 2))]
+    assert found == [broken_marker_of(platform, 1), broken_link_to(batch(platform, 2))]
 
 
 def test_manifest_that_cannot_be_read_is_named(sound: Platform) -> None:
     for key in map(manifest_key, (1, 2, 4)):
         [finding] = findings_after(sound, sound.ingestion, key, b"{}")
         assert finding.startswith(
-            f"{sound.ingestion.uri(key)} is not a manifest of format 2 (sequence: Field required)"
+            f"{sound.ingestion.uri(key)} is not a manifest of format 3 (sequence: Field required)"
         )
 
 
@@ -191,7 +191,7 @@ def test_key_set_that_is_damaged_is_named(
     platform.run()
     platform.application.execute(DELETE_ORDER_1)
     platform.run()
-    gone = batch(platform, 2).tables["payment"].gone
+    gone = batch(platform, 2).tables["payment"].deleted_keys
     assert gone is not None
     for key in (batch(platform, 1).tables["payment"].keys.key, gone.key):
         assert key is not None
@@ -221,7 +221,7 @@ def test_schema_that_is_damaged_is_named(sound: Platform) -> None:
     [changed] = findings_after(sound, sound.ingestion, key, b"{}")
     [removed] = findings_after(sound, sound.ingestion, key, None)
 
-    assert changed.startswith(f"{uri} is not a schema of format 2")
+    assert changed.startswith(f"{uri} is not a schema of format 3")
     assert removed.startswith(f"{uri} does not exist")
 
 
@@ -328,18 +328,20 @@ def test_receipt_that_was_exchanged_is_named(sound: Platform) -> None:
     assert strange.startswith(f"{uri} says that it is of dim_date: it was moved")
 
 
-def test_seal_that_was_exchanged_is_named(sound: Platform) -> None:
+def test_commit_marker_that_was_exchanged_is_named(sound: Platform) -> None:
     """Also that of the newest batch, on which no other one builds yet."""
     for sequence in (2, 4):
-        other = sound.ingestion.get(seal_key(sequence - 1))
-        found = findings_after(sound, sound.ingestion, seal_key(sequence), other)
-        assert found == [broken_seal_of(sound, sequence)]
+        other = sound.ingestion.get(marker_key(sequence - 1))
+        found = findings_after(sound, sound.ingestion, marker_key(sequence), other)
+        assert found == [broken_marker_of(sound, sequence)]
 
 
-def test_seal_that_is_damaged_is_named(sound: Platform) -> None:
-    [finding] = findings_after(sound, sound.ingestion, seal_key(2), b"{}")
+def test_commit_marker_that_is_damaged_is_named(sound: Platform) -> None:
+    [finding] = findings_after(sound, sound.ingestion, marker_key(2), b"{}")
 
-    assert finding.startswith(f"{sound.ingestion.uri(seal_key(2))} is not a seal of format 2")
+    assert finding.startswith(
+        f"{sound.ingestion.uri(marker_key(2))} is not a commit marker of format 3"
+    )
 
 
 def test_request_that_was_exchanged_or_damaged_is_named(sound: Platform) -> None:
@@ -403,7 +405,7 @@ def test_audit_object_that_was_edited_breaks_its_chain(sound: Platform) -> None:
     [damaged] = findings_after(sound, sound.ingestion, key, b"{}")
 
     assert edited_.startswith("Audit 3 of the source does not follow from the one before it")
-    assert damaged.startswith(f"{sound.ingestion.uri(key)} is not a source audit of format 2")
+    assert damaged.startswith(f"{sound.ingestion.uri(key)} is not a source audit of format 3")
 
 
 def test_lake_that_cannot_be_reached_is_an_error(sound: Platform, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from totesys_dagster.errors import CommitConflictError
 from totesys_dagster.ingestion import changes
 from totesys_dagster.ingestion.capture import open_capture
 from totesys_dagster.ingestion.changes import ALTERED, DELETED, MAYBE_DELETED
-from totesys_dagster.ingestion.poll import Memory, Poll, poll
+from totesys_dagster.ingestion.poll import Poll, PollCursor, poll
 from totesys_dagster.lake.audits import AuditLog, SourceAudit
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.requests import Requests
@@ -55,10 +55,10 @@ def reasons(platform: Platform) -> dict[str, str]:
     return Requests(platform.ingestion).full_reads(head)
 
 
-def look(platform: Platform, memory: Memory, seconds: int) -> Poll:
+def look(platform: Platform, cursor: PollCursor, seconds: int) -> Poll:
     """The poll that comes so many seconds after the first one."""
     now = START + dt.timedelta(seconds=seconds)
-    return poll(platform.source, platform.ingestion, memory, now)
+    return poll(platform.source, platform.ingestion, cursor, now)
 
 
 # An audit that was cut short
@@ -132,13 +132,13 @@ def test_rows_that_only_an_audit_finds_altered_open_a_batch(
     platform.application.execute(COPY_OF_PAYMENT)
     platform.run()
     monkeypatch.setattr(changes, "_reason", lambda _, __, table, full: full.get(table, ""))
-    first = look(platform, Memory(), 0)
+    first = look(platform, PollCursor(), 0)
     platform.application.execute(
         "ALTER TABLE payment RENAME TO payment_old; ALTER TABLE payment_new RENAME TO payment"
     )
-    before = look(platform, first.memory, 5)
+    before = look(platform, first.cursor, 5)
     audited = audit()
-    after = look(platform, before.memory, 10)
+    after = look(platform, before.cursor, 10)
     loaded = platform.run()
 
     assert (before.changed, before.audit_due) == ([], True)
@@ -157,11 +157,11 @@ def test_deletions_from_a_large_table_that_an_audit_finds_open_a_batch(
     """Polls look for them once an hour."""
     monkeypatch.setattr(changes, "LARGE_TABLE_ROWS", -1)
     platform.run()
-    first = look(platform, Memory(), 0)
+    first = look(platform, PollCursor(), 0)
     platform.application.execute("DELETE FROM payment WHERE payment_id = 3")
-    before = look(platform, first.memory, 5)
+    before = look(platform, first.cursor, 5)
     audit()
-    after = look(platform, before.memory, 10)
+    after = look(platform, before.cursor, 10)
     loaded = platform.run()
 
     assert before.changed == []
@@ -179,9 +179,9 @@ def test_row_in_quarantine_makes_a_batch_compare_a_large_table_and_not_read_it(
     platform.run()
     platform.application.execute("UPDATE payment SET payment_date = 'soon' WHERE payment_id = 3")
     platform.run()
-    first = look(platform, Memory(), 0)
+    first = look(platform, PollCursor(), 0)
     request_healing(platform.warehouse, platform.names, platform.ingestion)
-    found = look(platform, first.memory, 5)
+    found = look(platform, first.cursor, 5)
     loaded = platform.run()
 
     assert first.changed == []
@@ -190,7 +190,7 @@ def test_row_in_quarantine_makes_a_batch_compare_a_large_table_and_not_read_it(
     assert (read.read, read.rows, read.reconcile) == ("none", 0, True)
     assert loaded is not None
     assert loaded.audits["fact_payment"].equal_without
-    assert look(platform, found.memory, 10).changed == []
+    assert look(platform, found.cursor, 10).changed == []
 
 
 def test_large_table_that_changed_since_its_keys_were_read_is_asked_for_with_its_reason(
@@ -248,11 +248,11 @@ def test_audit_number_is_taken_once(platform: Platform) -> None:
 def test_audit_that_is_overtaken_ends_quietly(orchestra: Orchestra) -> None:
     orchestra.platform.run()
     result = defs.resolve_job_def("audit").execute_in_process(instance=orchestra.instance)
-    told = [entry.user_message for entry in orchestra.instance.all_logs(result.run_id)]
+    said = [entry.user_message for entry in orchestra.instance.all_logs(result.run_id)]
 
     assert result.success
     assert result.get_asset_check_evaluations() == []
-    assert "Nothing was compared: another audit was under way, whose result stands." in told
+    assert "Nothing was compared: another audit was under way, whose result stands." in said
 
 
 def test_two_audits_compare_with_one_object_and_note_it_once(platform: Platform) -> None:

@@ -88,7 +88,7 @@ def test_no_run_of_a_batch_verifies_the_lake(orchestra: Orchestra) -> None:
 
     assert len(checks) == 33
     assert CHECK not in checks
-    for name in ("ingest", "process", "load_warehouse", "process_and_load"):
+    for name in ("capture", "process", "load_warehouse", "process_and_load"):
         assert CHECK not in defs.resolve_job_def(name).asset_layer.asset_graph.asset_check_keys
 
 

@@ -1,4 +1,4 @@
-"""What Dagster is told: 33 tables and the lake, their lineage, and what the UI shows of each."""
+"""What Dagster is said: 33 tables and the lake, their lineage, and what the UI shows of each."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_nothing_secret_is_stored_by_dagster(orchestra: Orchestra) -> None:
 
 def test_partial_capture_is_refused(orchestra: Orchestra) -> None:
     orchestra.instance.add_dynamic_partitions("batch", ["2026-01-01T00-00-00Z"])
-    result = defs.resolve_job_def("ingest").execute_in_process(
+    result = defs.resolve_job_def("capture").execute_in_process(
         instance=orchestra.instance,
         partition_key="2026-01-01T00-00-00Z",
         asset_selection=[asset_key("ingestion", "staff")],

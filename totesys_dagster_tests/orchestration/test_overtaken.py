@@ -21,9 +21,9 @@ from totesys_dagster_tests.orchestra import Orchestra
 FIRST, SECOND = batch_key(1), batch_key(2)
 
 
-def ingest(orchestra: Orchestra, batch: str, tags: dict[str, str]) -> dg.ExecuteInProcessResult:
+def capture(orchestra: Orchestra, batch: str, tags: dict[str, str]) -> dg.ExecuteInProcessResult:
     orchestra.instance.add_dynamic_partitions("batch", [batch])
-    return orchestra.run(dg.RunRequest(partition_key=batch, tags=tags), "ingest")
+    return orchestra.run(dg.RunRequest(partition_key=batch, tags=tags), "capture")
 
 
 def overtake(
@@ -54,7 +54,7 @@ def statuses(orchestra: Orchestra) -> set[dg.DagsterRunStatus]:
 def test_capture_of_a_sensor_that_comes_late_ends_quietly(orchestra: Orchestra) -> None:
     """Both daemons have asked for it; it is the slower one's run."""
     orchestra.platform.run()
-    result = ingest(orchestra, FIRST, {BATCH_TAG: FIRST})
+    result = capture(orchestra, FIRST, {BATCH_TAG: FIRST})
 
     assert result.success
     assert result.get_asset_materialization_events() == []
@@ -65,7 +65,7 @@ def test_capture_of_a_sensor_that_is_overtaken_ends_quietly(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     overtake(orchestra, monkeypatch, times=1)
-    result = ingest(orchestra, FIRST, {BATCH_TAG: FIRST})
+    result = capture(orchestra, FIRST, {BATCH_TAG: FIRST})
 
     assert result.success
     assert ManifestLog(orchestra.platform.ingestion).read(1).run_id == "test"
@@ -79,13 +79,13 @@ def test_key_is_left_to_another_process_that_may_capture_under_it(
     orchestra.platform.run()
     if again == "another run":
         orchestra.instance.create_run_for_job(
-            defs.resolve_job_def("ingest"),
+            defs.resolve_job_def("capture"),
             status=dg.DagsterRunStatus.STARTED,
             tags={PARTITION_TAG: SECOND},
         )
     else:
         monkeypatch.setattr(assets, "launched_twice", lambda *_: True)
-    result = ingest(orchestra, SECOND, {BATCH_TAG: SECOND})
+    result = capture(orchestra, SECOND, {BATCH_TAG: SECOND})
 
     assert result.success
     assert SECOND in orchestra.partitions()
@@ -93,7 +93,7 @@ def test_key_is_left_to_another_process_that_may_capture_under_it(
 
 def test_person_who_asks_for_a_batch_that_cannot_be_is_told(orchestra: Orchestra) -> None:
     orchestra.platform.run()
-    result = ingest(orchestra, FIRST, {})
+    result = capture(orchestra, FIRST, {})
 
     assert not result.success
     assert "batches never change; capture the next one, 0000000002" in str(result.all_events)

@@ -21,7 +21,7 @@ from totesys_dagster.lake.manifest import ManifestLog, batch_key
 from totesys_dagster.lake.requests import Requests
 from totesys_dagster.orchestration import sensors
 from totesys_dagster.runs import unfinished as runs
-from totesys_dagster.runs.tags import INGEST_STAGE, STAGE_TAG
+from totesys_dagster.runs.tags import CAPTURE_STAGE, STAGE_TAG
 from totesys_dagster.warehouse import table_load
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.orchestra import Orchestra, materialized
@@ -213,7 +213,7 @@ def capture_ahead(orchestra: Orchestra, *statuses: dg.DagsterRunStatus) -> None:
     orchestra.instance.add_dynamic_partitions("batch", [AHEAD])
     for status in statuses:
         orchestra.instance.create_run_for_job(
-            defs.resolve_job_def("ingest"), status=status, tags={"dagster/partition": AHEAD}
+            defs.resolve_job_def("capture"), status=status, tags={"dagster/partition": AHEAD}
         )
 
 
@@ -255,7 +255,7 @@ def test_capture_that_failed_is_repeated_under_its_key(
 def test_capture_that_finds_nothing_leaves_no_partition_behind(orchestra: Orchestra) -> None:
     settle(orchestra)
     orchestra.instance.add_dynamic_partitions("batch", [batch_key(2)])
-    result = orchestra.run(dg.RunRequest(partition_key=batch_key(2)), "ingest")
+    result = orchestra.run(dg.RunRequest(partition_key=batch_key(2)), "capture")
 
     assert result.success
     assert orchestra.partitions() == [batch_key(1)]
@@ -391,7 +391,7 @@ def test_warehouse_that_was_changed_by_hand_is_found_without_a_batch_and_healed(
 
     failed = [c.asset_key.path[-1] for c in audited.get_asset_check_evaluations() if not c.passed]
     assert failed == ["dim_design"]
-    assert captured.job_def.name == "ingest"
+    assert captured.job_def.name == "capture"
     assert all(check.passed for check in healed.get_asset_check_evaluations())
     assert platform.rows("SELECT design_name FROM dim_design WHERE design_id = 1") == [("Wooden",)]
 
@@ -523,9 +523,9 @@ def test_loads_can_come_at_intervals(orchestra: Orchestra, monkeypatch: pytest.M
 
 def test_only_one_capture_is_at_work(orchestra: Orchestra) -> None:
     orchestra.instance.create_run_for_job(
-        defs.resolve_job_def("ingest"),
+        defs.resolve_job_def("capture"),
         status=dg.DagsterRunStatus.STARTED,
-        tags={"totesys/stage": "ingest"},
+        tags={"totesys/stage": "capture"},
     )
 
     assert orchestra.tick("source_changes") == (
@@ -539,7 +539,7 @@ def test_run_that_was_never_put_into_the_queue_holds_up_nothing(
     """A daemon that dies between the two steps leaves one behind."""
     edit_order(orchestra.platform)
     orchestra.instance.create_run_for_job(
-        defs.resolve_job_def("ingest"), tags={"totesys/stage": "ingest"}
+        defs.resolve_job_def("capture"), tags={"totesys/stage": "capture"}
     )
     assert isinstance(orchestra.tick("source_changes"), str)
 
@@ -551,7 +551,7 @@ def test_interval_is_what_the_daemon_makes_of_it() -> None:
     assert [sensors.interval(seconds) for seconds in (1, 2, 5, 60)] == [1, 1, 4, 59]
 
 
-@pytest.mark.long  # as ingestion/test_snapshot.py has it for one table
+@pytest.mark.long  # as ingestion/test_source_view.py has it for one table
 def test_nobody_else_may_hold_the_lock(platform: Platform) -> None:
     """A migration that locks a table makes the poll fail with a sentence, not hang."""
     with psycopg.connect(
@@ -564,11 +564,11 @@ def test_nobody_else_may_hold_the_lock(platform: Platform) -> None:
 
 
 def begin_to_capture(orchestra: Orchestra) -> dg.DagsterRun:
-    """A run of ingest is at work beside the next tick."""
+    """A run of capture is at work beside the next tick."""
     return orchestra.instance.create_run_for_job(
-        defs.resolve_job_def("ingest"),
+        defs.resolve_job_def("capture"),
         status=dg.DagsterRunStatus.STARTED,
-        tags={STAGE_TAG: INGEST_STAGE},
+        tags={STAGE_TAG: CAPTURE_STAGE},
     )
 
 

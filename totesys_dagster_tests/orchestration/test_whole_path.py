@@ -121,13 +121,17 @@ def test_row_in_quarantine_does_not_keep_another_from_being_healed(orchestra: Or
     again = standing(orchestra, "fact_payment").whole
 
     assert but_for_one is not None
-    assert (but_for_one.equal, but_for_one.kept_out, but_for_one.equal_without) == (False, 1, True)
+    assert (but_for_one.equal, but_for_one.quarantined, but_for_one.equal_without) == (
+        False,
+        1,
+        True,
+    )
     assert report.manifest.tables["payment"].reason == DIFFERED
     assert orchestra.platform.rows(
         "SELECT payment_amount FROM current_fact_payment WHERE payment_id = 2"
     ) == [(Decimal("134075.69"),)]
     assert again is not None
-    assert (again.equal, again.kept_out, again.equal_without) == (False, 1, True)
+    assert (again.equal, again.quarantined, again.equal_without) == (False, 1, True)
     assert take(orchestra) == []
 
 

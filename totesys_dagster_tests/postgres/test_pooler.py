@@ -16,7 +16,7 @@ from totesys_dagster import settings
 from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.errors import LoadError
 from totesys_dagster.ingestion import blocks
-from totesys_dagster.ingestion.poll import Memory, poll
+from totesys_dagster.ingestion.poll import PollCursor, poll
 from totesys_dagster.local.server import Server
 from totesys_dagster.operations.rebuild import rebuild
 from totesys_dagster.operations.verify import verify
@@ -92,16 +92,16 @@ def stranger(setting: str) -> psycopg.Connection:
 def everything(platform: Platform) -> None:
     """All that the platform does with its two databases, over three batches, and exact."""
     names, ingestion, processed = platform.names, platform.ingestion, platform.processed
-    memory = Memory()
+    cursor = PollCursor()
     for statement in ("SELECT", EDIT_ORDER_1, DELETE_ORDER_1):
         platform.application.execute(statement)
-        found = poll(platform.source, ingestion, memory, dt.datetime.now(dt.UTC))
-        memory = found.memory
+        found = poll(platform.source, ingestion, cursor, dt.datetime.now(dt.UTC))
+        cursor = found.cursor
         assert found.changed
         loaded = platform.run()
         assert loaded is not None
         assert all(found.equal for found in loaded.audits.values())
-    assert not poll(platform.source, ingestion, memory, dt.datetime.now(dt.UTC)).changed
+    assert not poll(platform.source, ingestion, cursor, dt.datetime.now(dt.UTC)).changed
     assert schema.migrate(platform.warehouse, names) == []
     platform.audit()
     assert healing.request_healing(platform.warehouse, names, ingestion) == []

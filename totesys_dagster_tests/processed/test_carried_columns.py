@@ -1,7 +1,7 @@
 """The contract of a star table asks for the columns that it takes, and for nothing else.
 
 Every column of every source table is broken, once for each star table that reads it: what the star
-carries or joins by sets the row aside, anything else is the source's own affair.
+carries or joins by quarantines the row, anything else is the source's own affair.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def row(table: str, key: int, **changes: str | None) -> bytes:
 
 
 def processed(star: str, lines: dict[str, bytes]) -> tuple[list[tuple[Any, ...]], list[bytes]]:
-    """The rows of a star table, and the lines of its source tables that were set aside."""
+    """The rows of a star table, and the lines of its source tables that were quarantined."""
     table = STAR_TABLES[star]
     base, *parents = (
         archived(table, name, SOURCE_TABLES[name].column_names) for name in table.sources
@@ -98,8 +98,10 @@ def processed(star: str, lines: dict[str, bytes]) -> tuple[list[tuple[Any, ...]]
     }
     frames = {name: accepted.frame for name, accepted in found.items()}
     part = transform(table, base, lines[base.contract.name], frames, CURRENCIES)
-    rejected = [row for accepted in found.values() for row in accepted.rejected] + [*part.rejected]
-    return as_tuples(part.rows), [row.line + b"\n" for row in rejected]
+    quarantined = [row for accepted in found.values() for row in accepted.quarantined] + [
+        *part.quarantined
+    ]
+    return as_tuples(part.rows), [row.line + b"\n" for row in quarantined]
 
 
 def test_stars_and_tables_are_all_here() -> None:
@@ -134,10 +136,10 @@ def test_wrong_value_of_a_column_that_is_carried_sets_its_row_aside(
         lines[base] = row(base, 1) + child + row(base, 3)
         expected.append(child)
 
-    rows, rejected = processed(star, lines)
+    rows, quarantined = processed(star, lines)
 
     assert [row[0] for row in rows] == [1, 3]
-    assert rejected == expected
+    assert quarantined == expected
 
 
 @pytest.mark.parametrize(("star", "source", "column"), LEFT)
@@ -171,9 +173,9 @@ def test_whatever_is_left_behind_what_is_carried_is_exact(
         "staff", 7, created_at=left, last_name=text, last_updated="1e400" * unreadable or "1"
     )
 
-    rows, rejected = processed("dim_staff", {"staff": data, "department": row("department", 1)})
+    rows, quarantined = processed("dim_staff", {"staff": data, "department": row("department", 1)})
 
-    assert rejected == []
+    assert quarantined == []
     assert rows == [(7, "Jeremie", name, "Sales", "Manchester", "jeremie.franey@terrifictotes.com")]
 
 
@@ -197,10 +199,10 @@ def test_bytes_that_are_no_text_do_no_harm_where_they_are_left_behind(left: byte
     data = row("counterparty", 1, commercial_contact='"?"').replace(b'"?"', left)
     lines = {"counterparty": row("counterparty", 2) + data, "address": row("address", 1)}
 
-    rows, rejected = processed("dim_counterparty", lines)
+    rows, quarantined = processed("dim_counterparty", lines)
 
     assert [row[0] for row in rows] == [2, 1]
-    assert rejected == []
+    assert quarantined == []
 
 
 BROKEN = [
@@ -222,10 +224,10 @@ def test_row_that_is_no_json_is_set_aside_wherever_it_is_broken(name: str, text:
     # The broken member is the last one.
     broken = row("payment", 2, counterparty_ac_number=text)
 
-    rows, rejected = processed("fact_payment", {"payment": row("payment", 1) + broken})
+    rows, quarantined = processed("fact_payment", {"payment": row("payment", 1) + broken})
 
     assert [row[0] for row in rows] == [1], name
-    assert rejected == [broken]
+    assert quarantined == [broken]
 
 
 def test_members_of_a_structure_are_not_taken_for_those_of_the_row() -> None:
@@ -247,7 +249,7 @@ def test_name_that_is_written_with_escapes_is_found() -> None:
 def test_carried_column_that_a_row_has_twice_sets_it_aside_beside_anything() -> None:
     data = line("department", manager="1e400").replace(b'"location"', b'"location":1,"location"')
 
-    rows, rejected = processed("dim_staff", {"staff": row("staff", 1), "department": data})
+    rows, quarantined = processed("dim_staff", {"staff": row("staff", 1), "department": data})
 
     assert rows == []
-    assert data in rejected
+    assert data in quarantined

@@ -44,11 +44,11 @@ def values(accepted: Accepted, column: str) -> list[Any]:
 
 
 def reasons(data: bytes, table: str = "sales_order") -> tuple[str, ...]:
-    """Why the only row of a part is set aside."""
+    """Why the only row of a part is quarantined."""
     accepted = accept(SOURCE_TABLES[table], data)
     assert accepted.frame.empty
-    (rejected,) = accepted.rejected
-    return rejected.reasons
+    (quarantined,) = accepted.quarantined
+    return quarantined.reasons
 
 
 # --- values that must arrive exactly ---------------------------------------------------------
@@ -146,7 +146,7 @@ def test_value_arrives_exactly(table: str, column: str, text: str, value: Any) -
 
     accepted = accept(SOURCE_TABLES[table], line(table, **{column: text}))
 
-    assert accepted.rejected == ()
+    assert accepted.quarantined == ()
     (arrived,) = values(accepted, column)
     assert arrived == value
     assert str(arrived) == str(value)  # 2.1 is not 2.10, and True is not 1
@@ -175,7 +175,7 @@ def test_columns_come_in_the_declared_order_and_types() -> None:
 def test_row_of_every_table_is_accepted(table: str) -> None:
     accepted = accept(SOURCE_TABLES[table], line(table))
 
-    assert accepted.rejected == ()
+    assert accepted.quarantined == ()
     assert tuple(accepted.frame.columns) == SOURCE_TABLES[table].column_names
     assert len(accepted.frame) == 1
 
@@ -184,7 +184,7 @@ def test_row_of_every_table_is_accepted(table: str) -> None:
 def test_empty_part_has_the_same_columns_and_types(table: str) -> None:
     empty = accept(SOURCE_TABLES[table], b"")
 
-    assert empty.rejected == ()
+    assert empty.quarantined == ()
     pd.testing.assert_series_equal(
         empty.frame.dtypes, accept(SOURCE_TABLES[table], line(table)).frame.dtypes
     )
@@ -491,8 +491,8 @@ def test_broken_line_spoils_no_other(name: str, broken: bytes, reason: str) -> N
 
     assert values(accepted, "sales_order_id") == [1, 2, 3], name
     assert list(accepted.frame.index) == [0, 2, 4]
-    assert [rejected.line for rejected in accepted.rejected] == [broken, broken]
-    assert all(reason in rejected.reasons[0] for rejected in accepted.rejected)
+    assert [quarantined.line for quarantined in accepted.quarantined] == [broken, broken]
+    assert all(reason in quarantined.reasons[0] for quarantined in accepted.quarantined)
 
 
 @pytest.mark.parametrize(
@@ -510,8 +510,8 @@ def test_column_that_a_row_has_twice_sets_it_aside(table: str, column: str) -> N
     accepted = accept(SOURCE_TABLES[table], b"\n".join([*broken, b""]))
 
     assert accepted.frame.empty
-    assert [rejected.line for rejected in accepted.rejected] == broken
-    assert {rejected.reasons for rejected in accepted.rejected} == {
+    assert [quarantined.line for quarantined in accepted.quarantined] == broken
+    assert {quarantined.reasons for quarantined in accepted.quarantined} == {
         (f"cannot be read: Column(/{column}) was specified twice",)
     }
 
@@ -526,7 +526,7 @@ def test_lines_that_make_up_for_each_other_are_set_aside() -> None:
     )
 
     assert accepted.frame.empty
-    assert [rejected.line[:9] for rejected in accepted.rejected] == [
+    assert [quarantined.line[:9] for quarantined in accepted.quarantined] == [
         b'{"note":',
         b'{},"sales',
         b'{"sales_o',
@@ -547,9 +547,9 @@ def test_object_over_two_lines_is_no_row_even_when_another_line_has_two() -> Non
 def test_rejected_line_is_kept_as_it_arrived() -> None:
     broken = b'{"sales_order_id": 1,\r\t"city": "M\xfcller \\u2028"}'
 
-    (rejected,) = orders(broken + b"\n").rejected
+    (quarantined,) = orders(broken + b"\n").quarantined
 
-    assert rejected.line == broken
+    assert quarantined.line == broken
 
 
 # --- rows that break the contract together ----------------------------------------------------
@@ -563,7 +563,7 @@ def test_of_rows_with_the_same_key_none_is_accepted() -> None:
     )
 
     assert values(accepted, "sales_order_id") == [2]
-    assert [rejected.reasons for rejected in accepted.rejected] == [
+    assert [quarantined.reasons for quarantined in accepted.quarantined] == [
         ("sales_order_id is in the batch more than once",)
     ] * 2
 
@@ -573,7 +573,7 @@ def test_rows_without_a_key_do_not_share_one() -> None:
         line("sales_order", sales_order_id="null"), line("sales_order", sales_order_id="null")
     )
 
-    assert [rejected.reasons for rejected in accepted.rejected] == [
+    assert [quarantined.reasons for quarantined in accepted.quarantined] == [
         ("sales_order_id is missing",)
     ] * 2
 
@@ -587,8 +587,8 @@ def test_row_that_refers_to_no_parent_is_set_aside() -> None:
     )
 
     assert values(accepted, "staff_id") == [1]
-    assert [rejected.reasons for rejected in accepted.rejected] == [
-        ("department_id refers to a row that is not in the batch or rejected",)
+    assert [quarantined.reasons for quarantined in accepted.quarantined] == [
+        ("department_id refers to a row that is not in the batch or quarantined",)
     ]
 
 
@@ -617,8 +617,8 @@ SECRET = "hunter2"
 def test_text_of_a_wrong_row_is_in_no_reason(column: str, text: str) -> None:
     accepted = accept(SOURCE_TABLES["payment"], line("payment", **{column: text}))
 
-    assert SECRET not in repr([rejected.reasons for rejected in accepted.rejected])
-    assert accepted.rejected
+    assert SECRET not in repr([quarantined.reasons for quarantined in accepted.quarantined])
+    assert accepted.quarantined
 
 
 @pytest.mark.parametrize("column", LINES["payment"])
@@ -626,9 +626,9 @@ def test_text_of_a_wrong_row_is_in_no_reason(column: str, text: str) -> None:
     "text", ["8675309.25", "-8675309", "86753098675309", "8.675309", "8675309e9", "8675309e-9"]
 )
 def test_digits_of_a_wrong_row_are_in_no_reason(column: str, text: str) -> None:
-    rejected = accept(SOURCE_TABLES["payment"], line("payment", **{column: text})).rejected
+    quarantined = accept(SOURCE_TABLES["payment"], line("payment", **{column: text})).quarantined
 
-    assert "675309" not in repr([row.reasons for row in rejected])
+    assert "675309" not in repr([row.reasons for row in quarantined])
 
 
 @unhurried
@@ -638,10 +638,10 @@ def test_no_text_around_a_secret_brings_it_into_a_reason(
 ) -> None:
     text = json.dumps(before + SECRET + after)
 
-    rejected = accept(SOURCE_TABLES["payment"], line("payment", **{column: text})).rejected
+    quarantined = accept(SOURCE_TABLES["payment"], line("payment", **{column: text})).quarantined
 
-    assert SECRET not in repr([row.reasons for row in rejected])
-    assert all("\n" not in reason for row in rejected for reason in row.reasons)
+    assert SECRET not in repr([row.reasons for row in quarantined])
+    assert all("\n" not in reason for row in quarantined for reason in row.reasons)
 
 
 # --- against an independent reader ------------------------------------------------------------
@@ -687,7 +687,7 @@ def test_what_is_accepted_of_a_damaged_line_is_what_it_says(
     data = edited(edits)
     accepted = orders(data + b"\n")
     if accepted.frame.empty:
-        assert [rejected.line for rejected in accepted.rejected] == [data]
+        assert [quarantined.line for quarantined in accepted.quarantined] == [data]
         return
 
     row = python_reads(data)
@@ -719,4 +719,6 @@ def test_every_line_is_either_accepted_or_set_aside(kinds: list[bytes | None]) -
     good = [number for number, kind in enumerate(kinds) if kind is None]
     assert list(accepted.frame.index) == good
     assert values(accepted, "sales_order_id") == good
-    assert [rejected.line for rejected in accepted.rejected] == [k for k in kinds if k is not None]
+    assert [quarantined.line for quarantined in accepted.quarantined] == [
+        k for k in kinds if k is not None
+    ]

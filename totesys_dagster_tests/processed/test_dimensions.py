@@ -500,7 +500,7 @@ def test_no_rows_give_no_rows_in_the_same_columns(star: str, sources: tuple[str,
 
 
 def test_rows_keep_their_line_numbers_and_frames_stay_as_they_were() -> None:
-    """The line numbers lead from a row that is set aside later to the line that it came from."""
+    """The line numbers lead from a row that is quarantined later to the line that it came from."""
     staff = STAFF.set_index(pd.Index([4, 0, 7]))
     before = staff.copy(), DEPARTMENTS.copy()
 

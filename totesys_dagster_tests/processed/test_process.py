@@ -79,12 +79,12 @@ def rows(store: Store, entries: tuple[ObjectEntry, ...]) -> list[tuple[Any, ...]
     return [row for entry in entries for row in as_tuples(read_table(store, entry))]
 
 
-def dead_letters(store: Store, receipt: Receipt) -> list[dict[str, Any]]:
+def quarantine_lines(store: Store, receipt: Receipt) -> list[dict[str, Any]]:
     """What is in quarantine: the table, the reasons, and the row as it arrived."""
     return [
-        json.loads(letter)
+        json.loads(line)
         for entry in receipt.quarantine
-        for letter in read_lines(store, entry).splitlines()
+        for line in read_lines(store, entry).splitlines()
     ]
 
 
@@ -116,7 +116,7 @@ def test_receipt_names_the_batch_that_it_was_made_from(platform: Platform) -> No
 
     receipt = platform.process(manifest)["dim_staff"]
 
-    assert (receipt.star, receipt.version, receipt.batch, receipt.sequence) == (
+    assert (receipt.star, receipt.code_version, receipt.batch, receipt.sequence) == (
         "dim_staff",
         1,
         manifest.batch,
@@ -293,8 +293,8 @@ def test_deleted_rows_become_keys(platform: Platform) -> None:
     receipts = platform.process(manifest)
 
     payments, transactions = receipts["fact_payment"], receipts["dim_transaction"]
-    assert payments.gone == key_set("payment", [(1, 1), (3, 3)])
-    assert transactions.gone == key_set("transaction", [(2, 2)])
+    assert payments.deleted_keys == key_set("payment", [(1, 1), (3, 3)])
+    assert transactions.deleted_keys == key_set("transaction", [(2, 2)])
     assert (payments.rows, payments.objects) == (0, ())
 
 
@@ -407,8 +407,8 @@ def test_quarantine_holds_the_row_as_it_arrived(platform: Platform) -> None:
 
     receipt = platform.process(manifest)["fact_sales_order"]
 
-    (letter,) = dead_letters(platform.processed, receipt)
-    assert letter == {
+    (line,) = quarantine_lines(platform.processed, receipt)
+    assert line == {
         "table": "sales_order",
         "reasons": ["agreed_delivery_date is not a date YYYY-MM-DD of the years 2000 to 2099"],
         "row": '{"sales_order_id":2,"created_at":"2022-11-04T09:00:00",'
@@ -438,8 +438,8 @@ def test_quarantine_takes_bytes_that_are_no_text(ingestion: Store, processed: St
 
     receipt = process_star(DIM_DESIGN, manifest, ingestion, processed)
 
-    (letter,) = dead_letters(processed, receipt)
-    assert letter["row"] == '{"design_id":1,"design_name":"M\\xfcller \\u0000"}'
+    (line,) = quarantine_lines(processed, receipt)
+    assert line["row"] == '{"design_id":1,"design_name":"M\\xfcller \\u0000"}'
 
 
 def test_department_without_a_town_sets_its_staff_aside(platform: Platform) -> None:
@@ -449,10 +449,10 @@ def test_department_without_a_town_sets_its_staff_aside(platform: Platform) -> N
     receipt = platform.process(manifest)["dim_staff"]
 
     assert [row[0] for row in rows(platform.processed, receipt.objects)] == [1]
-    (letter,) = dead_letters(platform.processed, receipt)
-    assert letter["table"] == "staff"
-    assert letter["reasons"] == ["location is missing, which dim_staff requires"]
-    assert json.loads(letter["row"])["staff_id"] == 2
+    (line,) = quarantine_lines(platform.processed, receipt)
+    assert line["table"] == "staff"
+    assert line["reasons"] == ["location is missing, which dim_staff requires"]
+    assert json.loads(line["row"])["staff_id"] == 2
 
 
 def test_row_that_lacks_a_town_is_found_by_its_line_behind_a_rejected_one(
@@ -471,8 +471,8 @@ def test_row_that_lacks_a_town_is_found_by_its_line_behind_a_rejected_one(
 
     receipt = process_star(DIM_STAFF, manifest, ingestion, processed)
 
-    letters = dead_letters(processed, receipt)
-    assert [letter["row"][:14] for letter in letters] == ["null", '{"staff_id":2,']
+    lines = quarantine_lines(processed, receipt)
+    assert [line["row"][:14] for line in lines] == ["null", '{"staff_id":2,']
 
 
 def test_department_that_is_wrong_where_nobody_looks_sets_nobody_aside(
@@ -506,11 +506,9 @@ def test_department_that_breaks_its_contract_sets_its_staff_aside_too(
 
     receipt = process_star(DIM_STAFF, manifest, ingestion, processed)
 
-    assert [
-        (letter["table"], letter["reasons"]) for letter in dead_letters(processed, receipt)
-    ] == [
+    assert [(line["table"], line["reasons"]) for line in quarantine_lines(processed, receipt)] == [
         ("department", ["department_name is missing"]),
-        ("staff", ["department_id refers to a row that is not in the batch or rejected"]),
+        ("staff", ["department_id refers to a row that is not in the batch or quarantined"]),
     ]
     assert (receipt.read, receipt.rows, receipt.quarantined) == (1, 0, 2)
 
@@ -558,7 +556,7 @@ def test_currencies_are_judged_by_the_list_that_is_given() -> None:
 
     assert as_tuples(named.rows) == [(1, "GBP", "Pound")]
     assert as_tuples(unknown.rows) == []
-    assert [row.reasons for row in unknown.rejected] == [("currency_code is not a known code",)]
+    assert [row.reasons for row in unknown.quarantined] == [("currency_code is not a known code",)]
 
 
 # --- once and for all -------------------------------------------------------------------------
@@ -658,7 +656,7 @@ def test_other_result_for_the_same_batch_asks_for_a_new_version(
     before = write(DIM_DESIGN, manifest, ingestion, processed)
     monkeypatch.setattr(processed_transform, "project", shout)
 
-    with pytest.raises(ProcessingError, match="raise the version of dim_design in the catalogue"):
+    with pytest.raises(ProcessingError, match="raise the code_version of dim_design in"):
         write(DIM_DESIGN, manifest, ingestion, processed)
 
     assert read_receipt(processed, DIM_DESIGN, manifest) == before
@@ -701,7 +699,7 @@ def test_results_that_differ_in_deletions_are_not_the_same(
     receipt = process_star(DIM_DESIGN, manifest, ingestion, processed)
 
     assert same_rows(processed, receipt, receipt)
-    assert not same_rows(processed, receipt, receipt.model_copy(update={"gone": None}))
+    assert not same_rows(processed, receipt, receipt.model_copy(update={"deleted_keys": None}))
 
 
 def test_receipt_of_another_version_is_another_object(
@@ -710,7 +708,7 @@ def test_receipt_of_another_version_is_another_object(
     manifest = hand_made.batch(ingestion, {"design": line("design")})
     write(DIM_DESIGN, manifest, ingestion, processed)
     monkeypatch.setattr(processed_transform, "project", shout)
-    second = replace(DIM_DESIGN, version=2)
+    second = replace(DIM_DESIGN, code_version=2)
 
     receipt = write(second, manifest, ingestion, processed)
 

@@ -107,7 +107,7 @@ class Rehearsal:
 
     @contextlib.contextmanager
     def mail_expected(self) -> Iterator[None]:
-        """What happens in the block is told to people by mail."""
+        """What happens in the block is asked to people by mail."""
         before = len(self.around.inbox.mails)
         yield
         wait_until(
@@ -170,8 +170,8 @@ class Rehearsal:
         """The web server tells of all runs, the failed one among them; their logs are in S3."""
         answer = self.parts.ask("{ runsOrError { ... on Runs { results { status jobName } } } }")
         runs = Counter((run["jobName"], run["status"]) for run in answer["runsOrError"]["results"])
-        told = (f"{job} {status} {count}" for (job, status), count in sorted(runs.items()))
-        tell(f"runs: {', '.join(told)}")
+        said = (f"{job} {status} {count}" for (job, status), count in sorted(runs.items()))
+        tell(f"runs: {', '.join(said)}")
         statuses = {status for _, status in runs}
         assert {"SUCCESS", "FAILURE"} <= statuses, runs
         logs = self.around.objects("dagster/")

@@ -26,7 +26,7 @@ from totesys_dagster_tests.torture.world import PROJECT
 
 TASKS = PROJECT / "terraform" / "modules" / "cluster" / "tasks.tf"
 CLUSTER = FAMILY = "totesys-rehearsal"
-RUNS = ("ingest", "process", "load", "whole")
+RUNS = ("capture", "process", "load", "whole")
 CERTIFICATES = "/opt/totesys/rds-ca.pem"
 # What the image sets itself.
 OF_THE_IMAGE = {"PATH", "HOME", "PYTHONPATH", "PYTHONUNBUFFERED", "DAGSTER_HOME"}

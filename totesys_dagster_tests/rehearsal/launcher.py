@@ -14,10 +14,10 @@ from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import ConfigurableClass
 from dagster._serdes.config_class import ConfigurableClassData
 
-from totesys_dagster.runs.tags import INGEST, LOAD, PROCESS
+from totesys_dagster.runs.tags import CAPTURE, LOAD, PROCESS
 
 # As in deploy/aws/stage_launcher.py; test_rehearsal.py holds them together.
-STAGES = {INGEST: "ingest", PROCESS: "process", LOAD: "load"}
+STAGES = {CAPTURE: "capture", PROCESS: "process", LOAD: "load"}
 WHOLE = "whole"
 
 

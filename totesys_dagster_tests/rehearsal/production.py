@@ -44,7 +44,7 @@ MAIL = {
 # What each part is given beside what all have; the same as `part_setting_secrets` and
 # `part_environment` of terraform/modules, with `alert_mail` set.
 PARTS: dict[str, dict[str, str]] = {
-    "ingest": SOURCE,
+    "capture": SOURCE,
     "process": {},
     "load": WAREHOUSE,
     "whole": {**SOURCE, **WAREHOUSE},
@@ -134,7 +134,7 @@ class Production:
 
     def give_stages_their_environments(self) -> None:
         """Runs that start from now on have what the settings are now."""
-        environments = {stage: self.environment(stage) for stage in ("ingest", "process", "load")}
+        environments = {stage: self.environment(stage) for stage in ("capture", "process", "load")}
         environments["whole"] = self.environment("whole")
         file = self.directory / "environments.json"
         file.touch(mode=0o600)

@@ -39,11 +39,11 @@ def test_what_needs_aws_is_still_in_the_instance_of_aws() -> None:
 def test_stages_are_those_of_the_launcher_on_aws() -> None:
     text = (PROJECT / "deploy" / "aws" / "stage_launcher.py").read_text()
 
-    assert 'STAGES = {INGEST: "ingest", PROCESS: "process", LOAD: "load"}' in text
-    assert sorted(launcher.STAGES.values()) == ["ingest", "load", "process"]
+    assert 'STAGES = {CAPTURE: "capture", PROCESS: "process", LOAD: "load"}' in text
+    assert sorted(launcher.STAGES.values()) == ["capture", "load", "process"]
 
 
-@pytest.mark.parametrize("part", ["ingest", "process", "load", "whole", "code", "daemon", "web"])
+@pytest.mark.parametrize("part", ["capture", "process", "load", "whole", "code", "daemon", "web"])
 def test_part_is_given_the_databases_that_terraform_gives_it(part: str) -> None:
     text = (PROJECT / "terraform" / "modules" / "platform" / "main.tf").read_text()
     line = re.search(rf"^    {part} +=(.*)$", text, re.MULTILINE)
@@ -70,7 +70,7 @@ def test_fargate_starts_each_task_once_and_tells_of_its_end() -> None:
 
     def start(*run: Any) -> subprocess.Popen[bytes]:
         started.append(run)
-        return subprocess.Popen(["cat"], stdin=subprocess.PIPE)  # ends when it is told to
+        return subprocess.Popen(["cat"], stdin=subprocess.PIPE)  # ends when it is asked to
 
     with surroundings.secrets_manager() as port:
         account = ObjectStore("", "").environment  # any will do

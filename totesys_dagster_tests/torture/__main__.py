@@ -178,7 +178,7 @@ def orphans(log: ManifestLog, processed: Store) -> int:
     for manifest in log.after(0):
         for table in manifest.tables.values():
             named |= {entry.key for entry in table.objects}
-            named |= {keys.key for keys in (table.keys, table.gone) if keys is not None}
+            named |= {keys.key for keys in (table.keys, table.deleted_keys) if keys is not None}
         for star in touched_stars(manifest):
             receipt = read_receipt(processed, star, manifest)
             assert receipt is not None

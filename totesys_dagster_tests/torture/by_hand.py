@@ -62,7 +62,7 @@ NEWEST = """ctid = (
 
 
 class ByHand:
-    """Changes rows when told to, and remembers which."""
+    """Changes rows when asked to, and remembers which."""
 
     def __init__(self, seed: float) -> None:
         self.rng = Chance(seed)

@@ -28,7 +28,7 @@ from totesys_dagster import settings
 from totesys_dagster.catalogue import currencies
 from totesys_dagster.errors import CommitConflictError, SourceError
 from totesys_dagster.ingestion import capture, changes, poll
-from totesys_dagster.ingestion.poll import Memory, Poll
+from totesys_dagster.ingestion.poll import Poll, PollCursor
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.store import Store
 from totesys_dagster.local.server import SUPERUSER
@@ -162,7 +162,7 @@ class Torture:
         self.stop, self.rest = threading.Event(), threading.Event()
         self.owner = Owner(self.dsn, self.rng.random(), 0.3, self.stop, self.rest, PACE)
         self.by_hand = ByHand(self.rng.random())
-        self.memory = Memory()
+        self.cursor = PollCursor()
         self.clock = dt.timedelta(0)
         self.lost: list[tuple[dt.datetime, list[oracle.Noted]]] = []
         self.early = Verdict()
@@ -409,8 +409,8 @@ class Torture:
         """What a sensor does at a tick."""
         platform = self.platform
         now = dt.datetime.now(dt.UTC) + self.clock
-        found = poll.poll(platform.source, platform.ingestion, self.memory, now)
-        self.memory = found.memory
+        found = poll.poll(platform.source, platform.ingestion, self.cursor, now)
+        self.cursor = found.cursor
         if found.changed:
             self.done["polled"] += platform.run() is not None
         elif found.audit_due:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from totesys_dagster.catalogue import SOURCE_TABLES, currencies
-from totesys_dagster.ingestion import capture, changes, fingerprint, poll, snapshot
+from totesys_dagster.ingestion import capture, changes, fingerprint, poll, source_view
 from totesys_dagster.ingestion.fingerprint import TableSchema
 from totesys_dagster.ingestion.known import Known
 from totesys_dagster.lake import probe
@@ -57,7 +57,7 @@ def watermark_is_xmax(patch: pytest.MonkeyPatch) -> None:
 
 def capture_reads_committed(patch: pytest.MonkeyPatch) -> None:
     """Every statement of a capture sees another state of the source."""
-    patch.setattr(snapshot, "READING", "ISOLATION LEVEL READ COMMITTED, READ ONLY")
+    patch.setattr(source_view, "READING", "ISOLATION LEVEL READ COMMITTED, READ ONLY")
 
 
 def manifest_is_overwritten(patch: pytest.MonkeyPatch) -> None:
@@ -83,13 +83,13 @@ def dimensions_trust_last_updated(patch: pytest.MonkeyPatch) -> None:
             if key in newest and row["last_updated"] <= newest[key]:
                 stale.append(line)
             newest[key] = row["last_updated"]
-        return Accepted(accepted.frame.drop(index=stale), accepted.rejected)
+        return Accepted(accepted.frame.drop(index=stale), accepted.quarantined)
 
     patch.setattr(transform, "accept", mutant)
 
 
 def contracts_ask_for_every_column(patch: pytest.MonkeyPatch) -> None:
-    """A row is set aside for what the warehouse does not take of it."""
+    """A row is quarantined for what the warehouse does not take of it."""
     # The package shows the function of the module's name.
     contract = importlib.import_module("totesys_dagster.catalogue.contract")
     patch.setattr(contract, "contract", lambda _star, source: SOURCE_TABLES[source])
@@ -203,7 +203,9 @@ def differences_are_not_healed(patch: pytest.MonkeyPatch) -> None:
 
 def quarantine_explains_every_difference(patch: pytest.MonkeyPatch) -> None:
     """Where a row is in quarantine, whatever else differs is put down to it."""
-    patch.setattr(Audit, "explained", property(lambda self: not self.equal and self.kept_out > 0))
+    patch.setattr(
+        Audit, "explained", property(lambda self: not self.equal and self.quarantined > 0)
+    )
 
 
 def newest_list_of_currencies_judges(patch: pytest.MonkeyPatch) -> None:
@@ -220,9 +222,9 @@ def clock_that_went_back_is_trusted(patch: pytest.MonkeyPatch) -> None:
     look = poll.poll
 
     def mutant(
-        connection: Any, store: Any, memory: poll.Memory, now: dt.datetime, **options: Any
+        connection: Any, store: Any, cursor: poll.PollCursor, now: dt.datetime, **options: Any
     ) -> poll.Poll:
-        return look(connection, store, memory, max(now, memory.thorough_at or now), **options)
+        return look(connection, store, cursor, max(now, cursor.thorough_at or now), **options)
 
     patch.setattr(poll, "poll", mutant)
 

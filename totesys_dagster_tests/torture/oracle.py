@@ -449,7 +449,7 @@ def judge(
         undefined = must.undefined.get(star, {})
         for one in history.keys() | has.keys():
             if one in edited:
-                # What is kept out cannot heal.
+                # What is in quarantine cannot heal.
                 if healed and one not in must.bad[last, star]:
                     _judge_current(verdict, star, one, history, has)
             elif star in DIMENSIONS:
@@ -477,17 +477,17 @@ def _judge_fact(verdict: Verdict, star: str, key: int, must: Versions, has: Vers
     verdict.extra += len(more)
     if not missing and not more:
         verdict.doubled += abs(len(found_) - len(expected_)) or 1
-    verdict.examples.append(f"{star} {key}: must be {_told(expected_)}, is {_told(found_)}")
+    verdict.examples.append(f"{star} {key}: must be {_said(expected_)}, is {_said(found_)}")
 
 
-def _told(versions: Sequence[tuple[int, bool, Row]]) -> str:
-    """Versions as short as they can be told: what became of the first one, batch by batch."""
-    told, before = [], {}
+def _said(versions: Sequence[tuple[int, bool, Row]]) -> str:
+    """Versions as short as they can be said: what became of the first one, batch by batch."""
+    said, before = [], {}
     for batch, is_deleted, row in versions:
         changed = {name: str(value) for name, value in row.items() if before.get(name) != value}
-        told.append(f"{batch}: {'deleted' if is_deleted else changed if before else 'a row'}")
+        said.append(f"{batch}: {'deleted' if is_deleted else changed if before else 'a row'}")
         before = row
-    return f"[{'; '.join(told)}]"
+    return f"[{'; '.join(said)}]"
 
 
 def _judge_dimension(
@@ -522,7 +522,7 @@ def _judge_any(verdict: Verdict, star: str, key: int, has: Versions, noted: list
 
 
 def _judge_quarantine(verdict: Verdict, warehouse: psycopg.Connection, must: Expected) -> None:
-    """The rows that were set aside are the bad ones, each with every batch that holds it."""
+    """The rows that were quarantined are the bad ones, each with every batch that holds it."""
     query = (
         "SELECT sequence, star, source, key, reason FROM warehouse_bookkeeping.quarantine"
         " ORDER BY sequence, star, key"
@@ -533,11 +533,11 @@ def _judge_quarantine(verdict: Verdict, warehouse: psycopg.Connection, must: Exp
             aside[batch, star].add(key)
         else:
             verdict.wrongly_quarantined += 1
-            verdict.examples.append(f"batch {batch}, {star} {key}: set aside for {reason}")
+            verdict.examples.append(f"batch {batch}, {star} {key}: quarantined for {reason}")
     for (batch, star), keys in must.set_aside.items():
         if missing := keys - aside[batch, star]:
             verdict.not_quarantined += len(missing)
-            verdict.examples.append(f"batch {batch}, {star}: {missing} should be set aside")
+            verdict.examples.append(f"batch {batch}, {star}: {missing} should be quarantined")
 
 
 def _orphans(warehouse: psycopg.Connection) -> int:

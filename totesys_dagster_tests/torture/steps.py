@@ -41,7 +41,7 @@ def _object_step(when: str, store: Store, key: str, *_: object) -> str:
     return f"{_zone(store)}: {when} an object"
 
 
-# Each step by name; those of objects are told apart by the object's key.
+# Each step by name; those of objects are distinguished by the object's key.
 STEPS = (
     "capture: snapshot open",
     "capture: before an object",

@@ -78,7 +78,7 @@ def write_for(seconds: float, dsn: str) -> None:
     mend_all(dsn)
 
 
-def told(home: Path) -> str:
+def said(home: Path) -> str:
     """What the instance in this directory knows of its runs and of its sensors' last ticks."""
     with contextlib.chdir(home), dg.DagsterInstance.get() as instance:
         runs = [
@@ -116,7 +116,7 @@ def test_two_daemons_are_exact_and_alarm_nobody(
         try:
             world.wait_until(lambda: caught_up(log), CATCH_UP_SECONDS, "the catching up")
         except TimeoutError as error:
-            pytest.fail(f"{error}:\n{told(tmp_path)}")
+            pytest.fail(f"{error}:\n{said(tmp_path)}")
         time.sleep(5)
         tortured.stop()
 

@@ -329,7 +329,7 @@ KINDS: dict[Callable[[psycopg.Connection, Chance, Write], None], int] = {
 
 
 class Worker(threading.Thread):
-    """Works on a database until told to stop, and rests while it is told to.
+    """Works on a database until asked to stop, and rests while it is asked to.
 
     A server that goes away is waited for.
     """

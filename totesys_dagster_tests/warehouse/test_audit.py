@@ -20,7 +20,7 @@ from totesys_dagster.lake import digest
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.requests import Requests
 from totesys_dagster.report import conclusion, status_data
-from totesys_dagster.warehouse import audit, kept_out, table_load
+from totesys_dagster.warehouse import audit, quarantine, table_load
 from totesys_dagster.warehouse.assets import audit_check
 from totesys_dagster.warehouse.ledger import Loaded
 from totesys_dagster.warehouse.standing import Audit, of_batch, standings
@@ -42,8 +42,8 @@ def unequal(loaded: Loaded | None) -> list[str]:
     return [star for star, found in loaded.audits.items() if not found.equal]
 
 
-def outstanding(platform: Platform, star: str) -> int:
-    return kept_out.kept_out_of(platform.warehouse, platform.names, STAR_TABLES[star]).count
+def in_quarantine(platform: Platform, star: str) -> int:
+    return quarantine.quarantine_of(platform.warehouse, platform.names, STAR_TABLES[star]).count
 
 
 # Equality
@@ -129,7 +129,7 @@ def test_source_that_hashes_otherwise_is_digested_by_md5(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(digest, "_KNOWN_HASH", (1, "UTF8"))
+        patched.setattr(digest, "_EXPECTED_HASH", (1, "UTF8"))
         manifest = platform.capture()
     assert manifest is not None
     platform.process(manifest)
@@ -220,13 +220,13 @@ def test_row_in_quarantine_shows_in_the_touched_keys_of_a_large_table(large: Pla
     tables = table_status(large.warehouse, large.names)
     [row] = [table for table in tables if table.star == "fact_payment"]
 
-    assert (found.scope, found.equal, found.kept_out, found.equal_without) == (
+    assert (found.scope, found.equal, found.quarantined, found.equal_without) == (
         "touched",
         False,
         1,
         None,
     )
-    assert (row.standing.touched, row.kept_out) == (found, 1)
+    assert (row.standing.touched, row.quarantined) == (found, 1)
     assert not all_equal(tables)
     assert "differs from the source, and 1 row of fact_payment" in conclusion(tables)
 
@@ -240,9 +240,9 @@ def test_large_table_with_a_row_in_quarantine_is_equal_only_without_it(large: Pl
 
     assert asked == []
     assert (data["equal"], data["proved"], data["touched"]) == (False, False, None)
-    assert (data["whole"]["equal"], data["whole"]["equal_without_kept_out"]) == (False, True)
+    assert (data["whole"]["equal"], data["whole"]["equal_without_quarantined"]) == (False, True)
     assert not all_equal(tables)
-    assert "equals the source but for what is kept out of it (1 row of fact" in conclusion(tables)
+    assert "equals the source but for what is in quarantine (1 row of fact" in conclusion(tables)
 
 
 def test_large_table_that_differs_by_more_than_its_rows_in_quarantine_differs(
@@ -255,7 +255,7 @@ def test_large_table_that_differs_by_more_than_its_rows_in_quarantine_differs(
     tables = table_status(large.warehouse, large.names)
     data = status_data(tables)["fact_payment"]
 
-    assert data["whole"]["equal_without_kept_out"] is False
+    assert data["whole"]["equal_without_quarantined"] is False
     assert "does NOT equal the source: fact_payment. The next run" in conclusion(tables)
     assert ask(large) == ["payment"]
 
@@ -506,27 +506,27 @@ def test_difference_is_explained_by_rows_in_quarantine(platform: Platform, bad: 
     loaded = change(platform, bad)
 
     assert unequal(loaded) == ["fact_sales_order"]
-    assert outstanding(platform, "fact_sales_order") == 1
+    assert in_quarantine(platform, "fact_sales_order") == 1
     assert ask(platform) == []
 
 
-def test_row_is_outstanding_once_however_often_it_was_set_aside(platform: Platform) -> None:
+def test_row_is_in_quarantine_once_however_often_it_was_quarantined(platform: Platform) -> None:
     platform.run()
     change(platform, BAD_ORDER_1)
     change(platform, "UPDATE sales_order SET units_sold = 7")
 
-    assert outstanding(platform, "fact_sales_order") == 1
+    assert in_quarantine(platform, "fact_sales_order") == 1
 
 
 @pytest.mark.parametrize("day", ["2022-12-01", "2022-11-08"])
-def test_mended_row_is_outstanding_no_more(platform: Platform, day: str) -> None:
+def test_mended_row_leaves_the_quarantine(platform: Platform, day: str) -> None:
     """Be it mended into a new version, or into the one that the warehouse held all along."""
     platform.run()
     change(platform, BAD_ORDER_1)
     loaded = change(platform, GOOD_ORDER_1.format(day))
 
     assert unequal(loaded) == []
-    assert outstanding(platform, "fact_sales_order") == 0
+    assert in_quarantine(platform, "fact_sales_order") == 0
 
 
 def test_row_that_the_source_deleted_explains_nothing_any_more(platform: Platform) -> None:
@@ -542,7 +542,7 @@ def test_row_that_the_source_deleted_explains_nothing_any_more(platform: Platfor
     by_hand(platform, "UPDATE fact_sales_order SET units_sold = 1 WHERE sales_order_id = 2")
     loaded = change(platform, EDIT_ORDER_1)
 
-    assert outstanding(platform, "fact_sales_order") == 0
+    assert in_quarantine(platform, "fact_sales_order") == 0
     assert unequal(loaded) == ["fact_sales_order"]
     assert ask(platform) == ["sales_order"]
 
@@ -553,12 +553,12 @@ def test_parent_in_quarantine_explains_its_children(platform: Platform) -> None:
     loaded = change(platform, "UPDATE department SET location = NULL WHERE department_id = 2")
 
     assert unequal(loaded) == ["dim_staff"]
-    assert outstanding(platform, "dim_staff") == 1
+    assert in_quarantine(platform, "dim_staff") == 1
     assert ask(platform) == []
 
 
 def test_row_in_quarantine_does_not_hide_another_difference(platform: Platform) -> None:
-    """Payment 3 is set aside; payment 2 is changed in the warehouse by hand."""
+    """Payment 3 is quarantined; payment 2 is changed in the warehouse by hand."""
     platform.run()
     change(platform, "UPDATE payment SET payment_date = 'soon' WHERE payment_id = 3")
     by_hand(platform, "UPDATE fact_payment SET payment_amount = 0 WHERE payment_id = 2")
@@ -569,7 +569,7 @@ def test_row_in_quarantine_does_not_hide_another_difference(platform: Platform) 
 
     assert unequal(loaded) == ["fact_payment"]
     assert asked_at_first == []  # first the rest is digested without payment 3
-    assert (found.equal, found.kept_out, found.equal_without) == (False, 1, False)
+    assert (found.equal, found.quarantined, found.equal_without) == (False, 1, False)
     assert healed is not None
     assert healed.tables["fact_payment"].updated == 1
     assert (
@@ -579,7 +579,7 @@ def test_row_in_quarantine_does_not_hide_another_difference(platform: Platform) 
     assert platform.run() is None
 
 
-def test_table_equals_but_for_what_is_kept_out(platform: Platform) -> None:
+def test_table_equals_but_for_the_quarantine(platform: Platform) -> None:
     """Two orders, one of them new, and a member of staff: by their keys, in three tables."""
     platform.run()
     change(
@@ -590,10 +590,10 @@ def test_table_equals_but_for_what_is_kept_out(platform: Platform) -> None:
     ask(platform)
     found = platform.audit()
 
-    kept_out = {star: one.kept_out for star, one in found.items() if one.kept_out}
-    assert kept_out == {"fact_sales_order": 2, "fact_payment": 1, "dim_staff": 1}
-    assert {found[star].equal_without for star in kept_out} == {True}
-    assert all(one.equal for star, one in found.items() if star not in kept_out)
+    quarantined = {star: one.quarantined for star, one in found.items() if one.quarantined}
+    assert quarantined == {"fact_sales_order": 2, "fact_payment": 1, "dim_staff": 1}
+    assert {found[star].equal_without for star in quarantined} == {True}
+    assert all(one.equal for star, one in found.items() if star not in quarantined)
     assert platform.run() is None
 
 
@@ -620,7 +620,7 @@ def test_row_without_a_usable_key_leaves_it_open_whether_more_differs(platform: 
     ask(platform)
     found = platform.audit()["fact_payment"]
 
-    assert (found.equal, found.kept_out, found.equal_without) == (False, 1, None)
+    assert (found.equal, found.quarantined, found.equal_without) == (False, 1, None)
     assert platform.run() is None
 
 
@@ -697,16 +697,16 @@ def compared(star: str, *, equal: bool = False, **values: Any) -> Audit:
         (compared("dim_staff", equal=True), "ERROR", None),
         (compared("dim_staff"), "ERROR", "a full read has been asked for"),
         (compared("dim_staff", full_read=True), "ERROR", "even after a full read"),
-        (compared("dim_staff", kept_out=1), "WARN", "1 row of it is in quarantine or held back"),
+        (compared("dim_staff", quarantined=1), "WARN", "1 row of it is in quarantine"),
         (
-            compared("dim_staff", kept_out=1, equal_without=True),
+            compared("dim_staff", quarantined=1, equal_without=True),
             "WARN",
             "equals the source but for this: 1 row of it is in quarantine",
         ),
         (
-            compared("dim_staff", kept_out=1, equal_without=False),
+            compared("dim_staff", quarantined=1, equal_without=False),
             "ERROR",
-            "by more than what is kept out (1 row of it is in quarantine or held back): a full",
+            "by more than what is in quarantine (1 row of it is in quarantine): a full",
         ),
         (compared("dim_date"), "ERROR", "which no batch brings"),
     ],

@@ -398,41 +398,6 @@ def test_keys_come_off_and_on_whatever_the_table_is_called(
     assert (before, off, keys()) == (["p", "u"], [], ["p", "u"])
 
 
-def as_first_releases_made_it(platform: Platform) -> None:
-    """They noted nothing of declarations."""
-    platform.run()
-    platform.warehouse.execute(
-        "DROP TABLE warehouse_bookkeeping.star, warehouse_bookkeeping.declaration;"
-        " ALTER TABLE warehouse_bookkeeping.batch_table DROP COLUMN revision;"
-        " ALTER TABLE warehouse_bookkeeping.batch DROP COLUMN notes_declarations"
-    )
-
-
-def test_tables_of_the_first_releases_are_what_those_declared(platform: Platform) -> None:
-    as_first_releases_made_it(platform)
-    schema.migrate(platform.warehouse, platform.names)
-    platform.application.execute(EDIT_ORDER_1)
-    loaded = platform.run()
-
-    found = state.states(platform.warehouse, platform.names)
-    assert {star: one.sequence for star, one in found.items()} == dict.fromkeys(STAR_TABLES, 2)
-    assert state.outdated(found) == []
-    assert loaded is not None
-    assert loaded.audits["fact_sales_order"].equal
-
-
-def test_table_of_the_first_releases_that_is_declared_otherwise_is_outdated(
-    platform: Platform, declare: Declare
-) -> None:
-    as_first_releases_made_it(platform)
-    declare("dim_staff", columns=with_manager())
-    schema.migrate(platform.warehouse, platform.names)
-
-    found = state.states(platform.warehouse, platform.names)
-    assert [star.name for star in state.outdated(found)] == ["dim_staff"]
-    assert state.not_comparable(found) == ["dim_staff"]
-
-
 def test_declaration_that_leaves_out_a_column_is_outdated_and_comparable(
     platform: Platform, declare: Declare
 ) -> None:
@@ -444,7 +409,7 @@ def test_declaration_that_leaves_out_a_column_is_outdated_and_comparable(
     assert state.not_comparable(found) == []
 
 
-@pytest.mark.parametrize("way", ["nullable", "version", "order", "type"])
+@pytest.mark.parametrize("way", ["nullable", "code_version", "order", "type"])
 def test_declaration_that_changes_what_a_column_holds_is_not_comparable(
     platform: Platform, declare: Declare, way: str
 ) -> None:
@@ -452,7 +417,7 @@ def test_declaration_that_changes_what_a_column_holds_is_not_comparable(
     first, *rest = STAR_TABLES["dim_staff"].columns
     changes: dict[str, Any] = {
         "nullable": {"columns": (first, *(replace(c, nullable=True) for c in rest))},
-        "version": {"version": 2},
+        "code_version": {"code_version": 2},
         "order": {"columns": (first, *rest[::-1])},
         "type": {"columns": (first, *(replace(c, type=Type.DATE) for c in rest))},
     }[way]
@@ -460,25 +425,6 @@ def test_declaration_that_changes_what_a_column_holds_is_not_comparable(
 
     found = state.states(platform.warehouse, platform.names)
     assert state.not_comparable(found) == ["dim_staff"]
-
-
-def test_batches_of_the_first_releases_leave_their_tables_right(platform: Platform) -> None:
-    """They load over the schema after, and note nothing."""
-    platform.run()
-    platform.application.execute(EDIT_ORDER_1)
-    platform.run()
-    platform.warehouse.execute(
-        "UPDATE warehouse_bookkeeping.star SET sequence = 1;"
-        " UPDATE warehouse_bookkeeping.batch SET notes_declarations = FALSE WHERE sequence = 2"
-    )
-    found = state.states(platform.warehouse, platform.names)
-    behind = state.behind(platform.warehouse, platform.names, found, 2)
-    platform.application.execute("UPDATE sales_order SET units_sold = units_sold + 1")
-    platform.run()
-
-    assert behind == []
-    found = state.states(platform.warehouse, platform.names)
-    assert {one.sequence for one in found.values()} == {3}
 
 
 def test_batches_of_a_release_without_a_table_leave_it_behind(platform: Platform) -> None:
@@ -492,6 +438,6 @@ def test_batches_of_a_release_without_a_table_leave_it_behind(platform: Platform
     platform.run()
 
     found = state.states(platform.warehouse, platform.names)
-    [behind] = state.behind(platform.warehouse, platform.names, found, 3)
+    [behind] = state.behind(found, 3)
     assert behind.name == "dim_staff"
     assert found["dim_staff"].sequence == 1

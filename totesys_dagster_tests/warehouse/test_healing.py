@@ -16,7 +16,7 @@ def pending(platform: Platform) -> dict[str, str]:
 
 
 def heal(platform: Platform, edit: str) -> bool | None:
-    """Whether the payments equal the source but for what is kept out of them, after an edit by
+    """Whether the payments equal the source but for what is in quarantine, after an edit by
     hand, an audit, and what that asks for."""
     by_hand(platform, edit)
     found = platform.audit()["fact_payment"]

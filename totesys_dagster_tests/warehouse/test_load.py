@@ -388,9 +388,9 @@ def test_fact_waits_for_the_dimension_row_it_refers_to(platform: Platform) -> No
         f"INSERT INTO currency VALUES (4, 'ZZZ', now(), now()); {new_sale(9, currency_id=4)}",
     )
 
-    held_back = {star: table.held_back for star, table in loaded.tables.items()}
-    assert held_back["fact_sales_order"] == held_back["fact_payment"] == 1
-    assert held_back["dim_transaction"] == 0
+    orphans = {star: table.orphans for star, table in loaded.tables.items()}
+    assert orphans["fact_sales_order"] == orphans["fact_payment"] == 1
+    assert orphans["dim_transaction"] == 0
     assert versions(platform, 9) == []
     assert not loaded.audits["fact_sales_order"].equal
     assert healing.request_healing(platform.warehouse, platform.names, platform.ingestion) == []
@@ -447,7 +447,7 @@ def test_batch_after_a_gap_is_refused(platform: Platform) -> None:
 
     assert isinstance(error, SequenceGapError)
     assert str(error) == (
-        f"Batch {second.batch} is number 2, but the warehouse holds batches up to 0: load number 1"
+        f"Batch {second.batch} does not follow: the warehouse holds batches up to 0: load batch 1"
         " first."
     )
 
@@ -460,7 +460,7 @@ def test_batch_of_another_lake_is_refused(platform: Platform, tmp_path: Path) ->
     other, _ = processed_batch(platform)
 
     assert str(refusal(platform, other)).startswith(
-        "The warehouse holds another batch number 1 than the lake: it was loaded from another lake"
+        "The warehouse holds another batch 1 than the lake: it was loaded from another lake"
     )
 
 

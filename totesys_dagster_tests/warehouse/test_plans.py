@@ -46,9 +46,9 @@ BATCHES: dict[str, tuple[str, tuple[str, ...]]] = {
     "full read, nothing changed": ("", ALL_TABLES),
     "all change": (ALL_CHANGE, ()),
     "full read, all changed": (ALL_CHANGE, ALL_TABLES),
-    "orders are held back": (ORDERS_OF_UNKNOWN_STAFF, ()),
+    "orders are orphans": (ORDERS_OF_UNKNOWN_STAFF, ()),
     "the late dimension": (STAFF_BECOMES_KNOWN, ()),
-    "orders that were held back": ("", ()),
+    "orders that were orphans": ("", ()),
     "all in quarantine": ("UPDATE payment SET payment_date = 'soon'", ()),
     "out of quarantine": ("UPDATE payment SET payment_date = '2024-01-01'", ()),
     "full read, one gone": ("DELETE FROM payment WHERE payment_id = 100", ALL_TABLES),
@@ -133,8 +133,8 @@ def test_no_statement_goes_through_rows_over_and_over(
         plans.step = "rebuild"
         rebuild_the_wrong_rows(platform)
 
-    assert loads["orders are held back"].tables["fact_sales_order"].held_back == rows
-    assert loads["orders that were held back"].tables["fact_sales_order"].updated == rows
+    assert loads["orders are orphans"].tables["fact_sales_order"].orphans == rows
+    assert loads["orders that were orphans"].tables["fact_sales_order"].updated == rows
     assert loads["full read, all gone"].tables["fact_sales_order"].deleted > rows
     assert plans.complaints() == []
 

@@ -18,7 +18,7 @@ from totesys_dagster.warehouse import ddl, ledger, schema
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1
 
-MADE = ["0001_bookkeeping.sql", *(f"{star} is made" for star in STAR_TABLES)]
+MADE = ["0001_ledger.sql", *(f"{star} is made" for star in STAR_TABLES)]
 
 
 @pytest.fixture

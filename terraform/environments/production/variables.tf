@@ -51,7 +51,7 @@ variable "cognito_domain_prefix" {
 }
 
 variable "alert_emails" {
-  description = "Who is told of alarms"
+  description = "Who is notified of alarms"
   type        = list(string)
 }
 

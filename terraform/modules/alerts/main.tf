@@ -1,4 +1,4 @@
-# Who is told, and of what: a stage that fails, a service that is down, a database that fills up, and
+# Who is notified, and of what: a stage that fails, a service that is down, a database that fills up, and
 # silence. The silence alarm counts the line "Batch … is loaded as number …" that warehouse/assets.py
 # logs once a batch is committed, so it needs no agent and no metric of the platform's own; where
 # nothing is logged at all, missing data raises the alarm.
@@ -11,7 +11,7 @@ locals {
 
   # What Dagster prints when a run has failed; Python's logging prints the level of the others.
   failure_patterns = {
-    ingest  = "RUN_FAILURE"
+    capture = "RUN_FAILURE"
     process = "RUN_FAILURE"
     load    = "RUN_FAILURE"
     whole   = "RUN_FAILURE"

@@ -9,7 +9,7 @@ variable "key_arn" {
 }
 
 variable "emails" {
-  description = "Who is told"
+  description = "Who is notified"
   type        = list(string)
 }
 

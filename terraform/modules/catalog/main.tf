@@ -106,7 +106,7 @@ resource "aws_glue_catalog_table" "this" {
     content {
       name    = partition_keys.value
       type    = "string"
-      comment = "The number of the batch, ten digits long"
+      comment = "The sequence of the batch, ten digits long"
     }
   }
 }

@@ -58,7 +58,7 @@ locals {
   workspace = "/opt/totesys/home/workspace.yaml"
 
   parts = {
-    ingest  = { container = "run", cpu = 1024, memory = 2048, command = null, health = null, port = null }
+    capture = { container = "run", cpu = 1024, memory = 2048, command = null, health = null, port = null }
     process = { container = "run", cpu = 1024, memory = 4096, command = null, health = null, port = null }
     load    = { container = "run", cpu = 1024, memory = 4096, command = null, health = null, port = null }
     whole   = { container = "run", cpu = 1024, memory = 4096, command = null, health = null, port = null }

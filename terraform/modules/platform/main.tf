@@ -1,19 +1,19 @@
 # An environment: everything of the platform but the image, which is built once for all environments.
 
 locals {
-  parts = ["ingest", "process", "load", "whole", "code", "daemon", "web", "prepare", "admin"]
+  parts = ["capture", "process", "load", "whole", "code", "daemon", "web", "prepare", "admin"]
 
   secrets = module.secrets.arns
 
   # Settings that the program of a part reads from their secrets itself, when it connects: a new
-  # password needs no new task. A run that ingests cannot reach the warehouse, and one that loads
+  # password needs no new task. A run that captures cannot reach the warehouse, and one that loads
   # cannot reach ToteSys.
   source    = { TOTESYS_SOURCE_DSN = local.secrets["source-dsn"] }
   warehouse = { TOTESYS_WAREHOUSE_DSN = local.secrets["warehouse-dsn"] }
   mail      = var.alert_mail == null ? {} : { TOTESYS_SMTP_URL = local.secrets["smtp-url"] }
 
   part_setting_secrets = {
-    ingest  = local.source
+    capture = local.source
     process = {}
     load    = local.warehouse
     whole   = merge(local.source, local.warehouse)
@@ -31,7 +31,7 @@ locals {
   dagster = { DAGSTER_POSTGRES_PASSWORD = local.secrets["dagster-password"] }
 
   part_environment_secrets = {
-    ingest  = local.dagster
+    capture = local.dagster
     process = local.dagster
     load    = local.dagster
     whole   = local.dagster

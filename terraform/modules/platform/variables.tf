@@ -127,7 +127,7 @@ variable "load_every_seconds" {
 }
 
 variable "alert_emails" {
-  description = "Who is told of alarms"
+  description = "Who is notified of alarms"
   type        = list(string)
 }
 

@@ -32,7 +32,7 @@ resource "aws_db_parameter_group" "this" {
     value = "all"
   }
 
-  # A client that went away in the middle of a transaction would hold back vacuum for ever.
+  # A client that went away in the middle of a transaction would delay vacuum for ever.
   parameter {
     name  = "idle_in_transaction_session_timeout"
     value = "600000"

@@ -1,7 +1,7 @@
 # What each part of the platform may do, and nothing else. No role may delete or overwrite an object
 # of the lake: no policy here allows it, and the bucket policies refuse it besides.
 #
-#   ingest    reads its zone, writes batches into it
+#   capture   reads its zone, writes batches into it
 #   process   reads both zones, writes the processed one
 #   load      reads both zones, writes the audit's requests
 #   whole     all of that: for the job `whole_path`, and for what people launch by hand
@@ -21,7 +21,7 @@ locals {
   roles = "arn:${local.partition}:iam::${local.account}:role/${var.name}"
 
   # Which keys each step writes; see The lake in ARCHITECTURE.md.
-  batch_keys     = [for kind in ["manifests", "seals", "audits", "rows", "keys", "schemas", "references", "probe"] : "${var.bucket_arns.ingestion}/${kind}/*"]
+  batch_keys     = [for kind in ["manifests", "commits", "audits", "rows", "keys", "schemas", "references", "probe"] : "${var.bucket_arns.ingestion}/${kind}/*"]
   request_keys   = ["${var.bucket_arns.ingestion}/requests/*"]
   processed_keys = [for kind in ["receipts", "rows", "quarantine", "probe"] : "${var.bucket_arns.processed}/${kind}/*"]
 
@@ -93,7 +93,7 @@ locals {
 
   in_cluster = { ArnEquals = { "ecs:cluster" = var.cluster_arn } }
   run_tasks = [
-    for stage in ["ingest", "process", "load", "whole"] :
+    for stage in ["capture", "process", "load", "whole"] :
     "arn:${local.partition}:ecs:${var.region}:${local.account}:task-definition/${var.name}-${stage}:*"
   ]
   tasks = "arn:${local.partition}:ecs:${var.region}:${local.account}:task/${var.name}/*"
@@ -135,7 +135,7 @@ locals {
       Effect = "Allow"
       Action = "iam:PassRole"
       Resource = flatten([
-        for stage in ["ingest", "process", "load", "whole"] :
+        for stage in ["capture", "process", "load", "whole"] :
         ["${local.roles}-${stage}", "${local.roles}-${stage}-execution"]
       ])
       Condition = { StringEquals = { "iam:PassedToService" = "ecs-tasks.amazonaws.com" } }
@@ -152,12 +152,12 @@ locals {
       Sid      = "ReadLogsOfRuns"
       Effect   = "Allow"
       Action   = "logs:GetLogEvents"
-      Resource = [for stage in ["ingest", "process", "load", "whole"] : "${var.log_group_arns[stage]}:*"]
+      Resource = [for stage in ["capture", "process", "load", "whole"] : "${var.log_group_arns[stage]}:*"]
     },
   ]
 
   task_statements = {
-    ingest  = [local.read_ingestion, local.write_batches, local.use_key, local.compute_logs]
+    capture = [local.read_ingestion, local.write_batches, local.use_key, local.compute_logs]
     process = [local.read_ingestion, local.read_processed, local.write_processed, local.use_key, local.compute_logs]
     load    = [local.read_ingestion, local.read_processed, local.write_requests, local.use_key, local.compute_logs]
     whole = [

@@ -18,5 +18,5 @@ TABLE = StarTable(
         of_day("month_name", Type.TEXT, "Name of the month in English, as January."),
         of_day("quarter", Type.INTEGER, "Quarter of the year, 1 to 4."),
     ),
-    version=2,  # made from the facts, and no more from rows that they do not have
+    code_version=2,  # made from the facts, and no more from rows that they do not have
 )

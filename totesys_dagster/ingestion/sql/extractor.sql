@@ -32,7 +32,7 @@ TO totesys_extractor;
 
 -- By these it is noticed that the server is another one, or was restored. Any role may call them,
 -- unless an administrator took that right away; who runs this may not be able to give it back (on
--- Amazon RDS, for instance), and then `totesys status` says what the role is not told.
+-- Amazon RDS, for instance), and then `totesys status` says what the role may not see.
 DO $$
 DECLARE
     function text;

@@ -18,7 +18,7 @@ from psycopg.conninfo import make_conninfo
 from totesys_dagster import settings
 from totesys_dagster.definitions import defs
 from totesys_dagster.ingestion.changes import OTHER_HISTORY
-from totesys_dagster.ingestion.poll import Memory, Poll, poll
+from totesys_dagster.ingestion.poll import Poll, PollCursor, poll
 from totesys_dagster.lake.audits import AuditLog
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.store import Store
@@ -104,9 +104,9 @@ class Site:
         self.platform.load(manifest)
         return manifest
 
-    def poll(self, memory: Memory | None = None, now: dt.datetime = NOW) -> Poll:
+    def poll(self, cursor: PollCursor | None = None, now: dt.datetime = NOW) -> Poll:
         self.connect()
-        return poll(self.platform.source, self.platform.ingestion, memory or Memory(), now)
+        return poll(self.platform.source, self.platform.ingestion, cursor or PollCursor(), now)
 
     def audit(self) -> Mapping[str, Audit]:
         self.connect()

@@ -183,14 +183,14 @@ def test_poll_after_a_crash_is_not_quiet(site: Site, crash: Crash) -> None:
         writer.execute(statement(new_design(9)))
         writer.rollback()
     site.captured()
-    memory = site.poll().memory
+    cursor = site.poll().cursor
     snapshot = primary.value("SELECT pg_current_snapshot()::text")
-    assert site.poll(memory).quiet
+    assert site.poll(cursor).quiet
     crash(primary, held)
     primary.write("UPDATE staff SET first_name = 'Ann' WHERE staff_id = 1")
     assert primary.value("SELECT pg_current_snapshot()::text") == snapshot
 
-    assert site.poll(memory).audit_due or site.poll(memory).changed
+    assert site.poll(cursor).audit_due or site.poll(cursor).changed
 
 
 @CRASHES

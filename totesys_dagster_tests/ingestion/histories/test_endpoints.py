@@ -14,7 +14,7 @@ from psycopg.conninfo import make_conninfo
 
 from totesys_dagster import settings
 from totesys_dagster.catalogue import SOURCE_TABLES
-from totesys_dagster.ingestion import blocks, changes, snapshot
+from totesys_dagster.ingestion import blocks, changes, source_view
 from totesys_dagster.ingestion.blocks import Readers
 from totesys_dagster.ingestion.known import Known
 from totesys_dagster.local import stack
@@ -96,7 +96,7 @@ def test_large_tables_are_read_side_by_side_where_hosts_are_named(
         load_balance_hosts="random",
     )
     monkeypatch.setenv(settings.SOURCE_DSN, hosts)
-    with connect(settings.SOURCE_DSN) as source, snapshot.open_view(source) as view:
+    with connect(settings.SOURCE_DSN) as source, source_view.open_view(source) as view:
         readers = Readers(view)
         found = {connection.info.port for connection in readers.connections()}
         count = len(readers.connections())
@@ -189,7 +189,7 @@ def test_clocks_of_servers_may_differ_by_seconds(site: Site, seconds: int, due: 
     """Those of the next server are behind those of the last batch."""
     at = site.captured().observed_at
     site.connect()
-    with snapshot.open_view(site.platform.source) as view:
+    with source_view.open_view(site.platform.source) as view:
         earlier = at + dt.timedelta(seconds=seconds)
         behind = replace(view, identity=replace(view.identity, observed_at=earlier))
         known = Known.of(site.platform.ingestion)
@@ -231,7 +231,7 @@ def test_snapshot_of_the_same_name_on_another_server_is_not_taken_for_ours(
     address = site.endpoint(site.primary, standby)
     site.look_at(address)
     monkeypatch.setattr(blocks, "READERS", 2)
-    with connect(settings.SOURCE_DSN) as source, snapshot.open_view(source) as view:
+    with connect(settings.SOURCE_DSN) as source, source_view.open_view(source) as view:
         row = view.connection.execute("SELECT pg_export_snapshot()").fetchone()
         assert row is not None
         name = row[0]

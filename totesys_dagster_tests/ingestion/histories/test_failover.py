@@ -96,13 +96,13 @@ def test_after_a_failover_batches_are_small_again(site: Site) -> None:
 def test_failover_is_found_by_the_next_poll(site: Site) -> None:
     standby = site.standby()
     site.run()
-    memory = site.poll().memory
+    cursor = site.poll().cursor
     catch_up(standby, site.primary)
     site.primary.crash()
     standby.promote()
     site.look_at(standby)
 
-    assert len(site.poll(memory).changed) == 11
+    assert len(site.poll(cursor).changed) == 11
 
 
 def test_whole_path_after_a_failover(site: Site) -> None:

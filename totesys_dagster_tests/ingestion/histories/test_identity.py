@@ -56,23 +56,23 @@ def test_captures_work_where_the_role_may_not_ask(
         catch_up(source, site.primary)
         site.look_at(source)
     site.captured()
-    memory = site.poll(site.poll().memory).memory
-    quiet = [site.poll(memory).quiet for _ in range(5)]
+    cursor = site.poll(site.poll().cursor).cursor
+    quiet = [site.poll(cursor).quiet for _ in range(5)]
     with psycopg.connect(site.primary.dsn(stack.APPLICATION)) as late:
         late.execute(statement(EDIT_ORDER_1))
         site.primary.write(new_design(5))
         if on == "standby":
             catch_up(source, site.primary)
         site.captured()
-        memory = site.poll(site.poll().memory).memory
+        cursor = site.poll(site.poll().cursor).cursor
         late.commit()
     if on == "standby":
         catch_up(source, site.primary)
-    found = site.poll(memory)
+    found = site.poll(cursor)
     batch = site.captured()
 
     assert found.changed == ["sales_order"]
-    # Where the pulse cannot be asked for, every poll looks.
+    # Where the change_token cannot be asked for, every poll looks.
     assert any(quiet) is (functions in (SYSTEM, TIMELINE))
     assert full_reads(batch) == {}
     assert batch.source.system_identifier is None or functions not in (SYSTEM, ALL)

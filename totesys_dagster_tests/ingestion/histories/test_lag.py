@@ -128,11 +128,11 @@ def test_capture_that_meets_a_standby_that_lags_says_so(site: Site, late: Cluste
 
 
 @pytest.mark.usefixtures("late")
-@pytest.mark.parametrize("job", ["ingest", "audit"])
+@pytest.mark.parametrize("job", ["capture", "audit"])
 def test_run_of_a_sensor_that_meets_a_standby_that_lags_ends_quietly(site: Site, job: str) -> None:
     """The sensor has asked another server; it asks again at its next tick."""
     tags = {SENSOR_TAG: "source_changes"}
-    partition = batch_key(3) if job == "ingest" else None
+    partition = batch_key(3) if job == "capture" else None
     if partition:
         tags[BATCH_TAG] = partition
         site.instance.add_dynamic_partitions("batch", [partition])

@@ -169,7 +169,7 @@ def test_databases_that_swap_their_names_are_read_in_full(site: Site, template: 
     else:
         create_source(site.primary, "other")
     site.captured()
-    memory = site.poll(site.poll().memory).memory
+    cursor = site.poll(site.poll().cursor).cursor
     site.primary.execute(OTHER_EDITS[0], database="other")
     site.platform.source.close()
     administer(
@@ -178,7 +178,7 @@ def test_databases_that_swap_their_names_are_read_in_full(site: Site, template: 
         f"ALTER DATABASE other RENAME TO {SOURCE}",
     )
 
-    assert len(site.poll(memory).changed) == 11
+    assert len(site.poll(cursor).changed) == 11
     assert is_of_another_history(site.captured())
     assert site.differences(site.primary) == []
 

@@ -12,7 +12,7 @@ from totesys_dagster.errors import SourceError
 from totesys_dagster.ingestion import blocks, capture, changes
 from totesys_dagster.ingestion.capture import Capture, TableRead
 from totesys_dagster.ingestion.changes import Findings
-from totesys_dagster.ingestion.snapshot import SourceView
+from totesys_dagster.ingestion.source_view import SourceView
 from totesys_dagster.local import stack
 from totesys_dagster.postgres import sessions as postgres
 from totesys_dagster_tests.clusters import Cluster, wait_for
@@ -98,19 +98,19 @@ def test_transactions_that_commit_late_arrive(site: Site, standby: Cluster) -> N
 
 def test_poll_is_quiet_until_the_standby_replays(site: Site, standby: Cluster) -> None:
     site.captured()
-    memory = site.poll(site.poll().memory).memory
-    quiet = [site.poll(memory).quiet for _ in range(5)]
+    cursor = site.poll(site.poll().cursor).cursor
+    quiet = [site.poll(cursor).quiet for _ in range(5)]
     with psycopg.connect(site.primary.dsn(stack.APPLICATION)) as late:
         late.execute(statement(EDIT_ORDER_1))
         write(site, standby, new_design(3))
         site.captured()
-        memory = site.poll().memory
+        cursor = site.poll().cursor
         # The newest transaction stays the same.
         late.commit()
     catch_up(standby, site.primary)
 
     assert any(quiet)
-    assert site.poll(memory).changed == ["sales_order"]
+    assert site.poll(cursor).changed == ["sales_order"]
 
 
 def test_large_tables_are_read_over_several_connections(
@@ -227,12 +227,12 @@ def test_table_that_is_locked_on_the_primary_is_said_so(
 
 def test_standby_that_was_restarted_is_compared_as_a_whole(site: Site, standby: Cluster) -> None:
     site.captured()
-    memory = site.poll().memory
+    cursor = site.poll().cursor
     standby.restart()
     catch_up(standby, site.primary)
-    found = site.poll(memory)
+    found = site.poll(cursor)
     site.audit()
-    again = site.poll(memory)
+    again = site.poll(cursor)
     write(site, standby, EDIT_ORDER_1)
     delta = site.captured()
 

@@ -21,7 +21,7 @@ variables {
   load_balancer      = "app/totesys-test/0"
   target_group       = "targetgroup/totesys-test-web/0"
   log_groups = {
-    for part in ["ingest", "process", "load", "whole", "code", "daemon", "web"] : part => "/totesys-test/${part}"
+    for part in ["capture", "process", "load", "whole", "code", "daemon", "web"] : part => "/totesys-test/${part}"
   }
 }
 

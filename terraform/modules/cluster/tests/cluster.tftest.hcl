@@ -39,19 +39,19 @@ variables {
   running     = true
   cluster_arn = "arn:aws:ecs:eu-west-2:000000000000:cluster/totesys-test"
   log_groups = {
-    for part in ["ingest", "process", "load", "whole", "code", "daemon", "web", "prepare", "admin"] :
+    for part in ["capture", "process", "load", "whole", "code", "daemon", "web", "prepare", "admin"] :
     part => "/totesys-test/${part}"
   }
   task_role_arns = {
-    for part in ["ingest", "process", "load", "whole", "code", "daemon", "web", "prepare", "admin"] :
+    for part in ["capture", "process", "load", "whole", "code", "daemon", "web", "prepare", "admin"] :
     part => "arn:aws:iam::000000000000:role/totesys-test-${part}"
   }
   execution_role_arns = {
-    for part in ["ingest", "process", "load", "whole", "code", "daemon", "web", "prepare", "admin"] :
+    for part in ["capture", "process", "load", "whole", "code", "daemon", "web", "prepare", "admin"] :
     part => "arn:aws:iam::000000000000:role/totesys-test-${part}-execution"
   }
   part_setting_secrets = {
-    ingest  = { TOTESYS_SOURCE_DSN = "arn:source" }
+    capture = { TOTESYS_SOURCE_DSN = "arn:source" }
     process = {}
     load    = { TOTESYS_WAREHOUSE_DSN = "arn:warehouse" }
     whole   = { TOTESYS_SOURCE_DSN = "arn:source", TOTESYS_WAREHOUSE_DSN = "arn:warehouse" }
@@ -62,7 +62,7 @@ variables {
     admin   = { TOTESYS_WAREHOUSE_DSN = "arn:warehouse", TOTESYS_WAREHOUSE_ADMIN_DSN = "arn:warehouse-admin" }
   }
   part_environment_secrets = {
-    for part in ["ingest", "process", "load", "whole", "code", "daemon", "web", "prepare", "admin"] :
+    for part in ["capture", "process", "load", "whole", "code", "daemon", "web", "prepare", "admin"] :
     part => { DAGSTER_POSTGRES_PASSWORD = "arn:dagster" }
   }
   secret_arns = {
@@ -97,7 +97,7 @@ run "settings_in_secrets_are_read_by_the_program" {
         if startswith(variable.value, "aws-secret:")
       } == { for setting, arn in var.part_setting_secrets[part] : setting => "aws-secret:${arn}" }
     ])
-    error_message = "A part is not told where its settings are, or is told of those of another."
+    error_message = "A service does not learn where its settings are, or learns those of another."
   }
 
   assert {

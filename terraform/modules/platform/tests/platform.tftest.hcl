@@ -143,7 +143,7 @@ run "each_program_reads_its_own_secrets_only" {
         if statement.Action == "secretsmanager:GetSecretValue"
       ])) if !endswith(part, "-execution")
       } == {
-      ingest  = "arn:source"
+      capture = "arn:source"
       process = ""
       load    = "arn:warehouse"
       whole   = "arn:source arn:warehouse"
@@ -167,7 +167,7 @@ run "each_task_is_started_with_its_own_secrets_only" {
         if statement.Action == "secretsmanager:GetSecretValue"
       ])) if endswith(part, "-execution")
       } == {
-      ingest  = "arn:dagster"
+      capture = "arn:dagster"
       process = "arn:dagster"
       load    = "arn:dagster"
       whole   = "arn:dagster"

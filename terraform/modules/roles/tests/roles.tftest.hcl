@@ -31,7 +31,7 @@ variables {
     dagster-password    = "arn:dagster"
   }
   part_setting_secrets = {
-    ingest  = ["arn:source"]
+    capture = ["arn:source"]
     process = []
     load    = ["arn:warehouse"]
     whole   = ["arn:source", "arn:warehouse"]
@@ -42,7 +42,7 @@ variables {
     admin   = ["arn:warehouse", "arn:warehouse-admin"]
   }
   part_environment_secrets = {
-    ingest  = ["arn:dagster"]
+    capture = ["arn:dagster"]
     process = ["arn:dagster"]
     load    = ["arn:dagster"]
     whole   = ["arn:dagster"]
@@ -53,7 +53,7 @@ variables {
     admin   = ["arn:dagster"]
   }
   log_group_arns = {
-    for part in ["ingest", "process", "load", "whole", "code", "daemon", "web", "prepare", "admin"] :
+    for part in ["capture", "process", "load", "whole", "code", "daemon", "web", "prepare", "admin"] :
     part => "arn:aws:logs:eu-west-2:000000000000:log-group:/totesys-test/${part}"
   }
 }
@@ -79,14 +79,14 @@ run "each_stage_writes_its_own_keys_only" {
 
   assert {
     condition = flatten([
-      for statement in jsondecode(output.policies["ingest"]).Statement : statement.Resource
+      for statement in jsondecode(output.policies["capture"]).Statement : statement.Resource
       if statement.Action == "s3:PutObject"
       ]) == [
       "arn:aws:s3:::ingestion/manifests/*", "arn:aws:s3:::ingestion/rows/*", "arn:aws:s3:::ingestion/audits/*",
       "arn:aws:s3:::ingestion/keys/*", "arn:aws:s3:::ingestion/schemas/*",
-      "arn:aws:s3:::ingestion/seals/*", "arn:aws:s3:::ingestion/references/*", "arn:aws:s3:::ingestion/probe/*",
+      "arn:aws:s3:::ingestion/commits/*", "arn:aws:s3:::ingestion/references/*", "arn:aws:s3:::ingestion/probe/*",
     ]
-    error_message = "The role ingest writes other keys than those of batches."
+    error_message = "The role capture writes other keys than those of batches."
   }
 
   assert {
@@ -114,7 +114,7 @@ run "each_stage_writes_its_own_keys_only" {
   }
 }
 
-run "alerts_are_told_by_the_code_location_alone" {
+run "alerts_are_sent_by_the_code_location_alone" {
   command = plan
 
   assert {

@@ -1,7 +1,7 @@
 -- The bookkeeping of the warehouse: which batches it holds, and what was found about them.
 -- Runs with the bookkeeping schema first in the search path. Rows here are only ever added.
 --
--- A batch is named by its log and its number there; all tables of ToteSys are in the log `totesys`.
+-- A batch is named by its log and its sequence there; all tables of ToteSys are in the log `totesys`.
 
 CREATE TABLE batch (
     log text NOT NULL,
@@ -19,17 +19,18 @@ CREATE TABLE batch_table (
     sequence integer NOT NULL,
     star text NOT NULL,
     receipt_sha256 text NOT NULL,
+    revision text NOT NULL,
     staged integer NOT NULL,
     inserted integer NOT NULL,
     updated integer NOT NULL,
     deleted integer NOT NULL,
-    held_back integer NOT NULL,
+    orphans integer NOT NULL,
     PRIMARY KEY (log, sequence, star),
     FOREIGN KEY (log, sequence) REFERENCES batch
 );
 -- Each audit of a fact asks for the first and the last batch that brought rows of it.
 CREATE INDEX ON batch_table (star, sequence);
-COMMENT ON TABLE batch_table IS 'What a batch did to a table: the receipt that was loaded, rows staged, new keys, new versions of known keys, deletions, rows held back.';
+COMMENT ON TABLE batch_table IS 'What a batch did to a table: the receipt that was loaded, the revision by which the batch was processed, rows staged, new keys, new versions of known keys, deletions, and orphans: rows in quarantine because the warehouse has no such dimension row.';
 
 CREATE TABLE quarantine (
     log text NOT NULL DEFAULT 'totesys',
@@ -45,7 +46,7 @@ CREATE TABLE quarantine (
 CREATE INDEX ON quarantine (star, sequence);
 -- A rebuild replaces the ledger, and for each batch that goes, PostgreSQL asks what refers to it.
 CREATE INDEX ON quarantine (log, sequence);
-COMMENT ON TABLE quarantine IS 'Rows of a batch that are not in the warehouse and why: the source table of the row, and its key where it is a row of the base of the star; those held back name the dimension row that they lack.';
+COMMENT ON TABLE quarantine IS 'Rows of a batch that are not in the warehouse and why: the source table of the row, and its key where it is a row of the base of the star; orphans name the dimension row that they lack.';
 
 CREATE TABLE released (
     log text NOT NULL DEFAULT 'totesys',
@@ -70,11 +71,27 @@ CREATE TABLE audit (
     expected_rows bigint NOT NULL,
     found_rows bigint NOT NULL,
     equal boolean NOT NULL,
-    kept_out bigint NOT NULL,
+    quarantined bigint NOT NULL,
     equal_without boolean,
     compared_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (log, star, scope, sequence, audit),
     FOREIGN KEY (log, sequence) REFERENCES batch
 );
 CREATE INDEX ON audit (log, sequence);
-COMMENT ON TABLE audit IS 'Whether the current rows of a table, when the warehouse held that batch, equalled the source as it was at observed_at: all rows (whole) or those of the keys that the batch touched. audit and audit_sha256 name the audit object that says so, 0 and NULL where the manifest of the batch does. equal_without tells whether they equalled without the kept_out keys, those of rows in quarantine; it is NULL where that is not known.';
+COMMENT ON TABLE audit IS 'Whether the current rows of a table, when the warehouse held that batch, equalled the source as it was at observed_at: all rows (whole) or those of the keys that the batch touched. audit and audit_sha256 name the audit object that says so, 0 and NULL where the manifest of the batch does. equal_without tells whether they equalled without the quarantined keys, those of rows in quarantine; it is NULL where that is not known.';
+
+CREATE TABLE star (
+    star text PRIMARY KEY,
+    revision text NOT NULL,
+    definition jsonb NOT NULL,
+    columns text[] NOT NULL,
+    sequence integer NOT NULL,
+    renewed boolean NOT NULL DEFAULT FALSE
+);
+COMMENT ON TABLE star IS 'What each table is: the result of this declaration, over the batches up to that sequence. columns are all that it ever had; renewed tells that it was rebuilt from the lake for it.';
+
+CREATE TABLE declaration (
+    sha256 text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE declaration IS 'The declarations of all tables that the warehouse was brought to, by hash; the last one counts.';

@@ -15,11 +15,12 @@ from psycopg import sql
 from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.errors import SourceError
 from totesys_dagster.ingestion.changes import TableState, examine
+from totesys_dagster.ingestion.drift import differences
 from totesys_dagster.ingestion.fingerprint import Column, TableSchema
-from totesys_dagster.ingestion.identity import LONGEST_GAP, Identity, comparable, pulse
+from totesys_dagster.ingestion.identity import LONGEST_GAP, Identity, change_token, comparable
 from totesys_dagster.ingestion.known import Known
 from totesys_dagster.ingestion.scans import recent
-from totesys_dagster.ingestion.snapshot import SourceView, differences, open_view
+from totesys_dagster.ingestion.source_view import SourceView, open_view
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.local import stack
 from totesys_dagster.local.server import SUPERUSER
@@ -54,21 +55,21 @@ def read_in_full(platform: Platform, head: Manifest | None = None) -> list[str]:
     return [name for name, state in look(platform, head).items() if state.full]
 
 
-# The pulse
+# The change_token
 
 
 def test_pulse_stands_still_while_nothing_happens(platform: Platform) -> None:
     """One pair in three is enough: the server's own maintenance may come between two looks."""
-    pairs = [(pulse(platform.source), pulse(platform.source)) for _ in range(3)]
+    pairs = [(change_token(platform.source), change_token(platform.source)) for _ in range(3)]
 
     assert any(before == after for before, after in pairs)
 
 
 def test_pulse_moves_when_a_transaction_commits(platform: Platform) -> None:
-    before = pulse(platform.source)
+    before = change_token(platform.source)
     platform.application.execute(EDIT_ORDER_1)
 
-    assert pulse(platform.source) != before
+    assert change_token(platform.source) != before
 
 
 def test_pulse_moves_when_an_older_transaction_commits_after_a_younger_one(
@@ -80,9 +81,9 @@ def test_pulse_moves_when_an_older_transaction_commits_after_a_younger_one(
     with platform.writer() as older:
         older.execute(EDIT_ORDER_1)
         platform.application.execute(new_design(3))
-        before = pulse(platform.source)
+        before = change_token(platform.source)
         older.commit()
-        after = pulse(platform.source)
+        after = change_token(platform.source)
 
     assert after != before
     assert xmax(after) == xmax(before)
@@ -464,8 +465,8 @@ AS_DECLARED = (
         (
             (AS_DECLARED[0], Column("currency_code", "character varying(3)", False)),
             [
-                "created_at is gone (no table of the warehouse carries it)",
-                "last_updated is gone (no table of the warehouse carries it)",
+                "created_at was dropped (no table of the warehouse carries it)",
+                "last_updated was dropped (no table of the warehouse carries it)",
                 "currency_code is no longer NOT NULL",
             ],
         ),

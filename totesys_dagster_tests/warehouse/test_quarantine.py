@@ -1,4 +1,4 @@
-"""The rows that are kept out of a table: those, and no others, are left out of its digest."""
+"""The rows of a table in quarantine: those, and no others, are left out of its digest."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.lake.requests import Requests
-from totesys_dagster.warehouse.kept_out import KeptOut, kept_out_of
+from totesys_dagster.warehouse.quarantine import Quarantine, quarantine_of
 from totesys_dagster.warehouse.standing import Audit
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1, new_sale
@@ -23,7 +23,7 @@ BOTH_BAD = f"{bad_payment(2)}; {bad_payment(3)}"
 
 
 def keys(platform: Platform, star: str = "fact_payment") -> tuple[int, ...]:
-    return kept_out_of(platform.warehouse, platform.names, STAR_TABLES[star]).keys
+    return quarantine_of(platform.warehouse, platform.names, STAR_TABLES[star]).keys
 
 
 def released(platform: Platform) -> list[tuple[int, str, int]]:
@@ -36,7 +36,7 @@ def requested(platform: Platform) -> dict[str, tuple[int, ...]]:
 
 
 def verdict(found: Audit) -> tuple[bool, int, bool | None]:
-    return found.equal, found.kept_out, found.equal_without
+    return found.equal, found.quarantined, found.equal_without
 
 
 @pytest.fixture
@@ -52,7 +52,9 @@ def half_mended(platform: Platform) -> Platform:
     return platform
 
 
-def test_digest_without_other_keys_than_are_kept_out_proves_nothing(half_mended: Platform) -> None:
+def test_digest_without_other_keys_than_are_in_quarantine_proves_nothing(
+    half_mended: Platform,
+) -> None:
     """Of a mended key that it leaves out, it could not tell whether the warehouse has it right."""
     by_hand(half_mended, wrong_payment(2))
     loaded = change(half_mended, EDIT_ORDER_1)
@@ -60,7 +62,9 @@ def test_digest_without_other_keys_than_are_kept_out_proves_nothing(half_mended:
     assert verdict(loaded.audits["fact_payment"]) == (False, 1, None)
 
 
-def test_digest_without_fewer_keys_than_are_kept_out_proves_nothing(platform: Platform) -> None:
+def test_digest_without_fewer_keys_than_are_in_quarantine_proves_nothing(
+    platform: Platform,
+) -> None:
     platform.run()
     change(platform, bad_payment(3))
     ask(platform)
@@ -70,14 +74,16 @@ def test_digest_without_fewer_keys_than_are_kept_out_proves_nothing(platform: Pl
     assert verdict(loaded.audits["fact_payment"]) == (False, 2, None)
 
 
-def test_request_is_renewed_when_other_keys_are_kept_out(half_mended: Platform) -> None:
+def test_request_is_renewed_when_other_keys_are_in_quarantine(half_mended: Platform) -> None:
     before = requested(half_mended)
     ask(half_mended)
 
     assert (before, requested(half_mended)) == ({"fact_payment": (2, 3)}, {"fact_payment": (3,)})
 
 
-def test_request_is_not_repeated_while_the_same_keys_are_kept_out(half_mended: Platform) -> None:
+def test_request_is_not_repeated_while_the_same_keys_are_in_quarantine(
+    half_mended: Platform,
+) -> None:
     for _ in range(2):
         ask(half_mended)
         half_mended.audit()
@@ -130,8 +136,8 @@ def test_other_keys_are_not_released(platform: Platform) -> None:
     assert keys(platform) == (3,)
 
 
-def test_released_key_can_be_kept_out_again(platform: Platform) -> None:
-    """A second mended row is kept out no more, though the table differs for the first."""
+def test_released_key_can_be_in_quarantine_again(platform: Platform) -> None:
+    """A second mended row is in quarantine no more, though the table differs for the first."""
     platform.run()
     change(platform, BOTH_BAD)
     for _ in range(2):
@@ -155,16 +161,16 @@ def test_full_read_sets_aside_anew_what_is_still_wrong(platform: Platform) -> No
 
 
 @pytest.mark.parametrize(
-    ("kept_out", "left_out", "same"),
+    ("quarantined", "left_out", "same"),
     [
-        (KeptOut(2, (2, 3)), (3, 2), True),
-        (KeptOut(2, (2, 3)), (2, 3, 4), False),
-        (KeptOut(2, (2, 3)), (2,), False),
-        (KeptOut(0, ()), (), True),
-        (KeptOut(2, (2,)), (2,), False),  # the other row has no key
+        (Quarantine(2, (2, 3)), (3, 2), True),
+        (Quarantine(2, (2, 3)), (2, 3, 4), False),
+        (Quarantine(2, (2, 3)), (2,), False),
+        (Quarantine(0, ()), (), True),
+        (Quarantine(2, (2,)), (2,), False),  # the other row has no key
     ],
 )
-def test_keys_kept_out_are_compared_as_sets(
-    kept_out: KeptOut, left_out: tuple[int, ...], same: bool
+def test_keys_in_quarantine_are_compared_as_sets(
+    quarantined: Quarantine, left_out: tuple[int, ...], same: bool
 ) -> None:
-    assert kept_out.are(left_out) is same
+    assert quarantined.are(left_out) is same

@@ -17,7 +17,7 @@ class Created(Enum):
     UNCERTAIN = "exists, perhaps by an attempt without an answer"
 
 
-class PlaceError(Exception):
+class BackendError(Exception):
     """A place cannot be used: why, and what to do, each the part of a sentence."""
 
     def __init__(self, reason: str, remedy: str) -> None:
@@ -26,8 +26,8 @@ class PlaceError(Exception):
         self.remedy = remedy
 
 
-class Place(Protocol):
-    """Objects under keys. Every method raises PlaceError when the place cannot be used."""
+class Backend(Protocol):
+    """Objects under keys. Every method raises BackendError when the place cannot be used."""
 
     @property
     def address(self) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from psycopg import errors, sql
 
-from totesys_dagster.catalogue import OTHER_TABLES, SOURCE_TABLES, SourceTable, needed_columns
+from totesys_dagster.catalogue import SOURCE_TABLES, SourceTable, needed_columns
 from totesys_dagster.errors import SourceError
 from totesys_dagster.ingestion import fingerprint, identity
 from totesys_dagster.ingestion.fingerprint import TableSchema
@@ -25,15 +25,6 @@ WORK_MEM = "SET LOCAL work_mem TO '32MB'"
 
 # Tables are read whole: by outdated statistics, staff and departments were joined in a nested loop.
 NO_NESTED_LOOP = "SET LOCAL enable_nestloop TO off"
-
-# Any role may read pg_class, whatever it may read of the tables. Partitions belong to a table.
-UNKNOWN_TABLES = """
-SELECT relname
-FROM pg_class
-WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'f') AND NOT relispartition
-  AND relname <> ALL (%s)
-ORDER BY relname COLLATE "C"
-"""
 
 
 @dataclass(frozen=True)
@@ -127,37 +118,3 @@ def _require_columns(table: SourceTable, schema: TableSchema) -> None:
             f"The source's table {table.name} has no column {', '.join(missing)} any more: nothing"
             f" was captured; restore it, or change {table.name} in the catalogue."
         )
-
-
-def differences(table: SourceTable, schema: TableSchema) -> list[str]:
-    """How the source's table differs from the catalogue's, one phrase for each difference."""
-    declared = {column.name: column for column in table.columns}
-    found = [
-        f"{name} is gone (no table of the warehouse carries it)"
-        for name in declared
-        if name not in schema.types
-    ]
-    for column in schema.columns:
-        expected = declared.get(column.name)
-        if expected is None:
-            found.append(f"{column.name} {column.type} is new (archived, not processed)")
-        elif column.type != expected.sql_type:
-            found.append(f"{column.name} is {column.type} instead of {expected.sql_type}")
-        elif column.not_null == expected.nullable:
-            found.append(f"{column.name} {'is' if column.not_null else 'is no longer'} NOT NULL")
-    return found
-
-
-def unknown_tables(view: SourceView) -> tuple[str, ...]:
-    """The source's tables that the catalogue does not know. Raises SourceError."""
-    known = [*SOURCE_TABLES, *OTHER_TABLES]
-    with failures(SourceError, "a look at the source's tables"):
-        return tuple(name for (name,) in view.connection.execute(UNKNOWN_TABLES, [known]))
-
-
-def unknown_tables_note(names: Collection[str]) -> str:
-    """What is said of them to people."""
-    return (
-        "the source has tables that the catalogue does not know, and that are not archived:"
-        f" {', '.join(names)}"
-    )

@@ -1,5 +1,5 @@
-"""The rows that are kept out of the warehouse: in quarantine, or held back because a dimension row
-that they refer to is."""
+"""The rows in quarantine now: those that break their contract, and orphans, which refer to a
+dimension row that the warehouse does not have, as that one is in quarantine."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from totesys_dagster.postgres.sessions import Connection, Names, failures, one, 
 
 
 @dataclass(frozen=True)
-class KeptOut:
-    """The rows that are kept out of a table: how many, and the keys of those that have one."""
+class Quarantine:
+    """The rows of a table in quarantine: how many, and the keys of those that have one."""
 
     count: int
     keys: tuple[int, ...]
@@ -25,14 +25,14 @@ class KeptOut:
         return len(self.keys) == self.count and set(self.keys) == set(keys)
 
 
-def kept_out_of(connection: Connection, names: Names, star: StarTable) -> KeptOut:
-    """The rows that are kept out of a table: those that were set aside since it was last read in
-    full or equalled the source, and whose keys no later batch brought or deleted. Raises LoadError.
+def quarantine_of(connection: Connection, names: Names, star: StarTable) -> Quarantine:
+    """The rows of a table in quarantine: those that went there since it was last read in full or
+    equalled the source, and whose keys no later batch brought or deleted. Raises LoadError.
 
     A row of a table that is looked up is none of them: the rows that look it up are.
     """
     if star.base is None:
-        return KeptOut(0, ())
+        return Quarantine(0, ())
     query = sql.SQL(
         """
         SELECT DISTINCT q.key, CASE WHEN q.key IS NULL THEN q.reason END FROM {quarantine} AS q
@@ -48,13 +48,13 @@ def kept_out_of(connection: Connection, names: Names, star: StarTable) -> KeptOu
     )
     with failures(LoadError, "a look at the quarantine"), transaction(connection):
         rows = connection.execute(query, {"star": star.name, "base": star.base}).fetchall()
-    return KeptOut(len(rows), tuple(sorted(key for key, _ in rows if key is not None)))
+    return Quarantine(len(rows), tuple(sorted(key for key, _ in rows if key is not None)))
 
 
 def _unsettled(names: Names, star: StarTable) -> sql.Composed:
     """The condition for quarantined rows `q` that may still be missing from the warehouse.
 
-    A full read sets aside again what is still wrong. Where the whole table equalled the source,
+    A full read quarantines again what is still wrong. Where the whole table equalled the source,
     nothing was missing.
     """
     return sql.SQL(
@@ -71,43 +71,43 @@ def release(
     star: StarTable,
     sequence: int,
     staging: sql.Identifier,
-    gone: sql.Identifier,
+    deleted_keys: sql.Identifier,
 ) -> None:
-    """Note which of the rows that are kept out of a table a batch brings, or deletes.
+    """Note which rows in a table's quarantine a batch brings, or deletes.
 
-    `staging` and `gone` are the tables of its rows and of the keys that it deletes. Whether the
-    warehouse's rows change by it does not matter: a row may have been mended into what the
+    `staging` and `deleted_keys` are the tables of its rows and of the keys that it deletes. Whether
+    the warehouse's rows change by it does not matter: a row may have been mended into what the
     warehouse held before. Raises LoadError or psycopg.Error.
     """
-    keys = kept_out_of(connection, names, star).keys
+    keys = quarantine_of(connection, names, star).keys
     if not keys:
         return
     query = sql.SQL(
         """
         INSERT INTO {released} (sequence, star, key)
         SELECT {sequence}, {star}, k.key FROM unnest(%s::bigint[]) AS k (key)
-        WHERE k.key IN (SELECT {key} FROM {staging} UNION ALL SELECT key FROM {gone})
+        WHERE k.key IN (SELECT {key} FROM {staging} UNION ALL SELECT key FROM {deleted_keys})
         """
     ).format(
         released=names.ledger("released"),
         sequence=sql.Literal(sequence),
         star=sql.Literal(star.name),
         staging=staging,
-        gone=gone,
+        deleted_keys=deleted_keys,
         key=sql.Identifier(star.key),
     )
     connection.execute(query, [list(keys)])
 
 
-def held_back_and_ready(connection: Connection, names: Names, star: StarTable) -> int:
-    """The last batch with a row held back whose dimension row has arrived since; 0 for none.
+def last_complete_orphan(connection: Connection, names: Names, star: StarTable) -> int:
+    """The last batch with an orphan whose dimension row has arrived since; 0 for none.
 
     Raises LoadError.
     """
     if not star.references:
         return 0
     # The key is text, as those of the dimensions differ in type; it is cast when its dimension is
-    # known. One look into an index for each row that is held back, which is no join: by statistics
+    # known. One look into an index for each orphan, which is no join: by statistics
     # from when there were few, each of many would be compared with all rows of the dimension.
     arrived = sql.SQL(" ").join(
         sql.SQL(

@@ -67,8 +67,8 @@ def store(s3: ObjectStore, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> Sto
 PAST = email.utils.format_datetime(dt.datetime.now(dt.UTC) - dt.timedelta(days=100))
 HTML = (("Content-Type", "text/html; charset=utf-8"),)
 KMS = (
-    "<Error><Code>AccessDenied</Code><Message>User: arn:aws:iam::1:role/ingest is not authorized to"
-    " perform: kms:GenerateDataKey on the resource</Message></Error>"
+    "<Error><Code>AccessDenied</Code><Message>User: arn:aws:iam::1:role/capture is not authorized"
+    " to perform: kms:GenerateDataKey on the resource</Message></Error>"
 )
 XHTML = '<?xml version="1.0"?><html><body>Welcome</body></html>'
 
