@@ -18,7 +18,7 @@ import psycopg
 
 from benchmarks import dev
 from benchmarks.parts import Verdicts, median, seconds
-from totesys_dagster import settings
+from totesys_dagster import settings, zone_urls
 from totesys_dagster.ingestion import identity
 from totesys_dagster.ingestion.poll import PollCursor, poll
 from totesys_dagster.lake.store import Store
@@ -31,7 +31,7 @@ POLL_TARGET = 1.0
 
 def quiet_poll() -> dict[str, float]:
     """Milliseconds of a quiet poll, and the pages that PostgreSQL touches for it."""
-    store = Store(settings.zone_url(settings.INGESTION_URL), settings.INGESTION_URL)
+    store = Store(zone_urls.zone_url(settings.INGESTION_URL), settings.INGESTION_URL)
     with connect(settings.SOURCE_DSN) as connection:
         now = dt.datetime.now(dt.UTC)
         cursor = poll(connection, store, PollCursor(), now).cursor

@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
-from totesys_dagster import settings
+from totesys_dagster import settings, zone_urls
 from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES
 from totesys_dagster.ingestion import capture
 from totesys_dagster.lake.manifest import Manifest
@@ -179,8 +179,8 @@ def opened(application_dsn: str) -> Iterator[Platform]:
             extractor,
             loader,
             Names(settings.warehouse_schema()),
-            Store(settings.zone_url(settings.INGESTION_URL), settings.INGESTION_URL),
-            Store(settings.zone_url(settings.PROCESSED_URL), settings.PROCESSED_URL),
+            Store(zone_urls.zone_url(settings.INGESTION_URL), settings.INGESTION_URL),
+            Store(zone_urls.zone_url(settings.PROCESSED_URL), settings.PROCESSED_URL),
         )
 
 

@@ -13,8 +13,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +22,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from totesys_dagster import settings
+from totesys_dagster.dagster_home import opened_instance
 from totesys_dagster.errors import DeclarationError, SettingError, TotesysError
 from totesys_dagster.words import counted
 
@@ -33,8 +32,6 @@ except DeclarationError as error:
     sys.exit(f"Error: {error}")
 
 if TYPE_CHECKING:
-    import dagster as dg
-
     from totesys_dagster.operations.renew import Due
     from totesys_dagster.orchestration.whole_path import BatchReport
     from totesys_dagster.postgres.sessions import Connection, Names
@@ -67,49 +64,6 @@ def main() -> None:
     load_dotenv(Path(".env"))
 
 
-@contextmanager
-def _instance() -> Iterator[dg.DagsterInstance]:
-    """The Dagster instance of DAGSTER_HOME, or of the dagster.yaml of this directory."""
-    home = os.environ.get("DAGSTER_HOME")
-    if not home and not Path("dagster.yaml").exists():
-        raise SettingError(
-            "There is no dagster.yaml here: run totesys in the project's directory, or set"
-            " DAGSTER_HOME to the directory of your Dagster instance."
-        )
-    with _open_instance(home) as instance:
-        yield instance
-
-
-def _open_instance(home: str | None) -> dg.DagsterInstance:
-    """The Dagster instance of the directory `home`, None for this one. Raises SettingError."""
-    import dagster as dg
-
-    try:
-        return dg.DagsterInstance.get() if home else dg.DagsterInstance.from_config(str(Path.cwd()))
-    except Exception as error:  # of any storage, launcher or module that dagster.yaml may name
-        place = f"DAGSTER_HOME ({home})" if home else "the dagster.yaml of this directory"
-        raise SettingError(
-            f"Dagster cannot use {place}: {_why_unusable(error)}; correct the directory, its"
-            " dagster.yaml, or the storage that it names."
-        ) from None
-
-
-def _why_unusable(error: Exception) -> str:
-    """Why Dagster cannot open an instance, as one line, and without any value of its dagster.yaml:
-    one may be a password."""
-    import dagster as dg
-    import psycopg
-
-    from totesys_dagster.postgres.failures import reason
-
-    if isinstance(error, dg.DagsterInvalidConfigError):
-        return error.errors[0].message.partition(". ")[0].partition(" of original value ")[0]
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, psycopg.Error):
-        cause = cause.__cause__
-    return reason(cause) if cause else " ".join(str(error).split()).rstrip(".")
-
-
 def _run_path(full_read: tuple[str, ...] = (), *, whole: bool = False) -> list[BatchReport]:
     """Take what changed the whole way, telling on the way what is being done."""
     from totesys_dagster.local import stack
@@ -126,7 +80,7 @@ def _run_path(full_read: tuple[str, ...] = (), *, whole: bool = False) -> list[B
             if not progress.is_terminal:
                 progress.print(f"{what} …")
 
-        with _instance() as instance:
+        with opened_instance() as instance:
             return run_path(
                 instance,
                 defs.resolve_job_def,
@@ -486,8 +440,8 @@ def _renew(connection: Connection, names: Names) -> Due | None:
 def psql(database: str, arguments: tuple[str, ...]) -> None:
     """Open psql in the warehouse (or the source); what follows `--` is passed on to psql."""
     from totesys_dagster.local import stack
-    from totesys_dagster.local.server import find_binaries
-    from totesys_dagster.postgres import sessions as postgres
+    from totesys_dagster.local.programs import find_binaries
+    from totesys_dagster.postgres.targets import conninfo
 
     stack.start()
     name = settings.WAREHOUSE_DSN if database == "warehouse" else settings.SOURCE_DSN
@@ -497,7 +451,7 @@ def psql(database: str, arguments: tuple[str, ...]) -> None:
     options = "-c search_path=" + re.sub(r"([\\\s])", r"\\\1", f"{schema},public")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is psql's to handle
     # Not on the command line, where every user of the machine can read it.
-    environment = {**os.environ, **_libpq(postgres.conninfo(name)), "PGOPTIONS": options}
+    environment = {**os.environ, **_libpq(conninfo(name)), "PGOPTIONS": options}
     sys.exit(subprocess.run([program, *arguments], env=environment, check=False).returncode)  # nosec B603
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from totesys_dagster import settings
+from totesys_dagster import settings, zone_urls
 from totesys_dagster.errors import TotesysError
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.store import Store
@@ -37,11 +37,11 @@ class Lake(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def ingestion(self) -> Store:
         """The zone of JSON Lines and manifests. Raises SettingError."""
-        return Store(settings.zone_url(self.ingestion_setting), self.ingestion_setting)
+        return Store(zone_urls.zone_url(self.ingestion_setting), self.ingestion_setting)
 
     def processed(self) -> Store:
         """The zone of Parquet files and receipts. Raises SettingError."""
-        return Store(settings.zone_url(self.processed_setting), self.processed_setting)
+        return Store(zone_urls.zone_url(self.processed_setting), self.processed_setting)
 
     def log(self) -> ManifestLog:
         """The committed batches. Raises SettingError."""

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import json
 import os
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from psycopg import ProgrammingError, pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -75,15 +73,48 @@ LONGEST_IDENTIFIER = 63  # bytes, in PostgreSQL
 BOOKKEEPING_SUFFIX = "_bookkeeping"
 
 
-def _get(name: str, default: str | None = None) -> str:
-    """The value of a setting. An empty value counts as not set. Raises SettingError."""
-    value = os.environ.get(name, "").strip() or default
+# What provides a setting when it is first read, by setting.
+_providers: dict[str, Callable[[], object]] = {}
+_providing = threading.RLock()
+
+
+def provide(names: Iterable[str], provider: Callable[[], object]) -> None:
+    """Let `provider` set these settings in the environment when one of them is first read."""
+    _providers.update(dict.fromkeys(names, provider))
+
+
+def provide_all() -> None:
+    """Set what would be set when it is first read. Raises what the providers raise."""
+    for name in [*_providers]:
+        _value(name)
+
+
+def _value(name: str) -> str:
+    with _providing:
+        value = os.environ.get(name, "").strip()
+        if not value and (provider := _providers.get(name)):
+            provider()
+            for other in [other for other, its in _providers.items() if its is provider]:
+                del _providers[other]
+            value = os.environ.get(name, "").strip()
+    return value
+
+
+def get(name: str, default: str | None = None) -> str:
+    """The value of a setting. An empty value counts as not set. Raises SettingError, or what the
+    provider of the setting raises."""
+    value = _value(name) or default
     if value is None:
         raise SettingError(
             f"{name} is not set: set it as README.md describes under Settings, or start through"
             " `totesys` or the workspace.yaml of the project, which provide an embedded default."
         )
     return aws_secrets.read(name, value) if value.startswith(aws_secrets.PREFIX) else value
+
+
+def is_set(name: str) -> bool:
+    """Whether a setting has a value, or will have one when it is first read."""
+    return name in _providers or bool(os.environ.get(name, "").strip())
 
 
 def forget_secret(name: str) -> bool:
@@ -103,7 +134,7 @@ def require_known(environ: Mapping[str, str], dotenv: Path | None) -> None:
 
 
 def _whole_number(name: str, default: int, minimum: int) -> int:
-    text = _get(name, str(default))
+    text = get(name, str(default))
     try:
         number = int(text)
     except ValueError:
@@ -120,7 +151,7 @@ def connection_string(name: str) -> str:
 
     Raises SettingError. libpq's own message is not passed on: it can quote the password.
     """
-    value = _get(name)
+    value = get(name)
     try:
         value = _from_json(value) if value.startswith("{") else value
         conninfo_to_dict(value)
@@ -190,100 +221,12 @@ def _spills_password(dsn: str) -> bool:
 
 def admin_setting() -> str:
     """The setting with which to migrate and rebuild: the loader's own unless there is another."""
-    return WAREHOUSE_ADMIN_DSN if os.environ.get(WAREHOUSE_ADMIN_DSN, "").strip() else WAREHOUSE_DSN
-
-
-# What follows the scheme is the path, to its end: a # or ? in it begins nothing else.
-_BUCKET = re.compile(r"s3://([A-Za-z0-9][A-Za-z0-9._-]*)(/.*)?", re.IGNORECASE | re.DOTALL)
-_FILE = re.compile(r"file:(?://(?:localhost)?)?(/(?!/).*)", re.IGNORECASE | re.DOTALL)
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-
-
-def zone_url(name: str) -> str:
-    """The place of a zone: `s3://bucket/prefix`, or an absolute `file:///` URL for a directory.
-
-    Each place has one URL, and each zone a place of its own. Raises SettingError, without the
-    value: it may be another setting's, with a password.
-    """
-    url = _zone(name, _get(name))
-    if url is None:
-        raise SettingError(
-            f"{name} is neither a directory nor a place in a bucket: write s3://bucket/path, or the"
-            " directory's path; credentials belong into the settings of AWS."
-        )
-    if _overlap(url, _other_zone(name)):
-        raise SettingError(
-            f"{INGESTION_URL} and {PROCESSED_URL} are the same place, or one lies within the other:"
-            " give each zone a place of its own, such as s3://bucket/ingestion and"
-            " s3://bucket/processed."
-        )
-    return url
-
-
-def _zone(name: str, value: str) -> str | None:
-    """The URL of the place that `value` of setting `name` says, None when it says none."""
-    if place := _BUCKET.fullmatch(value):
-        return _bucket(name, place[1], (place[2] or "/").removesuffix("/"))
-    if place := _FILE.fullmatch(value):
-        value = os.fsdecode(unquote_to_bytes(place[1]))
-    elif _SCHEME.match(value):
-        return None
-    if "\0" in value:
-        return None
-    path = _directory(name, value)
-    # Only the file system knows what .. leads to, when there are links.
-    return (path.resolve() if ".." in path.parts else path).as_uri()
-
-
-def _other_zone(name: str) -> str | None:
-    """The URL of the zone beside that of setting `name`, None when there is none or it is wrong."""
-    other = {INGESTION_URL: PROCESSED_URL, PROCESSED_URL: INGESTION_URL}.get(name)
-    if other is None or not _is_set(other):
-        return None
-    try:
-        return _zone(other, _get(other))
-    except SettingError:
-        return None  # said when that zone is opened
-
-
-def _bucket(name: str, bucket: str, prefix: str) -> str:
-    """The URL of a place in a bucket; `prefix` is empty or begins with a slash."""
-    odd = not {"", ".", ".."}.isdisjoint(prefix.split("/")[1:])
-    # SeaweedFS, for one, takes a backslash for a slash.
-    if odd or "\\" in prefix or not prefix.isprintable():
-        raise SettingError(
-            f"{name} has a path that stores and tools read differently, with a part that is empty,"
-            " . or .., a backslash, or what cannot be printed: write s3://bucket/path with plain"
-            " names between single slashes."
-        )
-    return f"s3://{bucket}{prefix}"
-
-
-def _overlap(one: str, other: str | None) -> bool:
-    """Whether two zones are the same place, or one of them lies within the other."""
-    if other is None or one[:4] != other[:4]:
-        return False
-    if one.startswith("file:"):
-        one, other = (
-            os.path.realpath(os.fsdecode(unquote_to_bytes(url.removeprefix("file://"))))
-            for url in (one, other)
-        )
-    one, other = (f"{place.rstrip('/')}/" for place in (one, other))
-    return one.startswith(other) or other.startswith(one)
-
-
-def _directory(name: str, path: str) -> Path:
-    try:
-        return Path(path).expanduser().absolute()
-    except RuntimeError:
-        raise SettingError(
-            f"{name} is {path!r}, but that user has no home directory: write the path in full."
-        ) from None
+    return WAREHOUSE_ADMIN_DSN if is_set(WAREHOUSE_ADMIN_DSN) else WAREHOUSE_DSN
 
 
 def warehouse_schema() -> str:
     """The schema that holds the warehouse's tables. Raises SettingError."""
-    value = _get(WAREHOUSE_SCHEMA, "warehouse")
+    value = get(WAREHOUSE_SCHEMA, "warehouse")
     try:
         size = len((value + BOOKKEEPING_SUFFIX).encode())
     except UnicodeEncodeError:  # bytes that are no UTF-8
@@ -325,7 +268,7 @@ def quarantine_limit() -> int:
 
 def verify_schedule() -> str | None:
     """When the lake is verified, as a cron expression in UTC; None for never by itself."""
-    schedule = _get(VERIFY_SCHEDULE, "30 3 * * *")
+    schedule = get(VERIFY_SCHEDULE, "30 3 * * *")
     return None if schedule == "off" else schedule
 
 
@@ -340,114 +283,18 @@ def is_trusted(host: str) -> bool:
     return host.lower() in filter(None, map(str.strip, trusted))
 
 
+def directory(name: str, path: str) -> Path:
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError:
+        raise SettingError(
+            f"{name} is {path!r}, but that user has no home directory: write the path in full."
+        ) from None
+
+
 def home() -> Path:
     """The directory that holds the state of the embedded default."""
-    return _directory(HOME, _get(HOME, ".totesys"))
-
-
-@dataclass(frozen=True)
-class Mail:
-    """Where alerts go. The password is not in the repr."""
-
-    host: str
-    port: int
-    encrypted: bool
-    user: str | None
-    password: str | None
-    sender: str
-    recipients: tuple[str, ...]
-
-    def __repr__(self) -> str:
-        return f"Mail({self.host}:{self.port} to {', '.join(self.recipients)})"
-
-
-def _is_set(name: str) -> bool:
-    return bool(os.environ.get(name, "").strip())
-
-
-def mail_is_set() -> bool:
-    """Whether any of the settings for mail is set."""
-    return any(map(_is_set, (SMTP_URL, ALERT_FROM, ALERT_TO)))
-
-
-def mail() -> Mail | None:
-    """How to send alerts, or None when none of its settings is set. Raises SettingError."""
-    if not mail_is_set():
-        return None
-    try:
-        url = urlsplit(_get(SMTP_URL))
-        port = url.port
-    except ValueError:
-        url, port = urlsplit(""), None
-    # A / ? or # of the password that is not encoded ends the host.
-    beyond_host = url.path.strip("/") or url.query or url.fragment
-    if url.scheme not in ("smtp", "smtps") or not url.hostname or port == 0 or beyond_host:
-        raise SettingError(
-            f"{SMTP_URL} is not a mail server: write smtp://host:587 (STARTTLS when offered) or"
-            " smtps://user:password@host:465, with special characters of the password"
-            " percent-encoded."
-        )
-    recipients = tuple(part.strip() for part in _get(ALERT_TO).split(",") if part.strip())
-    if not recipients:
-        raise SettingError(
-            f"{ALERT_TO} names no recipient: write one or more addresses, separated by commas."
-        )
-    return Mail(
-        host=url.hostname,
-        port=port or (465 if url.scheme == "smtps" else 587),
-        encrypted=url.scheme == "smtps",
-        user=unquote(url.username) if url.username else None,
-        password=unquote(url.password) if url.password else None,
-        sender=_get(ALERT_FROM),
-        recipients=recipients,
-    )
-
-
-@dataclass(frozen=True)
-class Topic:
-    """A topic of Amazon SNS."""
-
-    arn: str
-    region: str
-
-
-def alert_topic_is_set() -> bool:
-    """Whether alerts are to be published to a topic of Amazon SNS."""
-    return _is_set(ALERT_TOPIC)
-
-
-def alert_topic() -> Topic | None:
-    """The topic that alerts are published to, None when it is not set. Raises SettingError."""
-    if not alert_topic_is_set():
-        return None
-    arn = _get(ALERT_TOPIC)
-    fields = arn.split(":")
-    if len(fields) != 6 or fields[0] != "arn" or fields[2] != "sns" or not all(fields):
-        raise SettingError(
-            f"{ALERT_TOPIC} is not the ARN of a topic of Amazon SNS: write it as"
-            " arn:aws:sns:eu-west-2:123456789012:name."
-        )
-    return Topic(arn, region=fields[3])
-
-
-def ui_url() -> str | None:
-    """Where people reach Dagster's UI, for links in alerts; None for no links. Raises SettingError.
-
-    The value is not shown: it may be another setting's, with a password.
-    """
-    if not _is_set(UI_URL):
-        return None
-    value = _get(UI_URL).rstrip("/")
-    try:
-        url = urlsplit(value)
-    except ValueError:
-        url = urlsplit("")
-    if url.scheme not in ("http", "https") or not url.netloc or "@" in value:
-        raise SettingError(
-            f"{UI_URL} is not the address of Dagster's UI: write https://dagster.example.com,"
-            " without user and password."
-        )
-    return value
+    return directory(HOME, get(HOME, ".totesys"))
 
 
 def freshness_minutes() -> int:

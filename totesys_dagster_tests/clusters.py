@@ -23,9 +23,10 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from totesys_dagster.local import programs, stack, supervisor
 from totesys_dagster.local import server as postgres
-from totesys_dagster.local import stack, supervisor
-from totesys_dagster.local.server import SUPERUSER, Account, Server
+from totesys_dagster.local.programs import Account
+from totesys_dagster.local.server import SUPERUSER, Server
 
 SOURCE = "totesys"
 SECONDS = 60
@@ -101,7 +102,7 @@ class Cluster:
 
     def start(self) -> None:
         with (self.data.parent / f"{self.data.name}.log").open("ab") as log:
-            account = postgres._account()
+            account = programs.find_account()
             self._process = subprocess.Popen(
                 [self.binaries / "postgres", "-D", self.data, "-p", str(self.server.port)],
                 cwd="/",
@@ -158,7 +159,7 @@ class Cluster:
 
     def program(self, name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """Run one of the server's programs as the user that the server runs as."""
-        account = postgres._account()
+        account = programs.find_account()
         done = subprocess.run(
             [self.binaries / name, *arguments],
             cwd=self.data.parent,
@@ -281,12 +282,12 @@ def place(binaries: Path, account: Account) -> str:
 @contextmanager
 def clusters(binaries: Path) -> Iterator[Clusters]:
     """Makes clusters for the time of a block."""
-    account = postgres._account()
+    account = programs.find_account()
     # The account that servers run as cannot enter a directory of pytest's.
     directory = Path(tempfile.mkdtemp(prefix="totesys-clusters-", dir=place(binaries, account)))
     if account.name is not None:
         shutil.chown(directory, account.name, account.group)
-    made = Clusters(postgres._reachable(binaries, account, directory), directory)
+    made = Clusters(programs.reachable(binaries, account, directory), directory)
     try:
         yield made
     finally:

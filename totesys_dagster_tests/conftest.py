@@ -20,14 +20,14 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from totesys_dagster import settings
+from totesys_dagster import settings, zone_urls
 from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.ingestion import capture
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.receipt import Receipt, touched_stars
 from totesys_dagster.lake.store import Store
+from totesys_dagster.local import programs, stack, supervisor
 from totesys_dagster.local import server as postgres
-from totesys_dagster.local import stack, supervisor
 from totesys_dagster.local.server import SUPERUSER, Server
 from totesys_dagster.postgres.sessions import Connection, Names, connect
 from totesys_dagster.processed.process import process_star
@@ -76,8 +76,8 @@ def _no_server_left(
 def in_memory() -> Path | None:
     """A directory in memory that the server can enter, None where there is little. Of the 300 files
     of a database, a disk makes a copy in 80 to 180 milliseconds, memory in 25."""
-    binaries = postgres.find_binaries()
-    if clusters.place(binaries, postgres._account()) != clusters.MEMORY:
+    binaries = programs.find_binaries()
+    if clusters.place(binaries, programs.find_account()) != clusters.MEMORY:
         return None
     made = Path(tempfile.mkdtemp(prefix="totesys-tests-", dir=clusters.MEMORY))
     made.chmod(0o755)
@@ -364,8 +364,8 @@ def platform_on(
             connect(settings.SOURCE_DSN),
             connect(settings.WAREHOUSE_DSN),
             Names("warehouse"),
-            Store(settings.zone_url(settings.INGESTION_URL), settings.INGESTION_URL),
-            Store(settings.zone_url(settings.PROCESSED_URL), settings.PROCESSED_URL),
+            Store(zone_urls.zone_url(settings.INGESTION_URL), settings.INGESTION_URL),
+            Store(zone_urls.zone_url(settings.PROCESSED_URL), settings.PROCESSED_URL),
         )
         opened.extend((platform.application, platform.source, platform.warehouse))
         return platform

@@ -13,6 +13,7 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from totesys_dagster.local import programs
 from totesys_dagster.local import server as postgres
 from totesys_dagster.local.server import SUPERUSER, Server
 
@@ -43,7 +44,7 @@ def pooler(server: Server, sessions: int, patience: int = 20) -> Iterator[int]:
     Who waits longer than `patience` seconds for a session is refused.
     """
     assert PROGRAM is not None
-    account, port = postgres._account(), postgres.free_port(None)
+    account, port = programs.find_account(), postgres.free_port(None)
     # The account that it runs as cannot enter a directory of pytest's.
     directory = Path(tempfile.mkdtemp(prefix="totesys-pooler-", dir="/var/tmp"))
     configuration = CONFIGURATION.format(

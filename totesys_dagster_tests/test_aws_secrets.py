@@ -15,6 +15,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from totesys_dagster import aws_secrets, settings
+from totesys_dagster.alerting import recipients
 from totesys_dagster.errors import SettingError
 from totesys_dagster.local import stack
 from totesys_dagster.local.server import SUPERUSER, Server
@@ -160,6 +161,6 @@ def test_any_setting_can_lie_in_a_secret(secrets: Any, monkeypatch: pytest.Monke
     monkeypatch.setenv(settings.ALERT_FROM, "totesys@example.com")
     monkeypatch.setenv(settings.ALERT_TO, "ops@example.com")
 
-    mail = settings.mail()
+    mail = recipients.mail()
     assert mail is not None
     assert mail.password == "hidden"

@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from totesys_dagster import cli, settings
+from totesys_dagster.dagster_home import opened_instance
 from totesys_dagster.errors import SettingError
 from totesys_dagster_tests.conftest import Platform
 
@@ -185,7 +186,7 @@ def test_unusable_dagster_instance_is_one_sentence(
 ) -> None:
     (project / "dagster.yaml").write_text(dagster_yaml)
     monkeypatch.setenv("DAGSTER_HOME", str(project))
-    with pytest.raises(SettingError) as raised, cli._instance():
+    with pytest.raises(SettingError) as raised, opened_instance():
         pass
 
     assert str(raised.value).startswith(f"Dagster cannot use DAGSTER_HOME ({project}): ")

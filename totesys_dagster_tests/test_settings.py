@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import pytest
 
-from totesys_dagster import settings
+from totesys_dagster import settings, zone_urls
+from totesys_dagster.alerting import recipients
 from totesys_dagster.errors import SettingError
 
 
@@ -200,7 +201,7 @@ def test_place_that_is_not_set_is_named_with_the_remedy(
 ) -> None:
     if value is not None:
         monkeypatch.setenv(name, value)
-    read = settings.connection_string if name in DATABASES else settings.zone_url
+    read = settings.connection_string if name in DATABASES else zone_urls.zone_url
 
     message = message_of(lambda: read(name))
 
@@ -267,7 +268,7 @@ def test_zone_is_a_directory_or_a_place_in_a_bucket(
 ) -> None:
     monkeypatch.setenv(name, value)
 
-    assert settings.zone_url(name) == url
+    assert zone_urls.zone_url(name) == url
 
 
 def test_relative_zone_is_taken_from_the_working_directory(
@@ -276,7 +277,7 @@ def test_relative_zone_is_taken_from_the_working_directory(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(settings.INGESTION_URL, "lake/ingestion")
 
-    assert settings.zone_url(settings.INGESTION_URL) == (tmp_path / "lake/ingestion").as_uri()
+    assert zone_urls.zone_url(settings.INGESTION_URL) == (tmp_path / "lake/ingestion").as_uri()
 
 
 def test_zone_may_start_at_the_home_directory(
@@ -285,7 +286,7 @@ def test_zone_may_start_at_the_home_directory(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv(settings.INGESTION_URL, "~/lake")
 
-    assert settings.zone_url(settings.INGESTION_URL) == (tmp_path / "lake").as_uri()
+    assert zone_urls.zone_url(settings.INGESTION_URL) == (tmp_path / "lake").as_uri()
 
 
 @pytest.mark.parametrize("name", ZONES)
@@ -309,10 +310,10 @@ def test_wrong_zone_is_named_without_what_may_be_a_secret(
 ) -> None:
     monkeypatch.setenv(name, value)
 
-    message = message_of(lambda: settings.zone_url(name))
+    message = message_of(lambda: zone_urls.zone_url(name))
 
     assert message.startswith(f"{name} ")
-    assert SECRET not in everything_shown(lambda: settings.zone_url(name))
+    assert SECRET not in everything_shown(lambda: zone_urls.zone_url(name))
 
 
 def test_warehouse_schema_has_a_default() -> None:
@@ -378,13 +379,13 @@ def mail_settings(
 
 
 def test_no_mail_is_sent_when_nothing_about_it_is_set() -> None:
-    assert settings.mail() is None
+    assert recipients.mail() is None
 
 
 def test_mail_has_all_that_its_url_says(monkeypatch: pytest.MonkeyPatch) -> None:
     mail_settings(monkeypatch, url="smtps://to%40te:h%2Fu%3An@mail.example:2465")
 
-    assert settings.mail() == settings.Mail(
+    assert recipients.mail() == recipients.Mail(
         host="mail.example",
         port=2465,
         encrypted=True,
@@ -404,7 +405,7 @@ def test_mail_port_follows_the_scheme(
 ) -> None:
     mail_settings(monkeypatch, url=url)
 
-    mail = settings.mail()
+    mail = recipients.mail()
 
     assert mail is not None
     assert (mail.port, mail.encrypted, mail.user, mail.password) == (port, encrypted, None, None)
@@ -413,7 +414,7 @@ def test_mail_port_follows_the_scheme(
 def test_mail_goes_to_every_recipient(monkeypatch: pytest.MonkeyPatch) -> None:
     mail_settings(monkeypatch, recipients="ops@example.com, boss@example.com,")
 
-    mail = settings.mail()
+    mail = recipients.mail()
 
     assert mail is not None
     assert mail.recipients == ("ops@example.com", "boss@example.com")
@@ -422,7 +423,7 @@ def test_mail_goes_to_every_recipient(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_mail_keeps_its_password_out_of_its_repr(monkeypatch: pytest.MonkeyPatch) -> None:
     mail_settings(monkeypatch)
 
-    assert repr(settings.mail()) == "Mail(mail.example:465 to ops@example.com)"
+    assert repr(recipients.mail()) == "Mail(mail.example:465 to ops@example.com)"
 
 
 @pytest.mark.parametrize("name", [settings.SMTP_URL, settings.ALERT_FROM, settings.ALERT_TO])
@@ -430,13 +431,13 @@ def test_mail_needs_all_of_its_settings(name: str, monkeypatch: pytest.MonkeyPat
     mail_settings(monkeypatch)
     monkeypatch.delenv(name)
 
-    assert message_of(settings.mail).startswith(f"{name} is not set")
+    assert message_of(recipients.mail).startswith(f"{name} is not set")
 
 
 def test_mail_without_a_single_recipient_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     mail_settings(monkeypatch, recipients=" , ")
 
-    assert message_of(settings.mail).startswith(f"{settings.ALERT_TO} ")
+    assert message_of(recipients.mail).startswith(f"{settings.ALERT_TO} ")
 
 
 @pytest.mark.parametrize(
@@ -462,20 +463,22 @@ def test_wrong_mail_server_is_named_without_its_password(
 ) -> None:
     mail_settings(monkeypatch, url=url)
 
-    assert message_of(settings.mail).startswith(f"{settings.SMTP_URL} is not a mail server: write")
-    assert SECRET not in everything_shown(settings.mail)
+    assert message_of(recipients.mail).startswith(
+        f"{settings.SMTP_URL} is not a mail server: write"
+    )
+    assert SECRET not in everything_shown(recipients.mail)
 
 
 def test_nothing_is_published_or_linked_when_it_is_not_set() -> None:
-    assert settings.alert_topic() is None
-    assert settings.ui_url() is None
+    assert recipients.alert_topic() is None
+    assert recipients.ui_url() is None
 
 
 def test_topic_says_its_region(monkeypatch: pytest.MonkeyPatch) -> None:
     arn = "arn:aws:sns:eu-west-2:123456789012:alerts"
     monkeypatch.setenv(settings.ALERT_TOPIC, arn)
 
-    assert settings.alert_topic() == settings.Topic(arn, "eu-west-2")
+    assert recipients.alert_topic() == recipients.Topic(arn, "eu-west-2")
 
 
 @pytest.mark.parametrize(
@@ -491,14 +494,16 @@ def test_topic_says_its_region(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_wrong_topic_is_named(arn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(settings.ALERT_TOPIC, arn)
 
-    assert message_of(settings.alert_topic).startswith(f"{settings.ALERT_TOPIC} is not the ARN of")
-    assert SECRET not in everything_shown(settings.alert_topic)
+    assert message_of(recipients.alert_topic).startswith(
+        f"{settings.ALERT_TOPIC} is not the ARN of"
+    )
+    assert SECRET not in everything_shown(recipients.alert_topic)
 
 
 def test_address_of_the_ui_may_end_in_a_slash(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(settings.UI_URL, "https://dagster.example.com/prod/")
 
-    assert settings.ui_url() == "https://dagster.example.com/prod"
+    assert recipients.ui_url() == "https://dagster.example.com/prod"
 
 
 @pytest.mark.parametrize(
@@ -507,5 +512,5 @@ def test_address_of_the_ui_may_end_in_a_slash(monkeypatch: pytest.MonkeyPatch) -
 def test_wrong_address_of_the_ui_is_named(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(settings.UI_URL, url)
 
-    assert message_of(settings.ui_url).startswith(f"{settings.UI_URL} is not the address of")
-    assert SECRET not in everything_shown(settings.ui_url)
+    assert message_of(recipients.ui_url).startswith(f"{settings.UI_URL} is not the address of")
+    assert SECRET not in everything_shown(recipients.ui_url)

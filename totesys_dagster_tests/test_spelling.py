@@ -153,7 +153,7 @@ def test_names_that_the_platform_gives_itself_are_known(monkeypatch: pytest.Monk
     require_known(os.environ, None)
 
 
-@pytest.mark.parametrize("name", settings.PLACES)
+@pytest.mark.parametrize("name", settings.LOCATIONS)
 @pytest.mark.parametrize("value", ["", "  "])
 def test_place_that_is_set_to_nothing_is_refused(name: str, value: str) -> None:
     """As where a secret was not filled in: the embedded default must not take its place."""
@@ -162,7 +162,7 @@ def test_place_that_is_set_to_nothing_is_refused(name: str, value: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", sorted({*SETTINGS} - {*settings.PLACES}))
+@pytest.mark.parametrize("name", sorted({*SETTINGS} - {*settings.LOCATIONS}))
 def test_other_setting_that_is_empty_counts_as_not_set(name: str) -> None:
     require_known({name: ""}, None)
 

@@ -15,7 +15,7 @@ import dagster as dg
 from pydantic import BaseModel, ConfigDict
 
 from totesys_dagster import settings
-from totesys_dagster.alerting import ended_runs, freshness, notify
+from totesys_dagster.alerting import ended_runs, freshness, notify, recipients
 from totesys_dagster.alerting import health as systems
 from totesys_dagster.alerting.ended_runs import SeenRuns
 from totesys_dagster.alerting.freshness import Waiting
@@ -84,7 +84,7 @@ def _remembered(cursor: str | None) -> State:
 def _ui_url(context: dg.SensorEvaluationContext) -> str | None:
     """Where the UI is. An alert without its link is better than none."""
     try:
-        return settings.ui_url()
+        return recipients.ui_url()
     except SettingError as error:
         context.log.error(str(error))
         return None

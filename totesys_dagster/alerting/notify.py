@@ -13,9 +13,10 @@ from email.message import EmailMessage
 from pydantic import BaseModel, ConfigDict
 
 from totesys_dagster import settings
+from totesys_dagster.alerting import recipients
 from totesys_dagster.alerting.incidents import Message
+from totesys_dagster.alerting.recipients import Mail
 from totesys_dagster.errors import TotesysError
-from totesys_dagster.settings import Mail
 
 # A sensor's tick has a minute in all; another message is begun only within the first seconds.
 TIMEOUT_SECONDS = 10
@@ -85,7 +86,7 @@ def deliver(outbox: Sequence[Outgoing]) -> tuple[list[Outgoing], list[str]]:
 
 def send_mail(subject: str, body: str) -> None:
     """Send a mail as the settings say. Raises SettingError or NotSentError."""
-    mail = settings.mail()
+    mail = recipients.mail()
     if mail is None:
         return
     message = EmailMessage()
@@ -132,7 +133,7 @@ def publish(subject: str, body: str) -> None:
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
 
-    topic = settings.alert_topic()
+    topic = recipients.alert_topic()
     if topic is None:
         return
     limits = Config(
@@ -164,6 +165,6 @@ def _short(subject: str) -> str:
 
 Send = Callable[[str, str], None]
 CHANNELS: Mapping[str, tuple[Callable[[], bool], Send]] = {
-    "e-mail": (settings.mail_is_set, send_mail),
-    "SNS": (settings.alert_topic_is_set, publish),
+    "e-mail": (recipients.mail_is_set, send_mail),
+    "SNS": (recipients.alert_topic_is_set, publish),
 }

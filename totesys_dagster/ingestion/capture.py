@@ -23,7 +23,15 @@ from psycopg import sql
 from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, StarTable
 from totesys_dagster.catalogue.currencies import currencies
 from totesys_dagster.errors import CommitConflictError, LakeError, SourceError
-from totesys_dagster.ingestion import blocks, changes, digests, drift, json_lines, source_view
+from totesys_dagster.ingestion import (
+    blocks,
+    changes,
+    digests,
+    drift,
+    joined_rows,
+    json_lines,
+    source_view,
+)
 from totesys_dagster.ingestion.blocks import Readers
 from totesys_dagster.ingestion.changes import Findings, TableState
 from totesys_dagster.ingestion.fingerprint import TableSchema
@@ -162,7 +170,7 @@ class Capture:
     def reads(self) -> Iterator[TableRead]:
         """The tables that the batch holds, one after the other; write each before the next."""
         for table, state in self.states.items():
-            condition = changes.row_condition(table, self.states, self.watermark)
+            condition = joined_rows.row_condition(table, self.states, self.watermark)
             streams = [] if condition is None else self._streams(table, condition)
             if not streams and not state.deleted:
                 continue
@@ -317,7 +325,7 @@ class Capture:
         if not any(self.states[table].changed for table in star.sources):
             return None
         assert star.base is not None
-        condition = changes.row_condition(star.base, self.states, self.watermark)
+        condition = joined_rows.row_condition(star.base, self.states, self.watermark)
         return digests.touched(self.view, star, condition or sql.SQL("FALSE"))
 
     def _without(self, star: StarTable) -> PartialDigest | None:

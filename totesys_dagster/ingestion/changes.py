@@ -17,9 +17,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from psycopg import sql
-
-from totesys_dagster.catalogue import JOINS, SOURCE_TABLES, STAR_TABLES, StarTable
+from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, StarTable
 from totesys_dagster.ingestion import digests, identity, scans
 from totesys_dagster.ingestion.known import Known
 from totesys_dagster.ingestion.source_view import SourceView
@@ -354,61 +352,3 @@ def audit_in(view: SourceView, known: Known) -> dt.timedelta:
 def _covers(known: Known, star: StarTable) -> bool:
     """Whether the last digest of a star table is of the columns that it has now."""
     return known.stars[star.name].whole.columns == digests.columns(star)
-
-
-def row_condition(
-    table: str, states: Mapping[str, TableState], watermark: int
-) -> sql.Composable | None:
-    """Which rows of `table` the batch holds, None for none.
-
-    A row is in the batch when it changed, or when a row that it is processed together with did.
-    """
-    own = _changed_condition(states[table], watermark)
-    joined = [] if states[table].full else _joined(table, states, watermark)
-    if not joined:
-        return own
-    # The rows are brought together by where they are, and joined with that. As alternatives,
-    # "changed or its parent IN (...)", PostgreSQL keeps the parents in memory, and where they do
-    # not fit, goes through all of them for each row.
-    ctids = (
-        [] if own is None else [sql.SQL("{rows} WHERE {own}").format(rows=_ctids(table), own=own)]
-    )
-    return sql.SQL("({table}.tableoid, {table}.ctid) IN ({ctids})").format(
-        table=sql.Identifier(table), ctids=sql.SQL(" UNION ALL ").join([*ctids, *joined])
-    )
-
-
-def _ctids(table: str) -> sql.Composed:
-    return sql.SQL("SELECT {0}.tableoid, {0}.ctid FROM public.{0}").format(sql.Identifier(table))
-
-
-def _joined(table: str, states: Mapping[str, TableState], watermark: int) -> list[sql.Composed]:
-    """Queries for the ctids of the rows that are joined with a changed row of another table."""
-    queries = []
-    for join in JOINS:
-        if join.child == table:
-            other, here, there = join.parent, join.child_column, join.parent_column
-        elif join.parent == table:
-            other, here, there = join.child, join.parent_column, join.child_column
-        else:
-            continue
-        changed = _changed_condition(states[other], watermark)
-        if changed is not None:
-            queries.append(
-                sql.SQL("{rows} JOIN public.{other} ON {here} = {there} WHERE {changed}").format(
-                    rows=_ctids(table),
-                    other=sql.Identifier(other),
-                    here=sql.Identifier(table, here),
-                    there=sql.Identifier(other, there),
-                    changed=changed,
-                )
-            )
-    return queries
-
-
-def _changed_condition(state: TableState, watermark: int) -> sql.Composable | None:
-    if state.full:
-        return sql.SQL("TRUE")
-    if not state.rows_changed:
-        return None
-    return scans.written(state.table, watermark, state.ctids)

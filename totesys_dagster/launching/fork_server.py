@@ -28,6 +28,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from totesys_dagster import settings
 from totesys_dagster.dagster_insides import (
     API,
     ExecuteRunArgs,
@@ -165,6 +166,7 @@ def _import_all(origin: str, location: str, instance: str) -> None:
         importlib.import_module(module)
     from totesys_dagster.dagster_insides import recon_repository_from_origin
 
+    settings.provide_all()  # once here, and not in each run
     repository = recon_repository_from_origin(deserialize_value(origin, RepositoryPythonOrigin))
     for job in repository.get_definition().get_all_jobs():
         repository.get_reconstructable_job(job.name).get_definition()

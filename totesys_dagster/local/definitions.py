@@ -1,6 +1,7 @@
 """The platform on the embedded default: whatever is not set to a real system is provided.
 
-`workspace.yaml` points here, so plain `dagster dev` works without any setting. With the embedded
+`workspace.yaml` points here, so plain `dagster dev` works without any setting. The embedded server
+starts when it is first needed, so to look at the definitions starts none. With the embedded
 source comes a sensor that plays its business.
 """
 
@@ -9,14 +10,10 @@ import random
 
 import dagster as dg
 
+from totesys_dagster import definitions as platform
 from totesys_dagster import settings
 from totesys_dagster.local import stack
 from totesys_simulator import simulator
-
-# Before the platform is imported: it reads its settings from the environment.
-_embedded = stack.start()
-
-from totesys_dagster import definitions as platform  # noqa: E402
 
 
 @dg.sensor(
@@ -27,10 +24,13 @@ from totesys_dagster import definitions as platform  # noqa: E402
 )
 def simulated_business(_: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Let one thing happen in the embedded source."""
+    settings.get(settings.SOURCE_DSN)  # the server is started when this is first read
     with stack.application(settings.home()) as connection:
         now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
         return dg.SkipReason(simulator.business_moment(connection, random.Random(), now))  # nosec B311
 
+
+_embedded = stack.start_when_needed()
 
 defs = dg.Definitions.merge(
     platform.defs,

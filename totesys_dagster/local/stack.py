@@ -1,8 +1,8 @@
 """The embedded default: whatever is not set to a real system is provided here.
 
 A server on loopback with the ToteSys database and the warehouse, and a lake in a directory, all
-under TOTESYS_HOME. `start` completes the environment, and the platform reads its settings from
-there as it does in production; it does not know this module.
+under TOTESYS_HOME. `start` completes the environment, `start_when_needed` does so when a setting is
+first read. The platform reads its settings as it does in production; it does not know this module.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from totesys_dagster import settings
 from totesys_dagster.catalogue import INGESTION, PROCESSED
 from totesys_dagster.local import locks
 from totesys_dagster.local import server as postgres
-from totesys_dagster.local.server import SUPERUSER, EmbeddedServerError, Server
-from totesys_dagster.postgres.sessions import Names, resolved
+from totesys_dagster.local.programs import EmbeddedServerError
+from totesys_dagster.local.server import SUPERUSER, Server
+from totesys_dagster.postgres.sessions import Names
+from totesys_dagster.postgres.targets import resolved
 from totesys_dagster.warehouse import schema
 from totesys_simulator import simulator
 
@@ -33,24 +35,17 @@ READER = "warehouse_reader"  # reads it
 ROLES = (APPLICATION, EXTRACTOR, LOADER, ADMIN, READER)
 SOURCE = "totesys"
 
+DATABASES = {settings.SOURCE_DSN, settings.WAREHOUSE_DSN}
+
 
 def start() -> set[str]:
     """Provide what is not set, for as long as this process runs, and return those settings.
 
     Raises EmbeddedServerError or SettingError.
     """
-    # Before an invented company takes the place of a source whose setting is misspelt.
-    settings.require_known(os.environ, Path(".env"))
-    # What was inherited is provided anew: a server that was started again may listen elsewhere.
-    inherited = set(os.environ.get(settings.EMBEDDED, "").split())
-    needed = {name for name in settings.LOCATIONS if name in inherited or name not in os.environ}
-    home = settings.home()
-    suffix = _suffix(needed)
-    if settings.INGESTION_URL in needed:
-        os.environ[settings.INGESTION_URL] = str(home / f"lake{suffix}" / INGESTION)
-    if settings.PROCESSED_URL in needed:
-        os.environ[settings.PROCESSED_URL] = str(home / f"lake{suffix}" / PROCESSED)
-    if needed & {settings.SOURCE_DSN, settings.WAREHOUSE_DSN}:
+    needed, suffix = _provide_lake()
+    if needed & DATABASES:
+        home = settings.home()
         server = postgres.start(home, ROLES)
         # One process at a time: roles and databases that are there already are not made again.
         with (
@@ -66,8 +61,38 @@ def start() -> set[str]:
                 _create_warehouse(connection, server, database)
                 os.environ[settings.WAREHOUSE_DSN] = server.dsn(LOADER, database)
                 os.environ[settings.WAREHOUSE_ADMIN_DSN] = server.dsn(ADMIN, database)
-    os.environ[settings.EMBEDDED] = " ".join(sorted(needed))
     return needed
+
+
+def start_when_needed() -> set[str]:
+    """The same, but for the server: it is started when a setting that leads to it is first read.
+
+    Raises SettingError.
+    """
+    needed, _ = _provide_lake()
+    names = needed & DATABASES
+    if settings.WAREHOUSE_DSN in names:
+        names.add(settings.WAREHOUSE_ADMIN_DSN)
+    if names:
+        settings.provide(names, start)
+    return needed
+
+
+def _provide_lake() -> tuple[set[str], str]:
+    """Let the lake be in directories where it is nowhere else; all settings to be provided, and
+    what the names of this lake and its warehouse end in."""
+    # Before an invented company takes the place of a source whose setting is misspelt.
+    settings.require_known(os.environ, Path(".env"))
+    # What was inherited is provided anew: a server that was started again may listen elsewhere.
+    inherited = set(os.environ.get(settings.EMBEDDED, "").split())
+    needed = {name for name in settings.LOCATIONS if name in inherited or name not in os.environ}
+    suffix = _suffix(needed)
+    lake = settings.home() / f"lake{suffix}"
+    for name, zone in ((settings.INGESTION_URL, INGESTION), (settings.PROCESSED_URL, PROCESSED)):
+        if name in needed:
+            os.environ[name] = str(lake / zone)
+    os.environ[settings.EMBEDDED] = " ".join(sorted(needed))
+    return needed, suffix
 
 
 def application(home: Path) -> psycopg.Connection:

@@ -6,63 +6,41 @@ therefore found at the next tick. A batch whose run failed is tried again after 
 """
 
 import datetime as dt
-import itertools
 import time
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import dagster as dg
 
 from totesys_dagster import settings
-from totesys_dagster.catalogue import PROCESSED, STAR_TABLES, WAREHOUSE
 from totesys_dagster.errors import LoadError, OtherLakeError, SettingError
 from totesys_dagster.ingestion.capture import next_batch
 from totesys_dagster.ingestion.identity import LaggingReplicaError
 from totesys_dagster.ingestion.poll import PollCursor, poll
-from totesys_dagster.lake.manifest import BATCH_KEY, Manifest, ManifestLog
-from totesys_dagster.lake.receipt import read_receipt, touched_stars
-from totesys_dagster.lake.store import Store
-from totesys_dagster.metadata import BATCH_TAG, BATCHES, asset_key
-from totesys_dagster.operations import renew
-from totesys_dagster.orchestration.audits import audit_job, not_compared
+from totesys_dagster.lake.manifest import BATCH_KEY, ManifestLog
+from totesys_dagster.metadata import BATCH_TAG, BATCHES
+from totesys_dagster.orchestration.audits import audit_job
 from totesys_dagster.orchestration.jobs import capture, load, process, process_and_load
+from totesys_dagster.orchestration.planning import (
+    WAIT_SECONDS,
+    _load,
+    _pending,
+    add_missing,
+    can_start,
+    one_ends,
+    wanted,
+)
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.runs.tags import (
     AUDIT_STAGE,
     CAPTURE_STAGE,
-    LOAD_STAGE,
-    PROCESS_STAGE,
     STAGE_TAG,
 )
 from totesys_dagster.runs.unfinished import (
     PARTITION_TAG,
-    RANGE_END_TAG,
-    RANGE_START_TAG,
-    UNFINISHED,
-    is_unfinished,
     unfinished,
 )
 from totesys_dagster.warehouse import ledger
-from totesys_dagster.warehouse.assets import migrate
-from totesys_dagster.warehouse.healing import request_healing
 from totesys_dagster.words import counted
-
-FIRST_PAUSE = dt.timedelta(seconds=5)
-LONGEST_PAUSE = dt.timedelta(minutes=15)
-# The daemon ticks a sensor every 5 seconds. A tick that waits nearly as long for the runs at work
-# sees the batch that one has captured, or that the next may be loaded, at once, and not up to 5
-# seconds later.
-WAIT_SECONDS = 4.0
-LOOK_SECONDS = 0.25
-# The daemon ticks all sensors at the same moment, and takes so long to make the run of a capture
-# that `source_changes` asks for in it.
-OPENING_SECONDS = 1.0
-# Batches of a backlog that one tick looks at, at least.
-BACKLOG = 100
-# Up to so many batches are no backlog: each is processed and loaded in one run, the next when the
-# one before is loaded. Side by side they would take a run each and another for the load, and to
-# start a run costs more than a small batch: a busy machine would fall behind by it.
-FEW = 2
 
 
 def interval(seconds: int) -> int:
@@ -72,31 +50,6 @@ def interval(seconds: int) -> int:
     seen as not yet over at the first look and ticks every 10.
     """
     return max(1, seconds - 1)
-
-
-def pause(
-    instance: dg.DagsterInstance, tags: Mapping[str, str], now: dt.datetime
-) -> dt.timedelta | None:
-    """How much longer to wait after failed runs with these tags; None for not at all.
-
-    The pause doubles with each failure in a row, from 5 seconds to 15 minutes.
-    """
-    records = instance.get_run_records(dg.RunsFilter(tags=dict(tags)), limit=8)
-    failures = 0
-    for record in records:
-        if record.dagster_run.status != dg.DagsterRunStatus.FAILURE:
-            break
-        failures += 1
-    if not failures:
-        return None
-    waited = now - records[0].update_timestamp.replace(tzinfo=dt.UTC)
-    due = min(FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE)
-    # A clock that went back tells nothing of the time that has passed.
-    return due - waited if dt.timedelta(0) <= waited < due else None
-
-
-def _can_start(instance: dg.DagsterInstance, tags: Mapping[str, str]) -> bool:
-    return not unfinished(instance, tags) and not pause(instance, tags, dt.datetime.now(dt.UTC))
 
 
 @dg.sensor(
@@ -113,7 +66,7 @@ def source_changes(
     warehouse: Warehouse,
 ) -> dg.SensorResult | dg.SkipReason:
     """Poll the source; the cursor only saves looks that cannot find anything."""
-    if not _can_start(context.instance, {STAGE_TAG: CAPTURE_STAGE}):
+    if not can_start(context.instance, {STAGE_TAG: CAPTURE_STAGE}):
         return dg.SkipReason("A batch is being captured, or a capture has just failed.")
     log = lake.log()
     try:
@@ -164,7 +117,7 @@ def _audit(
 
 
 def _start_audit(instance: dg.DagsterInstance) -> list[dg.RunRequest]:
-    if not _can_start(instance, {STAGE_TAG: AUDIT_STAGE}):
+    if not can_start(instance, {STAGE_TAG: AUDIT_STAGE}):
         return []
     return [dg.RunRequest(job_name=audit_job.name)]
 
@@ -223,8 +176,8 @@ def new_batches(
         audits = _start_audit(instance) if cut_short or outdated else []
         # Tables are rebuilt first: beside an empty dimension, facts would be orphans.
         waits = outdated and (audits or unfinished(instance, {STAGE_TAG: AUDIT_STAGE}))
-        runs = [*([] if waits else _wanted(instance, processed, pending)), *audits]
-        if runs or not _one_ends(instance, until):
+        runs = [*([] if waits else wanted(instance, processed, pending)), *audits]
+        if runs or not one_ends(instance, until):
             break
     if not pending and not runs:
         return dg.SkipReason("The warehouse holds every committed batch.")
@@ -234,41 +187,8 @@ def new_batches(
         )
     return dg.SensorResult(
         run_requests=runs,
-        dynamic_partitions_requests=_add_missing(instance, pending),
+        dynamic_partitions_requests=add_missing(instance, pending),
     )
-
-
-def _wanted(
-    instance: dg.DagsterInstance, store: Store, pending: Sequence[Manifest]
-) -> list[dg.RunRequest]:
-    """The runs that pending batches ask for now."""
-    if settings.load_every_seconds():
-        return _process(instance, store, pending)
-    if len(pending) <= FEW:
-        return _next(instance, store, pending)
-    return [*_process(instance, store, pending), *_load(instance, store, pending)]
-
-
-def _one_ends(instance: dg.DagsterInstance, until: float) -> bool:
-    """Wait for a run at work to end; False when none is at work, or none has ended by then."""
-    at_work = _at_work(instance)
-    if not at_work:
-        time.sleep(OPENING_SECONDS)
-        at_work = _at_work(instance)
-    while at_work and time.monotonic() < until:
-        time.sleep(LOOK_SECONDS)
-        now = _at_work(instance)
-        if at_work - now:
-            return True
-        at_work = now
-    return False
-
-
-def _at_work(instance: dg.DagsterInstance) -> set[str]:
-    """The ids of the runs that a batch may be waiting for."""
-    stages = [CAPTURE_STAGE, PROCESS_STAGE, LOAD_STAGE]
-    records = instance.get_run_records(dg.RunsFilter(tags={STAGE_TAG: stages}, statuses=UNFINISHED))
-    return {record.dagster_run.run_id for record in records if is_unfinished(record)}
 
 
 @dg.sensor(
@@ -290,118 +210,3 @@ def sensors() -> list[dg.SensorDefinition]:
     """The sensors for the settings: loads at intervals only where that is asked for."""
     scheduled = [scheduled_load] if settings.load_every_seconds() else []
     return [source_changes, new_batches, *scheduled]
-
-
-def _pending(log: ManifestLog, warehouse: Warehouse) -> tuple[list[Manifest], bool, bool]:
-    """The first committed batches that the warehouse lacks, whether an audit was cut short, and
-    whether tables are to be rebuilt.
-
-    Puts the audit's requests again: a load that was killed after its commit may not have put them.
-    """
-    cut_short, outdated = False, False
-    with warehouse.connect() as connection:
-        names = warehouse.names()
-        migrate(connection, warehouse)
-        last = ledger.check_log(connection, names, log)
-        if last:
-            request_healing(connection, names, log.store)
-            cut_short = not_compared(connection, names, log) is not None
-            outdated = bool(renew.outdated(connection, names)) and _can_renew(log, warehouse)
-    most = max(BACKLOG, settings.process_at_once())
-    return list(itertools.islice(log.after(last), most)), cut_short, outdated
-
-
-def _can_renew(log: ManifestLog, warehouse: Warehouse) -> bool:
-    """Whether an audit may first rebuild the tables whose declaration has changed."""
-    with warehouse.connect_as_admin() as connection:
-        names = warehouse.names()
-        if not renew.may_renew(connection, names):
-            return False
-        return not renew.due(connection, names, log).is_asked_for
-
-
-def is_processed(store: Store, manifest: Manifest) -> bool:
-    """Whether every table that the batch touches is processed."""
-    return all(read_receipt(store, star, manifest) for star in touched_stars(manifest))
-
-
-def _add_missing(
-    instance: dg.DagsterInstance, pending: Sequence[Manifest]
-) -> list[dg.AddDynamicPartitionsRequest]:
-    """Keys that Dagster does not know, for instance because its database was made anew."""
-    known = set(instance.get_dynamic_partitions(str(BATCHES.name)))
-    missing = [manifest.batch for manifest in pending if manifest.batch not in known]
-    return [BATCHES.build_add_request(missing)] if missing else []
-
-
-def _selection(zones: Sequence[str], manifests: Sequence[Manifest]) -> list[dg.AssetKey]:
-    """The assets of the zones that the batches touch."""
-    stars = {star.name for manifest in manifests for star in touched_stars(manifest)}
-    return [asset_key(zone, star) for zone in zones for star in STAR_TABLES if star in stars]
-
-
-def _next(
-    instance: dg.DagsterInstance, store: Store, pending: Sequence[Manifest]
-) -> list[dg.RunRequest]:
-    """The run that takes the first batch into the warehouse; the others wait for it."""
-    if not pending:
-        return []
-    if is_processed(store, pending[0]):
-        return _load(instance, store, pending)
-    return _process_and_load(instance, pending[0])
-
-
-def _process_and_load(instance: dg.DagsterInstance, manifest: Manifest) -> list[dg.RunRequest]:
-    tags = {BATCH_TAG: manifest.batch, STAGE_TAG: LOAD_STAGE}
-    if any(
-        unfinished(instance, wait)
-        for wait in ({STAGE_TAG: LOAD_STAGE}, {BATCH_TAG: manifest.batch})
-    ) or not _can_start(instance, tags):
-        return []
-    return [
-        dg.RunRequest(
-            job_name=process_and_load.name,
-            partition_key=manifest.batch,
-            asset_selection=_selection([PROCESSED, WAREHOUSE], [manifest]),
-            tags=tags,
-        )
-    ]
-
-
-def _process(
-    instance: dg.DagsterInstance, store: Store, pending: Sequence[Manifest]
-) -> list[dg.RunRequest]:
-    """A run for each batch that is not processed: batches process in any order, side by side."""
-    waiting = (m for m in pending if not is_processed(store, m))
-    return [
-        dg.RunRequest(
-            job_name=process.name,
-            partition_key=manifest.batch,
-            asset_selection=_selection([PROCESSED], [manifest]),
-            tags={BATCH_TAG: manifest.batch},
-        )
-        for manifest in itertools.islice(waiting, settings.process_at_once())
-        if _can_start(instance, {BATCH_TAG: manifest.batch})
-    ]
-
-
-def _load(
-    instance: dg.DagsterInstance, store: Store, pending: Sequence[Manifest]
-) -> list[dg.RunRequest]:
-    """One run for the batches at the start of the backlog that are processed, in order."""
-    ready = list(itertools.takewhile(lambda m: is_processed(store, m), pending))
-    if not ready or unfinished(instance, {STAGE_TAG: LOAD_STAGE}):
-        return []
-    tags = {BATCH_TAG: ready[0].batch, STAGE_TAG: LOAD_STAGE}
-    if not _can_start(instance, tags):
-        return []
-    # Dagster's own way to give one run a range of partitions.
-    batches = {RANGE_START_TAG: ready[0].batch, RANGE_END_TAG: ready[-1].batch}
-    return [
-        dg.RunRequest(
-            job_name=load.name,
-            partition_key=ready[0].batch if len(ready) == 1 else None,
-            asset_selection=_selection([WAREHOUSE], ready),
-            tags=tags if len(ready) == 1 else {**tags, **batches},
-        )
-    ]

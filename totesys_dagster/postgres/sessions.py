@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import socket
 import threading
@@ -14,12 +13,13 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.pq import PGconn, TransactionStatus
+from psycopg.pq import TransactionStatus
 
 from totesys_dagster import settings
 from totesys_dagster.errors import SettingError, SourceError, TotesysError
 from totesys_dagster.postgres import certificates
 from totesys_dagster.postgres.failures import reason, remedy
+from totesys_dagster.postgres.targets import find_target, unusable
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Query = LiteralString | bytes | sql.SQL | sql.Composed
@@ -94,86 +94,6 @@ class Names:
         return sql.Identifier(self.bookkeeping, name)
 
 
-@dataclass(frozen=True)
-class _Target:
-    """Where libpq would connect to in the end, and whether by TLS that verifies who is there."""
-
-    conninfo: str
-    place: str
-    verified: bool
-
-
-def _target(setting: str, dsn: str) -> _Target:
-    """What libpq makes of a connection string. Raises SettingError unless a password may go there.
-
-    Host and TLS come from the string, from a service that it or the environment names, and from a
-    dozen variables. All that is pinned in `conninfo`, so that nothing else is connected to.
-    """
-    values = resolved(setting, dsn)
-    # An address beside a name is what is connected to, and yet the name is what was meant.
-    places = [*values["host"].split(","), *values["hostaddr"].split(",")]
-    remote = [place for place in places if not (_is_local(place) or settings.is_trusted(place))]
-    mode = values["sslmode"]
-    if remote and mode != "verify-full":
-        raise SettingError(
-            f"{setting} reaches {remote[0]} with sslmode={mode}, which does not verify that it is"
-            " the right server: add sslmode=verify-full and sslrootcert to it, or, on a network"
-            f" that you trust, add the host to {settings.TRUSTED_HOSTS}."
-        )
-    if remote and values["gssencmode"] == "require":
-        raise SettingError(
-            f"{setting} reaches {remote[0]} with gssencmode=require, which takes the place of TLS:"
-            " leave gssencmode and PGGSSENCMODE out."
-        )
-    pinned = {name: values[name] for name in ("host", "hostaddr", "port", "sslmode")}
-    if remote:
-        pinned["gssencmode"] = "disable"  # it would come before TLS
-    port = values["port"].strip(",") or 5432
-    where = values["host"] or values["hostaddr"] or "the local socket"
-    return _Target(
-        make_conninfo(dsn, **pinned),
-        f"{where}:{port}, database {values['dbname'] or 'of the user'}",
-        verified=mode == "verify-full",
-    )
-
-
-def resolved(setting: str, dsn: str) -> dict[str, str]:
-    """The parameters of a connection as libpq resolves them; an empty text for what is not set.
-
-    libpq tells them of an attempt only. This one it refuses before it looks for a host, because of
-    a parameter that it checks last. Raises SettingError where it refuses another one.
-    """
-    attempt = make_conninfo(dsn, target_session_attrs="none that there is")
-    pgconn = PGconn.connect_start(attempt.encode())
-    try:
-        refusal = pgconn.get_error_message()
-        values = {one.keyword.decode(): (one.val or b"").decode() for one in pgconn.info}
-    finally:
-        pgconn.finish()
-    if "target_session_attrs" not in refusal:
-        error = psycopg.OperationalError(refusal)
-        raise _unusable(setting, "not looked for", reason(error), error)
-    return values
-
-
-def _is_local(place: str) -> bool:
-    """Whether a host or an address is this machine: its sockets, or its loopback."""
-    if not place or place.startswith(("/", "@")) or place.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(place).is_loopback
-    except ValueError:
-        return False
-
-
-def conninfo(setting: str) -> str:
-    """The connection string of `setting`, its host and TLS as libpq resolves them.
-
-    Raises SettingError, also when a password must not go there.
-    """
-    return _target(setting, settings.connection_string(setting)).conninfo
-
-
 def connect(setting: str) -> Connection:
     """An autocommit connection to the database that `setting` names.
 
@@ -181,7 +101,7 @@ def connect(setting: str) -> Connection:
     it would be reached over a network without verifying who it is.
     """
     dsn = settings.connection_string(setting)
-    target = _target(setting, dsn)
+    target = find_target(setting, dsn)
     try:
         connection = _open(target.conninfo)
         with transaction(connection):
@@ -193,7 +113,7 @@ def connect(setting: str) -> Connection:
         why = reason(error)
         if "certificate verify failed" in why:
             why = certificates.trouble(conninfo_to_dict(target.conninfo)) or why
-        raise _unusable(setting, target.place, why, error) from None
+        raise unusable(setting, target.place, why, error) from None
     if target.verified and not _is_encrypted(connection):
         connection.close()
         raise SettingError(
@@ -208,13 +128,6 @@ def connect(setting: str) -> Connection:
             f" ROLE and ALTER DATABASE … RESET {row[0]}."
         )
     return connection
-
-
-def _unusable(setting: str, place: str, why: str, error: psycopg.Error) -> SettingError:
-    what = remedy(error, why, setting) or f"check address, user and password in {setting}"
-    return SettingError(
-        f"{setting} points to a database that cannot be used ({place}): {why}; {what}."
-    )
 
 
 def _is_encrypted(connection: Connection) -> bool:

@@ -48,7 +48,7 @@ from totesys_dagster.lake.store import Store
 from totesys_dagster.parallel import AT_ONCE, ahead
 
 if TYPE_CHECKING:
-    from totesys_dagster.processed.contracts import QuarantinedRow
+    from totesys_dagster.processed.parsing import QuarantinedRow
 
 QUARANTINE_PART_BYTES = 16 * 1024 * 1024
 FACTS = [star for star in STAR_TABLES.values() if star.kind is Kind.FACT]

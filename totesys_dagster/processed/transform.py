@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 from totesys_dagster.catalogue import Archived, Component, StarColumn, StarTable
 from totesys_dagster.errors import ProcessingError
 from totesys_dagster.processed.calendar import days_between
-from totesys_dagster.processed.contracts import Accepted, QuarantinedRow, accept
+from totesys_dagster.processed.contracts import Accepted, accept
+from totesys_dagster.processed.parsing import QuarantinedRow
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from totesys_dagster.warehouse import ddl, state, views
 from totesys_dagster.warehouse.ddl import LOADER, NOT_ENFORCED_SINCE, OWNER
 from totesys_dagster.warehouse.ledger import exclusive
 from totesys_dagster.warehouse.plan import DropAndRestore, Found, Step, find, no_views, plan
+from totesys_dagster.warehouse.readable import readable
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def rendered(names: Names) -> str:
 
 def _text(steps: Iterable[Step]) -> str:
     """The statements as one script, for psql."""
-    return "\n\n".join(["BEGIN;", *(ddl.readable(step.statement) for step in steps), "COMMIT;\n"])
+    return "\n\n".join(["BEGIN;", *(readable(step.statement) for step in steps), "COMMIT;\n"])
 
 
 def _run(connection: Connection, steps: Iterable[Step]) -> list[str]:

@@ -19,7 +19,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from moto.server import ThreadedMotoServer
 
 from totesys_dagster import settings
-from totesys_dagster.alerting import ended_runs, notify
+from totesys_dagster.alerting import ended_runs, notify, recipients
 from totesys_dagster.alerting.alerts import State
 from totesys_dagster.alerting.notify import ALERTS_OFF, NotSentError
 from totesys_dagster.catalogue import STAR_TABLES
@@ -107,7 +107,7 @@ def watch(orchestra: Orchestra) -> Watch:
 @pytest.fixture
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     """Failed batches are tried again at once."""
-    monkeypatch.setattr("totesys_dagster.orchestration.sensors.pause", lambda *_: None)
+    monkeypatch.setattr("totesys_dagster.orchestration.planning.pause", lambda *_: None)
 
 
 def fail(orchestra: Orchestra) -> None:
@@ -746,7 +746,7 @@ def test_subject_of_any_name_can_be_sent(
 
 
 def test_password_is_not_sent_in_clear(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    server = settings.mail()
+    server = recipients.mail()
     assert server is not None
     monkeypatch.setenv(settings.SMTP_URL, f"smtp://ann:secret@127.0.0.1:{server.port}")
 

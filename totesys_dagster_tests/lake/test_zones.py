@@ -8,7 +8,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from totesys_dagster import settings
+from totesys_dagster import zone_urls
 from totesys_dagster.errors import SettingError
 from totesys_dagster.lake.store import Store
 from totesys_dagster.settings import INGESTION_URL, PROCESSED_URL
@@ -27,7 +27,7 @@ def _no_zones(monkeypatch: pytest.MonkeyPatch) -> None:
 def zone(monkeypatch: pytest.MonkeyPatch, value: str, name: str = INGESTION_URL) -> Store:
     """The zone that the setting says."""
     monkeypatch.setenv(name, value)
-    return Store(settings.zone_url(name), name)
+    return Store(zone_urls.zone_url(name), name)
 
 
 PREFIXES = [
@@ -171,7 +171,7 @@ def test_what_tools_read_differently_is_refused_without_the_value(
     monkeypatch.setenv(INGESTION_URL, value)
 
     with pytest.raises(SettingError) as error:
-        settings.zone_url(INGESTION_URL)
+        zone_urls.zone_url(INGESTION_URL)
     assert str(error.value).startswith(f"{INGESTION_URL} ")
     assert "\n" not in str(error.value)
     assert value not in str(error.value)
@@ -198,7 +198,7 @@ def test_zones_that_overlap_are_refused(
         monkeypatch.setenv(PROCESSED_URL, processed)
         for name in (INGESTION_URL, PROCESSED_URL):
             with pytest.raises(SettingError, match="are the same place, or one lies within"):
-                settings.zone_url(name)
+                zone_urls.zone_url(name)
 
 
 def test_zones_that_overlap_by_a_link_are_refused(
@@ -210,7 +210,7 @@ def test_zones_that_overlap_by_a_link_are_refused(
     monkeypatch.setenv(PROCESSED_URL, str(tmp_path / "link"))
 
     with pytest.raises(SettingError, match="are the same place, or one lies within"):
-        settings.zone_url(PROCESSED_URL)
+        zone_urls.zone_url(PROCESSED_URL)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_zones_beside_each_other_are_fine(
     monkeypatch.setenv(INGESTION_URL, one)
     monkeypatch.setenv(PROCESSED_URL, other)
 
-    assert settings.zone_url(INGESTION_URL) != settings.zone_url(PROCESSED_URL)
+    assert zone_urls.zone_url(INGESTION_URL) != zone_urls.zone_url(PROCESSED_URL)
 
 
 def test_zone_is_not_refused_for_a_mistake_in_the_other(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,9 +16,9 @@ import psycopg
 import pytest
 
 from totesys_dagster import settings
+from totesys_dagster.local import programs, supervisor
 from totesys_dagster.local import server as postgres
-from totesys_dagster.local import supervisor
-from totesys_dagster.local.server import EmbeddedServerError
+from totesys_dagster.local.programs import EmbeddedServerError
 
 USER = """
 import sys, pathlib
@@ -230,7 +230,7 @@ def test_missing_server_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_pat
     with pytest.raises(
         EmbeddedServerError, match="There is not PostgreSQL server for the embedded"
     ):
-        postgres.find_binaries()
+        programs.find_binaries()
 
 
 @pytest.mark.parametrize("place", ["a file/home", "a file", "/proc/home"])

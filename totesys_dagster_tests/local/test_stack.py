@@ -15,7 +15,8 @@ import pytest
 from totesys_dagster import settings
 from totesys_dagster.errors import SettingError
 from totesys_dagster.local import stack
-from totesys_dagster.local.server import SUPERUSER, EmbeddedServerError, Server
+from totesys_dagster.local.programs import EmbeddedServerError
+from totesys_dagster.local.server import SUPERUSER, Server
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +75,26 @@ def test_database_of_others_under_the_name_of_a_half_made_one_is_left_alone(
         with pytest.raises(EmbeddedServerError, match="totesys_new that postgres made"):
             stack._create_source(connection, server)
         connection.execute("DROP DATABASE totesys_new")
+
+
+def test_definitions_start_no_server_until_a_database_is_needed(tmp_path: Path) -> None:
+    """To look at the definitions, as `dagster definitions validate` does, needs none."""
+    code = (
+        "from totesys_dagster.local.definitions import defs; from totesys_dagster import settings;"
+        f" from pathlib import Path; home = Path({str(tmp_path / 'home')!r});"
+        " assert defs.resolve_job_def('capture'); assert not home.exists();"
+        " assert settings.admin_setting() == settings.WAREHOUSE_ADMIN_DSN;"
+        " print(settings.connection_string(settings.SOURCE_DSN)); assert home.exists();"
+        " print(settings.connection_string(settings.WAREHOUSE_ADMIN_DSN))"
+    )
+    environment = {**os.environ, settings.HOME: str(tmp_path / "home")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert ["user=totesys_extractor" in done.stdout, "user=warehouse_admin" in done.stdout] == [
+        True
+    ] * 2
 
 
 @pytest.mark.long

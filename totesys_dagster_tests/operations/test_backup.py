@@ -12,7 +12,7 @@ from totesys_dagster import settings
 from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.local import stack
-from totesys_dagster.local.server import find_binaries
+from totesys_dagster.local.programs import find_binaries
 from totesys_dagster.postgres.sessions import connect
 from totesys_dagster.warehouse import ledger
 from totesys_dagster.warehouse.load import load_batch

@@ -14,10 +14,10 @@ from totesys_dagster.errors import LoadError
 from totesys_dagster.lake.store import Store
 from totesys_dagster.local import stack
 from totesys_dagster.local.server import Server
-from totesys_dagster.operations.rebuild import LEDGER_TABLES, Rebuilt, rebuild
+from totesys_dagster.operations.rebuild import Rebuilt, rebuild
 from totesys_dagster.operations.verify import verify
 from totesys_dagster.postgres.sessions import Connection, Names, connect
-from totesys_dagster.warehouse import healing, schema
+from totesys_dagster.warehouse import ddl, healing, schema
 from totesys_dagster.warehouse.standing import standings
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import (
@@ -57,7 +57,7 @@ def three_batches(platform: Platform) -> None:
 def everything(platform: Platform) -> Rows:
     """All rows of the warehouse and of its bookkeeping, but for when they were loaded."""
     rows = {name: platform.rows(f"SELECT * FROM {name} ORDER BY 1") for name in STAR_TABLES}
-    for name in LEDGER_TABLES:
+    for name in ddl.LEDGER:
         when = "ARRAY['loaded_at', 'compared_at']"
         rows[name] = platform.rows(f"SELECT to_jsonb(t) - {when} FROM {name} AS t ORDER BY 1")
     return rows

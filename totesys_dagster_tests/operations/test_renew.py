@@ -9,8 +9,8 @@ import pytest
 from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.catalogue.star_columns import carry
 from totesys_dagster.lake.manifest import ManifestLog
-from totesys_dagster.operations import rebuild as rebuild_module
 from totesys_dagster.operations import renew as renew_module
+from totesys_dagster.operations import replace as replace_module
 from totesys_dagster.operations.renew import Due, due, outdated, renew
 from totesys_dagster.warehouse import schema, state
 from totesys_dagster_tests.conftest import Platform
@@ -91,7 +91,7 @@ def test_killed_renewal_leaves_the_table_as_it_was_and_is_done_again(
 
     before = changed.rows("SELECT staff_id, first_name, batch_seq FROM dim_staff ORDER BY 1")
     with monkeypatch.context() as patch:
-        patch.setattr(rebuild_module, "_replace_ledger_of", die)
+        patch.setattr(replace_module, "_replace_ledger_of", die)
         with pytest.raises(KilledError):
             renewed(changed)
 

@@ -19,7 +19,7 @@ from totesys_dagster.ingestion.capture import open_capture
 from totesys_dagster.lake.audits import AuditLog
 from totesys_dagster.lake.manifest import ManifestLog, batch_key
 from totesys_dagster.lake.requests import Requests
-from totesys_dagster.orchestration import sensors
+from totesys_dagster.orchestration import planning, sensors
 from totesys_dagster.runs import unfinished as runs
 from totesys_dagster.runs.tags import CAPTURE_STAGE, STAGE_TAG
 from totesys_dagster.warehouse import table_load
@@ -118,7 +118,7 @@ def test_second_batch_waits_for_the_first_and_is_then_taken_in_a_run_of_its_own(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Processed beside it, it would take a run more."""
-    monkeypatch.setattr(sensors, "WAIT_SECONDS", 0.5)
+    monkeypatch.setattr(planning, "WAIT_SECONDS", 0.5)
     run = two_batches(orchestra)
     answer = orchestra.tick("new_batches")
     orchestra.instance.delete_run(run)
@@ -181,7 +181,7 @@ def test_failed_run_is_tried_again_after_a_pause(
     assert not failed.success
 
     assert orchestra.tick("new_batches") == "Running, or waiting after a failure: 1 batch."
-    monkeypatch.setattr(sensors, "FIRST_PAUSE", dt.timedelta(0))
+    monkeypatch.setattr(planning, "FIRST_PAUSE", dt.timedelta(0))
     [again] = orchestra.tick_and_run("new_batches")
     assert again.success
 
@@ -193,12 +193,12 @@ def test_pause_doubles_with_each_failure_in_a_row(
     orchestra.tick_and_run("source_changes")
     [batch] = orchestra.partitions()
     monkeypatch.setenv(settings.QUARANTINE_LIMIT, "not a number")
-    monkeypatch.setattr(sensors, "FIRST_PAUSE", dt.timedelta(0))
+    monkeypatch.setattr(planning, "FIRST_PAUSE", dt.timedelta(0))
     for _ in range(3):
         orchestra.tick_and_run("new_batches")
-    monkeypatch.setattr(sensors, "FIRST_PAUSE", dt.timedelta(seconds=15))
+    monkeypatch.setattr(planning, "FIRST_PAUSE", dt.timedelta(seconds=15))
 
-    left = sensors.pause(orchestra.instance, {"totesys/batch": batch}, dt.datetime.now(dt.UTC))
+    left = planning.pause(orchestra.instance, {"totesys/batch": batch}, dt.datetime.now(dt.UTC))
     assert left is not None
     assert dt.timedelta(seconds=50) < left <= dt.timedelta(seconds=60)
 
@@ -242,7 +242,7 @@ def test_key_that_is_at_work_stays_on_the_list(orchestra: Orchestra) -> None:
 def test_capture_that_failed_is_repeated_under_its_key(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sensors, "FIRST_PAUSE", dt.timedelta(0))
+    monkeypatch.setattr(planning, "FIRST_PAUSE", dt.timedelta(0))
     with monkeypatch.context() as patch:
         patch.setenv(settings.PART_BYTES, "not a number")
         [failed] = orchestra.tick_and_run("source_changes")
@@ -597,7 +597,7 @@ def test_tick_waits_for_the_batch_that_another_sensor_opens_at_the_same_moment(
 ) -> None:
     settle(orchestra)
     edit_order(orchestra.platform)
-    monkeypatch.setattr(sensors, "OPENING_SECONDS", 1.0)
+    monkeypatch.setattr(planning, "OPENING_SECONDS", 1.0)
 
     def capture() -> None:
         run = begin_to_capture(orchestra)
@@ -617,6 +617,6 @@ def test_tick_waits_for_the_batch_that_another_sensor_opens_at_the_same_moment(
 def test_tick_does_not_wait_for_ever(orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch) -> None:
     settle(orchestra)
     begin_to_capture(orchestra)
-    monkeypatch.setattr(sensors, "WAIT_SECONDS", 0.5)
+    monkeypatch.setattr(planning, "WAIT_SECONDS", 0.5)
 
     assert orchestra.tick("new_batches") == "The warehouse holds every committed batch."

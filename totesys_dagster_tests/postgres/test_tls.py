@@ -12,7 +12,8 @@ import trustme
 from totesys_dagster import settings
 from totesys_dagster.errors import SettingError
 from totesys_dagster.local.server import SUPERUSER, Server
-from totesys_dagster.postgres.sessions import beside, connect, conninfo
+from totesys_dagster.postgres.sessions import beside, connect
+from totesys_dagster.postgres.targets import conninfo
 from totesys_dagster_tests.tls import PostgresFront
 
 

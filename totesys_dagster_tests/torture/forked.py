@@ -15,7 +15,7 @@ from multiprocessing.context import ForkServerProcess
 
 import psycopg
 
-from totesys_dagster import settings
+from totesys_dagster import settings, zone_urls
 from totesys_dagster.errors import TotesysError
 from totesys_dagster.ingestion import capture
 from totesys_dagster.ingestion.poll import changed_tables
@@ -56,8 +56,8 @@ def work() -> None:
 def _take_batches() -> None:
     """Process and load all that the warehouse lacks, then capture what changed and load that, or
     audit where nothing did."""
-    ingestion = Store(settings.zone_url(settings.INGESTION_URL), settings.INGESTION_URL)
-    processed = Store(settings.zone_url(settings.PROCESSED_URL), settings.PROCESSED_URL)
+    ingestion = Store(zone_urls.zone_url(settings.INGESTION_URL), settings.INGESTION_URL)
+    processed = Store(zone_urls.zone_url(settings.PROCESSED_URL), settings.PROCESSED_URL)
     log = ManifestLog(ingestion)
     with connect(settings.SOURCE_DSN) as source, connect(settings.WAREHOUSE_DSN) as warehouse:
         _load(warehouse, log, processed)

@@ -3,12 +3,12 @@
 import datetime as dt
 
 from totesys_dagster import definitions
-from totesys_dagster.orchestration import sensors
+from totesys_dagster.orchestration import planning
 from totesys_dagster_tests.torture import steps
 
 steps.arm()
 # What fails here is meant to fail: do not wait long before trying again.
-sensors.FIRST_PAUSE = dt.timedelta(seconds=0.5)
-sensors.LONGEST_PAUSE = dt.timedelta(seconds=2)
+planning.FIRST_PAUSE = dt.timedelta(seconds=0.5)
+planning.LONGEST_PAUSE = dt.timedelta(seconds=2)
 
 defs = definitions.defs

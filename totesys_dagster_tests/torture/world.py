@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psycopg
 
-from totesys_dagster import settings
+from totesys_dagster import settings, zone_urls
 from totesys_dagster.lake.store import Store
 from totesys_dagster.launching import fork_server
 from totesys_dagster.local import server as postgres
@@ -94,8 +94,8 @@ class World:
     def zones(self) -> tuple[Store, Store]:
         """The two zones, for the judge; the settings must be in this process's environment."""
         return (
-            Store(settings.zone_url(settings.INGESTION_URL), settings.INGESTION_URL),
-            Store(settings.zone_url(settings.PROCESSED_URL), settings.PROCESSED_URL),
+            Store(zone_urls.zone_url(settings.INGESTION_URL), settings.INGESTION_URL),
+            Store(zone_urls.zone_url(settings.PROCESSED_URL), settings.PROCESSED_URL),
         )
 
     def start(self, name: str) -> None:

@@ -15,15 +15,14 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from totesys_dagster import settings
+from totesys_dagster import settings, zone_urls
 from totesys_dagster.definitions import defs
 from totesys_dagster.ingestion.changes import OTHER_HISTORY
 from totesys_dagster.ingestion.poll import Poll, PollCursor, poll
 from totesys_dagster.lake.audits import AuditLog
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.store import Store
-from totesys_dagster.local import server as postgres
-from totesys_dagster.local import stack
+from totesys_dagster.local import programs, stack
 from totesys_dagster.local.server import Server
 from totesys_dagster.orchestration.whole_path import BatchReport, run_path
 from totesys_dagster.postgres.sessions import Names, connect
@@ -173,7 +172,7 @@ def is_of_another_history(manifest: Manifest | None) -> bool:
 @pytest.fixture(scope="session", params=any_binaries(), ids=str)
 def binaries(request: pytest.FixtureRequest) -> Path:
     """The programs of the embedded server, and of those of other versions that are here."""
-    found = request.param or postgres.find_binaries()
+    found = request.param or programs.find_binaries()
     assert isinstance(found, Path)
     return found
 
@@ -239,8 +238,8 @@ def site(
             connect(settings.SOURCE_DSN),
             connect(settings.WAREHOUSE_DSN),
             Names("warehouse"),
-            Store(settings.zone_url(settings.INGESTION_URL), settings.INGESTION_URL),
-            Store(settings.zone_url(settings.PROCESSED_URL), settings.PROCESSED_URL),
+            Store(zone_urls.zone_url(settings.INGESTION_URL), settings.INGESTION_URL),
+            Store(zone_urls.zone_url(settings.PROCESSED_URL), settings.PROCESSED_URL),
         )
         site = Site(platform, made, primary, stack_, monkeypatch)
         yield site

@@ -12,7 +12,8 @@ import pytest
 
 from totesys_dagster.ingestion.identity import unknown
 from totesys_dagster.local import stack
-from totesys_dagster.local.server import SUPERUSER, find_binaries
+from totesys_dagster.local.programs import find_binaries
+from totesys_dagster.local.server import SUPERUSER
 from totesys_dagster_tests.clusters import Cluster, clusters
 from totesys_dagster_tests.edits import EDIT_ORDER_1, EDIT_ORDER_1_BACK, new_design
 from totesys_dagster_tests.ingestion.histories.conftest import (

@@ -1,0 +1,57 @@
+"""Dagster's instance, opened for a command; what is wrong with it is said in a sentence."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from totesys_dagster.errors import SettingError
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+
+@contextmanager
+def opened_instance() -> Iterator[dg.DagsterInstance]:
+    """The Dagster instance of DAGSTER_HOME, or of the dagster.yaml of this directory."""
+    home = os.environ.get("DAGSTER_HOME")
+    if not home and not Path("dagster.yaml").exists():
+        raise SettingError(
+            "There is no dagster.yaml here: run totesys in the project's directory, or set"
+            " DAGSTER_HOME to the directory of your Dagster instance."
+        )
+    with _open_instance(home) as instance:
+        yield instance
+
+
+def _open_instance(home: str | None) -> dg.DagsterInstance:
+    """The Dagster instance of the directory `home`, None for this one. Raises SettingError."""
+    import dagster as dg
+
+    try:
+        return dg.DagsterInstance.get() if home else dg.DagsterInstance.from_config(str(Path.cwd()))
+    except Exception as error:  # of any storage, launcher or module that dagster.yaml may name
+        place = f"DAGSTER_HOME ({home})" if home else "the dagster.yaml of this directory"
+        raise SettingError(
+            f"Dagster cannot use {place}: {_why_unusable(error)}; correct the directory, its"
+            " dagster.yaml, or the storage that it names."
+        ) from None
+
+
+def _why_unusable(error: Exception) -> str:
+    """Why Dagster cannot open an instance, as one line, and without any value of its dagster.yaml:
+    one may be a password."""
+    import dagster as dg
+    import psycopg
+
+    from totesys_dagster.postgres.failures import reason
+
+    if isinstance(error, dg.DagsterInvalidConfigError):
+        return error.errors[0].message.partition(". ")[0].partition(" of original value ")[0]
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, psycopg.Error):
+        cause = cause.__cause__
+    return reason(cause) if cause else " ".join(str(error).split()).rstrip(".")

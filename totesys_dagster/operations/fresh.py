@@ -1,0 +1,107 @@
+"""The schemas beside the warehouse's in which a rebuild works, and nothing of them afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from psycopg import errors, sql
+
+from totesys_dagster.catalogue import STAR_TABLES
+from totesys_dagster.errors import LoadError
+from totesys_dagster.postgres.sessions import (
+    Connection,
+    Names,
+    transaction,
+)
+from totesys_dagster.warehouse import ddl, schema
+
+STATE_TABLES = ("star", "declaration", "migration")
+FUNCTIONS = {
+    "keys_of": "text",
+    "take_keys_off": "text",
+    "put_keys_on": "text",
+    "may_be_null": "text, text",
+    "allow_null": "text, text",
+}
+
+# The comment on a schema that a rebuild made; one without it is somebody else's.
+COMMENT = "Made by `totesys rebuild` for its time, and dropped by it."
+
+
+@contextmanager
+def fresh_warehouse(connection: Connection, names: Names) -> Iterator[Names]:
+    """An empty warehouse for the time of the rebuild; what a killed one left is dropped first."""
+    fresh = Names(names.schema + "_rebuild")
+    _drop(connection, fresh)
+    _make(connection, fresh)
+    try:
+        yield fresh
+    finally:
+        if not connection.closed:
+            _drop(connection, fresh)
+
+
+def _make(connection: Connection, fresh: Names) -> None:
+    """Make the two schemas, marked as ours in the same transaction, and what belongs into them."""
+    try:
+        with transaction(connection):
+            schema.act_as_owner(connection)
+            for name in map(sql.Identifier, (fresh.schema, fresh.bookkeeping)):
+                connection.execute(sql.SQL("CREATE SCHEMA {}").format(name))
+                comment = sql.SQL("COMMENT ON SCHEMA {} IS {}").format(name, sql.Literal(COMMENT))
+                connection.execute(comment)
+    except errors.InsufficientPrivilege:
+        raise LoadError(
+            f"A rebuild makes a schema {fresh.schema} for its time, and the role of"
+            " TOTESYS_WAREHOUSE_DSN may not: run `totesys rebuild` with TOTESYS_WAREHOUSE_ADMIN_DSN"
+            " set to a role that may."
+        ) from None
+    schema.migrate(connection, fresh)
+
+
+def _drop(connection: Connection, fresh: Names) -> None:
+    """Drop what a rebuild has made, by its names: nothing that others put there or built upon."""
+    stars = sql.SQL(", ").join(map(fresh.table, STAR_TABLES))
+    views = sql.SQL(", ").join(
+        fresh.table(f"{view}_{star}") for star in STAR_TABLES for view in ("current", "history")
+    )
+    ledger = sql.SQL(", ").join(map(fresh.ledger, (*ddl.LEDGER, *STATE_TABLES)))
+    functions = sql.SQL(", ").join(
+        sql.SQL("{}({})").format(fresh.ledger(name), sql.SQL(arguments))
+        for name, arguments in FUNCTIONS.items()
+    )
+    both = sql.SQL(", ").join(map(sql.Identifier, (fresh.schema, fresh.bookkeeping)))
+    try:
+        with transaction(connection):
+            _require_ours(connection, fresh)
+            for kind, objects in (
+                ("VIEW", views),
+                ("TABLE", stars),
+                ("TABLE", ledger),
+                ("FUNCTION", functions),
+                ("SCHEMA", both),
+            ):
+                drop = sql.SQL("DROP {} IF EXISTS {} RESTRICT").format(sql.SQL(kind), objects)
+                connection.execute(drop)
+    except errors.DependentObjectsStillExist as error:
+        raise LoadError(
+            f"The schemas {fresh.schema} and {fresh.bookkeeping}, which a rebuild makes for its"
+            " time, cannot be dropped, because they hold more than that"
+            f" ({(error.diag.message_detail or '').partition(chr(10))[0]}): move it elsewhere,"
+            " then run `totesys rebuild` again."
+        ) from None
+
+
+def _require_ours(connection: Connection, fresh: Names) -> None:
+    query = """
+        SELECT name FROM unnest(%s::text[]) AS names (name)
+        WHERE obj_description(to_regnamespace(quote_ident(name))::oid, 'pg_namespace')
+              IS DISTINCT FROM %s AND to_regnamespace(quote_ident(name)) IS NOT NULL
+    """
+    found = connection.execute(query, [[fresh.schema, fresh.bookkeeping], COMMENT]).fetchone()
+    if found is not None:
+        raise LoadError(
+            f"There is a schema {found[0]} that no rebuild has made, and a rebuild makes and drops"
+            " one of that name: rename it, then run `totesys rebuild` again."
+        )

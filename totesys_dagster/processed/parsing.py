@@ -1,0 +1,248 @@
+"""The JSON Lines of one part file, as Arrow; what cannot be read is a finding against its row."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json as pj
+
+from totesys_dagster.catalogue import (
+    SourceTable,
+    Type,
+)
+
+# How many lines are trimmed at once: a parse costs as much as the trimming of about so many.
+NEIGHBOURS = 32
+
+# An escaped NUL, which PostgreSQL's text cannot hold; an escaped backslash before it makes it text.
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+# The members of an object: a name, and what follows its value. Numbers stay as they are written: of
+# an integer Python refuses to read more than 4300 digits.
+_NAME = re.compile(r"[ \t\r]*(\"(?:[^\"\\]|\\.)*\")[ \t\r]*:[ \t\r]*")
+_AFTER = re.compile(r"[ \t\r]*([,}])")
+_VALUE = json.JSONDecoder(parse_int=str, parse_float=str)
+
+# What arrives in JSON Lines as text, and stays so until it has been checked: the JSON reader would
+# drop a time zone silently and does not read dates at all.
+_TEXTS = (Type.DATE, Type.TIMESTAMP)
+
+
+@dataclass(frozen=True)
+class QuarantinedRow:
+    """A row for the quarantine: its JSON text as it arrived, and why, one sentence a reason."""
+
+    line: bytes
+    reasons: tuple[str, ...]
+
+
+class Findings:
+    """Reasons against lines, collected column by column.
+
+    `read` is the line of each row that could be read, in the order of the rows.
+    """
+
+    def __init__(self) -> None:
+        self.read: Sequence[int] = ()
+        self._reasons: dict[int, list[str]] = defaultdict(list)
+
+    def against(self, lines: Iterable[int], reason: str) -> None:
+        for line in lines:
+            self._reasons[line].append(reason)
+
+    def against_rows(self, wrong: pa.BooleanArray, reason: str) -> None:
+        """The reason against the rows where `wrong` is true; where it is null, it is not."""
+        rows = pc.indices_nonzero(wrong).to_pylist()
+        self.against((self.read[row] for row in rows), reason)
+
+    @property
+    def lines(self) -> list[int]:
+        return sorted(self._reasons)
+
+    def quarantined(self, data: bytes) -> tuple[QuarantinedRow, ...]:
+        if not self._reasons:
+            return ()
+        # Not splitlines(): it also splits at U+2028 and other characters that JSON leaves alone.
+        text = data.split(b"\n")
+        return tuple(QuarantinedRow(text[line], tuple(self._reasons[line])) for line in self.lines)
+
+
+def json_schema(table: SourceTable) -> pa.Schema:
+    """The types that the JSON reader reads a source table's columns as."""
+    return pa.schema(
+        [(c.name, pa.string() if c.type in _TEXTS else c.arrow_type) for c in table.columns]
+    )
+
+
+def parse(table: SourceTable, data: bytes, findings: Findings) -> tuple[pa.Table, Sequence[int]]:
+    """The rows that are readable at all, and the line number of each."""
+    schema = json_schema(table)
+    if not data:
+        return schema.empty_table(), []
+    try:
+        # Most parts have no backslash, which is soon found out.
+        lines = _objects(data)
+        if lines and (b"\\" not in data or b"\\u0000" not in data):
+            if not data.isascii():
+                data.decode()
+            rows = _read_json(data, schema)
+            if rows.num_rows == lines:
+                return rows, range(lines)
+    except (pa.ArrowInvalid, UnicodeDecodeError):
+        pass
+    return _parse_line_by_line(data, schema, findings)
+
+
+def _objects(data: bytes) -> int:
+    """How many lines there are, if each opens and closes a brace; else 0.
+
+    Then no object can run over several lines.
+    """
+    if not (data.startswith(b"{") and data.endswith(b"}\n")):
+        return 0
+    text = np.frombuffer(data, np.uint8)
+    ends = np.flatnonzero(text == ord("\n"))
+    closed = (text[ends - 1] == ord("}")).all()
+    opened = (text[ends[:-1] + 1] == ord("{")).all()
+    return len(ends) if closed and opened else 0
+
+
+def _read_json(data: bytes, schema: pa.Schema) -> pa.Table:
+    """Read JSON Lines. Raises ArrowInvalid when a value does not fit its type exactly.
+
+    The reader counts the digits of an amount as they are written, zeros at the end too: where the
+    source was widened, 981451.440000 has too many. Such amounts are read wide and then narrowed.
+    """
+    try:
+        return _read_as(data, schema)
+    except pa.ArrowInvalid as error:
+        if " requires precision " not in str(error):
+            raise
+        try:
+            return _read_as(data, _wide(schema)).cast(schema)
+        except pa.ArrowInvalid:
+            raise error from None
+
+
+def _wide(schema: pa.Schema) -> pa.Schema:
+    """The schema with room for any amount of money, however it is written."""
+    return pa.schema(
+        [
+            field.with_type(pa.decimal128(38, 18)) if pa.types.is_decimal(field.type) else field
+            for field in schema
+        ]
+    )
+
+
+def _read_as(data: bytes, schema: pa.Schema) -> pa.Table:
+    # In one piece, by this thread: parts are read side by side, and a row must fit into a piece.
+    return pj.read_json(
+        pa.BufferReader(data),
+        read_options=pj.ReadOptions(block_size=len(data), use_threads=False),
+        parse_options=pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
+    )
+
+
+def _parse_line_by_line(
+    data: bytes, schema: pa.Schema, findings: Findings
+) -> tuple[pa.Table, list[int]]:
+    """Find the lines that cannot be read by halving: a handful costs a handful of parses.
+
+    What is wrong with a line may be in a member that nobody asked for. Such members are left out,
+    which Python has to do: of the lines that cannot be read as they are, and of their neighbours.
+    """
+    lines = data.removesuffix(b"\n").split(b"\n")
+    candidates = []
+    for number, line in enumerate(lines):
+        reason = _unreadable(line)
+        if reason:
+            lines[number] = _only(line, schema.names)
+            reason = _unreadable(lines[number])
+        if reason:
+            findings.against([number], reason)
+        else:
+            candidates.append(number)
+    tables: list[pa.Table] = [schema.empty_table()]
+    numbers: list[int] = []
+
+    def halve(some: list[int], *, trimmed: bool = False) -> None:
+        try:
+            data = b"".join(lines[number] + b"\n" for number in some)
+            rows = _read_json(data, schema)
+            if rows.num_rows != len(some):
+                raise pa.ArrowInvalid("there is more than one row on the line")
+        except pa.ArrowInvalid as error:
+            if not trimmed and len(some) <= NEIGHBOURS:
+                for number in some:
+                    lines[number] = _only(lines[number], schema.names)
+                halve(some, trimmed=True)
+            elif len(some) == 1:
+                findings.against(some, f"cannot be read: {_without_value(error)}")
+            else:
+                halve(some[: len(some) // 2], trimmed=trimmed)
+                halve(some[len(some) // 2 :], trimmed=trimmed)
+        else:
+            tables.append(rows)
+            numbers.extend(some)
+
+    if candidates:
+        halve(candidates)
+    return pa.concat_tables(tables), numbers
+
+
+def _only(line: bytes, names: Collection[str]) -> bytes:
+    """The line with only the members of these names, as they are written.
+
+    A line that is no JSON object stays as it is.
+    """
+    # Bytes that are no UTF-8 pass through: they matter where they are kept.
+    text = line.decode(errors="surrogateescape")
+    kept, at, after = [], 1, ","
+    try:
+        while after == ",":
+            name = _NAME.match(text, at)
+            if name is None:
+                return line
+            _, end = _VALUE.raw_decode(text, name.end())
+            if json.loads(name[1]) in names:
+                kept.append(text[name.start(1) : end])
+            separator = _AFTER.match(text, end)
+            if separator is None:
+                return line
+            after, at = separator[1], separator.end()
+    except (ValueError, RecursionError):
+        return line
+    if not text.startswith("{") or text[at:].strip(" \t\r"):
+        return line
+    return f"{{{','.join(kept)}}}".encode(errors="surrogateescape")
+
+
+def _unreadable(line: bytes) -> str | None:
+    """Why a line cannot be given to the JSON reader, which a line of `null` would crash."""
+    if not (line.startswith(b"{") and line.rstrip().endswith(b"}")):
+        return "cannot be read: the line is not a JSON object"
+    if _NUL.search(line):
+        return "cannot be read: a text holds the character NUL"
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return "cannot be read: the line is not UTF-8"
+    return None
+
+
+def _without_value(error: pa.ArrowInvalid) -> str:
+    """The reader's message in one line; values of the row that it quotes are left out."""
+    message = str(error).removeprefix("JSON parse error: ")
+    # First the values that are text, which can hold anything: line ends and quotes too.
+    message = re.sub(r"The string '.*' is not", "a value is not", message, flags=re.DOTALL)
+    message = re.sub(r"couldn't parse:.*", "the value does not fit", message, flags=re.DOTALL)
+    message = message.partition("\n")[0]
+    message = re.sub(r" in row \d+$", "", message)
+    return re.sub(r": \S+ (requires (?:scale|precision) \d+)", r": the value \1", message)

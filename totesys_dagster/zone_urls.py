@@ -1,0 +1,89 @@
+"""Where the two zones of the lake are: one URL for each location, and a location for each zone."""
+
+from __future__ import annotations
+
+import os
+import re
+from urllib.parse import unquote_to_bytes
+
+from totesys_dagster import settings
+from totesys_dagster.errors import SettingError
+
+# What follows the scheme is the path, to its end: a # or ? in it begins nothing else.
+_BUCKET = re.compile(r"s3://([A-Za-z0-9][A-Za-z0-9._-]*)(/.*)?", re.IGNORECASE | re.DOTALL)
+_FILE = re.compile(r"file:(?://(?:localhost)?)?(/(?!/).*)", re.IGNORECASE | re.DOTALL)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+
+
+def zone_url(name: str) -> str:
+    """The place of a zone: `s3://bucket/prefix`, or an absolute `file:///` URL for a directory.
+
+    Each place has one URL, and each zone a place of its own. Raises SettingError, without the
+    value: it may be another setting's, with a password.
+    """
+    url = _zone(name, settings.get(name))
+    if url is None:
+        raise SettingError(
+            f"{name} is neither a directory nor a place in a bucket: write s3://bucket/path, or the"
+            " directory's path; credentials belong into the settings of AWS."
+        )
+    if _overlap(url, _other_zone(name)):
+        raise SettingError(
+            f"{settings.INGESTION_URL} and {settings.PROCESSED_URL} are the same place, or one lies"
+            " within the other: give each zone a place of its own, such as s3://bucket/ingestion"
+            " and s3://bucket/processed."
+        )
+    return url
+
+
+def _zone(name: str, value: str) -> str | None:
+    """The URL of the place that `value` of setting `name` says, None when it says none."""
+    if place := _BUCKET.fullmatch(value):
+        return _bucket(name, place[1], (place[2] or "/").removesuffix("/"))
+    if place := _FILE.fullmatch(value):
+        value = os.fsdecode(unquote_to_bytes(place[1]))
+    elif _SCHEME.match(value):
+        return None
+    if "\0" in value:
+        return None
+    path = settings.directory(name, value)
+    # Only the file system knows what .. leads to, when there are links.
+    return (path.resolve() if ".." in path.parts else path).as_uri()
+
+
+def _other_zone(name: str) -> str | None:
+    """The URL of the zone beside that of setting `name`, None when there is none or it is wrong."""
+    zones = (settings.INGESTION_URL, settings.PROCESSED_URL)
+    other = next((zone for zone in zones if zone != name), None) if name in zones else None
+    if other is None or not settings.is_set(other):
+        return None
+    try:
+        return _zone(other, settings.get(other))
+    except SettingError:
+        return None  # said when that zone is opened
+
+
+def _bucket(name: str, bucket: str, prefix: str) -> str:
+    """The URL of a place in a bucket; `prefix` is empty or begins with a slash."""
+    odd = not {"", ".", ".."}.isdisjoint(prefix.split("/")[1:])
+    # SeaweedFS, for one, takes a backslash for a slash.
+    if odd or "\\" in prefix or not prefix.isprintable():
+        raise SettingError(
+            f"{name} has a path that stores and tools read differently, with a part that is empty,"
+            " . or .., a backslash, or what cannot be printed: write s3://bucket/path with plain"
+            " names between single slashes."
+        )
+    return f"s3://{bucket}{prefix}"
+
+
+def _overlap(one: str, other: str | None) -> bool:
+    """Whether two zones are the same place, or one of them lies within the other."""
+    if other is None or one[:4] != other[:4]:
+        return False
+    if one.startswith("file:"):
+        one, other = (
+            os.path.realpath(os.fsdecode(unquote_to_bytes(url.removeprefix("file://"))))
+            for url in (one, other)
+        )
+    one, other = (f"{place.rstrip('/')}/" for place in (one, other))
+    return one.startswith(other) or other.startswith(one)
