@@ -64,7 +64,7 @@ CHECKS = [
 
 # Dagster takes a check for optional, as its table is, only where a subset may be selected.
 @dg.multi_asset(
-    name="capture", outs=OUTS, check_specs=CHECKS, partitions_def=BATCHES, can_subset=True
+    name="capture_batch", outs=OUTS, check_specs=CHECKS, partitions_def=BATCHES, can_subset=True
 )
 def raw_tables(
     context: dg.AssetExecutionContext,

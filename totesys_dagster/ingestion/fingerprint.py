@@ -35,11 +35,13 @@ _FIRST_USER_OID = 16384
 
 @dataclass(frozen=True)
 class Column:
-    """A column as the source declares it now; `type` as `format_type` prints it."""
+    """A column as the source declares it now; `type` as `format_type` prints it. `has_cast` says
+    that its type, or one that it is made of, has a cast to JSON by a function of the owner's."""
 
     name: str
     type: str
     not_null: bool
+    has_cast: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,26 +111,27 @@ ORDER BY t.name, t.root <> t.member, m.oid
 """
 
 # The types of users among the columns, with those that they are made of: the labels of an enum, the
-# attributes of a composite, the base of a domain, and a cast to JSON, which `to_json` would call.
+# attributes of a composite, the base of a domain. And the columns with a type that has a cast to
+# JSON: `to_json` would call its function, which is the owner's and may give anything.
 _TYPES = """
 WITH RECURSIVE used AS (
-    SELECT c.relname AS name, a.atttypid AS type
+    SELECT c.relname AS name, a.attname AS attribute, a.atttypid AS type
     FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
     WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY(%(tables)s)
       AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid >= %(first)s
     UNION
-    SELECT u.name, part.type
+    SELECT u.name, u.attribute, made_of.type
     FROM used AS u JOIN pg_type AS t ON t.oid = u.type CROSS JOIN LATERAL (
         SELECT t.typelem UNION ALL SELECT t.typbasetype
         UNION ALL SELECT r.rngsubtype FROM pg_range AS r WHERE r.rngtypid = t.oid
         UNION ALL SELECT a.atttypid FROM pg_attribute AS a
                   WHERE a.attrelid = t.typrelid AND t.typrelid <> 0 AND a.attnum > 0
                     AND NOT a.attisdropped
-    ) AS part (type)
-    WHERE part.type >= %(first)s
+    ) AS made_of (type)
+    WHERE made_of.type >= %(first)s
 )
 SELECT u.name, jsonb_agg(
-    jsonb_build_array(
+    DISTINCT jsonb_build_array(
         t.oid::bigint, format_type(t.oid, NULL), t.typtype,
         format_type(t.typbasetype, t.typtypmod),
         (SELECT jsonb_agg(jsonb_build_array(e.oid::bigint, e.enumlabel) ORDER BY e.oid)
@@ -139,15 +142,12 @@ SELECT u.name, jsonb_agg(
          FROM pg_attribute AS a
          WHERE a.attrelid = t.typrelid AND t.typrelid <> 0 AND a.attnum > 0
            AND NOT a.attisdropped),
-        (SELECT jsonb_agg(
-             jsonb_build_array(format_type(k.casttarget, NULL), k.castmethod,
-                               k.castfunc::bigint, md5(p.prosrc))
-             ORDER BY k.oid)
-         FROM pg_cast AS k LEFT JOIN pg_proc AS p ON p.oid = k.castfunc
-         WHERE k.castsource = t.oid
-           AND k.casttarget IN ('json'::regtype, 'jsonb'::regtype))
-    ) ORDER BY t.oid)
+        k.oid IS NOT NULL
+    )),
+    array_agg(DISTINCT u.attribute::text) FILTER (WHERE k.oid IS NOT NULL)
 FROM used AS u JOIN pg_type AS t ON t.oid = u.type
+LEFT JOIN pg_cast AS k
+    ON k.castsource = t.oid AND k.casttarget = 'json'::regtype AND k.castmethod = 'f'
 GROUP BY u.name
 """
 
@@ -179,11 +179,16 @@ def read_schemas(connection: Connection) -> dict[str, TableSchema]:
     parameters = {"tables": list(SOURCE_TABLES), "first": _FIRST_USER_OID}
     for row in connection.execute(_RELATIONS, parameters).fetchall():
         tables[row[0]].append(_Member(*row))
-    types: dict[str, list[Any]] = dict(connection.execute(_TYPES, parameters).fetchall())
-    return {name: _schema(name, members, types.get(name, [])) for name, members in tables.items()}
+    types = {name: found for name, *found in connection.execute(_TYPES, parameters)}
+    return {
+        name: _schema(name, members, *types.get(name, ([], None)))
+        for name, members in tables.items()
+    }
 
 
-def _schema(name: str, members: list[_Member], types: list[Any]) -> TableSchema:
+def _schema(
+    name: str, members: list[_Member], types: list[Any], casts: list[str] | None
+) -> TableSchema:
     for member in members:
         _require_rows(member)
     root = next((member for member in members if member.is_root), None)
@@ -193,7 +198,9 @@ def _schema(name: str, members: list[_Member], types: list[Any]) -> TableSchema:
             " table was renamed."
         )
     required = set(root.not_null or ())
-    columns = tuple(Column(c[1], c[2], c[1] in required) for c in root.columns or ())
+    columns = tuple(
+        Column(c[1], c[2], c[1] in required, c[1] in (casts or ())) for c in root.columns or ()
+    )
     return TableSchema(
         name,
         columns,

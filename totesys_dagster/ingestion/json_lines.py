@@ -48,11 +48,14 @@ def line(schema: TableSchema) -> sql.Composable:
 def _value(column: Column) -> sql.Composable:
     """A column's value as JSON.
 
-    One that is declared NOT NULL may be NULL all the same, where that was never validated.
+    One that is declared NOT NULL may be NULL all the same, where that was never validated. Where
+    `to_json` would call a function of the owner's, the value is its text, as its type prints it.
     """
     declared = column.type.partition("(")[0]
     if declared in INTEGERS:
         text = "{}::text"
+    elif column.has_cast:
+        text = "CASE WHEN num_nulls({0}) = 0 THEN to_json(concat({0}))::text END"
     elif declared in ONE_LINE:
         text = "to_json({})::text"
     else:

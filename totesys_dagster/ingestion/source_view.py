@@ -86,7 +86,7 @@ def _lock(connection: Connection, tables: sql.Composable) -> None:
         ) from None
     except errors.WrongObjectType as error:
         raise SourceError(
-            f"The source has something else in the place of a table ({error.diag.message_primary}):"
+            f"The source has something else in the place of a table ({_what(error)}):"
             " only a table's rows have transaction ids, by which changes are found; let"
             " TOTESYS_SOURCE_DSN point to the database that holds the tables."
         ) from None
@@ -100,6 +100,12 @@ def _lock(connection: Connection, tables: sql.Composable) -> None:
             "A table of the source is locked by a migration or a maintenance job for over 10"
             " seconds: nothing was captured; the next poll tries again."
         ) from None
+
+
+def _what(error: errors.WrongObjectType) -> str:
+    """What PostgreSQL says of the relation, which is in the detail where there is one."""
+    said = (error.diag.message_primary, (error.diag.message_detail or "").rstrip("."))
+    return ": ".join(filter(None, said))
 
 
 def _view(connection: Connection, replayed: str | None) -> SourceView:

@@ -22,11 +22,11 @@ from typing import Generic, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
 from totesys_dagster.errors import LakeError
+from totesys_dagster.lake.format import FORMAT
 from totesys_dagster.lake.store import Store, sha256
 
 # The form of every JSON document of the lake. There is one number for all of them, and another one
 # is refused.
-FORMAT: Literal[3] = 3
 
 # The log of ToteSys' batches.
 TOTESYS = "totesys"

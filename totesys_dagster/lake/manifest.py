@@ -230,8 +230,11 @@ class ManifestLog(Log[Manifest]):
                 f" {self.marker_key(after)} tells: it was removed; restore it from the bucket's"
                 " older versions, for no other batch can take its sequence."
             )
-        earlier = f"{self.folder}/{1:010d}.json"
-        if not sequence and self.store.exists(earlier):
+        if sequence:
+            return
+        # A bucket that does not exist has no manifest either.
+        self.store.check()
+        if self.store.exists(f"{self.folder}/{1:010d}.json"):
             raise LakeError(start_anew(f"The lake at {self.store.url}", 1))
 
     def put_marker(self, manifest: Manifest) -> None:

@@ -22,6 +22,7 @@ from hashlib import sha256
 from typing import TypeVar
 
 from totesys_dagster.lake.backend import Backend, Created
+from totesys_dagster.lake.format import FORMAT
 
 WRITERS = 8
 # Before this many seconds a thread has started, whatever else the machine does.
@@ -60,13 +61,15 @@ def _passed(address: str) -> tuple[str, bytes]:
     """The object that says that a place passed. Its content is compared as well: what answers
     every request with success has none of it."""
     name = sha256(address.encode()).hexdigest()[:16]
-    content = {"format": 1, "location": address, "passed": "an object is created once"}
+    content = {"format": FORMAT, "location": address, "passed": "an object is created once"}
     return f"probe/passed-{name}.json", (json.dumps(content, indent=1) + "\n").encode()
 
 
 def _prove(backend: Backend) -> None:
     key = f"probe/{uuid.uuid4()}"
-    contents = [f'{{"format": 1, "writer": {writer}}}\n'.encode() for writer in range(WRITERS)]
+    contents = [
+        f'{{"format": {FORMAT}, "writer": {writer}}}\n'.encode() for writer in range(WRITERS)
+    ]
 
     def create(data: bytes) -> tuple[Created, bytes | None]:
         return backend.create(key, data), backend.read(key)

@@ -198,6 +198,7 @@ class Bucket:
         It is repeated while that can help. Raises BackendError.
         """
         where = Where(self._name)
+        renewed = False
         for pause in (*PAUSES, None):
             try:
                 client = self._client()
@@ -208,6 +209,12 @@ class Bucket:
                 known = unless is not None and status in unless and code != "NoSuchBucket"
                 if unless and known and not s3_failures.is_foreign(error):
                     return unless[status]
+                if code in s3_failures.EXPIRED and pause and not renewed:
+                    # Of a machine's role that was about to expire, botocore moves the expiry into
+                    # the future. A new client asks for credentials that are there by now.
+                    _client.cache_clear()
+                    renewed = True
+                    continue
                 if pause is None or not s3_failures.may_pass(error):
                     raise s3_failures.explain(error, where) from None
             time.sleep(pause)

@@ -24,7 +24,19 @@ from totesys_dagster.lake.backend import BackendError
 
 # What a request, and a client that is made for it, may raise: boto3 has its own errors, and lets
 # those of its parts pass.
-FAILURES = (BotoCoreError, ClientError, HTTPError, OSError, EOFError, RuntimeError, ValueError)
+FAILURES = (
+    BotoCoreError,
+    ClientError,
+    HTTPError,
+    OSError,
+    EOFError,
+    KeyError,
+    RuntimeError,
+    ValueError,
+)
+
+# The codes of an answer to credentials that have expired.
+EXPIRED = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"}
 
 # So many characters of what others say are passed on.
 LONGEST = 300
@@ -353,6 +365,11 @@ def _of_settings(error: Exception, where: Where) -> BackendError:
             return BackendError(_plain(str(error)), "run aws sso login, or aws login")
         case boto.CredentialRetrievalError() | boto.MetadataRetrievalError():
             return BackendError(_plain(str(error)), "look at what gives the credentials")
+        case KeyError():  # of an answer with credentials in it
+            return BackendError(
+                f"what gives the credentials of {source} leaves out {_plain(str(error))}",
+                "look at what it answers",
+            )
         case EOFError() | boto.RefreshWithMFAUnsupportedError():
             return BackendError(
                 "the profile's role asks for a code (mfa_serial), and nobody can be asked here",

@@ -182,7 +182,9 @@ class _Path:
         self._add_partition(batch)
         config = {
             "ops": {
-                "capture": {"config": {"full_read": list(full_read), "whole": whole or found.whole}}
+                "capture_batch": {
+                    "config": {"full_read": list(full_read), "whole": whole or found.whole}
+                }
             }
         }
         run = self._execute(CAPTURE, batch, run_config=config)
@@ -293,7 +295,7 @@ def _failed(result: dg.ExecuteInProcessResult) -> RunFailedError:
 
 
 def _summary(result: dg.ExecuteInProcessResult) -> _Run:
-    zones = {"capture": INGESTION, "load": WAREHOUSE}
+    zones = {"capture_batch": INGESTION, "load": WAREHOUSE}
     seconds: dict[str, float] = {}
     for event in result.all_events:
         if event.is_step_success:

@@ -22,6 +22,7 @@ import pytest
 import trustme
 
 from totesys_dagster.errors import LakeUnusableError
+from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.s3 import Bucket
 from totesys_dagster.lake.store import Store
 from totesys_dagster.settings import INGESTION_URL
@@ -77,6 +78,7 @@ class Role:
     asked: int = 0
     ends: dict[str, float] = field(default_factory=dict)  # when each key was last to expire
     status: int = 200
+    without: tuple[str, ...] = ()
 
     def answer(self) -> dict[str, str | None]:
         key = self.keys[self.asked % len(self.keys)]
@@ -92,14 +94,24 @@ class Role:
 
 
 @pytest.fixture
-def role(s3: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Role]:
-    """A container's role, from which alone there are credentials."""
-    given = Role([s3.access_key, s3.other_key], s3.secret_key)
+def given(s3: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Role, str]]:
+    """A role, from which alone there are credentials, and the server that gives them."""
+    role = Role([s3.access_key, s3.other_key], s3.secret_key)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            body = json.dumps(given.answer() if given.status == 200 else {}).encode()
-            self.send_response(given.status)
+            if self.path.endswith("/security-credentials/"):
+                self._say(b"machine")
+            else:
+                answer = role.answer() if role.status == 200 else {}
+                body = {name: value for name, value in answer.items() if name not in role.without}
+                self._say(json.dumps(body | {"Code": "Success"}).encode())
+
+        def do_PUT(self) -> None:
+            self._say(b"token")
+
+        def _say(self, body: bytes) -> None:
+            self.send_response(role.status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -111,11 +123,24 @@ def role(s3: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Role]:
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    url = f"http://127.0.0.1:{server.server_port}/role"
-    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", url)
-    yield given
+    yield role, f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def role(given: tuple[Role, str], monkeypatch: pytest.MonkeyPatch) -> Role:
+    """A container's role."""
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{given[1]}/role")
+    return given[0]
+
+
+@pytest.fixture
+def machine(given: tuple[Role, str], monkeypatch: pytest.MonkeyPatch) -> Role:
+    """A machine's role, as EC2 gives it."""
+    monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", given[1])
+    monkeypatch.delenv("AWS_EC2_METADATA_DISABLED", raising=False)
+    return given[0]
 
 
 def test_credentials_that_last_are_asked_for_once(
@@ -165,6 +190,39 @@ def test_long_run_never_sees_credentials_expire(
 
     assert role.asked > 4
     assert set(proxy.faults.signers) == {s3.access_key, s3.other_key}
+
+
+def test_credentials_of_a_machine_that_expire_are_asked_for_anew(
+    s3: ObjectStore, proxy: Proxy, machine: Role
+) -> None:
+    """Those that are about to expire, botocore keeps for a quarter of an hour more."""
+    machine.seconds = 0.3
+
+    def rule(_method: str, _path: str) -> Fault:
+        late = time.monotonic() > machine.ends[proxy.faults.signers[-1]]
+        return Answer(400, "ExpiredToken") if late else "pass"
+
+    proxy.faults.rule = rule
+    store = Store(f"s3://{s3.bucket}/machine", INGESTION_URL)
+    for _ in range(4):
+        store.check()
+        time.sleep(0.4)
+
+    assert set(proxy.faults.signers) == {s3.access_key, s3.other_key}
+
+
+def test_log_in_a_bucket_that_does_not_exist_is_not_empty(s3: ObjectStore) -> None:
+    """S3 says of an object only that it is missing when its bucket is."""
+    log = ManifestLog(Store("s3://no-such-bucket/lake", INGESTION_URL))
+    with pytest.raises(LakeUnusableError, match="no-such-bucket"):
+        log.end()
+
+
+def test_role_whose_answer_lacks_something_is_one_sentence(s3: ObjectStore, role: Role) -> None:
+    role.without = ("Expiration",)
+
+    sentence = said(Store(f"s3://{s3.bucket}/role", INGESTION_URL))
+    assert "leaves out 'Expiration'" in sentence
 
 
 def test_role_that_gives_nothing_is_one_sentence(s3: ObjectStore, role: Role) -> None:

@@ -297,6 +297,13 @@ KINDS = (
         "no writer: it needs several servers; ingestion/histories has them",
     ),
     Kind(
+        "sessions of others: poolers, presets of roles, functions and casts of the owner",
+        (),
+        (),
+        "no writer: each needs a server or a role of its own; postgres/test_pooler.py,"
+        " postgres/test_faults.py, session_settings.py and ingestion/test_json_lines.py have them",
+    ),
+    Kind(
         "rows of the warehouse changed by hand",
         (Torture._change_by_hand,),
         (differences_are_not_healed,),
