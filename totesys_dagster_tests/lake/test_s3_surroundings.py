@@ -79,17 +79,21 @@ class Role:
     ends: dict[str, float] = field(default_factory=dict)  # when each key was last to expire
     status: int = 200
     without: tuple[str, ...] = ()
+    by_the_second: bool = False  # botocore reads such a time only, of a machine's role
 
     def answer(self) -> dict[str, str | None]:
         key = self.keys[self.asked % len(self.keys)]
         self.asked += 1
-        end = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=self.seconds)
-        self.ends[key] = time.monotonic() + self.seconds
+        now = dt.datetime.now(dt.UTC)
+        end = now + dt.timedelta(seconds=self.seconds)
+        if self.by_the_second:
+            end = end.replace(microsecond=0) + dt.timedelta(seconds=1)
+        self.ends[key] = time.monotonic() + (end - now).total_seconds()
         return {
             "AccessKeyId": key,
             "SecretAccessKey": self.secret,
             "Token": None,
-            "Expiration": end.isoformat(),
+            "Expiration": end.isoformat().replace("+00:00", "Z"),
         }
 
 
@@ -197,7 +201,7 @@ def test_credentials_of_a_machine_that_expire_are_asked_for_anew(
 ) -> None:
     """Those that are about to expire, botocore keeps for 12 to 20 minutes more, at random."""
     monkeypatch.setattr("botocore.utils.random.randint", lambda _low, high: high)
-    machine.seconds = 0.3
+    machine.seconds, machine.by_the_second = 0.1, True
 
     def rule(_method: str, _path: str) -> Fault:
         late = time.monotonic() > machine.ends[proxy.faults.signers[-1]]
@@ -205,9 +209,9 @@ def test_credentials_of_a_machine_that_expire_are_asked_for_anew(
 
     proxy.faults.rule = rule
     store = Store(f"s3://{s3.bucket}/machine", INGESTION_URL)
-    for _ in range(4):
+    for _ in range(3):
         store.check()
-        time.sleep(0.4)
+        time.sleep(1.2)
 
     assert set(proxy.faults.signers) == {s3.access_key, s3.other_key}
 
