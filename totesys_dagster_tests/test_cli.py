@@ -68,6 +68,7 @@ def test_run_reports_and_then_says_that_nothing_changed(project: Path) -> None:
     assert "Nothing changed" in again.stdout
 
 
+@pytest.mark.long
 def test_exit_status_says_whether_the_warehouse_equals_the_source(
     platform: Platform, project: Path
 ) -> None:
@@ -90,6 +91,7 @@ def test_exit_status_says_whether_the_warehouse_equals_the_source(
     assert (mended.returncode, json.loads(mended.stdout)["equal"]) == (0, True)
 
 
+@pytest.mark.long
 def test_reports_name_their_source(platform: Platform, project: Path) -> None:
     platform.run()
     for command in ("run", "status", "verify", "rebuild", "audit"):
@@ -174,9 +176,10 @@ def test_elsewhere_it_says_where_to_run(tmp_path: Path) -> None:
         (": [", "while parsing"),
         ("nonsense: 1", 'unexpected config entry "nonsense"'),
         ("storage: {sqlite: {base_dir: /dev/null/x}}", "Not a directory"),
-        (
+        pytest.param(  # Dagster tries it for ten seconds
             "storage: {postgres: {postgres_url: 'postgresql://u:hidden@127.0.0.1:1/dagster'}}",
             "Connection refused",
+            marks=pytest.mark.long,
         ),
         ("storage: {postgres: {postgres_url: [hidden]}}", "storage:postgres:postgres_url"),
     ],

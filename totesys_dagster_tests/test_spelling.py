@@ -380,7 +380,7 @@ def test_file_above_that_says_nothing_new_is_passed_over(
 @pytest.mark.parametrize(
     "module", ["totesys_dagster.definitions", "totesys_dagster.local.definitions"]
 )
-@pytest.mark.parametrize("in_file", [True, False])
+@pytest.mark.parametrize("in_file", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_nothing_is_loaded_beside_a_misspelt_setting(
     module: str, in_file: bool, write: Callable[..., Path], tmp_path: Path
 ) -> None:

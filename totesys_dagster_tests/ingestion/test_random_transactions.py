@@ -240,6 +240,7 @@ def source_rows(platform: Platform, star: str) -> list[Row]:
     return platform.application.execute(SOURCE[star]).fetchall()  # type: ignore[call-overload,no-any-return]
 
 
+@pytest.mark.long
 def test_warehouse_holds_what_the_source_showed(platform: Platform, business: Business) -> None:
     columns = {star: platform.rows(business_columns(star))[0][0] for star in SOURCE}
     history, batches = History(), 0

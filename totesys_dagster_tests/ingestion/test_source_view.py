@@ -420,6 +420,7 @@ def test_missing_privilege_is_named(platform: Platform, revoked: str, named: str
     )
 
 
+@pytest.mark.long
 def test_table_that_stays_locked_is_waited_for_and_then_left(platform: Platform) -> None:
     platform.capture()
     platform.source.execute("SET lock_timeout TO '50ms'")

@@ -79,6 +79,7 @@ def test_new_source_table_is_archived(project: Project) -> None:
     prove(project)
 
 
+@pytest.mark.long
 def test_new_star_on_a_new_source_table(project: Project) -> None:
     project.source(*CREATE_SITE)
     project.grant("site")
@@ -166,6 +167,7 @@ def test_column_that_totesys_has_added_is_null_in_older_versions(project: Projec
     prove(project)
 
 
+@pytest.mark.long
 def test_column_that_totesys_has_dropped(project: Project) -> None:
     project.source("ALTER TABLE address DROP COLUMN phone")
     stopped = project.run()
@@ -414,6 +416,7 @@ def test_sensors_do_all_of_it(project: Project) -> None:
     prove(project)
 
 
+@pytest.mark.long
 def test_sensors_renew_while_nothing_happens(project: Project) -> None:
     project.edit(
         "stars/dim_staff.py",

@@ -42,6 +42,7 @@ def test_short_list_stays_as_it_is(keep: int) -> None:
     assert archivable(["a", "b", "c"], keep=keep, last_loaded="c") == []
 
 
+@pytest.mark.long
 def test_history_stays_when_a_batch_is_taken_off(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -376,6 +376,7 @@ def test_run_of_several_batches_reports_a_difference_that_the_last_did_not_mend(
     assert platform.rows("SELECT count(*) FROM batch") == [(3,)]
 
 
+@pytest.mark.long
 def test_warehouse_that_was_changed_by_hand_is_found_without_a_batch_and_healed(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -168,6 +168,7 @@ def test_rebuild_says_that_one_session_is_not_enough(pooled: Callable[..., Platf
         rebuilt(platform, platform.warehouse)
 
 
+@pytest.mark.long
 def test_large_table_is_read_by_one_session_where_there_is_no_other(
     pooled: Callable[..., Platform], monkeypatch: pytest.MonkeyPatch
 ) -> None:

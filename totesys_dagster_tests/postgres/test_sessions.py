@@ -73,6 +73,7 @@ def totesys(*arguments: str) -> None:
     assert done.exit_code == 0, done.output
 
 
+@pytest.mark.long
 def test_no_statement_runs_outside_our_transactions(
     guarded: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -158,6 +158,7 @@ UNUSUAL = st.recursive(
 )
 
 
+@pytest.mark.long
 @settings(deadline=None)
 @given(
     UNUSUAL.map(json.dumps),

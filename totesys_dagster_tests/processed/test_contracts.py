@@ -679,6 +679,7 @@ def python_reads(data: bytes) -> dict[str, Any]:
     return row
 
 
+@pytest.mark.long
 @settings(max_examples=400, deadline=None)
 @given(st.lists(EDITS, min_size=1, max_size=3))
 def test_what_is_accepted_of_a_damaged_line_is_what_it_says(

@@ -235,6 +235,7 @@ def test_many_parts_hold_the_same_rows_as_one(
     assert rows(platform.processed, many.objects) == rows(whole, one.objects)
 
 
+@pytest.mark.long
 def test_simulated_business_of_real_size_keeps_every_contract(full_platform: Platform) -> None:
     receipts = full_platform.process(first_batch(full_platform))
 

@@ -6,7 +6,7 @@
 import datetime
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from textwrap import dedent
 from typing import Any
 
@@ -14,6 +14,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from totesys_dagster.local import stack
+from totesys_dagster.local.server import Server
 from totesys_simulator import simulator, vocabulary
 from totesys_simulator.simulator import (
     business_day,
@@ -258,11 +260,13 @@ PAYMENT_RUN = {
 
 
 @pytest.fixture
-def source(empty_source: psycopg.Connection) -> psycopg.Connection:
+def source(
+    server: Server, new_database: Callable[..., str], full_template: str
+) -> Iterator[psycopg.Connection]:
     """A source with its whole history, up to a Friday."""
-    create_source(empty_source)
-    fill_history(empty_source, last_day=FRIDAY)
-    return empty_source
+    name = new_database(stack.APPLICATION, full_template)
+    with psycopg.connect(server.dsn(stack.APPLICATION, name), autocommit=True) as connection:
+        yield connection
 
 
 @pytest.fixture

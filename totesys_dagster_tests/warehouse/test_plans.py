@@ -139,6 +139,7 @@ def test_no_statement_goes_through_rows_over_and_over(
     assert plans.complaints() == []
 
 
+@pytest.mark.long
 def test_many_versions_of_a_fact_are_no_reason_to_go_through_them_over_and_over(
     platform: Platform,
 ) -> None:
