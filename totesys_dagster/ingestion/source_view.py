@@ -121,6 +121,7 @@ def _require_columns(table: SourceTable, schema: TableSchema) -> None:
     missing = [n for n in table.column_names if n in needed and n not in schema.types]
     if missing:
         raise SourceError(
-            f"The source's table {table.name} has no column {', '.join(missing)} any more: nothing"
-            f" was captured; restore it, or change {table.name} in the catalogue."
+            f"The source's table {table.name} has no column {', '.join(missing)}, which the"
+            " catalogue carries: nothing was captured; restore it in the source, or change"
+            f" {table.name} in the catalogue."
         )

@@ -7,8 +7,8 @@ audit or `totesys migrate` does it, whichever comes first, and asks only where i
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -165,15 +165,24 @@ def renew(
     for star in found.stars:
         progress(f"Rebuilding {star.name} from {counted(found.batches, 'batch')}")
     everything = len(found.stars) == len(STAR_TABLES)
-    with suppress(RebuildRunningError):  # which does it, or the next look finds it still due
-        rebuild(
-            connection,
-            names,
-            ingestion,
-            processed,
-            quarantine_limit=max(quarantine_limit, _most_quarantined(connection, names)),
-            only=None if everything else _in_order(found.stars),
-        )
+    deadline = time.monotonic() + LONGEST_SECONDS
+    while due(connection, names, log).stars:
+        try:
+            rebuild(
+                connection,
+                names,
+                ingestion,
+                processed,
+                quarantine_limit=max(quarantine_limit, _most_quarantined(connection, names)),
+                only=None if everything else _in_order(found.stars),
+            )
+            break
+        except RebuildRunningError:
+            # Another process does it. If it takes too long, the next look finds it still due.
+            if time.monotonic() > deadline:
+                break
+            progress("Waiting for the rebuild that another process has begun")
+            time.sleep(1)
     return found
 
 

@@ -6,8 +6,10 @@ Dagster; so what only captures, or serves the UI, does not import this module (s
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -94,7 +96,7 @@ def project(
         values = [source(*taken) for taken in column.takes]
         if column.computed is not None:
             lists = [currencies] if column.computed.currencies else []
-            return _computed(star, column, base.index, column.computed.function(*values, *lists))
+            return _computed(star, column, base.index, [*values, *lists])
         if column.component is None:
             return values[0]
         moments = values[0].dt
@@ -104,7 +106,18 @@ def project(
     return pd.DataFrame({column.name: value(column) for column in star.columns})
 
 
-def _computed(star: StarTable, column: StarColumn, rows: pd.Index, values: object) -> pd.Series:
+def _computed(
+    star: StarTable, column: StarColumn, rows: pd.Index, arguments: Iterable[object]
+) -> pd.Series:
+    assert column.computed is not None
+    try:
+        values: object = column.computed.function(*arguments)
+    except Exception as error:  # of a function that anybody may have declared
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        raise ProcessingError(
+            f"The function of {star.name}.{column.name} failed with {type(error).__name__} (line"
+            f" {frame.lineno} of {Path(frame.filename).name}): correct it in the catalogue."
+        ) from error
     if isinstance(values, pd.Series) and values.index.equals(rows):
         return values
     raise ProcessingError(

@@ -1,8 +1,8 @@
 """Views taken out of the way of a change of the tables below them, and put back as they were.
 
-The warehouse's own views are dropped and made anew, their grants kept. A view that somebody has
-built on them is dropped and made again with its owner, its grants and its comments; what cannot be
-put back is named before anything is changed.
+The warehouse's own views are dropped and made anew, their grants and options kept. A view that
+somebody has built on them is dropped and made again with its owner, its grants and its comments;
+what cannot be put back is named before anything is changed.
 """
 
 from __future__ import annotations
@@ -62,6 +62,20 @@ SELECT privilege_type, attname,
        CASE WHEN grantee <> 0 THEN pg_get_userbyid(grantee) END, is_grantable
 FROM grants ORDER BY 1, 2, 3
 """
+
+
+# Whom a new relation of this owner in this schema is granted something by default: not what people
+# have decided of this one.
+_DEFAULT_GRANTEES = """
+SELECT DISTINCT CASE WHEN acl.grantee <> 0 THEN pg_get_userbyid(acl.grantee) END
+FROM pg_class AS c
+JOIN pg_default_acl AS d ON d.defaclrole = c.relowner AND d.defaclobjtype = 'r'
+     AND d.defaclnamespace IN (0, c.relnamespace)
+CROSS JOIN aclexplode(d.defaclacl) AS acl
+WHERE c.oid = %(oid)s AND acl.grantee <> c.relowner
+"""
+
+_OPTIONS = "SELECT coalesce(reloptions, '{}') FROM pg_class WHERE oid = %s"
 
 
 @dataclass(frozen=True)
@@ -124,6 +138,7 @@ def drop_and_restore(
             continue
         if oid in ours:
             [name] = [name for name, root in roots.items() if root == oid]
+            back += map(Step, _options(connection, oid, names.table(name)))
             back += map(Step, _grants(connection, oid, names.table(name)))
             drop.insert(0, Step(sql.SQL("DROP VIEW {}").format(names.table(name))))
             continue
@@ -162,12 +177,28 @@ def _save(connection: Connection, oid: int) -> _Saved:
     return _Saved(name, relation, owner, query, options or (), comment, columns, grants)
 
 
+def _options(connection: Connection, oid: int, relation: sql.Identifier) -> Iterator[sql.Composed]:
+    """What somebody has set of a view, as `security_invoker`."""
+    [(options,)] = connection.execute(_OPTIONS, [oid]).fetchall()
+    if options:
+        yield sql.SQL("ALTER VIEW {} SET ({})").format(relation, sql.SQL(", ".join(options)))
+
+
 def _grants(connection: Connection, oid: int, relation: sql.Identifier) -> list[sql.Composed]:
-    statements = []
+    """The statements after which a new relation has the grants of this one, and no others."""
+    statements = [
+        sql.SQL("REVOKE ALL ON {} FROM {}").format(relation, _grantee(name))
+        for (name,) in connection.execute(_DEFAULT_GRANTEES, {"oid": oid}).fetchall()
+    ]
     found = connection.execute(_GRANTS, {"oid": oid}).fetchall()
     for privilege, column, grantee, grantable in found:
         of = sql.SQL(" ({})").format(sql.Identifier(column)) if column else sql.SQL("")
-        to = sql.SQL("PUBLIC") if grantee is None else sql.Identifier(grantee)
-        statement = sql.SQL("GRANT {}{} ON {} TO {}").format(sql.SQL(privilege), of, relation, to)
+        statement = sql.SQL("GRANT {}{} ON {} TO {}").format(
+            sql.SQL(privilege), of, relation, _grantee(grantee)
+        )
         statements.append(statement + sql.SQL(" WITH GRANT OPTION" if grantable else ""))
     return statements
+
+
+def _grantee(name: str | None) -> sql.Composable:
+    return sql.SQL("PUBLIC") if name is None else sql.Identifier(name)

@@ -400,8 +400,8 @@ def test_missing_column_is_named(platform: Platform) -> None:
     platform.application.execute("ALTER TABLE design RENAME file_name TO file")
 
     assert refusal(platform) == (
-        "The source's table design has no column file_name any more: nothing was captured; restore"
-        " it, or change design in the catalogue."
+        "The source's table design has no column file_name, which the catalogue carries: nothing"
+        " was captured; restore it in the source, or change design in the catalogue."
     )
 
 

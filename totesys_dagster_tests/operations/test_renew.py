@@ -9,6 +9,7 @@ import pytest
 from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.catalogue.star_columns import carry
 from totesys_dagster.lake.manifest import ManifestLog
+from totesys_dagster.operations import rebuild as rebuild_module
 from totesys_dagster.operations import renew as renew_module
 from totesys_dagster.operations import replace as replace_module
 from totesys_dagster.operations.renew import Due, due, outdated, renew
@@ -103,3 +104,29 @@ def test_killed_renewal_leaves_the_table_as_it_was_and_is_done_again(
 
 def test_warehouse_without_a_batch_has_nothing_to_rebuild(platform: Platform) -> None:
     assert outdated(platform.warehouse, platform.names) == []
+
+
+def test_rebuild_of_another_process_is_waited_for(changed: Platform) -> None:
+    """As when two commands are started at once after a change."""
+    other = rebuild_module._only_one(changed.warehouse, changed.names)
+    other.__enter__()
+    said: list[str] = []
+
+    def progress(text: str) -> None:
+        said.append(text)
+        if text.startswith("Waiting"):
+            other.__exit__(None, None, None)
+
+    renew(
+        changed.warehouse,
+        changed.names,
+        changed.ingestion,
+        changed.processed,
+        quarantine_limit=0,
+        progress=progress,
+    )
+    assert said == [
+        "Rebuilding dim_staff from 2 batches",
+        "Waiting for the rebuild that another process has begun",
+    ]
+    assert outdated(changed.warehouse, changed.names) == []

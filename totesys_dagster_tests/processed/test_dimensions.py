@@ -6,7 +6,8 @@ import datetime as dt
 import locale
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ import pyarrow as pa
 import pytest
 
 from totesys_dagster.catalogue import STAR_TABLES
+from totesys_dagster.errors import ProcessingError
 from totesys_dagster.processed.calendar import days_between
-from totesys_dagster.processed.transform import to_arrow
+from totesys_dagster.processed.transform import _computed, to_arrow
 from totesys_dagster_tests.processed.rows import as_stored, frame, transformed
 
 
@@ -509,3 +511,25 @@ def test_rows_keep_their_line_numbers_and_frames_stay_as_they_were() -> None:
     assert list(found.index) == [4, 0, 7]
     pd.testing.assert_frame_equal(staff, before[0])
     pd.testing.assert_frame_equal(DEPARTMENTS, before[1])
+
+
+@pytest.mark.parametrize(
+    ("function", "why"),
+    [
+        (
+            lambda *_: 1 / 0,
+            r"failed with ZeroDivisionError \(line \d+ of test_dimensions\.py\): corr",
+        ),
+        (lambda codes, _: codes.head(1), "did not give one value for each row"),
+        (lambda *_: ["Pound"], "did not give one value for each row"),
+    ],
+)
+def test_function_that_cannot_compute_is_named(function: Callable[..., Any], why: str) -> None:
+    """A newcomer's mistake is one sentence, and not the frames of pandas."""
+    star = STAR_TABLES["dim_currency"]
+    [computed] = [column for column in star.columns if column.computed]
+    assert computed.computed is not None
+    column = replace(computed, computed=replace(computed.computed, function=function))
+    codes = pd.Series(["GBP", "EUR"])
+    with pytest.raises(ProcessingError, match=rf"^The function of dim_currency\.\w+ {why}"):
+        _computed(star, column, codes.index, [codes, {}])

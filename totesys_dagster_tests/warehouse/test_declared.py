@@ -118,10 +118,14 @@ def test_grants_on_a_view_that_is_made_anew_are_kept(
     admin.execute("GRANT SELECT ON warehouse.current_dim_staff TO totesys_extractor")
     admin.execute("GRANT SELECT (staff_id) ON warehouse.current_dim_staff TO PUBLIC")
     before = admin.execute(query).fetchall()
+    admin.execute("ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO totesys_application, PUBLIC")
+    admin.execute("ALTER VIEW warehouse.current_dim_staff SET (security_barrier = true)")
     declare("dim_staff", columns=with_manager())
     schema.migrate(admin, NAMES)
 
     assert admin.execute(query).fetchall() == before
+    options = "SELECT reloptions FROM pg_class WHERE oid = 'warehouse.current_dim_staff'::regclass"
+    assert admin.execute(options).fetchone() == (["security_barrier=true"],)
     of_column = "SELECT attacl::text FROM pg_attribute WHERE attrelid = %s::regclass AND attnum = 1"
     assert admin.execute(of_column, ["warehouse.current_dim_staff"]).fetchone() == (
         "{=r/postgres}",
