@@ -36,7 +36,7 @@ def quiet_poll() -> dict[str, float]:
         now = dt.datetime.now(dt.UTC)
         cursor = poll(connection, store, PollCursor(), now).cursor
         times = [seconds(lambda: poll(connection, store, cursor, now)) for _ in range(POLLS)]
-        query = identity.CHANGE_TOKEN.format(started=identity.STARTED)
+        query = identity.CHANGE_QUERY.format(started=identity.STARTED)
         row = connection.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query}").fetchone()
         assert row is not None
         plan = row[0][0]["Plan"]

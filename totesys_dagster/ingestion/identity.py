@@ -46,7 +46,7 @@ MOST_SERVERS = 32
 # A change token: the whole snapshot is compared, not its xmax, for when an older transaction
 # commits after a younger one, xmin and the list of running ones move while xmax stands still. A
 # replica does not list them, so there the position of its replay belongs to it.
-CHANGE_TOKEN = """
+CHANGE_QUERY = """
 SELECT concat_ws('/', current_database(), {started}, pg_current_snapshot(),
                  CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() END)
 """
@@ -115,7 +115,7 @@ def change_token(connection: Connection) -> str:
     role may not ask for it, no two are alike.
     """
     cheap = connection.info.server_version >= CHEAP_STATISTICS_SINCE
-    query = CHANGE_TOKEN.format(started=STARTED if cheap else "pg_postmaster_start_time()")
+    query = CHANGE_QUERY.format(started=STARTED if cheap else "pg_postmaster_start_time()")
     with failures(SourceError, "a poll of the source"):
         try:
             with transaction(connection):
