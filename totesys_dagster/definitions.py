@@ -2,9 +2,9 @@
 
     ToteSys ── ingestion/* ──▶ lake ── processed/* ──▶ lake ── warehouse/* ──▶ warehouse
 
-Follow it from here: `ingestion.assets`, `processed.assets` and `warehouse.assets` hold the 33
-assets, `operations` the jobs, sensors and schedules that run them, and the check of the lake as a
-whole. All settings come from the environment.
+Follow it from here: `ingestion.assets`, `processed.assets` and `warehouse.assets` hold the assets,
+`orchestration` the jobs, sensors and schedules that run them, and the check of the lake as a whole.
+All settings come from the environment.
 `totesys_dagster.local.definitions` is the same with an embedded default for what is not set.
 """
 
