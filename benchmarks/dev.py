@@ -102,7 +102,7 @@ def cpu_seconds(group: int) -> float:
 
 
 def memory_megabytes(group: int) -> float:
-    """PollCursor of a process and its descendants; what they share is counted once."""
+    """Memory of a process and its descendants; what they share is counted once."""
     total = 0
     for entry in processes(group):
         with contextlib.suppress(OSError):

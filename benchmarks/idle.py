@@ -2,7 +2,7 @@
 
     python -m benchmarks.idle [--seconds 120]
 
-`dagster dev` runs the platform over a source in which nothing is written. Processor time and cursor
+`dagster dev` runs the platform over a source in which nothing is written. Processor time and memory
 are those of Dagster's processes; the embedded server stands for databases elsewhere.
 """
 
@@ -66,7 +66,7 @@ def main() -> int:
         figures = {
             **quiet_poll(),
             "Dagster's processes, CPU seconds an hour": spent * 3600 / options.seconds,
-            "Dagster's processes, cursor (MB)": dev.cursor_megabytes(process.pid),
+            "Dagster's processes, memory (MB)": dev.memory_megabytes(process.pid),
             "Dagster's processes": float(len(dev.processes(process.pid))),
         }
     print("| while nothing happens | |\n| --- | ---: |")

@@ -86,7 +86,7 @@ def measure_polls(platform: Platform, times: dict[str, list[float]], rounds: int
     cursor = poll(platform.source, platform.ingestion, PollCursor(), now).cursor
     for _ in range(rounds):
         times["poll, nothing ended"].append(seconds(lambda: identity.change_token(platform.source)))
-        # Any transaction of the server moves the change_token; this one writes no table of ToteSys.
+        # Any transaction of the server moves the change token; this one writes no table of ToteSys.
         platform.application.execute("SELECT pg_current_xact_id()")
         times["poll, no large table written"].append(
             seconds(lambda: poll(platform.source, platform.ingestion, cursor, now))

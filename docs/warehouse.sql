@@ -11,7 +11,7 @@ CREATE TABLE IF NOT EXISTS warehouse_bookkeeping.migration (number integer PRIMA
 
 SET LOCAL search_path TO warehouse_bookkeeping, pg_temp;
 
--- The bookkeeping of the warehouse: which batches it holds, and what was found about them.
+-- The ledger of the warehouse: which batches it holds, and what was found about them.
 -- Runs with the bookkeeping schema first in the search path. Rows here are only ever added.
 --
 -- A batch is named by its log and its sequence there; all tables of ToteSys are in the log `totesys`.

@@ -80,7 +80,8 @@ _providing = threading.RLock()
 
 def provide(names: Iterable[str], provider: Callable[[], object]) -> None:
     """Let `provider` set these settings in the environment when one of them is first read."""
-    _providers.update(dict.fromkeys(names, provider))
+    with _providing:
+        _providers.update(dict.fromkeys(names, provider))
 
 
 def provide_all() -> None:
@@ -90,6 +91,8 @@ def provide_all() -> None:
 
 
 def _value(name: str) -> str:
+    if value := os.environ.get(name, "").strip():
+        return value
     with _providing:
         value = os.environ.get(name, "").strip()
         if not value and (provider := _providers.get(name)):
@@ -284,6 +287,7 @@ def is_trusted(host: str) -> bool:
 
 
 def directory(name: str, path: str) -> Path:
+    """The directory that a setting names, as an absolute path. Raises SettingError."""
     try:
         return Path(path).expanduser().absolute()
     except RuntimeError:

@@ -16,9 +16,9 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
 def zone_url(name: str) -> str:
-    """The place of a zone: `s3://bucket/prefix`, or an absolute `file:///` URL for a directory.
+    """The location of a zone: `s3://bucket/prefix`, or an absolute `file:///` URL for a directory.
 
-    Each place has one URL, and each zone a place of its own. Raises SettingError, without the
+    Each location has one URL, and each zone a location of its own. Raises SettingError, without the
     value: it may be another setting's, with a password.
     """
     url = _zone(name, settings.get(name))
@@ -37,11 +37,11 @@ def zone_url(name: str) -> str:
 
 
 def _zone(name: str, value: str) -> str | None:
-    """The URL of the place that `value` of setting `name` says, None when it says none."""
-    if place := _BUCKET.fullmatch(value):
-        return _bucket(name, place[1], (place[2] or "/").removesuffix("/"))
-    if place := _FILE.fullmatch(value):
-        value = os.fsdecode(unquote_to_bytes(place[1]))
+    """The URL of the location that `value` of setting `name` says, None when it says none."""
+    if match := _BUCKET.fullmatch(value):
+        return _bucket(name, match[1], (match[2] or "/").removesuffix("/"))
+    if match := _FILE.fullmatch(value):
+        value = os.fsdecode(unquote_to_bytes(match[1]))
     elif _SCHEME.match(value):
         return None
     if "\0" in value:
@@ -64,7 +64,7 @@ def _other_zone(name: str) -> str | None:
 
 
 def _bucket(name: str, bucket: str, prefix: str) -> str:
-    """The URL of a place in a bucket; `prefix` is empty or begins with a slash."""
+    """The URL of a location in a bucket; `prefix` is empty or begins with a slash."""
     odd = not {"", ".", ".."}.isdisjoint(prefix.split("/")[1:])
     # SeaweedFS, for one, takes a backslash for a slash.
     if odd or "\\" in prefix or not prefix.isprintable():
@@ -77,7 +77,7 @@ def _bucket(name: str, bucket: str, prefix: str) -> str:
 
 
 def _overlap(one: str, other: str | None) -> bool:
-    """Whether two zones are the same place, or one of them lies within the other."""
+    """Whether two zones are the same location, or one of them lies within the other."""
     if other is None or one[:4] != other[:4]:
         return False
     if one.startswith("file:"):

@@ -142,7 +142,7 @@ class Plans:
     _said: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def note(self, message: psycopg.errors.Diagnostic) -> None:
-        """Take what a connection is said."""
+        """Take what PostgreSQL says to a connection."""
         text = message.message_primary or ""
         if text.startswith("duration: "):
             self._said[self.step, text[text.index("{") :]] += 1

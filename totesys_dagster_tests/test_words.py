@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
 
 # Each word that is gone, with the one that stands for it now. Underscores count as spaces.
 RETIRED = {
@@ -38,18 +39,26 @@ FOLDERS = (
     "terraform",
     "benchmarks",
     "tools",
+    ".github",
+    ".ci",
+    "totesys_dagster_tests",
 )
+# In the names and sentences of tests, these say what they always said.
+PROSE = ("told", "is over")
 
 
 def texts() -> Iterator[Path]:
     """The files that people read: code, SQL, documents and what is deployed."""
     yield from ROOT.glob("*.md")
     yield from ROOT.glob("*.yaml")
+    yield from (ROOT / name for name in ("Makefile", "Dockerfile", ".env.example", ".ci/run"))
     for folder in FOLDERS:
         yield from (
             path
             for path in sorted((ROOT / folder).rglob("*"))
-            if path.suffix in TEXTS and not {".terraform", "__pycache__"} & {*path.parts}
+            if path.suffix in TEXTS
+            and path != Path(__file__)
+            and not {".terraform", "__pycache__"} & {*path.parts}
         )
 
 
@@ -65,6 +74,7 @@ def test_word_that_was_replaced_does_not_come_back(word: str) -> None:
     found = {
         f"{path.relative_to(ROOT)}: {line.strip()}"
         for path in texts()
+        if word not in PROSE or TESTS not in path.parents
         for line in retired(path.read_text(), word)
     }
     assert found == set(), f"write {RETIRED[word]} instead"

@@ -16,7 +16,7 @@ from totesys_dagster.lake.manifest import Digest, PartialDigest
 from totesys_dagster.postgres.sessions import Connection, failures, one
 
 # Whether the server of a connection hashes rows as others do, asked once for each connection.
-_known: WeakKeyDictionary[Connection, bool] = WeakKeyDictionary()
+_alike: WeakKeyDictionary[Connection, bool] = WeakKeyDictionary()
 
 
 def whole(view: SourceView, star: StarTable) -> Digest:
@@ -61,6 +61,6 @@ def _take(view: SourceView, star: StarTable, condition: sql.Composable | None) -
 
 
 def _hashes_alike(connection: Connection) -> bool:
-    if connection not in _known:
-        _known[connection] = digest.passes_test_vector(connection)
-    return _known[connection]
+    if connection not in _alike:
+        _alike[connection] = digest.passes_test_vector(connection)
+    return _alike[connection]

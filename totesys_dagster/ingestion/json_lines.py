@@ -1,8 +1,8 @@
 """A row as one line of JSON, made by PostgreSQL.
 
 It is the text that `row_to_json` gives, in two thirds of its time: that one finds out anew for each
-value of each row how its type is printed. `to_json` of a column is resolved once; an integer needs
-no telling.
+value of each row how its type is printed. `to_json` of a column is resolved once; an integer
+needs not even that.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def written(table: str, watermark: int, ctids: tuple[str, ...] | None) -> sql.Co
     condition = recent(table, watermark)
     if ctids is None:
         return condition
-    # Places are those of the same snapshot. Partitions use the same ones, so they alone don't tell.
+    # Ctids are those of the same snapshot. Partitions use the same ones, so they alone don't tell.
     return sql.SQL("{}.ctid = ANY ({}::tid[]) AND {}").format(
         sql.Identifier(table), sql.Literal(list(ctids)), condition
     )

@@ -1,4 +1,4 @@
-"""What a zone needs of the place that it is in: a directory, or a part of a bucket."""
+"""What a zone needs of its backend: a directory, or a part of a bucket."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Created(Enum):
-    """What a place says of an object that it was to create.
+    """What a backend says of an object that it was to create.
 
     UNCERTAIN: that it exists; but an attempt before got no answer and may have been the one.
     """
@@ -18,7 +18,7 @@ class Created(Enum):
 
 
 class BackendError(Exception):
-    """A place cannot be used: why, and what to do, each the part of a sentence."""
+    """A backend cannot be used: why, and what to do, each the part of a sentence."""
 
     def __init__(self, reason: str, remedy: str) -> None:
         super().__init__(f"{reason}; {remedy}")
@@ -27,11 +27,11 @@ class BackendError(Exception):
 
 
 class Backend(Protocol):
-    """Objects under keys. Every method raises BackendError when the place cannot be used."""
+    """Objects under keys. Every method raises BackendError when it cannot be used."""
 
     @property
     def address(self) -> str:
-        """The store and the place in it, without secrets."""
+        """The store and the location in it, without secrets."""
 
     def create(self, key: str, data: bytes) -> Created:
         """Create an object, unless it exists."""
@@ -46,4 +46,4 @@ class Backend(Protocol):
         """The keys under `folder`, in no order; all of them when it is empty."""
 
     def check(self) -> None:
-        """Look at the place without writing an object."""
+        """Look at the backend without writing an object."""

@@ -25,9 +25,6 @@ from totesys_dagster.errors import LakeError
 from totesys_dagster.lake.format import FORMAT
 from totesys_dagster.lake.store import Store, sha256
 
-# The form of every JSON document of the lake. There is one number for all of them, and another one
-# is refused.
-
 # The log of ToteSys' batches.
 TOTESYS = "totesys"
 
@@ -40,7 +37,7 @@ _ends: dict[tuple[str, str], int] = {}
 
 
 class Record(BaseModel):
-    """A part of a document: frozen, and nothing in it that this version does not know."""
+    """A part of a document: frozen, and nothing in it that this release does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -90,7 +87,7 @@ def _unreadable(kind: type[Document], data: bytes, where: str, wrong: str) -> st
         return start_anew(where, form)
     return (
         f"{where} is not a {_words(kind)} of format {FORMAT} ({wrong}): it was"
-        " damaged, or written by a newer version of totesys_dagster; restore it or upgrade."
+        " damaged, or written by a newer release of totesys_dagster; restore it or upgrade."
     )
 
 
@@ -110,7 +107,7 @@ def _format(data: bytes) -> int | None:
 def start_anew(where: str, form: int) -> str:
     """What is said of a lake of an earlier form, none of which was ever released."""
     return (
-        f"{where} is of format {form}, which no released version has written, and this one reads"
+        f"{where} is of format {form}, which no release has written, and this one reads"
         f" format {FORMAT} only: start again with empty zones and another TOTESYS_WAREHOUSE_SCHEMA;"
         " for the embedded default run `totesys clean`."
     )

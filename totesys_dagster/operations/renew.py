@@ -165,7 +165,7 @@ def renew(
     for star in found.stars:
         progress(f"Rebuilding {star.name} from {counted(found.batches, 'batch')}")
     everything = len(found.stars) == len(STAR_TABLES)
-    deadline = time.monotonic() + LONGEST_SECONDS
+    deadline, waiting = time.monotonic() + LONGEST_SECONDS, False
     while due(connection, names, log).stars:
         try:
             rebuild(
@@ -178,10 +178,11 @@ def renew(
             )
             break
         except RebuildRunningError:
-            # Another process does it. If it takes too long, the next look finds it still due.
             if time.monotonic() > deadline:
-                break
-            progress("Waiting for the rebuild that another process has begun")
+                return Due(())  # the next look finds it still due
+            if not waiting:
+                progress("Waiting for the rebuild that another process has begun")
+                waiting = True
             time.sleep(1)
     return found
 

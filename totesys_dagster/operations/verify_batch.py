@@ -29,13 +29,9 @@ from totesys_dagster.operations.verification import Verification
 Readable = Manifest | LakeError | None
 
 
-# The folder of the declarations that earlier releases had, which noted none.
-
-
 @dataclass(frozen=True)
 class LoadedReceipt:
-    """A receipt that was loaded: its SHA-256, and the declaration by which it was made, None where
-    an earlier release loaded it."""
+    """A receipt that was loaded: its SHA-256, and the revision by which it was made."""
 
     sha256: str
     revision: str
@@ -57,7 +53,7 @@ def check_batch(
 ) -> Verification:
     """One batch: its link to the batch before, its objects, and what became of it.
 
-    `loaded` has the SHA-256 of the manifests that the warehouse holds, by number.
+    `loaded` has the SHA-256 of the manifests that the warehouse holds, by sequence.
     """
     result = Verification()
     manifest = batch.manifest

@@ -33,7 +33,7 @@ warnings.filterwarnings("ignore", message="Asset job process_and_load materializ
 capture = dg.define_asset_job(
     CAPTURE,
     selection=dg.AssetSelection.groups(INGESTION),
-    description="Capture one batch. Its partition is the batch: add the next number, ten digits"
+    description="Capture one batch. Its partition is the batch: add the next sequence, ten digits"
     " long.",
     tags={STAGE_TAG: CAPTURE_STAGE},
 )

@@ -89,7 +89,7 @@ def wanted(
         return _process(instance, store, pending)
     if len(pending) <= FEW:
         return _next(instance, store, pending)
-    return [*_process(instance, store, pending), *_load(instance, store, pending)]
+    return [*_process(instance, store, pending), *load_ready(instance, store, pending)]
 
 
 def one_ends(instance: dg.DagsterInstance, until: float) -> bool:
@@ -114,7 +114,7 @@ def _at_work(instance: dg.DagsterInstance) -> set[str]:
     return {record.dagster_run.run_id for record in records if is_unfinished(record)}
 
 
-def _pending(log: ManifestLog, warehouse: Warehouse) -> tuple[list[Manifest], bool, bool]:
+def find_pending(log: ManifestLog, warehouse: Warehouse) -> tuple[list[Manifest], bool, bool]:
     """The first committed batches that the warehouse lacks, whether an audit was cut short, and
     whether tables are to be rebuilt.
 
@@ -169,7 +169,7 @@ def _next(
     if not pending:
         return []
     if is_processed(store, pending[0]):
-        return _load(instance, store, pending)
+        return load_ready(instance, store, pending)
     return _process_and_load(instance, pending[0])
 
 
@@ -207,7 +207,7 @@ def _process(
     ]
 
 
-def _load(
+def load_ready(
     instance: dg.DagsterInstance, store: Store, pending: Sequence[Manifest]
 ) -> list[dg.RunRequest]:
     """One run for the batches at the start of the backlog that are processed, in order."""

@@ -22,10 +22,10 @@ from totesys_dagster.orchestration.audits import audit_job
 from totesys_dagster.orchestration.jobs import capture, load, process, process_and_load
 from totesys_dagster.orchestration.planning import (
     WAIT_SECONDS,
-    _load,
-    _pending,
     add_missing,
     can_start,
+    find_pending,
+    load_ready,
     one_ends,
     wanted,
 )
@@ -172,7 +172,7 @@ def new_batches(
     instance, log, processed = context.instance, lake.log(), lake.processed()
     until = time.monotonic() + WAIT_SECONDS
     while True:
-        pending, cut_short, outdated = _pending(log, warehouse)
+        pending, cut_short, outdated = find_pending(log, warehouse)
         audits = _start_audit(instance) if cut_short or outdated else []
         # Tables are rebuilt first: beside an empty dimension, facts would be orphans.
         waits = outdated and (audits or unfinished(instance, {STAGE_TAG: AUDIT_STAGE}))
@@ -201,8 +201,8 @@ def scheduled_load(
     context: dg.SensorEvaluationContext, lake: Lake, warehouse: Warehouse
 ) -> dg.SensorResult | dg.SkipReason:
     """Load at intervals all batches that are processed, in one run."""
-    pending, _, _ = _pending(lake.log(), warehouse)
-    runs = _load(context.instance, lake.processed(), pending)
+    pending, _, _ = find_pending(lake.log(), warehouse)
+    runs = load_ready(context.instance, lake.processed(), pending)
     return dg.SensorResult(run_requests=runs) if runs else dg.SkipReason("Nothing is to be loaded.")
 
 

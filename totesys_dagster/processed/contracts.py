@@ -60,9 +60,9 @@ def accept(
     }
     _check_unique(table, columns[table.key], findings)
     for name, keys in (parents or {}).items():
-        orphans = _unknown(columns[name], keys)
+        unmatched = _unknown(columns[name], keys)
         findings.against_rows(
-            orphans, f"{name} refers to a row that is not in the batch or quarantined"
+            unmatched, f"{name} refers to a row that is not in the batch, or is in quarantine"
         )
     return Accepted(_frame(pa.table(columns), findings), findings.quarantined(data))
 

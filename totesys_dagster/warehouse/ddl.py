@@ -5,7 +5,7 @@ Pure text: nothing here asks a database. `plan.py` says which of it a database l
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -135,10 +135,14 @@ class View:
     query: sql.Composed
     comment: str
 
-    def create(self, names: Names, *, anew: bool) -> sql.Composed:
-        """The statement: `anew` where there is none, else in the place of the one there."""
-        return sql.SQL("CREATE {}VIEW {} AS\n{}").format(
-            sql.SQL("" if anew else "OR REPLACE "), names.table(self.name), self.query
+    def create(self, names: Names, *, anew: bool, options: Sequence[str] = ()) -> sql.Composed:
+        """The statement: `anew` where there is none, else in the place of the one there. A view
+        that is replaced has the options of the statement, and no others."""
+        return sql.SQL("CREATE {}VIEW {} {}AS\n{}").format(
+            sql.SQL("" if anew else "OR REPLACE "),
+            names.table(self.name),
+            sql.SQL("WITH ({}) ".format(", ".join(options)) if options else ""),
+            self.query,
         )
 
 

@@ -9,7 +9,7 @@ from totesys_dagster.lake.manifest import StarEntry
 from totesys_dagster.lake.requests import Requests, put_full_read
 from totesys_dagster.lake.store import Store
 from totesys_dagster.postgres.sessions import Connection, Names
-from totesys_dagster.warehouse.quarantine import last_complete_orphan, quarantine_of
+from totesys_dagster.warehouse.quarantine import last_ready_orphan, quarantine_of
 from totesys_dagster.warehouse.standing import Audit, Standing, standings
 
 # With more keys than these in quarantine, the rest of it is not digested by itself.
@@ -73,7 +73,7 @@ def full_reads_wanted(
             wanted[base] = (found.sequence, DIFFERED)
     for star in STAR_TABLES.values():
         if star.kind is Kind.FACT and star.base:
-            sequence = last_complete_orphan(connection, names, star)
+            sequence = last_ready_orphan(connection, names, star)
             if sequence:
                 wanted[star.base] = max(wanted.get(star.base, (0, "")), (sequence, ARRIVED))
     return wanted

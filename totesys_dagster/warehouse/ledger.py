@@ -61,7 +61,7 @@ def exclusive(connection: Connection, names: Names) -> Iterator[None]:
 
 
 def head(connection: Connection, names: Names) -> int:
-    """The number of the last batch in the ledger, 0 when there is none. Raises LoadError."""
+    """The sequence of the last batch in the ledger, 0 when there is none. Raises LoadError."""
     query = sql.SQL("SELECT coalesce(max(sequence), 0) FROM {} WHERE log = {}").format(
         names.ledger("batch"), sql.Literal(TOTESYS)
     )
@@ -75,10 +75,10 @@ def head(connection: Connection, names: Names) -> int:
 
 
 def check_log(connection: Connection, names: Names, log: ManifestLog) -> int:
-    """The number of the last batch in the ledger, 0 when there is none.
+    """The sequence of the last batch in the ledger, 0 when there is none.
 
     Raises OtherLakeError unless the log holds that very batch: a capture that went on from a log
-    that was cut short would give a number of the ledger to another batch. Raises LoadError when
+    that was cut short would give a sequence of the ledger to another batch. Raises LoadError when
     the ledger cannot be read.
     """
     last = head(connection, names)
@@ -114,7 +114,7 @@ def in_ledger(connection: Connection, names: Names, manifest: Manifest) -> bool:
         )
     if known_sha256 is None and manifest.sequence != last + 1:
         raise SequenceGapError(
-            f"Batch {manifest.batch} does not follow: the warehouse holds batches up to {last}:"
+            f"Batch {manifest.batch} does not follow, as the warehouse holds batches up to {last}:"
             f" load batch {last + 1} first."
         )
     return known_sha256 is not None

@@ -22,7 +22,7 @@ from totesys_dagster.warehouse.ddl import Attribute, View
 @dataclass(frozen=True)
 class Step:
     """A statement; what it changes of the tables, where it does; and the view of somebody that it
-    takes drop_and_restore or puts back, if any."""
+    takes out of the way or puts back, if any."""
 
     statement: sql.SQL | sql.Composed
     what: str | None = None
@@ -40,9 +40,9 @@ class Column:
 
 @dataclass(frozen=True)
 class Found:
-    """The tables that the platform has made in a schema, the views there, the foreign keys (table
-    and column), and the stars that the warehouse was ever loaded for, each with all columns that
-    it ever had.
+    """The tables that the platform has made in a schema, the views there and what was set of them
+    (as `security_invoker`), the foreign keys (table and column), and the stars that the warehouse
+    was ever loaded for, each with all columns that it ever had.
 
     What somebody else has put there under a name that is needed is in the way: to make a table or
     a view of that name fails.
@@ -50,6 +50,7 @@ class Found:
 
     tables: Mapping[str, Mapping[str, Column]] = field(default_factory=dict)
     views: Mapping[str, Mapping[str, Column]] = field(default_factory=dict)
+    options: Mapping[str, Sequence[str]] = field(default_factory=dict)
     foreign_keys: frozenset[tuple[str, str]] = frozenset()
     stars: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
@@ -65,6 +66,10 @@ FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
 WHERE c.relnamespace = to_regnamespace(quote_ident(%s)) AND c.relkind IN ('r', 'p', 'v')
   AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY c.relname, a.attnum
+"""
+_OPTIONS = """
+SELECT relname, reloptions FROM pg_class
+WHERE relnamespace = to_regnamespace(quote_ident(%s)) AND relkind = 'v' AND reloptions IS NOT NULL
 """
 _FOREIGN_KEYS = """
 SELECT c.relname, a.attname
@@ -83,7 +88,8 @@ def find(connection: Connection, names: Names) -> Found:
         (views if is_view else tables).setdefault(relation, {})[name] = Column(*column)
     ours = {name: columns for name, columns in tables.items() if "batch_seq" in columns}
     keys = connection.execute(_FOREIGN_KEYS, [names.schema]).fetchall()
-    return Found(ours, views, frozenset(keys), _stars(connection, names))
+    options: dict[str, list[str]] = dict(connection.execute(_OPTIONS, [names.schema]).fetchall())
+    return Found(ours, views, options, frozenset(keys), _stars(connection, names))
 
 
 def _stars(connection: Connection, names: Names) -> dict[str, frozenset[str]]:
@@ -118,7 +124,13 @@ def plan(
         *out_of_the_way,
         *tables,
         *(
-            Step(view.create(names, anew=view.name in anew or not _is_there(star, view, found)))
+            Step(
+                view.create(
+                    names,
+                    anew=view.name in anew or not _is_there(star, view, found),
+                    options=found.options.get(view.name, ()),
+                )
+            )
             for star in stars
             for view in ddl.views(names, star)
         ),

@@ -99,7 +99,7 @@ def release(
     connection.execute(query, [list(keys)])
 
 
-def last_complete_orphan(connection: Connection, names: Names, star: StarTable) -> int:
+def last_ready_orphan(connection: Connection, names: Names, star: StarTable) -> int:
     """The last batch with an orphan whose dimension row has arrived since; 0 for none.
 
     Raises LoadError.

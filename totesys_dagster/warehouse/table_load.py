@@ -83,7 +83,7 @@ class TableLoader:
             self._record(self.receipt.rows, self.receipt.rows, 0, 0, 0)
             return False
         staged = self._stage(processed)
-        self._find_gone(ingestion)
+        self._find_deleted(ingestion)
         self._record_quarantined(processed)
         orphans = self._quarantine_orphans()
         self.references.allow_nulls(self.connection, self.names)
@@ -122,7 +122,7 @@ class TableLoader:
         [(count,)] = self._query(statement).fetchall()
         return int(count)
 
-    def _find_gone(self, ingestion: Store) -> None:
+    def _find_deleted(self, ingestion: Store) -> None:
         """The keys to delete: those listed, or all that the source no longer has."""
         self._execute(
             "CREATE TEMP TABLE {deleted_keys} ON COMMIT DROP"

@@ -1,6 +1,6 @@
 """Views taken out of the way of a change of the tables below them, and put back as they were.
 
-The warehouse's own views are dropped and made anew, their grants and options kept. A view that
+The warehouse's own views are dropped and made anew, their grants kept. A view that
 somebody has built on them is dropped and made again with its owner, its grants and its comments;
 what cannot be put back is named before anything is changed.
 """
@@ -75,8 +75,6 @@ CROSS JOIN aclexplode(d.defaclacl) AS acl
 WHERE c.oid = %(oid)s AND acl.grantee <> c.relowner
 """
 
-_OPTIONS = "SELECT coalesce(reloptions, '{}') FROM pg_class WHERE oid = %s"
-
 
 @dataclass(frozen=True)
 class _Saved:
@@ -138,7 +136,6 @@ def drop_and_restore(
             continue
         if oid in ours:
             [name] = [name for name, root in roots.items() if root == oid]
-            back += map(Step, _options(connection, oid, names.table(name)))
             back += map(Step, _grants(connection, oid, names.table(name)))
             drop.insert(0, Step(sql.SQL("DROP VIEW {}").format(names.table(name))))
             continue
@@ -175,13 +172,6 @@ def _save(connection: Connection, oid: int) -> _Saved:
     grants = _grants(connection, oid, relation)
     name = f"{schema}.{name}"
     return _Saved(name, relation, owner, query, options or (), comment, columns, grants)
-
-
-def _options(connection: Connection, oid: int, relation: sql.Identifier) -> Iterator[sql.Composed]:
-    """What somebody has set of a view, as `security_invoker`."""
-    [(options,)] = connection.execute(_OPTIONS, [oid]).fetchall()
-    if options:
-        yield sql.SQL("ALTER VIEW {} SET ({})").format(relation, sql.SQL(", ".join(options)))
 
 
 def _grants(connection: Connection, oid: int, relation: sql.Identifier) -> list[sql.Composed]:

@@ -413,7 +413,7 @@ def test_column_keeps_the_type_of_its_source(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", STAR_TABLES)
-def test_personal_data_is_marked_in_both_zones(name: str) -> None:
+def test_pii_data_is_marked_in_both_zones(name: str) -> None:
     """What is not in the previews of one zone does not show up in those of the other."""
     for column in STAR_TABLES[name].columns:
         if column.source is None:

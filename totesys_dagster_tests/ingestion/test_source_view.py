@@ -55,24 +55,24 @@ def read_in_full(platform: Platform, head: Manifest | None = None) -> list[str]:
     return [name for name, state in look(platform, head).items() if state.full]
 
 
-# The change_token
+# The change token
 
 
-def test_pulse_stands_still_while_nothing_happens(platform: Platform) -> None:
+def test_change_token_stands_still_while_nothing_happens(platform: Platform) -> None:
     """One pair in three is enough: the server's own maintenance may come between two looks."""
     pairs = [(change_token(platform.source), change_token(platform.source)) for _ in range(3)]
 
     assert any(before == after for before, after in pairs)
 
 
-def test_pulse_moves_when_a_transaction_commits(platform: Platform) -> None:
+def test_change_token_moves_when_a_transaction_commits(platform: Platform) -> None:
     before = change_token(platform.source)
     platform.application.execute(EDIT_ORDER_1)
 
     assert change_token(platform.source) != before
 
 
-def test_pulse_moves_when_an_older_transaction_commits_after_a_younger_one(
+def test_change_token_moves_when_an_older_transaction_commits_after_a_younger_one(
     platform: Platform,
 ) -> None:
     def xmax(moment: str) -> str:

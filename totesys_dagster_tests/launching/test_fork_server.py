@@ -1,4 +1,4 @@
-"""Runs that are forked: from which code, said by which process, and ended how."""
+"""Runs that are forked: from which code, in which process, and ended how."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Shop:
         text = SHOP.format(word=word, said=self.said, waits=self.waits) + more
         if not self.module.exists() or self.module.read_text() != text:
             self.module.write_text(text)
-            # As if it were of a while ago: a change of right now is not said from a later one.
+            # As if it were of a while ago: a change of right now looks like a later one.
             os.utime(self.module, ns=(next_stamp(), next_stamp()))
 
     @property

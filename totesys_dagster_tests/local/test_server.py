@@ -227,9 +227,7 @@ def test_files_of_a_removed_home_are_removed_but_not_those_of_a_renamed_one(
 def test_missing_server_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(settings.POSTGRES_BIN, str(tmp_path))
 
-    with pytest.raises(
-        EmbeddedServerError, match="There is not PostgreSQL server for the embedded"
-    ):
+    with pytest.raises(EmbeddedServerError, match="There is no PostgreSQL server for the embedded"):
         programs.find_binaries()
 
 

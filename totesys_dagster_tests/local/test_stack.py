@@ -95,6 +95,19 @@ def test_definitions_start_no_server_until_a_database_is_needed(tmp_path: Path) 
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.usefixtures("home")
+def test_inherited_address_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that inherits the environment uses the server as one of its users, wherever it
+    listens by now."""
+    monkeypatch.setenv(settings.EMBEDDED, f"{settings.SOURCE_DSN} {settings.WAREHOUSE_DSN}")
+    monkeypatch.setenv(settings.SOURCE_DSN, "host=127.0.0.1 port=1 dbname=totesys user=x")
+    monkeypatch.setenv(settings.WAREHOUSE_DSN, "host=127.0.0.1 port=1 dbname=warehouse user=x")
+    stack.start_when_needed()
+
+    with psycopg.connect(settings.connection_string(settings.SOURCE_DSN)) as connection:
+        assert connection.execute("SELECT current_user").fetchone() == (stack.EXTRACTOR,)
+
+
 @pytest.mark.long
 def test_two_first_starts_at_once_provide_one_stack(tmp_path: Path) -> None:
     """Roles and databases are made by one of them; the other waits and uses them."""

@@ -1,4 +1,4 @@
-"""Secrets and personal data stay where they belong: nothing that is kept or shown holds them.
+"""Secrets and PII stay where they belong: nothing that is kept or shown holds them.
 
 Every password of a test holds the word CANARY: those of the source, of the warehouse, of its
 administrator and of the mail server, and the keys of S3. Runs succeed and fail in many ways; then
@@ -51,7 +51,7 @@ from totesys_dagster_tests.processes import end_group
 PROJECT = Path(__file__).parent.parent.parent
 CANARY = "kanarie"
 # Of few_rows and of the rows below: names, addresses, telephones and accounts.
-PERSONAL = ("Jeremie", "okeefe@", "Beier", "Geheim", "terrifictotes.com", "0803 637401", "31622269")
+PII = ("Jeremie", "okeefe@", "Beier", "Geheim", "terrifictotes.com", "0803 637401", "31622269")
 
 # The load refuses the first; the second does not keep its contract and goes to the quarantine.
 REFUSED_STAFF = (
@@ -132,9 +132,9 @@ def inbox() -> Iterator[tuple[Inbox, int]]:
     controller.stop()
 
 
-def no_leak(where: str, text: str | bytes, *, personal: bool = True) -> None:
+def no_leak(where: str, text: str | bytes, *, pii: bool = True) -> None:
     data = text if isinstance(text, bytes) else text.encode()
-    words = (CANARY, *(PERSONAL if personal else ()))
+    words = (CANARY, *(PII if pii else ()))
     found = [word for word in words if word.lower().encode() in data.lower()]
     assert not found, f"{where} holds {found}"
 
@@ -170,7 +170,7 @@ def check_lake(zones: list[Store]) -> int:
             text = str(pq.read_table(pa.BufferReader(data)).to_pylist())
         else:
             no_leak(key, data)
-        no_leak(key, text, personal=False)
+        no_leak(key, text, pii=False)
     return len(keys)
 
 

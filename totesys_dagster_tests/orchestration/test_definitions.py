@@ -1,4 +1,4 @@
-"""What Dagster is said: 33 tables and the lake, their lineage, and what the UI shows of each."""
+"""What Dagster knows: 33 tables and the lake, their lineage, and what the UI shows of each."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_columns_come_across_joins() -> None:
     assert email == dg.TableColumnDep(asset_key("ingestion", "staff"), "email_address")
 
 
-def test_preview_shows_no_personal_data(orchestra: Orchestra) -> None:
+def test_preview_shows_no_pii_data(orchestra: Orchestra) -> None:
     orchestra.tick_and_run("source_changes")
     [result] = orchestra.tick_and_run("new_batches")
     previews = {
@@ -114,8 +114,8 @@ def test_preview_shows_no_personal_data(orchestra: Orchestra) -> None:
 
     assert "| 2 | Purchasing | Leds |" in previews["dim_staff"]
     shown = " ".join(previews.values())
-    for personal in ("Jeremie", "Beier", "terrifictotes.com", "0803 637401", "31622269"):
-        assert personal not in shown
+    for pii in ("Jeremie", "Beier", "terrifictotes.com", "0803 637401", "31622269"):
+        assert pii not in shown
 
 
 def test_nothing_secret_is_stored_by_dagster(orchestra: Orchestra) -> None:

@@ -220,7 +220,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("name", "text"), BROKEN, ids=[name for name, _ in BROKEN])
-def test_row_that_is_no_json_is_set_aside_wherever_it_is_broken(name: str, text: str) -> None:
+def test_row_that_is_no_json_is_quarantined_wherever_it_is_broken(name: str, text: str) -> None:
     """Where it goes on cannot be known, so nothing of it is."""
     # The broken member is the last one.
     broken = row("payment", 2, counterparty_ac_number=text)

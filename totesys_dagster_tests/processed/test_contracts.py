@@ -472,7 +472,7 @@ NAMES = [name for name, _, _ in BROKEN_LINES]
 
 
 @pytest.mark.parametrize(("name", "broken", "reason"), BROKEN_LINES, ids=NAMES)
-def test_broken_line_is_set_aside(name: str, broken: bytes, reason: str) -> None:
+def test_broken_line_is_quarantined(name: str, broken: bytes, reason: str) -> None:
     (found,) = reasons(broken + b"\n")
 
     assert found.startswith(CANNOT_BE_READ), name
@@ -516,7 +516,7 @@ def test_column_that_a_row_has_twice_sets_it_aside(table: str, column: str) -> N
     }
 
 
-def test_lines_that_make_up_for_each_other_are_set_aside() -> None:
+def test_lines_that_make_up_for_each_other_are_quarantined() -> None:
     """Three lines that hold three objects, but not one each."""
     accepted = orders(
         b'{"note":\n',
@@ -544,7 +544,7 @@ def test_object_over_two_lines_is_no_row_even_when_another_line_has_two() -> Non
     assert accepted.frame.empty
 
 
-def test_rejected_line_is_kept_as_it_arrived() -> None:
+def test_quarantined_line_is_kept_as_it_arrived() -> None:
     broken = b'{"sales_order_id": 1,\r\t"city": "M\xfcller \\u2028"}'
 
     (quarantined,) = orders(broken + b"\n").quarantined
@@ -578,7 +578,7 @@ def test_rows_without_a_key_do_not_share_one() -> None:
     ] * 2
 
 
-def test_row_that_refers_to_no_parent_is_set_aside() -> None:
+def test_row_that_refers_to_no_parent_is_quarantined() -> None:
     accepted = accept(
         SOURCE_TABLES["staff"],
         line("staff", staff_id="1", department_id="1")
@@ -588,7 +588,7 @@ def test_row_that_refers_to_no_parent_is_set_aside() -> None:
 
     assert values(accepted, "staff_id") == [1]
     assert [quarantined.reasons for quarantined in accepted.quarantined] == [
-        ("department_id refers to a row that is not in the batch or quarantined",)
+        ("department_id refers to a row that is not in the batch, or is in quarantine",)
     ]
 
 
@@ -709,7 +709,7 @@ SOME_LINES = st.lists(st.sampled_from([None, *(broken for _, broken, _ in BROKEN
 
 @unhurried
 @given(SOME_LINES)
-def test_every_line_is_either_accepted_or_set_aside(kinds: list[bytes | None]) -> None:
+def test_every_line_is_either_accepted_or_quarantined(kinds: list[bytes | None]) -> None:
     lines = [
         line("sales_order", sales_order_id=str(number)) if kind is None else kind + b"\n"
         for number, kind in enumerate(kinds)

@@ -245,7 +245,7 @@ def test_simulated_business_of_real_size_keeps_every_contract(full_platform: Pla
     assert receipts["fact_sales_order"].rows == 11187
 
 
-def test_part_of_rejected_rows_only_gives_no_file(ingestion: Store, processed: Store) -> None:
+def test_part_of_quarantined_rows_only_gives_no_file(ingestion: Store, processed: Store) -> None:
     bad = line("sales_order", sales_order_id="1", units_sold="0")
     good = line("sales_order", sales_order_id="2")
     manifest = hand_made.batch(ingestion, {"sales_order": bad + good}, part_bytes=1)
@@ -363,7 +363,9 @@ def test_calendar_takes_the_first_and_the_last_of_many_rows(
     assert [row[3] for row in rows(processed, receipt.objects)] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
 
 
-def test_dates_of_rejected_rows_are_not_in_the_calendar(ingestion: Store, processed: Store) -> None:
+def test_dates_of_quarantined_rows_are_not_in_the_calendar(
+    ingestion: Store, processed: Store
+) -> None:
     far = line("payment", payment_id="2", payment_date='"2090-01-01"', paid="null")
     manifest = hand_made.batch(ingestion, {"payment": line("payment") + far})
 
@@ -443,7 +445,7 @@ def test_quarantine_takes_bytes_that_are_no_text(ingestion: Store, processed: St
     assert line["row"] == '{"design_id":1,"design_name":"M\\xfcller \\u0000"}'
 
 
-def test_department_without_a_town_sets_its_staff_aside(platform: Platform) -> None:
+def test_department_without_a_town_quarantines_its_staff(platform: Platform) -> None:
     platform.application.execute("UPDATE department SET location = NULL WHERE department_id = 2")
     manifest = first_batch(platform)
 
@@ -456,7 +458,7 @@ def test_department_without_a_town_sets_its_staff_aside(platform: Platform) -> N
     assert json.loads(line["row"])["staff_id"] == 2
 
 
-def test_row_that_lacks_a_town_is_found_by_its_line_behind_a_rejected_one(
+def test_row_that_lacks_a_town_is_found_by_its_line_behind_a_quarantined_one(
     ingestion: Store, processed: Store
 ) -> None:
     manifest = hand_made.batch(
@@ -494,7 +496,7 @@ def test_department_that_is_wrong_where_nobody_looks_sets_nobody_aside(
     assert receipt.quarantined == 0
 
 
-def test_department_that_breaks_its_contract_sets_its_staff_aside_too(
+def test_department_that_breaks_its_contract_quarantines_its_staff_too(
     ingestion: Store, processed: Store
 ) -> None:
     manifest = hand_made.batch(
@@ -509,7 +511,7 @@ def test_department_that_breaks_its_contract_sets_its_staff_aside_too(
 
     assert [(line["table"], line["reasons"]) for line in quarantine_lines(processed, receipt)] == [
         ("department", ["department_name is missing"]),
-        ("staff", ["department_id refers to a row that is not in the batch or quarantined"]),
+        ("staff", ["department_id refers to a row that is not in the batch, or is in quarantine"]),
     ]
     assert (receipt.read, receipt.rows, receipt.quarantined) == (1, 0, 2)
 

@@ -107,7 +107,7 @@ class Rehearsal:
 
     @contextlib.contextmanager
     def mail_expected(self) -> Iterator[None]:
-        """What happens in the block is asked to people by mail."""
+        """People are notified by mail of what happens in the block."""
         before = len(self.around.inbox.mails)
         yield
         wait_until(

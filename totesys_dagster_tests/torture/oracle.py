@@ -273,8 +273,8 @@ LOOKED_UP = {"department": "staff", "address": "counterparty"}
 class Expected:
     """The full history of every star table: a version for each difference between two batches.
 
-    `bad` has, by batch and star, the keys of rows that no star can take, `set_aside` those of them
-    that the batch had to look at. `undefined` are the keys of which a snapshot does not say
+    `bad` has, by batch and star, the keys of rows that no star can take, `quarantined` those of
+    them that the batch had to look at. `undefined` are the keys of which a snapshot does not say
     everything, each with the rows that were noted of it. `lost` are the keys of which a commit was
     lost in a crash, and that the batch after it may not have brought. `late` counts the tables
     whose keys a batch did not compare.
@@ -282,7 +282,7 @@ class Expected:
 
     history: dict[str, Versions]
     bad: dict[tuple[int, str], set[int]] = field(default_factory=dict)
-    set_aside: dict[tuple[int, str], set[int]] = field(default_factory=dict)
+    quarantined: dict[tuple[int, str], set[int]] = field(default_factory=dict)
     undefined: dict[str, dict[int, list[Row]]] = field(default_factory=dict)
     lost: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
     late: int = 0
@@ -349,7 +349,7 @@ def _take(must: Expected, star: str, batch: int, keys: set[int], tables: Tables)
         else:
             _append(must.history[star], key, made, batch)
     must.bad[batch, star] = {key for key in bad if key in rows}
-    must.set_aside[batch, star] = bad & keys
+    must.quarantined[batch, star] = bad & keys
 
 
 def _note_undefined(must: Expected, undefined: Noted, noted: Iterable[Noted]) -> None:
@@ -534,7 +534,7 @@ def _judge_quarantine(verdict: Verdict, warehouse: psycopg.Connection, must: Exp
         else:
             verdict.wrongly_quarantined += 1
             verdict.examples.append(f"batch {batch}, {star} {key}: quarantined for {reason}")
-    for (batch, star), keys in must.set_aside.items():
+    for (batch, star), keys in must.quarantined.items():
         if missing := keys - aside[batch, star]:
             verdict.not_quarantined += len(missing)
             verdict.examples.append(f"batch {batch}, {star}: {missing} should be quarantined")

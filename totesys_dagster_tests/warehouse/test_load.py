@@ -291,7 +291,7 @@ def test_days_between_the_calendars_of_two_batches_are_added(platform: Platform)
 # Full reads
 
 
-def test_full_read_deletes_what_is_absent_and_nothing_that_was_set_aside(
+def test_full_read_deletes_what_is_absent_and_nothing_in_quarantine(
     platform: Platform,
 ) -> None:
     """Order 1 breaks its contract now, order 2 refers to a currency that does, 9 is deleted."""
@@ -447,8 +447,8 @@ def test_batch_after_a_gap_is_refused(platform: Platform) -> None:
 
     assert isinstance(error, SequenceGapError)
     assert str(error) == (
-        f"Batch {second.batch} does not follow: the warehouse holds batches up to 0: load batch 1"
-        " first."
+        f"Batch {second.batch} does not follow, as the warehouse holds batches up to 0: load"
+        " batch 1 first."
     )
 
 

@@ -148,7 +148,7 @@ def test_released_key_can_be_in_quarantine_again(platform: Platform) -> None:
     assert keys(platform) == (2, 3)
 
 
-def test_full_read_sets_aside_anew_what_is_still_wrong(platform: Platform) -> None:
+def test_full_read_quarantines_anew_what_is_still_wrong(platform: Platform) -> None:
     """Payment 9 was never in the warehouse, so that no batch deletes it there."""
     platform.run()
     change(platform, f"{bad_payment(3)}; {new_sale(9, agreed='soon')}")

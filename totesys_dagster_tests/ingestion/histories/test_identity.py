@@ -73,7 +73,7 @@ def test_captures_work_where_the_role_may_not_ask(
     batch = site.captured()
 
     assert found.changed == ["sales_order"]
-    # Where the change_token cannot be asked for, every poll looks.
+    # Where the change token cannot be asked for, every poll looks.
     assert any(quiet) is (functions in (SYSTEM, TIMELINE))
     assert full_reads(batch) == {}
     assert batch.source.system_identifier is None or functions not in (SYSTEM, ALL)
