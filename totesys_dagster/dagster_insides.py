@@ -7,7 +7,7 @@ Each may change with any release of Dagster, so this is the module to look at be
 | `DefaultRunLauncher`, `LaunchRunContext`, `CheckRunHealthResult`, `WorkerStatus`, `ConfigurableClassData` | launchers that notice a run whose process has died | a default launcher that can tell |
 | `GrpcServerCodeLocationOrigin`, `DagsterUserCodeUnreachableError`, `CanCancelExecution*` | asking the code server of a run whether it knows it | the same |
 | `ExecuteRunArgs`, `InstanceRef`, `RepositoryPythonOrigin`, `serialize_value`, `deserialize_value`, `recon_repository_from_origin`, `api_cli` | a run as a fork of a process that has imported all it needs: 0.2 s instead of 2 | a launcher of Dagster's that keeps such a process |
-| `DagsterSqliteStorage` | a history that is made in full or not at all | the same in Dagster's own storage |
+| `DagsterSqliteStorage`, `DagsterStorage`, `SqliteRunStorage`, `SqliteScheduleStorage`, `ConsolidatedSqliteEventLogStorage` | a history in SQLite that is made in full or not at all, whose connections are held, with the events of all runs in one file | the same in Dagster's own storage |
 
 What is imported at first use takes long to import, and not every process needs it.
 """  # noqa: E501
@@ -35,13 +35,25 @@ from dagster._serdes.config_class import ConfigurableClassData
 
 if TYPE_CHECKING:
     from dagster._cli.api import api_cli
+    from dagster._core.storage.base_storage import DagsterStorage
+    from dagster._core.storage.event_log.sqlite.consolidated_sqlite_event_log import (
+        ConsolidatedSqliteEventLogStorage,
+    )
+    from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
+    from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
     from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
     from dagster._utils.hosted_user_process import recon_repository_from_origin
 
 API = "dagster._cli.api"
 _AT_FIRST_USE = {
     "api_cli": API,
+    "ConsolidatedSqliteEventLogStorage": (
+        "dagster._core.storage.event_log.sqlite.consolidated_sqlite_event_log"
+    ),
     "DagsterSqliteStorage": "dagster._core.storage.sqlite_storage",
+    "DagsterStorage": "dagster._core.storage.base_storage",
+    "SqliteRunStorage": "dagster._core.storage.runs.sqlite.sqlite_run_storage",
+    "SqliteScheduleStorage": "dagster._core.storage.schedules.sqlite.sqlite_schedule_storage",
     "recon_repository_from_origin": "dagster._utils.hosted_user_process",
 }
 
@@ -58,7 +70,9 @@ __all__ = [
     "CanCancelExecutionResult",
     "CheckRunHealthResult",
     "ConfigurableClassData",
+    "ConsolidatedSqliteEventLogStorage",
     "DagsterSqliteStorage",
+    "DagsterStorage",
     "DagsterUserCodeUnreachableError",
     "DefaultRunLauncher",
     "ExecuteRunArgs",
@@ -66,6 +80,8 @@ __all__ = [
     "InstanceRef",
     "LaunchRunContext",
     "RepositoryPythonOrigin",
+    "SqliteRunStorage",
+    "SqliteScheduleStorage",
     "WorkerStatus",
     "api_cli",
     "deserialize_value",

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import dagster as dg
 import pytest
 import yaml
 
+from totesys_dagster.dagster_insides import DagsterSqliteStorage
+from totesys_dagster.local import storage
 from totesys_dagster.local.storage import SqliteStorage
 
 PROJECT = Path(__file__).parent.parent.parent
@@ -71,10 +77,10 @@ def test_creation_that_was_killed_is_begun_again(tmp_path: Path) -> None:
     for database in half.rglob("*.db"):
         database.write_bytes(b"half made")
 
-    storage = SqliteStorage(str(place))
+    history = SqliteStorage(str(place))
 
-    assert storage.run_storage.get_runs() == []
-    assert storage.schedule_storage.all_instigator_state() == []
+    assert history.run_storage.get_runs() == []
+    assert history.schedule_storage.all_instigator_state() == []
     assert not half.exists()
 
 
@@ -87,7 +93,84 @@ def test_history_outlasts_the_process(tmp_path: Path) -> None:
 
 
 def test_project_keeps_its_history_there() -> None:
-    storage = yaml.safe_load((PROJECT / "dagster.yaml").read_text())["storage"]
+    config = yaml.safe_load((PROJECT / "dagster.yaml").read_text())["storage"]
 
-    assert storage["custom"]["class"] == SqliteStorage.__name__
-    assert storage["custom"]["config"] == {"base_dir": ".dagster/storage"}
+    assert config["custom"]["class"] == SqliteStorage.__name__
+    assert config["custom"]["config"] == {"base_dir": ".dagster/storage"}
+
+
+@pytest.fixture
+def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    """The project's instance, in a directory of its own."""
+    shutil.copy(PROJECT / "dagster.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        yield instance
+
+
+@dg.job
+def nothing() -> None:
+    """A run of it has events of its beginning and its end."""
+
+
+def test_events_of_all_runs_are_in_one_file(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    runs = [nothing.execute_in_process(instance=instance).run_id for _ in range(3)]
+
+    assert all(instance.all_logs(run) for run in runs)
+    files = {path.name for path in (tmp_path / ".dagster" / "storage").rglob("*.db")}
+    assert files == {"runs.db", "event_log.db", "schedules.db"}
+
+
+def test_run_that_is_deleted_takes_its_events_along(instance: dg.DagsterInstance) -> None:
+    deleted, kept = (nothing.execute_in_process(instance=instance).run_id for _ in range(2))
+    instance.delete_run(deleted)
+
+    assert instance.all_logs(deleted) == []
+    assert instance.all_logs(kept)
+
+
+def test_event_of_another_process_arrives_at_once(instance: dg.DagsterInstance) -> None:
+    """As the UI follows a run: the event is in the log of changes, and not yet in the file."""
+    run = nothing.execute_in_process(instance=instance).dagster_run
+    arrived: list[str] = []
+    instance.watch_event_logs(run.run_id, None, lambda entry, _: arrived.append(entry.message))
+    code = (
+        "import os, sys, dagster as dg\n"
+        "with dg.DagsterInstance.from_config(os.getcwd()) as instance:\n"
+        "    run = instance.get_run_by_id(sys.argv[1])\n"
+        "    instance.report_engine_event('from another process', run)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, run.run_id], check=True)
+    deadline = time.monotonic() + 10
+    while (
+        not any("from another process" in text for text in arrived) and time.monotonic() < deadline
+    ):
+        time.sleep(0.05)
+
+    assert any("from another process" in text for text in arrived)
+
+
+def test_fork_has_connections_of_its_own(instance: dg.DagsterInstance) -> None:
+    instance.add_dynamic_partitions("batch", ["1"])
+    child = os.fork()
+    if child == 0:
+        inherited = len(storage._engines)
+        try:
+            instance.add_dynamic_partitions("batch", ["2"])
+        finally:
+            os._exit(inherited)
+    assert os.waitpid(child, 0)[1] == 0
+    instance.add_dynamic_partitions("batch", ["3"])
+
+    assert sorted(instance.get_dynamic_partitions("batch")) == ["1", "2", "3"]
+
+
+def test_history_of_an_earlier_release_goes_on(tmp_path: Path) -> None:
+    """It has the runs and the ticks; its events were in other files."""
+    place = tmp_path / "storage"
+    DagsterSqliteStorage(str(place)).dispose()
+    history = SqliteStorage(str(place))
+    history.event_log_storage.add_dynamic_partitions("batch", ["1"])
+
+    assert history.run_storage.get_runs() == []
+    assert history.event_log_storage.get_dynamic_partitions("batch") == ["1"]
