@@ -254,13 +254,11 @@ def dev(port: int) -> None:
 def status(json_: bool) -> None:
     """Show how far the lake and the warehouse are, and the state of each table."""
     from totesys_dagster import report
-    from totesys_dagster.ingestion.drift import unknown_tables_note
-    from totesys_dagster.ingestion.identity import unknown
     from totesys_dagster.local import stack
     from totesys_dagster.operations.renew import Due, due
     from totesys_dagster.resources import Lake, Warehouse
     from totesys_dagster.warehouse import ledger, schema
-    from totesys_dagster.warehouse.status import all_equal, table_status
+    from totesys_dagster.warehouse.status import table_status
 
     stack.start()
     warehouse, log = Warehouse(), Lake().log()
@@ -271,46 +269,12 @@ def status(json_: bool) -> None:
         made = schema.is_made(connection, names)
         tables = table_status(connection, names) if ready else []
         outdated = due(connection, names, log) if ready else Due(())
-    last = head.sequence if head else 0
-    unknown_tables = list(head.unknown_tables) if head else []
+    found = report.Status(settings.describe_source(), head, loaded, tables, outdated)
     if json_:
-        data = {
-            "source": settings.describe_source(),
-            "lake": {
-                "batches": last,
-                "last_batch": head.batch if head else None,
-                "observed_at": head.observed_at.isoformat() if head else None,
-                "unknown_tables": unknown_tables,
-                "source_identity": unknown(head.source) if head else None,
-            },
-            "warehouse": {
-                "batches": loaded,
-                "equal": all_equal(tables) if tables else None,
-                "outdated": [star.name for star in outdated.stars],
-                "tables": report.status_data(tables),
-            },
-        }
-        click.echo(json.dumps(data, indent=1))
+        click.echo(json.dumps(found.data(), indent=1))
         return
     _print_source()
-    seen = f", the last one seen at {head.observed_at:%Y-%m-%d %H:%M:%S} UTC" if head else ""
-    output.print(
-        f"The lake holds {counted(last, 'batch')}{seen}; the warehouse holds {loaded} of them."
-    )
-    if unknown_tables:
-        output.print(f"In the last batch, {escape(unknown_tables_note(unknown_tables))}.")
-    if head and (note := unknown(head.source)):
-        output.print(escape(note))
-    if made and not ready:
-        output.print(
-            "The warehouse is not yet what the catalogue declares: the next `totesys run` brings it"
-            " there, and `totesys migrate --print` shows how."
-        )
-    if tables:
-        report.print_status(output, tables)
-        if outdated.stars:
-            output.print(escape(outdated.question if outdated.is_asked_for else outdated.news))
-        output.print(escape(report.conclusion(tables)))
+    found.print(output, declared=ready or not made)
 
 
 @main.command()

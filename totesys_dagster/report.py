@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich import box
@@ -11,9 +12,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
+from totesys_dagster.ingestion.drift import unknown_tables_note
+from totesys_dagster.ingestion.identity import unknown
+from totesys_dagster.lake.manifest import Manifest
+from totesys_dagster.operations.renew import Due
 from totesys_dagster.orchestration.whole_path import BatchReport
 from totesys_dagster.warehouse.standing import Audit
-from totesys_dagster.warehouse.status import TableStatus
+from totesys_dagster.warehouse.status import TableStatus, all_equal
 from totesys_dagster.words import counted
 
 STEPS = {
@@ -87,6 +92,66 @@ def status_data(tables: Sequence[TableStatus]) -> dict[str, Any]:
         }
         for table in tables
     }
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far lake and warehouse are: the lake's last batch, the warehouse's (0 for none), its
+    tables, and those that are to be rebuilt."""
+
+    source: str
+    head: Manifest | None
+    loaded: int
+    tables: Sequence[TableStatus]
+    outdated: Due
+
+    @property
+    def batches(self) -> int:
+        """How many batches the lake holds."""
+        return self.head.sequence if self.head else 0
+
+    def data(self) -> dict[str, Any]:
+        """The same as plain data."""
+        head = self.head
+        return {
+            "source": self.source,
+            "lake": {
+                "batches": self.batches,
+                "last_batch": head.batch if head else None,
+                "observed_at": head.observed_at.isoformat() if head else None,
+                "unknown_tables": list(head.unknown_tables) if head else [],
+                "source_identity": unknown(head.source) if head else None,
+            },
+            "warehouse": {
+                "batches": self.loaded,
+                "equal": all_equal(self.tables) if self.tables else None,
+                "outdated": [star.name for star in self.outdated.stars],
+                "tables": status_data(self.tables),
+            },
+        }
+
+    def print(self, console: Console, *, declared: bool) -> None:
+        """For people. `declared` says that the warehouse is what the catalogue declares."""
+        head = self.head
+        seen = f", the last one seen at {head.observed_at:%Y-%m-%d %H:%M:%S} UTC" if head else ""
+        lake = f"The lake holds {counted(self.batches, 'batch')}{seen}"
+        console.print(f"{lake}; the warehouse holds {self.loaded} of them.")
+        if head and head.unknown_tables:
+            tables = unknown_tables_note(head.unknown_tables)
+            console.print(f"In the last batch, {escape(tables)}.")
+        if head and (note := unknown(head.source)):
+            console.print(escape(note))
+        if not declared:
+            console.print(
+                "The warehouse is not yet what the catalogue declares: the next `totesys run`"
+                " brings it there, and `totesys migrate --print` shows how."
+            )
+        if self.tables:
+            print_status(console, self.tables)
+            if self.outdated.stars:
+                due = self.outdated
+                console.print(escape(due.question if due.is_asked_for else due.news))
+            console.print(escape(conclusion(self.tables)))
 
 
 def _table(title: str, first: str, numbers: Sequence[str], last: str) -> Table:

@@ -154,11 +154,8 @@ def examine(
         if name not in head.tables:
             states[name] = _first(view, name, reason)
             continue
-        due = (
-            whole
-            or bool(reason)
-            or _keys_due(view, known, name, (keys_seen or {}).get(name), at_once=deletions_at_once)
-        )
+        seen = (keys_seen or {}).get(name)
+        due = whole or bool(reason) or _keys_due(view, known, name, seen, at_once=deletions_at_once)
         due = due or (digested and _rewritten(view, known, name))
         states[name] = _compare(view, name, head, read_keys, reason=reason, due=due)
     if not digested:

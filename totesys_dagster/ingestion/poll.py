@@ -98,13 +98,7 @@ def poll(
     sequence = log.end()
     asked = Requests(store)
     token = f"{sequence} {asked} {identity.change_token(connection)}"
-    thorough = (
-        cursor.thorough_at is None
-        or sequence < cursor.sequence
-        or not _captured(cursor.due, log, sequence)
-        # A clock that went back tells nothing of the time that has passed.
-        or not dt.timedelta(0) <= now - cursor.thorough_at < THOROUGH_EVERY
-    )
+    thorough = _is_due_for_all(cursor, log, sequence, now)
     if token == cursor.token and not thorough and cursor.audit_at and now < cursor.audit_at:
         return Poll([], cursor, quiet=True)
     head = log.read(sequence) if sequence else None
@@ -129,28 +123,23 @@ def poll(
         )
     unreconciled = [] if audit_in else changes.unreconciled(known)
     changed = [name for name in SOURCE_TABLES if name in {*findings.changed, *unreconciled}]
-    seen = {
-        name: view.observed_at
-        for name, state in findings.states.items()
-        if state.ranges is not None
-    }
+    read = {name: state for name, state in findings.states.items() if state.ranges is not None}
+    seen = dict.fromkeys(read, view.observed_at)
+    after = PollCursor(
+        token="" if changed else token,
+        sequence=sequence,
+        due=view.snapshot if changed else None,
+        counters=counters,
+        keys_seen={} if changed else {**cursor.keys_seen, **seen},
+        thorough_at=now if thorough else cursor.thorough_at,
+        audit_at=now + audit_in,
+    )
     return Poll(
         changed,
-        PollCursor(
-            token="" if changed else token,
-            sequence=sequence,
-            due=view.snapshot if changed else None,
-            counters=counters,
-            keys_seen={} if changed else {**cursor.keys_seen, **seen},
-            thorough_at=now if thorough else cursor.thorough_at,
-            audit_at=now + audit_in,
-        ),
+        after,
         audit_due=not changed and not audit_in,
         asked=bool(wanted or unreconciled),
-        whole=any(
-            state.changed and state.ranges is not None and changes.is_large(view, name)
-            for name, state in findings.states.items()
-        ),
+        whole=any(state.changed and changes.is_large(view, name) for name, state in read.items()),
     )
 
 
@@ -161,6 +150,17 @@ def changed_tables(connection: Connection, store: Store, *, whole: bool = False)
     """
     now = dt.datetime.now(dt.UTC)
     return poll(connection, store, PollCursor(), now, deletions_at_once=True, whole=whole)
+
+
+def _is_due_for_all(cursor: PollCursor, log: ManifestLog, sequence: int, now: dt.datetime) -> bool:
+    """Whether every table is looked at, whatever token and counters say."""
+    return (
+        cursor.thorough_at is None
+        or sequence < cursor.sequence
+        or not _captured(cursor.due, log, sequence)
+        # A clock that went back tells nothing of the time that has passed.
+        or not dt.timedelta(0) <= now - cursor.thorough_at < THOROUGH_EVERY
+    )
 
 
 def _captured(due: Snapshot | None, log: ManifestLog, sequence: int) -> bool:

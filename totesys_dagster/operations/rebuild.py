@@ -70,36 +70,11 @@ def rebuild(
     then.
     """
     log = ManifestLog(ingestion)
-    needed = None if only is None else _with_dimensions(only)
-
-    def fill(target: Names) -> None:
-        last = log.head()
-        end = ledger.head(connection, names) if only is not None else None
-        for manifest in log.after(ledger.head(connection, target)):
-            if end is not None and manifest.sequence > end:
-                break
-            for star in touched_stars(manifest):
-                if needed is None or star.name in needed:
-                    process_star(star, manifest, ingestion, processed)
-            load.load_batch(
-                connection,
-                target,
-                manifest,
-                ingestion,
-                processed,
-                quarantine_limit=quarantine_limit,
-                only=needed,
-            )
-            progress(manifest.sequence, last.sequence if last else 0)
-        newest = AuditLog(ingestion).of_head(last)
-        if newest is not None and only is None:
-            with ledger.exclusive(connection, target):
-                audit.audit_source(connection, target, newest)
-
+    filling = _Filling(connection, names, log, processed, quarantine_limit, progress)
     with failures(LoadError, "the rebuild"), _only_one(connection, names):
         schema.migrate(connection, names)
         if ledger.head(connection, names) == 0:
-            fill(names)
+            filling.fill(names, only)
             return Rebuilt(ledger.head(connection, names), _rows(connection, names), None)
         if log.head() is None:
             raise LoadError(
@@ -109,14 +84,52 @@ def rebuild(
         _require_tables(connection, names)
         while True:
             with fresh_warehouse(connection, names) as fresh:
-                fill(fresh)
+                filling.fill(fresh, only)
                 if more := _facts_along(connection, names, fresh, only or ()):
                     only = [*(only or ()), *more]
-                    needed = _with_dimensions(only)
                     continue
                 while (different := replace(connection, names, fresh, log, only)) is None:
-                    fill(fresh)
+                    filling.fill(fresh, only)
                 return Rebuilt(ledger.head(connection, names), _rows(connection, names), different)
+
+
+@dataclass(frozen=True)
+class _Filling:
+    """The loading of batches into a warehouse or one beside it."""
+
+    connection: Connection
+    names: Names
+    log: ManifestLog
+    processed: Store
+    quarantine_limit: int
+    progress: Callable[[int, int], None]
+
+    def fill(self, target: Names, only: Sequence[StarTable] | None) -> None:
+        """Load what the target lacks: all batches, or of some tables those that the warehouse
+        holds."""
+        ingestion, last = self.log.store, self.log.head()
+        needed = None if only is None else _with_dimensions(only)
+        end = None if only is None else ledger.head(self.connection, self.names)
+        for manifest in self.log.after(ledger.head(self.connection, target)):
+            if end is not None and manifest.sequence > end:
+                break
+            for star in touched_stars(manifest):
+                if needed is None or star.name in needed:
+                    process_star(star, manifest, ingestion, self.processed)
+            load.load_batch(
+                self.connection,
+                target,
+                manifest,
+                ingestion,
+                self.processed,
+                quarantine_limit=self.quarantine_limit,
+                only=needed,
+            )
+            self.progress(manifest.sequence, last.sequence if last else 0)
+        newest = AuditLog(ingestion).of_head(last)
+        if newest is not None and only is None:
+            with ledger.exclusive(self.connection, target):
+                audit.audit_source(self.connection, target, newest)
 
 
 def _facts_along(

@@ -40,35 +40,45 @@ def replace(
         stars = list(STAR_TABLES.values()) if only is None else only
         pairs = [_Pair.of(connection, names, fresh, star) for star in stars]
         different = {pair.star.name: pair.count(DIFFERENT) for pair in pairs}
-        wrong = [pair for pair in pairs if different[pair.star.name]]
-        for pair in wrong:
-            pair.require_free()
-        # Facts refer to dimensions, perhaps by a foreign key of somebody's own.
-        facts = [pair for pair in wrong if pair.star.kind is Kind.FACT]
-        dimensions = [pair for pair in wrong if pair.star.kind is not Kind.FACT]
-        for pair in dimensions:
-            pair.update()
-        for pair in facts:
-            pair.delete()
-            pair.update()
-        for pair in dimensions:
-            pair.delete()
-        for pair in wrong:
-            pair.require_equal()
+        _replace_rows([pair for pair in pairs if different[pair.star.name]])
         state.note(connection, names, stars, ledger.head(connection, fresh), renewed=bool(only))
-        if only is not None:
-            _replace_ledger_of(connection, names, fresh, [star.name for star in only])
-        elif not _same_ledger(connection, names, fresh):
-            for table in reversed(ddl.LEDGER):
-                connection.execute(sql.SQL("DELETE FROM {}").format(names.ledger(table)))
-            for table in ddl.LEDGER:
-                _copy_ledger(connection, names, fresh, table)
+        if only is None:
+            _replace_ledger(connection, names, fresh)
         else:
-            # What was found between batches was found of the rows that were there before.
-            between = sql.SQL("WHERE audit > 0")
-            connection.execute(sql.SQL("DELETE FROM {} {}").format(names.ledger("audit"), between))
-            _copy_ledger(connection, names, fresh, "audit", between)
+            _replace_ledger_of(connection, names, fresh, [star.name for star in only])
     return different
+
+
+def _replace_rows(pairs: Sequence[_Pair]) -> None:
+    """The rows of tables that differ. Facts refer to dimensions, perhaps by a foreign key of
+    somebody's own: so dimensions get new rows before facts, and lose old ones after them."""
+    facts = [pair for pair in pairs if pair.star.kind is Kind.FACT]
+    dimensions = [pair for pair in pairs if pair.star.kind is not Kind.FACT]
+    for pair in pairs:
+        pair.require_free()
+    for pair in dimensions:
+        pair.update()
+    for pair in facts:
+        pair.delete()
+        pair.update()
+    for pair in dimensions:
+        pair.delete()
+    for pair in pairs:
+        pair.require_equal()
+
+
+def _replace_ledger(connection: Connection, names: Names, fresh: Names) -> None:
+    """What was noted of all tables."""
+    if not _same_ledger(connection, names, fresh):
+        for table in reversed(ddl.LEDGER):
+            connection.execute(sql.SQL("DELETE FROM {}").format(names.ledger(table)))
+        for table in ddl.LEDGER:
+            _copy_ledger(connection, names, fresh, table)
+        return
+    # What was found between batches was found of the rows that were there before.
+    between = sql.SQL("WHERE audit > 0")
+    connection.execute(sql.SQL("DELETE FROM {} {}").format(names.ledger("audit"), between))
+    _copy_ledger(connection, names, fresh, "audit", between)
 
 
 def _replace_ledger_of(
