@@ -83,7 +83,7 @@ def _version(file: Path) -> tuple[int, int] | None:
     return status.st_mtime_ns, status.st_size
 
 
-# The clients of this process, by what the environment and the files of AWS told them.
+# The clients of this process, by what the environment and the files of AWS say.
 _clients: dict[tuple[Hashable, Hashable], Client] = {}
 MOST_CLIENTS = 8
 
