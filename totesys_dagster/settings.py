@@ -90,17 +90,19 @@ def provide_all() -> None:
         _value(name)
 
 
+def _environment(name: str) -> str:
+    return os.environ.get(name, "").strip()
+
+
 def _value(name: str) -> str:
-    if value := os.environ.get(name, "").strip():
-        return value
-    with _providing:
-        value = os.environ.get(name, "").strip()
-        if not value and (provider := _providers.get(name)):
-            provider()
-            for other in [other for other, its in _providers.items() if its is provider]:
-                del _providers[other]
-            value = os.environ.get(name, "").strip()
-    return value
+    if not _environment(name) and name in _providers:
+        with _providing:
+            # Another thread may have had it provided meanwhile.
+            if provider := _providers.get(name):
+                provider()
+                for other in [other for other, its in _providers.items() if its is provider]:
+                    del _providers[other]
+    return _environment(name)
 
 
 def get(name: str, default: str | None = None) -> str:
@@ -117,12 +119,12 @@ def get(name: str, default: str | None = None) -> str:
 
 def is_set(name: str) -> bool:
     """Whether a setting has a value, or will have one when it is first read."""
-    return name in _providers or bool(os.environ.get(name, "").strip())
+    return name in _providers or bool(_environment(name))
 
 
 def forget_secret(name: str) -> bool:
     """Read the setting anew next time, if it is a secret that was kept; whether it was."""
-    return aws_secrets.forget(os.environ.get(name, "").strip())
+    return aws_secrets.forget(_environment(name))
 
 
 def require_known(environ: Mapping[str, str], dotenv: Path | None) -> None:

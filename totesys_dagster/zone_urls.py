@@ -53,8 +53,8 @@ def _zone(name: str, value: str) -> str | None:
 
 def _other_zone(name: str) -> str | None:
     """The URL of the zone beside that of setting `name`, None when there is none or it is wrong."""
-    zones = (settings.INGESTION_URL, settings.PROCESSED_URL)
-    other = next((zone for zone in zones if zone != name), None) if name in zones else None
+    one, two = settings.INGESTION_URL, settings.PROCESSED_URL
+    other = {one: two, two: one}.get(name)
     if other is None or not settings.is_set(other):
         return None
     try:

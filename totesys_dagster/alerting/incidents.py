@@ -42,7 +42,7 @@ class Recovery:
 
 
 class Incident(BaseModel):
-    """An incident that is not resolved: the causes that are left, and those that were notified."""
+    """An incident that is not resolved: its causes that are left, and those that people know of."""
 
     model_config = ConfigDict(frozen=True)
 

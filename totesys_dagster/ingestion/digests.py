@@ -34,11 +34,7 @@ def without(view: SourceView, star: StarTable, keys: Collection[int]) -> Partial
     assert star.base is not None
     quarantined = tuple(sorted(keys))
     key = sql.Identifier(star.base, SOURCE_TABLES[star.base].key)
-    condition = sql.SQL(
-        "NOT EXISTS (SELECT FROM unnest({}::bigint[]) AS quarantined (key)"
-        " WHERE quarantined.key = {})"
-    ).format(sql.Literal(list(quarantined)), key)
-    rest = _take(view, star, condition)
+    rest = _take(view, star, digest.not_among(key, quarantined))
     return PartialDigest(**rest.model_dump(), quarantined=quarantined)
 
 

@@ -13,7 +13,7 @@ order of rows nor on where they are. It names its columns and how rows were hash
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import LiteralString
 
 from psycopg import sql
@@ -54,8 +54,8 @@ _HASH_OF_TEXT = sql.SQL('hashtextextended(({})::text COLLATE "C", {})')
 
 # A number as a JSON Lines reader takes it, with so many digits that no cast to numeric overflows.
 _NUMBER = r"^-?[0-9]{1,30}(\.[0-9]{1,30})?(e[-+]?[0-9]{1,2})?$"
-# The parts of a timestamp in a text: the date before the T, and the time after it without zeros at
-# the end of a fraction.
+# The components of a timestamp in a text: the date before the T, and the time after it without
+# zeros at the end of a fraction.
 _COMPONENT_OF_TEXT: dict[Component, LiteralString] = {
     Component.DATE: "split_part({0}::text, 'T', 1)",
     Component.TIME: (
@@ -137,6 +137,14 @@ def _apart(column: StarColumn, value: sql.Composable) -> sql.Composable:
     if column.nullable:
         return sql.SQL("coalesce(({})::text, 'null')").format(value)
     return value
+
+
+def not_among(key: sql.Composable, keys: Collection[int]) -> sql.Composed:
+    """The condition for the rows that a digest without some keys is of, on either side."""
+    return sql.SQL(
+        "NOT EXISTS (SELECT FROM unnest({}::bigint[]) AS quarantined (key)"
+        " WHERE quarantined.key = {})"
+    ).format(sql.Literal(list(keys)), key)
 
 
 def source_method(star: StarTable, types: SourceTypes, *, hashes_alike: bool) -> DigestMethod:

@@ -75,31 +75,31 @@ def _forget() -> None:
 os.register_at_fork(after_in_child=_forget)
 
 
-class _Runs(SqliteRunStorage):
+class _Held:
+    """A storage of Dagster's whose connections are held until it is disposed of."""
+
+    _conn_string: str
+
     @contextmanager
     def connect(self) -> Iterator[db.Connection]:
         with _engine(self._conn_string).begin() as connection:
             yield connection
 
     def dispose(self) -> None:
+        super().dispose()  # type: ignore[misc]
         _engine(self._conn_string).dispose()
 
 
-class _Schedules(SqliteScheduleStorage):
-    @contextmanager
-    def connect(self) -> Iterator[db.Connection]:
-        with _engine(self._conn_string).begin() as connection:
-            yield connection
-
-    def dispose(self) -> None:
-        _engine(self._conn_string).dispose()
+class _Runs(_Held, SqliteRunStorage):
+    pass
 
 
-class _Events(ConsolidatedSqliteEventLogStorage):
-    @contextmanager
-    def _connect(self) -> Iterator[db.Connection]:
-        with _engine(self._conn_string).begin() as connection:
-            yield connection
+class _Schedules(_Held, SqliteScheduleStorage):
+    pass
+
+
+class _Events(_Held, ConsolidatedSqliteEventLogStorage):
+    _connect = _Held.connect
 
     def watch(self, run_id: str, cursor: str | None, callback: Callable[..., Any]) -> None:
         first = self._obs is None
@@ -107,10 +107,6 @@ class _Events(ConsolidatedSqliteEventLogStorage):
         if first and self._obs is not None:
             # While connections are held, events are in the log of changes, and not yet in the file.
             self._obs.schedule(_LogWatch(self), self._base_dir, recursive=True)
-
-    def dispose(self) -> None:
-        super().dispose()  # type: ignore[no-untyped-call]
-        _engine(self._conn_string).dispose()
 
 
 class _LogWatch(PatternMatchingEventHandler):

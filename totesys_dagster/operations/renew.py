@@ -166,7 +166,7 @@ def renew(
         progress(f"Rebuilding {star.name} from {counted(found.batches, 'batch')}")
     everything = len(found.stars) == len(STAR_TABLES)
     deadline, waiting = time.monotonic() + LONGEST_SECONDS, False
-    while due(connection, names, log).stars:
+    while True:
         try:
             rebuild(
                 connection,
@@ -176,7 +176,7 @@ def renew(
                 quarantine_limit=max(quarantine_limit, _most_quarantined(connection, names)),
                 only=None if everything else _in_order(found.stars),
             )
-            break
+            return found
         except RebuildRunningError:
             if time.monotonic() > deadline:
                 return Due(())  # the next look finds it still due
@@ -184,7 +184,8 @@ def renew(
                 progress("Waiting for the rebuild that another process has begun")
                 waiting = True
             time.sleep(1)
-    return found
+        if not outdated(connection, names):
+            return found
 
 
 def may_renew(connection: Connection, names: Names) -> bool:

@@ -37,10 +37,6 @@ from totesys_dagster.warehouse.healing import request_healing
 FIRST_PAUSE = dt.timedelta(seconds=5)
 LONGEST_PAUSE = dt.timedelta(minutes=15)
 
-# The daemon ticks a sensor every 5 seconds. A tick that waits nearly as long for the runs at work
-# sees the batch that one has captured, or that the next may be loaded, at once, and not up to 5
-# seconds later.
-WAIT_SECONDS = 4.0
 LOOK_SECONDS = 0.25
 
 # The daemon ticks all sensors at the same moment, and takes so long to make the run of a capture
@@ -150,7 +146,7 @@ def is_processed(store: Store, manifest: Manifest) -> bool:
 def add_missing(
     instance: dg.DagsterInstance, pending: Sequence[Manifest]
 ) -> list[dg.AddDynamicPartitionsRequest]:
-    """Keys that Dagster does not know, for instance because its database was made anew."""
+    """Keys that Dagster does not know, for instance because somebody re-created its database."""
     known = set(instance.get_dynamic_partitions(str(BATCHES.name)))
     missing = [manifest.batch for manifest in pending if manifest.batch not in known]
     return [BATCHES.build_add_request(missing)] if missing else []

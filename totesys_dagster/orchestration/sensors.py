@@ -21,7 +21,6 @@ from totesys_dagster.metadata import BATCH_TAG, BATCHES
 from totesys_dagster.orchestration.audits import audit_job
 from totesys_dagster.orchestration.jobs import capture, load, process, process_and_load
 from totesys_dagster.orchestration.planning import (
-    WAIT_SECONDS,
     add_missing,
     can_start,
     find_pending,
@@ -41,6 +40,11 @@ from totesys_dagster.runs.unfinished import (
 )
 from totesys_dagster.warehouse import ledger
 from totesys_dagster.words import counted
+
+# The daemon ticks a sensor every 5 seconds. A tick that waits nearly as long for the runs at work
+# sees the batch that one has captured, or that the next may be loaded, at once, and not up to 5
+# seconds later.
+WAIT_SECONDS = 4.0
 
 
 def interval(seconds: int) -> int:

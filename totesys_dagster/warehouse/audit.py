@@ -25,7 +25,7 @@ from psycopg import sql
 from totesys_dagster.catalogue import STAR_TABLES, Kind, StarTable
 from totesys_dagster.errors import LoadError
 from totesys_dagster.lake.audits import SourceAudit
-from totesys_dagster.lake.digest import COUNT_AND_DIGEST, audited_columns, hash_of_row
+from totesys_dagster.lake.digest import COUNT_AND_DIGEST, audited_columns, hash_of_row, not_among
 from totesys_dagster.lake.log import TOTESYS
 from totesys_dagster.lake.manifest import Digest, Manifest, StarEntry
 from totesys_dagster.postgres.sessions import Connection, Names, failures, transaction
@@ -283,10 +283,7 @@ def _current(
         "others": sql.SQL("TRUE"),
     }
     if quarantined:
-        fragments["others"] = sql.SQL(
-            "NOT EXISTS (SELECT FROM unnest({}::bigint[]) AS quarantined (key)"
-            " WHERE quarantined.key = {})"
-        ).format(sql.Literal(list(quarantined)), fragments["key"])
+        fragments["others"] = not_among(fragments["key"], quarantined)
     query = sql.SQL("SELECT min(sequence) = max(sequence) FROM {} WHERE star = %s").format(
         names.ledger("batch_table")
     )

@@ -12,7 +12,7 @@ from totesys_dagster.postgres.sessions import Connection, Names
 from totesys_dagster.warehouse.quarantine import last_ready_orphan, quarantine_of
 from totesys_dagster.warehouse.standing import Audit, Standing, standings
 
-# With more keys than these in quarantine, the rest of it is not digested by itself.
+# With more keys than these in quarantine, no digest is asked for that leaves them out.
 MOST_QUARANTINED = 10_000
 
 # Why a table is read in full.

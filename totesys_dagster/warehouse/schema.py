@@ -8,7 +8,7 @@ loading into what this one has made.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib import resources
@@ -276,7 +276,7 @@ def _all_steps(
         done, existing = _done(connection, names), _schemas(connection, names)
         if _has_role(connection, OWNER):
             role = sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(OWNER))
-        drop_and_restore = partial(_drop_and_restore, connection, names, role)
+        drop_and_restore = partial(views.drop_and_restore, connection, names, role)
     return [
         *(
             Step(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
@@ -305,16 +305,6 @@ def _declared(
         Step(_sql_file("functions.sql", names)),
         *(map(Step, ddl.grants(names, made)) if roles else ()),
     ]
-
-
-def _drop_and_restore(
-    connection: Connection,
-    names: Names,
-    role: sql.SQL | sql.Composed,
-    anew: Sequence[str],
-    retyped: Sequence[str],
-) -> tuple[list[Step], list[Step]]:
-    return views.drop_and_restore(connection, names, anew, retyped, role)
 
 
 def _schemas(connection: Connection, names: Names) -> list[str]:

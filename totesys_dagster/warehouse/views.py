@@ -1,8 +1,8 @@
 """Views taken out of the way of a change of the tables below them, and put back as they were.
 
-The warehouse's own views are dropped and made anew, their grants kept. A view that
-somebody has built on them is dropped and made again with its owner, its grants and its comments;
-what cannot be put back is named before anything is changed.
+A migration drops the warehouse's own views and re-creates them with their grants. It does the same
+with a view that somebody has built on them, which keeps its owner, its grants and its comments. It
+names what it cannot put back before it changes anything.
 """
 
 from __future__ import annotations
@@ -115,9 +115,9 @@ class _Saved:
 def drop_and_restore(
     connection: Connection,
     names: Names,
+    role: sql.SQL | sql.Composed,
     views: Sequence[str],
     tables: Sequence[str],
-    role: sql.SQL | sql.Composed,
 ) -> tuple[list[Step], list[Step]]:
     """The statements that drop the views named and all that is built on them and on the tables, and
     those that put the latter back; `role` is the statement that sets the role of the migration.

@@ -118,7 +118,7 @@ def test_second_batch_waits_for_the_first_and_is_then_taken_in_a_run_of_its_own(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Processed beside it, it would take a run more."""
-    monkeypatch.setattr(planning, "WAIT_SECONDS", 0.5)
+    monkeypatch.setattr(sensors, "WAIT_SECONDS", 0.5)
     run = two_batches(orchestra)
     answer = orchestra.tick("new_batches")
     orchestra.instance.delete_run(run)
@@ -618,6 +618,6 @@ def test_tick_waits_for_the_batch_that_another_sensor_opens_at_the_same_moment(
 def test_tick_does_not_wait_for_ever(orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch) -> None:
     settle(orchestra)
     begin_to_capture(orchestra)
-    monkeypatch.setattr(planning, "WAIT_SECONDS", 0.5)
+    monkeypatch.setattr(sensors, "WAIT_SECONDS", 0.5)
 
     assert orchestra.tick("new_batches") == "The warehouse holds every committed batch."
