@@ -13,7 +13,7 @@ import pytest
 
 from totesys_dagster.definitions import defs
 from totesys_dagster.lake.store import Store
-from totesys_dagster.orchestration import planning
+from totesys_dagster.orchestration import planning, sensors
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster_tests.conftest import Platform
 
@@ -84,6 +84,7 @@ class Orchestra:
 def orchestra(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[Orchestra]:
     # Nobody ticks another sensor beside the one of a test, which therefore waits for none.
     monkeypatch.setattr(planning, "OPENING_SECONDS", 0)
+    monkeypatch.setattr(sensors, "WAIT_SECONDS", 0)
     with dg.DagsterInstance.ephemeral() as instance:
         yield Orchestra(instance, platform)
 

@@ -152,7 +152,7 @@ def test_dagster_plus_loads_production_code() -> None:
         ("capture", "capture"),
         ("process", "process"),
         ("load_warehouse", "load"),
-        ("process_and_load", "whole"),
+        ("batch", "whole"),
         ("whole_path", "whole"),
         ("__ASSET_JOB", "whole"),
     ],
