@@ -117,6 +117,7 @@ def test_both_instances_let_one_batch_at_a_time_be_captured_and_loaded() -> None
         queue = yaml.safe_load((place / "dagster.yaml").read_text())["run_queue"]
 
         assert [(one["value"], one["limit"]) for one in queue["tag_concurrency_limits"]] == [
+            ("batch", 1),
             ("capture", 1),
             ("load", 1),
             ("verify", 1),
