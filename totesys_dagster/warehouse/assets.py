@@ -5,7 +5,7 @@ committed, processed and not yet loaded, in the order of the log.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,7 +85,7 @@ def warehouse_tables(
         request_healing(connection, names, log.store, head.stars if loads.tables else None)
         if not loads.tables:
             _confirm(context, loads, ledger.outcome(connection, names, head, already=True))
-        yield from _checks(context, loads.audits)
+        yield from _checks(context, loads)
 
 
 def _load_all(
@@ -192,15 +192,13 @@ def _confirm(context: dg.AssetExecutionContext, loads: Loads, last: Loaded) -> N
     loads.audits.update(last.audits)
 
 
-def _checks(
-    context: dg.AssetExecutionContext, audits: Mapping[str, Audit]
-) -> Iterator[dg.AssetCheckResult]:
-    """The checks that the run was to evaluate, and any other that fails."""
+def _checks(context: dg.AssetExecutionContext, loads: Loads) -> Iterator[dg.AssetCheckResult]:
+    """The checks that the run was to evaluate; of others, where rows were loaded or differ."""
     selected = context.selected_asset_check_keys
-    for star, found in audits.items():
+    for star, found in loads.audits.items():
         if dg.AssetCheckKey(asset_key(WAREHOUSE, star), "audit") in selected:
             yield audit_check(found)
-        elif not found.equal:
+        elif star in loads.tables or not found.equal:
             log_check(context, audit_check(found))
 
 

@@ -313,4 +313,4 @@ def test_difference_of_a_table_that_was_not_selected_is_seen(orchestra: Orchestr
 
     assert {
         (check.asset_key.path[-1], check.passed) for check in result.get_asset_check_evaluations()
-    } == {("fact_sales_order", True), ("dim_design", False)}
+    } == {("fact_sales_order", True), ("dim_date", True), ("dim_design", False)}
