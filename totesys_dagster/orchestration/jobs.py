@@ -9,7 +9,6 @@ from totesys_dagster.orchestration.archive import archive_batches
 from totesys_dagster.orchestration.audits import audit_job
 from totesys_dagster.orchestration.checks import LOG
 from totesys_dagster.orchestration.whole_path import run_path
-from totesys_dagster.processed.assets import STAR_ASSETS
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse, clear_failures
 from totesys_dagster.runs.tags import (
     BATCH,
@@ -49,12 +48,9 @@ load = dg.define_asset_job(
     tags={STAGE_TAG: LOAD_STAGE},
 )
 
-# The other checks are evaluated all the same: planned, each would be two events more.
-_CHECKS = dg.AssetSelection.checks_for_assets(*STAR_ASSETS)
-
 batch_job = dg.define_asset_job(
     BATCH,
-    selection=dg.AssetSelection.groups(INGESTION, PROCESSED, WAREHOUSE).without_checks() | _CHECKS,
+    selection=dg.AssetSelection.groups(INGESTION, PROCESSED, WAREHOUSE),
     description="Take a batch the whole way: capture, process, load and audit. The sensors start it"
     " for the tables that have changed.",
     tags={STAGE_TAG: BATCH_STAGE},

@@ -15,7 +15,7 @@ from totesys_dagster.metadata import BATCH_TAG, BATCHES
 from totesys_dagster.operations import renew
 from totesys_dagster.orchestration.audits import not_compared
 from totesys_dagster.orchestration.jobs import batch_job, load, process
-from totesys_dagster.orchestration.selection import to_load, to_process
+from totesys_dagster.orchestration.selection import to_load, to_process, to_process_and_load
 from totesys_dagster.resources import Warehouse
 from totesys_dagster.runs.tags import (
     BATCH_STAGE,
@@ -176,12 +176,13 @@ def _next(
 def _process_and_load(instance: dg.DagsterInstance, manifest: Manifest) -> list[dg.RunRequest]:
     if unfinished(instance, {STAGE_TAG: LOADING}) or not can_retry(instance, manifest):
         return []
-    stars = touched_stars(manifest)
+    selection = to_process_and_load(touched_stars(manifest))
     return [
         dg.RunRequest(
             job_name=batch_job.name,
             partition_key=manifest.batch,
-            asset_selection=[*to_process(stars), *to_load(stars)],
+            asset_selection=selection.assets,
+            asset_check_keys=selection.checks,
             # Captures do not wait for it.
             tags={BATCH_TAG: manifest.batch, STAGE_TAG: LOAD_STAGE},
         )
@@ -197,7 +198,7 @@ def _process(
         dg.RunRequest(
             job_name=process.name,
             partition_key=manifest.batch,
-            asset_selection=to_process(touched_stars(manifest)),
+            asset_selection=to_process(touched_stars(manifest)).assets,
             tags={BATCH_TAG: manifest.batch},
         )
         for manifest in itertools.islice(waiting, settings.process_at_once())
@@ -218,7 +219,8 @@ def load_ready(
     return [
         dg.RunRequest(
             job_name=load.name,
-            asset_selection=to_load(touched.values()),
+            asset_selection=to_load(touched.values()).assets,
+            asset_check_keys=[],
             tags={BATCH_TAG: ready[0].batch, LAST_BATCH_TAG: ready[-1].batch},
         )
     ]

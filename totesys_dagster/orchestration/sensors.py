@@ -122,10 +122,12 @@ def _take(batch: str, changed: list[str], up_to_date: bool) -> dg.RunRequest:
     tags = {BATCH_TAG: batch}
     if not up_to_date or not stars_reading(changed):
         return dg.RunRequest(job_name=capture.name, partition_key=batch, tags=tags)
+    selection = to_capture(changed)
     return dg.RunRequest(
         job_name=batch_job.name,
         partition_key=batch,
-        asset_selection=to_capture(changed),
+        asset_selection=selection.assets,
+        asset_check_keys=selection.checks,
         tags=tags,
     )
 

@@ -26,7 +26,7 @@ from totesys_dagster.lake.receipt import Receipt, read_receipt, touched_stars
 from totesys_dagster.launching.run_process import RunProcess
 from totesys_dagster.metadata import BATCH_TAG, BATCHES
 from totesys_dagster.orchestration.audits import bring_up_to_date
-from totesys_dagster.orchestration.selection import to_capture, to_load, to_process
+from totesys_dagster.orchestration.selection import Selection, to_capture, to_process_and_load
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.runs.failures import first_failure
 from totesys_dagster.runs.tags import AUDIT, BATCH, PROCESS_TAG
@@ -169,7 +169,7 @@ class _Path:
     def audit(self) -> None:
         """Compare every table with the source as it is now, in a run of its own."""
         self.progress("Comparing every table with the source")
-        result = self._run(AUDIT)
+        result = self._run(self.get_job(AUDIT))
         if not result.success:
             raise _failed(result)
 
@@ -250,7 +250,7 @@ class _Path:
             f"Processing and loading batch {manifest.batch} ({counted(len(stars), 'table')})"
         )
         self._add_partition(manifest.batch)
-        run = self._execute(manifest.batch, [*to_process(stars), *to_load(stars)])
+        run = self._execute(manifest.batch, to_process_and_load(stars))
         return self._report(manifest, [before, run] if before else [run])
 
     def _report(self, manifest: Manifest, runs: Sequence[_Run]) -> BatchReport:
@@ -271,29 +271,26 @@ class _Path:
         )
 
     def _execute(
-        self, batch: str, assets: Sequence[dg.AssetKey], run_config: dict[str, Any] | None = None
+        self, batch: str, selection: Selection, run_config: dict[str, Any] | None = None
     ) -> _Run:
         """Execute a run of a batch. Raises RunFailedError."""
-        result = self._run(
-            BATCH,
-            partition_key=batch,
-            asset_selection=assets,
-            run_config=run_config,
-            tags={BATCH_TAG: batch},
+        job = self.get_job(BATCH).get_subset(
+            asset_selection=set(selection.assets), asset_check_selection=set(selection.checks)
         )
+        result = self._run(job, partition_key=batch, run_config=run_config, tags={BATCH_TAG: batch})
         if not result.success:
             raise _failed(result)
         return _summary(result)
 
     def _run(
         self,
-        job: str,
+        job: dg.JobDefinition,
         *,
         run_config: dict[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
         **options: Any,
     ) -> dg.ExecuteInProcessResult:
-        return self.get_job(job).execute_in_process(
+        return job.execute_in_process(
             instance=self.instance,
             run_config={
                 **(run_config or {}),
