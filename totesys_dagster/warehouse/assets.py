@@ -29,8 +29,11 @@ from totesys_dagster.words import counted
 
 
 def _dependency(star: StarTable) -> dg.AssetDep:
-    """A table on what was processed last: Dagster would go through all batches for each load."""
-    return dg.AssetDep(asset_key(PROCESSED, star.name), partition_mapping=dg.LastPartitionMapping())
+    """A table on what is processed, and not on the partitions of certain batches: it would count as
+    out of date where the last batch did not touch it, and Dagster would go through all of them."""
+    return dg.AssetDep(
+        asset_key(PROCESSED, star.name), partition_mapping=dg.SpecificPartitionsPartitionMapping([])
+    )
 
 
 SPECS = [
