@@ -22,7 +22,6 @@ from totesys_dagster.ingestion.identity import LaggingReplicaError
 from totesys_dagster.ingestion.io_manager import write
 from totesys_dagster.lake.store import Store
 from totesys_dagster.metadata import (
-    BATCH_TAG,
     BATCHES,
     OWNERS,
     asset_key,
@@ -107,11 +106,12 @@ def raw_tables(
 
 @contextmanager
 def _overtaken(context: dg.AssetExecutionContext) -> Iterator[None]:
-    """End quietly when another capture was faster, unless a person asked for this very batch.
+    """End quietly when the batch was captured before: nothing is left to do.
 
     Two daemons open the same batch twice, and so may a sensor and `totesys run`. One of the two
     commits it, and nothing is lost, so this is no failure to wake anybody for. Nor is it when a
-    sensor has asked one server, and the capture is led to another one that lags behind.
+    person launches a capture of an old batch, whose tables would count as failed from then on; or
+    when a sensor has asked one server, and the capture is led to another one that lags behind.
     """
     try:
         yield
@@ -121,8 +121,6 @@ def _overtaken(context: dg.AssetExecutionContext) -> Iterator[None]:
         context.log.info(str(error))
         _forget(context)
     except CommitConflictError as error:
-        if BATCH_TAG not in context.run.tags:
-            raise
         context.log.info(str(error))
 
 
