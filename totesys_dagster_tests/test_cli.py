@@ -93,7 +93,7 @@ def test_exit_status_says_whether_the_warehouse_equals_the_source(
 
 @pytest.mark.long
 def test_reports_name_their_source(platform: Platform, project: Path) -> None:
-    platform.run()
+    platform.first()
     for command in ("run", "status", "verify", "rebuild", "audit"):
         report = here(project, command).stdout
         as_json = json.loads(here(project, command, "--json").stdout)
@@ -103,7 +103,7 @@ def test_reports_name_their_source(platform: Platform, project: Path) -> None:
 
 
 def test_status_verify_and_rebuild_agree(platform: Platform, project: Path) -> None:
-    platform.run()
+    platform.first()
 
     status = json.loads(here(project, "status", "--json").stdout)
     assert status["warehouse"]["batches"] == 1
@@ -135,7 +135,7 @@ def test_reports_for_people_name_every_table(project: Path) -> None:
 
 
 def test_damaged_lake_is_found(platform: Platform, project: Path, tmp_path: Path) -> None:
-    platform.run()
+    platform.first()
     next((tmp_path / "ingestion" / "rows" / "staff").rglob("*.zst")).write_bytes(b"")
 
     verified = totesys(project, "verify")
@@ -210,7 +210,7 @@ def test_status_refuses_a_lake_that_the_warehouse_was_not_loaded_from(
     platform: Platform, project: Path, tmp_path: Path
 ) -> None:
     """Of an empty one it said that it holds 0 batches, the warehouse 1 of them, and all is equal"""
-    platform.run()
+    platform.first()
     status = here(project, "status", TOTESYS_INGESTION_URL=str(tmp_path / "other"))
 
     assert status.returncode == 1

@@ -46,7 +46,7 @@ class Project:
     def copy(cls, directory: Path, platform: Platform) -> Project:
         package = Path(totesys_dagster.__file__).parent
         target = directory / "totesys_dagster"
-        shutil.copytree(package, target, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(package, target)  # what is compiled, too, which holds until it is edited
         return cls(directory, platform)
 
     def declare(self, path: str, text: str) -> None:

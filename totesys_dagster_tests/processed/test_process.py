@@ -535,7 +535,7 @@ def test_order_in_a_currency_that_was_withdrawn_since_is_right(platform: Platfor
 def test_currency_that_the_package_has_dropped_since_is_right_still(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    platform.run()
+    platform.first()
     monkeypatch.setattr(capture, "currencies", lambda: {"EUR": "Euro", "GBP": "Pound"})
     manifest = platform.capture(full=("currency",))
     assert manifest is not None
