@@ -41,12 +41,22 @@ def with_manager() -> tuple[Any, ...]:
     return (*columns[:-1], MANAGER, columns[-1])
 
 
-@pytest.fixture
-def admin(server: Server, new_database: Callable[..., str]) -> Iterator[psycopg.Connection]:
-    """The administrator's connection to a warehouse whose roles are apart."""
+@pytest.fixture(scope="module")
+def migrated(server: Server, new_database: Callable[..., str]) -> str:
+    """A warehouse that is the administrator's, to be copied."""
     name = new_database(SUPERUSER)
     with psycopg.connect(server.dsn(SUPERUSER, name), autocommit=True) as connection:
         schema.migrate(connection, NAMES)
+    return name
+
+
+@pytest.fixture
+def admin(
+    server: Server, new_database: Callable[..., str], migrated: str
+) -> Iterator[psycopg.Connection]:
+    """The administrator's connection to a warehouse whose roles are apart."""
+    name = new_database(SUPERUSER, migrated)
+    with psycopg.connect(server.dsn(SUPERUSER, name), autocommit=True) as connection:
         yield connection
 
 
