@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,11 +20,13 @@ from totesys_dagster.dagster_home import opened_instance
 from totesys_dagster.errors import SettingError
 from totesys_dagster_tests.conftest import Platform
 
+INSTANCE = Path(__file__).parents[1] / "dagster.yaml"
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A directory with a Dagster instance."""
-    (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    """A directory with the Dagster instance that a clone has."""
+    shutil.copy(INSTANCE, tmp_path)
     return tmp_path
 
 
@@ -256,7 +259,7 @@ def test_every_command_has_help(
 def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory in which `make run` has run once, without any setting."""
     directory = tmp_path_factory.mktemp("demo")
-    (directory / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    shutil.copy(INSTANCE, directory)
     done = totesys(directory, "demo")
     assert done.returncode == 0, done.stderr
     for word in ("Batch 1", "Batch 2", "The warehouse equals the source: every table"):

@@ -710,7 +710,7 @@ def test_schema_that_cannot_be_followed_stops_the_capture_until_it_is_restored(
     ids=["new table", "table of another schema", "new view", "new index", "default", "comment"],
 )
 def test_change_that_concerns_no_column_opens_no_batch(platform: Platform, change: str) -> None:
-    platform.capture()
+    platform.first_capture()
     platform.application.execute(change)  # type: ignore[call-overload]
 
     assert platform.capture() is None

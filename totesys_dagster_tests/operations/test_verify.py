@@ -135,7 +135,7 @@ def test_manifest_that_was_edited_is_named_first(sound: Platform) -> None:
 
 
 def test_break_in_the_chain_is_named_though_nothing_is_loaded(platform: Platform) -> None:
-    platform.capture()
+    platform.first_capture()
     platform.application.execute(EDIT_ORDER_1)
     platform.capture()
     found = findings_after(platform, platform.ingestion, manifest_key(1), edited(platform, 1))
@@ -437,7 +437,7 @@ def test_outage_in_the_middle_is_an_error_and_no_damage(
 
 
 def test_warehouse_that_has_no_tables_yet_passes(platform: Platform) -> None:
-    platform.capture()
+    platform.first_capture()
     platform.warehouse.execute("DROP SCHEMA warehouse, warehouse_bookkeeping CASCADE")
 
     assert verification(platform).findings == []

@@ -70,7 +70,7 @@ def first_batch(platform: Platform, part_bytes: int = 1 << 20) -> Manifest:
 
 def next_batch(platform: Platform, change: str) -> Manifest:
     """What a change of the source brings after the first batch."""
-    platform.capture()
+    platform.first_capture()
     platform.application.execute(change.encode())
     return first_batch(platform)
 

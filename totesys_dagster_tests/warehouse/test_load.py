@@ -465,7 +465,7 @@ def test_batch_of_another_lake_is_refused(platform: Platform, tmp_path: Path) ->
 
 
 def test_batch_that_is_not_processed_is_refused(platform: Platform) -> None:
-    manifest = platform.capture()
+    manifest = platform.first_capture()
     assert manifest is not None
 
     assert str(refusal(platform, manifest)) == (
