@@ -157,7 +157,8 @@ def _create_database(
     encoding: str | None = None,
     oid: int | None = None,
 ) -> None:
-    """`encoding` is that of the template unless another one is asked for."""
+    """`encoding` is that of the template unless another one is asked for. One that is given its
+    number takes the place of the one of its name."""
     query = sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
         sql.Identifier(name), sql.Identifier(owner), sql.Identifier(template)
     )
@@ -168,6 +169,8 @@ def _create_database(
     with psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
         if connection.info.server_version >= 150000:
             query += sql.SQL(" STRATEGY file_copy")  # the other one takes half as long again
+        if oid is not None:
+            _drop_database(connection, name)
         connection.execute(query)
 
 
@@ -175,9 +178,13 @@ def _drop_databases(server: Server, names: Iterable[str]) -> None:
     """Drop databases, whoever is still connected to them: half a thousand are gigabytes."""
     with psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
         for name in names:
-            connection.execute(
-                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-            )
+            _drop_database(connection, name)
+
+
+def _drop_database(connection: psycopg.Connection, name: str) -> None:
+    connection.execute(
+        sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+    )
 
 
 def _template(
@@ -468,7 +475,6 @@ class Kept:
 
     def bring_back(self, state: str, platform: Platform) -> None:
         if source := self._templates.get((state, stack.APPLICATION)):
-            _drop_databases(self.server, [self.SOURCE])
             self.new_source(source)
         if warehouse := self._templates.get((state, stack.LOADER)):
             _drop_databases(self.server, [platform.warehouse_database])
