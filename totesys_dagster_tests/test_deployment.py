@@ -244,7 +244,7 @@ def test_silence_alarm_counts_a_line_that_is_logged() -> None:
 
 
 def test_roles_may_write_what_the_platform_writes(platform: Platform) -> None:
-    platform.run()
+    platform.first()
     roles = terraform()["terraform/modules/roles/main.tf"]
     [batches] = re.findall(r"batch_keys += \[for kind in (\[.+?\])", roles)
     [processed] = re.findall(r"processed_keys = \[for kind in (\[.+?\])", roles)
