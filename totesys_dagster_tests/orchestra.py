@@ -12,6 +12,7 @@ import dagster as dg
 import pytest
 
 from totesys_dagster.definitions import defs
+from totesys_dagster.lake.manifest import batch_key
 from totesys_dagster.lake.store import Store
 from totesys_dagster.orchestration import planning, sensors
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
@@ -75,6 +76,11 @@ class Orchestra:
             return []
         job = "capture" if name == "source_changes" else "load_warehouse"
         return [self.run(request, job) for request in answer.run_requests or []]
+
+    def first(self) -> None:
+        """Begin with the first batch in the warehouse, and its key in Dagster's list."""
+        self.platform.first()
+        self.instance.add_dynamic_partitions("batch", [batch_key(1)])
 
     def partitions(self) -> list[str]:
         return list(self.instance.get_dynamic_partitions("batch"))

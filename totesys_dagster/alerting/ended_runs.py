@@ -12,15 +12,16 @@ import dagster as dg
 from pydantic import BaseModel, ConfigDict
 
 from totesys_dagster.alerting.incidents import Recovery, Trouble
-from totesys_dagster.catalogue import INGESTION
 from totesys_dagster.metadata import BATCH_TAG
 from totesys_dagster.runs.failures import first_failure
 from totesys_dagster.runs.tags import (
     AUDIT,
     BATCH,
+    BATCH_STAGE,
     CAPTURE,
     LOAD,
     PROCESS,
+    STAGE_TAG,
     VERIFY_LAKE,
 )
 from totesys_dagster.runs.unfinished import PARTITION_TAG
@@ -100,13 +101,9 @@ def observations(
     # A batch that is processed is not loaded yet: see `loaded_batches`.
     if not _key(run).startswith(BATCH_PREFIX):
         found.append(Recovery(_key(run), f"{run.job_name} has succeeded."))
-    if run.job_name == BATCH and _captures(run):
+    if run.tags.get(STAGE_TAG) == BATCH_STAGE:  # it has captured, too
         found.append(Recovery(CAPTURE, "A capture has succeeded."))
     return found
-
-
-def _captures(run: dg.DagsterRun) -> bool:
-    return any(key.path[0] == INGESTION for key in run.asset_selection or ())
 
 
 def loaded_batches(open_keys: Sequence[str], loaded: str | None) -> Iterator[Recovery]:

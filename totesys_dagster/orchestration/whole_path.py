@@ -29,7 +29,7 @@ from totesys_dagster.orchestration.audits import bring_up_to_date
 from totesys_dagster.orchestration.selection import Selection, to_capture, to_process_and_load
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.runs.failures import first_failure
-from totesys_dagster.runs.tags import AUDIT, BATCH, PROCESS_TAG
+from totesys_dagster.runs.tags import AUDIT, BATCH, BATCH_STAGE, LOAD_STAGE, PROCESS_TAG, STAGE_TAG
 from totesys_dagster.warehouse import audit, ledger
 from totesys_dagster.warehouse.assets import migrate
 from totesys_dagster.warehouse.healing import request_healing
@@ -250,7 +250,7 @@ class _Path:
             f"Processing and loading batch {manifest.batch} ({counted(len(stars), 'table')})"
         )
         self._add_partition(manifest.batch)
-        run = self._execute(manifest.batch, to_process_and_load(stars))
+        run = self._execute(manifest.batch, to_process_and_load(stars), stage=LOAD_STAGE)
         return self._report(manifest, [before, run] if before else [run])
 
     def _report(self, manifest: Manifest, runs: Sequence[_Run]) -> BatchReport:
@@ -271,13 +271,23 @@ class _Path:
         )
 
     def _execute(
-        self, batch: str, selection: Selection, run_config: dict[str, Any] | None = None
+        self,
+        batch: str,
+        selection: Selection,
+        *,
+        stage: str = BATCH_STAGE,
+        run_config: dict[str, Any] | None = None,
     ) -> _Run:
         """Execute a run of a batch. Raises RunFailedError."""
         job = self.get_job(BATCH).get_subset(
             asset_selection=set(selection.assets), asset_check_selection=set(selection.checks)
         )
-        result = self._run(job, partition_key=batch, run_config=run_config, tags={BATCH_TAG: batch})
+        result = self._run(
+            job,
+            partition_key=batch,
+            run_config=run_config,
+            tags={BATCH_TAG: batch, STAGE_TAG: stage},
+        )
         if not result.success:
             raise _failed(result)
         return _summary(result)

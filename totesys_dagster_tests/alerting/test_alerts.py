@@ -389,7 +389,7 @@ def test_warehouse_that_differs_from_the_source_is_sent_until_it_is_equal(
     watch: Watch, inbox: Inbox
 ) -> None:
     orchestra = watch.orchestra
-    load(orchestra)
+    orchestra.first()
     orchestra.platform.warehouse.execute(
         "UPDATE warehouse.dim_staff SET last_name = 'Geheim' WHERE staff_id = 1"
     )
@@ -415,7 +415,7 @@ def test_difference_that_an_audit_finds_is_sent_until_an_audit_finds_none(
 ) -> None:
     """No batch is due: the calendar is of no source table."""
     orchestra = watch.orchestra
-    load(orchestra)
+    orchestra.first()
     said = []
     for quarter in (3, 3, 4, 4):
         orchestra.platform.warehouse.execute(
@@ -525,7 +525,7 @@ def test_run_that_found_a_system_down_is_not_sent_besides(
 def test_warehouse_of_another_lake_is_sent(
     watch: Watch, inbox: Inbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    load(watch.orchestra)
+    watch.orchestra.first()
     monkeypatch.setenv(settings.INGESTION_URL, str(tmp_path / "other"))
     watch.tick()
 
@@ -585,7 +585,7 @@ def test_changes_that_wait_too_long_are_sent(
 
 
 def test_quiet_source_is_not_sent(watch: Watch, inbox: Inbox) -> None:
-    load(watch.orchestra)
+    watch.orchestra.first()
     for _ in range(3):
         watch.tick()
         watch.let_pass(minutes=60)

@@ -23,7 +23,7 @@ CHECK = dg.AssetCheckKey(asset_key("lake", "log"), "verified")
 @pytest.fixture
 def settled(orchestra: Orchestra) -> Orchestra:
     """Two batches in the warehouse."""
-    orchestra.platform.run()
+    orchestra.first()
     orchestra.platform.application.execute(EDIT_ORDER_1)
     orchestra.platform.run()
     return orchestra

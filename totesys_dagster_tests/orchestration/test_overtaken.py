@@ -53,7 +53,7 @@ def statuses(orchestra: Orchestra) -> set[dg.DagsterRunStatus]:
 
 def test_capture_of_a_sensor_that_comes_late_ends_quietly(orchestra: Orchestra) -> None:
     """Both daemons have asked for it; it is the slower one's run."""
-    orchestra.platform.run()
+    orchestra.platform.first()
     result = capture(orchestra, FIRST, {BATCH_TAG: FIRST})
 
     assert result.success
@@ -76,7 +76,7 @@ def test_key_is_left_to_another_process_that_may_capture_under_it(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch, again: str
 ) -> None:
     """A second daemon opened the same batch in the same second, or launched the same run."""
-    orchestra.platform.run()
+    orchestra.platform.first()
     if again == "another run":
         orchestra.instance.create_run_for_job(
             defs.resolve_job_def("capture"),
@@ -95,7 +95,7 @@ def test_key_is_left_to_another_process_that_may_capture_under_it(
 def test_person_who_asks_for_a_batch_that_exists_does_no_harm(
     orchestra: Orchestra, job: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    orchestra.platform.run()
+    orchestra.platform.first()
     orchestra.instance.add_dynamic_partitions("batch", [FIRST])
     result = orchestra.run(dg.RunRequest(partition_key=FIRST), job)
 
@@ -106,7 +106,7 @@ def test_person_who_asks_for_a_batch_that_exists_does_no_harm(
 
 
 def test_person_who_asks_for_a_batch_that_cannot_be_is_told(orchestra: Orchestra) -> None:
-    orchestra.platform.run()
+    orchestra.platform.first()
     result = capture(orchestra, batch_key(7), {})
 
     assert not result.success

@@ -36,12 +36,6 @@ def edit_order(platform: Platform, design: int = 2) -> None:
     )
 
 
-def settle(orchestra: Orchestra) -> None:
-    """Take the first batch the whole way."""
-    [run] = orchestra.tick_and_run("source_changes")
-    assert run.success
-
-
 def capture_edits(orchestra: Orchestra, *designs: int) -> list[str]:
     """Batches that were captured and nothing else, as where the stages are apart."""
     batches = []
@@ -91,14 +85,14 @@ def test_batch_that_was_only_captured_is_processed_and_loaded_in_one_run(
 
 
 def test_nothing_changed_opens_no_batch(orchestra: Orchestra) -> None:
-    settle(orchestra)
+    orchestra.first()
 
     assert orchestra.tick("source_changes") == "Nothing changed in the source's tables."
     assert orchestra.tick("new_batches") == "The warehouse holds every committed batch."
 
 
 def test_quiet_source_is_not_even_looked_through(orchestra: Orchestra) -> None:
-    settle(orchestra)
+    orchestra.first()
     sensor = defs.resolve_sensor_def("source_changes")
 
     def second_look() -> dg.SensorResult | str:
@@ -112,7 +106,7 @@ def test_quiet_source_is_not_even_looked_through(orchestra: Orchestra) -> None:
 
 
 def test_only_what_a_batch_touches_is_materialized(orchestra: Orchestra) -> None:
-    settle(orchestra)
+    orchestra.first()
     edit_order(orchestra.platform)
     [result] = orchestra.tick_and_run("source_changes")
 
@@ -129,7 +123,7 @@ def test_only_what_a_batch_touches_is_materialized(orchestra: Orchestra) -> None
 
 def test_what_changes_after_the_poll_is_captured_too_and_loaded_next(orchestra: Orchestra) -> None:
     """The run has no step for the star of that table, which `new_batches` sees to."""
-    settle(orchestra)
+    orchestra.first()
     edit_order(orchestra.platform)
     answer = orchestra.tick("source_changes")
     assert isinstance(answer, dg.SensorResult)
@@ -153,7 +147,7 @@ def test_what_changes_after_the_poll_is_captured_too_and_loaded_next(orchestra: 
 def test_batch_that_fails_on_its_way_holds_up_no_capture(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settle(orchestra)
+    orchestra.first()
     edit_order(orchestra.platform)
     with monkeypatch.context() as patch:
         patch.setenv(settings.QUARANTINE_LIMIT, "not a number")
@@ -171,7 +165,7 @@ def test_batch_that_fails_on_its_way_holds_up_no_capture(
 
 def two_batches(orchestra: Orchestra) -> str:
     """Two batches are pending, and a run is at work on the first; the id of the run."""
-    settle(orchestra)
+    orchestra.first()
     capture_edits(orchestra, 2, 1)
     first = orchestra.tick("new_batches")
     assert isinstance(first, dg.SensorResult)
@@ -228,7 +222,7 @@ def test_tick_waits_for_the_load_that_a_batch_waits_for(
 
 @pytest.mark.long
 def test_backlog_is_processed_side_by_side_and_loaded_in_one_run(orchestra: Orchestra) -> None:
-    settle(orchestra)
+    orchestra.first()
     capture_edits(orchestra, 2, 1, 2)
     processed = orchestra.tick_and_run("new_batches")
     [loaded] = orchestra.tick_and_run("new_batches")
@@ -286,7 +280,7 @@ AHEAD = "2099-01-01T00-00-00Z"
 
 def capture_ahead(orchestra: Orchestra, *statuses: dg.DagsterRunStatus) -> None:
     """A key that a person made up, with runs that capture or tried to."""
-    settle(orchestra)
+    orchestra.first()
     edit_order(orchestra.platform)
     orchestra.instance.add_dynamic_partitions("batch", [AHEAD])
     for status in statuses:
@@ -331,7 +325,7 @@ def test_capture_that_failed_is_repeated_under_its_key(
 
 
 def test_capture_that_finds_nothing_leaves_no_partition_behind(orchestra: Orchestra) -> None:
-    settle(orchestra)
+    orchestra.first()
     orchestra.instance.add_dynamic_partitions("batch", [batch_key(2)])
     result = orchestra.run(dg.RunRequest(partition_key=batch_key(2)), "capture")
 
@@ -345,7 +339,7 @@ def test_clock_of_the_host_decides_nothing(
     clock: dt.timedelta, orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Batches are named by their numbers, and what is due by the snapshots' own clock."""
-    settle(orchestra)
+    orchestra.first()
     moment = dt.datetime.now(dt.UTC) + clock
 
     class Wrong(dt.datetime):
@@ -365,7 +359,7 @@ def test_clock_of_the_host_decides_nothing(
 def test_hour_without_a_batch_asks_for_an_audit_of_every_table(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settle(orchestra)
+    orchestra.first()
     monkeypatch.setattr(changes, "WHOLE_EVERY", dt.timedelta(0))
     [audited] = orchestra.tick_and_run("source_changes")
     monkeypatch.undo()
@@ -392,7 +386,7 @@ def test_audit_waits_for_a_warehouse_that_is_down(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The tick does not fail: what it has found would be looked for again by each one."""
-    settle(orchestra)
+    orchestra.first()
     monkeypatch.setattr(changes, "WHOLE_EVERY", dt.timedelta(0))
     monkeypatch.setenv(settings.WAREHOUSE_DSN, "postgresql://nobody@127.0.0.1:1/nothing")
     context = orchestra.context()
@@ -407,7 +401,7 @@ def test_audit_waits_for_a_warehouse_that_is_down(
 
 @pytest.mark.long
 def test_audit_that_was_cut_short_is_completed(orchestra: Orchestra) -> None:
-    settle(orchestra)
+    orchestra.first()
     platform = orchestra.platform
     with open_capture(
         platform.source, platform.ingestion, run_id="killed", part_bytes=1 << 20, whole=True
@@ -453,7 +447,7 @@ def test_run_of_several_batches_reports_a_difference_that_the_last_did_not_mend(
 def test_warehouse_that_was_changed_by_hand_is_found_without_a_batch_and_healed(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settle(orchestra)
+    orchestra.first()
     platform = orchestra.platform
     platform.rows("SELECT 1")
     platform.warehouse.execute("UPDATE dim_design SET design_name = 'Gold' WHERE design_id = 1")
@@ -483,7 +477,7 @@ def test_batches_that_dagster_forgot_are_added_again(orchestra: Orchestra) -> No
 def test_batch_with_too_many_bad_rows_stays_out_of_the_warehouse(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settle(orchestra)
+    orchestra.first()
     monkeypatch.setenv(settings.QUARANTINE_LIMIT, "0")
     orchestra.platform.application.execute(
         "UPDATE sales_order SET agreed_delivery_date = '2022-13-45' WHERE sales_order_id = 1"
@@ -500,7 +494,7 @@ def test_batch_with_too_many_bad_rows_stays_out_of_the_warehouse(
 
 
 def test_bad_row_is_quarantined_and_seen(orchestra: Orchestra) -> None:
-    settle(orchestra)
+    orchestra.first()
     orchestra.platform.application.execute(
         "UPDATE sales_order SET agreed_delivery_date = '2022-13-45' WHERE sales_order_id = 1"
     )
@@ -524,7 +518,7 @@ def test_bad_row_is_quarantined_and_seen(orchestra: Orchestra) -> None:
 
 @pytest.mark.long
 def test_unequal_table_is_read_again_in_full(orchestra: Orchestra) -> None:
-    settle(orchestra)
+    orchestra.first()
     platform = orchestra.platform
     platform.rows("SELECT 1")
     platform.warehouse.execute("UPDATE dim_design SET design_name = 'Gold' WHERE design_id = 1")
@@ -643,7 +637,7 @@ def begin_to_capture(orchestra: Orchestra) -> dg.DagsterRun:
 def test_tick_waits_for_the_batch_that_is_being_captured(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settle(orchestra)
+    orchestra.first()
     monkeypatch.setattr(sensors, "WAIT_SECONDS", WAIT_SECONDS)
     run = begin_to_capture(orchestra)
     edit_order(orchestra.platform)
@@ -665,7 +659,7 @@ def test_tick_waits_for_the_batch_that_is_being_captured(
 def test_tick_waits_for_the_batch_that_another_sensor_opens_at_the_same_moment(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settle(orchestra)
+    orchestra.first()
     edit_order(orchestra.platform)
     monkeypatch.setattr(planning, "OPENING_SECONDS", 1.0)
     monkeypatch.setattr(sensors, "WAIT_SECONDS", WAIT_SECONDS)
@@ -689,7 +683,7 @@ def test_tick_waits_for_what_it_can_take_at_once(
     meanwhile: str, orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A commit in the middle of a tick is seen by it, and not by the next one."""
-    settle(orchestra)
+    orchestra.first()
     run = begin_to_capture(orchestra) if meanwhile == "a run ends" else None
     if run:
         edit_order(orchestra.platform)
@@ -718,7 +712,7 @@ def test_tick_waits_for_what_it_can_take_at_once(
 
 @pytest.mark.long
 def test_tick_does_not_wait_for_ever(orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch) -> None:
-    settle(orchestra)
+    orchestra.first()
     begin_to_capture(orchestra)
     monkeypatch.setattr(sensors, "WAIT_SECONDS", 0.5)
 

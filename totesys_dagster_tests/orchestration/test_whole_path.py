@@ -61,7 +61,7 @@ def test_report_tells_what_happened(orchestra: Orchestra) -> None:
 
 
 def test_nothing_changed_is_no_report(orchestra: Orchestra) -> None:
-    take(orchestra)
+    orchestra.first()
 
     assert take(orchestra) == []
 
@@ -80,7 +80,7 @@ def test_nothing_changed_is_no_report(orchestra: Orchestra) -> None:
 def test_warehouse_that_was_changed_by_hand_is_healed_though_nothing_changed(
     orchestra: Orchestra, edit: str, source: str
 ) -> None:
-    take(orchestra)
+    orchestra.first()
     by_hand(orchestra, edit)
     [report] = take(orchestra)
 
@@ -92,7 +92,7 @@ def test_warehouse_that_was_changed_by_hand_is_healed_though_nothing_changed(
 @pytest.mark.long
 def test_tables_are_compared_anew_where_no_audit_is_on_record(orchestra: Orchestra) -> None:
     """The warehouse was said to hold no batch yet."""
-    take(orchestra)
+    orchestra.first()
     by_hand(orchestra, "TRUNCATE warehouse_bookkeeping.audit")
 
     assert take(orchestra) == []
@@ -103,7 +103,7 @@ def test_tables_are_compared_anew_where_no_audit_is_on_record(orchestra: Orchest
 def test_difference_is_healed_though_the_audit_was_killed_before_it_asked_for_that(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take(orchestra)
+    orchestra.first()
     by_hand(orchestra, "UPDATE dim_design SET design_name = 'X' WHERE design_id = 1")
     monkeypatch.setattr(healing, "request_healing", lambda *_: None)
     orchestra.platform.audit()
@@ -115,7 +115,7 @@ def test_difference_is_healed_though_the_audit_was_killed_before_it_asked_for_th
 
 @pytest.mark.long
 def test_row_in_quarantine_does_not_keep_another_from_being_healed(orchestra: Orchestra) -> None:
-    take(orchestra)
+    orchestra.first()
     orchestra.platform.application.execute(
         "UPDATE payment SET payment_date = 'soon' WHERE payment_id = 3"
     )
@@ -199,7 +199,7 @@ def test_deletion_from_a_large_table_is_captured_when_a_person_runs(
 
 
 def test_full_read_can_be_asked_for(orchestra: Orchestra) -> None:
-    take(orchestra)
+    orchestra.first()
     [report] = take(orchestra, full_read=("staff",))
 
     assert report.manifest.tables["staff"].read == "full"
@@ -286,7 +286,7 @@ def test_materializing_one_table_loads_all_that_is_processed(orchestra: Orchestr
 
 def test_materializing_what_is_current_is_no_failure(orchestra: Orchestra) -> None:
     """Dagster may have lost its database, and show the table as missing."""
-    orchestra.platform.run()
+    orchestra.first()
     result = load(orchestra, "dim_staff")
 
     assert result.success
@@ -303,7 +303,7 @@ def test_nothing_to_load_is_no_failure(orchestra: Orchestra) -> None:
 
 
 def test_difference_of_a_table_that_was_not_selected_is_seen(orchestra: Orchestra) -> None:
-    orchestra.platform.run()
+    orchestra.first()
     by_hand(orchestra, "UPDATE dim_design SET design_name = 'X' WHERE design_id = 1")
     orchestra.platform.application.execute(EDIT_ORDER_1)
     manifest = orchestra.platform.capture()
