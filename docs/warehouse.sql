@@ -378,7 +378,7 @@ SELECT
 FROM warehouse.fact_payment AS fact
 WHERE NOT is_deleted AND NOT EXISTS (
     SELECT FROM warehouse.fact_payment AS later
-    WHERE later.payment_id = fact.payment_id AND later.batch_seq > fact.batch_seq
+    WHERE later.payment_id = fact.payment_id AND later.batch_seq > fact.batch_seq AND later.batch_seq > 1
 );
 
 CREATE VIEW warehouse.history_fact_payment AS
@@ -428,7 +428,7 @@ SELECT
 FROM warehouse.fact_purchase_order AS fact
 WHERE NOT is_deleted AND NOT EXISTS (
     SELECT FROM warehouse.fact_purchase_order AS later
-    WHERE later.purchase_order_id = fact.purchase_order_id AND later.batch_seq > fact.batch_seq
+    WHERE later.purchase_order_id = fact.purchase_order_id AND later.batch_seq > fact.batch_seq AND later.batch_seq > 1
 );
 
 CREATE VIEW warehouse.history_fact_purchase_order AS
@@ -480,7 +480,7 @@ SELECT
 FROM warehouse.fact_sales_order AS fact
 WHERE NOT is_deleted AND NOT EXISTS (
     SELECT FROM warehouse.fact_sales_order AS later
-    WHERE later.sales_order_id = fact.sales_order_id AND later.batch_seq > fact.batch_seq
+    WHERE later.sales_order_id = fact.sales_order_id AND later.batch_seq > fact.batch_seq AND later.batch_seq > 1
 );
 
 CREATE VIEW warehouse.history_fact_sales_order AS
@@ -982,6 +982,9 @@ SELECT
         WHEN coalesce(whole.equal OR whole.equal_without, whole.sequence IS NULL)
             AND coalesce(touched.equal OR touched.equal_without, touched.sequence IS NULL)
             THEN 'equal but for quarantine'
+        WHEN coalesce(whole.equal OR whole.explained, TRUE)
+            AND coalesce(touched.equal OR touched.explained, TRUE)
+            THEN 'different, perhaps by quarantine alone'
         ELSE 'different'
     END AS state,
     greatest(held.observed_at, CASE WHEN whole.equal THEN whole.observed_at END) AS fresh_as_of
@@ -989,14 +992,23 @@ FROM warehouse_bookkeeping.star AS s
 CROSS JOIN (SELECT max(sequence) AS sequence FROM warehouse_bookkeeping.batch WHERE log = 'totesys') AS head
 LEFT JOIN warehouse_bookkeeping.batch AS held ON held.log = 'totesys' AND held.sequence = s.sequence
 LEFT JOIN LATERAL (
-    SELECT a.sequence, a.equal, a.equal_without, a.observed_at
+    SELECT
+        a.sequence,
+        a.equal,
+        a.equal_without,
+        a.quarantined > 0 AND a.equal_without IS NOT FALSE AS explained,
+        a.observed_at
     FROM warehouse_bookkeeping.audit AS a
     WHERE a.log = 'totesys' AND a.star = s.star AND a.scope = 'whole'
     ORDER BY a.sequence DESC, a.audit DESC LIMIT 1
 ) AS whole ON TRUE
 -- What a later batch found of other keys does not mend a difference.
 LEFT JOIN LATERAL (
-    SELECT a.sequence, a.equal, a.equal_without
+    SELECT
+        a.sequence,
+        a.equal,
+        a.equal_without,
+        a.quarantined > 0 AND a.equal_without IS NOT FALSE AS explained
     FROM warehouse_bookkeeping.audit AS a
     WHERE a.log = 'totesys' AND a.star = s.star AND a.scope = 'touched'
       AND a.sequence > coalesce(whole.sequence, 0)
@@ -1041,13 +1053,15 @@ SELECT
     o.agreed_delivery_date - f.agreed_delivery_date AS days
 FROM warehouse.fact_sales_order AS f
 JOIN warehouse.fact_sales_order AS o ON o.sales_order_id = f.sales_order_id AND o.batch_seq > f.batch_seq
-WHERE o.agreed_delivery_date <> f.agreed_delivery_date AND NOT o.is_deleted
+-- No version of the first batch follows another one, and most versions are of that.
+WHERE o.batch_seq > 1 AND o.agreed_delivery_date <> f.agreed_delivery_date AND NOT o.is_deleted
   AND NOT EXISTS (
     SELECT FROM warehouse.fact_sales_order AS earlier
     WHERE earlier.sales_order_id = f.sales_order_id AND earlier.batch_seq < f.batch_seq
 ) AND NOT EXISTS (
     SELECT FROM warehouse.fact_sales_order AS later
     WHERE later.sales_order_id = o.sales_order_id AND later.batch_seq > o.batch_seq
+      AND later.batch_seq > 1
 );
 
 CREATE VIEW reports.designs_never_sold AS
@@ -1112,10 +1126,12 @@ CROSS JOIN LATERAL (
         ),
         ('is_deleted', f.is_deleted::text, o.is_deleted::text)
 ) AS c (changed, from_value, to_value)
-WHERE c.from_value IS DISTINCT FROM c.to_value AND NOT EXISTS (
+-- No version of the first batch follows another one, and most versions are of that.
+WHERE o.batch_seq > 1 AND c.from_value IS DISTINCT FROM c.to_value AND NOT EXISTS (
     SELECT FROM warehouse.fact_sales_order AS between_them
     WHERE between_them.sales_order_id = f.sales_order_id
       AND between_them.batch_seq > f.batch_seq AND between_them.batch_seq < o.batch_seq
+      AND between_them.batch_seq > 1
 );
 
 CREATE VIEW reports.order_versions AS
@@ -1383,6 +1399,8 @@ WHERE NOT v.is_deleted
   AND NOT EXISTS (
     SELECT FROM reports.order_versions AS later
     WHERE later.sales_order_id = v.sales_order_id AND later.batch_seq > v.batch_seq
+      -- As in current_*: no version of the first batch follows another one.
+      AND later.batch_seq > 1
       AND later.batch_seq <= (SELECT max(b.batch_seq) FROM reports.batches AS b WHERE b.loaded_at <= moment)
 );
 END;
@@ -1412,6 +1430,8 @@ WHERE NOT v.is_deleted
   AND NOT EXISTS (
     SELECT FROM reports.order_versions AS later
     WHERE later.sales_order_id = v.sales_order_id AND later.batch_seq > v.batch_seq
+      -- As in current_*: no version of the first batch follows another one.
+      AND later.batch_seq > 1
       AND later.batch_seq <= (SELECT max(b.batch_seq) FROM reports.batches AS b WHERE b.observed_at <= moment)
 );
 END;
@@ -2617,6 +2637,6 @@ GRANT SELECT ON reports.sales_and_purchases_by_month TO warehouse_loader, wareho
 
 GRANT SELECT ON reports.overdue_today TO warehouse_loader, warehouse_reader;
 
-INSERT INTO warehouse_bookkeeping.declaration (sha256) VALUES ('506a15cb3173351acdc278125a24cdde069dd9387e70c91aacf8daf90f650377');
+INSERT INTO warehouse_bookkeeping.declaration (sha256) VALUES ('c424ba62be0f984ed7fb18f8d86cac9915a6d66e4170ba3a7a9b323021ad781f');
 
 COMMIT;

@@ -151,13 +151,14 @@ class View:
 _CURRENT_DIMENSION = "SELECT\n    {columns}\nFROM {table}\nWHERE NOT is_deleted"
 # The latest version is the one that no later version follows, rather than the first of all when
 # they are sorted: so a question about a month reads that month's versions only, and all cores may
-# help with one about all.
+# help with one about all. No version of the first batch follows another one: of a million orders
+# most are in it, and to look among the others takes half the time.
 _CURRENT_FACT = """SELECT
     {columns}
 FROM {table} AS fact
 WHERE NOT is_deleted AND NOT EXISTS (
     SELECT FROM {table} AS later
-    WHERE later.{key} = fact.{key} AND later.batch_seq > fact.batch_seq
+    WHERE later.{key} = fact.{key} AND later.batch_seq > fact.batch_seq AND later.batch_seq > 1
 )"""
 _HISTORY = """SELECT
     {columns},

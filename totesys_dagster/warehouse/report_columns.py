@@ -27,7 +27,7 @@ _COMPUTED = {
         ("loaded_at", "timestamp with time zone", "When the batch was loaded."),
         ("month", "date", "The first day of the month."),
         ("now_agreed", "date", "Date of delivery agreed in the latest version."),
-        ("office", "character varying", "The town in which the member of staff works."),
+        ("office", "text", "The town in which the member of staff works."),
         ("orders", "bigint", "Number of orders."),
         ("payments", "bigint", "Number of payments."),
         ("purchase_amount", "numeric", "Money of purchases, in the currency of the row."),

@@ -164,13 +164,13 @@ def drop_and_restore(
             drop.insert(0, Step(sql.SQL("DROP {}").format(own.kind_and_name)))
             continue
         saved = _save(connection, oid)
-        back += saved.steps()
+        back += [*saved.steps(), Step(sql.SQL("RESET ROLE")), Step(role)]
         drop[:0] = [
             Step(sql.SQL("RESET ROLE")),
             Step(sql.SQL("DROP VIEW {}").format(saved.relation), view=saved.name),
             Step(role),
         ]
-    return drop, [*back, Step(sql.SQL("RESET ROLE")), Step(role)] if back else back
+    return drop, back
 
 
 def _dependents(

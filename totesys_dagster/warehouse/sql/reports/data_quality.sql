@@ -14,6 +14,9 @@ SELECT
         WHEN coalesce(whole.equal OR whole.equal_without, whole.sequence IS NULL)
             AND coalesce(touched.equal OR touched.equal_without, touched.sequence IS NULL)
             THEN 'equal but for quarantine'
+        WHEN coalesce(whole.equal OR whole.explained, TRUE)
+            AND coalesce(touched.equal OR touched.explained, TRUE)
+            THEN 'different, perhaps by quarantine alone'
         ELSE 'different'
     END AS state,
     greatest(held.observed_at, CASE WHEN whole.equal THEN whole.observed_at END) AS fresh_as_of
@@ -21,14 +24,23 @@ FROM {ledger_star} AS s
 CROSS JOIN (SELECT max(sequence) AS sequence FROM {ledger_batch} WHERE log = 'totesys') AS head
 LEFT JOIN {ledger_batch} AS held ON held.log = 'totesys' AND held.sequence = s.sequence
 LEFT JOIN LATERAL (
-    SELECT a.sequence, a.equal, a.equal_without, a.observed_at
+    SELECT
+        a.sequence,
+        a.equal,
+        a.equal_without,
+        a.quarantined > 0 AND a.equal_without IS NOT FALSE AS explained,
+        a.observed_at
     FROM {ledger_audit} AS a
     WHERE a.log = 'totesys' AND a.star = s.star AND a.scope = 'whole'
     ORDER BY a.sequence DESC, a.audit DESC LIMIT 1
 ) AS whole ON TRUE
 -- What a later batch found of other keys does not mend a difference.
 LEFT JOIN LATERAL (
-    SELECT a.sequence, a.equal, a.equal_without
+    SELECT
+        a.sequence,
+        a.equal,
+        a.equal_without,
+        a.quarantined > 0 AND a.equal_without IS NOT FALSE AS explained
     FROM {ledger_audit} AS a
     WHERE a.log = 'totesys' AND a.star = s.star AND a.scope = 'touched'
       AND a.sequence > coalesce(whole.sequence, 0)

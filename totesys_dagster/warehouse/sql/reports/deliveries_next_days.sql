@@ -2,7 +2,7 @@
 -- Unit: orders and bags.
 -- Grain: a row for each day after the given one, up to so many days later.
 -- Trap: The given day itself is not among them. Silent edits move deliveries; what counts is the date agreed now. Days without a delivery are missing.
--- Reads: fact_sales_order (sales_order_id, units_sold, agreed_delivery_date)
+-- Reads: fact_sales_order (units_sold, agreed_delivery_date)
 -- Parameters: as_of date, days integer
 -- Columns: agreed_delivery_date, orders, units
 SELECT o.agreed_delivery_date, count(*), sum(o.units_sold)::bigint

@@ -11,11 +11,13 @@ SELECT
     o.agreed_delivery_date - f.agreed_delivery_date AS days
 FROM {fact_sales_order} AS f
 JOIN {fact_sales_order} AS o ON o.sales_order_id = f.sales_order_id AND o.batch_seq > f.batch_seq
-WHERE o.agreed_delivery_date <> f.agreed_delivery_date AND NOT o.is_deleted
+-- No version of the first batch follows another one, and most versions are of that.
+WHERE o.batch_seq > 1 AND o.agreed_delivery_date <> f.agreed_delivery_date AND NOT o.is_deleted
   AND NOT EXISTS (
     SELECT FROM {fact_sales_order} AS earlier
     WHERE earlier.sales_order_id = f.sales_order_id AND earlier.batch_seq < f.batch_seq
 ) AND NOT EXISTS (
     SELECT FROM {fact_sales_order} AS later
     WHERE later.sales_order_id = o.sales_order_id AND later.batch_seq > o.batch_seq
+      AND later.batch_seq > 1
 )

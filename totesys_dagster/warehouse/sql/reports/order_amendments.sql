@@ -34,8 +34,10 @@ CROSS JOIN LATERAL (
         ),
         ('is_deleted', f.is_deleted::text, o.is_deleted::text)
 ) AS c (changed, from_value, to_value)
-WHERE c.from_value IS DISTINCT FROM c.to_value AND NOT EXISTS (
+-- No version of the first batch follows another one, and most versions are of that.
+WHERE o.batch_seq > 1 AND c.from_value IS DISTINCT FROM c.to_value AND NOT EXISTS (
     SELECT FROM {fact_sales_order} AS between_them
     WHERE between_them.sales_order_id = f.sales_order_id
       AND between_them.batch_seq > f.batch_seq AND between_them.batch_seq < o.batch_seq
+      AND between_them.batch_seq > 1
 )

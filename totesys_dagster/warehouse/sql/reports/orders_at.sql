@@ -25,5 +25,7 @@ WHERE NOT v.is_deleted
   AND NOT EXISTS (
     SELECT FROM {order_versions} AS later
     WHERE later.sales_order_id = v.sales_order_id AND later.batch_seq > v.batch_seq
+      -- As in current_*: no version of the first batch follows another one.
+      AND later.batch_seq > 1
       AND later.batch_seq <= (SELECT max(b.batch_seq) FROM {batches} AS b WHERE b.observed_at <= moment)
 )

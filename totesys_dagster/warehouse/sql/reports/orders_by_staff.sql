@@ -2,7 +2,7 @@
 -- Unit: orders and bags.
 -- Grain: a row for each member of staff with an order.
 -- Trap: Two people may share a name: group by staff_id. Whoever has no order is missing. Silent edits move orders to other staff; what counts is whom the order names now.
--- Reads: fact_sales_order (sales_order_id, units_sold, sales_staff_id), dim_staff (staff_id, first_name, last_name, department_name)
+-- Reads: fact_sales_order (units_sold, sales_staff_id), dim_staff (staff_id, first_name, last_name, department_name)
 -- Columns: staff_id, staff_name, department_name, orders, units
 SELECT
     s.staff_id,

@@ -2,7 +2,7 @@
 -- Unit: orders, bags, and money in the currency of the row.
 -- Grain: a row for each currency in which there is an order.
 -- Trap: Revenues of two currencies are never added up without conversion: the naive sum says nothing.
--- Reads: fact_sales_order (sales_order_id, units_sold, unit_price, currency_id), dim_currency (currency_id, currency_code)
+-- Reads: fact_sales_order (units_sold, unit_price, currency_id), dim_currency (currency_id, currency_code)
 -- Columns: currency_code, orders, units, revenue
 SELECT
     c.currency_code,

@@ -2,7 +2,7 @@
 -- Unit: orders, bags, and money in the currency of the row.
 -- Grain: a row for each month and currency in which there is an order.
 -- Trap: A month without an order is missing, not zero. The current month is not over: it is marked as unfinished, and less than the one before for that reason alone.
--- Reads: fact_sales_order (sales_order_id, created_date, units_sold, unit_price, currency_id), dim_currency (currency_id, currency_code)
+-- Reads: fact_sales_order (created_date, units_sold, unit_price, currency_id), dim_currency (currency_id, currency_code)
 -- Columns: month, currency_code, orders, units, revenue, unfinished
 SELECT
     month,

@@ -2,7 +2,7 @@
 -- Unit: orders, bags, and money in the currency of the row.
 -- Grain: a row for each office and each currency in which its staff has an order.
 -- Trap: ToteSys spells one town in two ways, Leeds and Leds. It is one office here, by the list below; the dimension stays as ToteSys has it. An order counts where its member of staff works now.
--- Reads: fact_sales_order (sales_order_id, units_sold, unit_price, currency_id, sales_staff_id), dim_staff (staff_id, location), dim_currency (currency_id, currency_code)
+-- Reads: fact_sales_order (units_sold, unit_price, currency_id, sales_staff_id), dim_staff (staff_id, location), dim_currency (currency_id, currency_code)
 -- Columns: office, currency_code, orders, units, revenue
 SELECT
     coalesce(spelling.office, s.location) AS office,
