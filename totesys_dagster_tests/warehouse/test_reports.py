@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -27,6 +29,7 @@ from totesys_dagster_tests.edits import (
 from totesys_dagster_tests.warehouse.conftest import bad_payment
 
 Rows = list[tuple[Any, ...]]
+README = Path(__file__).parents[2] / "README.md"
 LINEAGE = {"batch_seq", "observed_at", "is_deleted"}
 
 # What the functions are asked, where all of them are.
@@ -519,6 +522,22 @@ def test_reader_sees_views_and_no_table_but_the_calendar(reader: Connection) -> 
     assert all(allowed for _, allowed in views)
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         reader.execute("SELECT * FROM warehouse_bookkeeping.quarantine")
+
+
+def test_queries_of_the_readme_run_as_the_reader(loaded: Platform, reader: Connection) -> None:
+    loaded.application.execute(
+        "UPDATE sales_order SET agreed_delivery_date = '2022-11-10' WHERE sales_order_id = 1"
+    )
+    loaded.run()
+    text = README.read_text()
+    section = text[text.index("## Answers") : text.index("## What capture promises")]
+    [block] = re.findall(r"```sql\n(.*?)```", section, re.DOTALL)
+    queries = [query for query in block.split(";") if query.strip()]
+
+    found = [reader.execute(query.encode()).fetchall() for query in queries]
+
+    # ToteSys was not read yesterday.
+    assert [len(answer) for answer in found] == [2, 3, 2, 0]
 
 
 @pytest.mark.parametrize(
