@@ -69,7 +69,7 @@ class Report:
 
     @property
     def comment(self) -> str:
-        """What people are told of it; of a function also what its columns mean, which PostgreSQL
+        """What people read of it; of a function also what its columns mean, which PostgreSQL
         has no place for."""
         said = "{Question} Unit: {Unit} Grain: {Grain} Trap: {Trap}".format(**self.terms)
         if self.parameters is None:
