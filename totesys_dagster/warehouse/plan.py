@@ -134,7 +134,6 @@ def plan(
         and (star.name in retyped or not _same(found.views[view.name], view.columns))
     ]
     out_of_the_way, back = drop_and_restore(anew, report_plan.in_the_way(found.reports), retyped)
-    answers = names.with_reports
     return [
         *out_of_the_way,
         *tables,
@@ -149,11 +148,11 @@ def plan(
             for star in stars
             for view in ddl.views(names, star)
         ),
-        *(map(Step, report_plan.statements(names, found.reports)) if answers else ()),
+        *(map(Step, report_plan.statements(names, found.reports)) if names.with_reports else ()),
         *back,
         *(_foreign_keys(names, stars, found) if foreign_keys else []),
         *(Step(statement) for star in stars for statement in ddl.comments(names, star)),
-        *(map(Step, reports.comments(names)) if answers else ()),
+        *(map(Step, reports.comments(names)) if names.with_reports else ()),
         *_withdrawn(names, found),
     ]
 

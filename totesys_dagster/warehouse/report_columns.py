@@ -46,38 +46,39 @@ _COMPUTED = {
     )
 }
 
-# The table of which a column is carried.
+# The tables that declare a column that is carried: the first of them that is declared counts.
 _OF = {
-    "agreed_delivery_date": "fact_sales_order",
-    "agreed_delivery_location_id": "fact_sales_order",
-    "agreed_payment_date": "fact_sales_order",
-    "counterparty_id": "dim_counterparty",
-    "counterparty_legal_name": "dim_counterparty",
-    "country": "dim_location",
-    "created_date": "fact_sales_order",
-    "currency_code": "dim_currency",
-    "day_name": "dim_date",
-    "day_of_week": "dim_date",
-    "department_name": "dim_staff",
-    "design_id": "dim_design",
-    "design_name": "dim_design",
-    "file_name": "dim_design",
-    "payment_date": "fact_payment",
-    "payment_id": "fact_payment",
-    "sales_order_id": "fact_sales_order",
-    "sales_staff_id": "fact_sales_order",
-    "staff_id": "dim_staff",
-    "unit_price": "fact_sales_order",
-    "units_sold": "fact_sales_order",
+    "agreed_delivery_date": ("fact_sales_order",),
+    "agreed_delivery_location_id": ("fact_sales_order",),
+    "agreed_payment_date": ("fact_sales_order",),
+    "counterparty_id": ("dim_counterparty", "fact_sales_order", "fact_payment"),
+    "counterparty_legal_name": ("dim_counterparty",),
+    "country": ("dim_location",),
+    "created_date": ("fact_sales_order",),
+    "currency_code": ("dim_currency",),
+    "day_name": ("dim_date",),
+    "day_of_week": ("dim_date",),
+    "department_name": ("dim_staff",),
+    "design_id": ("dim_design", "fact_sales_order"),
+    "design_name": ("dim_design",),
+    "file_name": ("dim_design",),
+    "payment_date": ("fact_payment",),
+    "payment_id": ("fact_payment",),
+    "sales_order_id": ("fact_sales_order",),
+    "sales_staff_id": ("fact_sales_order",),
+    "staff_id": ("dim_staff",),
+    "unit_price": ("fact_sales_order",),
+    "units_sold": ("fact_sales_order",),
 }
 
 
 def column(name: str) -> Attribute:
-    """The column of that name. Raises KeyError where its table is not declared."""
+    """The column of that name. Raises KeyError where no table that has it is declared."""
     if name in _COMPUTED:
         return _COMPUTED[name]
-    versions = {attribute.name: attribute for attribute in (*ddl.LINEAGE, *ddl.VERSIONS)}
-    if name in versions:
-        return versions[name]
-    star = STAR_TABLES[_OF[name]]
-    return next(attribute for attribute in ddl.attributes(star) if attribute.name == name)
+    stars = [STAR_TABLES[star] for star in _OF.get(name, ()) if star in STAR_TABLES]
+    declared = [attribute for star in stars for attribute in ddl.attributes(star)]
+    found = [a for a in (*ddl.LINEAGE, *ddl.VERSIONS, *declared) if a.name == name]
+    if not found:
+        raise KeyError(f"no table is declared that has a column {name}")
+    return found[0]

@@ -23,21 +23,29 @@ class Made:
     options: Sequence[str]
 
 
-# PostgreSQL qualifies and quotes the names itself, since no schema of ours is searched.
+# Those that are noted, and those that bear our comment: whoever drops the other two schemas of a
+# warehouse leaves what reads no table. PostgreSQL qualifies and quotes the names itself, since no
+# schema of ours is searched.
 _MADE = """
 SELECT c.relname, c.oid::bigint, TRUE, 'VIEW(' || string_agg(
            a.attname || ' ' || format_type(a.atttypid, a.atttypmod), ', ' ORDER BY a.attnum
        ) || ')', 'VIEW ' || c.oid::regclass, coalesce(c.reloptions, '{}')
 FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
 WHERE c.relnamespace = to_regnamespace(quote_ident(%(schema)s)) AND c.relkind = 'v'
-  AND a.attnum > 0 AND c.relname = ANY(%(names)s)
+  AND a.attnum > 0 AND (
+    c.relname = ANY(%(noted)s::text[])
+    OR (c.relname, obj_description(c.oid, 'pg_class')) IN (
+        SELECT * FROM unnest(%(declared)s::text[], %(comments)s::text[])
+    )
+)
 GROUP BY c.oid
 UNION ALL
 SELECT proname, oid::bigint, FALSE,
        '(' || pg_get_function_identity_arguments(oid) || ') ' || pg_get_function_result(oid),
        'FUNCTION ' || oid::regprocedure, '{}'
 FROM pg_proc
-WHERE pronamespace = to_regnamespace(quote_ident(%(schema)s)) AND proname = ANY(%(names)s)
+WHERE pronamespace = to_regnamespace(quote_ident(%(schema)s))
+  AND proname = ANY(%(noted)s::text[])
 """
 
 
@@ -46,13 +54,23 @@ def find_reports(connection: Connection, names: Names) -> dict[str, Made]:
 
     Raises psycopg.Error.
     """
+    declared = reports.declared()
+    parameters = {
+        "schema": names.reports,
+        "noted": _noted(connection, names),
+        "declared": [report.name for report in declared],
+        "comments": [report.comment for report in declared],
+    }
+    found = connection.execute(_MADE, parameters).fetchall()
+    return {name: Made(*about) for name, *about in found}
+
+
+def _noted(connection: Connection, names: Names) -> list[str]:
     table = names.ledger("report").as_string(connection)
     if connection.execute("SELECT to_regclass(%s)", [table]).fetchone() == (None,):
-        return {}
+        return []
     query = sql.SQL("SELECT name FROM {}").format(names.ledger("report"))
-    ours = [name for (name,) in connection.execute(query)]
-    found = connection.execute(_MADE, {"schema": names.reports, "names": ours}).fetchall()
-    return {name: Made(*about) for name, *about in found}
+    return [name for (name,) in connection.execute(query)]
 
 
 def in_the_way(made: Mapping[str, Made]) -> list[str]:

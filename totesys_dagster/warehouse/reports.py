@@ -46,7 +46,7 @@ class Report:
         """The names and types of its parameters, None of a view."""
         return self.terms.get("Parameters")
 
-    @cached_property
+    @property
     def columns(self) -> tuple[Attribute, ...]:
         """Raises KeyError where the table of one is not declared."""
         return tuple(column(name) for name in self.terms["Columns"].split(", "))

@@ -147,6 +147,16 @@ def test_relation_of_somebody_else_under_the_name_of_a_report_is_not_replaced(
         assert connection.execute("SELECT mine FROM reports.batches").fetchone() == (1,)
 
 
+def test_reports_of_a_warehouse_that_somebody_dropped_are_made_again(
+    admin: psycopg.Connection,
+) -> None:
+    admin.execute("DROP SCHEMA warehouse, warehouse_bookkeeping CASCADE")
+    assert there(admin) == {"country_names"}
+    schema.migrate(admin, NAMES)
+
+    assert there(admin) == set(reports.all_reports())
+
+
 # What is built on reports, and what they are built on
 
 
@@ -257,6 +267,8 @@ def test_report_whose_columns_change_is_made_anew(
         ("dim_date", None, {"orders_by_weekday"}),
         ("dim_location", None, {"deliveries_by_country"}),
         ("dim_location", "country", {"deliveries_by_country"}),
+        ("dim_counterparty", None, {"revenue_by_customer"}),
+        ("dim_design", None, {"revenue_by_design", "designs_never_sold"}),
         ("dim_staff", "location", {"revenue_by_office"}),
         (
             "fact_purchase_order",
@@ -278,11 +290,25 @@ def test_report_of_what_is_no_longer_declared_is_dropped_and_the_others_stay(
     schema.migrate(admin, NAMES)
 
     assert there(admin) == set(reports.all_reports()) - gone
-    declare_again = declared
     if column:
-        declare(star, declare_again)
+        declare(star, declared)
         schema.migrate(admin, NAMES)
         assert there(admin) == set(reports.all_reports())
+
+
+@pytest.mark.parametrize("star", [*STAR_TABLES])
+def test_whatever_is_withdrawn_the_reports_that_are_left_can_be_composed(star: str) -> None:
+    declared = STAR_TABLES[star].columns
+    for columns in ((), *(without(star, column.name) for column in declared[1:])):
+        with pytest.MonkeyPatch.context() as patch:
+            if columns:
+                changed = replace(STAR_TABLES[star], columns=columns)
+                patch.setitem(STAR_TABLES, star, changed)
+            else:
+                patch.delitem(STAR_TABLES, star)
+            left = reports.declared()
+            assert all(report.create(NAMES, anew=True) for report in left)
+            assert "data_quality" in {report.name for report in left}
 
 
 def test_view_on_a_report_that_goes_is_named_and_nothing_changes(
