@@ -113,6 +113,44 @@ def test_amount_has_its_currency(loaded: Platform, report: Report) -> None:
     assert list(found) == [column.name for column in report.columns]
 
 
+DOUBLED = """
+    UPDATE sales_order SET unit_price = 2 * unit_price WHERE currency_id = 2;
+    UPDATE purchase_order SET item_unit_price = 2 * item_unit_price WHERE currency_id = 2;
+    UPDATE payment SET payment_amount = 2 * payment_amount WHERE currency_id = 2
+"""
+
+
+def money(platform: Platform) -> dict[tuple[str, str], Decimal]:
+    """All money of each report that shows no history, by report and currency."""
+    found: dict[tuple[str, str], Decimal] = {}
+    for report in reports.declared():
+        if report.name in ("order_versions", "order_history"):
+            continue
+        cursor = platform.warehouse.execute(f"SELECT * FROM {call(report)}".encode())
+        names = [column.name for column in cursor.description or ()]
+        for row in cursor:
+            named = dict(zip(names, row, strict=True))
+            amounts = [value for value in row if isinstance(value, Decimal)]
+            if amounts:
+                place = report.name, named["currency_code"]
+                found[place] = found.get(place, Decimal()) + sum(amounts)
+    return found
+
+
+def test_money_of_a_currency_is_of_no_other_one(loaded: Platform) -> None:
+    """When all dollars are doubled, each answer in dollars doubles and no other one moves. A total
+    of two currencies under the name of one would do neither."""
+    before = money(loaded)
+    loaded.application.execute(DOUBLED)
+    loaded.run()
+
+    assert len({report for report, _ in before}) == 15
+    assert money(loaded) == {
+        (report, code): amount * (2 if code == "USD" else 1)
+        for (report, code), amount in before.items()
+    }
+
+
 def test_every_report_and_column_is_explained(platform: Platform) -> None:
     query = """
         SELECT c.relname, a.attname FROM pg_class AS c JOIN pg_attribute AS a ON attrelid = c.oid
