@@ -2284,7 +2284,7 @@ COMMENT ON COLUMN reports.revenue_by_currency.units IS 'Number of bags.';
 
 COMMENT ON COLUMN reports.revenue_by_currency.revenue IS 'Units times their price, in the currency of the row.';
 
-COMMENT ON VIEW reports.revenue_by_customer IS 'Which customers buy? Unit: orders, bags, and money in the currency of the row. Grain: a row for each customer and each currency in which he has an order. Trap: Two customers may share a name: group by counterparty_id. All of them lie close together, so draw them on a scale that begins at zero.';
+COMMENT ON VIEW reports.revenue_by_customer IS 'Which customers buy? Unit: orders, bags, and money in the currency of the row. Grain: a row for each customer and each currency in which it has an order. Trap: Two customers may share a name: group by counterparty_id. All of them lie close together, so draw them on a scale that begins at zero.';
 
 COMMENT ON COLUMN reports.revenue_by_customer.counterparty_id IS 'Key of the counterparty.';
 
@@ -2637,6 +2637,6 @@ GRANT SELECT ON reports.sales_and_purchases_by_month TO warehouse_loader, wareho
 
 GRANT SELECT ON reports.overdue_today TO warehouse_loader, warehouse_reader;
 
-INSERT INTO warehouse_bookkeeping.declaration (sha256) VALUES ('c424ba62be0f984ed7fb18f8d86cac9915a6d66e4170ba3a7a9b323021ad781f');
+INSERT INTO warehouse_bookkeeping.declaration (sha256) VALUES ('e1fb99302fec407ec023f9c31f91721d5141ab7e05f20543eec7e5eeb5b9cb09');
 
 COMMIT;

@@ -129,11 +129,12 @@ class _Saved:
 
 @dataclass(frozen=True)
 class _Own:
-    """A view or report of the warehouse's that goes: what DROP and GRANT call it, and the
-    statements after which the next one of its name has its grants."""
+    """A view or report of the warehouse's that goes: what DROP and GRANT call it, the statements
+    after which the next one of its name has its grants, and what to say where there is no next."""
 
     kind_and_name: sql.Composable
     grants: Sequence[sql.Composed]
+    what: str | None = None
 
 
 def drop_and_restore(
@@ -161,7 +162,7 @@ def drop_and_restore(
         own = _own(connection, names, views, oids, made, (is_function, oid))
         if own is not None:
             back += map(Step, own.grants)
-            drop.insert(0, Step(sql.SQL("DROP {}").format(own.kind_and_name)))
+            drop.insert(0, Step(sql.SQL("DROP {}").format(own.kind_and_name), own.what))
             continue
         saved = _save(connection, oid)
         back += [*saved.steps(), Step(sql.SQL("RESET ROLE")), Step(role)]
@@ -206,7 +207,7 @@ def _own(
             continue
         what = sql.SQL(one.kind_and_name)
         if name not in {report.name for report in reports.declared()}:
-            return _Own(what, ())
+            return _Own(what, (), f"{name} goes, as what it reads is no longer declared")
         if is_function:
             return _Own(what, _function_grants(connection, oid, what))
         return _Own(what, _grants(connection, oid, names.report(name)))

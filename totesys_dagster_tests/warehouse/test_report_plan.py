@@ -15,6 +15,7 @@ from totesys_dagster import settings
 from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.catalogue.star_columns import carry
 from totesys_dagster.errors import LoadError, SettingError
+from totesys_dagster.local import server as postgres
 from totesys_dagster.local import stack
 from totesys_dagster.local.server import SUPERUSER, Server
 from totesys_dagster.postgres.sessions import Names, transaction
@@ -37,6 +38,15 @@ ORDER BY 1, 2, 3
 """
 
 
+@pytest.fixture(autouse=True)
+def _order_of_tables() -> Iterator[None]:
+    """A table that a test withdraws comes back to its place: batches are loaded in that order."""
+    before = dict(STAR_TABLES)
+    yield
+    STAR_TABLES.clear()
+    STAR_TABLES.update(before)
+
+
 @pytest.fixture
 def declare(monkeypatch: pytest.MonkeyPatch) -> Declare:
     """Declares a table with other columns, or withdraws it where there are none."""
@@ -44,23 +54,40 @@ def declare(monkeypatch: pytest.MonkeyPatch) -> Declare:
 
     def change(star: str, columns: tuple[Any, ...]) -> None:
         if columns:
-            monkeypatch.setitem(STAR_TABLES, star, replace(STAR_TABLES[star], columns=columns))
+            STAR_TABLES[star] = replace(STAR_TABLES[star], columns=columns)
         else:
-            monkeypatch.delitem(STAR_TABLES, star)
+            del STAR_TABLES[star]
 
     return change
 
 
 @pytest.fixture
 def admin(server: Server, new_database: Callable[..., str]) -> Iterator[psycopg.Connection]:
-    """The administrator's connection to a warehouse whose roles are apart."""
+    """The administrator's connection to a warehouse."""
     name = new_database(SUPERUSER)
     with psycopg.connect(server.dsn(SUPERUSER, name), autocommit=True) as connection:
-        connection.execute(
-            (resources.files("totesys_dagster.warehouse") / "sql" / "roles.sql")
-            .read_text()
-            .encode()
-        )
+        schema.migrate(connection, NAMES)
+        yield connection
+
+
+ROLES = (resources.files("totesys_dagster.warehouse") / "sql" / "roles.sql").read_text()
+
+
+@pytest.fixture(scope="module")
+def server_apart(tmp_path_factory: pytest.TempPathFactory) -> Server:
+    """A server of its own: where there is the owner, each migration acts as that role."""
+    server = postgres.start(tmp_path_factory.mktemp("apart"), stack.ROLES)
+    with psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
+        stack.create_roles(connection, server)
+        connection.execute("CREATE DATABASE apart")
+    return server
+
+
+@pytest.fixture
+def apart(server_apart: Server) -> Iterator[psycopg.Connection]:
+    """The administrator's connection to a warehouse whose roles are made by `roles.sql`."""
+    with psycopg.connect(server_apart.dsn(SUPERUSER, "apart"), autocommit=True) as connection:
+        connection.execute(ROLES.encode())
         schema.migrate(connection, NAMES)
         yield connection
 
@@ -119,11 +146,10 @@ def test_warehouse_is_not_called_what_reports_of_another_are_called(
 def test_schema_of_reports_that_is_somebody_elses_is_named(
     server: Server, new_database: Callable[..., str]
 ) -> None:
-    name = new_database(SUPERUSER)
-    with psycopg.connect(server.dsn(SUPERUSER, name), autocommit=True) as connection:
-        text = resources.files("totesys_dagster.warehouse") / "sql" / "roles.sql"
-        connection.execute(text.read_text().encode())
-        connection.execute("CREATE SCHEMA reports AUTHORIZATION totesys_application")
+    name = new_database(stack.LOADER)
+    with psycopg.connect(server.dsn(SUPERUSER, name), autocommit=True) as admin:
+        admin.execute("CREATE SCHEMA reports AUTHORIZATION totesys_application")
+    with psycopg.connect(server.dsn(stack.LOADER, name), autocommit=True) as connection:
         with pytest.raises(LoadError) as refused:
             schema.migrate(connection, NAMES)
 
@@ -287,8 +313,10 @@ def test_report_of_what_is_no_longer_declared_is_dropped_and_the_others_stay(
 ) -> None:
     declared = STAR_TABLES[star].columns
     declare(star, without(star, column) if column else ())
-    schema.migrate(admin, NAMES)
+    done = schema.migrate(admin, NAMES)
 
+    for name in gone:
+        assert f"{name} goes, as what it reads is no longer declared" in done
     assert there(admin) == set(reports.all_reports()) - gone
     if column:
         declare(star, declared)
@@ -300,15 +328,13 @@ def test_report_of_what_is_no_longer_declared_is_dropped_and_the_others_stay(
 def test_whatever_is_withdrawn_the_reports_that_are_left_can_be_composed(star: str) -> None:
     declared = STAR_TABLES[star].columns
     for columns in ((), *(without(star, column.name) for column in declared[1:])):
-        with pytest.MonkeyPatch.context() as patch:
-            if columns:
-                changed = replace(STAR_TABLES[star], columns=columns)
-                patch.setitem(STAR_TABLES, star, changed)
-            else:
-                patch.delitem(STAR_TABLES, star)
-            left = reports.declared()
-            assert all(report.create(NAMES, anew=True) for report in left)
-            assert "data_quality" in {report.name for report in left}
+        table = STAR_TABLES.pop(star)
+        if columns:
+            STAR_TABLES[star] = replace(table, columns=columns)
+        made = {report.name: report.create(NAMES, anew=True) for report in reports.declared()}
+        STAR_TABLES[star] = table
+
+        assert "data_quality" in made
 
 
 def test_view_on_a_report_that_goes_is_named_and_nothing_changes(
@@ -378,9 +404,11 @@ def test_rebuild_makes_no_reports_beside_the_warehouse(platform: Platform) -> No
     assert set(seen) == {("reports",)}
 
 
-def test_reader_makes_nothing_and_is_comfortable(admin: psycopg.Connection, server: Server) -> None:
+def test_reader_makes_nothing_and_is_comfortable(
+    apart: psycopg.Connection, server_apart: Server
+) -> None:
     with psycopg.connect(
-        server.dsn(stack.READER, admin.info.dbname), autocommit=True
+        server_apart.dsn(stack.READER, apart.info.dbname), autocommit=True
     ) as connection:
         for statement in (
             "CREATE TEMP TABLE mine (mine integer)",
@@ -397,16 +425,15 @@ def test_reader_makes_nothing_and_is_comfortable(admin: psycopg.Connection, serv
             assert row == ("5min",)
 
 
-def test_comfort_that_was_set_otherwise_stays(admin: psycopg.Connection) -> None:
-    name = sql.Identifier(admin.info.dbname)
+def test_comfort_that_was_set_otherwise_stays(apart: psycopg.Connection) -> None:
+    name = sql.Identifier(apart.info.dbname)
     role = sql.SQL("ALTER ROLE warehouse_reader IN DATABASE {} SET statement_timeout TO '1h'")
-    admin.execute(role.format(name))
-    text = resources.files("totesys_dagster.warehouse") / "sql" / "roles.sql"
-    admin.execute(text.read_text().encode())
+    apart.execute(role.format(name))
+    apart.execute(ROLES.encode())
 
     query = """
         SELECT setconfig FROM pg_db_role_setting
         WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
     """
-    [(found,)] = admin.execute(query).fetchall()
+    [(found,)] = apart.execute(query).fetchall()
     assert "statement_timeout=1h" in found
