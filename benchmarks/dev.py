@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +21,8 @@ from totesys_dagster_tests.processes import end_group
 
 PROJECT = Path(__file__).parent.parent
 START_SECONDS = 180
+# The run launcher of dagster.yaml.
+LAUNCHER = "ForkingRunLauncher"
 # The clock's ticks that /proc counts processor time in.
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -40,9 +41,13 @@ def embedded() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def running(directory: Path, module: str) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    directory: Path, module: str, launcher: str = LAUNCHER
+) -> Iterator[subprocess.Popen[bytes]]:
     """`dagster dev` with the project's own settings; stopped as by Ctrl-C after the block."""
-    shutil.copy(PROJECT / "dagster.yaml", directory)
+    instance = (PROJECT / "dagster.yaml").read_text()
+    assert LAUNCHER in instance
+    (directory / "dagster.yaml").write_text(instance.replace(LAUNCHER, launcher))
     command = [sys.executable, "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", "0", "-m", module]
     with (directory / "dev.log").open("ab") as log:
         process = subprocess.Popen(

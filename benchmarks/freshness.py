@@ -1,21 +1,27 @@
 """From a commit in the source to the commit in the warehouse, while business goes on.
 
-    python -m benchmarks.freshness [--changes 100]
+    python -m benchmarks.freshness [--changes 100] [--busy 8] [--launcher WatchedRunLauncher]
 
 The platform runs under `dagster dev` with its default settings and the simulated business. Beside
 it, an order is edited silently at random moments; the time from that commit until another session
-sees the new version in the warehouse is the freshness.
+sees the new version in the warehouse is the freshness. With `--busy`, so many endless loops run
+beside it. Processor seconds are those of all of Dagster's processes, divided by the batches; what
+an idle minute takes is in them. `WatchedRunLauncher` starts a new Python for each run, as Dagster's
+own launcher does.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random
 import statistics
+import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 
 import psycopg
 
@@ -24,9 +30,12 @@ from benchmarks.parts import Verdicts
 from totesys_dagster import settings
 from totesys_dagster.local import stack
 
-TARGET_P95 = 15.0
+TARGETS = {"p50": 4.0, "p95": 7.0}
+BUSY_TARGETS = {"p95": 20.0}
 # Seconds between two edits; a random time, so that polls and edits do not fall into step.
 BETWEEN = (1.0, 9.0)
+# What the start leaves to do is no part of what is measured.
+SETTLES = 15.0
 
 
 class Watcher(threading.Thread):
@@ -53,15 +62,33 @@ def edit(application: psycopg.Connection, order: int) -> float:
     return time.time()
 
 
-def measure(changes: int) -> list[float]:
+@contextlib.contextmanager
+def busy(loops: int) -> Iterator[None]:
+    """So many processes that compute for ever."""
+    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(loops)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def measure(changes: int, loops: int, launcher: str) -> tuple[list[float], float]:
+    """The ages of the changes when they arrive, and Dagster's processor seconds for each batch."""
     with (
         dev.embedded() as directory,
-        dev.running(directory, "totesys_dagster.local.definitions"),
+        dev.running(directory, "totesys_dagster.local.definitions", launcher) as process,
         psycopg.connect(os.environ[settings.WAREHOUSE_DSN], autocommit=True) as warehouse,
         stack.application(settings.home()) as application,
     ):
         dev.wait_for_batch(warehouse, 1)
-        return watch(application, warehouse, changes)
+        time.sleep(SETTLES)
+        first, spent = dev.loaded_batches(warehouse), dev.cpu_seconds(process.pid)
+        with busy(loops):
+            ages = watch(application, warehouse, changes)
+        batches = dev.loaded_batches(warehouse) - first
+        return ages, (dev.cpu_seconds(process.pid) - spent) / batches
 
 
 def watch(
@@ -106,13 +133,18 @@ def arrived(warehouse: psycopg.Connection, orders: list[int]) -> dict[int, int]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench-freshness", description=__doc__)
     parser.add_argument("--changes", type=int, default=100)
+    parser.add_argument("--busy", type=int, default=0, metavar="LOOPS")
+    parser.add_argument("--launcher", default=dev.LAUNCHER)
     options = parser.parse_args()
-    ages = measure(options.changes)
-    p95 = statistics.quantiles(ages, n=20)[-1]
-    print("| changes | p50 | p95 | longest |\n| ---: | ---: | ---: | ---: |")
-    print(f"| {len(ages)} | {statistics.median(ages):.1f} s | {p95:.1f} s | {max(ages):.1f} s |")
+    ages, cpu = measure(options.changes, options.busy, options.launcher)
+    found = {"p50": statistics.median(ages), "p95": statistics.quantiles(ages, n=20)[-1]}
+    print("| changes | p50 | p95 | longest | processor seconds a batch |")
+    print("| ---: | ---: | ---: | ---: | ---: |")
+    cells = " | ".join(f"{value:.1f} s" for value in (*found.values(), max(ages)))
+    print(f"| {len(ages)} | {cells} | {cpu:.1f} |")
     verdicts = Verdicts()
-    verdicts.at_most("freshness, p95", p95, TARGET_P95, unit=" s")
+    for what, target in (BUSY_TARGETS if options.busy else TARGETS).items():
+        verdicts.at_most(f"freshness, {what}", found[what], target, unit=" s")
     return verdicts.finish()
 
 

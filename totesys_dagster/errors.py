@@ -56,5 +56,9 @@ class SequenceGapError(LoadError):
     """An earlier batch has to be loaded first."""
 
 
+class NotProcessedError(LoadError):
+    """The batch has to be processed first."""
+
+
 class OtherLakeError(LoadError):
     """The warehouse was loaded from another lake, or the lake's log was changed since."""

@@ -7,22 +7,30 @@ test gets its own and none can disturb another. All files are in memory where th
 from __future__ import annotations
 
 import datetime as dt
+import functools
+import gc
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar, cast
+from urllib.parse import unquote, urlsplit
 
+import botocore.session
 import psycopg
 import pytest
+from botocore.loaders import create_loader
 from psycopg import sql
 
 from totesys_dagster import settings, zone_urls
 from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.ingestion import capture
+from totesys_dagster.lake import probe
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.receipt import Receipt, touched_stars
 from totesys_dagster.lake.store import Store
@@ -37,6 +45,8 @@ from totesys_dagster.warehouse.load import load_batch
 from totesys_dagster.warehouse.standing import Audit
 from totesys_dagster_tests import clusters
 from totesys_simulator import simulator
+
+Result = TypeVar("Result")
 
 LAST_DAY = dt.date(2024, 11, 15)
 
@@ -54,6 +64,21 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith("TOTESYS_") and name != settings.POSTGRES_BIN:
             monkeypatch.delenv(name)
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
+
+
+def pytest_collection_finish() -> None:
+    """All that is imported by now stays: the collector of garbage need not look at it again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _models_of_aws_are_read_once() -> Iterator[None]:
+    """A session of boto3 reads megabytes of JSON, for a quarter of a second, and each client of
+    another environment is of a session of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", functools.cache(create_loader))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -90,6 +115,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, in_memory: Path | None) -> 
     home = in_memory / "server" if in_memory else tmp_path_factory.mktemp("server")
     server = postgres.start(home, stack.ROLES)
     with psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
+        _spare_hashes(connection, server)
         stack.create_roles(connection, server)
         # It opens transactions when it pleases, and some tests watch every transaction.
         connection.execute("ALTER SYSTEM SET autovacuum TO off")
@@ -98,6 +124,17 @@ def server(tmp_path_factory: pytest.TempPathFactory, in_memory: Path | None) -> 
             connection.execute(f"ALTER SYSTEM SET {setting} TO off")
         connection.execute("SELECT pg_reload_conf()")
     return server
+
+
+def _spare_hashes(connection: psycopg.Connection, server: Server) -> None:
+    """Of a password, each of thousands of connections computes 4096 hashes, 3 milliseconds."""
+    if connection.info.server_version >= 160000:
+        connection.execute("SET scram_iterations TO 1")
+        connection.execute(
+            sql.SQL("ALTER ROLE {} PASSWORD {}").format(
+                sql.Identifier(SUPERUSER), sql.Literal(server.passwords[SUPERUSER])
+            )
+        )
 
 
 @pytest.fixture(scope="session")
@@ -113,17 +150,27 @@ def new_database(server: Server) -> Callable[[str, str], str]:
 
 
 def _create_database(
-    server: Server, name: str, owner: str, template: str, encoding: str | None
+    server: Server,
+    name: str,
+    owner: str,
+    template: str,
+    encoding: str | None = None,
+    oid: int | None = None,
 ) -> None:
-    """`encoding` is that of the template unless another one is asked for."""
+    """`encoding` is that of the template unless another one is asked for. One that is given its
+    number takes the place of the one of its name."""
     query = sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
         sql.Identifier(name), sql.Identifier(owner), sql.Identifier(template)
     )
     if encoding:
         query += sql.SQL(" ENCODING {}").format(sql.Literal(encoding))
+    if oid is not None:
+        query += sql.SQL(" OID {}").format(sql.Literal(oid))
     with psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
         if connection.info.server_version >= 150000:
             query += sql.SQL(" STRATEGY file_copy")  # the other one takes half as long again
+        if oid is not None:
+            _drop_database(connection, name)
         connection.execute(query)
 
 
@@ -131,9 +178,13 @@ def _drop_databases(server: Server, names: Iterable[str]) -> None:
     """Drop databases, whoever is still connected to them: half a thousand are gigabytes."""
     with psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
         for name in names:
-            connection.execute(
-                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-            )
+            _drop_database(connection, name)
+
+
+def _drop_database(connection: psycopg.Connection, name: str) -> None:
+    connection.execute(
+        sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+    )
 
 
 def _template(
@@ -269,6 +320,7 @@ class Platform:
     names: Names
     ingestion: Store
     processed: Store
+    kept: Kept | None = None  # None where the source is not the one that states are kept of
 
     @property
     def source_dsn(self) -> str:
@@ -318,6 +370,56 @@ class Platform:
         self.process(manifest)
         return self.load(manifest)
 
+    def first(self) -> Loaded:
+        """Take the first batch of a source to which nothing has happened yet the whole way: it is
+        the same in all tests, is taken once, and is copied from then on."""
+        loaded = self.come_to("first", Platform.run, source=False)
+        assert loaded is not None
+        return loaded
+
+    def first_capture(self) -> Manifest:
+        """Capture that batch, and no more."""
+        manifest = self.come_to("captured", Platform.capture, source=False, warehouse=False)
+        assert manifest is not None
+        return manifest
+
+    def come_to(
+        self,
+        state: str,
+        steps: Callable[[Platform], Result],
+        *,
+        source: bool = True,
+        warehouse: bool = True,
+    ) -> Result:
+        """Bring a platform of which nothing was asked yet into a state that many tests begin with,
+        by these steps or, in a test that is not the first with it, by a copy of what they led to:
+        of the lake and of those databases that the steps change. The source's count of deleted rows
+        is not copied; it begins anew, as after a crash."""
+        if self.kept is None:
+            return steps(self)
+        self._close()
+        if state in self.kept.results:
+            self.kept.bring_back(state, self)
+        else:
+            self._open()
+            result = steps(self)
+            self._close()
+            self.kept.keep(state, self, result, source=source, warehouse=warehouse)
+        self._open()
+        return cast("Result", self.kept.results[state])
+
+    def _close(self) -> None:
+        for connection in (self.application, self.source, self.warehouse):
+            connection.close()
+
+    def _open(self) -> None:
+        dsn = self.server.dsn(stack.APPLICATION, self.source_database)
+        self.application = psycopg.connect(dsn, autocommit=True)
+        self.source = connect(settings.SOURCE_DSN)
+        self.warehouse = connect(settings.WAREHOUSE_DSN)
+        self.ingestion = Store(self.ingestion.url, self.ingestion.setting)
+        self.processed = Store(self.processed.url, self.processed.setting)
+
     def audit(self) -> Mapping[str, Audit]:
         """Digest the source, compare every table with it, and ask for what is to be healed."""
         with capture.open_capture(
@@ -336,20 +438,88 @@ class Platform:
         return self.warehouse.execute(query).fetchall()  # type: ignore[arg-type]
 
 
+@dataclass
+class Kept:
+    """States of the platform over a few rows that tests begin with, as databases and directories to
+    be copied. A lake knows its source by name and number of the database: each test's has the same,
+    one after the other."""
+
+    server: Server
+    small_template: str
+    directory: Path
+    results: dict[str, object] = field(default_factory=dict)  # what the steps gave, by state
+    _lakes: dict[str, Path] = field(default_factory=dict)
+    _templates: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    SOURCE = "test_source"
+    OID = 1_000_000
+
+    def new_source(self, template: str) -> None:
+        _create_database(self.server, self.SOURCE, stack.APPLICATION, template, oid=self.OID)
+
+    def keep(
+        self, state: str, platform: Platform, result: object, *, source: bool, warehouse: bool
+    ) -> None:
+        self._lakes[state] = self.directory / str(next(_numbers))
+        for zone in (platform.ingestion, platform.processed):
+            if _place(zone).exists():
+                shutil.copytree(_place(zone), self._lakes[state] / _place(zone).name)
+        for database, owner, changed in (
+            (self.SOURCE, stack.APPLICATION, source),
+            (platform.warehouse_database, stack.LOADER, warehouse),
+        ):
+            if changed:
+                template = self._templates[state, owner] = f"template_{next(_numbers)}"
+                _create_database(self.server, template, owner, database)
+        self.results[state] = result
+
+    def bring_back(self, state: str, platform: Platform) -> None:
+        if source := self._templates.get((state, stack.APPLICATION)):
+            self.new_source(source)
+        if warehouse := self._templates.get((state, stack.LOADER)):
+            _drop_databases(self.server, [platform.warehouse_database])
+            _create_database(self.server, platform.warehouse_database, stack.LOADER, warehouse)
+        for zone in (platform.ingestion, platform.processed):
+            if (kept := self._lakes[state] / _place(zone).name).exists():
+                shutil.copytree(kept, _place(zone))
+                probe._proven.add(zone._backend.address)  # as it was when the copy was made
+
+
+def _place(zone: Store) -> Path:
+    """The directory that a zone is."""
+    return Path(unquote(urlsplit(zone.url).path))
+
+
+@pytest.fixture(scope="session")
+def kept(
+    server: Server, small_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Kept | None:
+    with psycopg.connect(server.dsn(SUPERUSER, "postgres")) as connection:
+        if connection.info.server_version < 150000:  # gives databases their number
+            return None
+    return Kept(server, small_template, tmp_path_factory.mktemp("kept"))
+
+
 @pytest.fixture
 def platform_on(
     server: Server,
     new_database: Callable[..., str],
     warehouse_template: str,
+    kept: Kept | None,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Callable[[str], Platform]]:
     """Makes a platform whose source is a copy of a template; its settings are set as well."""
-    opened: list[psycopg.Connection] = []
+    opened: list[Platform] = []
     made: list[str] = []
 
     def make(template: str) -> Platform:
-        source = new_database(stack.APPLICATION, template)
+        keeps = kept is not None and template == kept.small_template and Kept.SOURCE not in made
+        if keeps:
+            kept.new_source(template)
+            source = Kept.SOURCE
+        else:
+            source = new_database(stack.APPLICATION, template)
         warehouse = new_database(stack.LOADER, warehouse_template)
         made.extend((source, warehouse))
         monkeypatch.setenv(settings.SOURCE_DSN, server.dsn(stack.EXTRACTOR, source))
@@ -366,13 +536,14 @@ def platform_on(
             Names("warehouse"),
             Store(zone_urls.zone_url(settings.INGESTION_URL), settings.INGESTION_URL),
             Store(zone_urls.zone_url(settings.PROCESSED_URL), settings.PROCESSED_URL),
+            kept if keeps else None,
         )
-        opened.extend((platform.application, platform.source, platform.warehouse))
+        opened.append(platform)
         return platform
 
     yield make
-    for connection in opened:
-        connection.close()
+    for platform in opened:
+        platform._close()
     _drop_databases(server, made)
 
 

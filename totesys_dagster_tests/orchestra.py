@@ -13,7 +13,7 @@ import pytest
 
 from totesys_dagster.definitions import defs
 from totesys_dagster.lake.store import Store
-from totesys_dagster.orchestration import planning
+from totesys_dagster.orchestration import planning, sensors
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster_tests.conftest import Platform
 
@@ -54,10 +54,16 @@ class Orchestra:
 
     def run(self, request: dg.RunRequest, job: str | None = None) -> dg.ExecuteInProcessResult:
         """Execute a run that a sensor asked for, in this process."""
-        return defs.resolve_job_def(request.job_name or job or "").execute_in_process(
+        chosen = defs.resolve_job_def(request.job_name or job or "")
+        if request.asset_selection:
+            checks = request.asset_check_keys
+            chosen = chosen.get_subset(
+                asset_selection={*request.asset_selection},
+                asset_check_selection=None if checks is None else {*checks},
+            )
+        return chosen.execute_in_process(
             instance=self.instance,
             partition_key=request.partition_key,
-            asset_selection=list(request.asset_selection) if request.asset_selection else None,
             tags=dict(request.tags),
             raise_on_error=False,
         )
@@ -84,6 +90,7 @@ class Orchestra:
 def orchestra(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[Orchestra]:
     # Nobody ticks another sensor beside the one of a test, which therefore waits for none.
     monkeypatch.setattr(planning, "OPENING_SECONDS", 0)
+    monkeypatch.setattr(sensors, "WAIT_SECONDS", 0)
     with dg.DagsterInstance.ephemeral() as instance:
         yield Orchestra(instance, platform)
 

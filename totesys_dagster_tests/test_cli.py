@@ -6,8 +6,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,11 +20,13 @@ from totesys_dagster.dagster_home import opened_instance
 from totesys_dagster.errors import SettingError
 from totesys_dagster_tests.conftest import Platform
 
+INSTANCE = Path(__file__).parents[1] / "dagster.yaml"
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A directory with a Dagster instance."""
-    (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    """A directory with the Dagster instance that a clone has."""
+    shutil.copy(INSTANCE, tmp_path)
     return tmp_path
 
 
@@ -93,7 +97,7 @@ def test_exit_status_says_whether_the_warehouse_equals_the_source(
 
 @pytest.mark.long
 def test_reports_name_their_source(platform: Platform, project: Path) -> None:
-    platform.run()
+    platform.first()
     for command in ("run", "status", "verify", "rebuild", "audit"):
         report = here(project, command).stdout
         as_json = json.loads(here(project, command, "--json").stdout)
@@ -103,7 +107,7 @@ def test_reports_name_their_source(platform: Platform, project: Path) -> None:
 
 
 def test_status_verify_and_rebuild_agree(platform: Platform, project: Path) -> None:
-    platform.run()
+    platform.first()
 
     status = json.loads(here(project, "status", "--json").stdout)
     assert status["warehouse"]["batches"] == 1
@@ -120,7 +124,7 @@ def test_status_of_nothing(platform: Platform, project: Path) -> None:
     platform.warehouse.execute("DROP SCHEMA warehouse CASCADE")
     platform.warehouse.execute("DROP SCHEMA warehouse_bookkeeping CASCADE")
 
-    status = totesys(project, "status")
+    status = here(project, "status")
     assert status.returncode == 0, status.stderr
     assert "The lake holds 0 batches; the warehouse holds 0 of them." in status.stdout
 
@@ -135,7 +139,7 @@ def test_reports_for_people_name_every_table(project: Path) -> None:
 
 
 def test_damaged_lake_is_found(platform: Platform, project: Path, tmp_path: Path) -> None:
-    platform.run()
+    platform.first()
     next((tmp_path / "ingestion" / "rows" / "staff").rglob("*.zst")).write_bytes(b"")
 
     verified = totesys(project, "verify")
@@ -210,7 +214,7 @@ def test_status_refuses_a_lake_that_the_warehouse_was_not_loaded_from(
     platform: Platform, project: Path, tmp_path: Path
 ) -> None:
     """Of an empty one it said that it holds 0 batches, the warehouse 1 of them, and all is equal"""
-    platform.run()
+    platform.first()
     status = here(project, "status", TOTESYS_INGESTION_URL=str(tmp_path / "other"))
 
     assert status.returncode == 1
@@ -236,10 +240,16 @@ def test_real_source_is_never_simulated(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "demo", "dev", "status", "verify", "rebuild", "simulate", "psql"]
+    ("command", "ask"),
+    [
+        *((command, here) for command in ("run", "status", "verify", "rebuild", "simulate")),
+        *((command, totesys) for command in ("demo", "dev", "psql")),  # no other test starts them
+    ],
 )
-def test_every_command_has_help(command: str, tmp_path: Path) -> None:
-    done = totesys(tmp_path, command, "--help")
+def test_every_command_has_help(
+    command: str, ask: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    done = ask(tmp_path, command, "--help")
 
     assert done.returncode == 0
     assert done.stdout.startswith("Usage: ")
@@ -249,7 +259,7 @@ def test_every_command_has_help(command: str, tmp_path: Path) -> None:
 def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory in which `make run` has run once, without any setting."""
     directory = tmp_path_factory.mktemp("demo")
-    (directory / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    shutil.copy(INSTANCE, directory)
     done = totesys(directory, "demo")
     assert done.returncode == 0, done.stderr
     for word in ("Batch 1", "Batch 2", "The warehouse equals the source: every table"):

@@ -117,6 +117,7 @@ def test_both_instances_let_one_batch_at_a_time_be_captured_and_loaded() -> None
         queue = yaml.safe_load((place / "dagster.yaml").read_text())["run_queue"]
 
         assert [(one["value"], one["limit"]) for one in queue["tag_concurrency_limits"]] == [
+            ("batch", 1),
             ("capture", 1),
             ("load", 1),
             ("verify", 1),
@@ -152,7 +153,7 @@ def test_dagster_plus_loads_production_code() -> None:
         ("capture", "capture"),
         ("process", "process"),
         ("load_warehouse", "load"),
-        ("process_and_load", "whole"),
+        ("batch", "whole"),
         ("whole_path", "whole"),
         ("__ASSET_JOB", "whole"),
     ],
@@ -243,7 +244,7 @@ def test_silence_alarm_counts_a_line_that_is_logged() -> None:
 
 
 def test_roles_may_write_what_the_platform_writes(platform: Platform) -> None:
-    platform.run()
+    platform.first()
     roles = terraform()["terraform/modules/roles/main.tf"]
     [batches] = re.findall(r"batch_keys += \[for kind in (\[.+?\])", roles)
     [processed] = re.findall(r"processed_keys = \[for kind in (\[.+?\])", roles)

@@ -15,7 +15,7 @@ from totesys_dagster.dagster_insides import ConfigurableClassData
 from totesys_dagster.runs.tags import CAPTURE, LOAD, PROCESS
 
 STAGES = {CAPTURE: "capture", PROCESS: "process", LOAD: "load"}
-# For `whole_path`, `process_and_load`, and whatever a person materializes by hand.
+# For `whole_path`, `batch`, and whatever a person materializes by hand.
 WHOLE = "whole"
 
 

@@ -12,17 +12,18 @@ import dagster as dg
 from pydantic import BaseModel, ConfigDict
 
 from totesys_dagster.alerting.incidents import Recovery, Trouble
+from totesys_dagster.catalogue import INGESTION
 from totesys_dagster.metadata import BATCH_TAG
 from totesys_dagster.runs.failures import first_failure
 from totesys_dagster.runs.tags import (
     AUDIT,
+    BATCH,
     CAPTURE,
     LOAD,
     PROCESS,
-    PROCESS_AND_LOAD,
     VERIFY_LAKE,
 )
-from totesys_dagster.runs.unfinished import PARTITION_TAG, RANGE_START_TAG
+from totesys_dagster.runs.unfinished import PARTITION_TAG
 
 Observation = Trouble | Recovery
 
@@ -97,9 +98,15 @@ def observations(
         failure = _failure(run, events, loaded)
         return [*found, failure] if failure else found
     # A batch that is processed is not loaded yet: see `loaded_batches`.
-    if _key(run).startswith(BATCH_PREFIX):
-        return found
-    return [*found, Recovery(_key(run), f"{run.job_name} has succeeded.")]
+    if not _key(run).startswith(BATCH_PREFIX):
+        found.append(Recovery(_key(run), f"{run.job_name} has succeeded."))
+    if run.job_name == BATCH and _captures(run):
+        found.append(Recovery(CAPTURE, "A capture has succeeded."))
+    return found
+
+
+def _captures(run: dg.DagsterRun) -> bool:
+    return any(key.path[0] == INGESTION for key in run.asset_selection or ())
 
 
 def loaded_batches(open_keys: Sequence[str], loaded: str | None) -> Iterator[Recovery]:
@@ -117,13 +124,13 @@ def _key(run: dg.DagsterRun) -> str:
     """
     if run.job_name in (CAPTURE, VERIFY_LAKE, AUDIT):
         return run.job_name
-    if run.job_name in (PROCESS, LOAD, PROCESS_AND_LOAD) and BATCH_TAG in run.tags:
+    if run.job_name in (BATCH, PROCESS, LOAD) and BATCH_TAG in run.tags:
         return f"{BATCH_PREFIX}{run.tags[BATCH_TAG]}"
     return f"{run.job_name} of {_batch(run)}"
 
 
 def _batch(run: dg.DagsterRun) -> str | None:
-    tags = (BATCH_TAG, PARTITION_TAG, RANGE_START_TAG)
+    tags = (BATCH_TAG, PARTITION_TAG)
     return next((run.tags[tag] for tag in tags if tag in run.tags), None)
 
 
@@ -138,6 +145,8 @@ def _failure(
     if retried or OTHER_RUN.search(reason) or (loaded_since and str(batch) <= str(loaded)):
         return None
     what = f"{run.job_name} of batch {batch}" if batch else run.job_name
+    if run.job_name == BATCH:
+        what = f"batch {batch}"
     return Trouble(
         key,
         f"{what} failed",

@@ -2,7 +2,8 @@
 
 They are captured together because they share one snapshot of the source: rows stream through the
 I/O manager into the ingestion zone, and the manifest, written after the last of them, makes the
-batch exist. Only the tables that the batch holds rows of are materialized.
+batch exist. Only the tables that the batch holds rows of are materialized, whatever is selected: a
+selection says what a run plans for.
 """
 
 from collections.abc import Collection, Iterator
@@ -14,18 +15,20 @@ from pydantic import Field
 from totesys_dagster import settings
 from totesys_dagster.catalogue import INGESTION, SOURCE_TABLES
 from totesys_dagster.errors import CommitConflictError
-from totesys_dagster.ingestion.capture import open_capture
+from totesys_dagster.ingestion.capture import TableRead, open_capture
 from totesys_dagster.ingestion.drift import differences, unknown_tables_note
 from totesys_dagster.ingestion.fingerprint import TableSchema
 from totesys_dagster.ingestion.identity import LaggingReplicaError
+from totesys_dagster.ingestion.io_manager import write
+from totesys_dagster.lake.store import Store
 from totesys_dagster.metadata import (
-    BATCH_TAG,
     BATCHES,
     OWNERS,
     asset_key,
     source_definition,
 )
 from totesys_dagster.resources import Lake, SourceDatabase, clear_failures
+from totesys_dagster.runs.checks import log_check
 from totesys_dagster.runs.unfinished import PARTITION_TAG, SENSOR_TAG, launched_twice, unfinished
 
 
@@ -73,7 +76,6 @@ def raw_tables(
     lake: Lake,
 ) -> Iterator[dg.Output | dg.AssetCheckResult]:  # type: ignore[type-arg]
     """Capture a batch: what changed in the tables of ToteSys since the batch before."""
-    _require_all(context)
     with (
         clear_failures(),
         _overtaken(context),
@@ -92,21 +94,24 @@ def raw_tables(
             context.log.info("Nothing changed since the last batch: none is committed.")
             _forget(context)
             return
+        touched = set()
         for read in capture.reads():
-            yield dg.Output(read, output_name=read.table)
-        for schema in capture.view.schemas.values():
-            yield _schema_check(schema, capture.unknown_tables)
+            touched.add(read.table)
+            yield from _stored(context, read, lake.ingestion())
+        for table, schema in capture.view.schemas.items():
+            yield from _checked(context, schema, capture.unknown_tables, table in touched)
         manifest = capture.commit()
         context.log.info(f"Batch {manifest.batch} is committed as number {manifest.sequence}.")
 
 
 @contextmanager
 def _overtaken(context: dg.AssetExecutionContext) -> Iterator[None]:
-    """End quietly when another capture was faster, unless a person asked for this very batch.
+    """End quietly when the batch was captured before: nothing is left to do.
 
     Two daemons open the same batch twice, and so may a sensor and `totesys run`. One of the two
     commits it, and nothing is lost, so this is no failure to wake anybody for. Nor is it when a
-    sensor has asked one server, and the capture is led to another one that lags behind.
+    person launches a capture of an old batch, whose tables would count as failed from then on; or
+    when a sensor has asked one server, and the capture is led to another one that lags behind.
     """
     try:
         yield
@@ -116,8 +121,6 @@ def _overtaken(context: dg.AssetExecutionContext) -> Iterator[None]:
         context.log.info(str(error))
         _forget(context)
     except CommitConflictError as error:
-        if BATCH_TAG not in context.run.tags:
-            raise
         context.log.info(str(error))
 
 
@@ -133,14 +136,29 @@ def _forget(context: dg.AssetExecutionContext) -> None:
         instance.delete_dynamic_partition(str(BATCHES.name), context.partition_key)
 
 
-def _require_all(context: dg.AssetExecutionContext) -> None:
-    """A batch is one snapshot of all tables: a part of them would lose the rest."""
-    if len(context.selected_asset_keys) < len(SOURCE_TABLES):
-        raise dg.Failure(
-            "The tables of ToteSys are captured together, in one snapshot: select all assets of the"
-            " group ingestion, or launch the job `capture`.",
-            allow_retries=False,
-        )
+def _stored(
+    context: dg.AssetExecutionContext, read: TableRead, store: Store
+) -> Iterator[dg.Output[TableRead]]:
+    """Store a table, by the I/O manager where the run was to materialize it."""
+    key = asset_key(INGESTION, read.table)
+    if key in context.selected_asset_keys:
+        yield dg.Output(read, output_name=read.table)
+        return
+    metadata = write(read, store)
+    context.log_event(
+        dg.AssetMaterialization(key, partition=context.partition_key, metadata=metadata)
+    )
+
+
+def _checked(
+    context: dg.AssetExecutionContext, schema: TableSchema, unknown: Collection[str], touched: bool
+) -> Iterator[dg.AssetCheckResult]:
+    """The check of a table that the run was to check; of another one, where there is news."""
+    check, selected = _schema_check(schema, unknown), context.selected_asset_check_keys
+    if dg.AssetCheckKey(asset_key(INGESTION, schema.table), "schema") in selected:
+        yield check
+    elif touched or not check.passed:
+        log_check(context, check)
 
 
 def known_tables(names: list[str]) -> list[str]:

@@ -4,6 +4,8 @@ It only wraps `TableRead.write` and `RawTable`: names, hashes and the rule that 
 overwritten live there, and are the same without Dagster.
 """
 
+from typing import Any
+
 import dagster as dg
 
 from totesys_dagster.catalogue import SOURCE_TABLES
@@ -11,7 +13,22 @@ from totesys_dagster.ingestion.capture import TableRead
 from totesys_dagster.lake import key_ranges
 from totesys_dagster.lake.parts import part_stem
 from totesys_dagster.lake.raw import RawTable
+from totesys_dagster.lake.store import Store
 from totesys_dagster.resources import Lake, clear_failures
+
+
+def write(read: TableRead, store: Store) -> dict[str, Any]:
+    """Write a table of a batch; what its materialization tells of it."""
+    with clear_failures():
+        read.write(store)
+    folder = part_stem("rows", read.table, read.batch).rpartition("/")[0]
+    return {
+        "dagster/partition_row_count": read.rows,
+        "dagster/uri": store.uri(folder),
+        "deleted keys": key_ranges.count(read.deleted_keys),
+        "objects": len(read.objects),
+        "bytes": read.bytes,
+    }
 
 
 class JsonLinesIOManager(dg.ConfigurableIOManager):
@@ -20,19 +37,7 @@ class JsonLinesIOManager(dg.ConfigurableIOManager):
     lake: dg.ResourceDependency[Lake]
 
     def handle_output(self, context: dg.OutputContext, obj: TableRead) -> None:
-        store = self.lake.ingestion()
-        with clear_failures():
-            obj.write(store)
-        folder = part_stem("rows", obj.table, obj.batch).rpartition("/")[0]
-        context.add_output_metadata(
-            {
-                "dagster/partition_row_count": obj.rows,
-                "dagster/uri": store.uri(folder),
-                "deleted keys": key_ranges.count(obj.deleted_keys),
-                "objects": len(obj.objects),
-                "bytes": obj.bytes,
-            }
-        )
+        context.add_output_metadata(write(obj, self.lake.ingestion()))
 
     def load_input(self, context: dg.InputContext) -> RawTable:
         table = SOURCE_TABLES[context.asset_key.path[-1]]

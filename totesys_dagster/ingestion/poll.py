@@ -12,6 +12,7 @@ second late, and a batch must not hold an order without its payment.
 from __future__ import annotations
 
 import datetime as dt
+import time
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
@@ -29,6 +30,9 @@ from totesys_dagster.postgres.sessions import Connection, failures, transaction
 # How often every table is looked at, whatever change token and counters say: until PostgreSQL 14,
 # counters could get lost on their way, and deletions not looked for at once are due some time.
 THOROUGH_EVERY = dt.timedelta(minutes=5)
+
+# How often the change token is asked for while somebody waits for it to move.
+LOOK_SECONDS = 0.5
 
 # The file's number is new after a TRUNCATE or a rewrite, which count no rows. A standby counts
 # nothing. After a crash counters begin anew: they differ, and a difference is all that matters.
@@ -141,6 +145,20 @@ def poll(
         asked=bool(wanted or unreconciled),
         whole=any(state.changed and changes.is_large(view, name) for name, state in read.items()),
     )
+
+
+def transaction_ends(connection: Connection, cursor: PollCursor, until: float) -> bool:
+    """Wait until a transaction has ended since the poll that left `cursor`; False where none has
+    by `until`, a time of the monotonic clock. Raises SourceError."""
+    while not _moved(cursor, identity.change_token(connection)):
+        if time.monotonic() >= until:
+            return False
+        time.sleep(LOOK_SECONDS)
+    return True
+
+
+def _moved(cursor: PollCursor, change_token: str) -> bool:
+    return not cursor.token.endswith(f" {change_token}")
 
 
 def changed_tables(connection: Connection, store: Store, *, whole: bool = False) -> Poll:

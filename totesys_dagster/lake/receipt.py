@@ -6,7 +6,7 @@ starts from receipts, as processing starts from manifests.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -121,6 +121,11 @@ def read_star(
     return stored.cast(pa.schema([star.arrow_schema.field(name) for name in names]))
 
 
+def is_processed(store: Store, manifest: Manifest) -> bool:
+    """Whether every table that the batch touches is processed. Raises LakeError."""
+    return all(read_receipt(store, star, manifest) for star in touched_stars(manifest))
+
+
 @dataclass(frozen=True)
 class ProcessedTable:
     """What batch `manifest` became in `star`: Parquet in parts of bounded size."""
@@ -144,6 +149,12 @@ class ProcessedTable:
             )
         for entry in receipt.objects:
             yield read_star(self.store, self.star, entry, columns)
+
+
+def stars_reading(tables: Collection[str]) -> list[StarTable]:
+    """The star tables that a batch may change in which these tables of the source have changed,
+    dimensions before facts."""
+    return [star for star in STAR_TABLES.values() if not set(star.sources).isdisjoint(tables)]
 
 
 def touched_stars(manifest: Manifest) -> list[StarTable]:

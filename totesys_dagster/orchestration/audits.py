@@ -20,6 +20,7 @@ from totesys_dagster.lake.store import Store
 from totesys_dagster.operations.renew import Due, may_renew, outdated, renew
 from totesys_dagster.postgres.sessions import Connection, Names
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse, clear_failures
+from totesys_dagster.runs.checks import log_check
 from totesys_dagster.runs.tags import AUDIT, AUDIT_STAGE, STAGE_TAG
 from totesys_dagster.runs.unfinished import SENSOR_TAG
 from totesys_dagster.warehouse import audit, ledger, schema, standing
@@ -131,19 +132,7 @@ def audit_tables(
     if found.reason:
         context.log.info(f"Nothing was compared: {found.reason}.")
     for one in found.audits.values():
-        check = audit_check(one)
-        assert check.asset_key is not None
-        # Dagster's types leave it out for ops, though it takes it as from an asset.
-        context.log_event(
-            dg.AssetCheckEvaluation(  # type: ignore[arg-type]
-                asset_key=check.asset_key,
-                check_name=str(check.check_name),
-                passed=check.passed,
-                metadata=dict(check.metadata),
-                severity=check.severity,
-                description=check.description,
-            )
-        )
+        log_check(context, audit_check(one))
 
 
 @dg.job(

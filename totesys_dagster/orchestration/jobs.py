@@ -1,6 +1,5 @@
 """The jobs that people and sensors launch."""
 
-import warnings
 from typing import Any
 
 import dagster as dg
@@ -12,12 +11,13 @@ from totesys_dagster.orchestration.checks import LOG
 from totesys_dagster.orchestration.whole_path import run_path
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse, clear_failures
 from totesys_dagster.runs.tags import (
+    BATCH,
+    BATCH_STAGE,
     CAPTURE,
     CAPTURE_STAGE,
     LOAD,
     LOAD_STAGE,
     PROCESS,
-    PROCESS_AND_LOAD,
     PROCESS_STAGE,
     STAGE_TAG,
     VERIFY_LAKE,
@@ -25,10 +25,6 @@ from totesys_dagster.runs.tags import (
     WHOLE_PATH,
     WHOLE_STAGE,
 )
-
-# A backfill loads in one run but processes in many, which matters to no run of this job: it is
-# always given one batch.
-warnings.filterwarnings("ignore", message="Asset job process_and_load materializes assets with")
 
 capture = dg.define_asset_job(
     CAPTURE,
@@ -48,15 +44,16 @@ process = dg.define_asset_job(
 load = dg.define_asset_job(
     LOAD,
     selection=dg.AssetSelection.groups(WAREHOUSE),
-    description="Load processed batches into the warehouse, several of them in one run, in order.",
+    description="Load all that is processed into the warehouse, in the order of the log.",
     tags={STAGE_TAG: LOAD_STAGE},
 )
 
-process_and_load = dg.define_asset_job(
-    PROCESS_AND_LOAD,
-    selection=dg.AssetSelection.groups(PROCESSED, WAREHOUSE),
-    description="Process a batch and load it into the warehouse.",
-    tags={STAGE_TAG: LOAD_STAGE},
+batch_job = dg.define_asset_job(
+    BATCH,
+    selection=dg.AssetSelection.groups(INGESTION, PROCESSED, WAREHOUSE),
+    description="Take a batch the whole way: capture, process, load and audit. The sensors start it"
+    " for the tables that have changed.",
+    tags={STAGE_TAG: BATCH_STAGE},
 )
 
 verify_lake = dg.define_asset_job(
@@ -71,7 +68,7 @@ verify_lake = dg.define_asset_job(
 def capture_process_load(
     context: dg.OpExecutionContext, source: SourceDatabase, lake: Lake, warehouse: Warehouse
 ) -> None:
-    """Take one batch the whole way now. Each step is a run of its own, listed in the log."""
+    """Take one batch the whole way now, in a run of its own, which the log names."""
     with clear_failures():
         reports = run_path(
             context.instance,
@@ -98,7 +95,7 @@ JOBS: list[Any] = [
     capture,
     process,
     load,
-    process_and_load,
+    batch_job,
     whole_path,
     audit_job,
     verify_lake,

@@ -8,28 +8,24 @@ from collections.abc import Mapping, Sequence
 import dagster as dg
 
 from totesys_dagster import settings
-from totesys_dagster.catalogue import PROCESSED, STAR_TABLES, WAREHOUSE
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
-from totesys_dagster.lake.receipt import read_receipt, touched_stars
+from totesys_dagster.lake.receipt import is_processed, touched_stars
 from totesys_dagster.lake.store import Store
-from totesys_dagster.metadata import BATCH_TAG, BATCHES, asset_key
+from totesys_dagster.metadata import BATCH_TAG, BATCHES
 from totesys_dagster.operations import renew
 from totesys_dagster.orchestration.audits import not_compared
-from totesys_dagster.orchestration.jobs import load, process, process_and_load
+from totesys_dagster.orchestration.jobs import batch_job, load, process
+from totesys_dagster.orchestration.selection import to_load, to_process, to_process_and_load
 from totesys_dagster.resources import Warehouse
 from totesys_dagster.runs.tags import (
+    BATCH_STAGE,
     CAPTURE_STAGE,
+    LAST_BATCH_TAG,
     LOAD_STAGE,
     PROCESS_STAGE,
     STAGE_TAG,
 )
-from totesys_dagster.runs.unfinished import (
-    RANGE_END_TAG,
-    RANGE_START_TAG,
-    UNFINISHED,
-    is_unfinished,
-    unfinished,
-)
+from totesys_dagster.runs.unfinished import UNFINISHED, is_unfinished, unfinished
 from totesys_dagster.warehouse import ledger
 from totesys_dagster.warehouse.assets import migrate
 from totesys_dagster.warehouse.healing import request_healing
@@ -51,18 +47,28 @@ BACKLOG = 100
 # start a run costs more than a small batch: a busy machine would fall behind by it.
 FEW = 2
 
+# The stages of the runs that capture, and of those that load.
+CAPTURING = [BATCH_STAGE, CAPTURE_STAGE]
+LOADING = [BATCH_STAGE, LOAD_STAGE]
+
 
 def pause(
-    instance: dg.DagsterInstance, tags: Mapping[str, str], now: dt.datetime
+    instance: dg.DagsterInstance,
+    tags: Mapping[str, str],
+    now: dt.datetime,
+    *,
+    since: dt.datetime | None = None,
 ) -> dt.timedelta | None:
     """How much longer to wait after failed runs with these tags; None for not at all.
 
-    The pause doubles with each failure in a row, from 5 seconds to 15 minutes.
+    The pause doubles with each failure in a row, from 5 seconds to 15 minutes. Failures of before
+    `since` do not count.
     """
     records = instance.get_run_records(dg.RunsFilter(tags=dict(tags)), limit=8)
     failures = 0
     for record in records:
-        if record.dagster_run.status != dg.DagsterRunStatus.FAILURE:
+        ended = record.update_timestamp.replace(tzinfo=dt.UTC)
+        if record.dagster_run.status != dg.DagsterRunStatus.FAILURE or (since and ended < since):
             break
         failures += 1
     if not failures:
@@ -73,8 +79,17 @@ def pause(
     return due - waited if dt.timedelta(0) <= waited < due else None
 
 
-def can_start(instance: dg.DagsterInstance, tags: Mapping[str, str]) -> bool:
-    return not unfinished(instance, tags) and not pause(instance, tags, dt.datetime.now(dt.UTC))
+def can_start(
+    instance: dg.DagsterInstance, tags: Mapping[str, str], *, since: dt.datetime | None = None
+) -> bool:
+    """Whether no run with these tags is unfinished, or has failed a moment ago."""
+    now = dt.datetime.now(dt.UTC)
+    return not unfinished(instance, tags) and not pause(instance, tags, now, since=since)
+
+
+def can_retry(instance: dg.DagsterInstance, manifest: Manifest) -> bool:
+    """Whether a run may take a committed batch on. That its capture failed is past."""
+    return can_start(instance, {BATCH_TAG: manifest.batch}, since=manifest.observed_at)
 
 
 def wanted(
@@ -105,7 +120,7 @@ def one_ends(instance: dg.DagsterInstance, until: float) -> bool:
 
 def _at_work(instance: dg.DagsterInstance) -> set[str]:
     """The ids of the runs that a batch may be waiting for."""
-    stages = [CAPTURE_STAGE, PROCESS_STAGE, LOAD_STAGE]
+    stages = [*CAPTURING, PROCESS_STAGE, LOAD_STAGE]
     records = instance.get_run_records(dg.RunsFilter(tags={STAGE_TAG: stages}, statuses=UNFINISHED))
     return {record.dagster_run.run_id for record in records if is_unfinished(record)}
 
@@ -138,11 +153,6 @@ def _can_renew(log: ManifestLog, warehouse: Warehouse) -> bool:
         return not renew.due(connection, names, log).is_asked_for
 
 
-def is_processed(store: Store, manifest: Manifest) -> bool:
-    """Whether every table that the batch touches is processed."""
-    return all(read_receipt(store, star, manifest) for star in touched_stars(manifest))
-
-
 def add_missing(
     instance: dg.DagsterInstance, pending: Sequence[Manifest]
 ) -> list[dg.AddDynamicPartitionsRequest]:
@@ -150,12 +160,6 @@ def add_missing(
     known = set(instance.get_dynamic_partitions(str(BATCHES.name)))
     missing = [manifest.batch for manifest in pending if manifest.batch not in known]
     return [BATCHES.build_add_request(missing)] if missing else []
-
-
-def _selection(zones: Sequence[str], manifests: Sequence[Manifest]) -> list[dg.AssetKey]:
-    """The assets of the zones that the batches touch."""
-    stars = {star.name for manifest in manifests for star in touched_stars(manifest)}
-    return [asset_key(zone, star) for zone in zones for star in STAR_TABLES if star in stars]
 
 
 def _next(
@@ -170,18 +174,17 @@ def _next(
 
 
 def _process_and_load(instance: dg.DagsterInstance, manifest: Manifest) -> list[dg.RunRequest]:
-    tags = {BATCH_TAG: manifest.batch, STAGE_TAG: LOAD_STAGE}
-    if any(
-        unfinished(instance, wait)
-        for wait in ({STAGE_TAG: LOAD_STAGE}, {BATCH_TAG: manifest.batch})
-    ) or not can_start(instance, tags):
+    if unfinished(instance, {STAGE_TAG: LOADING}) or not can_retry(instance, manifest):
         return []
+    selection = to_process_and_load(touched_stars(manifest))
     return [
         dg.RunRequest(
-            job_name=process_and_load.name,
+            job_name=batch_job.name,
             partition_key=manifest.batch,
-            asset_selection=_selection([PROCESSED, WAREHOUSE], [manifest]),
-            tags=tags,
+            asset_selection=selection.assets,
+            asset_check_keys=selection.checks,
+            # Captures do not wait for it.
+            tags={BATCH_TAG: manifest.batch, STAGE_TAG: LOAD_STAGE},
         )
     ]
 
@@ -195,11 +198,11 @@ def _process(
         dg.RunRequest(
             job_name=process.name,
             partition_key=manifest.batch,
-            asset_selection=_selection([PROCESSED], [manifest]),
+            asset_selection=to_process(touched_stars(manifest)).assets,
             tags={BATCH_TAG: manifest.batch},
         )
         for manifest in itertools.islice(waiting, settings.process_at_once())
-        if can_start(instance, {BATCH_TAG: manifest.batch})
+        if can_retry(instance, manifest)
     ]
 
 
@@ -208,18 +211,16 @@ def load_ready(
 ) -> list[dg.RunRequest]:
     """One run for the batches at the start of the backlog that are processed, in order."""
     ready = list(itertools.takewhile(lambda m: is_processed(store, m), pending))
-    if not ready or unfinished(instance, {STAGE_TAG: LOAD_STAGE}):
+    if not ready or unfinished(instance, {STAGE_TAG: LOADING}):
         return []
-    tags = {BATCH_TAG: ready[0].batch, STAGE_TAG: LOAD_STAGE}
-    if not can_start(instance, tags):
+    if not can_retry(instance, ready[0]):
         return []
-    # Dagster's own way to give one run a range of partitions.
-    batches = {RANGE_START_TAG: ready[0].batch, RANGE_END_TAG: ready[-1].batch}
+    touched = {star.name: star for manifest in ready for star in touched_stars(manifest)}
     return [
         dg.RunRequest(
             job_name=load.name,
-            partition_key=ready[0].batch if len(ready) == 1 else None,
-            asset_selection=_selection([WAREHOUSE], ready),
-            tags=tags if len(ready) == 1 else {**tags, **batches},
+            asset_selection=to_load(touched.values()).assets,
+            asset_check_keys=[],
+            tags={BATCH_TAG: ready[0].batch, LAST_BATCH_TAG: ready[-1].batch},
         )
     ]

@@ -15,12 +15,15 @@ from totesys_dagster import settings
 from totesys_dagster.errors import LoadError, OtherLakeError, SettingError
 from totesys_dagster.ingestion.capture import next_batch
 from totesys_dagster.ingestion.identity import LaggingReplicaError
-from totesys_dagster.ingestion.poll import PollCursor, poll
+from totesys_dagster.ingestion.poll import Poll, PollCursor, poll, transaction_ends
 from totesys_dagster.lake.manifest import BATCH_KEY, ManifestLog
+from totesys_dagster.lake.receipt import stars_reading
 from totesys_dagster.metadata import BATCH_TAG, BATCHES
+from totesys_dagster.operations.renew import outdated
 from totesys_dagster.orchestration.audits import audit_job
-from totesys_dagster.orchestration.jobs import capture, load, process, process_and_load
+from totesys_dagster.orchestration.jobs import batch_job, capture, load, process
 from totesys_dagster.orchestration.planning import (
+    CAPTURING,
     add_missing,
     can_start,
     find_pending,
@@ -28,10 +31,10 @@ from totesys_dagster.orchestration.planning import (
     one_ends,
     wanted,
 )
+from totesys_dagster.orchestration.selection import to_capture
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.runs.tags import (
     AUDIT_STAGE,
-    CAPTURE_STAGE,
     STAGE_TAG,
 )
 from totesys_dagster.runs.unfinished import (
@@ -41,9 +44,9 @@ from totesys_dagster.runs.unfinished import (
 from totesys_dagster.warehouse import ledger
 from totesys_dagster.words import counted
 
-# The daemon ticks a sensor every 5 seconds. A tick that waits nearly as long for the runs at work
-# sees the batch that one has captured, or that the next may be loaded, at once, and not up to 5
-# seconds later.
+# The daemon ticks a sensor every 5 seconds. A tick that waits nearly as long sees at once, and not
+# up to 5 seconds later, that a transaction ends in the source, or that a run at work does, so that
+# the next batch may be captured or loaded.
 WAIT_SECONDS = 4.0
 
 
@@ -57,11 +60,12 @@ def interval(seconds: int) -> int:
 
 
 @dg.sensor(
-    jobs=[capture, audit_job],
+    jobs=[batch_job, capture, audit_job],
     minimum_interval_seconds=interval(settings.poll_seconds()),
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Opens a batch when something changed in the source, and asks for an audit when"
-    " nothing did for an hour.",
+    description="Opens a batch when something changed in the source, and takes it the whole way"
+    " where the warehouse holds all batches before it; asks for an audit when nothing changed for"
+    " an hour.",
 )
 def source_changes(
     context: dg.SensorEvaluationContext,
@@ -70,34 +74,81 @@ def source_changes(
     warehouse: Warehouse,
 ) -> dg.SensorResult | dg.SkipReason:
     """Poll the source; the cursor only saves looks that cannot find anything."""
-    if not can_start(context.instance, {STAGE_TAG: CAPTURE_STAGE}):
-        return dg.SkipReason("A batch is being captured, or a capture has just failed.")
-    log = lake.log()
+    instance, log = context.instance, lake.log()
+    until = time.monotonic() + WAIT_SECONDS
+    while unfinished(instance, {STAGE_TAG: CAPTURING}):
+        if not one_ends(instance, until):
+            return dg.SkipReason("A batch is being captured.")
+    batch = next_batch(log.head())
+    if not can_start(instance, {BATCH_TAG: batch}):
+        return dg.SkipReason("A capture has just failed: the next attempt comes after a pause.")
     try:
-        with source.connect() as connection:
-            found = poll(
-                connection, log.store, _remembered(context.cursor), dt.datetime.now(dt.UTC)
-            )
+        found = _look(source, log, _remembered(context.cursor), until)
     except LaggingReplicaError as error:
         return dg.SkipReason(str(error))
     context.update_cursor(found.cursor.model_dump_json())
     if found.quiet:
         return dg.SkipReason("No transaction has ended in the source.")
     if found.audit_due:
-        return _audit(context.instance, log, warehouse)
+        return _audit(instance, log, warehouse)
     if not found.changed:
         return dg.SkipReason("Nothing changed in the source's tables.")
-    _require_whole_log(log, warehouse)
     batch = next_batch(log.head())
     return dg.SensorResult(
-        run_requests=[
-            dg.RunRequest(job_name=capture.name, partition_key=batch, tags={BATCH_TAG: batch})
-        ],
+        run_requests=[_take(batch, found.changed, _up_to_date(log, warehouse))],
         dynamic_partitions_requests=[
-            *_forget_uncommitted(context.instance, batch),
+            *_forget_uncommitted(instance, batch),
             BATCHES.build_add_request([batch]),
         ],
     )
+
+
+def _look(source: SourceDatabase, log: ManifestLog, cursor: PollCursor, until: float) -> Poll:
+    """A poll of the source. While no transaction ends there, wait for one, and poll once more.
+
+    Not more often: a look at tables that did not change costs the source the same as one at those
+    that did.
+    """
+    with source.connect() as connection:
+        found = poll(connection, log.store, cursor, dt.datetime.now(dt.UTC))
+        if found.quiet and transaction_ends(connection, found.cursor, until):
+            found = poll(connection, log.store, found.cursor, dt.datetime.now(dt.UTC))
+    return found
+
+
+def _take(batch: str, changed: list[str], up_to_date: bool) -> dg.RunRequest:
+    """The run that takes a batch the whole way, or captures it alone: if others wait to be loaded,
+    it has to wait, too, and `new_batches` sees to it."""
+    tags = {BATCH_TAG: batch}
+    if not up_to_date or not stars_reading(changed):
+        return dg.RunRequest(job_name=capture.name, partition_key=batch, tags=tags)
+    selection = to_capture(changed)
+    return dg.RunRequest(
+        job_name=batch_job.name,
+        partition_key=batch,
+        asset_selection=selection.assets,
+        asset_check_keys=selection.checks,
+        tags=tags,
+    )
+
+
+def _up_to_date(log: ManifestLog, warehouse: Warehouse) -> bool:
+    """Whether the warehouse can take the next batch at once: it holds all that are committed, and
+    every table is the result of its declaration.
+
+    Raises OtherLakeError: no batch is opened on a log that lacks what the warehouse has. A capture
+    needs no warehouse, so one that cannot be asked does not stop it.
+    """
+    try:
+        with warehouse.connect() as connection:
+            names = warehouse.names()
+            loaded = ledger.check_log(connection, names, log)
+            up_to_date = loaded == log.end() and not outdated(connection, names)
+    except OtherLakeError:
+        raise
+    except (SettingError, LoadError):
+        return False
+    return up_to_date and not settings.load_every_seconds()
 
 
 def _audit(
@@ -126,20 +177,6 @@ def _start_audit(instance: dg.DagsterInstance) -> list[dg.RunRequest]:
     return [dg.RunRequest(job_name=audit_job.name)]
 
 
-def _require_whole_log(log: ManifestLog, warehouse: Warehouse) -> None:
-    """Open no batch on a log that lacks what the warehouse has.
-
-    A capture needs no warehouse, so one that cannot be asked does not stop it.
-    """
-    try:
-        with warehouse.connect() as connection:
-            ledger.check_log(connection, warehouse.names(), log)
-    except OtherLakeError:
-        raise
-    except (SettingError, LoadError):
-        pass
-
-
 def _remembered(cursor: str | None) -> PollCursor:
     """The last poll's cursor; a new one where a person or an older release has set another."""
     with suppress(ValueError):
@@ -163,7 +200,7 @@ def _forget_uncommitted(
 
 
 @dg.sensor(
-    jobs=[process, load, process_and_load, audit_job],
+    jobs=[batch_job, process, load, audit_job],
     minimum_interval_seconds=1,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Processes and loads every committed batch that the warehouse lacks, and completes"
@@ -176,10 +213,10 @@ def new_batches(
     instance, log, processed = context.instance, lake.log(), lake.processed()
     until = time.monotonic() + WAIT_SECONDS
     while True:
-        pending, cut_short, outdated = find_pending(log, warehouse)
-        audits = _start_audit(instance) if cut_short or outdated else []
+        pending, cut_short, to_rebuild = find_pending(log, warehouse)
+        audits = _start_audit(instance) if cut_short or to_rebuild else []
         # Tables are rebuilt first: beside an empty dimension, facts would be orphans.
-        waits = outdated and (audits or unfinished(instance, {STAGE_TAG: AUDIT_STAGE}))
+        waits = to_rebuild and (audits or unfinished(instance, {STAGE_TAG: AUDIT_STAGE}))
         runs = [*([] if waits else wanted(instance, processed, pending)), *audits]
         if runs or not one_ends(instance, until):
             break

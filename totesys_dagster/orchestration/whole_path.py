@@ -1,10 +1,11 @@
-"""The whole path of a batch in one call: capture, process, load, audit, each as a Dagster run.
+"""The whole path of a batch in one call: capture, process, load, audit, in one run of Dagster's.
 
-The command line and the job `whole_path` use it; the sensors take the same steps one by one.
+The command line and the job `whole_path` use it; the sensors ask for the same runs.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 
 import dagster as dg
 
-from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
+from totesys_dagster.catalogue import INGESTION, PROCESSED, SOURCE_TABLES, WAREHOUSE
 from totesys_dagster.errors import ObjectMissingError, TotesysError
 from totesys_dagster.ingestion.capture import next_batch
 from totesys_dagster.ingestion.changes import LARGE_TABLE_ROWS
@@ -23,11 +24,12 @@ from totesys_dagster.ingestion.poll import Poll, changed_tables
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.receipt import Receipt, read_receipt, touched_stars
 from totesys_dagster.launching.run_process import RunProcess
-from totesys_dagster.metadata import BATCH_TAG, BATCHES, asset_key
+from totesys_dagster.metadata import BATCH_TAG, BATCHES
 from totesys_dagster.orchestration.audits import bring_up_to_date
+from totesys_dagster.orchestration.selection import Selection, to_capture, to_process_and_load
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.runs.failures import first_failure
-from totesys_dagster.runs.tags import AUDIT, CAPTURE, PROCESS_AND_LOAD, PROCESS_TAG
+from totesys_dagster.runs.tags import AUDIT, BATCH, PROCESS_TAG
 from totesys_dagster.warehouse import audit, ledger
 from totesys_dagster.warehouse.assets import migrate
 from totesys_dagster.warehouse.healing import request_healing
@@ -141,10 +143,12 @@ class _Path:
         """Capture what changed, if anything did, and load it; else audit all tables if `whole`."""
         reports: list[BatchReport] = []
         for _ in range(ATTEMPTS):
-            captures = self.capture(full_read, whole=whole)
-            reports += self.catch_up(captures)
-            if all(self.committed(batch, run) for batch, run in captures.items()):
-                if whole and not captures:
+            before = self.loaded()
+            taken = self.batch(full_read, whole=whole)
+            reports += self.reports(before, taken)
+            reports += self.catch_up(taken)
+            if all(self.committed(batch, run) for batch, run in taken.items()):
+                if whole and not taken:
                     self.audit()
                 return reports
         raise RunFailedError(
@@ -165,31 +169,43 @@ class _Path:
     def audit(self) -> None:
         """Compare every table with the source as it is now, in a run of its own."""
         self.progress("Comparing every table with the source")
-        result = self._run(AUDIT)
+        result = self._run(self.get_job(AUDIT))
         if not result.success:
             raise _failed(result)
 
-    def capture(self, full_read: Sequence[str], *, whole: bool) -> dict[str, _Run]:
-        """Capture a batch if anything changed; the run that did it, by batch."""
+    def loaded(self) -> int:
+        """The number of the last batch that the warehouse holds."""
+        with self.warehouse.connect() as connection:
+            return ledger.head(connection, self.warehouse.names())
+
+    def batch(self, full_read: Sequence[str], *, whole: bool) -> dict[str, _Run]:
+        """Take a batch the whole way if anything changed; the run that did it, by batch."""
         self.progress("Looking for changes in the source")
         start = time.monotonic()
         found = self.poll(whole=whole)
-        changed = found.changed
-        if not changed and not full_read:
+        changed = [name for name in SOURCE_TABLES if name in {*found.changed, *full_read}]
+        if not changed:
             return {}
+        looked = time.monotonic() - start
         batch = next_batch(self.lake.log().head())
-        self.progress(f"Capturing batch {batch} ({counted(len(changed), 'table')} changed)")
+        self.progress(
+            f"Taking batch {batch} the whole way ({counted(len(changed), 'table')} changed)"
+        )
         self._add_partition(batch)
-        config = {
-            "ops": {
-                "capture_batch": {
-                    "config": {"full_read": list(full_read), "whole": whole or found.whole}
-                }
-            }
-        }
-        run = self._execute(CAPTURE, batch, run_config=config)
-        run.seconds["poll"] = time.monotonic() - start - sum(run.seconds.values())
+        options = {"full_read": list(full_read), "whole": whole or found.whole}
+        run = self._execute(
+            batch,
+            to_capture(changed),
+            run_config={"ops": {"capture_batch": {"config": options}}},
+        )
+        run.seconds["poll"] = looked
         return {batch: run}
+
+    def reports(self, before: int, taken: Mapping[str, _Run]) -> list[BatchReport]:
+        """What became of the batches that were loaded since the warehouse held `before`."""
+        last = self.loaded()
+        manifests = itertools.takewhile(lambda m: m.sequence <= last, self.lake.log().after(before))
+        return [self._report(manifest, [*taken.values()]) for manifest in manifests]
 
     def committed(self, batch: str, run: _Run) -> bool:
         """Whether a batch is in the lake by this run of the capture, and not by another's.
@@ -228,18 +244,21 @@ class _Path:
             for manifest in log.after(last)
         ]
 
-    def _process_and_load(self, manifest: Manifest, capture: _Run | None) -> BatchReport:
+    def _process_and_load(self, manifest: Manifest, before: _Run | None) -> BatchReport:
         stars = touched_stars(manifest)
         self.progress(
             f"Processing and loading batch {manifest.batch} ({counted(len(stars), 'table')})"
         )
         self._add_partition(manifest.batch)
-        keys = [asset_key(zone, star.name) for zone in (PROCESSED, WAREHOUSE) for star in stars]
-        runs = [
-            run for run in (capture, self._execute(PROCESS_AND_LOAD, manifest.batch, keys)) if run
-        ]
+        run = self._execute(manifest.batch, to_process_and_load(stars))
+        return self._report(manifest, [before, run] if before else [run])
+
+    def _report(self, manifest: Manifest, runs: Sequence[_Run]) -> BatchReport:
+        """What became of a batch by these runs, from lake and ledger."""
         processed = self.lake.processed()
-        receipts = {star.name: read_receipt(processed, star, manifest) for star in stars}
+        receipts = {
+            star.name: read_receipt(processed, star, manifest) for star in touched_stars(manifest)
+        }
         with self.warehouse.connect() as connection:
             loaded = ledger.outcome(connection, self.warehouse.names(), manifest)
         return BatchReport(
@@ -252,32 +271,26 @@ class _Path:
         )
 
     def _execute(
-        self,
-        job: str,
-        batch: str,
-        assets: Sequence[dg.AssetKey] | None = None,
-        run_config: dict[str, Any] | None = None,
+        self, batch: str, selection: Selection, run_config: dict[str, Any] | None = None
     ) -> _Run:
-        result = self._run(
-            job,
-            partition_key=batch,
-            asset_selection=assets,
-            run_config=run_config,
-            tags={BATCH_TAG: batch},
+        """Execute a run of a batch. Raises RunFailedError."""
+        job = self.get_job(BATCH).get_subset(
+            asset_selection=set(selection.assets), asset_check_selection=set(selection.checks)
         )
+        result = self._run(job, partition_key=batch, run_config=run_config, tags={BATCH_TAG: batch})
         if not result.success:
             raise _failed(result)
         return _summary(result)
 
     def _run(
         self,
-        job: str,
+        job: dg.JobDefinition,
         *,
         run_config: dict[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
         **options: Any,
     ) -> dg.ExecuteInProcessResult:
-        return self.get_job(job).execute_in_process(
+        return job.execute_in_process(
             instance=self.instance,
             run_config={
                 **(run_config or {}),

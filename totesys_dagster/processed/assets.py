@@ -23,6 +23,8 @@ from totesys_dagster.processed.process import FACTS, StarRows, calendar_rows, st
 from totesys_dagster.resources import clear_failures
 from totesys_dagster.words import counted
 
+CONTRACT = "contract"  # the check
+
 Results = Iterator[dg.Output[StarRows] | dg.AssetCheckResult]
 
 
@@ -44,7 +46,7 @@ def _asset(star: StarTable) -> dg.AssetsDefinition:
         code_version=revision(star),
         check_specs=[
             dg.AssetCheckSpec(
-                "contract",
+                CONTRACT,
                 asset=key,
                 blocking=True,
                 description="Every row keeps its contract; too many that do not stop the batch.",
@@ -92,7 +94,7 @@ def _contract_check(rows: StarRows, limit: int) -> dg.AssetCheckResult:
         )
     return dg.AssetCheckResult(
         asset_key=asset_key(PROCESSED, rows.star.name),
-        check_name="contract",
+        check_name=CONTRACT,
         passed=not count,
         severity=dg.AssetCheckSeverity.ERROR if stopped else dg.AssetCheckSeverity.WARN,
         description=description,

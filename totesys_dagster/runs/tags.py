@@ -3,16 +3,19 @@
 CAPTURE = "capture"
 PROCESS = "process"
 LOAD = "load_warehouse"
-PROCESS_AND_LOAD = "process_and_load"
+BATCH = "batch"
 WHOLE_PATH = "whole_path"
 VERIFY_LAKE = "verify_lake"
 ARCHIVE_BATCHES = "archive_batches"
 AUDIT = "audit"
 
 STAGE_TAG = "totesys/stage"
+# Of a run that is to load several batches, from that of its tag `totesys/batch` on.
+LAST_BATCH_TAG = "totesys/last_batch"
 # The process that executes a run without its code server's knowing: a RunProcess. Dagster's UI does
 # not show tags of this prefix.
 PROCESS_TAG = ".dagster/totesys_process"
 
-CAPTURE_STAGE, PROCESS_STAGE, LOAD_STAGE, WHOLE_STAGE = "capture", "process", "load", "whole"
+BATCH_STAGE, CAPTURE_STAGE, PROCESS_STAGE, LOAD_STAGE = "batch", "capture", "process", "load"
+WHOLE_STAGE = "whole"
 VERIFY_STAGE, ARCHIVE_STAGE, AUDIT_STAGE = "verify", "archive", "audit"

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
-# Dagster's own tags of a run's partition, or of the range that it has instead.
+# Dagster's own tag of a run's partition.
 PARTITION_TAG = "dagster/partition"
-RANGE_START_TAG = "dagster/asset_partition_range_start"
-RANGE_END_TAG = "dagster/asset_partition_range_end"
 # And the one of a run that a sensor has asked for.
 SENSOR_TAG = "dagster/sensor_name"
 
@@ -38,9 +36,10 @@ def is_unfinished(record: dg.RunRecord) -> bool:
 
 
 def unfinished(
-    instance: dg.DagsterInstance, tags: Mapping[str, str], *, but: str | None = None
+    instance: dg.DagsterInstance, tags: Mapping[str, str | Sequence[str]], *, but: str | None = None
 ) -> bool:
-    """Whether a run with these tags is waiting or at work, other than the run `but`."""
+    """Whether a run with these tags is waiting or at work, other than the run `but`. A tag may have
+    any of several values."""
     filters = dg.RunsFilter(tags=dict(tags), statuses=UNFINISHED)
     return any(
         record.dagster_run.run_id != but and is_unfinished(record)

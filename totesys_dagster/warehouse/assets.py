@@ -1,36 +1,45 @@
 """The tables of the warehouse, as one multi-asset: a batch is loaded in one transaction.
 
-Several batches load in one run, in the order of the log, whatever order they were asked for in.
+Each table is one thing kept current, and has no partitions. To materialize one loads all that is
+committed, processed and not yet loaded, in the order of the log.
 """
 
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
 import dagster as dg
 
 from totesys_dagster import settings
-from totesys_dagster.catalogue import PROCESSED, STAR_TABLES, WAREHOUSE
-from totesys_dagster.errors import ObjectMissingError
-from totesys_dagster.lake.manifest import Manifest, ManifestLog, StarEntry
-from totesys_dagster.metadata import (
-    BATCHES,
-    OWNERS,
-    asset_key,
-    star_definition,
-)
+from totesys_dagster.catalogue import PROCESSED, STAR_TABLES, WAREHOUSE, StarTable
+from totesys_dagster.errors import NotProcessedError
+from totesys_dagster.lake.manifest import ManifestLog
+from totesys_dagster.lake.store import Store
+from totesys_dagster.metadata import OWNERS, asset_key, star_definition
 from totesys_dagster.postgres.sessions import Connection, Names
 from totesys_dagster.resources import Lake, Warehouse, clear_failures
-from totesys_dagster.warehouse import schema
+from totesys_dagster.runs.checks import log_check
+from totesys_dagster.warehouse import ledger, schema
 from totesys_dagster.warehouse.healing import request_healing
 from totesys_dagster.warehouse.ledger import Loaded
 from totesys_dagster.warehouse.load import load_batch
 from totesys_dagster.warehouse.standing import Audit
 from totesys_dagster.words import counted
 
+
+def _dependency(star: StarTable) -> dg.AssetDep:
+    """A table on what is processed, and not on the partitions of certain batches: it would count as
+    out of date where the last batch did not touch it, and Dagster would go through all of them."""
+    return dg.AssetDep(
+        asset_key(PROCESSED, star.name), partition_mapping=dg.SpecificPartitionsPartitionMapping([])
+    )
+
+
 SPECS = [
     dg.AssetSpec(
         asset_key(WAREHOUSE, star.name),
-        deps=[asset_key(PROCESSED, star.name)],
+        deps=[_dependency(star)],
         description=star.description,
         skippable=True,
         group_name=WAREHOUSE,
@@ -56,47 +65,53 @@ CHECKS = [
     for star in STAR_TABLES.values()
 ]
 
-with warnings.catch_warnings():
-    # Beta in Dagster 1.13, and needed: the batches of a backfill have to load in order.
-    warnings.simplefilter("ignore", dg.BetaWarning)
-    _ONE_RUN = dg.BackfillPolicy.single_run()
 
-
-@dg.multi_asset(
-    name="load",
-    specs=SPECS,
-    check_specs=CHECKS,
-    partitions_def=BATCHES,
-    can_subset=True,
-    backfill_policy=_ONE_RUN,
-)
+@dg.multi_asset(name="load", specs=SPECS, check_specs=CHECKS, can_subset=True)
 def warehouse_tables(
     context: dg.AssetExecutionContext, lake: Lake, warehouse: Warehouse
 ) -> Iterator[dg.AssetCheckResult]:
-    """Load batches: dimensions get their latest values, facts a version for each change."""
+    """Load what is committed and processed, in order: dimensions get their latest values, facts a
+    version for each change."""
     with clear_failures(), warehouse.connect() as connection:
-        names, log, processed = warehouse.names(), lake.log(), lake.processed()
+        names, log = warehouse.names(), lake.log()
         migrate(connection, warehouse)
-        audits: dict[str, Audit] = {}
-        compared: Mapping[str, StarEntry] = {}
-        for manifest in _in_order(context, log):
-            compared = manifest.stars
+        loads = Loads(last=ledger.check_log(connection, names, log))
+        try:
+            for loaded in _load_all(context, connection, names, log, lake.processed(), loads.last):
+                loads.add(loaded)
+        finally:
+            _report(context, names, loads)
+        if not loads.last:
+            context.log.info("There is nothing to load: the lake holds no batch that is processed.")
+            return
+        head = log.read(loads.last)
+        request_healing(connection, names, log.store, head.stars if loads.tables else None)
+        if not loads.tables:
+            _confirm(context, loads, ledger.outcome(connection, names, head, already=True))
+        yield from _checks(context, loads)
+
+
+def _load_all(
+    context: dg.AssetExecutionContext,
+    connection: Connection,
+    names: Names,
+    log: ManifestLog,
+    processed: Store,
+    after: int,
+) -> Iterator[Loaded]:
+    """Load batch after batch, up to the first one that is not processed."""
+    limit = settings.quarantine_limit()
+    for manifest in log.after(after):
+        try:
             loaded = load_batch(
-                connection,
-                names,
-                manifest,
-                log.store,
-                processed,
-                quarantine_limit=settings.quarantine_limit(),
+                connection, names, manifest, log.store, processed, quarantine_limit=limit
             )
-            _report(context, names, loaded)
-            for star, found in loaded.audits.items():
-                audits[star] = _worse(audits.get(star), found)
-        request_healing(connection, names, log.store, compared)
-        selected = context.selected_asset_check_keys
-        for star, found in audits.items():
-            if dg.AssetCheckKey(asset_key(WAREHOUSE, star), "audit") in selected:
-                yield audit_check(found)
+        except NotProcessedError as error:
+            context.log.warning(f"{error} What follows waits for it.")
+            return
+        # terraform/modules/alerts counts this line, and raises an alarm when it stays away.
+        context.log.info(f"Batch {manifest.batch} is loaded as number {manifest.sequence}.")
+        yield loaded
 
 
 def migrate(connection: Connection, warehouse: Warehouse) -> None:
@@ -110,6 +125,51 @@ def migrate(connection: Connection, warehouse: Warehouse) -> None:
             schema.migrate(admin, names)
 
 
+@dataclass
+class TableLoads:
+    """What several batches did to a table: the first of them, the last, and the sums of each."""
+
+    first: Loaded
+    last: Loaded
+    rows: Counter[str]
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        one = self.first.batch == self.last.batch
+        return {
+            "batches": self.last.batch if one else f"{self.first.batch} to {self.last.batch}",
+            "sequence": self.last.sequence,
+            **self.rows,
+        }
+
+
+@dataclass
+class Loads:
+    """What a run has loaded, by table, up to batch `last`, and what it found in comparing each with
+    the source."""
+
+    last: int
+    tables: dict[str, TableLoads] = field(default_factory=dict)
+    audits: dict[str, Audit] = field(default_factory=dict)
+
+    def add(self, loaded: Loaded) -> None:
+        self.last = loaded.sequence
+        for star, table in loaded.tables.items():
+            so_far = self.tables.setdefault(star, TableLoads(loaded, loaded, Counter()))
+            so_far.last = loaded
+            so_far.rows.update(
+                {
+                    "rows loaded": table.staged,
+                    "new rows": table.inserted,
+                    "new versions": table.updated,
+                    "deletions": table.deleted,
+                    "orphans": table.orphans,
+                }
+            )
+        for star, found in loaded.audits.items():
+            self.audits[star] = _worse(self.audits.get(star), found)
+
+
 def _worse(before: Audit | None, found: Audit) -> Audit:
     """What holds of a table after two batches of a run: what a batch finds of some keys does not
     mend the difference that another has found."""
@@ -118,49 +178,31 @@ def _worse(before: Audit | None, found: Audit) -> Audit:
     return before
 
 
-def _in_order(context: dg.AssetExecutionContext, log: ManifestLog) -> Sequence[Manifest]:
-    """The manifests of the run's batches, oldest first.
-
-    A range may span keys of captures that never committed; a single one must be in the lake.
-    """
-    keys = context.partition_keys
-    manifests = []
-    for key in keys:
-        try:
-            manifests.append(log.find(key))
-        except ObjectMissingError:
-            if len(keys) == 1:
-                raise
-            context.log.info(f"Batch {key} was never committed: there is nothing to load.")
-    return sorted(manifests, key=lambda manifest: manifest.sequence)
-
-
-def _report(context: dg.AssetExecutionContext, names: Names, loaded: Loaded) -> None:
-    """Materialize what the batch touched, and nothing else, under the batch's own key."""
-    if loaded.already:
-        context.log.info(f"Batch {loaded.batch} was loaded before: nothing is left to do.")
-    else:
-        # terraform/modules/alerts counts this line, and raises an alarm when it stays away.
-        context.log.info(f"Batch {loaded.batch} is loaded as number {loaded.sequence}.")
-    for star, table in loaded.tables.items():
-        key = asset_key(WAREHOUSE, star)
-        if key not in context.selected_asset_keys:
-            continue
+def _report(context: dg.AssetExecutionContext, names: Names, loads: Loads) -> None:
+    """Materialize what the batches touched, whether or not it was selected, and nothing else."""
+    for star, table in loads.tables.items():
+        place = {"dagster/table_name": f"{names.schema}.{star}"}
         context.log_event(
-            dg.AssetMaterialization(
-                key,
-                partition=loaded.batch,
-                metadata={
-                    "dagster/partition_row_count": table.staged,
-                    "dagster/table_name": f"{names.schema}.{star}",
-                    "sequence": loaded.sequence,
-                    "new rows": table.inserted,
-                    "new versions": table.updated,
-                    "deletions": table.deleted,
-                    "orphans": table.orphans,
-                },
-            )
+            dg.AssetMaterialization(asset_key(WAREHOUSE, star), metadata=place | table.metadata)
         )
+
+
+def _confirm(context: dg.AssetExecutionContext, loads: Loads, last: Loaded) -> None:
+    """Nothing was to be loaded: the selected tables are current as they are."""
+    context.log.info(f"The warehouse holds all that is processed, up to batch {last.batch}.")
+    for key in sorted(context.selected_asset_keys):
+        context.log_event(dg.AssetMaterialization(key, metadata={"sequence": last.sequence}))
+    loads.audits.update(last.audits)
+
+
+def _checks(context: dg.AssetExecutionContext, loads: Loads) -> Iterator[dg.AssetCheckResult]:
+    """The checks that the run was to evaluate; of others, where rows were loaded or differ."""
+    selected = context.selected_asset_check_keys
+    for star, found in loads.audits.items():
+        if dg.AssetCheckKey(asset_key(WAREHOUSE, star), "audit") in selected:
+            yield audit_check(found)
+        elif star in loads.tables or not found.equal:
+            log_check(context, audit_check(found))
 
 
 def audit_check(found: Audit) -> dg.AssetCheckResult:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable
 from psycopg import errors, sql
 
 from totesys_dagster.catalogue import StarTable
-from totesys_dagster.errors import LoadError
+from totesys_dagster.errors import LoadError, NotProcessedError
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.receipt import Receipt, read_receipt, touched_stars
 from totesys_dagster.lake.store import Store
@@ -43,9 +43,10 @@ def load_batch(
     """Load a processed batch; `only` these tables of it, without comparing them with the source,
     where they are rebuilt beside the warehouse.
 
-    Raises SequenceGapError when an earlier batch is missing, LoadError when the batch is not
-    processed, has too many quarantined rows, or is another than the ledger's of the same sequence;
-    LakeError when its objects are not what was written. Nothing is written then.
+    Raises SequenceGapError when an earlier batch is missing, NotProcessedError when the batch is
+    not processed, LoadError when it has too many quarantined rows or is another than the ledger's
+    of the same sequence, LakeError when its objects are not what was written. Nothing is written
+    then.
     """
     touched = [s for s in touched_stars(manifest) if only is None or s.name in only]
     receipts = _receipts(manifest, touched, processed, quarantine_limit)
@@ -94,7 +95,7 @@ def _receipts(
     for star in stars:
         receipt = read_receipt(processed, star, manifest)
         if receipt is None:
-            raise LoadError(
+            raise NotProcessedError(
                 f"Batch {manifest.batch} is not processed for {star.name}: materialize"
                 f" processed/{star.name} for it, then load it."
             )

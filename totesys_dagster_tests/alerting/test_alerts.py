@@ -24,6 +24,7 @@ from totesys_dagster.alerting.alerts import State
 from totesys_dagster.alerting.notify import ALERTS_OFF, NotSentError
 from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.definitions import defs
+from totesys_dagster.lake.manifest import batch_key
 from totesys_dagster.local.server import free_port
 from totesys_dagster.metadata import BATCH_TAG
 from totesys_dagster.orchestration.sensors import scheduled_load
@@ -107,7 +108,7 @@ def watch(orchestra: Orchestra) -> Watch:
 @pytest.fixture
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     """Failed batches are tried again at once."""
-    monkeypatch.setattr("totesys_dagster.orchestration.planning.pause", lambda *_: None)
+    monkeypatch.setattr("totesys_dagster.orchestration.planning.pause", lambda *_, **__: None)
 
 
 def fail(orchestra: Orchestra) -> None:
@@ -121,7 +122,6 @@ def fail(orchestra: Orchestra) -> None:
 def load(orchestra: Orchestra) -> None:
     """Take what changed all the way, as the sensors do."""
     orchestra.tick_and_run("source_changes")
-    orchestra.tick_and_run("new_batches")
 
 
 # Runs
@@ -167,14 +167,13 @@ def test_batch_that_fails_again_and_again_is_one_mail_and_one_when_it_is_loaded(
     orchestra = watch.orchestra
     monkeypatch.setenv(settings.QUARANTINE_LIMIT, "0")
     orchestra.platform.application.execute(BAD_ORDER)
-    orchestra.tick_and_run("source_changes")
-    [batch] = orchestra.partitions()
-    for _ in range(3):
-        [result] = orchestra.tick_and_run("new_batches")
+    for sensor in ("source_changes", "new_batches", "new_batches"):
+        [result] = orchestra.tick_and_run(sensor)
         assert not result.success
         watch.tick()
+    [batch] = orchestra.partitions()
     [(subject, text)] = inbox.take()
-    assert subject == f"[totesys_dagster] process_and_load of batch {batch} failed"
+    assert subject == f"[totesys_dagster] batch {batch} failed"
     assert text.startswith(
         "1 row in quarantine, against the contract, more than TOTESYS_QUARANTINE_LIMIT (0) allows"
     )
@@ -185,7 +184,7 @@ def test_batch_that_fails_again_and_again_is_one_mail_and_one_when_it_is_loaded(
     assert result.success
     watch.tick()
     ends, begins = inbox.take()
-    assert ends[0] == f"[totesys_dagster] resolved: process_and_load of batch {batch} failed"
+    assert ends[0] == f"[totesys_dagster] resolved: batch {batch} failed"
     assert ends[1].startswith(f"Batch {batch} is loaded.\n")
     assert begins[0] == "[totesys_dagster] rows are in quarantine"
     watch.tick()
@@ -233,14 +232,7 @@ def test_failure_within_a_range_of_batches_is_sent_of_the_batch_that_failed(
         answer = scheduled_load(orchestra.context())
         assert isinstance(answer, dg.SensorResult)
         [request] = answer.run_requests or []
-        tags = {**request.tags, "dagster/asset_partition_range_end": orchestra.partitions()[1]}
-        result = defs.resolve_job_def("load_warehouse").execute_in_process(
-            instance=orchestra.instance,
-            tags={"dagster/asset_partition_range_start": tags[BATCH_TAG], **tags},
-            asset_selection=request.asset_selection,
-            raise_on_error=False,
-        )
-        assert not result.success
+        assert not orchestra.run(request, "load_warehouse").success
         watch.tick()
 
     [(subject, _)] = inbox.take()
@@ -276,7 +268,7 @@ def test_capture_that_fails_again_and_again_is_one_mail_though_its_batch_has_ano
     watch.tick()
     [(subject, text)] = inbox.take()
     assert subject == "[totesys_dagster] resolved: capture of batch yesterday failed"
-    assert text.startswith("capture has succeeded.")
+    assert text.startswith("A capture has succeeded.")
 
 
 @pytest.mark.usefixtures("no_pause")
@@ -338,7 +330,7 @@ def test_failure_of_a_run_within_a_run_is_one_mail(
     watch.tick()
 
     [(subject, _)] = inbox.take()
-    assert subject.startswith("[totesys_dagster] process_and_load of batch ")
+    assert subject.startswith("[totesys_dagster] batch ")
 
 
 # Checks
@@ -472,7 +464,7 @@ def test_old_batch_that_a_person_repeats_says_nothing_of_the_present(
     orchestra.platform.application.execute(GOOD_ORDER)
     load(orchestra)
     watch.tick()
-    defs.resolve_job_def("process_and_load").execute_in_process(
+    defs.resolve_job_def("process").execute_in_process(
         instance=orchestra.instance, partition_key=orchestra.partitions()[0]
     )
     watch.tick()
@@ -517,7 +509,7 @@ def test_run_that_found_a_system_down_is_not_sent_besides(
     watch: Watch, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     orchestra = watch.orchestra
-    orchestra.tick_and_run("source_changes")
+    orchestra.platform.capture()
     answer = orchestra.tick("new_batches")
     assert not isinstance(answer, str)
     monkeypatch.setenv(settings.WAREHOUSE_DSN, UNREACHABLE)
@@ -546,8 +538,8 @@ def test_warehouse_of_another_lake_is_sent(
 
 @pytest.mark.long
 def test_batch_that_waits_too_long_is_sent_until_one_is_loaded(watch: Watch, inbox: Inbox) -> None:
-    watch.orchestra.tick_and_run("source_changes")
-    [batch] = watch.orchestra.partitions()
+    watch.orchestra.platform.capture()
+    batch = batch_key(1)
     watch.tick()
     watch.let_pass(minutes=14)
     watch.tick()
@@ -619,7 +611,7 @@ def test_loads_at_intervals_are_not_late_before_their_time(
 def test_outage_of_the_warehouse_does_not_count_as_a_wait(
     watch: Watch, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watch.orchestra.tick_and_run("source_changes")
+    watch.orchestra.platform.capture()
     watch.tick()
     with monkeypatch.context() as patch:
         patch.setenv(settings.WAREHOUSE_DSN, UNREACHABLE)

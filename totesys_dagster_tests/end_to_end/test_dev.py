@@ -95,6 +95,25 @@ def project(tmp_path: Path) -> Iterator[Path]:
         pytest.fail(f"a process was left running: {line}")
 
 
+def stale_statuses(directory: Path) -> list[str]:
+    """What the UI says of each asset: whether something upstream is newer."""
+    query = "{assetNodes {staleStatus}}"
+    done = subprocess.run(
+        [
+            Path(sys.executable).with_name("dagster-graphql"),
+            *("-m", "totesys_dagster.definitions", "-t", query),
+        ],
+        cwd=directory,
+        env={**os.environ, "DAGSTER_HOME": str(directory)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    # Between what its code server logs.
+    answer, _ = json.JSONDecoder().raw_decode(done.stdout[done.stdout.index("{") :])
+    return [node["staleStatus"] for node in answer["data"]["assetNodes"]]
+
+
 @pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="looks for processes in /proc")
 def test_business_reaches_the_warehouse_by_itself(project: Path) -> None:
@@ -122,6 +141,7 @@ def test_business_reaches_the_warehouse_by_itself(project: Path) -> None:
     finally:
         again.interrupt()
     wait_until(lambda: not processes(project), 30, again.log)
+    assert set(stale_statuses(project)) == {"FRESH"}, "a table counts as out of date"
     verified = subprocess.run(
         [*cli("verify"), "--json"], cwd=project, capture_output=True, check=False
     )

@@ -145,7 +145,7 @@ def test_truncate_waits_for_the_capture(platform: Platform) -> None:
 
 def test_capture_waits_for_a_truncate_and_takes_its_snapshot_then(platform: Platform) -> None:
     """With a snapshot of before it would see the table empty and the new design not at all."""
-    captured(platform)
+    platform.first_capture()
     with platform.writer() as writer, ThreadPoolExecutor(1) as background:
         writer.execute(f"TRUNCATE payment; {new_design(3)}")
         capture = background.submit(captured, platform)
@@ -237,7 +237,7 @@ def test_line_breaks_within_a_json_value_do_not_break_the_line(platform: Platfor
 
 
 def test_silent_edit_brings_its_row_and_no_other(platform: Platform) -> None:
-    captured(platform)
+    platform.first_capture()
     platform.application.execute(EDIT_ORDER_1)
     manifest = captured(platform)
 
@@ -246,7 +246,7 @@ def test_silent_edit_brings_its_row_and_no_other(platform: Platform) -> None:
 
 
 def test_edit_and_its_undoing_are_in_a_batch_each(platform: Platform) -> None:
-    captured(platform)
+    platform.first_capture()
     designs = []
     for edit in (EDIT_ORDER_1, EDIT_ORDER_1_BACK):
         platform.application.execute(edit)
@@ -280,7 +280,7 @@ def test_edit_and_its_undoing_are_in_a_batch_each(platform: Platform) -> None:
 def test_rows_come_with_those_that_they_are_joined_with(
     platform: Platform, edit: str, rows: dict[str, list[int]]
 ) -> None:
-    captured(platform)
+    platform.first_capture()
     platform.application.execute(edit)
     manifest = captured(platform)
 
@@ -291,7 +291,7 @@ def test_rows_come_with_those_that_they_are_joined_with(
 def test_new_staff_does_not_touch_departments_nor_a_new_counterparty_locations(
     platform: Platform,
 ) -> None:
-    captured(platform)
+    platform.first_capture()
     platform.application.execute(
         "UPDATE counterparty SET commercial_contact = 'A' WHERE counterparty_id = 1"
     )
@@ -302,7 +302,7 @@ def test_new_staff_does_not_touch_departments_nor_a_new_counterparty_locations(
 
 
 def test_department_without_staff_touches_no_star(platform: Platform) -> None:
-    captured(platform)
+    platform.first_capture()
     platform.application.execute(
         "INSERT INTO department VALUES (3, 'IT', NULL, NULL, now(), now())"
     )
@@ -325,7 +325,7 @@ def test_department_without_staff_touches_no_star(platform: Platform) -> None:
     ],
 )
 def test_deleted_keys_are_listed(platform: Platform, action: str, deleted_keys: list[int]) -> None:
-    captured(platform)
+    platform.first_capture()
     platform.application.execute(action)
     manifest = captured(platform)
 
@@ -335,7 +335,7 @@ def test_deleted_keys_are_listed(platform: Platform, action: str, deleted_keys: 
 
 
 def test_deletion_leaves_the_other_rows_alone(platform: Platform) -> None:
-    captured(platform)
+    platform.first_capture()
     platform.application.execute(DELETE_ORDER_1)
     manifest = captured(platform)
 
@@ -348,7 +348,7 @@ def test_deletion_leaves_the_other_rows_alone(platform: Platform) -> None:
 
 
 def test_deletion_is_listed_once(platform: Platform) -> None:
-    captured(platform)
+    platform.first_capture()
     platform.application.execute("DELETE FROM payment WHERE payment_id = 2")
     captured(platform)
 
@@ -381,7 +381,7 @@ def test_key_can_be_used_again_batches_later(platform: Platform) -> None:
 
 
 def test_row_that_came_and_went_between_two_batches_was_never_there(platform: Platform) -> None:
-    captured(platform)
+    platform.first_capture()
     platform.application.execute(f"{new_design(3)}; {SPARE_DESIGN_AGAIN}")
 
     assert platform.capture() is None
@@ -470,7 +470,7 @@ def test_large_table_that_is_read_in_full_reads_its_keys(large: Platform) -> Non
 
 
 def test_requested_table_is_read_in_full_once(platform: Platform) -> None:
-    captured(platform)
+    platform.first_capture()
     requests.put_full_read(platform.ingestion, "design", 1, "it was asked for")
     manifest = captured(platform)
 
@@ -481,7 +481,7 @@ def test_requested_table_is_read_in_full_once(platform: Platform) -> None:
 
 
 def test_table_can_be_read_in_full_by_name(platform: Platform) -> None:
-    captured(platform)
+    platform.first_capture()
     manifest = platform.capture(full=("staff",))
 
     assert manifest is not None
@@ -490,7 +490,7 @@ def test_table_can_be_read_in_full_by_name(platform: Platform) -> None:
 
 
 def test_request_shows_as_a_change_before_the_capture(platform: Platform) -> None:
-    captured(platform)
+    platform.first_capture()
     requests.put_full_read(platform.ingestion, "design", 1, "it was asked for")
 
     assert changed_tables(platform.source, platform.ingestion).changed == ["design"]
@@ -574,7 +574,7 @@ def test_of_two_captures_that_race_one_commits_and_nothing_is_lost(
     platform: Platform, first_wins: bool
 ) -> None:
     """The second sees an edit that the first does not."""
-    captured(platform)
+    platform.first_capture()
     platform.application.execute(new_sale(9))
     with connect(settings.SOURCE_DSN) as other, capturing(platform) as first:
         write(platform, first)

@@ -85,7 +85,7 @@ CASTS = """
 def test_cast_to_json_of_the_owner_is_not_called(platform: Platform) -> None:
     """`to_json` would: the owner's function then decided what is archived, and the audit could not
     heal it. The value is its text, as the type itself prints it."""
-    platform.run()
+    platform.first()
     platform.application.execute(CASTS)
     loaded = platform.run()
 

@@ -443,7 +443,7 @@ FOLLOWED = [
 
 
 def first_batch(platform: Platform) -> Manifest:
-    loaded = platform.run()
+    loaded = platform.first()
     assert loaded is not None
     head = ManifestLog(platform.ingestion).head()
     assert head is not None
@@ -461,7 +461,7 @@ def found_differences(platform: Platform) -> dict[str, str]:
 
 def test_widened_money_is_still_compared(platform: Platform) -> None:
     """The audit takes 3.9400 for 3.94, and nothing else for it."""
-    platform.run()
+    platform.first()
     platform.application.execute("ALTER TABLE sales_order ALTER unit_price TYPE numeric(14,4)")
     platform.run()
     platform.warehouse.execute(
@@ -710,7 +710,7 @@ def test_schema_that_cannot_be_followed_stops_the_capture_until_it_is_restored(
     ids=["new table", "table of another schema", "new view", "new index", "default", "comment"],
 )
 def test_change_that_concerns_no_column_opens_no_batch(platform: Platform, change: str) -> None:
-    platform.capture()
+    platform.first_capture()
     platform.application.execute(change)  # type: ignore[call-overload]
 
     assert platform.capture() is None

@@ -149,7 +149,7 @@ def test_frozen_rows_are_never_recent(platform: Platform) -> None:
 
 
 def test_untouched_source_is_unchanged(platform: Platform) -> None:
-    platform.capture()
+    platform.first_capture()
 
     assert changed(platform) == []
 
@@ -167,7 +167,7 @@ def test_untouched_source_is_unchanged(platform: Platform) -> None:
     ],
 )
 def test_changed_tables_are_found(platform: Platform, action: str, tables: list[str]) -> None:
-    platform.capture()
+    platform.first_capture()
     platform.application.execute(action)
 
     assert changed(platform) == tables
@@ -263,7 +263,7 @@ def test_row_met_again_in_a_new_version_is_a_change(platform: Platform) -> None:
 def test_rows_of_one_timestamp_in_two_batches_are_all_found(platform: Platform) -> None:
     """A payment run stamps up to 37 rows alike; here its second half commits after the batch."""
     run = "UPDATE payment SET paid = TRUE, last_updated = '2022-11-08 07:55' WHERE payment_id = %s"
-    platform.capture()
+    platform.first_capture()
     platform.application.execute(run, [1])
     first = platform.capture()
     platform.application.execute(run, [2])
@@ -275,7 +275,7 @@ def test_rows_of_one_timestamp_in_two_batches_are_all_found(platform: Platform) 
 
 
 def test_rows_that_vacuum_froze_are_no_change(platform: Platform) -> None:
-    platform.capture()
+    platform.first_capture()
     platform.application.execute("VACUUM FREEZE sales_order")
 
     assert changed(platform) == []
@@ -283,7 +283,7 @@ def test_rows_that_vacuum_froze_are_no_change(platform: Platform) -> None:
 
 def test_rows_that_vacuum_froze_before_the_look_are_found(platform: Platform) -> None:
     """Since PostgreSQL 9.4 freezing leaves a row its transaction id."""
-    platform.capture()
+    platform.first_capture()
     platform.application.execute(EDIT_ORDER_1)
     platform.application.execute("VACUUM FREEZE sales_order")
 
@@ -303,7 +303,7 @@ def test_first_look_reads_every_table_in_full(platform: Platform) -> None:
 def test_another_database_is_read_in_full(
     platform: Platform, new_database: Callable[..., str], small_template: str
 ) -> None:
-    platform.capture()
+    platform.first_capture()
     other = new_database(stack.APPLICATION, small_template)
     dsn = platform.server.dsn(stack.EXTRACTOR, other)
     with psycopg.connect(dsn, autocommit=True) as platform.source:
@@ -320,21 +320,21 @@ def altered(head: Manifest, part: str, **values: object) -> Manifest:
 )
 def test_another_incarnation_is_read_in_full(platform: Platform, field: str, value: object) -> None:
     """Another server, one restored from a backup, or a database that was made anew."""
-    platform.capture()
+    platform.first_capture()
     other = altered(head_of(platform), "source", **{field: value})
 
     assert read_in_full(platform, other) == [*SOURCE_TABLES]
 
 
 def test_server_upgraded_in_place_keeps_its_watermark(platform: Platform) -> None:
-    platform.capture()
+    platform.first_capture()
     older = altered(head_of(platform), "source", server_version=130000)
 
     assert read_in_full(platform, older) == []
 
 
 def test_transaction_ids_that_went_back_mean_a_full_read(platform: Platform) -> None:
-    platform.capture()
+    platform.first_capture()
     head = head_of(platform)
     ahead = altered(head, "snapshot", xmax=head.snapshot.xmax + 1_000_000)
 
@@ -346,7 +346,7 @@ def identity(view: SourceView) -> Identity:
 
 
 def test_gap_too_long_for_ages_means_a_full_read(platform: Platform) -> None:
-    platform.capture()
+    platform.first_capture()
     head = head_of(platform)
     with open_view(platform.source) as view:
         now = view.snapshot.xmax
@@ -366,7 +366,7 @@ def test_gap_too_long_for_ages_means_a_full_read(platform: Platform) -> None:
     ],
 )
 def test_table_whose_schema_changed_is_read_in_full(platform: Platform, change: str) -> None:
-    platform.capture()
+    platform.first_capture()
     platform.application.execute(change)
 
     assert read_in_full(platform) == ["design"]
@@ -396,7 +396,7 @@ def test_missing_table_is_named(platform: Platform) -> None:
 
 
 def test_missing_column_is_named(platform: Platform) -> None:
-    platform.capture()
+    platform.first_capture()
     platform.application.execute("ALTER TABLE design RENAME file_name TO file")
 
     assert refusal(platform) == (
@@ -422,7 +422,7 @@ def test_missing_privilege_is_named(platform: Platform, revoked: str, named: str
 
 @pytest.mark.long
 def test_table_that_stays_locked_is_waited_for_and_then_left(platform: Platform) -> None:
-    platform.capture()
+    platform.first_capture()
     platform.source.execute("SET lock_timeout TO '50ms'")
     with platform.writer() as migration:
         migration.execute("LOCK TABLE design IN ACCESS EXCLUSIVE MODE")

@@ -48,7 +48,7 @@ def any_server(
 @pytest.fixture(scope="module")
 def templates(any_server: Server) -> tuple[str, str]:
     """A source of a few rows and a warehouse without a batch, to be copied."""
-    # Numbered, for a worker that takes tests off another may come back to the embedded server.
+    # Numbered, for a worker that takes tests off another may come back to a server.
     source, warehouse = (f"kinds_template_{next(conftest._numbers)}" for _ in range(2))
     conftest._template(any_server, source, conftest.few_rows)
     conftest._create_database(any_server, warehouse, stack.LOADER, "template0", None)
@@ -58,13 +58,21 @@ def templates(any_server: Server) -> tuple[str, str]:
 
 
 @pytest.fixture
-def anywhere(
+def anywhere(request: pytest.FixtureRequest, any_server: Server, server: Server) -> Platform:
+    """A platform over a few rows on that server."""
+    found = "platform" if any_server is server else "elsewhere"
+    platform: Platform = request.getfixturevalue(found)
+    return platform
+
+
+@pytest.fixture
+def elsewhere(
     any_server: Server,
     templates: tuple[str, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Platform]:
-    """A platform over a few rows on that server."""
+    """The same on a server that is not the session's."""
     names = [f"kinds_{next(conftest._numbers)}" for _ in templates]
     owners = (stack.APPLICATION, stack.LOADER)
     for name, owner, template in zip(names, owners, templates, strict=True):
@@ -227,7 +235,9 @@ def test_change_of_the_catalogue_is_read_in_full(
 ) -> None:
     if before:
         as_owner(anywhere, before)
-    anywhere.run()
+        anywhere.run()
+    else:
+        anywhere.first()
     as_owner(anywhere, happens)
     found = changed_tables(anywhere.source, anywhere.ingestion).changed
     manifest = anywhere.capture()
@@ -278,7 +288,7 @@ def test_row_security_is_refused_and_nothing_is_lost_by_it(
     anywhere: Platform, happens: str
 ) -> None:
     """Hidden payments would be taken for deleted."""
-    anywhere.run()
+    anywhere.first()
     before = anywhere.ingestion.list("")
     as_owner(anywhere, f"{happens}; {EDIT_ORDER_1}; UPDATE payment SET paid = TRUE")
     with pytest.raises(SourceError) as refused:
@@ -300,7 +310,7 @@ def test_row_security_is_refused_and_nothing_is_lost_by_it(
 
 
 def test_role_that_row_security_does_not_concern_reads_on(anywhere: Platform) -> None:
-    anywhere.run()
+    anywhere.first()
     dsn = anywhere.server.dsn(SUPERUSER, anywhere.source_database)
     with psycopg.connect(dsn, autocommit=True) as admin:
         admin.execute("ALTER ROLE totesys_extractor BYPASSRLS")
@@ -348,7 +358,7 @@ def test_role_that_row_security_does_not_concern_reads_on(anywhere: Platform) ->
 def test_what_has_no_transaction_ids_is_refused(
     anywhere: Platform, happens: str, words: str
 ) -> None:
-    anywhere.run()
+    anywhere.first()
     before = anywhere.ingestion.list("")
     dsn = anywhere.server.dsn(SUPERUSER, anywhere.source_database)
     with psycopg.connect(dsn, autocommit=True) as admin:
@@ -368,7 +378,7 @@ def test_what_has_no_transaction_ids_is_refused(
 def test_table_that_is_only_rewritten_is_digested_and_not_read(
     anywhere: Platform, happens: str
 ) -> None:
-    anywhere.run()
+    anywhere.first()
     as_owner(anywhere, happens)
     polled = changed_tables(anywhere.source, anywhere.ingestion)
     manifest = anywhere.capture()
@@ -410,7 +420,7 @@ def test_keys_that_appear_without_a_transaction_id_open_a_batch(
 
 
 def test_keys_of_new_rows_do_not_mean_a_full_read(anywhere: Platform) -> None:
-    anywhere.run()
+    anywhere.first()
     as_owner(anywhere, new_design(7))
     manifest = anywhere.capture()
 

@@ -16,6 +16,7 @@ import totesys_dagster
 from totesys_dagster.local.stack import EXTRACTOR
 from totesys_dagster_tests.conftest import Platform
 
+INSTANCE = Path(__file__).parents[2] / "dagster.yaml"
 COMMANDS = Path(__file__).with_name("commands.py")
 CATALOGUE = Path("totesys_dagster/catalogue")
 TIMEOUT_SECONDS = 240
@@ -46,7 +47,7 @@ class Project:
     def copy(cls, directory: Path, platform: Platform) -> Project:
         package = Path(totesys_dagster.__file__).parent
         target = directory / "totesys_dagster"
-        shutil.copytree(package, target, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(package, target)  # what is compiled, too, which holds until it is edited
         return cls(directory, platform)
 
     def declare(self, path: str, text: str) -> None:
@@ -68,6 +69,7 @@ class Project:
         """Run commands, one after the other."""
         home = self.directory / "dagster_home"
         home.mkdir(exist_ok=True)
+        shutil.copy(INSTANCE, home)
         done = subprocess.run(
             [sys.executable, "-W", "ignore", str(COMMANDS), *map(json.dumps, commands)],
             cwd=self.directory,

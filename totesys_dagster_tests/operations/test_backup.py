@@ -36,7 +36,7 @@ def test_restored_backup_goes_on_with_the_batches_that_it_lacks(
     new_database: Callable[..., str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    platform.run()
+    platform.first()
     platform.application.execute(EDIT_ORDER_1)
     platform.run()
     backup = dump(platform)

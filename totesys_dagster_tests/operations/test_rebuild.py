@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -48,10 +49,14 @@ def rebuild_of(
 
 def three_batches(platform: Platform) -> None:
     """An order that is entered, edited and deleted."""
-    platform.run()
-    for statement in (EDIT_ORDER_1, DELETE_ORDER_1):
-        platform.application.execute(statement)
+
+    def steps(platform: Platform) -> None:
         platform.run()
+        for statement in (EDIT_ORDER_1, DELETE_ORDER_1):
+            platform.application.execute(statement)
+            platform.run()
+
+    platform.come_to("three batches", steps)
 
 
 def everything(platform: Platform) -> Rows:
@@ -84,10 +89,10 @@ BOTH = [("warehouse",), ("warehouse_bookkeeping",)]
 
 
 @pytest.fixture
-def other_connection(platform: Platform) -> Iterator[Connection]:  # noqa: ARG001
-    """A second connection to the platform's warehouse."""
-    with connect(settings.WAREHOUSE_DSN) as connection:
-        yield connection
+def connect_too(platform: Platform) -> Iterator[Callable[[], Connection]]:  # noqa: ARG001
+    """Opens a second connection to the platform's warehouse."""
+    with ExitStack() as opened:
+        yield lambda: opened.enter_context(connect(settings.WAREHOUSE_DSN))
 
 
 # The same again
@@ -140,7 +145,7 @@ def test_rebuild_that_finds_no_difference_leaves_every_row_as_it_is(platform: Pl
 
 
 def test_batches_that_are_not_loaded_yet_are_loaded(platform: Platform) -> None:
-    platform.run()
+    platform.first()
     platform.application.execute(EDIT_ORDER_1)
     platform.capture()
     rebuilt = rebuild_of(platform)
@@ -231,7 +236,7 @@ def test_what_was_found_between_batches_is_found_anew(platform: Platform) -> Non
 
 def test_trace_of_an_edit_that_was_healed_is_gone(platform: Platform) -> None:
     """Healing adds a version to the history and leaves an audit that failed."""
-    platform.run()
+    platform.first()
     by_hand(platform, "UPDATE fact_sales_order SET units_sold = 1 WHERE sales_order_id = 2")
     platform.application.execute(EDIT_ORDER_1)
     platform.run()
@@ -302,9 +307,10 @@ def test_warehouse_is_not_emptied_by_a_lake_without_batches(
 
 
 def test_second_rebuild_at_once_is_refused(
-    platform: Platform, other_connection: Connection
+    platform: Platform, connect_too: Callable[[], Connection]
 ) -> None:
     three_batches(platform)
+    other_connection = connect_too()
     refusals = []
 
     def rebuild_too(_done: int, _all: int) -> None:
@@ -323,9 +329,10 @@ def test_second_rebuild_at_once_is_refused(
 
 
 def test_batch_that_is_loaded_meanwhile_is_not_lost(
-    platform: Platform, other_connection: Connection
+    platform: Platform, connect_too: Callable[[], Connection]
 ) -> None:
     three_batches(platform)
+    other_connection = connect_too()
     by_hand(platform, "DELETE FROM fact_sales_order WHERE sales_record_id = 1")
     more = iter([new_sale(9), new_sale(10)])
 
@@ -362,9 +369,10 @@ def test_rebuild_that_fails_leaves_no_trace(platform: Platform) -> None:
 
 
 def test_rebuild_that_is_killed_is_cleared_away_by_the_next(
-    platform: Platform, other_connection: Connection
+    platform: Platform, connect_too: Callable[[], Connection]
 ) -> None:
     three_batches(platform)
+    other_connection = connect_too()
     by_hand(platform, "DELETE FROM fact_sales_order WHERE sales_record_id = 1")
     before = everything(platform)
     pid = other_connection.info.backend_pid
@@ -393,7 +401,7 @@ def test_rebuild_leaves_the_schema_of_another_warehouse_alone(platform: Platform
 
 
 def test_order_that_went_back_and_forth_keeps_its_three_versions(platform: Platform) -> None:
-    platform.run()
+    platform.first()
     for statement in (EDIT_ORDER_1, EDIT_ORDER_1_BACK):
         platform.application.execute(statement)
         platform.run()
@@ -420,7 +428,7 @@ def refusal(platform: Platform) -> str:
 
 @pytest.mark.parametrize("name", ["warehouse_rebuild", "warehouse_rebuild_bookkeeping"])
 def test_schema_that_no_rebuild_made_is_left_alone(platform: Platform, name: str) -> None:
-    platform.run()
+    platform.first()
     by_hand(platform, f"CREATE SCHEMA {name}; CREATE TABLE {name}.dim_staff AS SELECT 1 AS mine")
     sentence = refusal(platform)
 
@@ -448,9 +456,14 @@ def test_schema_that_no_rebuild_made_is_left_alone(platform: Platform, name: str
     ],
 )
 def test_what_others_put_into_a_rebuild_that_was_killed_is_left_alone(
-    platform: Platform, other_connection: Connection, statement: str, mine: str, named: str
+    platform: Platform,
+    connect_too: Callable[[], Connection],
+    statement: str,
+    mine: str,
+    named: str,
 ) -> None:
-    platform.run()
+    platform.first()
+    other_connection = connect_too()
 
     def kill(_done: int, _all: int) -> None:
         platform.rows(f"SELECT pg_terminate_backend({other_connection.info.backend_pid}, 5000)")
@@ -468,7 +481,7 @@ def test_what_others_put_into_a_rebuild_that_was_killed_is_left_alone(
 def test_role_that_may_make_no_schema_is_told_so(
     platform: Platform, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    platform.run()
+    platform.first()
     by_hand(platform, f"GRANT USAGE ON SCHEMA warehouse, warehouse_bookkeeping TO {stack.READER}")
     for name in ("warehouse", "warehouse_bookkeeping"):
         by_hand(platform, f"GRANT SELECT ON ALL TABLES IN SCHEMA {name} TO {stack.READER}")
@@ -652,7 +665,7 @@ def test_what_is_in_the_way_of_a_rebuild_is_named(
     ],
 )
 def test_table_that_was_changed_is_named(platform: Platform, statement: str, said: str) -> None:
-    platform.run()
+    platform.first()
     by_hand(platform, statement)
     with pytest.raises(LoadError) as refused:
         rebuild_of(platform)

@@ -24,13 +24,17 @@ WITH_MANAGER = replace(STAFF, columns=(*STAFF.columns, carry("department.manager
 @pytest.fixture
 def changed(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
     """Two batches are loaded, and `dim_staff` is declared with one more column since."""
-    platform.run()
-    platform.application.execute(EDIT_ORDER_1)
-    platform.run()
+    platform.come_to("two batches", two_batches)
     monkeypatch.setitem(STAR_TABLES, "dim_staff", WITH_MANAGER)
     monkeypatch.setattr(schema, "_hash", schema._hash.__wrapped__)
     schema.migrate(platform.warehouse, platform.names)
     return platform
+
+
+def two_batches(platform: Platform) -> None:
+    platform.run()
+    platform.application.execute(EDIT_ORDER_1)
+    platform.run()
 
 
 def renewed(platform: Platform) -> Due:

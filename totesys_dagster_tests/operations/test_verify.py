@@ -29,8 +29,13 @@ from totesys_dagster_tests.orchestra import damage
 
 @pytest.fixture
 def sound(platform: Platform) -> Platform:
-    """A platform with three batches; the last one has deletions and a row in quarantine."""
-    platform.run()
+    """A platform with four batches; the third one has deletions and a row in quarantine."""
+    platform.come_to("sound", four_batches)
+    return platform
+
+
+def four_batches(platform: Platform) -> None:
+    platform.first()
     platform.application.execute(EDIT_ORDER_1)
     platform.run()
     platform.application.execute(DELETE_ORDER_1)
@@ -38,7 +43,6 @@ def sound(platform: Platform) -> Platform:
     platform.run()
     platform.application.execute("DELETE FROM currency WHERE currency_id = 4")
     platform.run()
-    return platform
 
 
 def verification(platform: Platform) -> Verification:
@@ -77,7 +81,7 @@ def test_platform_without_a_batch_passes(platform: Platform) -> None:
 
 
 def test_batches_that_are_not_processed_yet_pass(platform: Platform) -> None:
-    platform.run()
+    platform.first()
     platform.application.execute(EDIT_ORDER_1)
     platform.capture()
 
@@ -131,7 +135,7 @@ def test_manifest_that_was_edited_is_named_first(sound: Platform) -> None:
 
 
 def test_break_in_the_chain_is_named_though_nothing_is_loaded(platform: Platform) -> None:
-    platform.capture()
+    platform.first_capture()
     platform.application.execute(EDIT_ORDER_1)
     platform.capture()
     found = findings_after(platform, platform.ingestion, manifest_key(1), edited(platform, 1))
@@ -433,7 +437,7 @@ def test_outage_in_the_middle_is_an_error_and_no_damage(
 
 
 def test_warehouse_that_has_no_tables_yet_passes(platform: Platform) -> None:
-    platform.capture()
+    platform.first_capture()
     platform.warehouse.execute("DROP SCHEMA warehouse, warehouse_bookkeeping CASCADE")
 
     assert verification(platform).findings == []

@@ -7,11 +7,12 @@ import pytest
 
 from totesys_dagster import settings
 from totesys_dagster.definitions import defs
+from totesys_dagster.lake.manifest import batch_key
 from totesys_dagster.orchestration.archive import archivable
 from totesys_dagster_tests.orchestra import Orchestra
 from totesys_dagster_tests.orchestration.test_sensors import edit_order
 
-WAREHOUSE_ORDERS = dg.AssetKey(["warehouse", "fact_sales_order"])
+ORDERS = dg.AssetKey(["processed", "fact_sales_order"])
 
 
 def take_batches(orchestra: Orchestra, count: int) -> list[str]:
@@ -19,7 +20,6 @@ def take_batches(orchestra: Orchestra, count: int) -> list[str]:
     for number in range(count):
         edit_order(orchestra.platform, 1 + number % 2)
         orchestra.tick_and_run("source_changes")
-        orchestra.tick_and_run("new_batches")
     return orchestra.partitions()
 
 
@@ -53,7 +53,7 @@ def test_history_stays_when_a_batch_is_taken_off(
     assert archive(orchestra).success
 
     assert orchestra.partitions() == [third]
-    records = orchestra.instance.fetch_materializations(WAREHOUSE_ORDERS, limit=10).records
+    records = orchestra.instance.fetch_materializations(ORDERS, limit=10).records
     assert {record.partition_key for record in records} == {first, second, third}
     assert orchestra.platform.rows("SELECT count(*) FROM batch") == [(3,)]
 
@@ -90,8 +90,8 @@ def test_nothing_is_taken_off_while_the_warehouse_is_empty(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(settings.LISTED_BATCHES, "1")
-    orchestra.tick_and_run("source_changes")
-    orchestra.instance.add_dynamic_partitions("batch", ["2099-01-01T00-00-00Z"])
+    orchestra.platform.capture()
+    orchestra.instance.add_dynamic_partitions("batch", [batch_key(1), "2099-01-01T00-00-00Z"])
 
     assert archive(orchestra).success
     assert len(orchestra.partitions()) == 2

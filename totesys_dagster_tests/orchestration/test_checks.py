@@ -83,12 +83,12 @@ def test_lake_that_cannot_be_reached_fails_the_run_and_says_nothing_of_the_lake(
 
 def test_no_run_of_a_batch_verifies_the_lake(orchestra: Orchestra) -> None:
     """A run brings in all checks of the assets that it selects, whoever asks for it."""
-    runs = [*orchestra.tick_and_run("source_changes"), *orchestra.tick_and_run("new_batches")]
+    runs = orchestra.tick_and_run("source_changes")
     checks = {c.asset_check_key for run in runs for c in run.get_asset_check_evaluations()}
 
     assert len(checks) == 33
     assert CHECK not in checks
-    for name in ("capture", "process", "load_warehouse", "process_and_load"):
+    for name in ("capture", "process", "load_warehouse", "batch"):
         assert CHECK not in defs.resolve_job_def(name).asset_layer.asset_graph.asset_check_keys
 
 
@@ -139,7 +139,7 @@ def test_verification_does_not_hold_up_the_batches(settled: Orchestra) -> None:
     settled.platform.application.execute(EDIT_ORDER_1.replace("Silver", "Gold"))
 
     assert [run.success for run in settled.tick_and_run("source_changes")] == [True]
-    assert [run.success for run in settled.tick_and_run("new_batches")] == [True]
+    assert settled.platform.rows("SELECT max(sequence) FROM batch") == [(3,)]
 
 
 def test_time_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,12 +91,28 @@ def test_key_is_left_to_another_process_that_may_capture_under_it(
     assert SECOND in orchestra.partitions()
 
 
+@pytest.mark.parametrize("job", ["capture", "batch"])
+def test_person_who_asks_for_a_batch_that_exists_does_no_harm(
+    orchestra: Orchestra, job: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    orchestra.platform.run()
+    orchestra.instance.add_dynamic_partitions("batch", [FIRST])
+    result = orchestra.run(dg.RunRequest(partition_key=FIRST), job)
+
+    assert result.success
+    assert result.get_asset_materialization_events() == []
+    assert ManifestLog(orchestra.platform.ingestion).end() == 1
+    assert "batches never change; capture the next one, 0000000002" in capfd.readouterr().err
+
+
 def test_person_who_asks_for_a_batch_that_cannot_be_is_told(orchestra: Orchestra) -> None:
     orchestra.platform.run()
-    result = capture(orchestra, FIRST, {})
+    result = capture(orchestra, batch_key(7), {})
 
     assert not result.success
-    assert "batches never change; capture the next one, 0000000002" in str(result.all_events)
+    assert "a batch is named by its sequence, and the next one is 0000000002" in str(
+        result.all_events
+    )
 
 
 def take(orchestra: Orchestra) -> list[BatchReport]:

@@ -26,6 +26,8 @@ from totesys_dagster.warehouse import table_load
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.orchestra import Orchestra, materialized
 
+WAIT_SECONDS = sensors.WAIT_SECONDS
+
 
 def edit_order(platform: Platform, design: int = 2) -> None:
     """A silent edit: `last_updated` stays as it was."""
@@ -36,25 +38,54 @@ def edit_order(platform: Platform, design: int = 2) -> None:
 
 def settle(orchestra: Orchestra) -> None:
     """Take the first batch the whole way."""
-    orchestra.tick_and_run("source_changes")
-    orchestra.tick_and_run("new_batches")
+    [run] = orchestra.tick_and_run("source_changes")
+    assert run.success
 
 
-def test_first_tick_opens_a_batch_for_all_tables(orchestra: Orchestra) -> None:
+def capture_edits(orchestra: Orchestra, *designs: int) -> list[str]:
+    """Batches that were captured and nothing else, as where the stages are apart."""
+    batches = []
+    for design in designs:
+        edit_order(orchestra.platform, design)
+        manifest = orchestra.platform.capture()
+        assert manifest is not None
+        batches.append(manifest.batch)
+    return batches
+
+
+def planned(result: dg.ExecuteInProcessResult, instance: dg.DagsterInstance) -> set[str]:
+    """The assets that a run was to materialize."""
+    events = instance.all_logs(
+        result.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+    )
+    return {event.get_dagster_event().asset_key.to_user_string() for event in events}
+
+
+def test_first_tick_takes_a_batch_of_all_tables_the_whole_way(orchestra: Orchestra) -> None:
     [result] = orchestra.tick_and_run("source_changes")
 
     assert result.success
+    assert result.job_def.name == "batch"
     [batch] = orchestra.partitions()
-    assert len(materialized(result)) == 11
-    assert {key for _, key in materialized(result)} == {batch}
+    done = materialized(result)
+    assert len(done) == 33
+    assert {(key[: key.index("/")], partition) for key, partition in done} == {
+        ("ingestion", batch),
+        ("processed", batch),
+        ("warehouse", None),
+    }
+    assert orchestra.platform.rows("SELECT count(*) FROM fact_payment") == [(3,)]
+    assert orchestra.tick("new_batches") == "The warehouse holds every committed batch."
 
 
-def test_new_batch_is_processed_and_loaded_in_one_run(orchestra: Orchestra) -> None:
-    orchestra.tick_and_run("source_changes")
+def test_batch_that_was_only_captured_is_processed_and_loaded_in_one_run(
+    orchestra: Orchestra,
+) -> None:
+    orchestra.platform.capture()
     [result] = orchestra.tick_and_run("new_batches")
 
     assert result.success
-    assert result.job_def.name == "process_and_load"
+    assert result.job_def.name == "batch"
     assert len(materialized(result)) == 22
     assert orchestra.platform.rows("SELECT count(*) FROM fact_payment") == [(3,)]
 
@@ -83,30 +114,71 @@ def test_quiet_source_is_not_even_looked_through(orchestra: Orchestra) -> None:
 def test_only_what_a_batch_touches_is_materialized(orchestra: Orchestra) -> None:
     settle(orchestra)
     edit_order(orchestra.platform)
-    [captured] = orchestra.tick_and_run("source_changes")
-    [loaded] = orchestra.tick_and_run("new_batches")
+    [result] = orchestra.tick_and_run("source_changes")
 
-    assert {key for key, _ in materialized(captured)} == {"ingestion/sales_order"}
-    assert {key for key, _ in materialized(loaded)} == {
+    touched = {
+        "ingestion/sales_order",
         "processed/dim_date",
         "processed/fact_sales_order",
         "warehouse/dim_date",
         "warehouse/fact_sales_order",
     }
+    assert {key for key, _ in materialized(result)} == touched
+    assert planned(result, orchestra.instance) == touched
+
+
+def test_what_changes_after_the_poll_is_captured_too_and_loaded_next(orchestra: Orchestra) -> None:
+    """The run has no step for the star of that table, which `new_batches` sees to."""
+    settle(orchestra)
+    edit_order(orchestra.platform)
+    answer = orchestra.tick("source_changes")
+    assert isinstance(answer, dg.SensorResult)
+    orchestra.platform.application.execute("UPDATE design SET file_name = 'x' WHERE design_id = 1")
+    [request] = answer.run_requests or []
+    result = orchestra.run(request)
+    before = orchestra.platform.rows("SELECT max(sequence) FROM batch")
+    [healed] = orchestra.tick_and_run("new_batches")
+
+    assert result.success
+    assert ("ingestion/design", batch_key(2)) in materialized(result)
+    assert "ingestion/design" not in planned(result, orchestra.instance)
+    assert before == [(1,)]
+    assert healed.success
+    assert ("warehouse/dim_design", None) in materialized(healed)
+    assert orchestra.platform.rows("SELECT file_name FROM dim_design WHERE design_id = 1") == [
+        ("x",)
+    ]
+
+
+def test_batch_that_fails_on_its_way_holds_up_no_capture(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle(orchestra)
+    edit_order(orchestra.platform)
+    with monkeypatch.context() as patch:
+        patch.setenv(settings.QUARANTINE_LIMIT, "not a number")
+        [failed] = orchestra.tick_and_run("source_changes")
+    edit_order(orchestra.platform, 1)
+    [captured] = orchestra.tick_and_run("source_changes")
+
+    assert (failed.job_def.name, failed.success) == ("batch", False)
+    assert (captured.job_def.name, captured.success) == ("capture", True)
+    monkeypatch.setattr(planning, "FIRST_PAUSE", dt.timedelta(0))
+    for _ in range(2):
+        orchestra.tick_and_run("new_batches")
+    assert orchestra.platform.rows("SELECT max(sequence) FROM batch") == [(3,)]
 
 
 def two_batches(orchestra: Orchestra) -> str:
     """Two batches are pending, and a run is at work on the first; the id of the run."""
     settle(orchestra)
-    for design in (2, 1):
-        edit_order(orchestra.platform, design)
-        orchestra.tick_and_run("source_changes")
+    capture_edits(orchestra, 2, 1)
     first = orchestra.tick("new_batches")
     assert isinstance(first, dg.SensorResult)
     [request] = first.run_requests or []
-    assert request.partition_key == orchestra.partitions()[-2]
+    assert request.partition_key == batch_key(2)
     run = orchestra.instance.create_run_for_job(
-        defs.resolve_job_def("process_and_load"),
+        defs.resolve_job_def("batch"),
         status=dg.DagsterRunStatus.STARTED,
         tags=dict(request.tags),
     )
@@ -125,13 +197,16 @@ def test_second_batch_waits_for_the_first_and_is_then_taken_in_a_run_of_its_own(
     runs = [orchestra.tick_and_run("new_batches") for _ in range(2)]
 
     assert answer == "Running, or waiting after a failure: 2 batches."
-    assert [[run.job_def.name for run in some] for some in runs] == [["process_and_load"]] * 2
+    assert [[run.job_def.name for run in some] for some in runs] == [["batch"]] * 2
     assert orchestra.tick("new_batches") == "The warehouse holds every committed batch."
 
 
 @pytest.mark.long
-def test_tick_waits_for_the_load_that_a_batch_waits_for(orchestra: Orchestra) -> None:
+def test_tick_waits_for_the_load_that_a_batch_waits_for(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = two_batches(orchestra)
+    monkeypatch.setattr(sensors, "WAIT_SECONDS", WAIT_SECONDS)
     platform = orchestra.platform
 
     def end() -> None:
@@ -147,25 +222,28 @@ def test_tick_waits_for_the_load_that_a_batch_waits_for(orchestra: Orchestra) ->
 
     assert isinstance(answer, dg.SensorResult)
     [request] = answer.run_requests or []
-    assert request.partition_key == orchestra.partitions()[-1]
-    assert request.job_name == "process_and_load"
+    assert request.partition_key == batch_key(3)
+    assert request.job_name == "batch"
 
 
 @pytest.mark.long
 def test_backlog_is_processed_side_by_side_and_loaded_in_one_run(orchestra: Orchestra) -> None:
     settle(orchestra)
-    batches = []
-    for design in (2, 1, 2):
-        edit_order(orchestra.platform, design)
-        orchestra.tick_and_run("source_changes")
-        batches.append(orchestra.partitions()[-1])
-
+    capture_edits(orchestra, 2, 1, 2)
     processed = orchestra.tick_and_run("new_batches")
     [loaded] = orchestra.tick_and_run("new_batches")
 
     assert [run.job_def.name for run in processed] == ["process"] * 3
     assert loaded.job_def.name == "load_warehouse"
-    assert {key for _, key in materialized(loaded)} == set(batches)
+    assert materialized(loaded) == {
+        ("warehouse/dim_date", None),
+        ("warehouse/fact_sales_order", None),
+    }
+    [orders] = loaded.asset_materializations_for_node("load")[1:]
+    assert orders.metadata["batches"].value == f"{batch_key(2)} to {batch_key(4)}"
+    assert orders.metadata["new versions"].value == 3
+    assert loaded.dagster_run.tags["totesys/batch"] == batch_key(2)
+    assert loaded.dagster_run.tags["totesys/last_batch"] == batch_key(4)
     assert orchestra.platform.rows(
         "SELECT design_id FROM fact_sales_order WHERE sales_order_id = 1 ORDER BY sales_record_id"
     ) == [(1,), (2,), (1,), (2,)]
@@ -174,7 +252,7 @@ def test_backlog_is_processed_side_by_side_and_loaded_in_one_run(orchestra: Orch
 def test_failed_run_is_tried_again_after_a_pause(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    orchestra.tick_and_run("source_changes")
+    orchestra.platform.capture()
     with monkeypatch.context() as patch:
         patch.setenv(settings.QUARANTINE_LIMIT, "not a number")
         [failed] = orchestra.tick_and_run("new_batches")
@@ -190,8 +268,8 @@ def test_failed_run_is_tried_again_after_a_pause(
 def test_pause_doubles_with_each_failure_in_a_row(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    orchestra.tick_and_run("source_changes")
-    [batch] = orchestra.partitions()
+    orchestra.platform.capture()
+    batch = batch_key(1)
     monkeypatch.setenv(settings.QUARANTINE_LIMIT, "not a number")
     monkeypatch.setattr(planning, "FIRST_PAUSE", dt.timedelta(0))
     for _ in range(3):
@@ -278,7 +356,6 @@ def test_clock_of_the_host_decides_nothing(
     monkeypatch.setattr(sensors.dt, "datetime", Wrong)
     edit_order(orchestra.platform)
     orchestra.tick_and_run("source_changes")
-    orchestra.tick_and_run("new_batches")
 
     assert orchestra.partitions() == [batch_key(1), batch_key(2)]
     assert orchestra.tick("new_batches") == "The warehouse holds every committed batch."
@@ -303,7 +380,7 @@ def test_hour_without_a_batch_asks_for_an_audit_of_every_table(
 def test_audit_waits_for_batches_that_are_not_loaded(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    orchestra.tick_and_run("source_changes")
+    orchestra.platform.capture()
     monkeypatch.setattr(changes, "WHOLE_EVERY", dt.timedelta(0))
 
     assert orchestra.tick("source_changes") == (
@@ -360,11 +437,7 @@ def test_run_of_several_batches_reports_a_difference_that_the_last_did_not_mend(
         "_append_versions",
         lambda table: (0, 0, 0) if table.manifest.sequence == 2 else append(table),
     )
-    orchestra.instance.add_dynamic_partitions("batch", [batch_key(2), batch_key(3)])
-    result = defs.resolve_job_def("load_warehouse").execute_in_process(
-        instance=orchestra.instance,
-        tags={runs.RANGE_START_TAG: batch_key(2), runs.RANGE_END_TAG: batch_key(3)},
-    )
+    result = orchestra.run(dg.RunRequest(), "load_warehouse")
 
     [check] = [
         one
@@ -387,12 +460,10 @@ def test_warehouse_that_was_changed_by_hand_is_found_without_a_batch_and_healed(
     with monkeypatch.context() as patch:
         patch.setattr(changes, "WHOLE_EVERY", dt.timedelta(0))
         [audited] = orchestra.tick_and_run("source_changes")
-    [captured] = orchestra.tick_and_run("source_changes")
-    [healed] = orchestra.tick_and_run("new_batches")
+    [healed] = orchestra.tick_and_run("source_changes")
 
     failed = [c.asset_key.path[-1] for c in audited.get_asset_check_evaluations() if not c.passed]
     assert failed == ["dim_design"]
-    assert captured.job_def.name == "capture"
     assert all(check.passed for check in healed.get_asset_check_evaluations())
     assert platform.rows("SELECT design_name FROM dim_design WHERE design_id = 1") == [("Wooden",)]
 
@@ -417,8 +488,7 @@ def test_batch_with_too_many_bad_rows_stays_out_of_the_warehouse(
     orchestra.platform.application.execute(
         "UPDATE sales_order SET agreed_delivery_date = '2022-13-45' WHERE sales_order_id = 1"
     )
-    orchestra.tick_and_run("source_changes")
-    [result] = orchestra.tick_and_run("new_batches")
+    [result] = orchestra.tick_and_run("source_changes")
 
     assert not result.success
     [check] = [c for c in result.get_asset_check_evaluations() if not c.passed]
@@ -434,8 +504,7 @@ def test_bad_row_is_quarantined_and_seen(orchestra: Orchestra) -> None:
     orchestra.platform.application.execute(
         "UPDATE sales_order SET agreed_delivery_date = '2022-13-45' WHERE sales_order_id = 1"
     )
-    orchestra.tick_and_run("source_changes")
-    [result] = orchestra.tick_and_run("new_batches")
+    [result] = orchestra.tick_and_run("source_changes")
 
     assert result.success
     failed = {
@@ -460,14 +529,12 @@ def test_unequal_table_is_read_again_in_full(orchestra: Orchestra) -> None:
     platform.rows("SELECT 1")
     platform.warehouse.execute("UPDATE dim_design SET design_name = 'Gold' WHERE design_id = 1")
     platform.application.execute("UPDATE design SET file_location = '/tmp' WHERE design_id = 2")
-    orchestra.tick_and_run("source_changes")
-    [unequal] = orchestra.tick_and_run("new_batches")
+    [unequal] = orchestra.tick_and_run("source_changes")
     assert "a full read has been asked for" in str(
         [c.description for c in unequal.get_asset_check_evaluations() if not c.passed]
     )
 
-    orchestra.tick_and_run("source_changes")
-    [healed] = orchestra.tick_and_run("new_batches")
+    [healed] = orchestra.tick_and_run("source_changes")
 
     assert all(check.passed for check in healed.get_asset_check_evaluations())
     assert platform.rows("SELECT design_name FROM dim_design ORDER BY design_id") == [
@@ -491,13 +558,14 @@ def test_unreachable_source_fails_the_tick_with_a_sentence(
 def test_outage_of_the_warehouse_heals_by_itself(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    orchestra.tick_and_run("source_changes")
+    orchestra.platform.capture()
     with monkeypatch.context() as patch:
         patch.setenv(settings.WAREHOUSE_DSN, "postgresql://nobody@127.0.0.1:1/warehouse")
         with pytest.raises(SettingError):
             orchestra.tick("new_batches")
         edit_order(orchestra.platform)
-        orchestra.tick_and_run("source_changes")
+        [captured] = orchestra.tick_and_run("source_changes")
+    assert (captured.job_def.name, captured.success) == ("capture", True)
 
     for _ in range(2):
         orchestra.tick_and_run("new_batches")
@@ -529,9 +597,7 @@ def test_only_one_capture_is_at_work(orchestra: Orchestra) -> None:
         tags={"totesys/stage": "capture"},
     )
 
-    assert orchestra.tick("source_changes") == (
-        "A batch is being captured, or a capture has just failed."
-    )
+    assert orchestra.tick("source_changes") == "A batch is being captured."
 
 
 def test_run_that_was_never_put_into_the_queue_holds_up_nothing(
@@ -574,8 +640,11 @@ def begin_to_capture(orchestra: Orchestra) -> dg.DagsterRun:
 
 
 @pytest.mark.long
-def test_tick_waits_for_the_batch_that_is_being_captured(orchestra: Orchestra) -> None:
+def test_tick_waits_for_the_batch_that_is_being_captured(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settle(orchestra)
+    monkeypatch.setattr(sensors, "WAIT_SECONDS", WAIT_SECONDS)
     run = begin_to_capture(orchestra)
     edit_order(orchestra.platform)
 
@@ -589,7 +658,7 @@ def test_tick_waits_for_the_batch_that_is_being_captured(orchestra: Orchestra) -
     ends.join()
 
     assert isinstance(answer, dg.SensorResult)
-    assert [request.job_name for request in answer.run_requests or []] == ["process_and_load"]
+    assert [request.job_name for request in answer.run_requests or []] == ["batch"]
 
 
 @pytest.mark.long
@@ -599,6 +668,7 @@ def test_tick_waits_for_the_batch_that_another_sensor_opens_at_the_same_moment(
     settle(orchestra)
     edit_order(orchestra.platform)
     monkeypatch.setattr(planning, "OPENING_SECONDS", 1.0)
+    monkeypatch.setattr(sensors, "WAIT_SECONDS", WAIT_SECONDS)
 
     def capture() -> None:
         run = begin_to_capture(orchestra)
@@ -612,6 +682,38 @@ def test_tick_waits_for_the_batch_that_another_sensor_opens_at_the_same_moment(
     opens.join()
 
     assert isinstance(answer, dg.SensorResult)
+
+
+@pytest.mark.parametrize("meanwhile", ["a run ends", "the source changes"])
+def test_tick_waits_for_what_it_can_take_at_once(
+    meanwhile: str, orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit in the middle of a tick is seen by it, and not by the next one."""
+    settle(orchestra)
+    run = begin_to_capture(orchestra) if meanwhile == "a run ends" else None
+    if run:
+        edit_order(orchestra.platform)
+    monkeypatch.setattr(sensors, "WAIT_SECONDS", 30)
+    context = orchestra.context()
+    sensor = defs.resolve_sensor_def("source_changes")
+    if not run:
+        sensor(context)  # what is left of the first batch
+
+    def happen() -> None:
+        if run:
+            orchestra.instance.report_run_failed(run)
+        else:
+            edit_order(orchestra.platform)
+
+    happens = threading.Timer(1, happen)
+    start = time.monotonic()
+    happens.start()
+    answer = orchestra.tick("source_changes", context.cursor)
+    happens.join()
+
+    assert isinstance(answer, dg.SensorResult)
+    assert [request.job_name for request in answer.run_requests or []] == ["batch"]
+    assert 1 <= time.monotonic() - start < 20
 
 
 @pytest.mark.long

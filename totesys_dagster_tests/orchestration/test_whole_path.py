@@ -15,6 +15,7 @@ from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.definitions import defs
 from totesys_dagster.errors import LakeError, SettingError
 from totesys_dagster.ingestion import changes
+from totesys_dagster.metadata import asset_key
 from totesys_dagster.orchestration import whole_path as path
 from totesys_dagster.orchestration.whole_path import BatchReport, RunFailedError, run_path
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
@@ -22,7 +23,7 @@ from totesys_dagster.warehouse import healing
 from totesys_dagster.warehouse.healing import DIFFERED
 from totesys_dagster.warehouse.standing import Standing, standings
 from totesys_dagster_tests.edits import EDIT_ORDER_1
-from totesys_dagster_tests.orchestra import Orchestra
+from totesys_dagster_tests.orchestra import Orchestra, materialized
 
 
 def take(
@@ -261,29 +262,55 @@ def test_job_takes_the_whole_path(orchestra: Orchestra, tmp_path: Path) -> None:
     assert orchestra.platform.rows("SELECT count(*) FROM batch") == [(1,)]
 
 
-def test_backfill_of_many_batches_loads_in_one_run(orchestra: Orchestra) -> None:
-    """A range of partitions, as the UI launches it; given newest first, loaded oldest first."""
-    batches = []
+def load(orchestra: Orchestra, *stars: str) -> dg.ExecuteInProcessResult:
+    """Materialize tables of the warehouse, as a person does."""
+    keys = [asset_key("warehouse", star) for star in stars]
+    return orchestra.run(dg.RunRequest(asset_selection=keys), "load_warehouse")
+
+
+def test_materializing_one_table_loads_all_that_is_processed(orchestra: Orchestra) -> None:
     for design in (2, 1, 2):
         orchestra.platform.application.execute(
             "UPDATE sales_order SET design_id = %s WHERE sales_order_id = 1", [design]
         )
         manifest = orchestra.platform.capture()
         assert manifest is not None
-        orchestra.platform.process(manifest)
-        batches.append(manifest.batch)
-    orchestra.instance.add_dynamic_partitions("batch", batches)
-
-    result = defs.resolve_job_def("load_warehouse").execute_in_process(
-        instance=orchestra.instance,
-        tags={
-            "dagster/asset_partition_range_start": batches[0],
-            "dagster/asset_partition_range_end": batches[-1],
-        },
-    )
+        if manifest.sequence < 3:
+            orchestra.platform.process(manifest)
+    result = load(orchestra, "dim_staff")
 
     assert result.success
-    assert isinstance(result, dg.ExecuteInProcessResult)
-    assert orchestra.platform.rows("SELECT to_char(sequence, 'FM0000000000') FROM batch") == [
-        (batch,) for batch in batches
-    ]
+    assert materialized(result) == {(f"warehouse/{star}", None) for star in STAR_TABLES}
+    assert orchestra.platform.rows("SELECT sequence FROM batch") == [(1,), (2,)]
+
+
+def test_materializing_what_is_current_is_no_failure(orchestra: Orchestra) -> None:
+    """Dagster may have lost its database, and show the table as missing."""
+    orchestra.platform.run()
+    result = load(orchestra, "dim_staff")
+
+    assert result.success
+    assert materialized(result) == {("warehouse/dim_staff", None)}
+    [check] = result.get_asset_check_evaluations()
+    assert (check.asset_key, check.passed) == (asset_key("warehouse", "dim_staff"), True)
+
+
+def test_nothing_to_load_is_no_failure(orchestra: Orchestra) -> None:
+    result = load(orchestra, "dim_staff")
+
+    assert result.success
+    assert materialized(result) == set()
+
+
+def test_difference_of_a_table_that_was_not_selected_is_seen(orchestra: Orchestra) -> None:
+    orchestra.platform.run()
+    by_hand(orchestra, "UPDATE dim_design SET design_name = 'X' WHERE design_id = 1")
+    orchestra.platform.application.execute(EDIT_ORDER_1)
+    manifest = orchestra.platform.capture()
+    assert manifest is not None
+    orchestra.platform.process(manifest)
+    result = load(orchestra, "fact_sales_order")
+
+    assert {
+        (check.asset_key.path[-1], check.passed) for check in result.get_asset_check_evaluations()
+    } == {("fact_sales_order", True), ("dim_date", True), ("dim_design", False)}

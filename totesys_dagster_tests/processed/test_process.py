@@ -70,7 +70,7 @@ def first_batch(platform: Platform, part_bytes: int = 1 << 20) -> Manifest:
 
 def next_batch(platform: Platform, change: str) -> Manifest:
     """What a change of the source brings after the first batch."""
-    platform.capture()
+    platform.first_capture()
     platform.application.execute(change.encode())
     return first_batch(platform)
 
@@ -535,7 +535,7 @@ def test_order_in_a_currency_that_was_withdrawn_since_is_right(platform: Platfor
 def test_currency_that_the_package_has_dropped_since_is_right_still(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    platform.run()
+    platform.first()
     monkeypatch.setattr(capture, "currencies", lambda: {"EUR": "Euro", "GBP": "Pound"})
     manifest = platform.capture(full=("currency",))
     assert manifest is not None

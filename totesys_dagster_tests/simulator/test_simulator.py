@@ -269,18 +269,37 @@ def source(
         yield connection
 
 
+A_MONTH = {"HISTORY_DAYS": 21, "SALES": 441, "PURCHASES": 189, "DESIGNS": 30}
+
+
+@pytest.fixture(scope="module")
+def month_template(server: Server, new_database: Callable[..., str]) -> str:
+    """The same business when it was a month old, up to the same Friday."""
+    name = new_database(stack.APPLICATION)
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        psycopg.connect(server.dsn(stack.APPLICATION, name), autocommit=True) as connection,
+    ):
+        for constant, value in A_MONTH.items():
+            patch.setattr(simulator, constant, value)
+        create_source(connection)
+        fill_history(connection, last_day=FRIDAY)
+    return name
+
+
 @pytest.fixture
 def small_source(
-    empty_source: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
-) -> psycopg.Connection:
-    """The same business when it was a month old, up to the same Friday."""
-    monkeypatch.setattr(simulator, "HISTORY_DAYS", 21)
-    monkeypatch.setattr(simulator, "SALES", 441)
-    monkeypatch.setattr(simulator, "PURCHASES", 189)
-    monkeypatch.setattr(simulator, "DESIGNS", 30)
-    create_source(empty_source)
-    fill_history(empty_source, last_day=FRIDAY)
-    return empty_source
+    server: Server,
+    new_database: Callable[..., str],
+    month_template: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[psycopg.Connection]:
+    """A source with the history of that month."""
+    for constant, value in A_MONTH.items():
+        monkeypatch.setattr(simulator, constant, value)
+    name = new_database(stack.APPLICATION, month_template)
+    with psycopg.connect(server.dsn(stack.APPLICATION, name), autocommit=True) as connection:
+        yield connection
 
 
 Change = dict[str, Any]

@@ -14,7 +14,7 @@ from totesys_dagster_tests.conftest import Platform
 def large(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
     """A platform for which every table is large, with a first batch."""
     monkeypatch.setattr(changes, "LARGE_TABLE_ROWS", -1)
-    platform.run()
+    platform.come_to("first of large tables", Platform.run, source=False)
     return platform
 
 

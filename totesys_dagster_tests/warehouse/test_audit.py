@@ -163,7 +163,7 @@ def test_only_a_table_with_a_widened_column_is_digested_by_md5(platform: Platfor
 
 
 def test_small_tables_are_compared_with_every_batch(platform: Platform) -> None:
-    platform.run()
+    platform.first()
     loaded = change(platform, EDIT_ORDER_1)
 
     assert list(loaded.tables) == ["dim_date", "fact_sales_order"]
@@ -446,7 +446,7 @@ def captured_with(
 def test_edit_by_hand_is_found_asked_for_and_healed(
     platform: Platform, edit: str, star: str, trigger: str
 ) -> None:
-    platform.run()
+    platform.first()
     by_hand(platform, edit)
     found = unequal(change(platform, trigger))
     asked = ask(platform)
@@ -461,7 +461,7 @@ def test_edit_by_hand_is_found_asked_for_and_healed(
 
 def test_edit_to_an_old_version_is_not_found(platform: Platform) -> None:
     """The audit is of current rows; a rebuild compares the whole history."""
-    platform.run()
+    platform.first()
     change(platform, EDIT_ORDER_1)
     by_hand(platform, "UPDATE fact_sales_order SET units_sold = 1 WHERE design_id = 1")
 
@@ -470,7 +470,7 @@ def test_edit_to_an_old_version_is_not_found(platform: Platform) -> None:
 
 def test_full_read_that_does_not_help_is_not_asked_for_again(platform: Platform) -> None:
     """Here a trigger of somebody's keeps the wrong value in place."""
-    platform.run()
+    platform.first()
     platform.warehouse.execute(
         """
         UPDATE warehouse.dim_design SET file_location = '/wrong' WHERE design_id = 2;
@@ -502,7 +502,7 @@ GOOD_ORDER_1 = "UPDATE sales_order SET agreed_payment_date = '{}' WHERE sales_or
     "bad", [BAD_ORDER_1, "UPDATE sales_order SET created_at = 'infinity' WHERE sales_order_id = 1"]
 )
 def test_difference_is_explained_by_rows_in_quarantine(platform: Platform, bad: str) -> None:
-    platform.run()
+    platform.first()
     loaded = change(platform, bad)
 
     assert unequal(loaded) == ["fact_sales_order"]
@@ -511,7 +511,7 @@ def test_difference_is_explained_by_rows_in_quarantine(platform: Platform, bad: 
 
 
 def test_row_is_in_quarantine_once_however_often_it_was_quarantined(platform: Platform) -> None:
-    platform.run()
+    platform.first()
     change(platform, BAD_ORDER_1)
     change(platform, "UPDATE sales_order SET units_sold = 7")
 
@@ -521,7 +521,7 @@ def test_row_is_in_quarantine_once_however_often_it_was_quarantined(platform: Pl
 @pytest.mark.parametrize("day", ["2022-12-01", "2022-11-08"])
 def test_mended_row_leaves_the_quarantine(platform: Platform, day: str) -> None:
     """Be it mended into a new version, or into the one that the warehouse held all along."""
-    platform.run()
+    platform.first()
     change(platform, BAD_ORDER_1)
     loaded = change(platform, GOOD_ORDER_1.format(day))
 
@@ -531,7 +531,7 @@ def test_mended_row_leaves_the_quarantine(platform: Platform, day: str) -> None:
 
 def test_row_that_the_source_deleted_explains_nothing_any_more(platform: Platform) -> None:
     """It never came into the warehouse, so no version of it ever replaces it there."""
-    platform.run()
+    platform.first()
     bad = new_sale(9, agreed="soon")
     change(platform, bad)
     change(
@@ -549,7 +549,7 @@ def test_row_that_the_source_deleted_explains_nothing_any_more(platform: Platfor
 
 def test_parent_in_quarantine_explains_its_children(platform: Platform) -> None:
     """The department's own row has no key in dim_staff: its reason stands for it."""
-    platform.run()
+    platform.first()
     loaded = change(platform, "UPDATE department SET location = NULL WHERE department_id = 2")
 
     assert unequal(loaded) == ["dim_staff"]
@@ -559,7 +559,7 @@ def test_parent_in_quarantine_explains_its_children(platform: Platform) -> None:
 
 def test_row_in_quarantine_does_not_hide_another_difference(platform: Platform) -> None:
     """Payment 3 is quarantined; payment 2 is changed in the warehouse by hand."""
-    platform.run()
+    platform.first()
     change(platform, "UPDATE payment SET payment_date = 'soon' WHERE payment_id = 3")
     by_hand(platform, "UPDATE fact_payment SET payment_amount = 0 WHERE payment_id = 2")
     loaded = change(platform, EDIT_ORDER_1)
@@ -581,7 +581,7 @@ def test_row_in_quarantine_does_not_hide_another_difference(platform: Platform) 
 
 def test_table_equals_but_for_the_quarantine(platform: Platform) -> None:
     """Two orders, one of them new, and a member of staff: by their keys, in three tables."""
-    platform.run()
+    platform.first()
     change(
         platform,
         f"{BAD_ORDER_1}; {new_sale(9, agreed='soon')};"
@@ -598,7 +598,7 @@ def test_table_equals_but_for_the_quarantine(platform: Platform) -> None:
 
 
 def test_mended_rows_are_proved_with_the_whole_table(platform: Platform) -> None:
-    platform.run()
+    platform.first()
     change(platform, BAD_ORDER_1)
     ask(platform)
     platform.audit()
@@ -629,7 +629,7 @@ def test_row_without_a_usable_key_leaves_it_open_whether_more_differs(platform: 
 
 def test_wrong_day_of_the_calendar_is_found_and_not_asked_for(platform: Platform) -> None:
     """No source table would bring it; the batch has other days."""
-    platform.run()
+    platform.first()
     by_hand(platform, "UPDATE dim_date SET quarter = 3 WHERE date_id = '2022-11-03'")
     loaded = change(platform, new_sale(9))
 
@@ -639,6 +639,7 @@ def test_wrong_day_of_the_calendar_is_found_and_not_asked_for(platform: Platform
 
 def test_every_column_of_the_calendar_is_audited(platform: Platform) -> None:
     """2022-11-04 was a Friday."""
+    platform.first()
     for wrong in (
         "year = 2021",
         "month = 10",
@@ -654,12 +655,13 @@ def test_every_column_of_the_calendar_is_audited(platform: Platform) -> None:
 
 def test_gap_in_the_calendar_is_found(platform: Platform) -> None:
     edit = "DELETE FROM dim_date WHERE date_id = '2022-11-05'"
+    platform.first()
 
     assert calendar_after(platform, edit) == (7, 6, False)
 
 
 def test_gap_made_by_hand_is_closed_by_the_next_batch(platform: Platform) -> None:
-    platform.run()
+    platform.first()
     by_hand(platform, "DELETE FROM dim_date WHERE date_id = '2022-11-05'")
     loaded = change(platform, new_sale(9))
 
@@ -672,7 +674,6 @@ def days(found: Audit) -> tuple[int, int, bool]:
 
 def calendar_after(platform: Platform, edit: str) -> tuple[int, int, bool]:
     """What the audit of the first batch finds after an edit by hand, which is then taken back."""
-    platform.run()
     manifest = ManifestLog(platform.ingestion).read(1)
     with platform.warehouse.transaction(force_rollback=True):
         by_hand(platform, edit)

@@ -90,7 +90,7 @@ def test_first_load_is_the_same_as_a_staged_one(
 
 
 def test_only_an_empty_table_is_filled(platform: Platform, filled: dict[str, bool]) -> None:
-    platform.run()
+    platform.first()
     filled.clear()
     platform.run(full=("payment", "currency"))
 
@@ -204,7 +204,7 @@ def test_key_that_something_was_built_upon_stays(
 
 
 def test_keys_of_a_table_with_rows_are_not_taken_off(platform: Platform) -> None:
-    platform.run()
+    platform.first()
     before = platform.rows(KEYS)
     with pytest.raises(errors.ObjectNotInPrerequisiteState, match="stay on, for it has rows"):
         platform.rows("SELECT take_keys_off('fact_payment')")

@@ -50,7 +50,7 @@ def test_second_edit_heals_after_a_full_read_that_had_a_bad_row(platform: Platfo
 
 def test_audit_does_not_ask_again_for_what_was_just_read_in_vain(platform: Platform) -> None:
     """Here a trigger of somebody's keeps the wrong value in place."""
-    platform.run()
+    platform.first()
     by_hand(
         platform,
         """

@@ -77,7 +77,7 @@ def versions(platform: Platform, order_id: int) -> list[tuple[object, ...]]:
 
 
 def test_facts_have_the_columns_of_the_source_and_the_lineage(platform: Platform) -> None:
-    platform.run()
+    platform.first()
 
     [[*order, observed_at, is_deleted]] = platform.rows(
         "SELECT * FROM fact_sales_order WHERE sales_order_id = 2"
@@ -128,7 +128,7 @@ def test_empty_text_stays_empty_and_null_stays_null(platform: Platform) -> None:
 
 
 def test_order_that_goes_from_a_to_b_to_a_has_three_versions(platform: Platform) -> None:
-    platform.run()
+    platform.first()
     change(platform, EDIT_ORDER_1)
     change(platform, EDIT_ORDER_1_BACK)
 
@@ -136,7 +136,7 @@ def test_order_that_goes_from_a_to_b_to_a_has_three_versions(platform: Platform)
 
 
 def test_row_that_is_read_again_has_no_new_version(platform: Platform) -> None:
-    platform.run()
+    platform.first()
     loaded = platform.run(full=("sales_order",))
 
     assert loaded is not None
@@ -145,21 +145,21 @@ def test_row_that_is_read_again_has_no_new_version(platform: Platform) -> None:
 
 
 def test_update_to_the_same_values_is_no_version(platform: Platform) -> None:
-    platform.run()
+    platform.first()
     change(platform, "UPDATE sales_order SET design_id = design_id")
 
     assert versions(platform, 1) == [(1, False, 1)]
 
 
 def test_two_updates_within_a_batch_are_one_version(platform: Platform) -> None:
-    platform.run()
+    platform.first()
     change(platform, f"{EDIT_ORDER_1}; UPDATE sales_order SET units_sold = 7 WHERE design_id = 2")
 
     assert versions(platform, 1) == [(1, False, 1), (2, False, 2)]
 
 
 def test_deletion_is_a_version_with_the_last_values(platform: Platform) -> None:
-    platform.run()
+    platform.first()
     loaded = change(platform, DELETE_ORDER_1)
 
     assert versions(platform, 1) == [(1, False, 1), (1, True, 2)]
@@ -182,7 +182,7 @@ def test_deleted_order_can_come_back_with_the_same_values(platform: Platform) ->
 
 def test_current_facts_are_last_versions_that_are_not_deleted(platform: Platform) -> None:
     """Of key 101, edited, the second; none of 102, deleted; of 103, which came back, the third."""
-    platform.run()
+    platform.first()
     for star in FACTS:
         others = ", ".join(name for name in star.column_names if name != star.key)
         platform.warehouse.execute(
@@ -216,7 +216,7 @@ def test_condition_on_current_facts_is_asked_of_the_rows_before_versions_are_com
 
 
 def test_history_says_from_when_to_when_a_version_was_current(platform: Platform) -> None:
-    platform.run()
+    platform.first()
     change(platform, EDIT_ORDER_1)
 
     assert platform.rows(
@@ -232,7 +232,7 @@ def test_history_says_from_when_to_when_a_version_was_current(platform: Platform
 
 def test_record_ids_are_without_gaps_in_the_order_of_keys(platform: Platform) -> None:
     """Keys of a batch need not come in order: the source's heap has another."""
-    platform.run()
+    platform.first()
     change(platform, f"{new_sale(12)}; {new_sale(10)}; {new_sale(11)}")
 
     assert platform.rows(
@@ -244,7 +244,7 @@ def test_record_ids_are_without_gaps_in_the_order_of_keys(platform: Platform) ->
 
 
 def test_dimension_holds_the_latest_values(platform: Platform) -> None:
-    platform.run()
+    platform.first()
     change(platform, "UPDATE design SET file_location = '/tmp' WHERE design_id = 2")
 
     assert platform.rows(
@@ -265,7 +265,7 @@ def test_dimension_row_that_the_source_deleted_stays_and_is_marked(platform: Pla
 
 
 def test_department_edit_reaches_its_staff(platform: Platform) -> None:
-    platform.run()
+    platform.first()
     loaded = change(platform, "UPDATE department SET location = 'Leeds' WHERE department_id = 2")
 
     assert platform.rows("SELECT staff_id, location FROM dim_staff ORDER BY 1") == [
@@ -277,7 +277,7 @@ def test_department_edit_reaches_its_staff(platform: Platform) -> None:
 
 def test_days_between_the_calendars_of_two_batches_are_added(platform: Platform) -> None:
     """The first batch ends with 2022-11-09, the second is about 2023-03-01."""
-    platform.run()
+    platform.first()
     change(platform, new_sale(9, agreed="2023-03-01"))
 
     assert platform.rows("SELECT min(date_id), max(date_id), count(*) FROM dim_date") == [
@@ -326,7 +326,7 @@ def test_full_read_deletes_what_is_absent_and_nothing_in_quarantine(
 
 
 def test_full_read_of_an_emptied_table_deletes_all(platform: Platform) -> None:
-    platform.run()
+    platform.first()
     platform.application.execute("TRUNCATE payment")
     platform.run(full=("payment",))
 
@@ -382,7 +382,7 @@ def test_full_read_deletes_an_order_that_came_back_and_was_deleted_again(
 
 
 def test_fact_waits_for_the_dimension_row_it_refers_to(platform: Platform) -> None:
-    platform.run()
+    platform.first()
     loaded = change(
         platform,
         f"INSERT INTO currency VALUES (4, 'ZZZ', now(), now()); {new_sale(9, currency_id=4)}",
@@ -398,7 +398,7 @@ def test_fact_waits_for_the_dimension_row_it_refers_to(platform: Platform) -> No
 
 def test_fact_that_waited_arrives_after_its_dimension_row(platform: Platform) -> None:
     """The arrival is noticed after the load, asked for in the lake, and read by the next batch."""
-    platform.run()
+    platform.first()
     change(
         platform,
         f"INSERT INTO currency VALUES (4, 'ZZZ', now(), now()); {new_sale(9, currency_id=4)}",
@@ -453,7 +453,7 @@ def test_batch_after_a_gap_is_refused(platform: Platform) -> None:
 
 
 def test_batch_of_another_lake_is_refused(platform: Platform, tmp_path: Path) -> None:
-    platform.run()
+    platform.first()
     platform.ingestion = Store((tmp_path / "other").as_uri(), settings.INGESTION_URL)
     platform.processed = Store((tmp_path / "others").as_uri(), settings.PROCESSED_URL)
     platform.application.execute(EDIT_ORDER_1)
@@ -465,7 +465,7 @@ def test_batch_of_another_lake_is_refused(platform: Platform, tmp_path: Path) ->
 
 
 def test_batch_that_is_not_processed_is_refused(platform: Platform) -> None:
-    manifest = platform.capture()
+    manifest = platform.first_capture()
     assert manifest is not None
 
     assert str(refusal(platform, manifest)) == (
@@ -534,7 +534,7 @@ def test_batch_with_other_rows_than_its_receipt_says_is_refused(platform: Platfo
 
 def test_failure_in_the_middle_takes_back_the_tables_before_it(platform: Platform) -> None:
     """Payments are loaded last; a version that was written by hand is in the way there."""
-    platform.run()
+    platform.first()
     platform.application.execute(
         f"{new_sale(9)}; UPDATE design SET design_name = 'A'; UPDATE payment SET paid = TRUE"
     )
@@ -615,7 +615,7 @@ def test_two_loaders_of_several_batches_load_each_once(platform: Platform) -> No
 
 
 def test_ledger_is_the_log(platform: Platform) -> None:
-    platform.run()
+    platform.first()
     loaded = change(platform, EDIT_ORDER_1)
 
     assert ledger.head(platform.warehouse, platform.names) == loaded.sequence == 2

@@ -42,6 +42,11 @@ def verdict(found: Audit) -> tuple[bool, int, bool | None]:
 @pytest.fixture
 def half_mended(platform: Platform) -> Platform:
     """Payments 2 and 3 were left out of the digest; then payment 2 was mended in batch 3."""
+    platform.come_to("half mended", mend_half)
+    return platform
+
+
+def mend_half(platform: Platform) -> None:
     platform.run()
     change(platform, BOTH_BAD)
     ask(platform)
@@ -49,7 +54,6 @@ def half_mended(platform: Platform) -> Platform:
     loaded = change(platform, good_payment(2))
     # The digest of this batch leaves out payment 2 as well, and so says nothing of the rest.
     assert verdict(loaded.audits["fact_payment"]) == (False, 1, None)
-    return platform
 
 
 def test_digest_without_other_keys_than_are_in_quarantine_proves_nothing(
@@ -65,7 +69,7 @@ def test_digest_without_other_keys_than_are_in_quarantine_proves_nothing(
 def test_digest_without_fewer_keys_than_are_in_quarantine_proves_nothing(
     platform: Platform,
 ) -> None:
-    platform.run()
+    platform.first()
     change(platform, bad_payment(3))
     ask(platform)
     platform.audit()
@@ -110,7 +114,7 @@ def test_mended_row_that_somebody_then_edits_by_hand_is_found_and_healed(
 @pytest.mark.parametrize("day", ["2022-12-01", "2022-11-04"])
 def test_mended_key_is_released(platform: Platform, day: str) -> None:
     """Be it mended into a new version, or into the one that the warehouse held all along."""
-    platform.run()
+    platform.first()
     change(platform, BOTH_BAD)
     change(platform, f"UPDATE payment SET payment_date = '{day}' WHERE payment_id = 3")
 
@@ -119,7 +123,7 @@ def test_mended_key_is_released(platform: Platform, day: str) -> None:
 
 
 def test_deleted_key_is_released_though_the_warehouse_never_held_it(platform: Platform) -> None:
-    platform.run()
+    platform.first()
     change(platform, f"{bad_payment(3)}; {new_sale(9, agreed='soon')}")
     change(platform, "DELETE FROM payment WHERE payment_id = 9")
 
@@ -128,7 +132,7 @@ def test_deleted_key_is_released_though_the_warehouse_never_held_it(platform: Pl
 
 
 def test_other_keys_are_not_released(platform: Platform) -> None:
-    platform.run()
+    platform.first()
     change(platform, bad_payment(3))
     change(platform, "UPDATE payment SET paid = TRUE WHERE payment_id <> 3")
 
@@ -138,7 +142,7 @@ def test_other_keys_are_not_released(platform: Platform) -> None:
 
 def test_released_key_can_be_in_quarantine_again(platform: Platform) -> None:
     """A second mended row is in quarantine no more, though the table differs for the first."""
-    platform.run()
+    platform.first()
     change(platform, BOTH_BAD)
     for _ in range(2):
         change(platform, good_payment(3))
@@ -150,7 +154,7 @@ def test_released_key_can_be_in_quarantine_again(platform: Platform) -> None:
 
 def test_full_read_quarantines_anew_what_is_still_wrong(platform: Platform) -> None:
     """Payment 9 was never in the warehouse, so that no batch deletes it there."""
-    platform.run()
+    platform.first()
     change(platform, f"{bad_payment(3)}; {new_sale(9, agreed='soon')}")
     before = keys(platform)
     platform.application.execute("DELETE FROM payment WHERE payment_id = 9")
