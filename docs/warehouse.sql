@@ -7,6 +7,8 @@ CREATE SCHEMA warehouse;
 
 CREATE SCHEMA warehouse_bookkeeping;
 
+CREATE SCHEMA reports;
+
 CREATE TABLE IF NOT EXISTS warehouse_bookkeeping.migration (number integer PRIMARY KEY, file text NOT NULL, applied_at timestamptz NOT NULL DEFAULT clock_timestamp());
 
 SET LOCAL search_path TO warehouse_bookkeeping, pg_temp;
@@ -110,6 +112,17 @@ CREATE TABLE declaration (
 COMMENT ON TABLE declaration IS 'The declarations of all tables that the warehouse was brought to, by hash; the last one counts.';
 
 INSERT INTO warehouse_bookkeeping.migration (number, file) VALUES (1, '0001_ledger.sql');
+
+SET LOCAL search_path TO warehouse_bookkeeping, pg_temp;
+
+-- Which reports the platform has made: what bears another name in their schema is somebody else's.
+
+CREATE TABLE report (
+    name text PRIMARY KEY
+);
+COMMENT ON TABLE report IS 'The views and functions that the platform has made in the schema of the reports.';
+
+INSERT INTO warehouse_bookkeeping.migration (number, file) VALUES (2, '0002_reports.sql');
 
 CREATE TABLE warehouse.dim_date (
     date_id date PRIMARY KEY,
@@ -365,7 +378,7 @@ SELECT
 FROM warehouse.fact_payment AS fact
 WHERE NOT is_deleted AND NOT EXISTS (
     SELECT FROM warehouse.fact_payment AS later
-    WHERE later.payment_id = fact.payment_id AND later.batch_seq > fact.batch_seq
+    WHERE later.payment_id = fact.payment_id AND later.batch_seq > fact.batch_seq AND later.batch_seq > 1
 );
 
 CREATE VIEW warehouse.history_fact_payment AS
@@ -415,7 +428,7 @@ SELECT
 FROM warehouse.fact_purchase_order AS fact
 WHERE NOT is_deleted AND NOT EXISTS (
     SELECT FROM warehouse.fact_purchase_order AS later
-    WHERE later.purchase_order_id = fact.purchase_order_id AND later.batch_seq > fact.batch_seq
+    WHERE later.purchase_order_id = fact.purchase_order_id AND later.batch_seq > fact.batch_seq AND later.batch_seq > 1
 );
 
 CREATE VIEW warehouse.history_fact_purchase_order AS
@@ -467,7 +480,7 @@ SELECT
 FROM warehouse.fact_sales_order AS fact
 WHERE NOT is_deleted AND NOT EXISTS (
     SELECT FROM warehouse.fact_sales_order AS later
-    WHERE later.sales_order_id = fact.sales_order_id AND later.batch_seq > fact.batch_seq
+    WHERE later.sales_order_id = fact.sales_order_id AND later.batch_seq > fact.batch_seq AND later.batch_seq > 1
 );
 
 CREATE VIEW warehouse.history_fact_sales_order AS
@@ -495,6 +508,977 @@ SELECT
     lead(observed_at) OVER versions AS valid_to
 FROM warehouse.fact_sales_order
 WINDOW versions AS (PARTITION BY sales_order_id ORDER BY batch_seq);
+
+CREATE VIEW reports.batches AS
+SELECT sequence AS batch_seq, observed_at, loaded_at
+FROM warehouse_bookkeeping.batch
+WHERE log = 'totesys';
+
+CREATE VIEW reports.country_names AS
+-- Written by `make render`.
+SELECT country_name, country_code
+FROM (VALUES
+    ('Afghanistan', 'AF'),
+    ('Aland Islands', 'AX'),
+    ('Albania', 'AL'),
+    ('Algeria', 'DZ'),
+    ('American Samoa', 'AS'),
+    ('Andorra', 'AD'),
+    ('Angola', 'AO'),
+    ('Anguilla', 'AI'),
+    ('Antarctica', 'AQ'),
+    ('Antarctica (the territory South of 60 deg S)', 'AQ'),
+    ('Antigua and Barbuda', 'AG'),
+    ('Arab Republic of Egypt', 'EG'),
+    ('Argentina', 'AR'),
+    ('Argentine Republic', 'AR'),
+    ('Armenia', 'AM'),
+    ('Aruba', 'AW'),
+    ('Australia', 'AU'),
+    ('Austria', 'AT'),
+    ('Azerbaijan', 'AZ'),
+    ('Bahamas', 'BS'),
+    ('Bahrain', 'BH'),
+    ('Bangladesh', 'BD'),
+    ('Barbados', 'BB'),
+    ('Belarus', 'BY'),
+    ('Belgium', 'BE'),
+    ('Belize', 'BZ'),
+    ('Benin', 'BJ'),
+    ('Bermuda', 'BM'),
+    ('Bhutan', 'BT'),
+    ('Bolivarian Republic of Venezuela', 'VE'),
+    ('Bolivia', 'BO'),
+    ('Bolivia, Plurinational State of', 'BO'),
+    ('Bonaire, Sint Eustatius and Saba', 'BQ'),
+    ('Bosnia and Herzegovina', 'BA'),
+    ('Botswana', 'BW'),
+    ('Bouvet Island', 'BV'),
+    ('Bouvet Island (Bouvetoya)', 'BV'),
+    ('Brazil', 'BR'),
+    ('British Indian Ocean Territory', 'IO'),
+    ('British Indian Ocean Territory (Chagos Archipelago)', 'IO'),
+    ('British Virgin Islands', 'VG'),
+    ('Brunei Darussalam', 'BN'),
+    ('Bulgaria', 'BG'),
+    ('Burkina Faso', 'BF'),
+    ('Burundi', 'BI'),
+    ('Cabo Verde', 'CV'),
+    ('Cambodia', 'KH'),
+    ('Cameroon', 'CM'),
+    ('Canada', 'CA'),
+    ('Cape Verde', 'CV'),
+    ('Cayman Islands', 'KY'),
+    ('Central African Republic', 'CF'),
+    ('Chad', 'TD'),
+    ('Chile', 'CL'),
+    ('China', 'CN'),
+    ('Christmas Island', 'CX'),
+    ('Cocos (Keeling) Islands', 'CC'),
+    ('Colombia', 'CO'),
+    ('Commonwealth of Dominica', 'DM'),
+    ('Commonwealth of the Bahamas', 'BS'),
+    ('Commonwealth of the Northern Mariana Islands', 'MP'),
+    ('Comoros', 'KM'),
+    ('Congo', 'CG'),
+    ('Congo, The Democratic Republic of the', 'CD'),
+    ('Cook Islands', 'CK'),
+    ('Costa Rica', 'CR'),
+    ('Cote d''Ivoire', 'CI'),
+    ('Croatia', 'HR'),
+    ('Cuba', 'CU'),
+    ('Curacao', 'CW'),
+    ('Curaçao', 'CW'),
+    ('Cyprus', 'CY'),
+    ('Czech Republic', 'CZ'),
+    ('Czechia', 'CZ'),
+    ('Côte d''Ivoire', 'CI'),
+    ('Democratic People''s Republic of Korea', 'KP'),
+    ('Democratic Republic of Sao Tome and Principe', 'ST'),
+    ('Democratic Republic of Timor-Leste', 'TL'),
+    ('Democratic Republic of the Congo', 'CD'),
+    ('Democratic Socialist Republic of Sri Lanka', 'LK'),
+    ('Denmark', 'DK'),
+    ('Djibouti', 'DJ'),
+    ('Dominica', 'DM'),
+    ('Dominican Republic', 'DO'),
+    ('Eastern Republic of Uruguay', 'UY'),
+    ('Ecuador', 'EC'),
+    ('Egypt', 'EG'),
+    ('El Salvador', 'SV'),
+    ('Equatorial Guinea', 'GQ'),
+    ('Eritrea', 'ER'),
+    ('Estonia', 'EE'),
+    ('Eswatini', 'SZ'),
+    ('Ethiopia', 'ET'),
+    ('Falkland Islands (Malvinas)', 'FK'),
+    ('Faroe Islands', 'FO'),
+    ('Federal Democratic Republic of Ethiopia', 'ET'),
+    ('Federal Democratic Republic of Nepal', 'NP'),
+    ('Federal Republic of Germany', 'DE'),
+    ('Federal Republic of Nigeria', 'NG'),
+    ('Federal Republic of Somalia', 'SO'),
+    ('Federated States of Micronesia', 'FM'),
+    ('Federative Republic of Brazil', 'BR'),
+    ('Fiji', 'FJ'),
+    ('Finland', 'FI'),
+    ('France', 'FR'),
+    ('French Guiana', 'GF'),
+    ('French Polynesia', 'PF'),
+    ('French Republic', 'FR'),
+    ('French Southern Territories', 'TF'),
+    ('Gabon', 'GA'),
+    ('Gabonese Republic', 'GA'),
+    ('Gambia', 'GM'),
+    ('Georgia', 'GE'),
+    ('Germany', 'DE'),
+    ('Ghana', 'GH'),
+    ('Gibraltar', 'GI'),
+    ('Grand Duchy of Luxembourg', 'LU'),
+    ('Greece', 'GR'),
+    ('Greenland', 'GL'),
+    ('Grenada', 'GD'),
+    ('Guadeloupe', 'GP'),
+    ('Guam', 'GU'),
+    ('Guatemala', 'GT'),
+    ('Guernsey', 'GG'),
+    ('Guinea', 'GN'),
+    ('Guinea-Bissau', 'GW'),
+    ('Guyana', 'GY'),
+    ('Haiti', 'HT'),
+    ('Hashemite Kingdom of Jordan', 'JO'),
+    ('Heard Island and McDonald Islands', 'HM'),
+    ('Hellenic Republic', 'GR'),
+    ('Holy See (Vatican City State)', 'VA'),
+    ('Honduras', 'HN'),
+    ('Hong Kong', 'HK'),
+    ('Hong Kong Special Administrative Region of China', 'HK'),
+    ('Hungary', 'HU'),
+    ('Iceland', 'IS'),
+    ('Independent State of Papua New Guinea', 'PG'),
+    ('Independent State of Samoa', 'WS'),
+    ('India', 'IN'),
+    ('Indonesia', 'ID'),
+    ('Iran', 'IR'),
+    ('Iran, Islamic Republic of', 'IR'),
+    ('Iraq', 'IQ'),
+    ('Ireland', 'IE'),
+    ('Islamic Republic of Afghanistan', 'AF'),
+    ('Islamic Republic of Iran', 'IR'),
+    ('Islamic Republic of Mauritania', 'MR'),
+    ('Islamic Republic of Pakistan', 'PK'),
+    ('Isle of Man', 'IM'),
+    ('Israel', 'IL'),
+    ('Italian Republic', 'IT'),
+    ('Italy', 'IT'),
+    ('Ivory Coast', 'CI'),
+    ('Jamaica', 'JM'),
+    ('Japan', 'JP'),
+    ('Jersey', 'JE'),
+    ('Jordan', 'JO'),
+    ('Kazakhstan', 'KZ'),
+    ('Kenya', 'KE'),
+    ('Kingdom of Bahrain', 'BH'),
+    ('Kingdom of Belgium', 'BE'),
+    ('Kingdom of Bhutan', 'BT'),
+    ('Kingdom of Cambodia', 'KH'),
+    ('Kingdom of Denmark', 'DK'),
+    ('Kingdom of Eswatini', 'SZ'),
+    ('Kingdom of Lesotho', 'LS'),
+    ('Kingdom of Morocco', 'MA'),
+    ('Kingdom of Norway', 'NO'),
+    ('Kingdom of Saudi Arabia', 'SA'),
+    ('Kingdom of Spain', 'ES'),
+    ('Kingdom of Sweden', 'SE'),
+    ('Kingdom of Thailand', 'TH'),
+    ('Kingdom of Tonga', 'TO'),
+    ('Kingdom of the Netherlands', 'NL'),
+    ('Kiribati', 'KI'),
+    ('Korea, Democratic People''s Republic of', 'KP'),
+    ('Korea, Republic of', 'KR'),
+    ('Kuwait', 'KW'),
+    ('Kyrgyz Republic', 'KG'),
+    ('Kyrgyzstan', 'KG'),
+    ('Lao People''s Democratic Republic', 'LA'),
+    ('Laos', 'LA'),
+    ('Latvia', 'LV'),
+    ('Lebanese Republic', 'LB'),
+    ('Lebanon', 'LB'),
+    ('Lesotho', 'LS'),
+    ('Liberia', 'LR'),
+    ('Libya', 'LY'),
+    ('Libyan Arab Jamahiriya', 'LY'),
+    ('Liechtenstein', 'LI'),
+    ('Lithuania', 'LT'),
+    ('Luxembourg', 'LU'),
+    ('Macao', 'MO'),
+    ('Macao Special Administrative Region of China', 'MO'),
+    ('Macedonia', 'MK'),
+    ('Madagascar', 'MG'),
+    ('Malawi', 'MW'),
+    ('Malaysia', 'MY'),
+    ('Maldives', 'MV'),
+    ('Mali', 'ML'),
+    ('Malta', 'MT'),
+    ('Marshall Islands', 'MH'),
+    ('Martinique', 'MQ'),
+    ('Mauritania', 'MR'),
+    ('Mauritius', 'MU'),
+    ('Mayotte', 'YT'),
+    ('Mexico', 'MX'),
+    ('Micronesia', 'FM'),
+    ('Micronesia, Federated States of', 'FM'),
+    ('Moldova', 'MD'),
+    ('Moldova, Republic of', 'MD'),
+    ('Monaco', 'MC'),
+    ('Mongolia', 'MN'),
+    ('Montenegro', 'ME'),
+    ('Montserrat', 'MS'),
+    ('Morocco', 'MA'),
+    ('Mozambique', 'MZ'),
+    ('Myanmar', 'MM'),
+    ('Namibia', 'NA'),
+    ('Nauru', 'NR'),
+    ('Nepal', 'NP'),
+    ('Netherlands', 'NL'),
+    ('New Caledonia', 'NC'),
+    ('New Zealand', 'NZ'),
+    ('Nicaragua', 'NI'),
+    ('Niger', 'NE'),
+    ('Nigeria', 'NG'),
+    ('Niue', 'NU'),
+    ('Norfolk Island', 'NF'),
+    ('North Korea', 'KP'),
+    ('North Macedonia', 'MK'),
+    ('Northern Mariana Islands', 'MP'),
+    ('Norway', 'NO'),
+    ('Oman', 'OM'),
+    ('Pakistan', 'PK'),
+    ('Palau', 'PW'),
+    ('Palestine, State of', 'PS'),
+    ('Palestinian Territory', 'PS'),
+    ('Panama', 'PA'),
+    ('Papua New Guinea', 'PG'),
+    ('Paraguay', 'PY'),
+    ('People''s Democratic Republic of Algeria', 'DZ'),
+    ('People''s Republic of Bangladesh', 'BD'),
+    ('People''s Republic of China', 'CN'),
+    ('Peru', 'PE'),
+    ('Philippines', 'PH'),
+    ('Pitcairn', 'PN'),
+    ('Pitcairn Islands', 'PN'),
+    ('Plurinational State of Bolivia', 'BO'),
+    ('Poland', 'PL'),
+    ('Portugal', 'PT'),
+    ('Portuguese Republic', 'PT'),
+    ('Principality of Andorra', 'AD'),
+    ('Principality of Liechtenstein', 'LI'),
+    ('Principality of Monaco', 'MC'),
+    ('Puerto Rico', 'PR'),
+    ('Qatar', 'QA'),
+    ('Republic of Albania', 'AL'),
+    ('Republic of Angola', 'AO'),
+    ('Republic of Armenia', 'AM'),
+    ('Republic of Austria', 'AT'),
+    ('Republic of Azerbaijan', 'AZ'),
+    ('Republic of Belarus', 'BY'),
+    ('Republic of Benin', 'BJ'),
+    ('Republic of Bosnia and Herzegovina', 'BA'),
+    ('Republic of Botswana', 'BW'),
+    ('Republic of Bulgaria', 'BG'),
+    ('Republic of Burundi', 'BI'),
+    ('Republic of Cabo Verde', 'CV'),
+    ('Republic of Cameroon', 'CM'),
+    ('Republic of Chad', 'TD'),
+    ('Republic of Chile', 'CL'),
+    ('Republic of Colombia', 'CO'),
+    ('Republic of Costa Rica', 'CR'),
+    ('Republic of Croatia', 'HR'),
+    ('Republic of Cuba', 'CU'),
+    ('Republic of Cyprus', 'CY'),
+    ('Republic of Côte d''Ivoire', 'CI'),
+    ('Republic of Djibouti', 'DJ'),
+    ('Republic of Ecuador', 'EC'),
+    ('Republic of El Salvador', 'SV'),
+    ('Republic of Equatorial Guinea', 'GQ'),
+    ('Republic of Estonia', 'EE'),
+    ('Republic of Fiji', 'FJ'),
+    ('Republic of Finland', 'FI'),
+    ('Republic of Ghana', 'GH'),
+    ('Republic of Guatemala', 'GT'),
+    ('Republic of Guinea', 'GN'),
+    ('Republic of Guinea-Bissau', 'GW'),
+    ('Republic of Guyana', 'GY'),
+    ('Republic of Haiti', 'HT'),
+    ('Republic of Honduras', 'HN'),
+    ('Republic of Iceland', 'IS'),
+    ('Republic of India', 'IN'),
+    ('Republic of Indonesia', 'ID'),
+    ('Republic of Iraq', 'IQ'),
+    ('Republic of Kazakhstan', 'KZ'),
+    ('Republic of Kenya', 'KE'),
+    ('Republic of Kiribati', 'KI'),
+    ('Republic of Korea', 'KR'),
+    ('Republic of Latvia', 'LV'),
+    ('Republic of Liberia', 'LR'),
+    ('Republic of Lithuania', 'LT'),
+    ('Republic of Madagascar', 'MG'),
+    ('Republic of Malawi', 'MW'),
+    ('Republic of Maldives', 'MV'),
+    ('Republic of Mali', 'ML'),
+    ('Republic of Malta', 'MT'),
+    ('Republic of Mauritius', 'MU'),
+    ('Republic of Moldova', 'MD'),
+    ('Republic of Mozambique', 'MZ'),
+    ('Republic of Myanmar', 'MM'),
+    ('Republic of Namibia', 'NA'),
+    ('Republic of Nauru', 'NR'),
+    ('Republic of Nicaragua', 'NI'),
+    ('Republic of North Macedonia', 'MK'),
+    ('Republic of Palau', 'PW'),
+    ('Republic of Panama', 'PA'),
+    ('Republic of Paraguay', 'PY'),
+    ('Republic of Peru', 'PE'),
+    ('Republic of Poland', 'PL'),
+    ('Republic of San Marino', 'SM'),
+    ('Republic of Senegal', 'SN'),
+    ('Republic of Serbia', 'RS'),
+    ('Republic of Seychelles', 'SC'),
+    ('Republic of Sierra Leone', 'SL'),
+    ('Republic of Singapore', 'SG'),
+    ('Republic of Slovenia', 'SI'),
+    ('Republic of South Africa', 'ZA'),
+    ('Republic of South Sudan', 'SS'),
+    ('Republic of Suriname', 'SR'),
+    ('Republic of Tajikistan', 'TJ'),
+    ('Republic of Trinidad and Tobago', 'TT'),
+    ('Republic of Tunisia', 'TN'),
+    ('Republic of Türkiye', 'TR'),
+    ('Republic of Uganda', 'UG'),
+    ('Republic of Uzbekistan', 'UZ'),
+    ('Republic of Vanuatu', 'VU'),
+    ('Republic of Yemen', 'YE'),
+    ('Republic of Zambia', 'ZM'),
+    ('Republic of Zimbabwe', 'ZW'),
+    ('Republic of the Congo', 'CG'),
+    ('Republic of the Gambia', 'GM'),
+    ('Republic of the Marshall Islands', 'MH'),
+    ('Republic of the Niger', 'NE'),
+    ('Republic of the Philippines', 'PH'),
+    ('Republic of the Sudan', 'SD'),
+    ('Reunion', 'RE'),
+    ('Romania', 'RO'),
+    ('Russian Federation', 'RU'),
+    ('Rwanda', 'RW'),
+    ('Rwandese Republic', 'RW'),
+    ('Réunion', 'RE'),
+    ('Saint Barthelemy', 'BL'),
+    ('Saint Barthélemy', 'BL'),
+    ('Saint Helena', 'SH'),
+    ('Saint Helena, Ascension and Tristan da Cunha', 'SH'),
+    ('Saint Kitts and Nevis', 'KN'),
+    ('Saint Lucia', 'LC'),
+    ('Saint Martin', 'MF'),
+    ('Saint Martin (French part)', 'MF'),
+    ('Saint Pierre and Miquelon', 'PM'),
+    ('Saint Vincent and the Grenadines', 'VC'),
+    ('Samoa', 'WS'),
+    ('San Marino', 'SM'),
+    ('Sao Tome and Principe', 'ST'),
+    ('Saudi Arabia', 'SA'),
+    ('Senegal', 'SN'),
+    ('Serbia', 'RS'),
+    ('Seychelles', 'SC'),
+    ('Sierra Leone', 'SL'),
+    ('Singapore', 'SG'),
+    ('Sint Maarten', 'SX'),
+    ('Sint Maarten (Dutch part)', 'SX'),
+    ('Slovak Republic', 'SK'),
+    ('Slovakia', 'SK'),
+    ('Slovakia (Slovak Republic)', 'SK'),
+    ('Slovenia', 'SI'),
+    ('Socialist Republic of Viet Nam', 'VN'),
+    ('Solomon Islands', 'SB'),
+    ('Somalia', 'SO'),
+    ('South Africa', 'ZA'),
+    ('South Georgia and the South Sandwich Islands', 'GS'),
+    ('South Korea', 'KR'),
+    ('South Sudan', 'SS'),
+    ('Spain', 'ES'),
+    ('Sri Lanka', 'LK'),
+    ('State of Israel', 'IL'),
+    ('State of Kuwait', 'KW'),
+    ('State of Qatar', 'QA'),
+    ('Sudan', 'SD'),
+    ('Sultanate of Oman', 'OM'),
+    ('Suriname', 'SR'),
+    ('Svalbard & Jan Mayen Islands', 'SJ'),
+    ('Svalbard and Jan Mayen', 'SJ'),
+    ('Swaziland', 'SZ'),
+    ('Sweden', 'SE'),
+    ('Swiss Confederation', 'CH'),
+    ('Switzerland', 'CH'),
+    ('Syria', 'SY'),
+    ('Syrian Arab Republic', 'SY'),
+    ('Taiwan', 'TW'),
+    ('Taiwan, Province of China', 'TW'),
+    ('Tajikistan', 'TJ'),
+    ('Tanzania', 'TZ'),
+    ('Tanzania, United Republic of', 'TZ'),
+    ('Thailand', 'TH'),
+    ('Timor-Leste', 'TL'),
+    ('Togo', 'TG'),
+    ('Togolese Republic', 'TG'),
+    ('Tokelau', 'TK'),
+    ('Tonga', 'TO'),
+    ('Trinidad and Tobago', 'TT'),
+    ('Tunisia', 'TN'),
+    ('Turkey', 'TR'),
+    ('Turkmenistan', 'TM'),
+    ('Turks and Caicos Islands', 'TC'),
+    ('Tuvalu', 'TV'),
+    ('Türkiye', 'TR'),
+    ('Uganda', 'UG'),
+    ('Ukraine', 'UA'),
+    ('Union of the Comoros', 'KM'),
+    ('United Arab Emirates', 'AE'),
+    ('United Kingdom', 'GB'),
+    ('United Kingdom of Great Britain and Northern Ireland', 'GB'),
+    ('United Mexican States', 'MX'),
+    ('United Republic of Tanzania', 'TZ'),
+    ('United States', 'US'),
+    ('United States Minor Outlying Islands', 'UM'),
+    ('United States Virgin Islands', 'VI'),
+    ('United States of America', 'US'),
+    ('Uruguay', 'UY'),
+    ('Uzbekistan', 'UZ'),
+    ('Vanuatu', 'VU'),
+    ('Venezuela', 'VE'),
+    ('Venezuela, Bolivarian Republic of', 'VE'),
+    ('Viet Nam', 'VN'),
+    ('Vietnam', 'VN'),
+    ('Virgin Islands of the United States', 'VI'),
+    ('Virgin Islands, British', 'VG'),
+    ('Virgin Islands, U.S.', 'VI'),
+    ('Wallis and Futuna', 'WF'),
+    ('Western Sahara', 'EH'),
+    ('Yemen', 'YE'),
+    ('Zambia', 'ZM'),
+    ('Zimbabwe', 'ZW'),
+    ('the State of Eritrea', 'ER'),
+    ('the State of Palestine', 'PS'),
+    ('Åland Islands', 'AX')
+) AS names (country_name, country_code);
+
+CREATE VIEW reports.data_quality AS
+SELECT
+    s.star AS table_name,
+    q.rows AS quarantined,
+    whole.sequence AS audited_in_batch,
+    CASE
+        WHEN s.sequence < head.sequence THEN 'behind'
+        WHEN whole.sequence IS NULL AND touched.sequence IS NULL THEN 'not compared'
+        WHEN coalesce(whole.equal, TRUE) AND coalesce(touched.equal, TRUE) THEN 'equal'
+        WHEN coalesce(whole.equal OR whole.equal_without, whole.sequence IS NULL)
+            AND coalesce(touched.equal OR touched.equal_without, touched.sequence IS NULL)
+            THEN 'equal but for quarantine'
+        WHEN coalesce(whole.equal OR whole.explained, TRUE)
+            AND coalesce(touched.equal OR touched.explained, TRUE)
+            THEN 'different, perhaps by quarantine alone'
+        ELSE 'different'
+    END AS state,
+    greatest(held.observed_at, CASE WHEN whole.equal THEN whole.observed_at END) AS fresh_as_of
+FROM warehouse_bookkeeping.star AS s
+CROSS JOIN (SELECT max(sequence) AS sequence FROM warehouse_bookkeeping.batch WHERE log = 'totesys') AS head
+LEFT JOIN warehouse_bookkeeping.batch AS held ON held.log = 'totesys' AND held.sequence = s.sequence
+LEFT JOIN LATERAL (
+    SELECT
+        a.sequence,
+        a.equal,
+        a.equal_without,
+        a.quarantined > 0 AND a.equal_without IS NOT FALSE AS explained,
+        a.observed_at
+    FROM warehouse_bookkeeping.audit AS a
+    WHERE a.log = 'totesys' AND a.star = s.star AND a.scope = 'whole'
+    ORDER BY a.sequence DESC, a.audit DESC LIMIT 1
+) AS whole ON TRUE
+-- What a later batch found of other keys does not mend a difference.
+LEFT JOIN LATERAL (
+    SELECT
+        a.sequence,
+        a.equal,
+        a.equal_without,
+        a.quarantined > 0 AND a.equal_without IS NOT FALSE AS explained
+    FROM warehouse_bookkeeping.audit AS a
+    WHERE a.log = 'totesys' AND a.star = s.star AND a.scope = 'touched'
+      AND a.sequence > coalesce(whole.sequence, 0)
+    ORDER BY a.equal, a.sequence DESC LIMIT 1
+) AS touched ON TRUE
+-- As quarantine.py counts: since the table was last read in full or equalled the source, and not
+-- what a later batch brought or deleted.
+CROSS JOIN LATERAL (
+    SELECT count(*) AS rows
+    FROM (
+        SELECT DISTINCT r.key, CASE WHEN r.key IS NULL THEN r.reason END
+        FROM warehouse_bookkeeping.quarantine AS r
+        WHERE r.star = s.star AND r.source = s.definition ->> 'base'
+          AND r.sequence >= (
+            SELECT coalesce(max(a.sequence), 0) FROM warehouse_bookkeeping.audit AS a
+            WHERE a.star = s.star AND a.scope = 'whole' AND a.full_read AND a.audit = 0
+        ) AND r.sequence > (
+            SELECT coalesce(max(a.sequence), 0) FROM warehouse_bookkeeping.audit AS a
+            WHERE a.star = s.star AND a.scope = 'whole' AND a.equal
+        ) AND NOT EXISTS (
+            SELECT FROM warehouse_bookkeeping.released AS done
+            WHERE done.star = s.star AND done.key = r.key AND done.sequence > r.sequence
+        )
+    ) AS unsettled
+) AS q;
+
+CREATE FUNCTION reports.deliveries_next_days(as_of date, days integer)
+RETURNS TABLE (agreed_delivery_date date, orders bigint, units bigint)
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+SELECT o.agreed_delivery_date, count(*), sum(o.units_sold)::bigint
+FROM warehouse.current_fact_sales_order AS o
+WHERE o.agreed_delivery_date > as_of AND o.agreed_delivery_date <= as_of + days
+GROUP BY o.agreed_delivery_date;
+END;
+
+CREATE VIEW reports.delivery_slippage AS
+SELECT
+    o.sales_order_id,
+    f.agreed_delivery_date AS first_agreed,
+    o.agreed_delivery_date AS now_agreed,
+    o.agreed_delivery_date - f.agreed_delivery_date AS days
+FROM warehouse.fact_sales_order AS f
+JOIN warehouse.fact_sales_order AS o ON o.sales_order_id = f.sales_order_id AND o.batch_seq > f.batch_seq
+-- No version of the first batch follows another one, and most versions are of that.
+WHERE o.batch_seq > 1 AND o.agreed_delivery_date <> f.agreed_delivery_date AND NOT o.is_deleted
+  AND NOT EXISTS (
+    SELECT FROM warehouse.fact_sales_order AS earlier
+    WHERE earlier.sales_order_id = f.sales_order_id AND earlier.batch_seq < f.batch_seq
+) AND NOT EXISTS (
+    SELECT FROM warehouse.fact_sales_order AS later
+    WHERE later.sales_order_id = o.sales_order_id AND later.batch_seq > o.batch_seq
+      AND later.batch_seq > 1
+);
+
+CREATE VIEW reports.designs_never_sold AS
+SELECT d.design_id, d.design_name, d.file_name
+FROM warehouse.current_dim_design AS d
+WHERE NOT EXISTS (
+    SELECT FROM warehouse.current_fact_sales_order AS o WHERE o.design_id = d.design_id
+);
+
+CREATE VIEW reports.open_payments AS
+SELECT
+    p.payment_id,
+    CASE t.payment_type_name
+        WHEN 'SALES_RECEIPT' THEN 'receivable'
+        WHEN 'PURCHASE_REFUND' THEN 'receivable'
+        WHEN 'PURCHASE_PAYMENT' THEN 'payable'
+        WHEN 'SALES_REFUND' THEN 'payable'
+        ELSE 'unknown'
+    END AS direction,
+    p.counterparty_id,
+    c.currency_code,
+    p.payment_amount AS amount,
+    p.payment_date,
+    CASE
+        WHEN extract(isodow FROM p.payment_date) >= 6 THEN 'due on a weekend'
+        WHEN p.payment_date = p.created_date THEN 'due on the day it was made'
+        ELSE 'other'
+    END AS reason
+FROM warehouse.current_fact_payment AS p
+JOIN warehouse.dim_payment_type AS t USING (payment_type_id)
+JOIN warehouse.dim_currency AS c USING (currency_id)
+WHERE NOT p.paid;
+
+CREATE VIEW reports.order_amendments AS
+SELECT
+    o.sales_order_id,
+    c.changed,
+    c.from_value,
+    c.to_value,
+    o.observed_at,
+    o.batch_seq
+FROM warehouse.fact_sales_order AS f
+JOIN warehouse.fact_sales_order AS o ON o.sales_order_id = f.sales_order_id AND o.batch_seq > f.batch_seq
+CROSS JOIN LATERAL (
+    VALUES
+        ('created_date', f.created_date::text, o.created_date::text),
+        ('created_time', f.created_time::text, o.created_time::text),
+        ('last_updated_date', f.last_updated_date::text, o.last_updated_date::text),
+        ('last_updated_time', f.last_updated_time::text, o.last_updated_time::text),
+        ('sales_staff_id', f.sales_staff_id::text, o.sales_staff_id::text),
+        ('counterparty_id', f.counterparty_id::text, o.counterparty_id::text),
+        ('units_sold', f.units_sold::text, o.units_sold::text),
+        ('unit_price', f.unit_price::text, o.unit_price::text),
+        ('currency_id', f.currency_id::text, o.currency_id::text),
+        ('design_id', f.design_id::text, o.design_id::text),
+        ('agreed_payment_date', f.agreed_payment_date::text, o.agreed_payment_date::text),
+        ('agreed_delivery_date', f.agreed_delivery_date::text, o.agreed_delivery_date::text),
+        (
+            'agreed_delivery_location_id',
+            f.agreed_delivery_location_id::text,
+            o.agreed_delivery_location_id::text
+        ),
+        ('is_deleted', f.is_deleted::text, o.is_deleted::text)
+) AS c (changed, from_value, to_value)
+-- No version of the first batch follows another one, and most versions are of that.
+WHERE o.batch_seq > 1 AND c.from_value IS DISTINCT FROM c.to_value AND NOT EXISTS (
+    SELECT FROM warehouse.fact_sales_order AS between_them
+    WHERE between_them.sales_order_id = f.sales_order_id
+      AND between_them.batch_seq > f.batch_seq AND between_them.batch_seq < o.batch_seq
+      AND between_them.batch_seq > 1
+);
+
+CREATE VIEW reports.order_versions AS
+SELECT
+    o.sales_order_id,
+    o.batch_seq,
+    o.observed_at,
+    b.loaded_at,
+    o.is_deleted,
+    o.created_date,
+    o.sales_staff_id,
+    o.counterparty_id,
+    o.design_id,
+    o.units_sold,
+    o.unit_price,
+    c.currency_code,
+    o.units_sold * o.unit_price AS revenue,
+    o.agreed_payment_date,
+    o.agreed_delivery_date,
+    o.agreed_delivery_location_id
+FROM warehouse.fact_sales_order AS o
+-- Each refers to one row: where a query does not ask for its column, PostgreSQL leaves it out.
+LEFT JOIN warehouse_bookkeeping.batch AS b ON b.log = 'totesys' AND b.sequence = o.batch_seq
+LEFT JOIN warehouse.dim_currency AS c ON c.currency_id = o.currency_id;
+
+CREATE VIEW reports.orders_by_staff AS
+SELECT
+    s.staff_id,
+    s.first_name || ' ' || s.last_name AS staff_name,
+    s.department_name,
+    o.orders,
+    o.units
+FROM (
+    SELECT sales_staff_id AS staff_id, count(*) AS orders, sum(units_sold)::bigint AS units
+    FROM warehouse.current_fact_sales_order
+    GROUP BY sales_staff_id
+) AS o
+JOIN warehouse.dim_staff AS s USING (staff_id);
+
+CREATE VIEW reports.orders_by_weekday AS
+SELECT
+    d.day_of_week,
+    d.day_name,
+    count(*)::integer AS days,
+    sum(o.orders)::bigint AS orders,
+    sum(o.units)::bigint AS units
+FROM (
+    SELECT created_date AS date_id, count(*) AS orders, sum(units_sold) AS units
+    FROM warehouse.current_fact_sales_order
+    GROUP BY created_date
+) AS o
+JOIN warehouse.dim_date AS d USING (date_id)
+GROUP BY d.day_of_week, d.day_name;
+
+CREATE VIEW reports.purchases_by_month AS
+SELECT
+    month,
+    c.currency_code,
+    count(*) AS orders,
+    sum(o.item_quantity * o.item_unit_price) AS amount,
+    month >= date_trunc('month', now() AT TIME ZONE 'Europe/London')::date AS unfinished
+FROM warehouse.current_fact_purchase_order AS o
+JOIN warehouse.dim_currency AS c USING (currency_id)
+CROSS JOIN LATERAL (SELECT date_trunc('month', o.created_date::timestamp)::date) AS m (month)
+GROUP BY month, c.currency_code;
+
+CREATE VIEW reports.revenue_by_currency AS
+SELECT
+    c.currency_code,
+    count(*) AS orders,
+    sum(o.units_sold)::bigint AS units,
+    sum(o.units_sold * o.unit_price) AS revenue
+FROM warehouse.current_fact_sales_order AS o
+JOIN warehouse.dim_currency AS c USING (currency_id)
+GROUP BY c.currency_code;
+
+CREATE VIEW reports.revenue_by_customer AS
+SELECT
+    p.counterparty_id,
+    p.counterparty_legal_name,
+    c.currency_code,
+    o.orders,
+    o.units,
+    o.revenue
+FROM (
+    SELECT
+        counterparty_id,
+        currency_id,
+        count(*) AS orders,
+        sum(units_sold)::bigint AS units,
+        sum(units_sold * unit_price) AS revenue
+    FROM warehouse.current_fact_sales_order
+    GROUP BY counterparty_id, currency_id
+) AS o
+JOIN warehouse.dim_counterparty AS p USING (counterparty_id)
+JOIN warehouse.dim_currency AS c USING (currency_id);
+
+CREATE VIEW reports.revenue_by_design AS
+SELECT
+    d.design_name,
+    c.currency_code,
+    count(*) AS designs,
+    sum(o.orders)::bigint AS orders,
+    sum(o.units)::bigint AS units,
+    sum(o.revenue) AS revenue
+FROM (
+    SELECT
+        design_id,
+        currency_id,
+        count(*) AS orders,
+        sum(units_sold) AS units,
+        sum(units_sold * unit_price) AS revenue
+    FROM warehouse.current_fact_sales_order
+    GROUP BY design_id, currency_id
+) AS o
+JOIN warehouse.dim_design AS d USING (design_id)
+JOIN warehouse.dim_currency AS c USING (currency_id)
+GROUP BY d.design_name, c.currency_code;
+
+CREATE VIEW reports.revenue_by_month AS
+SELECT
+    month,
+    c.currency_code,
+    count(*) AS orders,
+    sum(o.units_sold)::bigint AS units,
+    sum(o.units_sold * o.unit_price) AS revenue,
+    month >= date_trunc('month', now() AT TIME ZONE 'Europe/London')::date AS unfinished
+FROM warehouse.current_fact_sales_order AS o
+JOIN warehouse.dim_currency AS c USING (currency_id)
+CROSS JOIN LATERAL (SELECT date_trunc('month', o.created_date::timestamp)::date) AS m (month)
+GROUP BY month, c.currency_code;
+
+CREATE VIEW reports.revenue_by_office AS
+SELECT
+    coalesce(spelling.office, s.location) AS office,
+    c.currency_code,
+    sum(o.orders)::bigint AS orders,
+    sum(o.units)::bigint AS units,
+    sum(o.revenue) AS revenue
+FROM (
+    SELECT
+        sales_staff_id AS staff_id,
+        currency_id,
+        count(*) AS orders,
+        sum(units_sold) AS units,
+        sum(units_sold * unit_price) AS revenue
+    FROM warehouse.current_fact_sales_order
+    GROUP BY sales_staff_id, currency_id
+) AS o
+JOIN warehouse.dim_staff AS s USING (staff_id)
+JOIN warehouse.dim_currency AS c USING (currency_id)
+LEFT JOIN (VALUES ('Leds', 'Leeds')) AS spelling (location, office) ON spelling.location = s.location
+GROUP BY 1, 2;
+
+CREATE VIEW reports.revenue_by_week AS
+SELECT
+    week,
+    c.currency_code,
+    count(*) AS orders,
+    sum(o.units_sold)::bigint AS units,
+    sum(o.units_sold * o.unit_price) AS revenue,
+    week >= date_trunc('week', now() AT TIME ZONE 'Europe/London')::date AS unfinished
+FROM warehouse.current_fact_sales_order AS o
+JOIN warehouse.dim_currency AS c USING (currency_id)
+CROSS JOIN LATERAL (SELECT date_trunc('week', o.created_date::timestamp)::date) AS w (week)
+GROUP BY week, c.currency_code;
+
+CREATE FUNCTION reports.ageing(as_of date)
+RETURNS TABLE (direction text, currency_code character varying, bucket text, payments bigint, amount numeric)
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+SELECT p.direction, p.currency_code, b.bucket, count(*), sum(p.amount)
+FROM reports.open_payments AS p
+CROSS JOIN LATERAL (
+    SELECT CASE
+        WHEN as_of - p.payment_date <= 30 THEN '1-30'
+        WHEN as_of - p.payment_date <= 60 THEN '31-60'
+        WHEN as_of - p.payment_date <= 90 THEN '61-90'
+        WHEN as_of - p.payment_date <= 365 THEN '91-365'
+        ELSE 'over 365'
+    END
+) AS b (bucket)
+WHERE p.payment_date < as_of
+GROUP BY p.direction, p.currency_code, b.bucket;
+END;
+
+CREATE FUNCTION reports.cash_next_days(as_of date, days integer)
+RETURNS TABLE (payment_date date, direction text, currency_code character varying, payments bigint, amount numeric)
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+SELECT p.payment_date, p.direction, p.currency_code, count(*), sum(p.amount)
+FROM reports.open_payments AS p
+WHERE p.payment_date > as_of AND p.payment_date <= as_of + days
+GROUP BY p.payment_date, p.direction, p.currency_code;
+END;
+
+CREATE VIEW reports.deliveries_by_country AS
+SELECT
+    l.country,
+    n.country_code,
+    sum(o.orders)::bigint AS orders,
+    sum(o.units)::bigint AS units
+FROM (
+    SELECT
+        agreed_delivery_location_id AS location_id,
+        count(*) AS orders,
+        sum(units_sold) AS units
+    FROM warehouse.current_fact_sales_order
+    GROUP BY agreed_delivery_location_id
+) AS o
+JOIN warehouse.dim_location AS l USING (location_id)
+LEFT JOIN reports.country_names AS n ON lower(n.country_name) = lower(l.country)
+GROUP BY l.country, n.country_code;
+
+CREATE FUNCTION reports.order_history(sales_order_id integer)
+RETURNS TABLE (version bigint, valid_from timestamp with time zone, valid_to timestamp with time zone, loaded_at timestamp with time zone, is_deleted boolean, created_date date, sales_staff_id integer, counterparty_id integer, design_id integer, units_sold integer, unit_price numeric, currency_code character varying, revenue numeric, agreed_payment_date date, agreed_delivery_date date, agreed_delivery_location_id integer, batch_seq integer)
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+SELECT
+    row_number() OVER versions,
+    v.observed_at,
+    lead(v.observed_at) OVER versions,
+    v.loaded_at,
+    v.is_deleted,
+    v.created_date,
+    v.sales_staff_id,
+    v.counterparty_id,
+    v.design_id,
+    v.units_sold,
+    v.unit_price,
+    v.currency_code,
+    v.revenue,
+    v.agreed_payment_date,
+    v.agreed_delivery_date,
+    v.agreed_delivery_location_id,
+    v.batch_seq
+FROM reports.order_versions AS v
+WHERE v.sales_order_id = order_history.sales_order_id
+WINDOW versions AS (ORDER BY v.batch_seq)
+ORDER BY v.batch_seq;
+END;
+
+CREATE FUNCTION reports.orders_as_of(moment timestamp with time zone)
+RETURNS TABLE (sales_order_id integer, created_date date, sales_staff_id integer, counterparty_id integer, design_id integer, units_sold integer, unit_price numeric, currency_code character varying, revenue numeric, agreed_payment_date date, agreed_delivery_date date, agreed_delivery_location_id integer, batch_seq integer, observed_at timestamp with time zone)
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+SELECT
+    v.sales_order_id,
+    v.created_date,
+    v.sales_staff_id,
+    v.counterparty_id,
+    v.design_id,
+    v.units_sold,
+    v.unit_price,
+    v.currency_code,
+    v.revenue,
+    v.agreed_payment_date,
+    v.agreed_delivery_date,
+    v.agreed_delivery_location_id,
+    v.batch_seq,
+    v.observed_at
+FROM reports.order_versions AS v
+WHERE NOT v.is_deleted
+  AND v.batch_seq <= (SELECT max(b.batch_seq) FROM reports.batches AS b WHERE b.loaded_at <= moment)
+  AND NOT EXISTS (
+    SELECT FROM reports.order_versions AS later
+    WHERE later.sales_order_id = v.sales_order_id AND later.batch_seq > v.batch_seq
+      -- As in current_*: no version of the first batch follows another one.
+      AND later.batch_seq > 1
+      AND later.batch_seq <= (SELECT max(b.batch_seq) FROM reports.batches AS b WHERE b.loaded_at <= moment)
+);
+END;
+
+CREATE FUNCTION reports.orders_at(moment timestamp with time zone)
+RETURNS TABLE (sales_order_id integer, created_date date, sales_staff_id integer, counterparty_id integer, design_id integer, units_sold integer, unit_price numeric, currency_code character varying, revenue numeric, agreed_payment_date date, agreed_delivery_date date, agreed_delivery_location_id integer, batch_seq integer, observed_at timestamp with time zone)
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+SELECT
+    v.sales_order_id,
+    v.created_date,
+    v.sales_staff_id,
+    v.counterparty_id,
+    v.design_id,
+    v.units_sold,
+    v.unit_price,
+    v.currency_code,
+    v.revenue,
+    v.agreed_payment_date,
+    v.agreed_delivery_date,
+    v.agreed_delivery_location_id,
+    v.batch_seq,
+    v.observed_at
+FROM reports.order_versions AS v
+WHERE NOT v.is_deleted
+  AND v.batch_seq <= (SELECT max(b.batch_seq) FROM reports.batches AS b WHERE b.observed_at <= moment)
+  AND NOT EXISTS (
+    SELECT FROM reports.order_versions AS later
+    WHERE later.sales_order_id = v.sales_order_id AND later.batch_seq > v.batch_seq
+      -- As in current_*: no version of the first batch follows another one.
+      AND later.batch_seq > 1
+      AND later.batch_seq <= (SELECT max(b.batch_seq) FROM reports.batches AS b WHERE b.observed_at <= moment)
+);
+END;
+
+CREATE FUNCTION reports.overdue(as_of date)
+RETURNS TABLE (direction text, currency_code character varying, payments bigint, amount numeric, reason text)
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+SELECT p.direction, p.currency_code, count(*), sum(p.amount), p.reason
+FROM reports.open_payments AS p
+WHERE p.payment_date < as_of
+GROUP BY p.direction, p.currency_code, p.reason;
+END;
+
+CREATE VIEW reports.sales_and_purchases_by_month AS
+SELECT
+    month,
+    currency_code,
+    sum(sales_orders)::bigint AS sales_orders,
+    sum(revenue) AS revenue,
+    sum(purchase_orders)::bigint AS purchase_orders,
+    sum(purchase_amount) AS purchase_amount,
+    bool_or(unfinished) AS unfinished
+FROM (
+    -- One below the other and not joined, as a month may have one kind only.
+    SELECT
+        month,
+        currency_code,
+        orders AS sales_orders,
+        revenue,
+        NULL::bigint AS purchase_orders,
+        NULL::numeric AS purchase_amount,
+        unfinished
+    FROM reports.revenue_by_month
+    UNION ALL
+    SELECT month, currency_code, NULL, NULL, orders, amount, unfinished
+    FROM reports.purchases_by_month
+) AS both_kinds
+GROUP BY month, currency_code;
+
+CREATE VIEW reports.overdue_today AS
+SELECT direction, currency_code, payments, amount, reason
+FROM reports.overdue((now() AT TIME ZONE 'Europe/London')::date);
+
+DELETE FROM warehouse_bookkeeping.report WHERE name <> ALL('{batches,country_names,data_quality,deliveries_next_days,delivery_slippage,designs_never_sold,open_payments,order_amendments,order_versions,orders_by_staff,orders_by_weekday,purchases_by_month,revenue_by_currency,revenue_by_customer,revenue_by_design,revenue_by_month,revenue_by_office,revenue_by_week,ageing,cash_next_days,deliveries_by_country,order_history,orders_as_of,orders_at,overdue,sales_and_purchases_by_month,overdue_today}'::text[]);
+
+INSERT INTO warehouse_bookkeeping.report (name) SELECT unnest('{batches,country_names,data_quality,deliveries_next_days,delivery_slippage,designs_never_sold,open_payments,order_amendments,order_versions,orders_by_staff,orders_by_weekday,purchases_by_month,revenue_by_currency,revenue_by_customer,revenue_by_design,revenue_by_month,revenue_by_office,revenue_by_week,ageing,cash_next_days,deliveries_by_country,order_history,orders_as_of,orders_at,overdue,sales_and_purchases_by_month,overdue_today}'::text[]) ON CONFLICT DO NOTHING;
 
 ALTER TABLE warehouse.fact_payment ADD FOREIGN KEY (created_date) REFERENCES warehouse.dim_date NOT ENFORCED;
 
@@ -1142,6 +2126,282 @@ COMMENT ON COLUMN warehouse.history_fact_sales_order.valid_from IS 'From when on
 
 COMMENT ON COLUMN warehouse.history_fact_sales_order.valid_to IS 'Until when; NULL while it is.';
 
+COMMENT ON SCHEMA reports IS 'Answers to questions: begin here. Each view and function says what its trap is.';
+
+COMMENT ON VIEW reports.batches IS 'Which batches does the warehouse hold, and since when? Unit: batches. Grain: a row for each batch. Trap: A rebuild of the whole warehouse that finds another ledger writes it anew: what was loaded when is then known from that moment on only.';
+
+COMMENT ON COLUMN reports.batches.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+
+COMMENT ON COLUMN reports.batches.observed_at IS 'When the source was read that had the version.';
+
+COMMENT ON COLUMN reports.batches.loaded_at IS 'When the batch was loaded.';
+
+COMMENT ON VIEW reports.country_names IS 'Which country does a name mean? Unit: names. Grain: a row for each name that ISO 3166 knows, or that catalogue/countries.py adds. Trap: Compare names in lower case. A name that is not here has no code: nothing is guessed.';
+
+COMMENT ON COLUMN reports.country_names.country_name IS 'A name of a country.';
+
+COMMENT ON COLUMN reports.country_names.country_code IS 'The code of ISO 3166; NULL where the name is not known.';
+
+COMMENT ON VIEW reports.data_quality IS 'How far can each table of the warehouse be trusted now? Unit: rows in quarantine; batches by their sequence. Grain: a row for each table that was ever loaded. Trap: A table that equals the source may lack what is in quarantine, and says so. What was not compared yet is not wrong, and not proved either. fresh_as_of is the last look at the source that the table is known to follow.';
+
+COMMENT ON COLUMN reports.data_quality.table_name IS 'A table of the warehouse.';
+
+COMMENT ON COLUMN reports.data_quality.quarantined IS 'Number of its rows in quarantine.';
+
+COMMENT ON COLUMN reports.data_quality.audited_in_batch IS 'The batch with which all of the table was compared last.';
+
+COMMENT ON COLUMN reports.data_quality.state IS 'How the table stood the last comparison with the source.';
+
+COMMENT ON COLUMN reports.data_quality.fresh_as_of IS 'The last look at the source that it follows.';
+
+COMMENT ON FUNCTION reports.deliveries_next_days(date, integer) IS 'How much is to be delivered in the days after a day? Unit: orders and bags. Grain: a row for each day after the given one, up to so many days later. Trap: The given day itself is not among them. Silent edits move deliveries; what counts is the date agreed now. Days without a delivery are missing. Columns: agreed_delivery_date: Date of delivery agreed. orders: Number of orders. units: Number of bags.';
+
+COMMENT ON VIEW reports.delivery_slippage IS 'Which deliveries are agreed for another day than at first? Unit: days; more than zero is later. Grain: a row for each sales order whose date of delivery is another one now than in its first version. Trap: What ToteSys changed before the first batch is not known. A date that was moved and moved back has not slipped; `order_amendments` has both moves.';
+
+COMMENT ON COLUMN reports.delivery_slippage.sales_order_id IS 'Key of the order.';
+
+COMMENT ON COLUMN reports.delivery_slippage.first_agreed IS 'Date of delivery agreed in the first version.';
+
+COMMENT ON COLUMN reports.delivery_slippage.now_agreed IS 'Date of delivery agreed in the latest version.';
+
+COMMENT ON COLUMN reports.delivery_slippage.days IS 'Number of days.';
+
+COMMENT ON VIEW reports.designs_never_sold IS 'Which designs has nobody ordered? Unit: designs. Grain: a row for each design that ToteSys has and no order names now. Trap: A name says nothing: another design of it may sell well. An order that was moved to another design leaves its first one here.';
+
+COMMENT ON COLUMN reports.designs_never_sold.design_id IS 'Key of the design.';
+
+COMMENT ON COLUMN reports.designs_never_sold.design_name IS 'Name of the design.';
+
+COMMENT ON COLUMN reports.designs_never_sold.file_name IS 'File of its drawing.';
+
+COMMENT ON VIEW reports.open_payments IS 'Which payments are open, from whom or to whom, and since when? Unit: money in the currency of the row. Grain: a row for each payment that ToteSys does not have as paid, due or not. Trap: Payments are taken on weekdays for what is due that day, and for nothing else: what is due on a weekend, or was made after that run, is never paid. No customer is late; `reason` tells.';
+
+COMMENT ON COLUMN reports.open_payments.payment_id IS 'Key of the payment.';
+
+COMMENT ON COLUMN reports.open_payments.direction IS 'Whether we are to get the money (receivable) or to give it.';
+
+COMMENT ON COLUMN reports.open_payments.counterparty_id IS 'Key of the counterparty.';
+
+COMMENT ON COLUMN reports.open_payments.currency_code IS 'ISO 4217 code, as GBP.';
+
+COMMENT ON COLUMN reports.open_payments.amount IS 'Money, in the currency of the row.';
+
+COMMENT ON COLUMN reports.open_payments.payment_date IS 'Date on which the payment is due.';
+
+COMMENT ON COLUMN reports.open_payments.reason IS 'Why it is open: what the payment run of each weekday leaves.';
+
+COMMENT ON VIEW reports.order_amendments IS 'What was changed in sales orders, and when was it seen? Unit: changes of one column; values as text. Grain: a row for each column that a version of an order has otherwise than the version before. Trap: ToteSys says of none of these edits when it was made: observed_at is when it was first seen. A deletion and a comeback are changes of is_deleted. What changed before the first batch is not known.';
+
+COMMENT ON COLUMN reports.order_amendments.sales_order_id IS 'Key of the order.';
+
+COMMENT ON COLUMN reports.order_amendments.changed IS 'The column that was changed.';
+
+COMMENT ON COLUMN reports.order_amendments.from_value IS 'What the column held before.';
+
+COMMENT ON COLUMN reports.order_amendments.to_value IS 'What the column has held since.';
+
+COMMENT ON COLUMN reports.order_amendments.observed_at IS 'When the source was read that had the version.';
+
+COMMENT ON COLUMN reports.order_amendments.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+
+COMMENT ON VIEW reports.order_versions IS 'Which versions of sales orders were there? Unit: bags, and money in the currency of the row. Grain: a row for each version of an order; a deletion is one, too. Trap: An order has several rows: count them in `current_fact_sales_order`. A state that came and went between two batches was never seen.';
+
+COMMENT ON COLUMN reports.order_versions.sales_order_id IS 'Key of the order.';
+
+COMMENT ON COLUMN reports.order_versions.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+
+COMMENT ON COLUMN reports.order_versions.observed_at IS 'When the source was read that had the version.';
+
+COMMENT ON COLUMN reports.order_versions.loaded_at IS 'When the batch was loaded.';
+
+COMMENT ON COLUMN reports.order_versions.is_deleted IS 'Whether the source had deleted the row by then.';
+
+COMMENT ON COLUMN reports.order_versions.created_date IS 'Date on which the row was created.';
+
+COMMENT ON COLUMN reports.order_versions.sales_staff_id IS 'Member of staff who made the sale.';
+
+COMMENT ON COLUMN reports.order_versions.counterparty_id IS 'Key of the counterparty.';
+
+COMMENT ON COLUMN reports.order_versions.design_id IS 'Key of the design.';
+
+COMMENT ON COLUMN reports.order_versions.units_sold IS 'Number of bags.';
+
+COMMENT ON COLUMN reports.order_versions.unit_price IS 'Price of one bag in the order''s currency.';
+
+COMMENT ON COLUMN reports.order_versions.currency_code IS 'ISO 4217 code, as GBP.';
+
+COMMENT ON COLUMN reports.order_versions.revenue IS 'Units times their price, in the currency of the row.';
+
+COMMENT ON COLUMN reports.order_versions.agreed_payment_date IS 'Date of payment agreed.';
+
+COMMENT ON COLUMN reports.order_versions.agreed_delivery_date IS 'Date of delivery agreed.';
+
+COMMENT ON COLUMN reports.order_versions.agreed_delivery_location_id IS 'Place of delivery agreed.';
+
+COMMENT ON VIEW reports.orders_by_staff IS 'How many orders has each member of staff? Unit: orders and bags. Grain: a row for each member of staff with an order. Trap: Two people may share a name: group by staff_id. Whoever has no order is missing. Silent edits move orders to other staff; what counts is whom the order names now.';
+
+COMMENT ON COLUMN reports.orders_by_staff.staff_id IS 'Key of the member of staff.';
+
+COMMENT ON COLUMN reports.orders_by_staff.staff_name IS 'First and last name.';
+
+COMMENT ON COLUMN reports.orders_by_staff.department_name IS 'Name of the department.';
+
+COMMENT ON COLUMN reports.orders_by_staff.orders IS 'Number of orders.';
+
+COMMENT ON COLUMN reports.orders_by_staff.units IS 'Number of bags.';
+
+COMMENT ON VIEW reports.orders_by_weekday IS 'On which days of the week do orders come in? Unit: orders and bags; `days` counts the days on which there was one. Grain: a row for each day of the week on which an order was made. Trap: The office is closed at weekends, so these are missing. There may be more Mondays than Fridays in the data: compare orders for each day.';
+
+COMMENT ON COLUMN reports.orders_by_weekday.day_of_week IS 'ISO day of the week, Monday 1 to Sunday 7.';
+
+COMMENT ON COLUMN reports.orders_by_weekday.day_name IS 'Name of the day in English, as Monday.';
+
+COMMENT ON COLUMN reports.orders_by_weekday.days IS 'Number of days.';
+
+COMMENT ON COLUMN reports.orders_by_weekday.orders IS 'Number of orders.';
+
+COMMENT ON COLUMN reports.orders_by_weekday.units IS 'Number of bags.';
+
+COMMENT ON VIEW reports.purchases_by_month IS 'What have we bought, month by month? Unit: purchase orders, and money in the currency of the row. Grain: a row for each month and currency in which there is a purchase order. Trap: A month without a purchase is missing, not zero. The current month is not over: it is marked as unfinished. Each item code occurs once, so there are no top items.';
+
+COMMENT ON COLUMN reports.purchases_by_month.month IS 'The first day of the month.';
+
+COMMENT ON COLUMN reports.purchases_by_month.currency_code IS 'ISO 4217 code, as GBP.';
+
+COMMENT ON COLUMN reports.purchases_by_month.orders IS 'Number of orders.';
+
+COMMENT ON COLUMN reports.purchases_by_month.amount IS 'Money, in the currency of the row.';
+
+COMMENT ON COLUMN reports.purchases_by_month.unfinished IS 'Whether the month or week is not over, in London.';
+
+COMMENT ON VIEW reports.revenue_by_currency IS 'What have we sold, by currency? Unit: orders, bags, and money in the currency of the row. Grain: a row for each currency in which there is an order. Trap: Revenues of two currencies are never added up without conversion: the naive sum says nothing.';
+
+COMMENT ON COLUMN reports.revenue_by_currency.currency_code IS 'ISO 4217 code, as GBP.';
+
+COMMENT ON COLUMN reports.revenue_by_currency.orders IS 'Number of orders.';
+
+COMMENT ON COLUMN reports.revenue_by_currency.units IS 'Number of bags.';
+
+COMMENT ON COLUMN reports.revenue_by_currency.revenue IS 'Units times their price, in the currency of the row.';
+
+COMMENT ON VIEW reports.revenue_by_customer IS 'Which customers buy? Unit: orders, bags, and money in the currency of the row. Grain: a row for each customer and each currency in which it has an order. Trap: Two customers may share a name: group by counterparty_id. All of them lie close together, so draw them on a scale that begins at zero.';
+
+COMMENT ON COLUMN reports.revenue_by_customer.counterparty_id IS 'Key of the counterparty.';
+
+COMMENT ON COLUMN reports.revenue_by_customer.counterparty_legal_name IS 'Registered name of the company.';
+
+COMMENT ON COLUMN reports.revenue_by_customer.currency_code IS 'ISO 4217 code, as GBP.';
+
+COMMENT ON COLUMN reports.revenue_by_customer.orders IS 'Number of orders.';
+
+COMMENT ON COLUMN reports.revenue_by_customer.units IS 'Number of bags.';
+
+COMMENT ON COLUMN reports.revenue_by_customer.revenue IS 'Units times their price, in the currency of the row.';
+
+COMMENT ON VIEW reports.revenue_by_design IS 'Which designs sell, by name? Unit: designs, orders, bags, and money in the currency of the row. Grain: a row for each name of a design and each currency in which it was ordered. Trap: A name is no key: many designs share one, and `designs` counts those that were ordered. Silent edits move orders to other designs; what counts is the design that the order has now.';
+
+COMMENT ON COLUMN reports.revenue_by_design.design_name IS 'Name of the design.';
+
+COMMENT ON COLUMN reports.revenue_by_design.currency_code IS 'ISO 4217 code, as GBP.';
+
+COMMENT ON COLUMN reports.revenue_by_design.designs IS 'Number of designs.';
+
+COMMENT ON COLUMN reports.revenue_by_design.orders IS 'Number of orders.';
+
+COMMENT ON COLUMN reports.revenue_by_design.units IS 'Number of bags.';
+
+COMMENT ON COLUMN reports.revenue_by_design.revenue IS 'Units times their price, in the currency of the row.';
+
+COMMENT ON VIEW reports.revenue_by_month IS 'What have we sold, month by month? Unit: orders, bags, and money in the currency of the row. Grain: a row for each month and currency in which there is an order. Trap: A month without an order is missing, not zero. The current month is not over: it is marked as unfinished, and less than the one before for that reason alone.';
+
+COMMENT ON COLUMN reports.revenue_by_month.month IS 'The first day of the month.';
+
+COMMENT ON COLUMN reports.revenue_by_month.currency_code IS 'ISO 4217 code, as GBP.';
+
+COMMENT ON COLUMN reports.revenue_by_month.orders IS 'Number of orders.';
+
+COMMENT ON COLUMN reports.revenue_by_month.units IS 'Number of bags.';
+
+COMMENT ON COLUMN reports.revenue_by_month.revenue IS 'Units times their price, in the currency of the row.';
+
+COMMENT ON COLUMN reports.revenue_by_month.unfinished IS 'Whether the month or week is not over, in London.';
+
+COMMENT ON VIEW reports.revenue_by_office IS 'Which office sells? Unit: orders, bags, and money in the currency of the row. Grain: a row for each office and each currency in which its staff has an order. Trap: ToteSys spells one town in two ways, Leeds and Leds. It is one office here, by the list below; the dimension stays as ToteSys has it. An order counts where its member of staff works now.';
+
+COMMENT ON COLUMN reports.revenue_by_office.office IS 'The town in which the member of staff works.';
+
+COMMENT ON COLUMN reports.revenue_by_office.currency_code IS 'ISO 4217 code, as GBP.';
+
+COMMENT ON COLUMN reports.revenue_by_office.orders IS 'Number of orders.';
+
+COMMENT ON COLUMN reports.revenue_by_office.units IS 'Number of bags.';
+
+COMMENT ON COLUMN reports.revenue_by_office.revenue IS 'Units times their price, in the currency of the row.';
+
+COMMENT ON VIEW reports.revenue_by_week IS 'What have we sold, week by week? Unit: orders, bags, and money in the currency of the row. Grain: a row for each ISO week (named by its Monday) and currency in which there is an order. Trap: A week without an order is missing, not zero. The current week is not over: it is marked as unfinished. A week may belong to two months.';
+
+COMMENT ON COLUMN reports.revenue_by_week.week IS 'The Monday of the week.';
+
+COMMENT ON COLUMN reports.revenue_by_week.currency_code IS 'ISO 4217 code, as GBP.';
+
+COMMENT ON COLUMN reports.revenue_by_week.orders IS 'Number of orders.';
+
+COMMENT ON COLUMN reports.revenue_by_week.units IS 'Number of bags.';
+
+COMMENT ON COLUMN reports.revenue_by_week.revenue IS 'Units times their price, in the currency of the row.';
+
+COMMENT ON COLUMN reports.revenue_by_week.unfinished IS 'Whether the month or week is not over, in London.';
+
+COMMENT ON FUNCTION reports.ageing(date) IS 'For how long have payments been overdue on a day? Unit: payments, and money in the currency of the row; buckets are days since the payment was due. Grain: a row for each direction, currency and bucket with an overdue payment. Trap: The day moves the limit, not the knowledge: what has been paid since then is in no bucket. Nor is what is due on the day itself or later. Columns: direction: Whether we are to get the money (receivable) or to give it. currency_code: ISO 4217 code, as GBP. bucket: For how many days it has been overdue. payments: Number of payments. amount: Money, in the currency of the row.';
+
+COMMENT ON FUNCTION reports.cash_next_days(date, integer) IS 'Which payments fall due in the days after a day? Unit: payments, and money in the currency of the row. Grain: a row for each day after the given one, up to so many days later, each direction and currency. Trap: The given day itself is not among them, nor is what is overdue. What falls due on a weekend has never been paid so far. Days without a payment are missing. Columns: payment_date: Date on which the payment is due. direction: Whether we are to get the money (receivable) or to give it. currency_code: ISO 4217 code, as GBP. payments: Number of payments. amount: Money, in the currency of the row.';
+
+COMMENT ON VIEW reports.deliveries_by_country IS 'Where do we deliver to? Unit: orders and bags. Grain: a row for each country, as ToteSys names it, to which an order goes. Trap: A name is looked up in a list (`country_names`), never guessed: a fuzzy search takes the Republic of Korea for North Korea. A name that is not in the list has no code, and its orders count all the same.';
+
+COMMENT ON COLUMN reports.deliveries_by_country.country IS 'Country, in English.';
+
+COMMENT ON COLUMN reports.deliveries_by_country.country_code IS 'The code of ISO 3166; NULL where the name is not known.';
+
+COMMENT ON COLUMN reports.deliveries_by_country.orders IS 'Number of orders.';
+
+COMMENT ON COLUMN reports.deliveries_by_country.units IS 'Number of bags.';
+
+COMMENT ON FUNCTION reports.order_history(integer) IS 'What has become of one sales order? Unit: bags, and money in the currency of the row. Grain: a row for each version of the order, the first one first; a deletion is one, too. Trap: A version holds from the snapshot that first had it, so it is as exact as the batches are frequent. A deleted order still shows the values that it had. Columns: version: The number of the version of its row, from 1 on. valid_from: From when on the version was current. valid_to: Until when; NULL while it is. loaded_at: When the batch was loaded. is_deleted: Whether the source had deleted the row by then. created_date: Date on which the row was created. sales_staff_id: Member of staff who made the sale. counterparty_id: Key of the counterparty. design_id: Key of the design. units_sold: Number of bags. unit_price: Price of one bag in the order''s currency. currency_code: ISO 4217 code, as GBP. revenue: Units times their price, in the currency of the row. agreed_payment_date: Date of payment agreed. agreed_delivery_date: Date of delivery agreed. agreed_delivery_location_id: Place of delivery agreed. batch_seq: The batch that brought the row: of a dimension, its values.';
+
+COMMENT ON FUNCTION reports.orders_as_of(timestamp with time zone) IS 'What did the warehouse believe of the sales orders at a moment? Unit: bags, and money in the currency of the row. Grain: a row for each order that was there, in the version of that moment. Trap: It counts when a batch was loaded, not when ToteSys was read: for what ToteSys held, ask orders_at. After a rebuild that wrote the ledger anew, nothing is known of moments before it. Columns: sales_order_id: Key of the order. created_date: Date on which the row was created. sales_staff_id: Member of staff who made the sale. counterparty_id: Key of the counterparty. design_id: Key of the design. units_sold: Number of bags. unit_price: Price of one bag in the order''s currency. currency_code: ISO 4217 code, as GBP. revenue: Units times their price, in the currency of the row. agreed_payment_date: Date of payment agreed. agreed_delivery_date: Date of delivery agreed. agreed_delivery_location_id: Place of delivery agreed. batch_seq: The batch that brought the row: of a dimension, its values. observed_at: When the source was read that had the version.';
+
+COMMENT ON FUNCTION reports.orders_at(timestamp with time zone) IS 'Which sales orders did ToteSys hold at a moment? Unit: bags, and money in the currency of the row. Grain: a row for each order that was there, in the version of that moment. Trap: It is what the last batch up to that moment has read: what ToteSys changed after it is not in it. For what the warehouse knew by then, ask orders_as_of. Columns: sales_order_id: Key of the order. created_date: Date on which the row was created. sales_staff_id: Member of staff who made the sale. counterparty_id: Key of the counterparty. design_id: Key of the design. units_sold: Number of bags. unit_price: Price of one bag in the order''s currency. currency_code: ISO 4217 code, as GBP. revenue: Units times their price, in the currency of the row. agreed_payment_date: Date of payment agreed. agreed_delivery_date: Date of delivery agreed. agreed_delivery_location_id: Place of delivery agreed. batch_seq: The batch that brought the row: of a dimension, its values. observed_at: When the source was read that had the version.';
+
+COMMENT ON FUNCTION reports.overdue(date) IS 'Which payments are overdue on a day, and why? Unit: payments, and money in the currency of the row. Grain: a row for each direction, currency and reason. Trap: The day moves the limit, not the knowledge: what has been paid since then is not overdue any more. What is due on the day itself is not overdue. Columns: direction: Whether we are to get the money (receivable) or to give it. currency_code: ISO 4217 code, as GBP. payments: Number of payments. amount: Money, in the currency of the row. reason: Why it is open: what the payment run of each weekday leaves.';
+
+COMMENT ON VIEW reports.sales_and_purchases_by_month IS 'What have we sold and bought, month by month, side by side? Unit: orders, and money in the currency of the row. Grain: a row for each month and currency in which there is an order of either kind. Trap: The difference is no margin: no purchase belongs to a sale. What a month had none of is NULL, not zero. The current month is not over: it is marked as unfinished.';
+
+COMMENT ON COLUMN reports.sales_and_purchases_by_month.month IS 'The first day of the month.';
+
+COMMENT ON COLUMN reports.sales_and_purchases_by_month.currency_code IS 'ISO 4217 code, as GBP.';
+
+COMMENT ON COLUMN reports.sales_and_purchases_by_month.sales_orders IS 'Number of sales orders.';
+
+COMMENT ON COLUMN reports.sales_and_purchases_by_month.revenue IS 'Units times their price, in the currency of the row.';
+
+COMMENT ON COLUMN reports.sales_and_purchases_by_month.purchase_orders IS 'Number of purchase orders.';
+
+COMMENT ON COLUMN reports.sales_and_purchases_by_month.purchase_amount IS 'Money of purchases, in the currency of the row.';
+
+COMMENT ON COLUMN reports.sales_and_purchases_by_month.unfinished IS 'Whether the month or week is not over, in London.';
+
+COMMENT ON VIEW reports.overdue_today IS 'Which payments are overdue today, and why? Unit: payments, and money in the currency of the row. Grain: a row for each direction, currency and reason. Trap: Today is the day in London, wherever the server is. What is due today is not overdue.';
+
+COMMENT ON COLUMN reports.overdue_today.direction IS 'Whether we are to get the money (receivable) or to give it.';
+
+COMMENT ON COLUMN reports.overdue_today.currency_code IS 'ISO 4217 code, as GBP.';
+
+COMMENT ON COLUMN reports.overdue_today.payments IS 'Number of payments.';
+
+COMMENT ON COLUMN reports.overdue_today.amount IS 'Money, in the currency of the row.';
+
+COMMENT ON COLUMN reports.overdue_today.reason IS 'Why it is open: what the payment run of each weekday leaves.';
+
 CREATE OR REPLACE FUNCTION warehouse_bookkeeping.keys_of(
     fact text, OUT record_id text, OUT business_key text
 )
@@ -1301,11 +2561,15 @@ REVOKE ALL ON FUNCTION
     warehouse_bookkeeping.allow_null(text, text)
 FROM PUBLIC;
 
-GRANT USAGE ON SCHEMA warehouse, warehouse_bookkeeping TO warehouse_loader, warehouse_reader;
+GRANT USAGE ON SCHEMA warehouse, warehouse_bookkeeping TO warehouse_loader;
 
-GRANT SELECT ON ALL TABLES IN SCHEMA warehouse_bookkeeping TO warehouse_loader, warehouse_reader;
+GRANT USAGE ON SCHEMA warehouse TO warehouse_reader;
 
-GRANT SELECT ON warehouse.dim_date, warehouse.dim_counterparty, warehouse.dim_currency, warehouse.dim_design, warehouse.dim_location, warehouse.dim_payment_type, warehouse.dim_staff, warehouse.dim_transaction, warehouse.fact_payment, warehouse.fact_purchase_order, warehouse.fact_sales_order, warehouse.current_dim_counterparty, warehouse.current_dim_currency, warehouse.current_dim_design, warehouse.current_dim_location, warehouse.current_dim_payment_type, warehouse.current_dim_staff, warehouse.current_dim_transaction, warehouse.current_fact_payment, warehouse.history_fact_payment, warehouse.current_fact_purchase_order, warehouse.history_fact_purchase_order, warehouse.current_fact_sales_order, warehouse.history_fact_sales_order TO warehouse_loader, warehouse_reader;
+GRANT SELECT ON ALL TABLES IN SCHEMA warehouse_bookkeeping TO warehouse_loader;
+
+GRANT SELECT ON warehouse.current_dim_counterparty, warehouse.current_dim_currency, warehouse.current_dim_design, warehouse.current_dim_location, warehouse.current_dim_payment_type, warehouse.current_dim_staff, warehouse.current_dim_transaction, warehouse.current_fact_payment, warehouse.history_fact_payment, warehouse.current_fact_purchase_order, warehouse.history_fact_purchase_order, warehouse.current_fact_sales_order, warehouse.history_fact_sales_order, warehouse.dim_date TO warehouse_loader, warehouse_reader;
+
+GRANT SELECT ON warehouse.dim_date, warehouse.dim_counterparty, warehouse.dim_currency, warehouse.dim_design, warehouse.dim_location, warehouse.dim_payment_type, warehouse.dim_staff, warehouse.dim_transaction, warehouse.fact_payment, warehouse.fact_purchase_order, warehouse.fact_sales_order TO warehouse_loader;
 
 GRANT INSERT ON warehouse.fact_payment, warehouse.fact_purchase_order, warehouse.fact_sales_order TO warehouse_loader;
 
@@ -1317,6 +2581,62 @@ GRANT INSERT, UPDATE ON warehouse_bookkeeping.star TO warehouse_loader;
 
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA warehouse_bookkeeping TO warehouse_loader;
 
-INSERT INTO warehouse_bookkeeping.declaration (sha256) VALUES ('15b69746d2d8fbe6f3786720873891b5d4edb8899bc8ff712d4ce7ab5a8dcc62');
+GRANT USAGE ON SCHEMA reports TO warehouse_loader, warehouse_reader;
+
+GRANT SELECT ON reports.batches TO warehouse_loader, warehouse_reader;
+
+GRANT SELECT ON reports.country_names TO warehouse_loader, warehouse_reader;
+
+GRANT SELECT ON reports.data_quality TO warehouse_loader, warehouse_reader;
+
+GRANT EXECUTE ON FUNCTION reports.deliveries_next_days(date, integer) TO warehouse_loader, warehouse_reader;
+
+GRANT SELECT ON reports.delivery_slippage TO warehouse_loader, warehouse_reader;
+
+GRANT SELECT ON reports.designs_never_sold TO warehouse_loader, warehouse_reader;
+
+GRANT SELECT ON reports.open_payments TO warehouse_loader, warehouse_reader;
+
+GRANT SELECT ON reports.order_amendments TO warehouse_loader, warehouse_reader;
+
+GRANT SELECT ON reports.order_versions TO warehouse_loader, warehouse_reader;
+
+GRANT SELECT ON reports.orders_by_staff TO warehouse_loader, warehouse_reader;
+
+GRANT SELECT ON reports.orders_by_weekday TO warehouse_loader, warehouse_reader;
+
+GRANT SELECT ON reports.purchases_by_month TO warehouse_loader, warehouse_reader;
+
+GRANT SELECT ON reports.revenue_by_currency TO warehouse_loader, warehouse_reader;
+
+GRANT SELECT ON reports.revenue_by_customer TO warehouse_loader, warehouse_reader;
+
+GRANT SELECT ON reports.revenue_by_design TO warehouse_loader, warehouse_reader;
+
+GRANT SELECT ON reports.revenue_by_month TO warehouse_loader, warehouse_reader;
+
+GRANT SELECT ON reports.revenue_by_office TO warehouse_loader, warehouse_reader;
+
+GRANT SELECT ON reports.revenue_by_week TO warehouse_loader, warehouse_reader;
+
+GRANT EXECUTE ON FUNCTION reports.ageing(date) TO warehouse_loader, warehouse_reader;
+
+GRANT EXECUTE ON FUNCTION reports.cash_next_days(date, integer) TO warehouse_loader, warehouse_reader;
+
+GRANT SELECT ON reports.deliveries_by_country TO warehouse_loader, warehouse_reader;
+
+GRANT EXECUTE ON FUNCTION reports.order_history(integer) TO warehouse_loader, warehouse_reader;
+
+GRANT EXECUTE ON FUNCTION reports.orders_as_of(timestamp with time zone) TO warehouse_loader, warehouse_reader;
+
+GRANT EXECUTE ON FUNCTION reports.orders_at(timestamp with time zone) TO warehouse_loader, warehouse_reader;
+
+GRANT EXECUTE ON FUNCTION reports.overdue(date) TO warehouse_loader, warehouse_reader;
+
+GRANT SELECT ON reports.sales_and_purchases_by_month TO warehouse_loader, warehouse_reader;
+
+GRANT SELECT ON reports.overdue_today TO warehouse_loader, warehouse_reader;
+
+INSERT INTO warehouse_bookkeeping.declaration (sha256) VALUES ('e1fb99302fec407ec023f9c31f91721d5141ab7e05f20543eec7e5eeb5b9cb09');
 
 COMMIT;

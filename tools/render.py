@@ -8,7 +8,10 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pycountry
+
 from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, StarColumn, Type, revision
+from totesys_dagster.catalogue.countries import NAMES
 from totesys_dagster.postgres.sessions import Names
 from totesys_dagster.warehouse import schema
 
@@ -16,6 +19,8 @@ ROOT = Path(__file__).parents[1]
 WAREHOUSE = ROOT / "docs" / "warehouse.sql"
 EXTRACTOR = ROOT / "totesys_dagster" / "ingestion" / "sql" / "extractor.sql"
 ATHENA = ROOT / "terraform" / "modules" / "catalog" / "tables.json"
+
+COUNTRIES = ROOT / "totesys_dagster" / "warehouse" / "sql" / "reports" / "country_names.sql"
 
 MICROSECONDS = " In microseconds since midnight."
 # A time of day is stored as a number, as Athena cannot read Parquet's TIME.
@@ -36,6 +41,33 @@ def warehouse() -> str:
         "-- The warehouse, as `totesys migrate` makes it on PostgreSQL 18 where the roles of\n"
         "-- roles.sql exist. Written by `make render`.\n\n" + schema.rendered(Names("warehouse"))
     )
+
+
+COUNTRIES_HEAD = """\
+-- Question: Which country does a name mean?
+-- Unit: names.
+-- Grain: a row for each name that ISO 3166 knows, or that catalogue/countries.py adds.
+-- Trap: Compare names in lower case. A name that is not here has no code: nothing is guessed.
+-- Columns: country_name, country_code
+-- Written by `make render`.
+SELECT country_name, country_code
+FROM (VALUES
+"""
+
+
+def countries() -> str:
+    """The report that gives names of countries their codes."""
+    known = {
+        name: country.alpha_2
+        for country in pycountry.countries
+        for kind in ("name", "common_name", "official_name")
+        if (name := getattr(country, kind, None))
+    }
+    rows = ",\n".join(
+        "    ('{}', '{}')".format(name.replace("'", "''"), code)
+        for name, code in sorted((known | NAMES).items())
+    )
+    return f"{COUNTRIES_HEAD}{rows}\n) AS names (country_name, country_code)\n"
 
 
 def extractor() -> str:
@@ -84,6 +116,7 @@ def _parquet_type(column: StarColumn) -> str:
 
 
 FILES: dict[Path, Callable[[], str]] = {
+    COUNTRIES: countries,  # before what is made with it
     WAREHOUSE: warehouse,
     EXTRACTOR: extractor,
     ATHENA: athena,

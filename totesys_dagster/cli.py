@@ -410,9 +410,10 @@ def psql(database: str, arguments: tuple[str, ...]) -> None:
     stack.start()
     name = settings.WAREHOUSE_DSN if database == "warehouse" else settings.SOURCE_DSN
     program = shutil.which("psql") or str(find_binaries() / "psql")
-    # The schema as SQL quotes it; a backslash keeps what the options would be split at.
-    schema = '"' + settings.warehouse_schema().replace('"', '""') + '"'
-    options = "-c search_path=" + re.sub(r"([\\\s])", r"\\\1", f"{schema},public")
+    # Schemas as SQL quotes them; a backslash keeps what the options would be split at.
+    schema = settings.warehouse_schema()
+    both = ['"' + one.replace('"', '""') + '"' for one in (settings.reports_schema(schema), schema)]
+    options = "-c search_path=" + re.sub(r"([\\\s])", r"\\\1", ",".join([*both, "public"]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is psql's to handle
     # Not on the command line, where every user of the machine can read it.
     environment = {**os.environ, **_libpq(conninfo(name)), "PGOPTIONS": options}

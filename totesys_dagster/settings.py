@@ -71,6 +71,8 @@ EMBEDDED = "TOTESYS_EMBEDDED"
 
 LONGEST_IDENTIFIER = 63  # bytes, in PostgreSQL
 BOOKKEEPING_SUFFIX = "_bookkeeping"
+DEFAULT_SCHEMA = "warehouse"
+REPORTS = "reports"
 
 
 # What provides a setting when it is first read, by setting.
@@ -231,7 +233,7 @@ def admin_setting() -> str:
 
 def warehouse_schema() -> str:
     """The schema that holds the warehouse's tables. Raises SettingError."""
-    value = get(WAREHOUSE_SCHEMA, "warehouse")
+    value = get(WAREHOUSE_SCHEMA, DEFAULT_SCHEMA)
     try:
         size = len((value + BOOKKEEPING_SUFFIX).encode())
     except UnicodeEncodeError:  # bytes that are no UTF-8
@@ -243,7 +245,17 @@ def warehouse_schema() -> str:
             f" {LONGEST_IDENTIFIER - len(BOOKKEEPING_SUFFIX)} bytes that does not start with pg_"
             " and has no per cent sign."
         )
+    if value == REPORTS or value.endswith(f"_{REPORTS}"):
+        raise SettingError(
+            f"{WAREHOUSE_SCHEMA} is {value!r}, which is what the schema of another warehouse's"
+            f" reports may be called: give it a name that does not end in {REPORTS}."
+        )
     return value
+
+
+def reports_schema(schema: str) -> str:
+    """The schema of the reports of a warehouse whose tables are in `schema`."""
+    return REPORTS if schema == DEFAULT_SCHEMA else f"{schema}_{REPORTS}"
 
 
 def poll_seconds() -> int:

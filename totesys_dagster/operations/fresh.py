@@ -16,7 +16,7 @@ from totesys_dagster.postgres.sessions import (
 )
 from totesys_dagster.warehouse import ddl, schema
 
-STATE_TABLES = ("star", "declaration", "migration")
+STATE_TABLES = ("star", "declaration", "migration", "report")
 FUNCTIONS = {
     "keys_of": "text",
     "take_keys_off": "text",
@@ -32,7 +32,7 @@ COMMENT = "Made by `totesys rebuild` for its time, and dropped by it."
 @contextmanager
 def fresh_warehouse(connection: Connection, names: Names) -> Iterator[Names]:
     """An empty warehouse for the time of the rebuild; what a killed one left is dropped first."""
-    fresh = Names(names.schema + "_rebuild")
+    fresh = Names(names.schema + "_rebuild", with_reports=False)
     _drop(connection, fresh)
     _make(connection, fresh)
     try:

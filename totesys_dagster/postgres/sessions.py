@@ -77,13 +77,19 @@ WHERE current_setting(name)::boolean
 
 @dataclass(frozen=True)
 class Names:
-    """The names of one warehouse: the schema of its tables and that of its bookkeeping."""
+    """The names of one warehouse: the schema of its tables, of its bookkeeping and of its reports.
+    What a rebuild makes beside it, for a time, has no reports."""
 
     schema: str
+    with_reports: bool = True
 
     @property
     def bookkeeping(self) -> str:
         return self.schema + settings.BOOKKEEPING_SUFFIX
+
+    @property
+    def reports(self) -> str:
+        return settings.reports_schema(self.schema)
 
     def table(self, name: str) -> sql.Identifier:
         """A table or view of the warehouse, qualified."""
@@ -92,6 +98,10 @@ class Names:
     def ledger(self, name: str) -> sql.Identifier:
         """A table of the bookkeeping, qualified."""
         return sql.Identifier(self.bookkeeping, name)
+
+    def report(self, name: str) -> sql.Identifier:
+        """A view or function of the reports, qualified."""
+        return sql.Identifier(self.reports, name)
 
 
 def connect(setting: str) -> Connection:

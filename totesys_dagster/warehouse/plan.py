@@ -15,8 +15,9 @@ from psycopg import sql
 from totesys_dagster.catalogue import STAR_TABLES, StarTable
 from totesys_dagster.errors import LoadError
 from totesys_dagster.postgres.sessions import Connection, Names
-from totesys_dagster.warehouse import ddl
+from totesys_dagster.warehouse import ddl, report_plan, reports
 from totesys_dagster.warehouse.ddl import Attribute, View
+from totesys_dagster.warehouse.report_plan import Made
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class Column:
 @dataclass(frozen=True)
 class Found:
     """The tables that the platform has made in a schema, the views there and what was set of them
-    (as `security_invoker`), the foreign keys (table and column), and the stars that the warehouse
-    was ever loaded for, each with all columns that it ever had.
+    (as `security_invoker`), the foreign keys (table and column), the stars that the warehouse was
+    ever loaded for, each with all columns that it ever had, and the reports.
 
     What somebody else has put there under a name that is needed is in the way: to make a table or
     a view of that name fails.
@@ -53,11 +54,15 @@ class Found:
     options: Mapping[str, Sequence[str]] = field(default_factory=dict)
     foreign_keys: frozenset[tuple[str, str]] = frozenset()
     stars: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    reports: Mapping[str, Made] = field(default_factory=dict)
 
 
 # The statements that take views out of the way, and those that put back what others built on them:
-# given the names of views to be made anew, and of tables whose columns change their type.
-DropAndRestore = Callable[[Sequence[str], Sequence[str]], tuple[list[Step], list[Step]]]
+# given the names of views and of reports to be made anew or dropped, and of tables whose columns
+# change their type.
+DropAndRestore = Callable[
+    [Sequence[str], Sequence[str], Sequence[str]], tuple[list[Step], list[Step]]
+]
 
 _COLUMNS = """
 SELECT c.relname, c.relkind = 'v', a.attname, format_type(a.atttypid, a.atttypmod),
@@ -89,7 +94,14 @@ def find(connection: Connection, names: Names) -> Found:
     ours = {name: columns for name, columns in tables.items() if "batch_seq" in columns}
     keys = connection.execute(_FOREIGN_KEYS, [names.schema]).fetchall()
     options: dict[str, list[str]] = dict(connection.execute(_OPTIONS, [names.schema]).fetchall())
-    return Found(ours, views, options, frozenset(keys), _stars(connection, names))
+    return Found(
+        ours,
+        views,
+        options,
+        frozenset(keys),
+        _stars(connection, names),
+        report_plan.find_reports(connection, names) if names.with_reports else {},
+    )
 
 
 def _stars(connection: Connection, names: Names) -> dict[str, frozenset[str]]:
@@ -100,7 +112,9 @@ def _stars(connection: Connection, names: Names) -> dict[str, frozenset[str]]:
     return {star: frozenset(columns) for star, columns in connection.execute(query)}
 
 
-def no_views(_views: Sequence[str], _tables: Sequence[str]) -> tuple[list[Step], list[Step]]:
+def no_views(
+    _views: Sequence[str], _reports: Sequence[str], _tables: Sequence[str]
+) -> tuple[list[Step], list[Step]]:
     """Where no view is in the way."""
     return [], []
 
@@ -119,7 +133,7 @@ def plan(
         if _is_there(star, view, found)
         and (star.name in retyped or not _same(found.views[view.name], view.columns))
     ]
-    out_of_the_way, back = drop_and_restore(anew, retyped)
+    out_of_the_way, back = drop_and_restore(anew, report_plan.in_the_way(found.reports), retyped)
     return [
         *out_of_the_way,
         *tables,
@@ -134,9 +148,11 @@ def plan(
             for star in stars
             for view in ddl.views(names, star)
         ),
+        *(map(Step, report_plan.statements(names, found.reports)) if names.with_reports else ()),
         *back,
         *(_foreign_keys(names, stars, found) if foreign_keys else []),
         *(Step(statement) for star in stars for statement in ddl.comments(names, star)),
+        *(map(Step, reports.comments(names)) if names.with_reports else ()),
         *_withdrawn(names, found),
     ]
 

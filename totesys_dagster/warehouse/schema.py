@@ -1,4 +1,4 @@
-"""The warehouse's two schemas: created, and brought to what is declared.
+"""The warehouse's three schemas: created, and brought to what is declared.
 
 The bookkeeping grows by numbered SQL files, as does whatever moves rows. Tables and views follow
 from the catalogue: `plan.py` says what is missing. Everything only adds: the release before goes on
@@ -20,7 +20,7 @@ from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.errors import LoadError
 from totesys_dagster.lake.digest import passes_test_vector
 from totesys_dagster.postgres.sessions import Connection, Names, failures, transaction
-from totesys_dagster.warehouse import ddl, state, views
+from totesys_dagster.warehouse import ddl, rights, state, views
 from totesys_dagster.warehouse.ddl import LOADER, NOT_ENFORCED_SINCE, OWNER
 from totesys_dagster.warehouse.ledger import exclusive
 from totesys_dagster.warehouse.plan import DropAndRestore, Found, Step, find, no_views, plan
@@ -36,7 +36,10 @@ class Migration:
 
 
 # Only ever added to: a file that has been released is never edited.
-MIGRATIONS = (Migration(1, "0001_ledger.sql"),)
+MIGRATIONS = (Migration(1, "0001_ledger.sql"), Migration(2, "0002_reports.sql"))
+
+# The file from which on readers have reports, and no tables.
+REPORTS_SINCE = 2
 
 OLDEST_SERVER = 140000
 
@@ -273,17 +276,22 @@ def _all_steps(
     role: sql.SQL | sql.Composed = sql.SQL("RESET ROLE")
     drop_and_restore = no_views
     if connection is not None:
-        done, existing = _done(connection, names), _schemas(connection, names)
+        done, existing = _done(connection, names), _existing(connection, names)
         if _has_role(connection, OWNER):
             role = sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(OWNER))
         drop_and_restore = partial(views.drop_and_restore, connection, names, role)
     return [
         *(
             Step(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
-            for schema in (names.schema, names.bookkeeping)
+            for schema in _schemas(names)
             if schema not in existing
         ),
         *_files(names, done),
+        *(
+            map(Step, rights.tables_for_reader_no_more(names, found))
+            if roles and 1 in done and REPORTS_SINCE not in done
+            else ()
+        ),
         *_declared(names, found, drop_and_restore, foreign_keys=foreign_keys, roles=roles),
         Step(
             sql.SQL("INSERT INTO {} (sha256) VALUES ({})").format(
@@ -303,18 +311,31 @@ def _declared(
         *plan(names, found, drop_and_restore, foreign_keys=foreign_keys),
         *map(Step, ddl.functions(names)),
         Step(_sql_file("functions.sql", names)),
-        *(map(Step, ddl.grants(names, made)) if roles else ()),
+        *(map(Step, rights.grants(names, made)) if roles else ()),
+        *(map(Step, rights.report_grants(names, found)) if roles and names.with_reports else ()),
     ]
 
 
-def _schemas(connection: Connection, names: Names) -> list[str]:
+def _schemas(names: Names) -> list[str]:
+    return [names.schema, names.bookkeeping, *([names.reports] if names.with_reports else [])]
+
+
+def _existing(connection: Connection, names: Names) -> list[str]:
+    """Those of the schemas that are there. Raises LoadError where somebody else's has the name of
+    that of the reports."""
     # PostgreSQL cuts a long name.
     query = """
-        SELECT name FROM unnest(%s::text[]) AS names (name)
-        WHERE to_regnamespace(quote_ident(name)) IS NOT NULL
+        SELECT name, pg_has_role(nspowner, 'MEMBER') FROM unnest(%s::text[]) AS names (name)
+        JOIN pg_namespace AS n ON n.oid = to_regnamespace(quote_ident(name))::oid
     """
-    both = [names.schema, names.bookkeeping]
-    return [name for (name,) in connection.execute(query, [both])]
+    found: dict[str, bool] = dict(connection.execute(query, [_schemas(names)]).fetchall())
+    if names.with_reports and found.get(names.reports) is False:
+        raise LoadError(
+            f"There is a schema {names.reports} of somebody else's, and the reports of the"
+            " warehouse are made in one of that name: rename it (ALTER SCHEMA … RENAME TO …), then"
+            " run `totesys migrate`; nothing was changed."
+        )
+    return list(found)
 
 
 def _files(names: Names, done: dict[int, str]) -> Iterator[Step]:

@@ -1,13 +1,13 @@
 """Views taken out of the way of a change of the tables below them, and put back as they were.
 
-A migration drops the warehouse's own views and re-creates them with their grants. It does the same
-with a view that somebody has built on them, which keeps its owner, its grants and its comments. It
-names what it cannot put back before it changes anything.
+A migration drops the warehouse's own views and reports and re-creates them with their grants. It
+does the same with a view that somebody has built on them, which keeps its owner, its grants and its
+comments. It names what it cannot put back before it changes anything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,20 +15,30 @@ from psycopg import sql
 
 from totesys_dagster.errors import LoadError
 from totesys_dagster.postgres.sessions import Connection, Names
+from totesys_dagster.warehouse import reports
 from totesys_dagster.warehouse.plan import Step
+from totesys_dagster.warehouse.report_plan import Made, find_reports
 
-# All that is built on relations, however many views lie between, each once, the deepest first.
+# All that is built on relations and functions, however many views lie between, each once, the
+# deepest first. Of functions only the platform's own are followed: others' are in the way, and
+# PostgreSQL names them.
 _DEPENDENTS = """
 WITH RECURSIVE above AS (
-    SELECT oid, 0 AS height FROM unnest(%(roots)s::oid[]) AS roots (oid)
+    SELECT 'pg_class'::regclass::oid AS class, oid, 0 AS height
+    FROM unnest(%(relations)s::oid[]) AS relations (oid)
     UNION
-    SELECT r.ev_class, a.height + 1
+    SELECT 'pg_proc'::regclass::oid, oid, 0 FROM unnest(%(functions)s::oid[]) AS functions (oid)
+    UNION
+    SELECT CASE WHEN r.oid IS NULL THEN d.classid ELSE 'pg_class'::regclass::oid END,
+           coalesce(r.ev_class, d.objid), a.height + 1
     FROM above AS a
-    JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = a.oid
-         AND d.classid = 'pg_rewrite'::regclass
-    JOIN pg_rewrite AS r ON r.oid = d.objid AND r.ev_class <> a.oid
+    JOIN pg_depend AS d ON d.refclassid = a.class AND d.refobjid = a.oid
+    LEFT JOIN pg_rewrite AS r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+    WHERE r.ev_class <> a.oid
+       OR d.classid = 'pg_proc'::regclass AND d.objid = ANY(%(ours)s::oid[])
 )
-SELECT oid, max(height) FROM above GROUP BY oid ORDER BY max(height), oid
+SELECT class = 'pg_proc'::regclass, oid::bigint FROM above
+GROUP BY class, oid ORDER BY max(height), class, oid
 """
 
 _VIEW = """
@@ -46,7 +56,8 @@ FROM pg_attribute
 WHERE attrelid = %s AND attnum > 0 AND col_description(attrelid, attnum) IS NOT NULL
 """
 
-# The grants on a relation and its columns, but for what the owner has by himself; NULL is PUBLIC.
+# The grants on a relation and its columns, or on a function, but for what the owner has by himself;
+# NULL is PUBLIC.
 _GRANTS = """
 WITH grants AS (
     SELECT acl.privilege_type, NULL AS attname, acl.grantee, acl.is_grantable
@@ -57,6 +68,10 @@ WITH grants AS (
     FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
     CROSS JOIN aclexplode(a.attacl) AS acl
     WHERE a.attrelid = %(oid)s AND NOT a.attisdropped AND acl.grantee <> c.relowner
+    UNION ALL
+    SELECT acl.privilege_type, NULL, acl.grantee, acl.is_grantable
+    FROM pg_proc AS p CROSS JOIN aclexplode(p.proacl) AS acl
+    WHERE p.oid = %(function)s AND acl.grantee <> p.proowner
 )
 SELECT privilege_type, attname,
        CASE WHEN grantee <> 0 THEN pg_get_userbyid(grantee) END, is_grantable
@@ -112,41 +127,91 @@ class _Saved:
             yield Step(grant, view=name)
 
 
+@dataclass(frozen=True)
+class _Own:
+    """A view or report of the warehouse's that goes: what DROP and GRANT call it, the statements
+    after which the next one of its name has its grants, and what to say where there is no next."""
+
+    kind_and_name: sql.Composable
+    grants: Sequence[sql.Composed]
+    what: str | None = None
+
+
 def drop_and_restore(
     connection: Connection,
     names: Names,
     role: sql.SQL | sql.Composed,
     views: Sequence[str],
+    answers: Sequence[str],
     tables: Sequence[str],
 ) -> tuple[list[Step], list[Step]]:
-    """The statements that drop the views named and all that is built on them and on the tables, and
-    those that put the latter back; `role` is the statement that sets the role of the migration.
+    """The statements that drop the views and the reports (`answers`) named, and all that is built
+    on them and on the tables, and those that put back what is not the warehouse's own, and the
+    grants of what is; `role` is the statement that sets the role of the migration.
 
     Raises LoadError where something is in the way that cannot be put back, and psycopg.Error.
     """
-    roots = _oids(connection, names, [*views, *tables])
-    kept = set(_oids(connection, names, tables).values())
-    ours = {oid for name, oid in roots.items() if name in views}
+    connection.execute("SET LOCAL search_path TO pg_catalog, pg_temp")
+    made = find_reports(connection, names) if names.with_reports else {}
+    oids = _oids(connection, names, [*views, *tables])
     drop: list[Step] = []
     back: list[Step] = []
-    connection.execute("SET LOCAL search_path TO pg_catalog, pg_temp")
-    above = connection.execute(_DEPENDENTS, {"roots": list(roots.values())}).fetchall()
-    for oid, _ in above:
-        if oid in kept:
+    for is_function, oid in _dependents(connection, oids.values(), made, answers):
+        if not is_function and oid in [oids[name] for name in tables if name in oids]:
             continue
-        if oid in ours:
-            [name] = [name for name, root in roots.items() if root == oid]
-            back += map(Step, _grants(connection, oid, names.table(name)))
-            drop.insert(0, Step(sql.SQL("DROP VIEW {}").format(names.table(name))))
+        own = _own(connection, names, views, oids, made, (is_function, oid))
+        if own is not None:
+            back += map(Step, own.grants)
+            drop.insert(0, Step(sql.SQL("DROP {}").format(own.kind_and_name), own.what))
             continue
         saved = _save(connection, oid)
-        back += saved.steps()
+        back += [*saved.steps(), Step(sql.SQL("RESET ROLE")), Step(role)]
         drop[:0] = [
             Step(sql.SQL("RESET ROLE")),
             Step(sql.SQL("DROP VIEW {}").format(saved.relation), view=saved.name),
             Step(role),
         ]
-    return drop, [*back, Step(sql.SQL("RESET ROLE")), Step(role)] if back else back
+    return drop, back
+
+
+def _dependents(
+    connection: Connection, relations: Iterable[int], made: Mapping[str, Made], named: Sequence[str]
+) -> list[tuple[bool, int]]:
+    """All that is built on relations and on reports, these included, the deepest first: whether it
+    is a function, and its id."""
+    roots = [made[name] for name in named]
+    parameters = {
+        "relations": [*relations, *(one.oid for one in roots if one.is_view)],
+        "functions": [one.oid for one in roots if not one.is_view],
+        "ours": [one.oid for one in made.values() if not one.is_view],
+    }
+    return connection.execute(_DEPENDENTS, parameters).fetchall()
+
+
+def _own(
+    connection: Connection,
+    names: Names,
+    views: Sequence[str],
+    oids: Mapping[str, int],
+    made: Mapping[str, Made],
+    found: tuple[bool, int],
+) -> _Own | None:
+    """What is found as the warehouse's own, None where it is somebody's."""
+    is_function, oid = found
+    for name in views:
+        if oids.get(name) == oid and not is_function:
+            relation = names.table(name)
+            return _Own(sql.SQL("VIEW {}").format(relation), _grants(connection, oid, relation))
+    for name, one in made.items():
+        if (one.oid, one.is_view) != (oid, not is_function):
+            continue
+        what = sql.SQL(one.kind_and_name)
+        if name not in {report.name for report in reports.declared()}:
+            return _Own(what, (), f"{name} goes, as what it reads is no longer declared")
+        if is_function:
+            return _Own(what, _function_grants(connection, oid, what))
+        return _Own(what, _grants(connection, oid, names.report(name)))
+    return None
 
 
 def _oids(connection: Connection, names: Names, relations: Sequence[str]) -> dict[str, int]:
@@ -180,14 +245,30 @@ def _grants(connection: Connection, oid: int, relation: sql.Identifier) -> list[
         sql.SQL("REVOKE ALL ON {} FROM {}").format(relation, _grantee(name))
         for (name,) in connection.execute(_DEFAULT_GRANTEES, {"oid": oid}).fetchall()
     ]
-    found = connection.execute(_GRANTS, {"oid": oid}).fetchall()
-    for privilege, column, grantee, grantable in found:
-        of = sql.SQL(" ({})").format(sql.Identifier(column)) if column else sql.SQL("")
-        statement = sql.SQL("GRANT {}{} ON {} TO {}").format(
-            sql.SQL(privilege), of, relation, _grantee(grantee)
-        )
-        statements.append(statement + sql.SQL(" WITH GRANT OPTION" if grantable else ""))
-    return statements
+    found = connection.execute(_GRANTS, {"oid": oid, "function": None}).fetchall()
+    return [*statements, *(_grant(relation, *one) for one in found)]
+
+
+def _function_grants(
+    connection: Connection, oid: int, function: sql.Composable
+) -> list[sql.Composed]:
+    """The same of a function, which PUBLIC may call unless that was taken away."""
+    revoke = sql.SQL("REVOKE ALL ON {} FROM PUBLIC").format(function)
+    found = connection.execute(_GRANTS, {"oid": None, "function": oid}).fetchall()
+    return [revoke, *(_grant(function, *one) for one in found)] if found else []
+
+
+def _grant(
+    what: sql.Composable, privilege: str, column: str | None, grantee: str | None, grantable: bool
+) -> sql.Composed:
+    of = sql.SQL(" ({})").format(sql.Identifier(column)) if column else sql.SQL("")
+    return sql.SQL("GRANT {}{} ON {} TO {}{}").format(
+        sql.SQL(privilege),
+        of,
+        what,
+        _grantee(grantee),
+        sql.SQL(" WITH GRANT OPTION" if grantable else ""),
+    )
 
 
 def _grantee(name: str | None) -> sql.Composable:

@@ -23,8 +23,8 @@ from totesys_dagster.local import stack
 from totesys_dagster.local.server import SUPERUSER, Server
 from totesys_dagster.operations.rebuild import rebuild
 from totesys_dagster.operations.verify import verify
-from totesys_dagster.postgres.sessions import Names, connect
-from totesys_dagster.warehouse import healing, schema
+from totesys_dagster.postgres.sessions import Names, connect, transaction
+from totesys_dagster.warehouse import healing, report_plan, reports, schema
 from totesys_dagster_tests.conftest import Platform, few_rows
 from totesys_dagster_tests.edits import DELETE_ORDER_1, EDIT_ORDER_1, new_sale
 from totesys_simulator import simulator
@@ -138,3 +138,39 @@ def test_whole_path_on_another_version(platform_there: Platform) -> None:
     )
     assert rebuilt.different is not None
     assert set(rebuilt.different.values()) == {0}
+
+
+def test_reports_on_another_version(platform_there: Platform) -> None:
+    """Made as they are declared, asked, dropped for a column of a table below, and made anew."""
+    platform = platform_there
+    platform.run()
+    platform.application.execute(EDIT_ORDER_1)
+    platform.run()
+    platform.application.execute(DELETE_ORDER_1)
+    platform.run()
+    with transaction(platform.warehouse):
+        made = report_plan.find_reports(platform.warehouse, platform.names)
+
+    assert {name: one.signature for name, one in made.items()} == {
+        report.name: report.signature for report in reports.declared()
+    }
+    assert platform.rows("SELECT currency_code, revenue FROM reports.revenue_by_currency") == [
+        ("GBP", Decimal("2102.10"))
+    ]
+    assert platform.rows("SELECT direction, payments FROM reports.overdue('2022-11-05')") == [
+        ("receivable", 1)
+    ]
+    assert platform.rows("SELECT design_id, is_deleted FROM reports.order_history(1)") == [
+        (1, False),
+        (2, False),
+        (2, True),
+    ]
+    assert platform.rows("SELECT changed FROM reports.order_amendments ORDER BY batch_seq") == [
+        ("design_id",),
+        ("is_deleted",),
+    ]
+    assert platform.rows("SELECT sales_order_id FROM reports.orders_as_of(now())") == [(2,)]
+    platform.warehouse.execute("DROP VIEW warehouse.current_dim_design CASCADE")
+    platform.warehouse.execute("DELETE FROM warehouse_bookkeeping.declaration")
+    schema.migrate(platform.warehouse, platform.names)
+    assert platform.rows("SELECT design_id FROM reports.designs_never_sold") == [(1,)]

@@ -65,3 +65,6 @@ def test_tables_are_changed_as_the_readme_says(project: Project) -> None:
         "/private/bronze-20221024-4dds.json",
     ]
     assert project.rows("SELECT site_id, site_name FROM current_dim_site") == [(1, "Hull")]
+    assert project.rows(
+        "SELECT design_name, sum(orders) FROM reports.revenue_by_design GROUP BY 1"
+    ) == [("Bronze", 2)]

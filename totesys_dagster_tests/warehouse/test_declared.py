@@ -154,22 +154,22 @@ def test_grants_on_a_view_that_is_made_anew_are_kept(
 
 
 REPORT = """
-CREATE SCHEMA reports AUTHORIZATION totesys_application;
+CREATE SCHEMA theirs AUTHORIZATION totesys_application;
 GRANT USAGE ON SCHEMA warehouse TO totesys_application;
 GRANT SELECT ON ALL TABLES IN SCHEMA warehouse TO totesys_application;
 SET ROLE totesys_application;
-CREATE VIEW reports.staff WITH (security_barrier = true) AS
+CREATE VIEW theirs.staff WITH (security_barrier = true) AS
     SELECT staff_id, first_name AS name FROM warehouse.current_dim_staff;
-CREATE VIEW reports.names AS SELECT name FROM reports.staff WHERE name <> '';
-COMMENT ON VIEW reports.staff IS 'Theirs.';
-COMMENT ON COLUMN reports.staff.name IS 'First name.';
-GRANT SELECT ON reports.names TO PUBLIC;
+CREATE VIEW theirs.names AS SELECT name FROM theirs.staff WHERE name <> '';
+COMMENT ON VIEW theirs.staff IS 'Theirs.';
+COMMENT ON COLUMN theirs.staff.name IS 'First name.';
+GRANT SELECT ON theirs.names TO PUBLIC;
 RESET ROLE;
 """
 STANDS = """
 SELECT c.relname::text, pg_get_userbyid(c.relowner)::text, pg_get_viewdef(c.oid), c.reloptions,
        c.relacl::text, obj_description(c.oid), col_description(c.oid, 2)
-FROM pg_class AS c WHERE relnamespace = 'reports'::regnamespace ORDER BY 1
+FROM pg_class AS c WHERE relnamespace = 'theirs'::regnamespace ORDER BY 1
 """
 
 
@@ -184,8 +184,8 @@ def test_views_of_others_are_put_back_as_they_were(
 
     assert done == [
         "dim_staff.manager is added",
-        "the view reports.staff is made again",
-        "the view reports.names is made again",
+        "the view theirs.staff is made again",
+        "the view theirs.names is made again",
     ]
     assert admin.execute(STANDS).fetchall() == before
     assert len(before) == 2
@@ -203,7 +203,7 @@ def test_type_changes_below_the_views_of_others(
 
     assert "dim_staff.staff_id becomes bigint" in schema.migrate(admin, NAMES)
     query = "SELECT format_type(atttypid, -1) FROM pg_attribute WHERE attrelid = %s::regclass"
-    assert ("bigint",) in admin.execute(query, ["reports.staff"]).fetchall()
+    assert ("bigint",) in admin.execute(query, ["theirs.staff"]).fetchall()
 
 
 def test_type_that_holds_more_than_is_declared_stays(
@@ -307,17 +307,17 @@ def test_function_that_is_in_the_way_is_named(admin: psycopg.Connection, declare
     ("statement", "said"),
     [
         (
-            "CREATE MATERIALIZED VIEW reports.kept AS SELECT * FROM warehouse.current_dim_staff",
+            "CREATE MATERIALIZED VIEW theirs.kept AS SELECT * FROM warehouse.current_dim_staff",
             (
-                "reports.kept is built on the warehouse's views, which have to be made anew, and is"
+                "theirs.kept is built on the warehouse's views, which have to be made anew, and is"
                 " a materialized view, so it could not be put back as it was: drop it, run `totesys"
                 " migrate`, and make it again."
             ),
         ),
         (
-            "CREATE VIEW reports.mail AS SELECT email_address FROM warehouse.current_dim_staff",
+            "CREATE VIEW theirs.mail AS SELECT email_address FROM warehouse.current_dim_staff",
             (
-                "The view reports.mail is built on the warehouse's views, which have to be made"
+                "The view theirs.mail is built on the warehouse's views, which have to be made"
                 ' anew, and it cannot be put back (column "email_address" does not exist): change'
                 " or drop it, then run `totesys migrate`; nothing was changed."
             ),

@@ -221,7 +221,7 @@ def test_only_facts_have_keys_that_can_be_taken_off(platform: Platform, table: s
 def test_reader_may_not_take_keys_off(administrator: psycopg.Connection) -> None:
     administrator.execute("SET ROLE warehouse_reader")
     with pytest.raises(errors.InsufficientPrivilege):
-        administrator.execute("SELECT take_keys_off('fact_payment')")
+        administrator.execute("SELECT warehouse_bookkeeping.take_keys_off('fact_payment')")
 
 
 def test_number_of_a_version_is_the_place_of_its_key() -> None:

@@ -18,7 +18,7 @@ from totesys_dagster.warehouse import ddl, ledger, schema
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1
 
-MADE = ["0001_ledger.sql", *(f"{star} is made" for star in STAR_TABLES)]
+MADE = ["0001_ledger.sql", "0002_reports.sql", *(f"{star} is made" for star in STAR_TABLES)]
 
 
 @pytest.fixture
@@ -63,6 +63,7 @@ def test_first_migration_makes_the_tables_and_the_ledger(connection: Connection)
         "migration",
         "quarantine",
         "released",
+        "report",
         "star",
     ]
 

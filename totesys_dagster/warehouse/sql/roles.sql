@@ -3,14 +3,16 @@
 --     warehouse_owner    owns schemas and tables, cannot log in
 --     warehouse_admin    migrates and rebuilds, as a member of the owner
 --     warehouse_loader   loads batches: inserts facts and ledger rows, upserts dimensions
---     warehouse_reader   reads
+--     warehouse_reader   reads reports, and the views current_* and history_*; makes nothing
 --
 -- Run in the warehouse's database by an administrator, then give each role a password:
 --     psql warehouse -f roles.sql
 --     psql warehouse -c '\password warehouse_loader'
--- `totesys migrate` then makes the tables and grants what grants.sql says.
+-- `totesys migrate` then makes the tables and reports, and grants what rights.py says.
 
 DO $$
+DECLARE
+    comfort text;
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'warehouse_owner') THEN
         CREATE ROLE warehouse_owner NOLOGIN;
@@ -29,5 +31,26 @@ BEGIN
     EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
     EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO warehouse_owner, warehouse_admin, warehouse_loader', current_database());
     EXECUTE format('GRANT CONNECT ON DATABASE %I TO warehouse_reader', current_database());
+    -- On PostgreSQL 14 everybody may make tables in the schema public.
+    IF EXISTS (
+        SELECT FROM pg_namespace WHERE nspname = 'public' AND pg_has_role(nspowner, 'MEMBER')
+    ) THEN
+        REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+    END IF;
+    -- Comfort, and no guard, since every session may set these otherwise: names of reports need no
+    -- schema, and a question that takes minutes or is forgotten ends by itself. The schemas are those
+    -- of the default TOTESYS_WAREHOUSE_SCHEMA. What somebody has set of them before stays.
+    IF NOT EXISTS (
+        SELECT FROM pg_db_role_setting
+        WHERE setrole = 'warehouse_reader'::regrole
+          AND setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
+    ) THEN
+        FOREACH comfort IN ARRAY ARRAY[
+            'search_path TO reports, warehouse', 'statement_timeout TO ''5min''',
+            'idle_in_transaction_session_timeout TO ''5min'''
+        ] LOOP
+            EXECUTE format('ALTER ROLE warehouse_reader IN DATABASE %I SET ', current_database()) || comfort;
+        END LOOP;
+    END IF;
 END
 $$;

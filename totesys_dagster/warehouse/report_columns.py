@@ -1,0 +1,84 @@
+"""The columns of the reports: a name means one thing in all of them, and has one type.
+
+Those of the warehouse's tables are as the catalogue declares them; the others are here.
+"""
+
+from __future__ import annotations
+
+from totesys_dagster.catalogue import STAR_TABLES
+from totesys_dagster.warehouse import ddl
+from totesys_dagster.warehouse.ddl import Attribute
+
+_COMPUTED = {
+    name: Attribute(name, type_, False, comment)
+    for name, type_, comment in (
+        ("amount", "numeric", "Money, in the currency of the row."),
+        ("audited_in_batch", "integer", "The batch with which all of the table was compared last."),
+        ("bucket", "text", "For how many days it has been overdue."),
+        ("changed", "text", "The column that was changed."),
+        ("country_code", "text", "The code of ISO 3166; NULL where the name is not known."),
+        ("country_name", "text", "A name of a country."),
+        ("days", "integer", "Number of days."),
+        ("designs", "bigint", "Number of designs."),
+        ("direction", "text", "Whether we are to get the money (receivable) or to give it."),
+        ("first_agreed", "date", "Date of delivery agreed in the first version."),
+        ("fresh_as_of", "timestamp with time zone", "The last look at the source that it follows."),
+        ("from_value", "text", "What the column held before."),
+        ("loaded_at", "timestamp with time zone", "When the batch was loaded."),
+        ("month", "date", "The first day of the month."),
+        ("now_agreed", "date", "Date of delivery agreed in the latest version."),
+        ("office", "text", "The town in which the member of staff works."),
+        ("orders", "bigint", "Number of orders."),
+        ("payments", "bigint", "Number of payments."),
+        ("purchase_amount", "numeric", "Money of purchases, in the currency of the row."),
+        ("purchase_orders", "bigint", "Number of purchase orders."),
+        ("quarantined", "bigint", "Number of its rows in quarantine."),
+        ("reason", "text", "Why it is open: what the payment run of each weekday leaves."),
+        ("revenue", "numeric", "Units times their price, in the currency of the row."),
+        ("sales_orders", "bigint", "Number of sales orders."),
+        ("staff_name", "text", "First and last name."),
+        ("state", "text", "How the table stood the last comparison with the source."),
+        ("table_name", "text", "A table of the warehouse."),
+        ("to_value", "text", "What the column has held since."),
+        ("unfinished", "boolean", "Whether the month or week is not over, in London."),
+        ("units", "bigint", "Number of bags."),
+        ("week", "date", "The Monday of the week."),
+    )
+}
+
+# The tables that declare a column that is carried: the first of them that is declared counts.
+_OF = {
+    "agreed_delivery_date": ("fact_sales_order",),
+    "agreed_delivery_location_id": ("fact_sales_order",),
+    "agreed_payment_date": ("fact_sales_order",),
+    "counterparty_id": ("dim_counterparty", "fact_sales_order", "fact_payment"),
+    "counterparty_legal_name": ("dim_counterparty",),
+    "country": ("dim_location",),
+    "created_date": ("fact_sales_order",),
+    "currency_code": ("dim_currency",),
+    "day_name": ("dim_date",),
+    "day_of_week": ("dim_date",),
+    "department_name": ("dim_staff",),
+    "design_id": ("dim_design", "fact_sales_order"),
+    "design_name": ("dim_design",),
+    "file_name": ("dim_design",),
+    "payment_date": ("fact_payment",),
+    "payment_id": ("fact_payment",),
+    "sales_order_id": ("fact_sales_order",),
+    "sales_staff_id": ("fact_sales_order",),
+    "staff_id": ("dim_staff",),
+    "unit_price": ("fact_sales_order",),
+    "units_sold": ("fact_sales_order",),
+}
+
+
+def column(name: str) -> Attribute:
+    """The column of that name. Raises KeyError where no table that has it is declared."""
+    if name in _COMPUTED:
+        return _COMPUTED[name]
+    stars = [STAR_TABLES[star] for star in _OF.get(name, ()) if star in STAR_TABLES]
+    declared = [attribute for star in stars for attribute in ddl.attributes(star)]
+    found = [a for a in (*ddl.LINEAGE, *ddl.VERSIONS, *declared) if a.name == name]
+    if not found:
+        raise KeyError(f"no table is declared that has a column {name}")
+    return found[0]

@@ -1,0 +1,31 @@
+-- Question: What did the warehouse believe of the sales orders at a moment?
+-- Unit: bags, and money in the currency of the row.
+-- Grain: a row for each order that was there, in the version of that moment.
+-- Trap: It counts when a batch was loaded, not when ToteSys was read: for what ToteSys held, ask orders_at. After a rebuild that wrote the ledger anew, nothing is known of moments before it.
+-- Parameters: moment timestamp with time zone
+-- Columns: sales_order_id, created_date, sales_staff_id, counterparty_id, design_id, units_sold, unit_price, currency_code, revenue, agreed_payment_date, agreed_delivery_date, agreed_delivery_location_id, batch_seq, observed_at
+SELECT
+    v.sales_order_id,
+    v.created_date,
+    v.sales_staff_id,
+    v.counterparty_id,
+    v.design_id,
+    v.units_sold,
+    v.unit_price,
+    v.currency_code,
+    v.revenue,
+    v.agreed_payment_date,
+    v.agreed_delivery_date,
+    v.agreed_delivery_location_id,
+    v.batch_seq,
+    v.observed_at
+FROM {order_versions} AS v
+WHERE NOT v.is_deleted
+  AND v.batch_seq <= (SELECT max(b.batch_seq) FROM {batches} AS b WHERE b.loaded_at <= moment)
+  AND NOT EXISTS (
+    SELECT FROM {order_versions} AS later
+    WHERE later.sales_order_id = v.sales_order_id AND later.batch_seq > v.batch_seq
+      -- As in current_*: no version of the first batch follows another one.
+      AND later.batch_seq > 1
+      AND later.batch_seq <= (SELECT max(b.batch_seq) FROM {batches} AS b WHERE b.loaded_at <= moment)
+)
