@@ -8,7 +8,6 @@ import pytest
 from totesys_dagster import settings
 from totesys_dagster.definitions import defs
 from totesys_dagster.lake.manifest import batch_key
-from totesys_dagster.orchestration.archive import archivable
 from totesys_dagster_tests.orchestra import Orchestra
 from totesys_dagster_tests.orchestration.test_sensors import edit_order
 
@@ -24,7 +23,7 @@ def take_batches(orchestra: Orchestra, count: int) -> list[str]:
 
 
 def archive(orchestra: Orchestra) -> dg.ExecuteInProcessResult:
-    return defs.resolve_job_def("archive_batches").execute_in_process(
+    return defs.resolve_job_def("keep_history").execute_in_process(
         instance=orchestra.instance, raise_on_error=False
     )
 
@@ -109,6 +108,6 @@ def test_warehouse_that_cannot_be_reached_fails_with_its_sentence(
 
 
 def test_list_is_kept_short_each_night() -> None:
-    schedule = defs.resolve_schedule_def("archive_batches_schedule")
+    schedule = defs.resolve_schedule_def("keep_history_schedule")
     assert schedule.cron_schedule == "0 4 * * *"
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
