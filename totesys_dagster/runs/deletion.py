@@ -54,17 +54,21 @@ def delete(instance: dg.DagsterInstance, run_ids: Collection[str]) -> None:
     whose deletion was interrupted is found again."""
     if not run_ids:
         return
-    events, checks = _events(instance), insides.AssetCheckExecutionsTable
-    # By all runs at once: no index finds the checks of a run.
-    with events.index_connection() as connection:
+    events, checks = insides.SqlEventLogStorageTable, insides.AssetCheckExecutionsTable
+    tags = insides.AssetEventTagsTable
+    tagged = db.select(events.c.id).where(events.c.run_id.in_(run_ids))
+    # Of all runs at once: no index finds the checks of a run, and Dagster's own way takes nine
+    # transactions a run.
+    with _events(instance).index_connection() as connection:
         connection.execute(checks.delete().where(checks.c.run_id.in_(run_ids)))
+        connection.execute(tags.delete().where(tags.c.event_id.in_(tagged)))
+        connection.execute(events.delete().where(events.c.run_id.in_(run_ids)))
     logs = instance.compute_log_manager
     for run_id in run_ids:
-        events.delete_events(run_id)
         # In a bucket they are its lifecycle rule's, which needs no right to delete.
         if isinstance(logs, insides.LocalComputeLogManager):
             logs.delete_logs(prefix=[run_id])
-        instance.delete_run(run_id)
+        instance.run_storage.delete_run(run_id)
 
 
 def _events(instance: dg.DagsterInstance) -> insides.SqlEventLogStorage:
