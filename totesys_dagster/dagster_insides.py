@@ -8,7 +8,7 @@ Each may change with any release of Dagster, so this is the module to look at be
 | `GrpcServerCodeLocationOrigin`, `DagsterUserCodeUnreachableError`, `CanCancelExecution*` | asking the code server of a run whether it knows it | the same |
 | `ExecuteRunArgs`, `InstanceRef`, `RepositoryPythonOrigin`, `serialize_value`, `deserialize_value`, `recon_repository_from_origin`, `api_cli` | a run as a fork of a process that has imported all it needs: 0.2 s instead of 2 | a launcher of Dagster's that keeps such a process |
 | `DagsterSqliteStorage`, `DagsterStorage`, `SqliteRunStorage`, `SqliteScheduleStorage`, `ConsolidatedSqliteEventLogStorage` | a history in SQLite that is made in full or not at all, whose connections are held, with the events of all runs in one file | the same in Dagster's own storage |
-| `SqlEventLogStorage`, `SqlEventLogStorageTable`, `AssetEventTagsTable`, `AssetCheckExecutionsTable`, `LocalComputeLogManager` | deleting many runs at once, and what `delete_run` leaves behind, checks and logs of steps; asking which runs hold the last evaluation of a check | a retention of Dagster's own for runs |
+| `SqlEventLogStorage`, `SqlEventLogStorageTable`, `AssetEventTagsTable`, `AssetCheckExecutionsTable`, `DynamicPartitionsTable`, `LocalComputeLogManager` | deleting many runs at once, and what `delete_run` leaves behind, checks and logs of steps; asking which runs hold the last evaluation of a check; partition keys in their order | a retention of Dagster's own for runs, and a list of keys that has an order |
 
 What is imported at first use takes long to import, and not every process needs it.
 """  # noqa: E501
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from dagster._core.storage.event_log.schema import (
         AssetCheckExecutionsTable,
         AssetEventTagsTable,
+        DynamicPartitionsTable,
         SqlEventLogStorageTable,
     )
     from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
@@ -62,6 +63,7 @@ _AT_FIRST_USE = {
     ),
     "DagsterSqliteStorage": "dagster._core.storage.sqlite_storage",
     "DagsterStorage": "dagster._core.storage.base_storage",
+    "DynamicPartitionsTable": "dagster._core.storage.event_log.schema",
     "LocalComputeLogManager": "dagster._core.storage.local_compute_log_manager",
     "SqlEventLogStorage": "dagster._core.storage.event_log.sql_event_log",
     "SqlEventLogStorageTable": "dagster._core.storage.event_log.schema",
@@ -90,6 +92,7 @@ __all__ = [
     "DagsterStorage",
     "DagsterUserCodeUnreachableError",
     "DefaultRunLauncher",
+    "DynamicPartitionsTable",
     "ExecuteRunArgs",
     "GrpcServerCodeLocationOrigin",
     "InstanceRef",

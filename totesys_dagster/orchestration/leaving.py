@@ -10,15 +10,16 @@ is there until its events are, so that whatever interrupts it, the next time goe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
 
 from totesys_dagster.catalogue import INGESTION, PROCESSED, SOURCE_TABLES, STAR_TABLES
+from totesys_dagster.lake.manifest import batch_key
 from totesys_dagster.metadata import BATCH_TAG, BATCHES, asset_key
-from totesys_dagster.orchestration.listed import Listed, batches_of, sequence_of
-from totesys_dagster.runs import deletion
+from totesys_dagster.orchestration.listed import Listed, batches_of
+from totesys_dagster.runs import history
 from totesys_dagster.runs.tags import LAST_BATCH_TAG
 from totesys_dagster.runs.unfinished import PARTITION_TAG, UNFINISHED, is_unfinished
 
@@ -70,22 +71,22 @@ def _used(instance: dg.DagsterInstance, keys: Sequence[str], listed: Listed) -> 
     """The batches that a run is at work on, and those of the newest that one was at work on a short
     while ago, as where a person repeats an old batch, or the source's clock went wrong."""
     at_work = instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED))
-    recent = _tagged(instance, keys, dg.RunsFilter(updated_after=listed.since))
-    spans = [
-        *(batches_of(record.dagster_run) for record in at_work if is_unfinished(record)),
-        *(span for span in map(batches_of, recent) if span and _is_newest(span[1], listed)),
-    ]
-    for first, last in filter(None, spans):
+    yield from _named(keys, (one.dagster_run for one in at_work if is_unfinished(one)))
+    newest = [key for key in keys if key >= batch_key(max(listed.first, 0))]
+    if newest:
+        recent = dg.RunsFilter(updated_after=listed.since)
+        yield from _named(newest, _tagged(instance, newest, recent))
+
+
+def _named(keys: Sequence[str], runs: Iterable[dg.DagsterRun]) -> Iterator[str]:
+    """The batches that one of the runs is of."""
+    for first, last in filter(None, map(batches_of, runs)):
         yield from (key for key in keys if first <= key <= last)
-
-
-def _is_newest(batch: str, listed: Listed) -> bool:
-    return (sequence_of(batch) or 0) >= listed.first
 
 
 def _runs_of(instance: dg.DagsterInstance, keys: Sequence[str], listed: Listed) -> list[str]:
     """The ended runs of these batches. One that loaded several leaves with the last of them."""
-    runs = _tagged(instance, keys, dg.RunsFilter(statuses=deletion.ENDED))
+    runs = _tagged(instance, keys, dg.RunsFilter(statuses=history.ENDED))
     spans = {run.run_id: batches_of(run) for run in runs}
     return [run_id for run_id, span in spans.items() if span and listed.is_old(span[1])]
 
@@ -106,7 +107,7 @@ def _tagged(
 def _delete_old_runs(instance: dg.DagsterInstance, listed: Listed, most: int) -> int:
     """Delete the runs that ended before the history begins, oldest first, but those of batches that
     wait for their load; how many."""
-    wanted = dg.RunsFilter(statuses=deletion.ENDED, updated_before=listed.since)
+    wanted = dg.RunsFilter(statuses=history.ENDED, updated_before=listed.since)
     deleted, after = 0, None
     while deleted < most:
         records = instance.get_run_records(wanted, RUNS_AT_ONCE, ascending=True, cursor=after)
@@ -124,11 +125,11 @@ def _delete_old_runs(instance: dg.DagsterInstance, listed: Listed, most: int) ->
 
 def _delete(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> set[str]:
     """Delete ended runs, but for those that hold the latest state of something; which are gone."""
-    if not run_ids or not deletion.can_delete(instance):
+    if not run_ids or not history.is_ours(instance):
         return set()
     # Asked for after the runs have ended, so that none of them becomes the latest afterwards.
-    gone = {*run_ids} - deletion.latest_runs(instance)
-    deletion.delete(instance, [run_id for run_id in run_ids if run_id in gone])
+    gone = {*run_ids} - history.latest_runs(instance)
+    history.delete(instance, [run_id for run_id in run_ids if run_id in gone])
     return gone
 
 

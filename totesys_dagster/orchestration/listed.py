@@ -9,7 +9,7 @@ import dagster as dg
 
 from totesys_dagster import settings
 from totesys_dagster.lake.manifest import BATCH_KEY, ManifestLog
-from totesys_dagster.metadata import BATCH_TAG
+from totesys_dagster.metadata import BATCH_TAG, BATCHES
 from totesys_dagster.postgres.sessions import Connection, Names, one, transaction
 from totesys_dagster.runs.tags import LAST_BATCH_TAG
 from totesys_dagster.runs.unfinished import PARTITION_TAG
@@ -56,6 +56,16 @@ def now(connection: Connection) -> dt.datetime:
 def oldest(now: dt.datetime) -> dt.datetime:
     """When the oldest batch that is not too old was observed, at the earliest."""
     return now - dt.timedelta(days=settings.history_days())
+
+
+def put_on_list(instance: dg.DagsterInstance, batch: str) -> None:
+    """Make a batch known to Dagster, which fails when another process does so right now."""
+    name = str(BATCHES.name)
+    try:
+        instance.add_dynamic_partitions(name, [batch])
+    except Exception:
+        if not instance.has_dynamic_partition(name, batch):
+            raise
 
 
 def sequence_of(batch: str) -> int | None:

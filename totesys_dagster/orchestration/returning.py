@@ -19,10 +19,11 @@ from totesys_dagster.lake.manifest import Manifest, batch_key
 from totesys_dagster.lake.receipt import read_receipt, touched_stars
 from totesys_dagster.metadata import BATCHES, asset_key
 from totesys_dagster.orchestration.leaving import PARTITIONED
-from totesys_dagster.orchestration.listed import Listed, sequence_of
+from totesys_dagster.orchestration.listed import Listed, put_on_list, sequence_of
 from totesys_dagster.postgres.sessions import Connection, Names
 from totesys_dagster.processed.io_manager import described as star_described
 from totesys_dagster.resources import Lake
+from totesys_dagster.runs.history import put_in_order
 from totesys_dagster.runs.unfinished import PARTITION_TAG, unfinished
 from totesys_dagster.warehouse import ledger
 from totesys_dagster.warehouse.assets import Loads
@@ -61,6 +62,7 @@ def bring_back(
             break
         if not unfinished(instance, {PARTITION_TAG: batch}):
             returned.batches += _report_batch(context, lake, batch, known)
+    put_in_order(instance, str(BATCHES.name))
     _show_newest(context)
     returned.tables = _report_warehouse(context, lake, connection, names)
     return returned
@@ -97,7 +99,7 @@ def _report_batch(context: dg.OpExecutionContext, lake: Lake, batch: str, known:
         metadata = {**said, REPORTED_FROM: "the lake"}
         context.log_event(dg.AssetMaterialization(key, partition=batch, metadata=metadata))
     if missing or not was_listed:
-        instance.add_dynamic_partitions(name, [batch])
+        put_on_list(instance, batch)
     return bool(missing) or not was_listed
 
 

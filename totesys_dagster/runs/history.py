@@ -1,4 +1,4 @@
-"""How finished runs leave Dagster's history, and which never do.
+"""What is done to Dagster's database directly: how ended runs leave it, and which never do.
 
 `delete_run` alone takes along what the UI shows as the latest state of an asset. It leaves behind
 the checks that the run has evaluated, the logs of its steps, and, where it is interrupted, events
@@ -23,7 +23,7 @@ ENDED = [
 ]
 
 
-def can_delete(instance: dg.DagsterInstance) -> bool:
+def is_ours(instance: dg.DagsterInstance) -> bool:
     """Whether the history is in a database of ours. Dagster+ has its own, with a retention."""
     return isinstance(instance.event_log_storage, insides.SqlEventLogStorage)
 
@@ -69,6 +69,21 @@ def delete(instance: dg.DagsterInstance, run_ids: Collection[str]) -> None:
         if isinstance(logs, insides.LocalComputeLogManager):
             logs.delete_logs(prefix=[run_id])
         instance.run_storage.delete_run(run_id)
+
+
+def put_in_order(instance: dg.DagsterInstance, name: str) -> None:
+    """Put the keys of a dynamic partition in order. Dagster lists them as they were added, takes
+    the one that was added last for the last, and cannot add one in between."""
+    keys = list(instance.get_dynamic_partitions(name))
+    if keys == sorted(keys) or not is_ours(instance):
+        return
+    table = insides.DynamicPartitionsTable
+    ours = table.c.partitions_def_name == name
+    with _events(instance).index_connection() as connection:
+        # What another process adds meanwhile is not taken along.
+        gone = connection.execute(table.delete().where(ours).returning(table.c.partition))
+        again = [{"partitions_def_name": name, "partition": key} for (key,) in sorted(gone)]
+        connection.execute(table.insert(), again)
 
 
 def _events(instance: dg.DagsterInstance) -> insides.SqlEventLogStorage:
