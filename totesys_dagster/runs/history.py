@@ -83,7 +83,8 @@ def put_in_order(instance: dg.DagsterInstance, name: str) -> None:
         # What another process adds meanwhile is not taken along.
         gone = connection.execute(table.delete().where(ours).returning(table.c.partition))
         again = [{"partitions_def_name": name, "partition": key} for (key,) in sorted(gone)]
-        connection.execute(table.insert(), again)
+        if again:
+            connection.execute(table.insert(), again)
 
 
 def _events(instance: dg.DagsterInstance) -> insides.SqlEventLogStorage:

@@ -129,6 +129,7 @@ def test_run_that_loaded_several_batches_leaves_with_the_last(
     assert (orchestra.partitions(), runs(orchestra)) == ([third], {later})
 
 
+@pytest.mark.long
 def test_old_batch_that_was_processed_again_stays_for_as_long_as_that_run(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,6 +145,7 @@ def test_old_batch_that_was_processed_again_stays_for_as_long_as_that_run(
     assert (orchestra.partitions(), runs(orchestra)) == ([], set())
 
 
+@pytest.mark.long
 def test_clock_that_jumped_ahead_makes_nothing_old(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,6 +193,7 @@ def test_deletion_that_is_interrupted_goes_on_from_there(
     assert (orchestra.partitions(), runs(orchestra)) == ([last], {stays})
 
 
+@pytest.mark.long
 def test_what_is_too_much_for_once_leaves_the_next_time(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,6 +210,7 @@ def test_what_is_too_much_for_once_leaves_the_next_time(
     assert orchestra.partitions() == [last]
 
 
+@pytest.mark.long
 def test_many_runs_that_stay_hide_none_that_is_to_leave(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:

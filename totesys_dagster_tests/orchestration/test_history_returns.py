@@ -97,6 +97,7 @@ def test_run_that_was_deleted_by_hand_is_made_up_for(orchestra: Orchestra) -> No
     assert shown(orchestra.instance) == before[0]
 
 
+@pytest.mark.long
 def test_only_what_is_listed_returns(orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch) -> None:
     *_, third, fourth = load_by_hand(orchestra, 4)
     monkeypatch.setenv(settings.LISTED_BATCHES, "2")
@@ -111,6 +112,7 @@ def test_only_what_is_listed_returns(orchestra: Orchestra, monkeypatch: pytest.M
         assert orchestra.partitions() == []
 
 
+@pytest.mark.long
 def test_batch_that_waits_is_left_to_its_run(orchestra: Orchestra) -> None:
     load_by_hand(orchestra, 1)
     edit_order(orchestra.platform, 2)
@@ -155,6 +157,7 @@ def test_return_that_is_interrupted_goes_on_from_there(
         assert (shown(anew), materialized(anew)) == before
 
 
+@pytest.mark.long
 def test_what_is_too_much_for_once_returns_the_next_time(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
