@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 import sqlalchemy as db
 import yaml
+from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 from psycopg.conninfo import conninfo_to_dict
 
 from totesys_dagster import dagster_insides as insides
@@ -18,7 +19,7 @@ from totesys_dagster import settings
 from totesys_dagster.lake.manifest import batch_key
 from totesys_dagster.local import stack
 from totesys_dagster.local.server import Server
-from totesys_dagster.metadata import BATCH_TAG, asset_key
+from totesys_dagster.metadata import BATCH_TAG, BATCHES, asset_key
 from totesys_dagster_tests.orchestra import Orchestra
 from totesys_dagster_tests.orchestration.histories import (
     keep,
@@ -97,6 +98,13 @@ def rows_of_run(instance: dg.DagsterInstance, run_id: str) -> dict[str, int]:
     return found | {"runs": len(instance.get_runs(dg.RunsFilter(run_ids=[run_id])))}
 
 
+def counted_by_ui(instance: dg.DagsterInstance) -> set[str]:
+    """The batches of an asset that the UI counts as materialized; Dagster keeps them with it."""
+    status = get_and_update_asset_status_cache_value(instance, ORDERS, BATCHES)
+    assert status is not None
+    return set(status.deserialize_materialized_partition_subsets(BATCHES).get_partition_keys())
+
+
 def test_nothing_of_a_run_that_left_is_left_behind(
     stored: Orchestra, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -105,6 +113,7 @@ def test_nothing_of_a_run_that_left_is_left_behind(
     second, third = take_batches(stored, 2)
     [gone] = stored.instance.get_runs(dg.RunsFilter(tags={BATCH_TAG: second}))
     before = latest(stored.instance)
+    assert counted_by_ui(stored.instance) == {second, third}
     logs = list(tmp_path.rglob(f"{gone.run_id}/compute_logs"))
     assert logs
     assert rows_of_run(stored.instance, gone.run_id)["asset_check_executions"] > 0
@@ -113,6 +122,7 @@ def test_nothing_of_a_run_that_left_is_left_behind(
 
     assert stored.partitions() == [third]
     assert stored.instance.get_materialized_partitions(ORDERS) == {third}
+    assert counted_by_ui(stored.instance) == {third}
     assert set(rows_of_run(stored.instance, gone.run_id).values()) == {0}
     assert not list(tmp_path.rglob(f"{gone.run_id}/compute_logs"))
     assert before.items() <= latest(stored.instance).items()
