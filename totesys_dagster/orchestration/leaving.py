@@ -53,8 +53,8 @@ def let_leave(instance: dg.DagsterInstance, listed: Listed) -> Left:
             instance.delete_dynamic_partition(str(BATCHES.name), key)
         left.batches += len(keys)
     left.runs += _delete_old_runs(instance, listed, MOST_RUNS - left.runs)
-    if left.batches or left.runs:
-        # Dagster keeps the list of an asset's materialized batches, and adds to it only.
+    if left.runs:
+        # Dagster looks for an asset's materialized batches anew only where the list has changed.
         instance.wipe_asset_cached_status(PARTITIONED)
     return left
 

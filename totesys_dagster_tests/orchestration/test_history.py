@@ -81,6 +81,19 @@ def test_batch_that_is_older_than_the_history_leaves(
     assert (orchestra.partitions(), runs(orchestra)) == ([], set())
 
 
+def test_run_that_evaluated_a_check_last_stays_however_old(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The verification of the lake materializes nothing."""
+    load_by_hand(orchestra, 1)
+    _, last = (orchestra.verify().run_id for _ in range(2))
+    let_days_pass(monkeypatch, 100)
+
+    assert keep(orchestra).success
+
+    assert runs(orchestra) == {last}
+
+
 def test_batch_that_waits_for_its_load_stays_with_its_runs(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
