@@ -169,8 +169,6 @@ def test_what_is_too_much_for_once_returns_the_next_time(
         orchestra.instance = anew
         with monkeypatch.context() as patch:
             patch.setattr(returning.time, "monotonic", lambda: next(moments))
-            returning_once = returning.SECONDS
-            assert returning_once < 100
             keep(orchestra)
         assert orchestra.partitions() == [batch_key(3)]
         keep(orchestra)
