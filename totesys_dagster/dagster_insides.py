@@ -8,6 +8,7 @@ Each may change with any release of Dagster, so this is the module to look at be
 | `GrpcServerCodeLocationOrigin`, `DagsterUserCodeUnreachableError`, `CanCancelExecution*` | asking the code server of a run whether it knows it | the same |
 | `ExecuteRunArgs`, `InstanceRef`, `RepositoryPythonOrigin`, `serialize_value`, `deserialize_value`, `recon_repository_from_origin`, `api_cli` | a run as a fork of a process that has imported all it needs: 0.2 s instead of 2 | a launcher of Dagster's that keeps such a process |
 | `DagsterSqliteStorage`, `DagsterStorage`, `SqliteRunStorage`, `SqliteScheduleStorage`, `ConsolidatedSqliteEventLogStorage` | a history in SQLite that is made in full or not at all, whose connections are held, with the events of all runs in one file | the same in Dagster's own storage |
+| `SqlEventLogStorage`, `SqlEventLogStorageTable`, `AssetEventTagsTable`, `AssetCheckExecutionsTable`, `DynamicPartitionsTable`, `LocalComputeLogManager` | deleting many runs at once, and what `delete_run` leaves behind, checks and logs of steps; asking which runs hold the last evaluation of a check; partition keys in their order | a retention of Dagster's own for runs, and a list of keys that has an order |
 
 What is imported at first use takes long to import, and not every process needs it.
 """  # noqa: E501
@@ -36,9 +37,17 @@ from dagster._serdes.config_class import ConfigurableClassData
 if TYPE_CHECKING:
     from dagster._cli.api import api_cli
     from dagster._core.storage.base_storage import DagsterStorage
+    from dagster._core.storage.event_log.schema import (
+        AssetCheckExecutionsTable,
+        AssetEventTagsTable,
+        DynamicPartitionsTable,
+        SqlEventLogStorageTable,
+    )
+    from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
     from dagster._core.storage.event_log.sqlite.consolidated_sqlite_event_log import (
         ConsolidatedSqliteEventLogStorage,
     )
+    from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
     from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
     from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
     from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
@@ -47,11 +56,17 @@ if TYPE_CHECKING:
 API = "dagster._cli.api"
 _AT_FIRST_USE = {
     "api_cli": API,
+    "AssetCheckExecutionsTable": "dagster._core.storage.event_log.schema",
+    "AssetEventTagsTable": "dagster._core.storage.event_log.schema",
     "ConsolidatedSqliteEventLogStorage": (
         "dagster._core.storage.event_log.sqlite.consolidated_sqlite_event_log"
     ),
     "DagsterSqliteStorage": "dagster._core.storage.sqlite_storage",
     "DagsterStorage": "dagster._core.storage.base_storage",
+    "DynamicPartitionsTable": "dagster._core.storage.event_log.schema",
+    "LocalComputeLogManager": "dagster._core.storage.local_compute_log_manager",
+    "SqlEventLogStorage": "dagster._core.storage.event_log.sql_event_log",
+    "SqlEventLogStorageTable": "dagster._core.storage.event_log.schema",
     "SqliteRunStorage": "dagster._core.storage.runs.sqlite.sqlite_run_storage",
     "SqliteScheduleStorage": "dagster._core.storage.schedules.sqlite.sqlite_schedule_storage",
     "recon_repository_from_origin": "dagster._utils.hosted_user_process",
@@ -66,6 +81,8 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "API",
+    "AssetCheckExecutionsTable",
+    "AssetEventTagsTable",
     "CanCancelExecutionRequest",
     "CanCancelExecutionResult",
     "CheckRunHealthResult",
@@ -75,11 +92,15 @@ __all__ = [
     "DagsterStorage",
     "DagsterUserCodeUnreachableError",
     "DefaultRunLauncher",
+    "DynamicPartitionsTable",
     "ExecuteRunArgs",
     "GrpcServerCodeLocationOrigin",
     "InstanceRef",
     "LaunchRunContext",
+    "LocalComputeLogManager",
     "RepositoryPythonOrigin",
+    "SqlEventLogStorage",
+    "SqlEventLogStorageTable",
     "SqliteRunStorage",
     "SqliteScheduleStorage",
     "WorkerStatus",

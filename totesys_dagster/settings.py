@@ -32,6 +32,7 @@ PART_BYTES = "TOTESYS_PART_BYTES"
 QUARANTINE_LIMIT = "TOTESYS_QUARANTINE_LIMIT"
 VERIFY_SCHEDULE = "TOTESYS_VERIFY_SCHEDULE"
 LISTED_BATCHES = "TOTESYS_LISTED_BATCHES"
+HISTORY_DAYS = "TOTESYS_HISTORY_DAYS"
 TRUSTED_HOSTS = "TOTESYS_TRUSTED_HOSTS"
 HOME = "TOTESYS_HOME"
 SMTP_URL = "TOTESYS_SMTP_URL"
@@ -55,6 +56,7 @@ SETTINGS = (
     QUARANTINE_LIMIT,
     VERIFY_SCHEDULE,
     LISTED_BATCHES,
+    HISTORY_DAYS,
     TRUSTED_HOSTS,
     HOME,
     SMTP_URL,
@@ -290,8 +292,13 @@ def verify_schedule() -> str | None:
 
 
 def listed_batches() -> int:
-    """How many batches Dagster's list holds on to; older ones are taken off each night."""
+    """How many batches Dagster lists at most, of those that are not older than its history."""
     return _whole_number(LISTED_BATCHES, 10_000, 1)
+
+
+def history_days() -> int:
+    """For how many days Dagster lists batches and keeps runs, at least 1."""
+    return _whole_number(HISTORY_DAYS, 14, 1)
 
 
 def is_trusted(host: str) -> bool:

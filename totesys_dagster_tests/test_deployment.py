@@ -122,6 +122,7 @@ def test_both_instances_let_one_batch_at_a_time_be_captured_and_loaded() -> None
             ("load", 1),
             ("verify", 1),
             ("audit", 1),
+            ("history", 1),
         ], place
 
 

@@ -29,6 +29,7 @@ NUMBERS = [
     Number(settings.PART_BYTES, settings.part_bytes, default=4 * 1024 * 1024, minimum=4096),
     Number(settings.PROCESS_AT_ONCE, settings.process_at_once, default=10, minimum=1),
     Number(settings.LISTED_BATCHES, settings.listed_batches, default=10_000, minimum=1),
+    Number(settings.HISTORY_DAYS, settings.history_days, default=14, minimum=1),
     Number(settings.QUARANTINE_LIMIT, settings.quarantine_limit, default=100, minimum=0),
 ]
 ZONES = [settings.INGESTION_URL, settings.PROCESSED_URL]

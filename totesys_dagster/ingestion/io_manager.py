@@ -4,6 +4,7 @@ It only wraps `TableRead.write` and `RawTable`: names, hashes and the rule that 
 overwritten live there, and are the same without Dagster.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
@@ -11,7 +12,7 @@ import dagster as dg
 from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.ingestion.capture import TableRead
 from totesys_dagster.lake import key_ranges
-from totesys_dagster.lake.parts import part_stem
+from totesys_dagster.lake.parts import ObjectEntry, part_stem
 from totesys_dagster.lake.raw import RawTable
 from totesys_dagster.lake.store import Store
 from totesys_dagster.resources import Lake, clear_failures
@@ -21,13 +22,20 @@ def write(read: TableRead, store: Store) -> dict[str, Any]:
     """Write a table of a batch; what its materialization tells of it."""
     with clear_failures():
         read.write(store)
-    folder = part_stem("rows", read.table, read.batch).rpartition("/")[0]
+    deleted = key_ranges.count(read.deleted_keys)
+    return described(store, read.table, read.batch, read.objects, deleted)
+
+
+def described(
+    store: Store, table: str, batch: str, objects: Sequence[ObjectEntry], deleted: int
+) -> dict[str, Any]:
+    """What the materialization of a table of a batch says of it."""
     return {
-        "dagster/partition_row_count": read.rows,
-        "dagster/uri": store.uri(folder),
-        "deleted keys": key_ranges.count(read.deleted_keys),
-        "objects": len(read.objects),
-        "bytes": read.bytes,
+        "dagster/partition_row_count": sum(entry.rows for entry in objects),
+        "dagster/uri": store.uri(part_stem("rows", table, batch).rpartition("/")[0]),
+        "deleted keys": deleted,
+        "objects": len(objects),
+        "bytes": sum(entry.bytes for entry in objects),
     }
 
 

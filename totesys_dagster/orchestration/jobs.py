@@ -5,9 +5,9 @@ from typing import Any
 import dagster as dg
 
 from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
-from totesys_dagster.orchestration.archive import archive_batches
 from totesys_dagster.orchestration.audits import audit_job
 from totesys_dagster.orchestration.checks import LOG
+from totesys_dagster.orchestration.history import keep_history
 from totesys_dagster.orchestration.whole_path import run_path
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse, clear_failures
 from totesys_dagster.runs.tags import (
@@ -99,5 +99,5 @@ JOBS: list[Any] = [
     whole_path,
     audit_job,
     verify_lake,
-    archive_batches,
+    keep_history,
 ]

@@ -4,6 +4,7 @@ import datetime as dt
 import itertools
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import dagster as dg
 
@@ -125,9 +126,19 @@ def _at_work(instance: dg.DagsterInstance) -> set[str]:
     return {record.dagster_run.run_id for record in records if is_unfinished(record)}
 
 
-def find_pending(log: ManifestLog, warehouse: Warehouse) -> tuple[list[Manifest], bool, bool]:
-    """The first committed batches that the warehouse lacks, whether an audit was cut short, and
-    whether tables are to be rebuilt.
+@dataclass(frozen=True)
+class Pending:
+    """The first committed batches that the warehouse lacks, the last one that it holds, whether an
+    audit was cut short, and whether tables are to be rebuilt."""
+
+    batches: list[Manifest]
+    last: Manifest | None
+    cut_short: bool
+    to_rebuild: bool
+
+
+def find_pending(log: ManifestLog, warehouse: Warehouse) -> Pending:
+    """What the warehouse lacks.
 
     Puts the audit's requests again: a load that was killed after its commit may not have put them.
     """
@@ -141,7 +152,8 @@ def find_pending(log: ManifestLog, warehouse: Warehouse) -> tuple[list[Manifest]
             cut_short = not_compared(connection, names, log) is not None
             outdated = bool(renew.outdated(connection, names)) and _can_renew(log, warehouse)
     most = max(BACKLOG, settings.process_at_once())
-    return list(itertools.islice(log.after(last), most)), cut_short, outdated
+    batches = list(itertools.islice(log.after(last), most))
+    return Pending(batches, log.read(last) if last else None, cut_short, outdated)
 
 
 def _can_renew(log: ManifestLog, warehouse: Warehouse) -> bool:

@@ -6,7 +6,7 @@ import dagster as dg
 
 from totesys_dagster import settings
 from totesys_dagster.errors import SettingError
-from totesys_dagster.orchestration.archive import archive_batches
+from totesys_dagster.orchestration.history import keep_history
 from totesys_dagster.orchestration.jobs import verify_lake
 from totesys_dagster.runs.tags import STAGE_TAG, VERIFY_STAGE
 from totesys_dagster.runs.unfinished import unfinished
@@ -19,11 +19,12 @@ def verification(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.Sk
     return dg.RunRequest()
 
 
-nightly_archive = dg.ScheduleDefinition(
-    job=archive_batches,
-    cron_schedule="0 4 * * *",
+hourly_history = dg.ScheduleDefinition(
+    job=keep_history,
+    cron_schedule="7 * * * *",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description=f"Keeps Dagster's list of batches as long as {settings.LISTED_BATCHES} says.",
+    description=f"Keeps Dagster's history as {settings.LISTED_BATCHES} and"
+    f" {settings.HISTORY_DAYS} say.",
 )
 
 
@@ -31,7 +32,7 @@ def schedules() -> list[Any]:
     """The schedules for the settings. Raises SettingError."""
     cron = settings.verify_schedule()
     if cron is None:
-        return [nightly_archive]
+        return [hourly_history]
     try:
         schedule = dg.schedule(
             job=verify_lake,
@@ -44,4 +45,4 @@ def schedules() -> list[Any]:
             f"{settings.VERIFY_SCHEDULE} is {cron!r}, but must be a cron expression of five fields,"
             " such as '30 3 * * *' for each day at half past three (UTC), or 'off'."
         ) from None
-    return [schedule, nightly_archive]
+    return [schedule, hourly_history]

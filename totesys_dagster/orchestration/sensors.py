@@ -16,11 +16,12 @@ from totesys_dagster.errors import LoadError, OtherLakeError, SettingError
 from totesys_dagster.ingestion.capture import next_batch
 from totesys_dagster.ingestion.identity import LaggingReplicaError
 from totesys_dagster.ingestion.poll import Poll, PollCursor, poll, transaction_ends
-from totesys_dagster.lake.manifest import BATCH_KEY, ManifestLog
+from totesys_dagster.lake.manifest import BATCH_KEY, Manifest, ManifestLog
 from totesys_dagster.lake.receipt import stars_reading
 from totesys_dagster.metadata import BATCH_TAG, BATCHES
 from totesys_dagster.operations.renew import outdated
 from totesys_dagster.orchestration.audits import audit_job
+from totesys_dagster.orchestration.history import is_lost, keep_history
 from totesys_dagster.orchestration.jobs import batch_job, capture, load, process
 from totesys_dagster.orchestration.planning import (
     CAPTURING,
@@ -35,6 +36,7 @@ from totesys_dagster.orchestration.selection import to_capture
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.runs.tags import (
     AUDIT_STAGE,
+    HISTORY_STAGE,
     STAGE_TAG,
 )
 from totesys_dagster.runs.unfinished import (
@@ -200,11 +202,11 @@ def _forget_uncommitted(
 
 
 @dg.sensor(
-    jobs=[batch_job, process, load, audit_job],
+    jobs=[batch_job, process, load, audit_job, keep_history],
     minimum_interval_seconds=1,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Processes and loads every committed batch that the warehouse lacks, and completes"
-    " an audit that was cut short.",
+    " an audit that was cut short; brings Dagster's history back where it was lost.",
 )
 def new_batches(
     context: dg.SensorEvaluationContext, lake: Lake, warehouse: Warehouse
@@ -213,23 +215,33 @@ def new_batches(
     instance, log, processed = context.instance, lake.log(), lake.processed()
     until = time.monotonic() + WAIT_SECONDS
     while True:
-        pending, cut_short, to_rebuild = find_pending(log, warehouse)
-        audits = _start_audit(instance) if cut_short or to_rebuild else []
+        found = find_pending(log, warehouse)
+        audits = _start_audit(instance) if found.cut_short or found.to_rebuild else []
         # Tables are rebuilt first: beside an empty dimension, facts would be orphans.
-        waits = to_rebuild and (audits or unfinished(instance, {STAGE_TAG: AUDIT_STAGE}))
-        runs = [*([] if waits else wanted(instance, processed, pending)), *audits]
+        waits = found.to_rebuild and (audits or unfinished(instance, {STAGE_TAG: AUDIT_STAGE}))
+        runs = [*([] if waits else wanted(instance, processed, found.batches)), *audits]
+        runs += [] if found.batches else _bring_back(instance, found.last)
         if runs or not one_ends(instance, until):
             break
-    if not pending and not runs:
+    if not found.batches and not runs:
         return dg.SkipReason("The warehouse holds every committed batch.")
     if not runs:
         return dg.SkipReason(
-            f"Running, or waiting after a failure: {counted(len(pending), 'batch')}."
+            f"Running, or waiting after a failure: {counted(len(found.batches), 'batch')}."
         )
     return dg.SensorResult(
         run_requests=runs,
-        dynamic_partitions_requests=add_missing(instance, pending),
+        dynamic_partitions_requests=add_missing(instance, found.batches),
     )
+
+
+def _bring_back(instance: dg.DagsterInstance, last: Manifest | None) -> list[dg.RunRequest]:
+    """The run that brings Dagster's history back, where its database was lost."""
+    if last is None or not is_lost(instance, last):
+        return []
+    if not can_start(instance, {STAGE_TAG: HISTORY_STAGE}):
+        return []
+    return [dg.RunRequest(job_name=keep_history.name)]
 
 
 @dg.sensor(
@@ -242,8 +254,8 @@ def scheduled_load(
     context: dg.SensorEvaluationContext, lake: Lake, warehouse: Warehouse
 ) -> dg.SensorResult | dg.SkipReason:
     """Load at intervals all batches that are processed, in one run."""
-    pending, _, _ = find_pending(lake.log(), warehouse)
-    runs = load_ready(context.instance, lake.processed(), pending)
+    pending = find_pending(lake.log(), warehouse)
+    runs = load_ready(context.instance, lake.processed(), pending.batches)
     return dg.SensorResult(run_requests=runs) if runs else dg.SkipReason("Nothing is to be loaded.")
 
 

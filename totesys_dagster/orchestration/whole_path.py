@@ -24,8 +24,9 @@ from totesys_dagster.ingestion.poll import Poll, changed_tables
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.receipt import Receipt, read_receipt, touched_stars
 from totesys_dagster.launching.run_process import RunProcess
-from totesys_dagster.metadata import BATCH_TAG, BATCHES
+from totesys_dagster.metadata import BATCH_TAG
 from totesys_dagster.orchestration.audits import bring_up_to_date
+from totesys_dagster.orchestration.listed import put_on_list
 from totesys_dagster.orchestration.selection import Selection, to_capture, to_process_and_load
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.runs.failures import first_failure
@@ -191,7 +192,7 @@ class _Path:
         self.progress(
             f"Taking batch {batch} the whole way ({counted(len(changed), 'table')} changed)"
         )
-        self._add_partition(batch)
+        put_on_list(self.instance, batch)
         options = {"full_read": list(full_read), "whole": whole or found.whole}
         run = self._execute(
             batch,
@@ -217,15 +218,6 @@ class _Path:
         except ObjectMissingError:
             return False
 
-    def _add_partition(self, batch: str) -> None:
-        """Make the batch known to Dagster, which fails when another process does so right now."""
-        name = str(BATCHES.name)
-        try:
-            self.instance.add_dynamic_partitions(name, [batch])
-        except Exception:
-            if not self.instance.has_dynamic_partition(name, batch):
-                raise
-
     def catch_up(self, captures: Mapping[str, _Run]) -> list[BatchReport]:
         """Process and load every batch that the warehouse lacks, in order.
 
@@ -249,7 +241,7 @@ class _Path:
         self.progress(
             f"Processing and loading batch {manifest.batch} ({counted(len(stars), 'table')})"
         )
-        self._add_partition(manifest.batch)
+        put_on_list(self.instance, manifest.batch)
         run = self._execute(manifest.batch, to_process_and_load(stars), stage=LOAD_STAGE)
         return self._report(manifest, [before, run] if before else [run])
 

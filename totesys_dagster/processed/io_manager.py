@@ -8,15 +8,28 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pyarrow as pa
 
-from totesys_dagster.catalogue import STAR_TABLES, revision
+from totesys_dagster.catalogue import STAR_TABLES, StarTable, revision
 from totesys_dagster.lake.parts import part_stem
-from totesys_dagster.lake.receipt import ProcessedTable, read_star
+from totesys_dagster.lake.receipt import ProcessedTable, Receipt, read_star
+from totesys_dagster.lake.store import Store
 from totesys_dagster.metadata import pii_columns, preview
 from totesys_dagster.processed.process import StarRows
 from totesys_dagster.resources import Lake, clear_failures
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+def described(store: Store, star: StarTable, receipt: Receipt) -> dict[str, Any]:
+    """What the materialization of a table of a batch says of it, but for its first rows."""
+    folder = part_stem("rows", f"{star.name}/{revision(star)}", receipt.batch)
+    return {
+        "dagster/partition_row_count": receipt.rows,
+        "dagster/uri": store.uri(folder.rpartition("/")[0]),
+        "deleted keys": receipt.deleted_keys.count if receipt.deleted_keys else 0,
+        "quarantined rows": receipt.quarantined,
+        "bytes": sum(entry.bytes for entry in receipt.objects),
+    }
 
 
 class ParquetIOManager(dg.ConfigurableIOManager):
@@ -34,14 +47,7 @@ class ParquetIOManager(dg.ConfigurableIOManager):
         with clear_failures():
             receipt = obj.write(store)
             first = read_star(store, obj.star, receipt.objects[0]) if receipt.objects else None
-        folder = part_stem("rows", f"{obj.star.name}/{revision(obj.star)}", receipt.batch)
-        metadata: dict[str, Any] = {
-            "dagster/partition_row_count": receipt.rows,
-            "dagster/uri": store.uri(folder.rpartition("/")[0]),
-            "deleted keys": receipt.deleted_keys.count if receipt.deleted_keys else 0,
-            "quarantined rows": receipt.quarantined,
-            "bytes": sum(entry.bytes for entry in receipt.objects),
-        }
+        metadata = described(store, obj.star, receipt)
         if first is not None:
             metadata["preview"] = preview(first, pii_columns(obj.star))
         context.add_output_metadata(metadata)

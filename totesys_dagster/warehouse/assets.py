@@ -181,10 +181,16 @@ def _worse(before: Audit | None, found: Audit) -> Audit:
 def _report(context: dg.AssetExecutionContext, names: Names, loads: Loads) -> None:
     """Materialize what the batches touched, whether or not it was selected, and nothing else."""
     for star, table in loads.tables.items():
-        place = {"dagster/table_name": f"{names.schema}.{star}"}
         context.log_event(
-            dg.AssetMaterialization(asset_key(WAREHOUSE, star), metadata=place | table.metadata)
+            dg.AssetMaterialization(
+                asset_key(WAREHOUSE, star), metadata=described(names, star, table)
+            )
         )
+
+
+def described(names: Names, star: str, table: TableLoads) -> dict[str, Any]:
+    """What a table's materialization says of its loads."""
+    return {"dagster/table_name": f"{names.schema}.{star}", **table.metadata}
 
 
 def _confirm(context: dg.AssetExecutionContext, loads: Loads, last: Loaded) -> None:

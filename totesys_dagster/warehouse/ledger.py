@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -136,6 +137,27 @@ def write_ledger(connection: Connection, names: Names, manifest: Manifest) -> No
             manifest.run_id,
         ],
     )
+
+
+def observed_since(
+    connection: Connection, names: Names, since: dt.datetime, *, first: int
+) -> frozenset[int]:
+    """The loaded batches from `first` on whose snapshot was taken since then. Raises LoadError."""
+    query = sql.SQL(
+        "SELECT sequence FROM {} WHERE log = %s AND sequence >= %s AND observed_at >= %s"
+    ).format(names.ledger("batch"))
+    with failures(LoadError, "a look at the ledger"), transaction(connection):
+        rows = connection.execute(query, [TOTESYS, first, since])
+        return frozenset(sequence for (sequence,) in rows)
+
+
+def last_touched(connection: Connection, names: Names) -> dict[str, int]:
+    """The last batch that touched each table, by table. Raises LoadError."""
+    query = sql.SQL("SELECT star, max(sequence) FROM {} WHERE log = %s GROUP BY star").format(
+        names.ledger("batch_table")
+    )
+    with failures(LoadError, "a look at the ledger"), transaction(connection):
+        return dict(connection.execute(query, [TOTESYS]).fetchall())
 
 
 def outcome(

@@ -148,7 +148,7 @@ def test_time_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     assert weekly.cron_schedule == "0 4 * * 0"
 
     monkeypatch.setenv(settings.VERIFY_SCHEDULE, "off")
-    assert schedules.schedules() == [schedules.nightly_archive]
+    assert schedules.schedules() == [schedules.hourly_history]
 
 
 @pytest.mark.parametrize("wrong", ["daily at three", "30 3 * *", "99 3 * * *", "0 0 30 2 *"])

@@ -10,6 +10,7 @@ locals {
     TOTESYS_POLL_SECONDS       = tostring(var.poll_seconds)
     TOTESYS_LOAD_EVERY_SECONDS = tostring(var.load_every_seconds)
     TOTESYS_QUARANTINE_LIMIT   = tostring(var.quarantine_limit)
+    TOTESYS_HISTORY_DAYS       = tostring(var.history_days)
     TOTESYS_ALERT_TOPIC        = var.alert_topic_arn
     TOTESYS_UI_URL             = "https://${var.domain_name}"
     AWS_REGION                 = var.region # for the lake's client

@@ -145,3 +145,9 @@ variable "quarantine_limit" {
   type        = number
   default     = 100
 }
+
+variable "history_days" {
+  description = "TOTESYS_HISTORY_DAYS"
+  type        = number
+  default     = 90
+}

@@ -1,0 +1,138 @@
+"""What leaves Dagster's history: a batch with all that Dagster keeps of it, and old runs of none.
+
+Lake and warehouse hold every batch. The list, the runs, their events and materializations are for
+people alone, and pages and ticks get slower by them: Dagster reads the whole list for each page
+that shows an asset.
+
+It is done some at a time, oldest first. A batch is on the list until its runs are gone, and a run
+is there until its events are, so that whatever interrupts it, the next time goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+
+from totesys_dagster.catalogue import INGESTION, PROCESSED, SOURCE_TABLES, STAR_TABLES
+from totesys_dagster.lake.manifest import batch_key
+from totesys_dagster.metadata import BATCH_TAG, BATCHES, asset_key
+from totesys_dagster.orchestration.listed import Listed, batches_of
+from totesys_dagster.runs import history
+from totesys_dagster.runs.tags import LAST_BATCH_TAG
+from totesys_dagster.runs.unfinished import PARTITION_TAG, UNFINISHED, is_unfinished
+
+KEYS_AT_ONCE = 100
+RUNS_AT_ONCE = 200
+# After so many runs the rest waits for the next time.
+MOST_RUNS = 5000
+
+PARTITIONED = [
+    *(asset_key(INGESTION, table) for table in SOURCE_TABLES),
+    *(asset_key(PROCESSED, star) for star in STAR_TABLES),
+]
+
+
+@dataclass
+class Left:
+    """How much has left."""
+
+    batches: int = 0
+    runs: int = 0
+
+
+def let_leave(instance: dg.DagsterInstance, listed: Listed) -> Left:
+    """Take off the list what is old, and delete the runs that are."""
+    left = Left()
+    for keys in _portions(old_batches(instance, listed)):
+        if left.runs >= MOST_RUNS:
+            break
+        left.runs += len(_delete(instance, _runs_of(instance, keys, listed)))
+        for key in keys:
+            instance.delete_dynamic_partition(str(BATCHES.name), key)
+        left.batches += len(keys)
+    left.runs += _delete_old_runs(instance, listed, MOST_RUNS - left.runs)
+    if left.runs:
+        # Dagster looks for an asset's materialized batches anew only where the list has changed.
+        instance.wipe_asset_cached_status(PARTITIONED)
+    return left
+
+
+def old_batches(instance: dg.DagsterInstance, listed: Listed) -> list[str]:
+    """The batches that are to leave Dagster's list, oldest first."""
+    keys = sorted(instance.get_dynamic_partitions(str(BATCHES.name)))
+    old = [key for key in keys if listed.is_old(key)]
+    used = {key for some in _portions(old) for key in _used(instance, some, listed)}
+    return [key for key in old if key not in used]
+
+
+def _used(instance: dg.DagsterInstance, keys: Sequence[str], listed: Listed) -> Iterator[str]:
+    """The batches that a run is at work on, and those of the newest that one was at work on a short
+    while ago, as where a person repeats an old batch, or the source's clock went wrong."""
+    at_work = instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED))
+    yield from _named(keys, (one.dagster_run for one in at_work if is_unfinished(one)))
+    newest = [key for key in keys if key >= batch_key(max(listed.first, 0))]
+    if newest:
+        recent = dg.RunsFilter(updated_after=listed.since)
+        yield from _named(newest, _tagged(instance, newest, recent))
+
+
+def _named(keys: Sequence[str], runs: Iterable[dg.DagsterRun]) -> Iterator[str]:
+    """The batches that one of the runs is of."""
+    for first, last in filter(None, map(batches_of, runs)):
+        yield from (key for key in keys if first <= key <= last)
+
+
+def _runs_of(instance: dg.DagsterInstance, keys: Sequence[str], listed: Listed) -> list[str]:
+    """The ended runs of these batches. One that loaded several leaves with the last of them."""
+    runs = _tagged(instance, keys, dg.RunsFilter(statuses=history.ENDED))
+    spans = {run.run_id: batches_of(run) for run in runs}
+    return [run_id for run_id, span in spans.items() if span and listed.is_old(span[1])]
+
+
+def _tagged(
+    instance: dg.DagsterInstance, keys: Sequence[str], filters: dg.RunsFilter
+) -> list[dg.DagsterRun]:
+    """The runs that name one of these batches."""
+    found: dict[str, dg.DagsterRun] = {}
+    for tag in (PARTITION_TAG, BATCH_TAG, LAST_BATCH_TAG):
+        wanted = dg.RunsFilter(
+            tags={tag: keys}, statuses=filters.statuses, updated_after=filters.updated_after
+        )
+        found |= {run.run_id: run for run in instance.get_runs(wanted)}
+    return list(found.values())
+
+
+def _delete_old_runs(instance: dg.DagsterInstance, listed: Listed, most: int) -> int:
+    """Delete the runs that ended before the history begins, oldest first, but those of batches that
+    wait for their load; how many."""
+    wanted = dg.RunsFilter(statuses=history.ENDED, updated_before=listed.since)
+    deleted, after = 0, None
+    while deleted < most:
+        records = instance.get_run_records(wanted, RUNS_AT_ONCE, ascending=True, cursor=after)
+        spans = {one.dagster_run.run_id: batches_of(one.dagster_run) for one in records}
+        old = [run_id for run_id, span in spans.items() if not (span and listed.waits(span[1]))]
+        gone = _delete(instance, old)
+        deleted += len(gone)
+        stay = [run_id for run_id in spans if run_id not in gone]
+        if len(spans) < RUNS_AT_ONCE:
+            break
+        # Dagster finds nothing after a run that is gone.
+        after = stay[-1] if stay else after
+    return deleted
+
+
+def _delete(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> set[str]:
+    """Delete ended runs, but for those that hold the latest state of something; which are gone."""
+    if not run_ids or not history.is_ours(instance):
+        return set()
+    # Asked for after the runs have ended, so that none of them becomes the latest afterwards.
+    gone = {*run_ids} - history.latest_runs(instance)
+    history.delete(instance, [run_id for run_id in run_ids if run_id in gone])
+    return gone
+
+
+def _portions(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(keys), KEYS_AT_ONCE):
+        yield keys[start : start + KEYS_AT_ONCE]

@@ -1,0 +1,93 @@
+"""What is done to Dagster's database directly: how ended runs leave it, and which never do.
+
+`delete_run` alone takes along what the UI shows as the latest state of an asset. It leaves behind
+the checks that the run has evaluated, the logs of its steps, and, where it is interrupted, events
+that nobody finds again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import dagster as dg
+import sqlalchemy as db
+
+from totesys_dagster import dagster_insides as insides
+
+# The runs that can leave. One that was never put into the queue is not going to start.
+ENDED = [
+    dg.DagsterRunStatus.SUCCESS,
+    dg.DagsterRunStatus.FAILURE,
+    dg.DagsterRunStatus.CANCELED,
+    dg.DagsterRunStatus.NOT_STARTED,
+]
+
+
+def is_ours(instance: dg.DagsterInstance) -> bool:
+    """Whether the history is in a database of ours. Dagster+ has its own, with a retention."""
+    return isinstance(instance.event_log_storage, insides.SqlEventLogStorage)
+
+
+def latest_runs(instance: dg.DagsterInstance) -> set[str]:
+    """The ids of the runs that hold the latest state of an asset or of a check, as the UI shows it:
+    its last materialization, the last run that was to make one, its last evaluations."""
+    found: set[str | None] = set()
+    for record in instance.get_asset_records():
+        entry = record.asset_entry
+        latest = entry.last_materialization_record
+        found |= {entry.last_run_id, latest.run_id if latest else None}
+    return {run_id for run_id in found | _runs_of_latest_checks(instance) if run_id}
+
+
+def _runs_of_latest_checks(instance: dg.DagsterInstance) -> set[str | None]:
+    """Of each check the last run that was to evaluate it, and the last that did."""
+    table = insides.AssetCheckExecutionsTable.c
+    newest = db.select(db.func.max(table.id)).group_by(table.asset_key, table.check_name)
+    evaluated = newest.where(table.execution_status != "PLANNED")
+    runs = db.select(table.run_id).where(db.or_(table.id.in_(newest), table.id.in_(evaluated)))
+    with _events(instance).index_connection() as connection:
+        return {run_id for (run_id,) in connection.execute(runs)}
+
+
+def delete(instance: dg.DagsterInstance, run_ids: Collection[str]) -> None:
+    """Delete ended runs with all that Dagster keeps of them. The run itself goes last, so that one
+    whose deletion was interrupted is found again."""
+    if not run_ids:
+        return
+    events, checks = insides.SqlEventLogStorageTable, insides.AssetCheckExecutionsTable
+    tags = insides.AssetEventTagsTable
+    tagged = db.select(events.c.id).where(events.c.run_id.in_(run_ids))
+    # Of all runs at once: no index finds the checks of a run, and Dagster's own way takes nine
+    # transactions a run.
+    with _events(instance).index_connection() as connection:
+        connection.execute(checks.delete().where(checks.c.run_id.in_(run_ids)))
+        connection.execute(tags.delete().where(tags.c.event_id.in_(tagged)))
+        connection.execute(events.delete().where(events.c.run_id.in_(run_ids)))
+    logs = instance.compute_log_manager
+    for run_id in run_ids:
+        # In a bucket they are its lifecycle rule's, which needs no right to delete.
+        if isinstance(logs, insides.LocalComputeLogManager):
+            logs.delete_logs(prefix=[run_id])
+        instance.run_storage.delete_run(run_id)
+
+
+def put_in_order(instance: dg.DagsterInstance, name: str) -> None:
+    """Put the keys of a dynamic partition in order. Dagster lists them as they were added, takes
+    the one that was added last for the last, and cannot add one in between."""
+    keys = list(instance.get_dynamic_partitions(name))
+    if keys == sorted(keys) or not is_ours(instance):
+        return
+    table = insides.DynamicPartitionsTable
+    ours = table.c.partitions_def_name == name
+    with _events(instance).index_connection() as connection:
+        # What another process adds meanwhile is not taken along.
+        gone = connection.execute(table.delete().where(ours).returning(table.c.partition))
+        again = [{"partitions_def_name": name, "partition": key} for (key,) in sorted(gone)]
+        if again:
+            connection.execute(table.insert(), again)
+
+
+def _events(instance: dg.DagsterInstance) -> insides.SqlEventLogStorage:
+    storage = instance.event_log_storage
+    assert isinstance(storage, insides.SqlEventLogStorage)
+    return storage
