@@ -32,7 +32,7 @@ from totesys_dagster.postgres.sessions import Connection, failures, transaction
 THOROUGH_EVERY = dt.timedelta(minutes=5)
 
 # How often the change token is asked for while somebody waits for it to move.
-LOOK_SECONDS = 0.5
+LOOK_SECONDS = 0.25
 
 # The file's number is new after a TRUNCATE or a rewrite, which count no rows. A standby counts
 # nothing. After a crash counters begin anew: they differ, and a difference is all that matters.
@@ -151,9 +151,10 @@ def transaction_ends(connection: Connection, cursor: PollCursor, until: float) -
     """Wait until a transaction has ended since the poll that left `cursor`; False where none has
     by `until`, a time of the monotonic clock. Raises SourceError."""
     while not _moved(cursor, identity.change_token(connection)):
-        if time.monotonic() >= until:
+        left = until - time.monotonic()
+        if left <= 0:
             return False
-        time.sleep(LOOK_SECONDS)
+        time.sleep(min(LOOK_SECONDS, left))
     return True
 
 

@@ -48,8 +48,8 @@ from totesys_dagster.words import counted
 
 # The daemon ticks a sensor every 5 seconds. A tick that waits nearly as long sees at once, and not
 # up to 5 seconds later, that a transaction ends in the source, or that a run at work does, so that
-# the next batch may be captured or loaded.
-WAIT_SECONDS = 4.0
+# the next batch may be captured or loaded. One that is not over after 5 seconds misses the next.
+WAIT_SECONDS = 3.5
 
 
 def interval(seconds: int) -> int:
@@ -108,12 +108,13 @@ def source_changes(
 def _look(source: SourceDatabase, log: ManifestLog, cursor: PollCursor, until: float) -> Poll:
     """A poll of the source. While no transaction ends there, wait for one, and poll once more.
 
-    Not more often: a look at tables that did not change costs the source the same as one at those
-    that did.
+    Not where the first poll has looked at tables for transactions of others: such a look costs the
+    source the same as one that finds something. After a batch every poll looks, which counts not.
     """
     with source.connect() as connection:
         found = poll(connection, log.store, cursor, dt.datetime.now(dt.UTC))
-        if found.quiet and transaction_ends(connection, found.cursor, until):
+        idle = not found.changed and not found.audit_due and (found.quiet or not cursor.token)
+        if idle and transaction_ends(connection, found.cursor, until):
             found = poll(connection, log.store, found.cursor, dt.datetime.now(dt.UTC))
     return found
 
