@@ -139,6 +139,11 @@ class ProcessedTable:
         """Whether the batch changes the table at all."""
         return _touched(self.star, self.manifest)
 
+    @property
+    def is_missing(self) -> bool:
+        """Whether the batch changes the table and is not processed for it. Raises LakeError."""
+        return self.touched and not read_receipt(self.store, self.star, self.manifest)
+
     def parts(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The rows, part by part. Raises LakeError, also when the batch is not processed."""
         receipt = read_receipt(self.store, self.star, self.manifest)

@@ -29,21 +29,28 @@ Results = Iterator[dg.Output[StarRows] | dg.AssetCheckResult]
 
 
 def _asset(star: StarTable) -> dg.AssetsDefinition:
-    """The asset of a star table."""
+    """The asset of a star table. Only of a multi-asset may output and check both be left out."""
     key = asset_key(PROCESSED, star.name)
 
-    @dg.asset(
-        key=key,
-        description=f"{star.description} Here, the rows that a batch brings.",
+    @dg.multi_asset(
+        name="__".join(key.path),
         ins=_inputs(star),
+        outs={
+            star.name: dg.AssetOut(
+                key=key,
+                description=f"{star.description} Here, the rows that a batch brings.",
+                is_required=False,
+                io_manager_key="processed_io",
+                group_name=PROCESSED,
+                kinds={"pandas", "parquet"},
+                owners=OWNERS,
+                tags={"zone": PROCESSED, "kind": star.kind.value},
+                metadata=star_definition(star, PROCESSED),
+                code_version=revision(star),
+            )
+        },
         partitions_def=BATCHES,
-        io_manager_key="processed_io",
-        group_name=PROCESSED,
-        kinds={"pandas", "parquet"},
-        owners=OWNERS,
-        tags={"zone": PROCESSED, "kind": star.kind.value},
-        metadata=star_definition(star, PROCESSED),
-        code_version=revision(star),
+        can_subset=True,
         check_specs=[
             dg.AssetCheckSpec(
                 CONTRACT,
@@ -53,11 +60,14 @@ def _asset(star: StarTable) -> dg.AssetsDefinition:
             )
         ],
     )
-    def process(**tables: Any) -> Results:
-        if star.base is None:
-            yield from _write(calendar_rows(star, *tables.values()))
-        else:
+    def process(context: dg.AssetExecutionContext, **tables: Any) -> Results:
+        if star.base is not None:
             yield from _write(star_rows(star, *(tables[name] for name in star.sources)))
+        elif waits_for := [one.star.name for one in tables.values() if one.is_missing]:
+            # A fact that changed after the poll: no step of this run is for it.
+            context.log.info(f"{star.name} waits for {', '.join(waits_for)} to be processed.")
+        else:
+            yield from _write(calendar_rows(star, *tables.values()))
 
     return process
 
@@ -77,7 +87,7 @@ def _inputs(star: StarTable) -> dict[str, dg.AssetIn]:
 def _write(rows: StarRows) -> Results:
     """Hand the rows to the I/O manager, which reads them through; then judge the quarantine."""
     with clear_failures():
-        yield dg.Output(rows)
+        yield dg.Output(rows, output_name=rows.star.name)
         yield _contract_check(rows, settings.quarantine_limit())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 import time
+from typing import LiteralString
 
 import dagster as dg
 import psycopg
@@ -121,27 +122,36 @@ def test_only_what_a_batch_touches_is_materialized(orchestra: Orchestra) -> None
     assert planned(result, orchestra.instance) == touched
 
 
-def test_what_changes_after_the_poll_is_captured_too_and_loaded_next(orchestra: Orchestra) -> None:
+@pytest.mark.parametrize(
+    ("edit", "raw", "star"),
+    [
+        ("UPDATE design SET file_name = 'x' WHERE design_id = 1", "design", "dim_design"),
+        # The calendar of the batch is made of its facts, of all of them.
+        ("UPDATE payment SET paid = TRUE WHERE payment_id = 2", "payment", "fact_payment"),
+    ],
+)
+def test_what_changes_after_the_poll_is_captured_too_and_loaded_next(
+    edit: LiteralString, raw: str, star: str, orchestra: Orchestra
+) -> None:
     """The run has no step for the star of that table, which `new_batches` sees to."""
     orchestra.first()
     edit_order(orchestra.platform)
     answer = orchestra.tick("source_changes")
     assert isinstance(answer, dg.SensorResult)
-    orchestra.platform.application.execute("UPDATE design SET file_name = 'x' WHERE design_id = 1")
+    orchestra.platform.application.execute(edit)
     [request] = answer.run_requests or []
     result = orchestra.run(request)
     before = orchestra.platform.rows("SELECT max(sequence) FROM batch")
     [healed] = orchestra.tick_and_run("new_batches")
 
     assert result.success
-    assert ("ingestion/design", batch_key(2)) in materialized(result)
-    assert "ingestion/design" not in planned(result, orchestra.instance)
+    assert (f"ingestion/{raw}", batch_key(2)) in materialized(result)
+    assert f"ingestion/{raw}" not in planned(result, orchestra.instance)
     assert before == [(1,)]
     assert healed.success
-    assert ("warehouse/dim_design", None) in materialized(healed)
-    assert orchestra.platform.rows("SELECT file_name FROM dim_design WHERE design_id = 1") == [
-        ("x",)
-    ]
+    assert (f"warehouse/{star}", None) in materialized(healed)
+    assert orchestra.platform.rows("SELECT max(sequence) FROM batch") == [(2,)]
+    assert orchestra.platform.capture() is None
 
 
 def test_batch_that_fails_on_its_way_holds_up_no_capture(
