@@ -19,7 +19,7 @@ from totesys_dagster.resources import Lake, clear_failures
 
 
 def write(read: TableRead, store: Store) -> dict[str, Any]:
-    """Write a table of a batch; what its materialization tells of it."""
+    """Write a table of a batch and return the metadata of its materialization."""
     with clear_failures():
         read.write(store)
     deleted = key_ranges.count(read.deleted_keys)
@@ -29,7 +29,7 @@ def write(read: TableRead, store: Store) -> dict[str, Any]:
 def described(
     store: Store, table: str, batch: str, objects: Sequence[ObjectEntry], deleted: int
 ) -> dict[str, Any]:
-    """What the materialization of a table of a batch says of it."""
+    """The metadata of the materialization of a table of a batch."""
     return {
         "dagster/partition_row_count": sum(entry.rows for entry in objects),
         "dagster/uri": store.uri(part_stem("rows", table, batch).rpartition("/")[0]),

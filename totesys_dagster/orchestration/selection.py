@@ -32,9 +32,12 @@ class Selection(NamedTuple):
 
 
 def to_capture(changed: Collection[str]) -> Selection:
-    """For a run that captures these tables and takes them the whole way."""
+    """For a run that captures these tables and takes them the whole way. Where no star reads them,
+    nothing in the run would hold a load back until the batch is committed: `new_batches` loads it.
+    """
     raw = [asset_key(INGESTION, table) for table in SOURCE_TABLES if table in changed]
-    rest = to_process_and_load(stars_reading(changed))
+    stars = stars_reading(changed)
+    rest = to_process_and_load(stars) if stars else Selection([], [])
     return Selection([*raw, *rest.assets], rest.checks)
 
 

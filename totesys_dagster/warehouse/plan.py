@@ -58,8 +58,8 @@ class Found:
 
 
 # The statements that take views out of the way, and those that put back what others built on them:
-# given the names of views and of reports to be made anew or dropped, and of tables whose columns
-# change their type.
+# given the names of views and reports to re-create or drop, and of tables whose columns change
+# their type.
 DropAndRestore = Callable[
     [Sequence[str], Sequence[str], Sequence[str]], tuple[list[Step], list[Step]]
 ]

@@ -141,7 +141,7 @@ def test_whole_path_on_another_version(platform_there: Platform) -> None:
 
 
 def test_reports_on_another_version(platform_there: Platform) -> None:
-    """Made as they are declared, asked, dropped for a column of a table below, and made anew."""
+    """Create them, query them, and re-create them when a column of a table below changes."""
     platform = platform_there
     platform.run()
     platform.application.execute(EDIT_ORDER_1)
