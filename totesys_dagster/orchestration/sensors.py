@@ -17,7 +17,6 @@ from totesys_dagster.ingestion.capture import next_batch
 from totesys_dagster.ingestion.identity import LaggingReplicaError
 from totesys_dagster.ingestion.poll import Poll, PollCursor, poll, transaction_ends
 from totesys_dagster.lake.manifest import BATCH_KEY, Manifest, ManifestLog
-from totesys_dagster.lake.receipt import stars_reading
 from totesys_dagster.metadata import BATCH_TAG, BATCHES
 from totesys_dagster.operations.renew import outdated
 from totesys_dagster.orchestration.audits import audit_job
@@ -123,7 +122,7 @@ def _take(batch: str, changed: list[str], up_to_date: bool) -> dg.RunRequest:
     """The run that takes a batch the whole way, or captures it alone: if others wait to be loaded,
     it has to wait, too, and `new_batches` sees to it."""
     tags = {BATCH_TAG: batch}
-    if not up_to_date or not stars_reading(changed):
+    if not up_to_date:
         return dg.RunRequest(job_name=capture.name, partition_key=batch, tags=tags)
     selection = to_capture(changed)
     return dg.RunRequest(
@@ -221,7 +220,8 @@ def new_batches(
         # Tables are rebuilt first: beside an empty dimension, facts would be orphans.
         waits = found.to_rebuild and (audits or unfinished(instance, {STAGE_TAG: AUDIT_STAGE}))
         runs = [*([] if waits else wanted(instance, processed, found.batches)), *audits]
-        runs += [] if found.batches else _bring_back(instance, found.last)
+        if not (runs or found.batches or found.to_rebuild):
+            runs = _bring_back(instance, found.last)
         if runs or not one_ends(instance, until):
             break
     if not found.batches and not runs:
