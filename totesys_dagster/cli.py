@@ -274,6 +274,7 @@ def status(json_: bool) -> None:
     from totesys_dagster.feeds.registry import FEEDS
     from totesys_dagster.feeds.status import feed_status
     from totesys_dagster.local import stack
+    from totesys_dagster.operations.quarantine import stopped
     from totesys_dagster.operations.renew import Due, due
     from totesys_dagster.resources import Lake, Warehouse
     from totesys_dagster.warehouse import ledger, schema
@@ -290,12 +291,42 @@ def status(json_: bool) -> None:
         tables = table_status(connection, names) if ready else []
         outdated = due(connection, names, log) if ready else Due(())
         feeds = [feed_status(connection, names, one, *zones) for one in FEEDS] if ready else []
-    found = report.Status(settings.describe_source(), head, loaded, tables, outdated, feeds)
+    why = stopped(log, zones[1], loaded, settings.quarantine_limit())
+    found = report.Status(settings.describe_source(), head, loaded, tables, outdated, feeds, why)
     if json_:
         click.echo(json.dumps(found.data(), indent=1))
         return
     _print_source()
     found.print(output, declared=ready or not made)
+
+
+@main.command()
+@click.option("--batch", type=click.IntRange(min=1), help="Of this batch, loaded or not.")
+@as_json
+def quarantine(batch: int | None, json_: bool) -> None:
+    """List the rows in quarantine: those of a batch, or all that the warehouse lacks now."""
+    from totesys_dagster import report
+    from totesys_dagster.local import stack
+    from totesys_dagster.operations.quarantine import of_batch, of_now
+    from totesys_dagster.resources import Lake, Warehouse
+
+    stack.start()
+    lake, warehouse = Lake(), Warehouse()
+    names, log, processed = warehouse.names(), lake.log(), lake.processed()
+    with warehouse.connect() as connection:
+        rows = [
+            *(
+                of_batch(connection, names, log, processed, batch)
+                if batch
+                else of_now(connection, names, log, processed)
+            )
+        ]
+    if json_:
+        click.echo(json.dumps([row.data() for row in rows], indent=1))
+    elif rows:
+        report.print_quarantine(output, rows)
+    else:
+        output.print("No row is in quarantine.")
 
 
 @main.command()
