@@ -24,7 +24,7 @@ from dotenv import load_dotenv
 from rich.console import Console
 from rich.markup import escape
 
-from totesys_dagster import settings
+from totesys_dagster import private, settings
 from totesys_dagster.dagster_home import opened_instance
 from totesys_dagster.errors import DeclarationError, SettingError, TotesysError
 from totesys_dagster.words import counted
@@ -71,6 +71,7 @@ class _Cli(click.Group):
 @click.version_option(package_name="totesys-dagster")
 def main() -> None:
     """Change capture from ToteSys into an immutable lake and a star-schema warehouse."""
+    private.write_privately()
     settings.require_known(os.environ, Path(".env"))
     load_dotenv(Path(".env"))
 

@@ -53,7 +53,7 @@ def _listening(listener: socket.socket, address: object) -> socket.socket:
 
 
 def serve(host: str, port: int, options: Sequence[str]) -> None:
-    """Serve the UI until the process is told to end; `options` are those of dagster-webserver.
+    """Serve the UI until the process is to end; `options` are those of dagster-webserver.
 
     Raises SettingError.
     """

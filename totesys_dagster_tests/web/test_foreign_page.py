@@ -27,12 +27,12 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"),
 ]
 
-PAGE = """<!doctype html><title>another site</title><pre id="told">nothing</pre>
+PAGE = """<!doctype html><title>another site</title><pre id="found">nothing</pre>
 <iframe id="frame" src="%(ui)s/runs"></iframe><form id="form" target="sink" method="post"
  enctype="text/plain" action="%(ui)s/graphql?query=%(stop)s"></form><iframe name="sink"></iframe>
 <script>
-const ui = %(ui)r, stop = %(mutation)s, told = {};
-const tried = (name, promise) => promise.then(v => told[name] = v, e => told[name] = "failed");
+const ui = %(ui)r, stop = %(mutation)s, found = {};
+const tried = (name, promise) => promise.then(v => found[name] = v, e => found[name] = "failed");
 const post = (type, mode) => fetch(ui + "/graphql", {method: "POST", mode, credentials: "include",
   headers: type ? {"Content-Type": type} : {}, body: JSON.stringify({query: stop})});
 const opened = new Promise((yes, no) => {
@@ -49,7 +49,7 @@ Promise.all([
   tried("read", fetch(ui + "/graphql?query={version}").then(r => r.text())),
   tried("socket", opened),
 ]).then(() => setTimeout(() => {
-  document.getElementById("told").textContent = JSON.stringify(told)}, 2000));
+  document.getElementById("found").textContent = JSON.stringify(found)}, 2000));
 </script>"""
 
 
@@ -92,7 +92,7 @@ def test_foreign_page_neither_stops_a_sensor_nor_reads(web: Web, tmp_path: Path)
     (tmp_path / "attack.html").write_text(page)
     with site(tmp_path) as foreign:
         document = dom(f"{foreign}/attack.html", tmp_path / "profile")
-    found = re.search(r'<pre id="told">(.*?)</pre>', document)
+    found = re.search(r'<pre id="found">(.*?)</pre>', document)
     assert found is not None
     assert json.loads(found[1].replace("&quot;", '"')) == {
         "json": "failed", "text": "opaque", "get": "opaque", "read": "failed", "socket": "failed",
