@@ -302,6 +302,8 @@ def web(host: str, port: int, options: tuple[str, ...]) -> None:
 def status(json_: bool) -> None:
     """Show how far the lake and the warehouse are, and the state of each table."""
     from totesys_dagster import report
+    from totesys_dagster.feeds.registry import FEEDS
+    from totesys_dagster.feeds.status import feed_status
     from totesys_dagster.local import stack
     from totesys_dagster.operations.renew import Due, due
     from totesys_dagster.resources import Lake, Warehouse
@@ -309,7 +311,8 @@ def status(json_: bool) -> None:
     from totesys_dagster.warehouse.status import table_status
 
     stack.start()
-    warehouse, log = Warehouse(), Lake().log()
+    warehouse, lake = Warehouse(), Lake()
+    log, zones = lake.log(), (lake.ingestion(), lake.processed())
     names, head = warehouse.names(), log.head()
     with warehouse.connect() as connection:
         loaded = ledger.check_log(connection, names, log)
@@ -317,7 +320,8 @@ def status(json_: bool) -> None:
         made = schema.is_made(connection, names)
         tables = table_status(connection, names) if ready else []
         outdated = due(connection, names, log) if ready else Due(())
-    found = report.Status(settings.describe_source(), head, loaded, tables, outdated)
+        feeds = [feed_status(connection, names, one, *zones) for one in FEEDS] if ready else []
+    found = report.Status(settings.describe_source(), head, loaded, tables, outdated, feeds)
     if json_:
         click.echo(json.dumps(found.data(), indent=1))
         return

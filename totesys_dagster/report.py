@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
+from totesys_dagster.feeds.status import FeedStatus
 from totesys_dagster.ingestion.drift import unknown_tables_note
 from totesys_dagster.ingestion.identity import unknown
 from totesys_dagster.lake.manifest import Manifest
@@ -97,13 +98,14 @@ def status_data(tables: Sequence[TableStatus]) -> dict[str, Any]:
 @dataclass(frozen=True)
 class Status:
     """How far lake and warehouse are: the lake's last batch, the warehouse's (0 for none), its
-    tables, and those that are to be rebuilt."""
+    tables, those that are to be rebuilt, and the feeds."""
 
     source: str
     head: Manifest | None
     loaded: int
     tables: Sequence[TableStatus]
     outdated: Due
+    feeds: Sequence[FeedStatus] = ()
 
     @property
     def batches(self) -> int:
@@ -128,6 +130,7 @@ class Status:
                 "outdated": [star.name for star in self.outdated.stars],
                 "tables": status_data(self.tables),
             },
+            "feeds": [feed.data() for feed in self.feeds],
         }
 
     def print(self, console: Console, *, declared: bool) -> None:
@@ -152,6 +155,10 @@ class Status:
                 due = self.outdated
                 console.print(escape(due.question if due.is_asked_for else due.news))
             console.print(escape(conclusion(self.tables)))
+        for feed in self.feeds:
+            console.print(escape(feed.sentence))
+            for name, why in feed.refused.items():
+                console.print(f"[yellow]  {escape(name)} was refused: {escape(why)}")
 
 
 def _table(title: str, first: str, numbers: Sequence[str], last: str) -> Table:

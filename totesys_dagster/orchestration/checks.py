@@ -11,8 +11,8 @@ import time
 import dagster as dg
 
 from totesys_dagster.catalogue import INGESTION, PROCESSED, SOURCE_TABLES, STAR_TABLES
+from totesys_dagster.lake.verification import Verification
 from totesys_dagster.metadata import OWNERS, asset_key
-from totesys_dagster.operations.verification import Verification
 from totesys_dagster.operations.verify import due_at_night, verify
 from totesys_dagster.resources import Lake, Warehouse, clear_failures
 

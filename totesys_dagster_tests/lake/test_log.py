@@ -9,6 +9,8 @@ import pytest
 from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.errors import LakeError
 from totesys_dagster.lake.audits import Head, SourceAudit
+from totesys_dagster.lake.deliveries import Body, Delivery
+from totesys_dagster.lake.feed_receipt import FeedReceipt
 from totesys_dagster.lake.key_sets import KeyObject
 from totesys_dagster.lake.log import Document
 from totesys_dagster.lake.manifest import CommitMarker
@@ -44,6 +46,26 @@ DOCUMENTS: list[Document] = [
         objects=(),
         quarantined=0,
         quarantine=(),
+    ),
+    Delivery(
+        sequence=1,
+        run_id="run",
+        observed_at=BATCH.observed_at,
+        name="a.csv",
+        identity={},
+        body=Body(key="k", bytes=0, sha256=""),
+    ),
+    FeedReceipt(
+        log="exchange_rate",
+        star="fact_exchange_rate",
+        code_version=1,
+        sequence=1,
+        delivery_sha256="",
+        rows=0,
+        objects=(),
+        quarantined=0,
+        quarantine=(),
+        state=(),
     ),
     FullReadRequest(table="staff", after=1, reason="it was asked for"),
     DigestRequest(number=1, stars={}),
