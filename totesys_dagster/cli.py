@@ -24,7 +24,7 @@ from dotenv import load_dotenv
 from rich.console import Console
 from rich.markup import escape
 
-from totesys_dagster import settings
+from totesys_dagster import private, settings
 from totesys_dagster.dagster_home import opened_instance
 from totesys_dagster.errors import DeclarationError, SettingError, TotesysError
 from totesys_dagster.words import counted
@@ -46,6 +46,14 @@ _WIDTH = None if sys.stdout and sys.stdout.isatty() else 110
 output = Console(highlight=False, width=_WIDTH)
 progress = Console(stderr=True, highlight=False)
 
+_port = click.option(
+    "--port",
+    "-p",
+    type=click.IntRange(1, 65535),
+    default=3000,
+    show_default=True,
+    help="Where the Dagster UI listens.",
+)
 as_json = click.option("--json", "json_", is_flag=True, help="Print the report as JSON.")
 
 
@@ -63,6 +71,7 @@ class _Cli(click.Group):
 @click.version_option(package_name="totesys-dagster")
 def main() -> None:
     """Change capture from ToteSys into an immutable lake and a star-schema warehouse."""
+    private.write_privately()
     settings.require_known(os.environ, Path(".env"))
     load_dotenv(Path(".env"))
 
@@ -245,11 +254,14 @@ def simulate(days: int, moments: int) -> None:
 
 
 @main.command()
-@click.option("--port", type=int, default=3000, show_default=True)
+@_port
 def dev(port: int) -> None:
     """Open the Dagster UI on http://127.0.0.1:PORT with the sensors on. Ctrl-C stops everything."""
     from totesys_dagster.alerting import notify
+    from totesys_dagster.web.server import HOST, take_port
 
+    for taken in take_port(HOST, port):
+        taken.close()
     if not notify.channels():
         progress.print(notify.ALERTS_OFF)
     progress.print(
@@ -261,9 +273,28 @@ def dev(port: int) -> None:
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     leftovers = [sys.executable, "-m", "totesys_dagster.local.leftovers", str(os.getpid())]
     subprocess.Popen(leftovers, stdin=subprocess.DEVNULL)  # nosec B603
-    options = ["-h", "127.0.0.1", "-p", str(port), "--log-level", "warning"]
+    options = ["-h", HOST, "-p", str(port), "--log-level", "warning"]
     quiet = ["-W", "ignore:Function `dev_command` is superseded"]
-    os.execv(sys.executable, [sys.executable, *quiet, "-m", "dagster", "dev", *options])  # nosec B606
+    command = [sys.executable, *quiet, "-m", "totesys_dagster.local.dev", *options]
+    os.execv(sys.executable, command)  # nosec B606
+
+
+@main.command(
+    context_settings={"help_option_names": ["--help"], "ignore_unknown_options": True},
+    options_metavar="[OPTIONS OF dagster-webserver]",
+)
+@click.option("--host", "-h", default="127.0.0.1", show_default=True, help="Where to listen.")
+@_port
+@click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="")
+def web(host: str, port: int, options: tuple[str, ...]) -> None:
+    """Serve the Dagster UI alone, to its own pages only.
+
+    It is Dagster's web server, which has no login, behind a guard: requests of other pages are
+    refused, and so are hosts other than this machine and those of TOTESYS_WEB_HOSTS.
+    """
+    from totesys_dagster.web.server import serve
+
+    serve(host, port, options)
 
 
 @main.command()
