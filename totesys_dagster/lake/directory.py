@@ -61,19 +61,21 @@ class Directory:
 
     def create(self, key: str, data: bytes) -> Created:
         path = self._path(key)
-        unfinished = path.with_name(f"{_UNFINISHED}{uuid.uuid4()}")
-        with _failing_clearly(path):
-            try:
-                _write(unfinished, data)
-                return _link(unfinished, path)
-            finally:
-                with suppress(OSError):
-                    unfinished.unlink()
+        with _failing_clearly(path), _unfinished(path, data) as unfinished:
+            return _link(unfinished, path)
 
-    def read(self, key: str) -> bytes | None:
+    def replace(self, key: str, data: bytes) -> None:
+        path = self._path(key)
+        with _failing_clearly(path), _unfinished(path, data) as unfinished:
+            unfinished.replace(path)
+
+    def read(self, key: str, most: int | None = None) -> bytes | None:
         path = self._path(key)
         with _failing_clearly(path):
             try:
+                if most is not None and _is_larger(path, most):
+                    with path.open("rb") as file:
+                        return file.read(most + 1)
                 return path.read_bytes()
             except (FileNotFoundError, IsADirectoryError):
                 return None
@@ -106,6 +108,22 @@ class Directory:
         if not {"", ".", ".."}.isdisjoint(key.split("/")):
             raise BackendError(f"{key!r} is not an object's key", "restore what names it")
         return self._root / key
+
+
+def _is_larger(path: Path, most: int) -> bool:
+    return path.is_file() and path.stat().st_size > most
+
+
+@contextmanager
+def _unfinished(path: Path, data: bytes) -> Iterator[Path]:
+    """A file beside another one that holds these bytes, for the time of the block."""
+    unfinished = path.with_name(f"{_UNFINISHED}{uuid.uuid4()}")
+    try:
+        _write(unfinished, data)
+        yield unfinished
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -14,6 +14,12 @@ from totesys_dagster.lake.store import Store, sha256
 # to read. Keys come from sequences, so a table has a handful of ranges as a rule.
 FEW_RANGES = 32
 
+# Bytes that are read of an object without asking how many keys it is said to hold, those of a range
+# of the longest keys as it is printed, and the most of all: ten million ranges.
+FEW_BYTES = 1024 * 1024
+RANGE_BYTES = 80
+MOST_BYTES = 800 * FEW_BYTES
+
 
 class KeyObject(Document):
     """The object that holds a set of many ranges, as pairs of the first and the last key."""
@@ -55,7 +61,9 @@ class KeySet(Record):
         if self.ranges is not None:
             return self.ranges
         assert self.key is not None
-        return KeyObject.from_bytes(store.get(self.key), store.uri(self.key)).ranges
+        most = FEW_BYTES + RANGE_BYTES * self.count  # no range holds less than a key
+        data = store.get(self.key, max(0, min(most, MOST_BYTES)))
+        return KeyObject.from_bytes(data, store.uri(self.key)).ranges
 
 
 def hash_of(ranges: Ranges) -> str:
