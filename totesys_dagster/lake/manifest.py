@@ -195,6 +195,16 @@ class Manifest(Entry):
         return batch_key(self.sequence)
 
 
+def broken_link(before: Manifest | None, manifest: Manifest) -> str | None:
+    """What is said where a manifest does not name the hash of the one before it, else None."""
+    if manifest.previous_sha256 == (before.sha256 if before else None):
+        return None
+    return (
+        f"Batch {manifest.sequence} ({manifest.batch}) does not follow from the batch before it:"
+        " one of the two manifests was changed after it was written."
+    )
+
+
 class CommitMarker(Document):
     """What was committed under a sequence."""
 

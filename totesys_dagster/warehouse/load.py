@@ -15,7 +15,7 @@ from psycopg import errors, sql
 from totesys_dagster.catalogue import StarTable
 from totesys_dagster.errors import LoadError, NotProcessedError
 from totesys_dagster.lake.manifest import Manifest
-from totesys_dagster.lake.receipt import Receipt, read_receipt, touched_stars
+from totesys_dagster.lake.receipt import Receipt, sound_receipt, touched_stars
 from totesys_dagster.lake.store import Store
 from totesys_dagster.postgres.sessions import Connection, Names, failures
 from totesys_dagster.warehouse import audit, state
@@ -93,7 +93,7 @@ def _receipts(
 ) -> list[tuple[StarTable, Receipt]]:
     receipts = []
     for star in stars:
-        receipt = read_receipt(processed, star, manifest)
+        receipt = sound_receipt(processed, star, manifest)
         if receipt is None:
             raise NotProcessedError(
                 f"Batch {manifest.batch} is not processed for {star.name}: materialize"
