@@ -150,9 +150,12 @@ def _whole_number(name: str, default: int, minimum: int, maximum: int | None = N
         number = int(text)
     except ValueError:
         number = None
-    if number is None or number < minimum or (maximum is not None and number > maximum):
-        limits = f"at least {minimum}" if maximum is None else f"{minimum} to {maximum}"
-        raise SettingError(f"{name} is {text!r}, but must be a whole number of {limits}.") from None
+    if number is None or number < minimum:
+        raise SettingError(
+            f"{name} is {text!r}, but must be a whole number of at least {minimum}."
+        ) from None
+    if maximum is not None and number > maximum:
+        raise SettingError(f"{name} is {text!r}, but must be at most {maximum}.")
     return number
 
 
