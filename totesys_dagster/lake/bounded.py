@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 
 from totesys_dagster import settings
 
-# Manifests, receipts and requests. The manifest of a first load of a terabyte has 55 MB.
-MOST_DOCUMENT_BYTES = 64 * 1024 * 1024
+# Manifests, receipts and requests. That of a first load of 300 GB has as much.
+MOST_DOCUMENT_BYTES = 16 * 1024 * 1024
 
 # A character of a row becomes up to six in JSON (\u0001), and a byte of a quarantined row two.
 TIMES_A_ROW = 12

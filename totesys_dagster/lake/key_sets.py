@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from totesys_dagster.errors import LakeError
 from totesys_dagster.lake import key_ranges
 from totesys_dagster.lake.key_ranges import Ranges
-from totesys_dagster.lake.log import Document, Record
+from totesys_dagster.lake.log import Document, Many, Record
 from totesys_dagster.lake.store import Store, sha256
 
 # Up to so many ranges are written into the document itself, which is one object less to write and
@@ -24,7 +24,7 @@ MOST_BYTES = 800 * FEW_BYTES
 class KeyObject(Document):
     """The object that holds a set of many ranges, as pairs of the first and the last key."""
 
-    ranges: tuple[tuple[int, int], ...]
+    ranges: Many[tuple[int, int]]
 
 
 class KeySet(Record):
@@ -36,7 +36,7 @@ class KeySet(Record):
 
     count: int
     sha256: str
-    ranges: tuple[tuple[int, int], ...] | None = None
+    ranges: Many[tuple[int, int]] | None = None
     key: str | None = None
 
     def read(self, store: Store) -> list[tuple[int, int]]:

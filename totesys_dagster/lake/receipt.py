@@ -14,7 +14,7 @@ import pyarrow as pa
 from totesys_dagster.catalogue import STAR_TABLES, StarTable, revision
 from totesys_dagster.errors import LakeError, ObjectMissingError
 from totesys_dagster.lake.key_sets import KeySet
-from totesys_dagster.lake.log import Document
+from totesys_dagster.lake.log import Document, Many
 from totesys_dagster.lake.manifest import Manifest, batch_key
 from totesys_dagster.lake.parts import ObjectEntry, part_stem, read_table, write_table
 from totesys_dagster.lake.store import Store
@@ -37,9 +37,9 @@ class Receipt(Document):
     deleted_keys: KeySet | None = None
     read: int
     rows: int
-    objects: tuple[ObjectEntry, ...]
+    objects: Many[ObjectEntry]
     quarantined: int
-    quarantine: tuple[ObjectEntry, ...]
+    quarantine: Many[ObjectEntry]
 
     @property
     def batch(self) -> str:

@@ -17,7 +17,7 @@ from functools import partial
 
 from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.errors import LakeError, ObjectConflictError
-from totesys_dagster.lake.log import TOTESYS, Document
+from totesys_dagster.lake.log import TOTESYS, Document, Many
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.store import Store
 
@@ -41,7 +41,7 @@ class DigestRequest(Document):
 
     log: str = TOTESYS
     number: int
-    stars: dict[str, tuple[int, ...]]
+    stars: dict[str, Many[int]]
 
 
 class Requests:

@@ -135,7 +135,7 @@ def test_document_that_is_too_large_is_not_read(
     path = manifest_key(1)
     overwrite(directory, path, b" " * (bounded.MOST_DOCUMENT_BYTES + 1))
 
-    with pytest.raises(LakeError, match=f"{path} is larger than the 67,108,864 bytes"):
+    with pytest.raises(LakeError, match=f"{path} is larger than the 16,777,216 bytes"):
         ManifestLog(directory).head()
 
 
@@ -146,3 +146,27 @@ def test_set_of_few_keys_is_no_reason_to_read_many(directory: Store) -> None:
 
     with pytest.raises(LakeError, match="larger than the 1,048,816 bytes"):
         keys.read(directory)
+
+
+BOMBS = {
+    "zeros": b'{"format": 3, "log": "totesys", "sequence": 1, "tables": ['
+    + b"0," * 5_000_000
+    + b"0]}",
+    "members": b"{" + b",".join(b'"a%d": 0' % number for number in range(500_000)) + b"}",
+    "no end": b"[" * 10_000_000,
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_document_that_is_none_takes_no_more_than_its_size_allows(
+    directory: Store, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To list what is wrong with each of its values would take gigabytes."""
+    monkeypatch.setattr(log, "_ends", {})
+    directory.put(manifest_key(1), BOMBS[name])
+
+    def read() -> None:
+        with pytest.raises(LakeError, match="is not a manifest of format 3"):
+            ManifestLog(directory).head()
+
+    assert memory(read) < 250
