@@ -35,8 +35,8 @@ except DeclarationError as error:
     sys.exit(f"Error: {error}")
 
 if TYPE_CHECKING:
+    from totesys_dagster.lake.verification import Verification
     from totesys_dagster.operations.renew import Due
-    from totesys_dagster.operations.verification import Verification
     from totesys_dagster.orchestration.whole_path import BatchReport
     from totesys_dagster.postgres.sessions import Connection, Names
     from totesys_dagster.warehouse.status import TableStatus
@@ -272,14 +272,18 @@ def dev(port: int) -> None:
 def status(json_: bool) -> None:
     """Show how far the lake and the warehouse are, and the state of each table."""
     from totesys_dagster import report
+    from totesys_dagster.feeds.registry import FEEDS
+    from totesys_dagster.feeds.status import feed_status
     from totesys_dagster.local import stack
+    from totesys_dagster.operations.quarantine import stopped
     from totesys_dagster.operations.renew import Due, due
     from totesys_dagster.resources import Lake, Warehouse
     from totesys_dagster.warehouse import ledger, schema
     from totesys_dagster.warehouse.status import table_status
 
     stack.start()
-    warehouse, log = Warehouse(), Lake().log()
+    warehouse, lake = Warehouse(), Lake()
+    log, zones = lake.log(), (lake.ingestion(), lake.processed())
     names, head = warehouse.names(), log.head()
     with warehouse.connect() as connection:
         loaded = ledger.check_log(connection, names, log)
@@ -287,12 +291,43 @@ def status(json_: bool) -> None:
         made = schema.is_made(connection, names)
         tables = table_status(connection, names) if ready else []
         outdated = due(connection, names, log) if ready else Due(())
-    found = report.Status(settings.describe_source(), head, loaded, tables, outdated)
+        feeds = [feed_status(connection, names, one, *zones) for one in FEEDS] if ready else []
+    why = stopped(log, zones[1], loaded, settings.quarantine_limit())
+    found = report.Status(settings.describe_source(), head, loaded, tables, outdated, feeds, why)
     if json_:
         click.echo(json.dumps(found.data(), indent=1))
         return
     _print_source()
     found.print(output, declared=ready or not made)
+
+
+@main.command()
+@click.option("--batch", type=click.IntRange(min=1), help="Of this batch, loaded or not.")
+@as_json
+def quarantine(batch: int | None, json_: bool) -> None:
+    """List the rows in quarantine: those of a batch, or all that the warehouse lacks now."""
+    from totesys_dagster import report
+    from totesys_dagster.local import stack
+    from totesys_dagster.operations.quarantine import of_batch, of_now
+    from totesys_dagster.resources import Lake, Warehouse
+
+    stack.start()
+    lake, warehouse = Lake(), Warehouse()
+    names, log, processed = warehouse.names(), lake.log(), lake.processed()
+    with warehouse.connect() as connection:
+        rows = [
+            *(
+                of_batch(connection, names, log, processed, batch)
+                if batch
+                else of_now(connection, names, log, processed)
+            )
+        ]
+    if json_:
+        click.echo(json.dumps([row.data() for row in rows], indent=1))
+    elif rows:
+        report.print_quarantine(output, rows)
+    else:
+        output.print("No row is in quarantine.")
 
 
 @main.command()

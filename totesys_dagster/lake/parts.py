@@ -53,10 +53,16 @@ def _store(store: Store, stem: str, suffix: str, data: bytes, rows: int) -> Obje
 
 def read_object(store: Store, entry: ObjectEntry) -> bytes:
     """The object that a manifest names. Raises LakeError when it is not what was written."""
-    data = store.get(entry.key, entry.bytes)
-    if sha256(data) != entry.sha256:
+    return checked(store, entry.key, entry.sha256, entry.bytes)
+
+
+def checked(store: Store, key: str, expected: str, stored_bytes: int) -> bytes:
+    """The object `key`. Raises LakeError when it is larger than the bytes that are recorded, or its
+    SHA-256 is not the `expected` one."""
+    data = store.get(key, stored_bytes)
+    if sha256(data) != expected:
         raise LakeError(
-            f"{store.uri(entry.key)} does not have the SHA-256 that its manifest records: it was"
+            f"{store.uri(key)} does not have the SHA-256 that its manifest records: it was"
             f" changed after it was written; {store.remedy}."
         )
     return data

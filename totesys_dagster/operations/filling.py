@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from totesys_dagster.catalogue import StarTable
+from totesys_dagster.feeds.load import load_all
+from totesys_dagster.feeds.registry import FEEDS
 from totesys_dagster.lake.audits import AuditLog
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.receipt import touched_stars
@@ -56,6 +58,9 @@ class Filling:
         if newest is not None and only is None:
             with ledger.exclusive(self.connection, target):
                 audit.audit_source(self.connection, target, newest)
+        for feed in FEEDS if only is None else ():
+            for _ in load_all(self.connection, target, feed, self.log.store, self.processed):
+                pass
 
     def _load(self, target: Names, manifest: Manifest, needed: set[str] | None) -> None:
         ingestion = self.log.store

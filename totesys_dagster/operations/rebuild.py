@@ -14,8 +14,10 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from totesys_dagster.catalogue import STAR_TABLES, Kind, StarTable
+from totesys_dagster.catalogue import STAR_TABLES, WAREHOUSE_TABLES, Kind, StarTable
 from totesys_dagster.errors import LoadError, RebuildRunningError
+from totesys_dagster.feeds.load import check_log
+from totesys_dagster.feeds.registry import FEEDS
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.store import Store
 from totesys_dagster.operations.filling import Filling
@@ -66,14 +68,17 @@ def rebuild(
 
     With `only`, these tables are replaced and the others stay as they are, and only batches that
     the warehouse holds are loaded; what the tables refer to is loaded beside. `progress` gets
-    the batches done and their number. With `lose_loaded_batches`, a lake that lacks batches of the
-    warehouse, or has others, takes its place. Raises LoadError (also when another rebuild is
-    running, when the lake is empty and the warehouse is not, or has other batches), LakeError or
-    ProcessingError; the old warehouse is untouched then.
+    the batches done and their number. What feeds delivered is loaded again with all tables. With
+    `lose_loaded_batches`, a lake that lacks batches of the warehouse, or has others, takes its
+    place. Raises LoadError (also when another rebuild is running, when the lake is empty and the
+    warehouse is not, or has other batches), LakeError or ProcessingError; the old warehouse is
+    untouched then.
     """
     log = ManifestLog(ingestion)
     with failures(LoadError, "the rebuild"), _only_one(connection, names):
         schema.migrate(connection, names)
+        for feed in FEEDS:
+            check_log(connection, names, feed, ingestion)
         loaded = ledger.manifests(connection, names)
         filling = Filling(connection, names, log, processed, quarantine_limit, progress, loaded)
         if not loaded:
@@ -181,7 +186,7 @@ def _require_tables(connection: Connection, names: Names) -> None:
           AND (c.relkind NOT IN ('r', 'p') OR child IS NOT NULL)
     """
     with transaction(connection):
-        found = connection.execute(query, [names.schema, list(STAR_TABLES)]).fetchone()
+        found = connection.execute(query, [names.schema, list(WAREHOUSE_TABLES)]).fetchone()
     if found is None:
         return
     star, child = found
@@ -199,7 +204,7 @@ def _require_tables(connection: Connection, names: Names) -> None:
 def _rows(connection: Connection, names: Names) -> dict[str, int]:
     rows = {}
     with transaction(connection):
-        for star in STAR_TABLES:
+        for star in WAREHOUSE_TABLES:
             query = sql.SQL("SELECT count(*) FROM {}").format(names.table(star))
             row = one(connection, query)
             rows[star] = int(row[0])

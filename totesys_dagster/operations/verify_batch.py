@@ -24,7 +24,7 @@ from totesys_dagster.lake.receipt import (
 )
 from totesys_dagster.lake.schemas import read_schema
 from totesys_dagster.lake.store import Store
-from totesys_dagster.operations.verification import Verification
+from totesys_dagster.lake.verification import Verification
 from totesys_dagster.warehouse.ledger import LoadedReceipt
 from totesys_dagster.words import counted
 
