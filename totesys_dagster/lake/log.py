@@ -109,7 +109,7 @@ def _may_be(kind: type[Document], value: Any) -> bool:
     required = {name for name, field in fields.items() if field.is_required()}
     if not (isinstance(value, dict) and required <= value.keys() <= fields.keys()):
         return False
-    values = [value]
+    values: list[Any] = [value]
     while values:
         value = values.pop()
         if isinstance(value, dict):
