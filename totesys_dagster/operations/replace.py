@@ -32,7 +32,7 @@ def replace(
 ) -> dict[str, int] | None:
     """Put the fresh rows in the place of the old ones where they differ.
 
-    `require_proof` is told how many rows of each table do, and raises where the fresh ones are not
+    `require_proof` gets how many rows of each table do, and raises where the fresh ones are not
     proved. Returns the differences, or None when a batch was loaded meanwhile that `fresh` lacks.
     Batches that the lake does not have (the warehouse was loaded from another one) are not waited
     for.
