@@ -35,6 +35,7 @@ except DeclarationError as error:
     sys.exit(f"Error: {error}")
 
 if TYPE_CHECKING:
+    from totesys_dagster.lake.verification import Verification
     from totesys_dagster.operations.renew import Due
     from totesys_dagster.orchestration.whole_path import BatchReport
     from totesys_dagster.postgres.sessions import Connection, Names
@@ -305,6 +306,7 @@ def status(json_: bool) -> None:
     from totesys_dagster.feeds.registry import FEEDS
     from totesys_dagster.feeds.status import feed_status
     from totesys_dagster.local import stack
+    from totesys_dagster.operations.quarantine import stopped
     from totesys_dagster.operations.renew import Due, due
     from totesys_dagster.resources import Lake, Warehouse
     from totesys_dagster.warehouse import ledger, schema
@@ -321,7 +323,8 @@ def status(json_: bool) -> None:
         tables = table_status(connection, names) if ready else []
         outdated = due(connection, names, log) if ready else Due(())
         feeds = [feed_status(connection, names, one, *zones) for one in FEEDS] if ready else []
-    found = report.Status(settings.describe_source(), head, loaded, tables, outdated, feeds)
+    why = stopped(log, zones[1], loaded, settings.quarantine_limit())
+    found = report.Status(settings.describe_source(), head, loaded, tables, outdated, feeds, why)
     if json_:
         click.echo(json.dumps(found.data(), indent=1))
         return
@@ -330,24 +333,50 @@ def status(json_: bool) -> None:
 
 
 @main.command()
+@click.option("--batch", type=click.IntRange(min=1), help="Of this batch, loaded or not.")
 @as_json
-def verify(json_: bool) -> None:
-    """Check the lake's chain, every object of it, and the audits. Exit status 1 on findings."""
+def quarantine(batch: int | None, json_: bool) -> None:
+    """List the rows in quarantine: those of a batch, or all that the warehouse lacks now."""
     from totesys_dagster import report
     from totesys_dagster.local import stack
-    from totesys_dagster.operations.verify import verify as verify_all
+    from totesys_dagster.operations.quarantine import of_batch, of_now
     from totesys_dagster.resources import Lake, Warehouse
 
     stack.start()
     lake, warehouse = Lake(), Warehouse()
-    with progress.status("Verifying") as state, warehouse.connect() as connection:
-        result = verify_all(
-            connection,
-            warehouse.names(),
-            lake.ingestion(),
-            lake.processed(),
-            lambda done, all_: state.update(f"Verified batch {done} of {all_}"),
-        )
+    names, log, processed = warehouse.names(), lake.log(), lake.processed()
+    with warehouse.connect() as connection:
+        rows = [
+            *(
+                of_batch(connection, names, log, processed, batch)
+                if batch
+                else of_now(connection, names, log, processed)
+            )
+        ]
+    if json_:
+        click.echo(json.dumps([row.data() for row in rows], indent=1))
+    elif rows:
+        report.print_quarantine(output, rows)
+    else:
+        output.print("No row is in quarantine.")
+
+
+@main.command()
+@click.option(
+    "--repair",
+    "repair_",
+    is_flag=True,
+    help="Make damaged objects of the processed zone again from the ingestion zone, and verify once"
+    " more.",
+)
+@as_json
+def verify(repair_: bool, json_: bool) -> None:
+    """Check the lake's chain, every object of it, and the audits. Exit status 1 on findings."""
+    from totesys_dagster import report
+    from totesys_dagster.local import stack
+
+    stack.start()
+    result = _verify(repair=repair_)
     if json_:
         data = {"source": settings.describe_source(), "passed": result.passed, **vars(result)}
         click.echo(json.dumps(data, indent=1))
@@ -366,10 +395,46 @@ def verify(json_: bool) -> None:
     sys.exit(0 if result.passed else 1)
 
 
+def _verify(*, repair: bool) -> Verification:
+    from totesys_dagster.operations.repair import repair as make_again
+    from totesys_dagster.operations.verify import verify as verify_all
+    from totesys_dagster.resources import Lake, Warehouse
+
+    lake, warehouse = Lake(), Warehouse()
+    ingestion, processed = lake.ingestion(), lake.processed()
+    with progress.status("Verifying") as state, warehouse.connect() as connection:
+
+        def look() -> Verification:
+            return verify_all(
+                connection,
+                warehouse.names(),
+                ingestion,
+                processed,
+                lambda done, all_: state.update(f"Verified batch {done} of {all_}"),
+            )
+
+        result = look()
+        if repair and result.damaged:
+            for number, star in result.damaged:
+                progress.print(f"Making {star} of batch {number} again")
+            make_again(ingestion, processed, result.damaged)
+            result = look()
+    return result
+
+
 @main.command()
+@click.option(
+    "--lose-loaded-batches",
+    is_flag=True,
+    help="Go on though the warehouse holds batches that this lake does not have: what they brought"
+    " is lost.",
+)
 @as_json
-def rebuild(json_: bool) -> None:
-    """Rebuild the warehouse from the lake alone, and compare it with the one that is there."""
+def rebuild(lose_loaded_batches: bool, json_: bool) -> None:
+    """Rebuild the warehouse from the lake alone, and compare it with the one that is there.
+
+    Its rows are replaced only where the new ones are proved to be what the source held.
+    """
     from totesys_dagster.local import stack
     from totesys_dagster.operations.rebuild import rebuild as rebuild_all
     from totesys_dagster.resources import Lake, Warehouse
@@ -384,6 +449,7 @@ def rebuild(json_: bool) -> None:
             lake.processed(),
             quarantine_limit=settings.quarantine_limit(),
             progress=lambda done, all_: state.update(f"Loaded batch {done} of {all_}"),
+            lose_loaded_batches=lose_loaded_batches,
         )
     if json_:
         data = {"source": settings.describe_source(), **vars(result)}

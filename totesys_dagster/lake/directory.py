@@ -27,8 +27,8 @@ _UNFINISHED = ".unfinished-"
 
 # The folders of a zone.
 FOLDERS = (
-    *("audits", "commits", "keys", "manifests", "probe", "quarantine", "receipts"),
-    *("references", "requests", "rows", "schemas"),
+    *("audits", "commits", "deliveries", "keys", "manifests", "probe", "quarantine"),
+    *("receipts", "references", "requests", "rows", "schemas", "state"),
 )
 
 # What the system says → why, and what to do.
@@ -75,19 +75,21 @@ class Directory:
 
     def create(self, key: str, data: bytes) -> Created:
         path = self._path(key)
-        unfinished = path.with_name(f"{_UNFINISHED}{uuid.uuid4()}")
-        with _failing_clearly(path):
-            try:
-                self._write(unfinished, data)
-                return _link(unfinished, path)
-            finally:
-                with suppress(OSError):
-                    unfinished.unlink()
+        with _failing_clearly(path), self._unfinished(path, data) as unfinished:
+            return _link(unfinished, path)
 
-    def read(self, key: str) -> bytes | None:
+    def replace(self, key: str, data: bytes) -> None:
+        path = self._path(key)
+        with _failing_clearly(path), self._unfinished(path, data) as unfinished:
+            unfinished.replace(path)
+
+    def read(self, key: str, most: int | None = None) -> bytes | None:
         path = self._path(key)
         with _failing_clearly(path):
             try:
+                if most is not None and _is_larger(path, most):
+                    with path.open("rb") as file:
+                        return file.read(most + 1)
                 return path.read_bytes()
             except (FileNotFoundError, IsADirectoryError):
                 return None
@@ -133,6 +135,17 @@ class Directory:
             for folder in FOLDERS:
                 private.close(self._root / folder)
 
+    @contextmanager
+    def _unfinished(self, path: Path, data: bytes) -> Iterator[Path]:
+        """A file beside another one that holds these bytes, for the time of the block."""
+        unfinished = path.with_name(f"{_UNFINISHED}{uuid.uuid4()}")
+        try:
+            self._write(unfinished, data)
+            yield unfinished
+        finally:
+            with suppress(OSError):
+                unfinished.unlink()
+
     def _write(self, path: Path, data: bytes) -> None:
         try:
             descriptor = os.open(path, _NEW, 0o600)
@@ -154,6 +167,10 @@ class Directory:
             folder.mkdir(mode=0o700)
             if self._of_group:
                 folder.chmod(S_ISGID | 0o700 | self._of_group)
+
+
+def _is_larger(path: Path, most: int) -> bool:
+    return path.is_file() and path.stat().st_size > most
 
 
 def _link(unfinished: Path, path: Path) -> Created:
