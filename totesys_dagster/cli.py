@@ -293,9 +293,9 @@ def web(host: str, port: int, options: tuple[str, ...]) -> None:
     It is Dagster's web server, which has no login, behind a guard: requests of other pages are
     refused, and so are hosts other than this machine and those of TOTESYS_WEB_HOSTS.
     """
-    from totesys_dagster.web.server import serve
-
-    serve(host, port, options)
+    # What the command line has imported is of no use to a server.
+    server = [sys.executable, "-m", "totesys_dagster.web", "--host", host, "--port", str(port)]
+    os.execv(sys.executable, [*server, *options])  # nosec B606
 
 
 @main.command()
