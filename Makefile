@@ -61,7 +61,7 @@ bench-batches bench-commands bench-distributed bench-full bench-growth bench-inc
 	$(BIN)/python -m benchmarks.$(subst bench-,,$@)
 
 render: .venv/installed  ## write the files that follow from the catalogue
-	$(BIN)/python tools/render.py
+	$(BIN)/python -m tools.render
 
 format: .venv/installed-dev
 	$(BIN)/ruff format .

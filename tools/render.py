@@ -6,10 +6,13 @@ A test holds that each says what the catalogue says.
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pycountry
 
+from tools.contracts import contract_of, contract_of_reports
+from tools.dictionary import dictionary
 from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, StarColumn, Type, revision
 from totesys_dagster.catalogue.countries import NAMES
 from totesys_dagster.postgres.sessions import Names
@@ -19,7 +22,8 @@ ROOT = Path(__file__).parents[1]
 WAREHOUSE = ROOT / "docs" / "warehouse.sql"
 EXTRACTOR = ROOT / "totesys_dagster" / "ingestion" / "sql" / "extractor.sql"
 ATHENA = ROOT / "terraform" / "modules" / "catalog" / "tables.json"
-
+DICTIONARY = ROOT / "docs" / "data-dictionary.md"
+CONTRACTS = ROOT / "docs" / "contracts"
 COUNTRIES = ROOT / "totesys_dagster" / "warehouse" / "sql" / "reports" / "country_names.sql"
 
 MICROSECONDS = " In microseconds since midnight."
@@ -120,8 +124,23 @@ FILES: dict[Path, Callable[[], str]] = {
     WAREHOUSE: warehouse,
     EXTRACTOR: extractor,
     ATHENA: athena,
+    DICTIONARY: dictionary,
+    CONTRACTS / "reports.odcs.yaml": contract_of_reports,
+    **{
+        CONTRACTS / f"{star.name}.odcs.yaml": partial(contract_of, star)
+        for star in STAR_TABLES.values()
+    },
 }
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Write what is declared; a contract of what no longer is goes."""
+    CONTRACTS.mkdir(exist_ok=True)
+    for path in {*CONTRACTS.iterdir()} - {*FILES}:
+        path.unlink()
     for path, text in FILES.items():
         path.write_text(text())
+
+
+if __name__ == "__main__":
+    main()
