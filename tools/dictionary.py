@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from totesys_dagster.catalogue import STAR_TABLES, Kind, StarColumn, StarTable, Type
+from totesys_dagster.catalogue import STAR_TABLES, Kind, StarColumn, StarTable, Type, revision
 from totesys_dagster.postgres.sessions import Names
 from totesys_dagster.warehouse import ddl, reports
 
@@ -82,7 +82,7 @@ def _table(star: StarTable) -> str:
     rows = [*number, *((c.name, _sql_type(c), _meaning(c)) for c in star.columns)]
     return (
         f"### {star.name}\n\n{star.description} Readers see {views}; made of {made_of}."
-        f" Its key is `{star.key}`.\n\n{_columns(rows)}\n"
+        f" Its key is `{star.key}`. In the lake: `rows/{star.name}/{revision(star)}`.\n\n{_columns(rows)}\n"
     )
 
 

@@ -23,6 +23,7 @@ WAREHOUSE = ROOT / "docs" / "warehouse.sql"
 EXTRACTOR = ROOT / "totesys_dagster" / "ingestion" / "sql" / "extractor.sql"
 ATHENA = ROOT / "terraform" / "modules" / "catalog" / "tables.json"
 DICTIONARY = ROOT / "docs" / "data-dictionary.md"
+INSIGHTS = ROOT / "docs" / "insights.md"
 CONTRACTS = ROOT / "docs" / "contracts"
 COUNTRIES = ROOT / "totesys_dagster" / "warehouse" / "sql" / "reports" / "country_names.sql"
 
@@ -113,6 +114,15 @@ def athena() -> str:
     return json.dumps({"ingestion": ingestion, "processed": processed}, indent=1) + "\n"
 
 
+def insights() -> str:
+    """The document with the folders of the tables that its queries are about."""
+
+    def folder(match: re.Match[str]) -> str:
+        return f"{match[1]}/{revision(STAR_TABLES[match[1]])}"
+
+    return re.sub(r"((?:fact|dim)_\w+)/v\d+-[0-9a-f]{8}", folder, INSIGHTS.read_text())
+
+
 def _parquet_type(column: StarColumn) -> str:
     if column.type is Type.MONEY:
         return "decimal({},{})".format(*column.digits)
@@ -125,6 +135,7 @@ FILES: dict[Path, Callable[[], str]] = {
     EXTRACTOR: extractor,
     ATHENA: athena,
     DICTIONARY: dictionary,
+    INSIGHTS: insights,
     CONTRACTS / "reports.odcs.yaml": contract_of_reports,
     **{
         CONTRACTS / f"{star.name}.odcs.yaml": partial(contract_of, star)
