@@ -80,9 +80,10 @@ def _table(star: StarTable) -> str:
     made_of = ", ".join(f"`{source}`" for source in star.sources)
     number = [(a.name, "integer", a.comment) for a in ddl.attributes(star)[: bool(star.record_id)]]
     rows = [*number, *((c.name, _sql_type(c), _meaning(c)) for c in star.columns)]
+    folder = f"rows/{star.name}/{revision(star)}"
     return (
         f"### {star.name}\n\n{star.description} Readers see {views}; made of {made_of}."
-        f" Its key is `{star.key}`. In the lake: `rows/{star.name}/{revision(star)}`.\n\n{_columns(rows)}\n"
+        f" Its key is `{star.key}`. In the lake: `{folder}`.\n\n{_columns(rows)}\n"
     )
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -14,8 +18,13 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import sqlglot
+from sqlglot import exp
 
+from tools import render
+from totesys_dagster import settings
 from totesys_dagster.catalogue import STAR_TABLES, revision
+from totesys_dagster.local import stack
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import DELETE_ORDER_1, EDIT_ORDER_1, new_sale
 
@@ -35,6 +44,25 @@ def blocks(heading: str, language: str) -> list[str]:
 
 
 SET_UP, CURRENT, AS_OF, DELETIONS, ARRIVED = blocks("Ask the lake with DuckDB", "sql")
+TABLES, VIEW = blocks("Ask the lake with Athena", "sql")
+PROCESSED, INGESTION = "totesys_production_processed", "totesys_production_ingestion"
+
+# What Athena would show of the lake, as DuckDB reads it: the hidden column "$path" has the place.
+ATHENA = f"""
+CREATE SCHEMA {PROCESSED};
+CREATE SCHEMA {INGESTION};
+CREATE VIEW {PROCESSED}.receipt_fact_sales_order AS FROM receipt;
+CREATE VIEW {INGESTION}.manifest_sales_order AS
+    SELECT sequence, {{'sales_order': {{'keys': keys}}}} AS tables FROM batch;
+CREATE VIEW {INGESTION}.keys_sales_order AS
+    SELECT ranges, replace(filename, getvariable('ingestion'), 's3://totesys-production-ingestion')
+        AS "$path" FROM key_object;
+CREATE VIEW {PROCESSED}.fact_sales_order_all AS
+    SELECT * EXCLUDE (filename, batch),
+        replace(filename, getvariable('processed'), 's3://totesys-production-processed') AS "$path"
+    FROM read_parquet(getvariable('processed') || '/rows/fact_sales_order/v1-*/*/*.parquet',
+        filename = true)
+"""
 
 
 class Lake:
@@ -57,6 +85,19 @@ class Lake:
         in_utc = moment.astimezone(dt.UTC).replace(tzinfo=None)
         self.asked.execute(f"SET VARIABLE moment = TIMESTAMP '{in_utc}'")
         return self.asked.execute(query).fetchall()
+
+    def athena(self) -> Rows:
+        """What Athena's view holds, in the columns of CURRENT but the time of day."""
+        [statement] = sqlglot.parse(VIEW, read="athena")
+        assert isinstance(statement, exp.Create)
+        query = statement.expression.sql(dialect="duckdb")
+        with duckdb.connect() as asked:
+            asked.execute(SET_UP)
+            asked.execute(ATHENA)
+            return asked.execute(
+                "SELECT sales_order_id, units_sold, unit_price, currency_id, agreed_delivery_date"
+                f" FROM ({query}) ORDER BY 1"
+            ).fetchall()
 
 
 @pytest.fixture
@@ -163,7 +204,9 @@ def test_deletions_are_the_tombstones_of_the_warehouse(lake: Lake) -> None:
         (1, 2, 42972, Decimal("3.94"), True),
         (1, 4, 5000, Decimal("2.75"), False),
     ]
-    tombstones = "SELECT sales_order_id, batch_seq FROM fact_sales_order WHERE is_deleted ORDER BY 2"
+    tombstones = (
+        "SELECT sales_order_id, batch_seq FROM fact_sales_order WHERE is_deleted ORDER BY 2"
+    )
     assert [row[:2] for row in found] == lake.platform.rows(tombstones)
 
 
@@ -177,6 +220,7 @@ def test_full_read_shows_what_is_gone(lake: Lake) -> None:
     assert [row[:2] for row in lake.rows(DELETIONS)] == [(1, 2)]
 
 
+@pytest.mark.long
 def test_sets_of_many_keys_are_read_from_their_objects(lake: Lake) -> None:
     for order_id in range(10, 90):
         lake.platform.application.execute(new_sale(order_id))
@@ -212,3 +256,93 @@ def test_money_that_arrived_is_exact(lake: Lake) -> None:
         (3, Decimal("2102.10"), 67305075, "0000000001"),
         (3, Decimal("99999999.99"), 67305075, "0000000002"),
     ]
+
+
+# Athena
+
+
+def test_statements_are_of_athenas_dialect() -> None:
+    tables = [one for one in sqlglot.parse(TABLES, read="athena") if one]
+    [view] = [one for one in sqlglot.parse(VIEW, read="athena") if one]
+
+    assert [(one.key, one.kind) for one in [*tables, view]] == [
+        *[("create", "TABLE")] * 3,
+        ("create", "VIEW"),
+    ]
+    assert all("STRUCT<" in one.sql("athena") or "ARRAY<" in one.sql("athena") for one in tables)
+
+
+def test_view_of_athena_reads_tables_that_are_declared() -> None:
+    """By terraform's catalogue, or by the statements before it."""
+    declared = json.loads(render.ATHENA.read_text())
+    [view] = [one for one in sqlglot.parse(VIEW, read="athena") if one]
+    named = {
+        (one.db, one.name)
+        for statement in sqlglot.parse(TABLES, read="athena")
+        if statement
+        for one in statement.find_all(exp.Table)
+    }
+    read = {(one.db, one.name) for one in view.expression.find_all(exp.Table) if one.db}
+
+    assert read - named == {(PROCESSED, "fact_sales_order_all")}
+    assert "fact_sales_order" in declared["processed"]
+
+
+def test_view_of_athena_has_the_current_rows(lake: Lake, tmp_path: Path) -> None:
+    """In its translation: after a deletion and a comeback, a full read, and sets of many keys."""
+    for order_id in range(10, 90):
+        lake.platform.application.execute(new_sale(order_id))
+    for edit in (EDIT_ORDER_1, DELETE_ORDER_1, ORDER_1_AGAIN):
+        lake.platform.application.execute(edit)
+        lake.platform.run()
+    for table in ("payment", "transaction", "sales_order"):
+        delete = f"DELETE FROM {table} WHERE {table}_id >= 10 AND {table}_id % 2 = 0"
+        lake.platform.application.execute(delete.encode())
+    lake.platform.run()
+    assert lake.athena() == [row[:5] for row in orders(lake.platform)]
+
+    lake.platform.application.execute("DELETE FROM payment WHERE payment_id = 3")
+    lake.platform.application.execute("DELETE FROM transaction WHERE transaction_id = 3")
+    lake.platform.application.execute("DELETE FROM sales_order WHERE sales_order_id = 2")
+    lake.platform.run(full=("sales_order",))
+    part = next(folder(tmp_path).rglob("*.parquet"))
+    shutil.copy(part, part.with_name("part-00000-0badc0de.parquet"))
+    found = lake.athena()
+    assert found == [row[:5] for row in orders(lake.platform)]
+    assert [row[0] for row in found][:3] == [1, 11, 13]
+
+
+# The notebook
+
+
+@pytest.mark.long
+def test_notebook_answers_as_the_reader(platform: Platform, tmp_path: Path) -> None:
+    platform.first()
+    asked = {
+        **os.environ,
+        settings.WAREHOUSE_READER_DSN: platform.server.dsn(
+            stack.READER, platform.warehouse_database
+        ),
+    }
+    done = subprocess.run(
+        [sys.executable, ROOT / "docs" / "insights_notebook.py"],
+        env=asked,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    answers = done.stdout.split("\n\n")
+    assert [answer.partition("\n")[0] for answer in answers if answer] == [
+        "How much did we sell, by month and currency?",
+        "What is overdue today, and why?",
+        "Where do we deliver?",
+        "Who sells how much?",
+        "Which deliveries were moved furthest?",
+    ]
+    assert re.search(r"2022-11-01 +GBP +1 +2102\.10 +False", answers[0])
+    assert re.search(r"2022-11-01 +USD +1 +169309\.68 +False", answers[0])
+    assert re.search(r"payable +EUR +.+ 1 +134075\.69", answers[1])
+    assert "Jeremie O'Keefe" in answers[3]
