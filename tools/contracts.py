@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from totesys_dagster.catalogue import STAR_TABLES, Kind, StarColumn, StarTable, revision
+from totesys_dagster.catalogue import WAREHOUSE_TABLES, Kind, StarColumn, StarTable, revision
 from totesys_dagster.postgres.sessions import Names
 from totesys_dagster.warehouse import ddl, reports
 from totesys_dagster.warehouse.ddl import Attribute
@@ -81,7 +81,7 @@ def _object(
     star: StarTable, name: str, kind: str, description: str, attributes: Iterable[Attribute]
 ) -> dict[str, Any]:
     history = name.startswith("history_")
-    key = star.record_id if history else star.key
+    keys = (star.record_id,) if history else star.keys
     declared = {column.name: column for column in star.columns}
     return {
         "id": name,
@@ -93,11 +93,20 @@ def _object(
         "properties": [
             _property(attribute)
             | {"required": attribute.not_null}
-            | ({"id": key, "primaryKey": True, "unique": True} if attribute.name == key else {})
+            | _key(attribute.name, keys)
             | _carried(declared.get(attribute.name), refers=not history)
             for attribute in attributes
         ],
     }
+
+
+def _key(name: str, keys: tuple[str | None, ...]) -> dict[str, Any]:
+    """What a column is called as one of the keys, if it is."""
+    if name not in keys:
+        return {}
+    if len(keys) > 1:
+        return {"primaryKey": True, "primaryKeyPosition": keys.index(name) + 1}
+    return {"id": name, "primaryKey": True, "unique": True}
 
 
 def _property(attribute: Attribute) -> dict[str, Any]:
@@ -118,7 +127,7 @@ def _carried(column: StarColumn | None, *, refers: bool) -> dict[str, Any]:
     if column.takes:
         found["transformSourceObjects"] = [".".join(source) for source in column.takes]
     if column.references and refers:
-        found["relationships"] = [{"to": _place(STAR_TABLES[column.references])}]
+        found["relationships"] = [{"to": _place(WAREHOUSE_TABLES[column.references])}]
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from totesys_dagster.catalogue import STAR_TABLES, Kind, StarColumn, StarTable, Type, revision
+from totesys_dagster.catalogue import WAREHOUSE_TABLES, Kind, StarColumn, StarTable, Type, revision
 from totesys_dagster.postgres.sessions import Names
 from totesys_dagster.warehouse import ddl, reports
 
@@ -30,10 +30,10 @@ _NAMES = Names("warehouse")
 
 def dictionary() -> str:
     """The whole document, in Markdown."""
-    facts = [star for star in STAR_TABLES.values() if star.kind is Kind.FACT]
-    others = [star for star in STAR_TABLES.values() if star.kind is not Kind.FACT]
+    facts = [star for star in WAREHOUSE_TABLES.values() if star.kind is Kind.FACT]
+    others = [star for star in WAREHOUSE_TABLES.values() if star.kind is not Kind.FACT]
     parts = [_HEAD, "## The stars\n\n"]
-    parts += [f"{_diagram(fact)}\n" for fact in facts]
+    parts += [f"{_diagram(fact)}\n" for fact in facts if fact.references]
     parts += ["## Facts\n\n", *(_table(fact) for fact in facts)]
     parts += ["## Dimensions\n\n", *(_table(star) for star in others)]
     parts += [_LINEAGE_HEAD, _columns((a.name, a.type, a.comment) for a in ddl.LINEAGE), "\n"]
@@ -47,7 +47,7 @@ def _diagram(fact: StarTable) -> str:
     dimensions = dict.fromkeys(name for _, name in fact.references)
     lines = [
         *_entity(fact),
-        *(line for name in dimensions for line in _entity(STAR_TABLES[name])),
+        *(line for name in dimensions for line in _entity(WAREHOUSE_TABLES[name])),
         *_relations(fact),
     ]
     return "\n".join(["```mermaid", "erDiagram", *(f"    {line}" for line in lines), "```", ""])
@@ -78,12 +78,14 @@ def _relations(fact: StarTable) -> Iterator[str]:
 def _table(star: StarTable) -> str:
     views = ", ".join(f"`{view.name}`" for view in ddl.views(_NAMES, star)) or f"`{star.name}`"
     made_of = ", ".join(f"`{source}`" for source in star.sources)
+    origin = f"filled by the feed `{star.feed}`" if star.feed else f"made of {made_of}"
+    key = ", ".join(f"`{column}`" for column in star.keys)
     number = [(a.name, "integer", a.comment) for a in ddl.attributes(star)[: bool(star.record_id)]]
     rows = [*number, *((c.name, _sql_type(c), _meaning(c)) for c in star.columns)]
-    folder = f"rows/{star.name}/{revision(star)}"
+    folder = "" if star.feed else f" In the lake: `rows/{star.name}/{revision(star)}`."
     return (
-        f"### {star.name}\n\n{star.description} Readers see {views}; made of {made_of}."
-        f" Its key is `{star.key}`. In the lake: `{folder}`.\n\n{_columns(rows)}\n"
+        f"### {star.name}\n\n{star.description} Readers see {views}; {origin}."
+        f" Its key is {key}.{folder}\n\n{_columns(rows)}\n"
     )
 
 

@@ -13,7 +13,14 @@ import pycountry
 
 from tools.contracts import contract_of, contract_of_reports
 from tools.dictionary import dictionary
-from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, StarColumn, Type, revision
+from totesys_dagster.catalogue import (
+    SOURCE_TABLES,
+    STAR_TABLES,
+    WAREHOUSE_TABLES,
+    StarColumn,
+    Type,
+    revision,
+)
 from totesys_dagster.catalogue.countries import NAMES
 from totesys_dagster.postgres.sessions import Names
 from totesys_dagster.warehouse import schema
@@ -139,7 +146,7 @@ FILES: dict[Path, Callable[[], str]] = {
     CONTRACTS / "reports.odcs.yaml": contract_of_reports,
     **{
         CONTRACTS / f"{star.name}.odcs.yaml": partial(contract_of, star)
-        for star in STAR_TABLES.values()
+        for star in WAREHOUSE_TABLES.values()
     },
 }
 
