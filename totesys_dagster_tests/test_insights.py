@@ -74,7 +74,7 @@ class Lake:
         self.asked.execute("SET TimeZone TO 'Pacific/Auckland'")
 
     def rows(self, statements: str) -> Rows:
-        """What the last of these statements gives, with the tables made anew."""
+        """What the last of these statements gives, after it has re-created the tables."""
         self.asked.execute(SET_UP)
         return self.asked.execute(statements).fetchall()
 

@@ -25,6 +25,22 @@ from totesys_dagster.warehouse import schema
 from totesys_dagster.words import counted
 
 
+def _spec(
+    feed: Feed, key: dg.AssetKey, upstream: dg.AssetKey, description: str, kinds: set[str]
+) -> dg.AssetSpec:
+    zone = key.path[0]
+    return dg.AssetSpec(
+        key,
+        deps=[upstream],
+        description=description,
+        group_name=zone,
+        kinds=kinds,
+        owners=OWNERS,
+        tags={"zone": zone, "kind": "feed"},
+        metadata=star_definition(feed.table, zone),
+    )
+
+
 def processed_asset(feed: Feed) -> dg.AssetsDefinition:
     """`processed/<feed>`: Parquet of every delivery, and the check `contract`."""
     key = asset_key(PROCESSED, feed.name)
@@ -32,15 +48,12 @@ def processed_asset(feed: Feed) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name=f"process_{feed.name}",
         specs=[
-            dg.AssetSpec(
+            _spec(
+                feed,
                 key,
-                deps=[asset_key(INGESTION, feed.name)],
-                description=f"{feed.title}, as Parquet. {feed.table.description}",
-                group_name=PROCESSED,
-                kinds={"parquet"},
-                owners=OWNERS,
-                tags={"zone": PROCESSED, "kind": "feed"},
-                metadata=star_definition(feed.table, PROCESSED),
+                asset_key(INGESTION, feed.name),
+                f"{feed.title}, as Parquet. {feed.table.description}",
+                {"parquet"},
             )
         ],
         check_specs=[
@@ -93,15 +106,12 @@ def warehouse_asset(feed: Feed) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name=f"load_{feed.name}",
         specs=[
-            dg.AssetSpec(
+            _spec(
+                feed,
                 key,
-                deps=[asset_key(PROCESSED, feed.name)],
-                description=feed.table.description,
-                group_name=WAREHOUSE,
-                kinds={"postgres", "table"},
-                owners=OWNERS,
-                tags={"zone": WAREHOUSE, "kind": "feed"},
-                metadata=star_definition(feed.table, WAREHOUSE),
+                asset_key(PROCESSED, feed.name),
+                feed.table.description,
+                {"postgres", "table"},
             )
         ],
         check_specs=[
