@@ -40,6 +40,10 @@ class ProcessingError(TotesysError):
     """A batch cannot be processed, or was processed differently before."""
 
 
+class DropsError(TotesysError):
+    """The place of the drops cannot be read."""
+
+
 class DeclarationError(TotesysError):
     """A table cannot be what the catalogue declares it to be."""
 

@@ -7,6 +7,7 @@ import dagster as dg
 from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
 from totesys_dagster.orchestration.audits import audit_job
 from totesys_dagster.orchestration.checks import LOG
+from totesys_dagster.orchestration.file_jobs import FILE_JOBS
 from totesys_dagster.orchestration.history import keep_history
 from totesys_dagster.orchestration.whole_path import run_path
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse, clear_failures
@@ -26,9 +27,15 @@ from totesys_dagster.runs.tags import (
     WHOLE_STAGE,
 )
 
+
+def _of_batches(*zones: str) -> dg.AssetSelection:
+    """The assets of zones, without those of feeds, which have runs of their own."""
+    return dg.AssetSelection.groups(*zones) - dg.AssetSelection.tag("kind", "feed")
+
+
 capture = dg.define_asset_job(
     CAPTURE,
-    selection=dg.AssetSelection.groups(INGESTION),
+    selection=_of_batches(INGESTION),
     description="Capture one batch. Its partition is the batch: add the next sequence, ten digits"
     " long.",
     tags={STAGE_TAG: CAPTURE_STAGE},
@@ -36,21 +43,21 @@ capture = dg.define_asset_job(
 
 process = dg.define_asset_job(
     PROCESS,
-    selection=dg.AssetSelection.groups(PROCESSED),
+    selection=_of_batches(PROCESSED),
     description="Process a batch: raw tables to Parquet tables of the stars.",
     tags={STAGE_TAG: PROCESS_STAGE},
 )
 
 load = dg.define_asset_job(
     LOAD,
-    selection=dg.AssetSelection.groups(WAREHOUSE),
+    selection=_of_batches(WAREHOUSE),
     description="Load all that is processed into the warehouse, in the order of the log.",
     tags={STAGE_TAG: LOAD_STAGE},
 )
 
 batch_job = dg.define_asset_job(
     BATCH,
-    selection=dg.AssetSelection.groups(INGESTION, PROCESSED, WAREHOUSE),
+    selection=_of_batches(INGESTION, PROCESSED, WAREHOUSE),
     description="Take a batch the whole way: capture, process, load and audit. The sensors start it"
     " for the tables that have changed.",
     tags={STAGE_TAG: BATCH_STAGE},
@@ -100,4 +107,5 @@ JOBS: list[Any] = [
     audit_job,
     verify_lake,
     keep_history,
+    *FILE_JOBS.values(),
 ]
