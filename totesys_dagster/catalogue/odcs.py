@@ -267,7 +267,7 @@ def _custom(document: Mapping[str, Any]) -> dict[str, Any]:
         name = _text(_mapping(one, "customProperties"), "property")
         if name in found:
             raise DeclarationError(f"it has the custom property {name} twice")
-        found[name] = one.get("value")
+        found[name] = one.get("value") if name == "fileTypes" else _text(one, "value")
     _require_known(found, _CUSTOM, "customProperties")
     return found
 

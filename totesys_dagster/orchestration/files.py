@@ -94,7 +94,7 @@ def _digest(found: Sequence[Drop], loaded: int) -> str:
 def _remembered(cursor: str | None) -> dict[str, dict[str, str]]:
     with suppress(ValueError):
         found = json.loads(cursor or "")
-        if isinstance(found, dict):
+        if isinstance(found, dict) and all(isinstance(one, dict) for one in found.values()):
             return found
     return {}
 
