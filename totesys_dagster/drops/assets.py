@@ -49,7 +49,7 @@ def raw_asset(contract: FileContract, feed: Feed) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, lake: Lake
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         with clear_failures():
-            done = deliver(feed, contract, Drops(), lake.ingestion(), context.run_id)
+            done = deliver(feed, contract, Drops(), lake.ingestion(), context.run.run_id)
         for delivery in done.deliveries:
             context.log.info(f"Took delivery {delivery.sequence}, {delivery.name}.")
         yield dg.MaterializeResult(asset_key=key, metadata=_delivered(done))

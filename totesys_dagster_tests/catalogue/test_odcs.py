@@ -221,3 +221,18 @@ def test_second_contract_needs_no_code(platform: Platform, tmp_path: Path) -> No
         " current_fact_budget"
     ) == [("2024-02-01", "Küche", None, "1950.500", True, "b.csv")]
     assert platform.rows("SELECT version FROM history_fact_budget") == [(1,)]
+
+
+def test_command_line_knows_the_contracts_that_the_file_of_settings_names(tmp_path: Path) -> None:
+    (tmp_path / "contracts").mkdir()
+    (tmp_path / "contracts" / "budget.odcs.yaml").write_text("kind: Other")
+    (tmp_path / ".env").write_text(f"{settings.CONTRACTS}={tmp_path / 'contracts'}\n")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "totesys_dagster.cli", "--help"],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr.startswith("Error: The contract budget.odcs.yaml cannot be used")

@@ -8,6 +8,8 @@ import json
 import dagster as dg
 import pytest
 
+from totesys_dagster.alerting import ended_runs
+from totesys_dagster.alerting.incidents import Recovery, Trouble
 from totesys_dagster.drops.place import Drop, Drops, Read
 from totesys_dagster.errors import DropsError
 from totesys_dagster.orchestration import files
@@ -53,6 +55,28 @@ def test_refused_file_fails_a_check_until_it_is_replaced(
     dropping.drop(LEEDS)
     [result] = orchestra.tick_and_run("new_files")
     assert checks(result)["contract"]
+
+
+def test_people_are_notified_of_a_refused_file_and_of_its_end(
+    dropping: Dropping, orchestra: Orchestra
+) -> None:
+    seen = []
+    for rows in ("2024-11,Leeds,GBP,1E5\n", LEEDS):
+        dropping.drop(rows)
+        [result] = orchestra.tick_and_run("new_files")
+        run = orchestra.instance.get_run_by_id(result.run_id)
+        assert run is not None
+        seen.append(
+            [
+                (type(one), one.reason if isinstance(one, Trouble) else one.cause)
+                for one in ended_runs.observations(orchestra.instance, run, None)
+                if one.key == ended_runs.REFUSED_KEY
+            ]
+        )
+    assert seen == [
+        [(Trouble, "sales_target: 1 delivery refused.")],
+        [(Recovery, "sales_target")],
+    ]
 
 
 def test_what_a_failed_run_has_left_is_loaded(dropping: Dropping, orchestra: Orchestra) -> None:
