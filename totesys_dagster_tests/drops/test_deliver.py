@@ -234,6 +234,17 @@ def test_place_that_cannot_be_read_stops_at_once(
     assert len(tried) == delivering.MOST_UNREADABLE
 
 
+@pytest.mark.long
+def test_thousand_files_are_taken(dropping: Dropping) -> None:
+    for number in range(1000):
+        dropping.drop(f"2024-11,Office {number},GBP,{number}\n", f"{number}.csv")
+
+    assert len(dropping.take()) == 1000
+    assert dropping.take() == []
+    assert len(dropping.current()) == 1000
+    assert dropping.findings() == []
+
+
 def test_rebuild_gives_the_same_and_verify_goes_through_the_files(dropping: Dropping) -> None:
     platform = dropping.platform
     platform.first()
