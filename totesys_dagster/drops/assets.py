@@ -11,7 +11,7 @@ from totesys_dagster.drops.file_feeds import FILE_FEEDS
 from totesys_dagster.drops.place import Drops
 from totesys_dagster.feeds.assets import processed_asset, warehouse_asset
 from totesys_dagster.feeds.feed import Feed
-from totesys_dagster.metadata import OWNERS, asset_key
+from totesys_dagster.metadata import OWNERS, asset_key, remedy
 from totesys_dagster.resources import Lake, clear_failures
 from totesys_dagster.words import counted
 
@@ -41,7 +41,10 @@ def raw_asset(contract: FileContract, feed: Feed) -> dg.AssetsDefinition:
         ],
         check_specs=[
             dg.AssetCheckSpec(
-                TAKEN, asset=key, description="Every file that lies there could be read."
+                TAKEN,
+                asset=key,
+                description="Every file that lies there could be read."
+                + remedy("let the platform read what it names.", "A delivery is refused"),
             )
         ],
     )
