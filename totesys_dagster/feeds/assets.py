@@ -49,7 +49,7 @@ def processed_asset(feed: Feed) -> dg.AssetsDefinition:
                 asset=key,
                 description="Nothing that was delivered is refused, but for what was replaced."
                 + remedy(
-                    "`totesys status` names what was refused, and why; deliver it again, put right.",
+                    "`totesys status` names what was refused; deliver that again, corrected.",
                     "A delivery is refused",
                 ),
             )
