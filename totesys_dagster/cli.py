@@ -15,12 +15,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from dotenv import load_dotenv
+from dotenv import dotenv_values, load_dotenv
 from rich.console import Console
 from rich.markup import escape
 
@@ -29,9 +29,14 @@ from totesys_dagster.dagster_home import opened_instance
 from totesys_dagster.errors import DeclarationError, SettingError, TotesysError
 from totesys_dagster.words import counted
 
+# Tables are declared as they are imported, those of contracts among them, which .env may name.
+with suppress(OSError, UnicodeError):
+    if _contracts := dotenv_values(Path(".env")).get(settings.CONTRACTS):
+        os.environ.setdefault(settings.CONTRACTS, _contracts)
+
 try:
     from totesys_dagster.catalogue import SOURCE_TABLES
-except DeclarationError as error:
+except (DeclarationError, SettingError) as error:
     sys.exit(f"Error: {error}")
 
 if TYPE_CHECKING:

@@ -45,6 +45,9 @@ UI_URL = "TOTESYS_UI_URL"
 WEB_HOSTS = "TOTESYS_WEB_HOSTS"
 FRESHNESS_MINUTES = "TOTESYS_FRESHNESS_MINUTES"
 POSTGRES_BIN = "TOTESYS_POSTGRES_BIN"
+DROPS_URL = "TOTESYS_DROPS_URL"
+DROP_BYTES = "TOTESYS_DROP_BYTES"
+CONTRACTS = "TOTESYS_CONTRACTS"
 
 # Whatever of these is not set, the embedded default provides.
 LOCATIONS = (SOURCE_DSN, WAREHOUSE_DSN, INGESTION_URL, PROCESSED_URL)
@@ -72,6 +75,9 @@ SETTINGS = (
     WEB_HOSTS,
     FRESHNESS_MINUTES,
     POSTGRES_BIN,
+    DROPS_URL,
+    DROP_BYTES,
+    CONTRACTS,
 )
 # Not for people: names the settings that the embedded default has filled in, for processes that
 # inherit the environment.
@@ -342,3 +348,29 @@ def home() -> Path:
 def freshness_minutes() -> int:
     """Minutes for which changes or batches may wait without any batch being loaded, at least 1."""
     return _whole_number(FRESHNESS_MINUTES, 15, 1)
+
+
+def drops() -> str:
+    """The place of the drops: what the setting says, or a directory of the embedded default."""
+    return get(DROPS_URL, str(home() / "drops"))
+
+
+def drop_bytes() -> int:
+    """Bytes up to which a drop is taken."""
+    return _whole_number(DROP_BYTES, 64 * 1024 * 1024, 1)
+
+
+def contract_directories() -> tuple[Path, ...]:
+    """The directories with contracts beside those that the platform brings: one, or none.
+
+    Raises SettingError where it is not there.
+    """
+    text = get(CONTRACTS, "")
+    if not text:
+        return ()
+    found = directory(CONTRACTS, text)
+    if not found.is_dir():
+        raise SettingError(
+            f"{CONTRACTS} is {text!r}, which is no directory: name one with files *.odcs.yaml."
+        )
+    return (found,)

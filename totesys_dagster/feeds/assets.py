@@ -19,7 +19,7 @@ from totesys_dagster.feeds.status import refused
 from totesys_dagster.feeds.verify import verify_feed
 from totesys_dagster.lake.feed_receipt import FeedReceipt
 from totesys_dagster.lake.receipt import read_star
-from totesys_dagster.metadata import OWNERS, asset_key, preview, star_definition
+from totesys_dagster.metadata import OWNERS, asset_key, preview, remedy, star_definition
 from totesys_dagster.resources import Lake, Warehouse, clear_failures
 from totesys_dagster.warehouse import schema
 from totesys_dagster.words import counted
@@ -60,7 +60,11 @@ def processed_asset(feed: Feed) -> dg.AssetsDefinition:
             dg.AssetCheckSpec(
                 "contract",
                 asset=key,
-                description="Nothing that was delivered is refused, but for what was replaced.",
+                description="Nothing that was delivered is refused, but for what was replaced."
+                + remedy(
+                    "`totesys status` names what was refused; deliver that again, corrected.",
+                    "A delivery is refused",
+                ),
             )
         ],
     )
@@ -119,7 +123,11 @@ def warehouse_asset(feed: Feed) -> dg.AssetsDefinition:
                 "audit",
                 asset=key,
                 description="Every version is what the deliveries in the lake give, found out by"
-                " other code than that which loads them.",
+                " other code than that which loads them."
+                + remedy(
+                    "`totesys rebuild` puts the lake's rows in their place.",
+                    "The warehouse is lost, or wrong",
+                ),
             )
         ],
     )

@@ -12,6 +12,8 @@ AUDIT = "audit"
 STAGE_TAG = "totesys/stage"
 # Of a run that is to load several batches, from that of its tag `totesys/batch` on.
 LAST_BATCH_TAG = "totesys/last_batch"
+# The feed whose deliveries a run takes.
+FEED_TAG = "totesys/feed"
 # The process that executes a run without its code server's knowing: a RunProcess. Dagster's UI does
 # not show tags of this prefix.
 PROCESS_TAG = ".dagster/totesys_process"
@@ -19,3 +21,4 @@ PROCESS_TAG = ".dagster/totesys_process"
 BATCH_STAGE, CAPTURE_STAGE, PROCESS_STAGE, LOAD_STAGE = "batch", "capture", "process", "load"
 WHOLE_STAGE = "whole"
 VERIFY_STAGE, HISTORY_STAGE, AUDIT_STAGE = "verify", "history", "audit"
+FEED_STAGE = "feed"

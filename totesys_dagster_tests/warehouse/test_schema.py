@@ -55,6 +55,7 @@ def test_first_migration_makes_the_tables_and_the_ledger(connection: Connection)
         "fact_payment",
         "fact_purchase_order",
         "fact_sales_order",
+        "fact_sales_target",
     ]
     assert tables(connection, "warehouse_bookkeeping") == [
         "audit",
