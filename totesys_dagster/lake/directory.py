@@ -15,31 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from stat import S_ISREG
 
+from totesys_dagster import files
 from totesys_dagster.lake.backend import BackendError, Created
-
-# Begins the name of what is not yet an object; a process that is killed leaves it behind.
-_UNFINISHED = ".unfinished-"
-
-# What the system says → why, and what to do.
-_FAILURES: dict[int, tuple[str, str]] = {
-    errno.EACCES: ("may not be used by {user}", "give that user the right to read and write it"),
-    errno.EDQUOT: ("is over its quota", "make room"),
-    errno.EIO: ("is on a disk that fails", "replace the disk"),
-    errno.ELOOP: ("is a link that leads to itself", "correct it"),
-    errno.EMFILE: ("cannot be opened, because this process has too many files open",
-                   "raise the limit (ulimit -n)"),
-    errno.ENAMETOOLONG: ("is too long a name for its file system", "choose a shorter one"),
-    errno.ENFILE: ("cannot be opened, because this machine has too many files open",
-                   "raise the limit (fs.file-max)"),
-    errno.ENOENT: ("cannot be made", "name a directory that can be"),
-    errno.ENOSPC: ("is on a disk that is full", "make room"),
-    errno.ENOTDIR: ("is in or under a file", "name a directory"),
-    errno.EEXIST: ("is a file", "name a directory"),
-    errno.EROFS: ("is on a file system that is read-only", "mount it for writing"),
-    errno.ESTALE: ("is on a network file system that lost it", "mount it again"),
-    errno.ETIMEDOUT: ("is on a network file system that does not answer", "look after its server"),
-}  # fmt: skip
-_FAILURES[errno.EPERM] = _FAILURES[errno.EACCES]
 
 # What a file system without hard links says to a link; Linux, macOS and FUSE do not agree.
 _NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV}
@@ -55,13 +32,13 @@ class Directory:
     def address(self) -> str:
         """The real path, and the file system, whose number stays when the machine starts again."""
         with _failing_clearly(self._root):
-            self._root.mkdir(parents=True, exist_ok=True)
+            files.make_directory(self._root)
             system = os.statvfs(self._root).f_fsid
             return f"{self._root.resolve().as_uri()} on file system {system:x}"
 
     def create(self, key: str, data: bytes) -> Created:
         path = self._path(key)
-        unfinished = path.with_name(f"{_UNFINISHED}{uuid.uuid4()}")
+        unfinished = path.with_name(f"{files.UNFINISHED}{uuid.uuid4()}")
         with _failing_clearly(path):
             try:
                 _write(unfinished, data)
@@ -93,12 +70,12 @@ class Directory:
                 Path(directory, name).relative_to(self._root).as_posix()
                 for directory, _, names in os.walk(top, onerror=_raise)
                 for name in names
-                if not name.startswith(_UNFINISHED)
+                if not name.startswith(files.UNFINISHED)
             ]
 
     def check(self) -> None:
         with _failing_clearly(self._root):
-            self._root.mkdir(parents=True, exist_ok=True)
+            files.make_directory(self._root)
             with os.scandir(self._root):
                 pass
 
@@ -110,12 +87,10 @@ class Directory:
 
 def _write(path: Path, data: bytes) -> None:
     try:
-        file = path.open("xb")
+        files.write_new(path, data)
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("xb")
-    with file:
-        file.write(data)
+        files.make_directory(path.parent)
+        files.write_new(path, data)
 
 
 def _link(unfinished: Path, path: Path) -> Created:
@@ -131,6 +106,7 @@ def _link(unfinished: Path, path: Path) -> Created:
                 "name a directory on one with links, such as ext4, XFS or APFS, or a bucket",
             ) from None
         raise
+    files.sync_directory(path.parent)
     return Created.YES
 
 
@@ -145,8 +121,5 @@ def _failing_clearly(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason, remedy = _FAILURES.get(
-            error.errno or 0, (f"gives an error: {error.strerror}", "fix that")
-        )
-        user = f"user {os.geteuid()}"
-        raise BackendError(f"{path} {reason.format(user=user)}", remedy) from None
+        reason, remedy = files.why(error)
+        raise BackendError(f"{path} {reason}", remedy) from None

@@ -35,6 +35,9 @@ READER = "warehouse_reader"  # reads it
 ROLES = (APPLICATION, EXTRACTOR, LOADER, ADMIN, READER)
 SOURCE = "totesys"
 
+# How long another process may take to make them; it takes five seconds.
+DATABASES_SECONDS = 120
+MAKING = "the databases of the embedded server, which another command makes"
 DATABASES = {settings.SOURCE_DSN, settings.WAREHOUSE_DSN}
 
 
@@ -49,7 +52,7 @@ def start() -> set[str]:
         server = postgres.start(home, ROLES)
         # One process at a time: roles and databases that are there already are not made again.
         with (
-            locks.exclusive(home / "databases.lock"),
+            locks.exclusive(home / "databases.lock", DATABASES_SECONDS, MAKING),
             psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as connection,
         ):
             create_roles(connection, server)

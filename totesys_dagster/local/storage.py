@@ -23,6 +23,7 @@ from typing import Any
 import sqlalchemy as db
 from watchdog.events import FileSystemEvent, PatternMatchingEventHandler
 
+from totesys_dagster import files
 from totesys_dagster.dagster_insides import (
     ConfigurableClassData,
     ConsolidatedSqliteEventLogStorage,
@@ -37,6 +38,10 @@ from totesys_dagster.local import locks
 BUSY_SECONDS = 30
 
 LOG_SECONDS = 0.05
+
+# How long another process may take to make the databases; it takes two seconds.
+MAKING_SECONDS = 60
+MAKING = "Dagster's databases, which another command makes"
 
 EVENTS = Path("history", "events")
 
@@ -154,11 +159,12 @@ def _make(place: Path, make: Callable[[Path], object]) -> None:
     """Make a directory under another name and rename it, unless it is there."""
     if place.exists():
         return
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with locks.exclusive(place.with_name(f"{place.name}.lock")):
+    files.make_directory(place.parent)
+    lock = place.with_name(f"{place.name}.lock")
+    with locks.exclusive(lock, MAKING_SECONDS, MAKING):
         if place.exists():
             return
         new = place.with_name(f"{place.name}.new")
         shutil.rmtree(new, ignore_errors=True)
         make(new)
-        new.rename(place)
+        files.move_directory(new, place)
