@@ -6,6 +6,7 @@ to a real system is provided by the embedded default.
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import os
@@ -24,7 +25,7 @@ from dotenv import load_dotenv
 from rich.console import Console
 from rich.markup import escape
 
-from totesys_dagster import settings
+from totesys_dagster import files, settings
 from totesys_dagster.dagster_home import opened_instance
 from totesys_dagster.errors import DeclarationError, SettingError, TotesysError
 from totesys_dagster.words import counted
@@ -57,6 +58,12 @@ class _Cli(click.Group):
             return super().invoke(ctx)
         except TotesysError as error:
             raise click.ClickException(str(error)) from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # who reads the report has seen enough
+                raise
+            reason, remedy = files.why(error)
+            place = error.filename or "A file"
+            raise click.ClickException(f"{place} {reason}: {remedy}, then run again.") from None
 
 
 @click.group(cls=_Cli, context_settings={"help_option_names": ["-h", "--help"]})
@@ -461,4 +468,6 @@ def _libpq(dsn: str) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    main()
+    from totesys_dagster import entry
+
+    entry.main()

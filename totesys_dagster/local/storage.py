@@ -13,12 +13,14 @@ of which takes 106 KB.
 
 import os
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as db
 from watchdog.events import FileSystemEvent, PatternMatchingEventHandler
@@ -44,6 +46,17 @@ MAKING_SECONDS = 60
 MAKING = "Dagster's databases, which another command makes"
 
 EVENTS = Path("history", "events")
+
+
+def _address(base_dir: str, name: str) -> str:
+    """The address of a database. Dagster's own takes a `?` of the path for the end of it."""
+    path = Path(base_dir).absolute() / f"{name}.db"
+    place = f"file:{quote(os.fsencode(path))}"
+    return db.URL.create("sqlite", database=place, query={"uri": "true"}).render_as_string()
+
+
+for _storage in (ConsolidatedSqliteEventLogStorage, SqliteRunStorage, SqliteScheduleStorage):
+    sys.modules[_storage.__module__].create_db_conn_string = _address  # type: ignore[attr-defined]
 
 _engines: dict[str, db.Engine] = {}
 _lock = threading.Lock()

@@ -143,7 +143,7 @@ def _spoil(path: Path, content: str | None) -> None:
 def test_wrong_passwords_are_made_anew(tmp_path: Path, users: list[User]) -> None:
     left(tmp_path, User(tmp_path))
     found = json.loads((tmp_path / "server.json").read_text())
-    found["passwords"] = {name: "wrong" for name in found["passwords"]}
+    found["passwords"] = dict.fromkeys(found["passwords"], "wrong")
     (tmp_path / "server.json").write_text(json.dumps(found))
 
     users.append(User(tmp_path))
