@@ -11,6 +11,7 @@ import gc
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import subprocess
@@ -28,6 +29,7 @@ from rich.markup import escape
 from totesys_dagster import files, settings
 from totesys_dagster.dagster_home import opened_instance
 from totesys_dagster.errors import DeclarationError, SettingError, TotesysError
+from totesys_dagster.interrupted import broken_off
 from totesys_dagster.words import counted
 
 try:
@@ -64,6 +66,10 @@ class _Cli(click.Group):
             reason, remedy = files.why(error)
             place = error.filename or "A file"
             raise click.ClickException(f"{place} {reason}: {remedy}, then run again.") from None
+        except Exception as error:
+            if (sentence := broken_off(error)) is None:
+                raise
+            raise click.ClickException(sentence) from None
 
 
 @click.group(cls=_Cli, context_settings={"help_option_names": ["-h", "--help"]})
@@ -256,6 +262,7 @@ def simulate(days: int, moments: int) -> None:
 def dev(port: int) -> None:
     """Open the Dagster UI on http://127.0.0.1:PORT with the sensors on. Ctrl-C stops everything."""
     from totesys_dagster.alerting import notify
+    from totesys_dagster.local import leftovers as leftovers_
 
     if not notify.channels():
         progress.print(notify.ALERTS_OFF)
@@ -266,6 +273,7 @@ def dev(port: int) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # The daemon starts runs by forking, which gRPC's library would remark upon each time.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    os.environ[leftovers_.MARK] = secrets.token_hex(8)
     leftovers = [sys.executable, "-m", "totesys_dagster.local.leftovers", str(os.getpid())]
     subprocess.Popen(leftovers, stdin=subprocess.DEVNULL)  # nosec B603
     options = ["-h", "127.0.0.1", "-p", str(port), "--log-level", "warning"]

@@ -33,8 +33,10 @@ from totesys_dagster.local.programs import (
     reachable,
 )
 from totesys_dagster.local.state import State
+from totesys_dagster.postgres.patience import PatientConnection
 from totesys_dagster.waiting import looks
 
+CONNECT_SECONDS = 10
 # A command that starts or removes the server waits for another one that does.
 LOCK_SECONDS = START_SECONDS + 10
 LEAVING = "the end of the supervisor of the embedded server"
@@ -76,6 +78,11 @@ class Server:
             password=self.passwords[role],
             dbname=database,
         )
+
+    def connect(self, role: str, database: str) -> PatientConnection:
+        """An autocommit connection. Raises psycopg.OperationalError."""
+        dsn = self.dsn(role, database)
+        return PatientConnection.connect(dsn, autocommit=True, connect_timeout=CONNECT_SECONDS)
 
 
 def start(home: Path, roles: tuple[str, ...] = ()) -> Server:

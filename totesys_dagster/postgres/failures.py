@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import psycopg
 
+from totesys_dagster.postgres.patience import SILENT, STOPPED
+
 TAKEN = (
     "the platform did not make what has that name: rename it, or let TOTESYS_WAREHOUSE_SCHEMA name"
     " another schema"
@@ -118,9 +120,11 @@ WORDS = (
         "expected authentication request",
         "what listens there is not PostgreSQL: check host and port",
     ),
+    (STOPPED, "let it go on by `kill -CONT`, or end it; what was begun is taken back"),
+    (SILENT, "look whether the server and the network work; what was begun is taken back"),
     (
         "server closed the connection",
-        "look at its log; what was begun is taken back, and the next attempt starts again",
+        "look at its log, and whether its disk is full; then try again",
     ),
 )
 
