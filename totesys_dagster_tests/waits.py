@@ -1,8 +1,8 @@
 """Where a process of the product can wait: for how long at most, and how that ends.
 
-`test_waits.py` finds such places in the syntax of the code and holds this table against them. A limit
-that is a name is a constant of that module. What takes a lock of Python's, or joins threads, waits for
-work of the same process only, whose own waits are in this table.
+`test_waits.py` finds such places in the syntax of the code and holds this table against them. A
+limit that is a name is a constant of that module. What takes a lock of Python's, or joins threads,
+waits for work of the same process only, whose own waits are in this table.
 """
 
 OWN_WORK = "as long as the work of this process that it waits for"
@@ -90,6 +90,7 @@ WAITS: dict[str, tuple[str, str]] = {
     "postgres/certificates.py trouble socket.create_connection": ("SECONDS", "what libpq says"),
     "postgres/certificates.py trouble plain.sendall": ("SECONDS", "what libpq says"),
     "postgres/certificates.py trouble plain.recv": ("SECONDS", "what libpq says"),
+    "postgres/patience.py PatientConnection.wait wait": ("STATEMENT_SECONDS", "… gave no answer …"),
     "postgres/patience.py _answers PGconn.ping": ("PING_SECONDS", "the server gave no answer …"),
     "postgres/sessions.py - lock_timeout": ("10 s", "… somebody holds a lock for long; …"),
     "postgres/sessions.py _open PatientConnection.connect": ("CONNECT_SECONDS", "… points to …"),
