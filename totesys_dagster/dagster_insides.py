@@ -8,6 +8,7 @@ Each may change with any release of Dagster, so this is the module to look at be
 | `GrpcServerCodeLocationOrigin`, `DagsterUserCodeUnreachableError`, `CanCancelExecution*` | asking the code server of a run whether it knows it | the same |
 | `ExecuteRunArgs`, `InstanceRef`, `RepositoryPythonOrigin`, `serialize_value`, `deserialize_value`, `recon_repository_from_origin`, `api_cli` | a run as a fork of a process that has imported all it needs: 0.2 s instead of 2 | a launcher of Dagster's that keeps such a process |
 | `DagsterSqliteStorage`, `DagsterStorage`, `SqliteRunStorage`, `SqliteScheduleStorage`, `ConsolidatedSqliteEventLogStorage` | a history in SQLite that is made in full or not at all, whose connections are held, with the events of all runs in one file; `create_db_conn_string` of their modules is replaced, for directories with `?` in their names | the same in Dagster's own storage |
+| `SerializableErrorInfo` | telling why a step failed, where Dagster's own exception only says in what | a public name of it |
 | `SqlEventLogStorage`, `SqlEventLogStorageTable`, `AssetEventTagsTable`, `AssetCheckExecutionsTable`, `DynamicPartitionsTable`, `LocalComputeLogManager` | deleting many runs at once, and what `delete_run` leaves behind, checks and logs of steps; asking which runs hold the last evaluation of a check; partition keys in their order | a retention of Dagster's own for runs, and a list of keys that has an order |
 
 What is imported at first use takes long to import, and not every process needs it.
@@ -33,6 +34,7 @@ from dagster._grpc.types import (
 )
 from dagster._serdes import deserialize_value, serialize_value
 from dagster._serdes.config_class import ConfigurableClassData
+from dagster_shared.error import SerializableErrorInfo
 
 if TYPE_CHECKING:
     from dagster._cli.api import api_cli
@@ -99,6 +101,7 @@ __all__ = [
     "LaunchRunContext",
     "LocalComputeLogManager",
     "RepositoryPythonOrigin",
+    "SerializableErrorInfo",
     "SqlEventLogStorage",
     "SqlEventLogStorageTable",
     "SqliteRunStorage",

@@ -7,6 +7,7 @@ end with it.
 
 from __future__ import annotations
 
+import locale
 import os
 import signal
 import sys
@@ -24,6 +25,7 @@ _numbers: list[int] = []
 
 def main() -> None:
     """Run the command line."""
+    _require_utf8()
     global _pipe  # noqa: PLW0603
     _pipe = os.pipe()
     for end in _pipe:
@@ -31,12 +33,13 @@ def main() -> None:
     signal.set_wakeup_fd(_pipe[1], warn_on_full_buffer=False)
     for number in _SAID:
         signal.signal(number, _hear)
-    # An interrupt that strikes in a destructor or in another thread is told of by nobody else.
+    # An interrupt that strikes in a destructor or in another thread would show as a traceback.
     sys.unraisablehook = _quiet(sys.unraisablehook)
     threading.excepthook = _quiet(threading.excepthook)
     try:
         status = _run()
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BaseException:
         if _heard():  # whatever the interrupt became on its way
             _end()
@@ -44,6 +47,15 @@ def main() -> None:
     if _heard():
         _end()
     sys.exit(status)
+
+
+def _require_utf8() -> None:
+    """Start again in Python's UTF-8 mode where the locale has another encoding (LC_ALL=C): names
+    and values of the data are printed, and files are read, whatever the locale."""
+    encoding = locale.getencoding().replace("-", "").lower()
+    if encoding != "utf8" and not sys.flags.utf8_mode:
+        os.environ["PYTHONUTF8"] = "1"  # for children as well
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # nosec B606
 
 
 def _heard() -> list[int]:

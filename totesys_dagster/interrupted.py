@@ -31,11 +31,12 @@ def broken_off(error: BaseException) -> str | None:
         what = remedy(cause, why, settings.WAREHOUSE_DSN)
         return f"PostgreSQL broke off: {why}; {what or 'look at the log of the server'}."
     if isinstance(cause, sqlite3.Error):
-        return sqlite(cause)
+        why, what = of_sqlite(cause)
+        return f"Dagster's history cannot be used ({why}): {what}, then run again."
     return None
 
 
-def sqlite(error: sqlite3.Error) -> str:
-    """What SQLite says of Dagster's history, and what to do."""
+def of_sqlite(error: sqlite3.Error) -> tuple[str, str]:
+    """What SQLite says of Dagster's history, and what to do, each the part of a sentence."""
     what = next((text for words, text in SQLITE if words in str(error)), "look at its disk")
-    return f"Dagster's history in .dagster cannot be used ({error}): {what}, then run again."
+    return str(error), what

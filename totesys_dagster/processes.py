@@ -21,7 +21,7 @@ def state_and_start(pid: int) -> tuple[str, str]:
     """The state of a process as one letter, and when it started in the kernel's clock ticks since
     the machine did, which no change of the clock moves; two empty texts where nothing tells."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
     except OSError:
         return "", ""
     # The name before may hold blanks and brackets; see proc_pid_stat(5) for the fields after it.

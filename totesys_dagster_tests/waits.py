@@ -23,6 +23,7 @@ WAITS: dict[str, tuple[str, str]] = {
     "cli.py dev subprocess.Popen": ("does not wait", "ends after `totesys dev`"),
     "cli.py dev os.execv": ("until Ctrl-C", "it was said that Ctrl-C stops everything"),
     "cli.py psql subprocess.run": ("until psql is left", "psql's own prompt"),
+    "entry.py _require_utf8 os.execv": ("at once", "the same command starts again"),
     # What ticks wait for.
     "ingestion/poll.py transaction_ends time.sleep": ("3.5 s, by its caller", "the tick goes on"),
     "orchestration/planning.py one_ends time.sleep": ("3.5 s, by its caller", "the tick goes on"),

@@ -59,7 +59,9 @@ def _holders(path: Path) -> str:
     """The processes that have locked `path`, as far as the system tells."""
     try:
         inode = f":{path.stat().st_ino}"
-        lines = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+        lines = [
+            line.split() for line in Path("/proc/locks").read_text(encoding="utf-8").splitlines()
+        ]
     except OSError:
         return "another process"
     # A lock that was inherited is listed with the process that took it, which may have ended.

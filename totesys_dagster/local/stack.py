@@ -178,7 +178,7 @@ def _drop_half_made(connection: psycopg.Connection, database: str) -> None:
 def grant_extractor(connection: psycopg.Connection) -> None:
     """Let the extractor read the tables of ToteSys, and nothing else; as an administrator."""
     text = resources.files("totesys_dagster.ingestion") / "sql" / "extractor.sql"
-    connection.execute(text.read_text())
+    connection.execute(text.read_text(encoding="utf-8"))
 
 
 def _create_warehouse(connection: psycopg.Connection, server: Server, database: str) -> None:
@@ -190,7 +190,7 @@ def _create_warehouse(connection: psycopg.Connection, server: Server, database: 
     with server.connect(SUPERUSER, database) as admin:
         if not schema.is_made(admin, names):
             text = resources.files("totesys_dagster.warehouse") / "sql" / "roles.sql"
-            admin.execute(text.read_text())
+            admin.execute(text.read_text(encoding="utf-8"))
             schema.migrate(admin, names)
 
 

@@ -63,7 +63,7 @@ def write(home: Path, state: State) -> None:
     )
     path = home / NAME
     with suppress(OSError, UnicodeError):
-        if path.read_text() == text:
+        if path.read_text(encoding="utf-8") == text:
             return
     files.replace(path, text)
 
@@ -99,7 +99,7 @@ def _directory(home: Path, remembered: object) -> Path | None:
 
 def _parsed(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
