@@ -8,6 +8,8 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
+from totesys_dagster import private
+
 # Begins the name of what is not yet a file; a process that is killed leaves it behind.
 UNFINISHED = ".unfinished-"
 
@@ -51,10 +53,11 @@ def replace(path: Path, text: str, mode: int = 0o600) -> None:
     sync_directory(path.parent)
 
 
-def write_new(path: Path, data: bytes, mode: int = 0o666) -> None:
+def write_new(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Write a file that must not exist yet, and have it on the disk. Raises OSError."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, mode)  # whatever the umask
         file.write(data)
         file.flush()
         os.fsync(descriptor)
@@ -78,7 +81,7 @@ def make_directory(path: Path) -> None:
     missing = [path]
     while not missing[-1].exists() and missing[-1].parent != missing[-1]:
         missing.append(missing[-1].parent)
-    path.mkdir(parents=True, exist_ok=True)
+    private.make_directory(path)
     for made in missing[1:]:
         with suppress(PermissionError):  # one that was there, and may not be read
             sync_directory(made)

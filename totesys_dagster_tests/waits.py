@@ -66,6 +66,7 @@ WAITS: dict[str, tuple[str, str]] = {
     "local/programs.py Account.run announced": ("what its caller says", "… took longer than …"),
     "local/programs.py Account.run subprocess.run": ("what its caller says", "… took longer …"),
     "local/programs.py Account.can_enter self.run": ("LOOK_SECONDS", "… took longer than …"),
+    "local/programs.py reachable subprocess.run": ("LOOK_SECONDS", "a few hundred files"),
     "local/server.py Server.connect PatientConnection.connect": ("CONNECT_SECONDS", "… broke off"),
     "local/server.py start locks.exclusive": ("LOCK_SECONDS", "… is locked by process …"),
     "local/server.py _stopped locks.exclusive": ("LEAVE_SECONDS", "… is locked by process …"),

@@ -117,4 +117,7 @@ def reachable(binaries: Path, account: Account, directory: Path) -> Path:
         libraries = package.parent / f"{package.name}.libs"
         if libraries.exists():
             shutil.copytree(libraries, directory / "programs" / libraries.name, dirs_exist_ok=True)
+        # Programs are no secret, and whoever copied them, the server's user has to run them.
+        command = ["chmod", "-R", "a+rX", str(directory / "programs")]
+        subprocess.run(command, check=True, timeout=LOOK_SECONDS)  # nosec B603 B607
     return copy / "bin"

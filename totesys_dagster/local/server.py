@@ -21,7 +21,7 @@ from psycopg.conninfo import make_conninfo
 
 from totesys_dagster import files, processes, settings
 from totesys_dagster.catalogue import INGESTION, PROCESSED
-from totesys_dagster.local import locks, making, postmaster, supervisor
+from totesys_dagster.local import closing, locks, making, postmaster, supervisor
 from totesys_dagster.local import state as state_file
 from totesys_dagster.local.launch import START_SECONDS, Launch, PasswordsLostError
 from totesys_dagster.local.launch import SUPERUSER as SUPERUSER
@@ -123,6 +123,7 @@ def _usable(home: Path) -> Iterator[None]:
 def _prepare(home: Path, roles: tuple[str, ...]) -> State:
     """The state of a home whose files are made, and whose passwords are known."""
     account = find_account()
+    closing.close_home(home, account.group, _is_ours)
     found = state_file.read(home)
     if found and not found.passwords and home in _known:
         found = _known[home]
@@ -134,6 +135,7 @@ def _prepare(home: Path, roles: tuple[str, ...]) -> State:
             f" {home}, is gone: bring it back, or let {settings.HOME} name a new directory."
         )
     state_file.link(home, found.directory)
+    closing.let_server_through(found.directory, account.group)
     state = found.with_passwords(roles)
     if not (state.data / "PG_VERSION").exists():
         state_file.write(home, state)
@@ -241,8 +243,13 @@ def _remove_files(home: Path, directory: Path) -> None:
             for zone in (INGESTION, PROCESSED):
                 shutil.rmtree(lake / zone, ignore_errors=True)
             _remove_empty(lake)
-    for name in HOME_FILES:
-        (home / name).unlink(missing_ok=True)
+    for path in [*home.glob(f"{files.UNFINISHED}*"), *(home / name for name in HOME_FILES)]:
+        path.unlink(missing_ok=True)
+
+
+def _is_ours(name: str) -> bool:
+    known = name in (*HOME_FILES, state_file.FILES) or name.startswith(files.UNFINISHED)
+    return known or LAKES.fullmatch(name) is not None
 
 
 def _remove_empty(directory: Path) -> None:

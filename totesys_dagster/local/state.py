@@ -75,8 +75,7 @@ def choose_directory(home: Path, account: Account) -> Path:
         directory.unlink()
     if account.name is not None and not account.can_enter(home):
         directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=ELSEWHERE))
-        directory.chmod(0o755)
-    directory.mkdir(exist_ok=True)
+    directory.mkdir(mode=0o700, exist_ok=True)
     return directory
 
 

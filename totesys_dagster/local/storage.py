@@ -25,7 +25,7 @@ from urllib.parse import quote
 import sqlalchemy as db
 from watchdog.events import FileSystemEvent, PatternMatchingEventHandler
 
-from totesys_dagster import files
+from totesys_dagster import files, private
 from totesys_dagster.dagster_insides import (
     ConfigurableClassData,
     ConsolidatedSqliteEventLogStorage,
@@ -46,6 +46,9 @@ MAKING_SECONDS = 60
 MAKING = "Dagster's databases, which another command makes"
 
 EVENTS = Path("history", "events")
+
+# Where dagster.yaml has all of Dagster's own files.
+HOME = ".dagster"
 
 
 def _address(base_dir: str, name: str) -> str:
@@ -144,7 +147,10 @@ class SqliteStorage(DagsterSqliteStorage):
     """Dagster's own storage, but for what this module says of it."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        # Each process of Dagster's comes here before it writes anything.
+        private.write_privately()
         place = Path(base_dir)
+        private.close_all(place.parent if place.parent.name == HOME else place)
         _make(place, _make_all)
         # A history that an earlier release has made has runs, but no such file.
         _make(place / EVENTS, lambda new: _Events(str(new)).dispose())

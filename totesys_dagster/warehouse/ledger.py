@@ -11,7 +11,7 @@ from psycopg import errors, sql
 
 from totesys_dagster.errors import LoadError, OtherLakeError, SequenceGapError
 from totesys_dagster.lake.log import TOTESYS
-from totesys_dagster.lake.manifest import Manifest, ManifestLog
+from totesys_dagster.lake.manifest import Commit, Manifest, ManifestLog
 from totesys_dagster.postgres.sessions import Connection, Names, failures, one, transaction
 from totesys_dagster.waiting import looks
 from totesys_dagster.warehouse import standing
@@ -57,6 +57,14 @@ class Loaded:
     audits: Mapping[str, standing.Audit]
 
 
+@dataclass(frozen=True)
+class LoadedReceipt:
+    """A receipt that was loaded: its SHA-256, and the revision by which it was made."""
+
+    sha256: str
+    revision: str
+
+
 @contextmanager
 def exclusive(connection: Connection, names: Names) -> Iterator[None]:
     """A READ COMMITTED transaction under the warehouse's lock: one load or migration at a time.
@@ -86,10 +94,13 @@ def _lock(connection: Connection, names: Names) -> None:
     )
 
 
-def head(connection: Connection, names: Names) -> int:
-    """The sequence of the last batch in the ledger, 0 when there is none. Raises LoadError."""
+def head(connection: Connection, names: Names, log: str = TOTESYS) -> int:
+    """The sequence of the last batch of a log in the ledger, 0 when there is none.
+
+    Raises LoadError.
+    """
     query = sql.SQL("SELECT coalesce(max(sequence), 0) FROM {} WHERE log = {}").format(
-        names.ledger("batch"), sql.Literal(TOTESYS)
+        names.ledger("batch"), sql.Literal(log)
     )
     with failures(LoadError, "a look at the ledger"):
         try:
@@ -98,6 +109,39 @@ def head(connection: Connection, names: Names) -> int:
         except (errors.UndefinedTable, errors.InvalidSchemaName):
             return 0  # the first load creates it
     return int(row[0])
+
+
+def manifests(connection: Connection, names: Names) -> dict[int, str]:
+    """The batches that the warehouse holds, each with the SHA-256 of its manifest.
+
+    Raises LoadError.
+    """
+    if head(connection, names) == 0:
+        return {}
+    query = sql.SQL("SELECT sequence, manifest_sha256 FROM {} WHERE log = {} ORDER BY 1").format(
+        names.ledger("batch"), sql.Literal(TOTESYS)
+    )
+    with failures(LoadError, "a look at the ledger"), transaction(connection):
+        return dict(connection.execute(query).fetchall())
+
+
+def receipts(
+    connection: Connection, names: Names, first: int, last: int
+) -> dict[int, dict[str, LoadedReceipt]]:
+    """The receipts that were loaded, by batch from the first to the last, and star.
+
+    Raises LoadError.
+    """
+    query = sql.SQL(
+        "SELECT sequence, star, receipt_sha256, to_jsonb(t) ->> 'revision' FROM {} AS t"
+        " WHERE log = %s AND sequence BETWEEN %s AND %s"
+    ).format(names.ledger("batch_table"))
+    with failures(LoadError, "a look at the ledger"), transaction(connection):
+        rows = connection.execute(query, [TOTESYS, first, last]).fetchall()
+    found: dict[int, dict[str, LoadedReceipt]] = {}
+    for sequence, star, *loaded in rows:
+        found.setdefault(sequence, {})[star] = LoadedReceipt(*loaded)
+    return found
 
 
 def check_log(connection: Connection, names: Names, log: ManifestLog) -> int:
@@ -124,7 +168,7 @@ def check_log(connection: Connection, names: Names, log: ManifestLog) -> int:
     return last
 
 
-def in_ledger(connection: Connection, names: Names, manifest: Manifest) -> bool:
+def in_ledger(connection: Connection, names: Names, manifest: Commit) -> bool:
     """Whether the batch is loaded. Raises LoadError when it must not be loaded now."""
     query = sql.SQL(
         "SELECT (SELECT max(sequence) FROM {ledger} WHERE log = %(log)s),"
@@ -146,7 +190,7 @@ def in_ledger(connection: Connection, names: Names, manifest: Manifest) -> bool:
     return known_sha256 is not None
 
 
-def write_ledger(connection: Connection, names: Names, manifest: Manifest) -> None:
+def write_ledger(connection: Connection, names: Names, manifest: Commit) -> None:
     """Note a batch, in the transaction that loads it. Raises psycopg.Error."""
     query = sql.SQL(
         "INSERT INTO {} (log, sequence, manifest_sha256, observed_at, run_id)"

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(
     not Path("/proc/self/cmdline").exists(), reason="looks for processes in /proc"
 )
 
-# A `dagster dev` that ends at once, with a code server that does not, and the code server of another
+# A `dagster dev` that ends at once, with a code server that does not, and that of another
 # one that a script has started beside it.
 DEV = """
 import os, subprocess, sys
