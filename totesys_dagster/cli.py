@@ -50,6 +50,7 @@ _WIDTH = None if sys.stdout and sys.stdout.isatty() else 110
 output = Console(highlight=False, width=_WIDTH)
 progress = Console(stderr=True, highlight=False)
 
+_FILE = click.Path(dir_okay=False, path_type=Path)
 _port = click.option(
     "--port",
     "-p",
@@ -308,9 +309,9 @@ def web(host: str, port: int, options: tuple[str, ...]) -> None:
     It is Dagster's web server, which has no login, behind a guard: requests of other pages are
     refused, and so are hosts other than this machine and those of TOTESYS_WEB_HOSTS.
     """
-    from totesys_dagster.web.server import serve
-
-    serve(host, port, options)
+    # What the command line has imported is of no use to a server.
+    server = [sys.executable, "-m", "totesys_dagster.web", "--host", host, "--port", str(port)]
+    os.execv(sys.executable, [*server, *options])  # nosec B606
 
 
 @main.command()
@@ -551,6 +552,52 @@ def psql(database: str, arguments: tuple[str, ...]) -> None:
     # Not on the command line, where every user of the machine can read it.
     environment = {**os.environ, **_libpq(conninfo(name)), "PGOPTIONS": options}
     sys.exit(subprocess.run([program, *arguments], env=environment, check=False).returncode)  # nosec B603
+
+
+@main.command()
+@click.option("--with-password", is_flag=True, help="Tell the reader's password, too.")
+@click.option("--uri", "only_uri", is_flag=True, help="Print the connection string alone.")
+@click.option("--pbids", type=_FILE, help="Write a file that Power BI Desktop opens.")
+@click.option("--tds", type=_FILE, help="Write a data source that Tableau opens.")
+@click.option("--force", is_flag=True, help="Replace files that are there.")
+@as_json
+def connect(
+    with_password: bool,
+    only_uri: bool,
+    pbids: Path | None,
+    tds: Path | None,
+    force: bool,
+    json_: bool,
+) -> None:
+    """Tell how to read the warehouse with other tools, as a role that may only read it.
+
+    No file has a password in it. The embedded server listens while a command runs, such as `dev`.
+    """
+    from totesys_dagster import connect as readers
+    from totesys_dagster.local import stack
+    from totesys_dagster.resources import Warehouse
+
+    if pbids is not None and pbids == tds:
+        raise click.UsageError("--pbids and --tds name the same file.")
+    stack.start()
+    warehouse, reader = Warehouse(), readers.reader()
+    with warehouse.connect() as connection:
+        readers.require_reader(connection, warehouse.names(), reader.user)
+    uri = reader.uri(with_password=with_password)
+    pieces = reader.pieces(with_password=with_password)
+    files = {p: text() for p, text in ((pbids, reader.pbids), (tds, reader.tds)) if p}
+    readers.write(files, force=force)
+    # Not through rich, which breaks long lines.
+    if json_:
+        click.echo(json.dumps({"uri": uri, **pieces, "files": [*map(str, files)]}, indent=1))
+    elif only_uri:
+        click.echo(uri)
+    else:
+        click.echo(uri)
+        for name, value in pieces.items():
+            click.echo(f"{name:<10}{value}")
+        for path in files:
+            click.echo(f"Wrote {path}.")
 
 
 @main.command()

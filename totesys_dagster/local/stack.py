@@ -64,6 +64,7 @@ def start() -> set[str]:
                 _create_warehouse(connection, server, database)
                 os.environ[settings.WAREHOUSE_DSN] = server.dsn(LOADER, database)
                 os.environ[settings.WAREHOUSE_ADMIN_DSN] = server.dsn(ADMIN, database)
+                os.environ[settings.WAREHOUSE_READER_DSN] = server.dsn(READER, database)
     return needed
 
 
@@ -75,7 +76,7 @@ def start_when_needed() -> set[str]:
     needed, _ = _provide_lake()
     names = needed & DATABASES
     if settings.WAREHOUSE_DSN in names:
-        names.add(settings.WAREHOUSE_ADMIN_DSN)
+        names |= {settings.WAREHOUSE_ADMIN_DSN, settings.WAREHOUSE_READER_DSN}
     for name in names:  # what was inherited may be of a server that listens elsewhere by now
         os.environ.pop(name, None)
     if names:
