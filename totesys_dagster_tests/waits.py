@@ -22,6 +22,7 @@ WAITS: dict[str, tuple[str, str]] = {
     # Commands that are for as long as a person wants them.
     "cli.py dev subprocess.Popen": ("does not wait", "ends after `totesys dev`"),
     "cli.py dev os.execv": ("until Ctrl-C", "it was said that Ctrl-C stops everything"),
+    "cli.py web os.execv": ("until Ctrl-C", "the UI's server says where it listens"),
     "cli.py psql subprocess.run": ("until psql is left", "psql's own prompt"),
     "entry.py _require_utf8 os.execv": ("at once", "the same command starts again"),
     # What ticks wait for.
