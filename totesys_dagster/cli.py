@@ -6,10 +6,12 @@ to a real system is provided by the embedded default.
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import subprocess
@@ -24,9 +26,10 @@ from dotenv import dotenv_values, load_dotenv
 from rich.console import Console
 from rich.markup import escape
 
-from totesys_dagster import private, settings
+from totesys_dagster import files, private, settings
 from totesys_dagster.dagster_home import opened_instance
 from totesys_dagster.errors import DeclarationError, SettingError, TotesysError
+from totesys_dagster.interrupted import broken_off
 from totesys_dagster.words import counted
 
 # Tables are declared as they are imported, those of contracts among them, which .env may name.
@@ -72,6 +75,16 @@ class _Cli(click.Group):
             return super().invoke(ctx)
         except TotesysError as error:
             raise click.ClickException(str(error)) from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # who reads the report has seen enough
+                raise
+            reason, remedy = files.why(error)
+            place = error.filename or "A file"
+            raise click.ClickException(f"{place} {reason}: {remedy}, then run again.") from None
+        except Exception as error:
+            if (sentence := broken_off(error)) is None:
+                raise
+            raise click.ClickException(sentence) from None
 
 
 @click.group(cls=_Cli, context_settings={"help_option_names": ["-h", "--help"]})
@@ -265,6 +278,7 @@ def simulate(days: int, moments: int) -> None:
 def dev(port: int) -> None:
     """Open the Dagster UI on http://127.0.0.1:PORT with the sensors on. Ctrl-C stops everything."""
     from totesys_dagster.alerting import notify
+    from totesys_dagster.local import leftovers as leftovers_
     from totesys_dagster.web.server import HOST, take_port
 
     for taken in take_port(HOST, port):
@@ -278,6 +292,7 @@ def dev(port: int) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # The daemon starts runs by forking, which gRPC's library would remark upon each time.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    os.environ[leftovers_.MARK] = secrets.token_hex(8)
     leftovers = [sys.executable, "-m", "totesys_dagster.local.leftovers", str(os.getpid())]
     subprocess.Popen(leftovers, stdin=subprocess.DEVNULL)  # nosec B603
     options = ["-h", HOST, "-p", str(port), "--log-level", "warning"]
@@ -614,4 +629,6 @@ def _libpq(dsn: str) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    main()
+    from totesys_dagster import entry
+
+    entry.main()
