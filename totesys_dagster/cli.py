@@ -88,6 +88,7 @@ def _run_path(full_read: tuple[str, ...] = (), *, whole: bool = False) -> list[B
         status.update("Loading Dagster")
         with _imports():
             from totesys_dagster.definitions import defs
+            from totesys_dagster.orchestration.rates import bring_rates
             from totesys_dagster.orchestration.whole_path import run_path
             from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 
@@ -98,16 +99,21 @@ def _run_path(full_read: tuple[str, ...] = (), *, whole: bool = False) -> list[B
             if not progress.is_terminal:
                 progress.print(f"{what} …")
 
-        return run_path(
+        lake, warehouse = Lake(), Warehouse()
+        reports = run_path(
             instance,
             defs.resolve_job_def,
             SourceDatabase(),
-            Lake(),
-            Warehouse(),
+            lake,
+            warehouse,
             full_read=full_read,
             whole=whole,
             progress=tell,
         )
+        wrong = bring_rates(instance, defs.resolve_job_def, lake, warehouse, tell)
+        if wrong:
+            progress.print(escape(wrong))
+        return reports
 
 
 def _tables() -> list[TableStatus]:
@@ -383,6 +389,7 @@ def migrate(print_: bool) -> None:
     from totesys_dagster.local import stack
     from totesys_dagster.resources import Warehouse
     from totesys_dagster.warehouse import schema
+    from totesys_dagster.warehouse.reporting import note_reporting_currency
 
     stack.start()
     warehouse = Warehouse()
@@ -392,6 +399,7 @@ def migrate(print_: bool) -> None:
             click.echo(text or "-- The warehouse is up to date.")
             return
         done = schema.migrate(connection, warehouse.names())
+        note_reporting_currency(connection, warehouse.names(), settings.reporting_currency())
         found = _renew(connection, warehouse.names())
     if found and not found.is_asked_for:
         done += [f"{star.name} is rebuilt from the lake" for star in found.stars]

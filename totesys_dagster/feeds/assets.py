@@ -4,7 +4,7 @@ They have no partitions: each takes all that was delivered and not yet taken. Ho
 received differs from feed to feed, so its raw asset is declared with the feed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import dagster as dg
@@ -20,13 +20,15 @@ from totesys_dagster.feeds.verify import verify_feed
 from totesys_dagster.lake.feed_receipt import FeedReceipt
 from totesys_dagster.lake.receipt import read_star
 from totesys_dagster.metadata import OWNERS, asset_key, preview, star_definition
+from totesys_dagster.postgres.sessions import Connection, Names
 from totesys_dagster.resources import Lake, Warehouse, clear_failures
 from totesys_dagster.warehouse import schema
 from totesys_dagster.words import counted
 
 
-def processed_asset(feed: Feed) -> dg.AssetsDefinition:
-    """`processed/<feed>`: Parquet of every delivery, and the check `contract`."""
+def processed_asset(feed: Feed, *more: dg.AssetKey) -> dg.AssetsDefinition:
+    """`processed/<feed>`: Parquet of every delivery, and the check `contract`. `more` are the raw
+    assets whose deliveries are in the feed's log, beside that of its name."""
     key = asset_key(PROCESSED, feed.name)
 
     @dg.multi_asset(
@@ -34,7 +36,7 @@ def processed_asset(feed: Feed) -> dg.AssetsDefinition:
         specs=[
             dg.AssetSpec(
                 key,
-                deps=[asset_key(INGESTION, feed.name)],
+                deps=[asset_key(INGESTION, feed.name), *more],
                 description=f"{feed.title}, as Parquet. {feed.table.description}",
                 group_name=PROCESSED,
                 kinds={"parquet"},
@@ -86,8 +88,11 @@ def _processed(feed: Feed, lake: Lake, receipt: FeedReceipt | None) -> dict[str,
     return found
 
 
-def warehouse_asset(feed: Feed) -> dg.AssetsDefinition:
-    """`warehouse/<table>`: every delivery loaded, and the check `audit`."""
+def warehouse_asset(
+    feed: Feed, prepare: Callable[[Connection, Names], object] = lambda *_: None
+) -> dg.AssetsDefinition:
+    """`warehouse/<table>`: every delivery loaded, and the check `audit`. `prepare` is called
+    before, with a warehouse that is what is declared."""
     key = asset_key(WAREHOUSE, feed.table.name)
 
     @dg.multi_asset(
@@ -119,6 +124,7 @@ def warehouse_asset(feed: Feed) -> dg.AssetsDefinition:
         with clear_failures(), warehouse.connect() as connection:
             ingestion, processed, names = lake.ingestion(), lake.processed(), warehouse.names()
             schema.migrate(connection, names)
+            prepare(connection, names)
             loads = []
             for one in load_all(connection, names, feed, ingestion, processed):
                 loads.append(one)

@@ -53,12 +53,13 @@ def _process(
     if before is not None:
         receipt = read_feed_receipt(processed, feed.table, before)
         assert receipt is not None  # `process_up_to` begins there
-        state = _read_state(processed, receipt)
+        state = state_of(processed, receipt)
     outcome = feed.process(delivery, read_body(ingestion, delivery), state)
     return _write(feed, delivery, outcome, processed)
 
 
-def _read_state(processed: Store, receipt: FeedReceipt) -> pa.Table | None:
+def state_of(processed: Store, receipt: FeedReceipt) -> pa.Table | None:
+    """The state that a delivery has left. Raises LakeError."""
     tables = [read_table(processed, entry) for entry in receipt.state]
     return pa.concat_tables(tables) if tables else None
 

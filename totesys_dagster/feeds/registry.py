@@ -1,5 +1,6 @@
 """The feeds of the platform."""
 
 from totesys_dagster.feeds.feed import Feed
+from totesys_dagster.rates.process import EXCHANGE_RATES
 
-FEEDS: tuple[Feed, ...] = ()
+FEEDS: tuple[Feed, ...] = (EXCHANGE_RATES,)

@@ -8,6 +8,7 @@ from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
 from totesys_dagster.orchestration.audits import audit_job
 from totesys_dagster.orchestration.checks import LOG
 from totesys_dagster.orchestration.history import keep_history
+from totesys_dagster.orchestration.rates import exchange_rate_history, exchange_rates
 from totesys_dagster.orchestration.whole_path import run_path
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse, clear_failures
 from totesys_dagster.runs.tags import (
@@ -26,9 +27,12 @@ from totesys_dagster.runs.tags import (
     WHOLE_STAGE,
 )
 
+# They have runs of their own.
+FEED_ASSETS = dg.AssetSelection.tag("kind", "feed")
+
 capture = dg.define_asset_job(
     CAPTURE,
-    selection=dg.AssetSelection.groups(INGESTION),
+    selection=dg.AssetSelection.groups(INGESTION) - FEED_ASSETS,
     description="Capture one batch. Its partition is the batch: add the next sequence, ten digits"
     " long.",
     tags={STAGE_TAG: CAPTURE_STAGE},
@@ -36,21 +40,21 @@ capture = dg.define_asset_job(
 
 process = dg.define_asset_job(
     PROCESS,
-    selection=dg.AssetSelection.groups(PROCESSED),
+    selection=dg.AssetSelection.groups(PROCESSED) - FEED_ASSETS,
     description="Process a batch: raw tables to Parquet tables of the stars.",
     tags={STAGE_TAG: PROCESS_STAGE},
 )
 
 load = dg.define_asset_job(
     LOAD,
-    selection=dg.AssetSelection.groups(WAREHOUSE),
+    selection=dg.AssetSelection.groups(WAREHOUSE) - FEED_ASSETS,
     description="Load all that is processed into the warehouse, in the order of the log.",
     tags={STAGE_TAG: LOAD_STAGE},
 )
 
 batch_job = dg.define_asset_job(
     BATCH,
-    selection=dg.AssetSelection.groups(INGESTION, PROCESSED, WAREHOUSE),
+    selection=dg.AssetSelection.groups(INGESTION, PROCESSED, WAREHOUSE) - FEED_ASSETS,
     description="Take a batch the whole way: capture, process, load and audit. The sensors start it"
     " for the tables that have changed.",
     tags={STAGE_TAG: BATCH_STAGE},
@@ -100,4 +104,6 @@ JOBS: list[Any] = [
     audit_job,
     verify_lake,
     keep_history,
+    exchange_rates,
+    exchange_rate_history,
 ]

@@ -8,6 +8,8 @@ WHOLE_PATH = "whole_path"
 VERIFY_LAKE = "verify_lake"
 KEEP_HISTORY = "keep_history"
 AUDIT = "audit"
+RATES = "exchange_rates"
+RATE_HISTORY = "exchange_rate_history"
 
 STAGE_TAG = "totesys/stage"
 # Of a run that is to load several batches, from that of its tag `totesys/batch` on.
@@ -18,4 +20,4 @@ PROCESS_TAG = ".dagster/totesys_process"
 
 BATCH_STAGE, CAPTURE_STAGE, PROCESS_STAGE, LOAD_STAGE = "batch", "capture", "process", "load"
 WHOLE_STAGE = "whole"
-VERIFY_STAGE, HISTORY_STAGE, AUDIT_STAGE = "verify", "history", "audit"
+VERIFY_STAGE, HISTORY_STAGE, AUDIT_STAGE, RATES_STAGE = "verify", "history", "audit", "rates"
