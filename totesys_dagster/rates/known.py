@@ -13,7 +13,7 @@ from totesys_dagster.rates.quotations import CURRENCIES
 
 SCHEMA = pa.schema(
     [("kind", pa.string()), ("day", pa.date32()), ("note", pa.string())]
-    + [(code, pa.decimal128(18, 10)) for code in CURRENCIES]
+    + [(code, pa.decimal128(28, 18)) for code in CURRENCIES]
 )
 # Rows that are no quotation.
 _AS_OF, _HISTORY = "as of", "history"

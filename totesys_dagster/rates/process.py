@@ -70,9 +70,7 @@ def _day(delivery: Delivery, body: bytes, before: Known) -> Outcome:
         judged = policy.judge(before.quotations)
         return _outcome(before, before, judged, day, None, refused=str(error))
     daily = before.quotations[DAILY]
-    after = replace(
-        before, quotations={**before.quotations, DAILY: {**daily, day: quotation}}
-    )
+    after = replace(before, quotations={**before.quotations, DAILY: {**daily, day: quotation}})
     judged = policy.judge(after.quotations)
     why = judged.refused.get((DAILY, day))
     if why and day in daily:  # what was there before may be better

@@ -1,6 +1,6 @@
 """What the two sources say, read: the European Central Bank's history, and a day's body.
 
-A quotation has pounds sterling for one unit of each currency, at ten digits after the point, as the
+A quotation has pounds sterling for one unit of each currency, at 18 digits after the point, as the
 warehouse holds them. Nothing is taken for granted of a body: it comes from elsewhere.
 """
 
@@ -26,7 +26,7 @@ CURRENCIES = ("EUR", "USD")
 # The history of the bank has 2 MB.
 LARGEST_HISTORY = 64 * 1024 * 1024
 
-_DIGITS = Decimal("1e-10")
+_DIGITS = Decimal("1e-18")
 _LARGEST = Decimal("1e8")
 _EXACT = Context(prec=60)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")

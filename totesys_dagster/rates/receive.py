@@ -100,7 +100,12 @@ def _receive_day(
 
 
 def _put(
-    ingestion: Store, name: str, identity: dict[str, str], body: bytes, now: dt.datetime, run_id: str
+    ingestion: Store,
+    name: str,
+    identity: dict[str, str],
+    body: bytes,
+    now: dt.datetime,
+    run_id: str,
 ) -> bool:
     done = receive_body(
         EXCHANGE_RATES,

@@ -1,7 +1,7 @@
 -- Question: What is each order in the reporting currency, at the rate of its day?
 -- Unit: money in the reporting currency, rounded to hundredths for each order.
 -- Grain: a row for each order.
--- Trap: Where no rate of its day is known, nor one of the seven days before, `converted` is NULL and no sum has it: count such orders beside every sum. An order in the reporting currency needs no rate.
+-- Trap: Where no rate of its day is known, nor one of the seven days before, `converted` is NULL and no sum has it: count such orders beside every sum. An order in the reporting currency needs no rate, and is yet called carried on a day whose rates are.
 -- Reads: fact_sales_order (sales_order_id, created_date, units_sold, unit_price, currency_id, counterparty_id, design_id, sales_staff_id), dim_currency (currency_id, currency_code), fact_exchange_rate (rate_date, currency_code, rate_to_gbp, carried_days)
 -- Columns: sales_order_id, created_date, counterparty_id, design_id, sales_staff_id, currency_code, units_sold, revenue, reporting_currency, converted, carried
 SELECT
@@ -15,14 +15,14 @@ SELECT
     o.units_sold * o.unit_price AS revenue,
     n.reporting_currency,
     round(o.units_sold * o.unit_price * rate, 2) AS converted,
-    c.currency_code <> n.reporting_currency
-    AND rate IS NOT NULL
-    AND greatest(q.carried_days, r.carried_days, 0) > 0 AS carried
+    rate IS NOT NULL AND greatest(q.carried_days, r.carried_days, 0) > 0 AS carried
 FROM {current_fact_sales_order} AS o
 JOIN {dim_currency} AS c USING (currency_id)
 CROSS JOIN {reporting_currency} AS n
 LEFT JOIN {current_fact_exchange_rate} AS q
-    ON q.rate_date = o.created_date AND q.currency_code = c.currency_code
+    -- The pound is fixed with the euro.
+    ON q.rate_date = o.created_date
+    AND q.currency_code = CASE c.currency_code WHEN 'GBP' THEN 'EUR' ELSE c.currency_code END
 LEFT JOIN {current_fact_exchange_rate} AS r
     ON r.rate_date = o.created_date AND r.currency_code = n.reporting_currency
 CROSS JOIN LATERAL (

@@ -7,5 +7,5 @@
 SELECT rate_date, currency_code, rate_to_gbp, quoted_on, carried_days, source
 FROM {current_fact_exchange_rate}
 UNION ALL
-SELECT DISTINCT rate_date, 'GBP', 1.0000000000::numeric(18, 10), NULL::date, NULL::integer, NULL
+SELECT DISTINCT rate_date, 'GBP', 1::numeric(28, 18), NULL::date, NULL::integer, NULL
 FROM {current_fact_exchange_rate}
