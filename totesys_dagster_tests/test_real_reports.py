@@ -256,7 +256,7 @@ def test_data_quality(reader: Reader) -> None:
 
 
 def test_revenue_in_pounds_at_the_rates_of_the_bank(reader: Reader) -> None:
-    """The revenue was computed apart from this project, at the last fixing on or before each day."""
+    """The revenue was computed apart from this project, at the last fixing before or on a day."""
     found = reader.rows(
         "SELECT sum(orders), sum(revenue), sum(orders_at_carried_rate), sum(orders_without_rate)"
         " FROM revenue_in_reporting_currency_by_month"
