@@ -74,7 +74,7 @@ def exchange_rate_history(
         if not new and known is not None and (known.known.as_of or now.date()) < now.date():
             why = "no day of the daily source was asked for"
             receive_nothing(ingestion, now.date(), why, now, context.run.run_id)
-    metadata = {"bytes": len(body), "sha256": sha256(body), "new": new}
+    metadata: dict[str, Any] = {"bytes": len(body), "sha256": sha256(body), "new": new}
     yield dg.MaterializeResult(asset_key=HISTORY, metadata=metadata)
 
 

@@ -17,7 +17,7 @@ DAY = dt.date(2024, 11, 12)
 
 
 class Handler(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         kind = self.path.split("/")[1]
         if kind == "late":
             time.sleep(1)
