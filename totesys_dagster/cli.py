@@ -24,7 +24,7 @@ from dotenv import load_dotenv
 from rich.console import Console
 from rich.markup import escape
 
-from totesys_dagster import settings
+from totesys_dagster import private, settings
 from totesys_dagster.dagster_home import opened_instance
 from totesys_dagster.errors import DeclarationError, SettingError, TotesysError
 from totesys_dagster.words import counted
@@ -35,6 +35,7 @@ except DeclarationError as error:
     sys.exit(f"Error: {error}")
 
 if TYPE_CHECKING:
+    from totesys_dagster.lake.verification import Verification
     from totesys_dagster.operations.renew import Due
     from totesys_dagster.orchestration.whole_path import BatchReport
     from totesys_dagster.postgres.sessions import Connection, Names
@@ -46,6 +47,14 @@ _WIDTH = None if sys.stdout and sys.stdout.isatty() else 110
 output = Console(highlight=False, width=_WIDTH)
 progress = Console(stderr=True, highlight=False)
 
+_port = click.option(
+    "--port",
+    "-p",
+    type=click.IntRange(1, 65535),
+    default=3000,
+    show_default=True,
+    help="Where the Dagster UI listens.",
+)
 as_json = click.option("--json", "json_", is_flag=True, help="Print the report as JSON.")
 
 
@@ -63,6 +72,7 @@ class _Cli(click.Group):
 @click.version_option(package_name="totesys-dagster")
 def main() -> None:
     """Change capture from ToteSys into an immutable lake and a star-schema warehouse."""
+    private.write_privately()
     settings.require_known(os.environ, Path(".env"))
     load_dotenv(Path(".env"))
 
@@ -251,11 +261,14 @@ def simulate(days: int, moments: int) -> None:
 
 
 @main.command()
-@click.option("--port", type=int, default=3000, show_default=True)
+@_port
 def dev(port: int) -> None:
     """Open the Dagster UI on http://127.0.0.1:PORT with the sensors on. Ctrl-C stops everything."""
     from totesys_dagster.alerting import notify
+    from totesys_dagster.web.server import HOST, take_port
 
+    for taken in take_port(HOST, port):
+        taken.close()
     if not notify.channels():
         progress.print(notify.ALERTS_OFF)
     progress.print(
@@ -267,9 +280,28 @@ def dev(port: int) -> None:
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     leftovers = [sys.executable, "-m", "totesys_dagster.local.leftovers", str(os.getpid())]
     subprocess.Popen(leftovers, stdin=subprocess.DEVNULL)  # nosec B603
-    options = ["-h", "127.0.0.1", "-p", str(port), "--log-level", "warning"]
+    options = ["-h", HOST, "-p", str(port), "--log-level", "warning"]
     quiet = ["-W", "ignore:Function `dev_command` is superseded"]
-    os.execv(sys.executable, [sys.executable, *quiet, "-m", "dagster", "dev", *options])  # nosec B606
+    command = [sys.executable, *quiet, "-m", "totesys_dagster.local.dev", *options]
+    os.execv(sys.executable, command)  # nosec B606
+
+
+@main.command(
+    context_settings={"help_option_names": ["--help"], "ignore_unknown_options": True},
+    options_metavar="[OPTIONS OF dagster-webserver]",
+)
+@click.option("--host", "-h", default="127.0.0.1", show_default=True, help="Where to listen.")
+@_port
+@click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="")
+def web(host: str, port: int, options: tuple[str, ...]) -> None:
+    """Serve the Dagster UI alone, to its own pages only.
+
+    It is Dagster's web server, which has no login, behind a guard: requests of other pages are
+    refused, and so are hosts other than this machine and those of TOTESYS_WEB_HOSTS.
+    """
+    from totesys_dagster.web.server import serve
+
+    serve(host, port, options)
 
 
 @main.command()
@@ -280,6 +312,7 @@ def status(json_: bool) -> None:
     from totesys_dagster.feeds.registry import FEEDS
     from totesys_dagster.feeds.status import feed_status
     from totesys_dagster.local import stack
+    from totesys_dagster.operations.quarantine import stopped
     from totesys_dagster.operations.renew import Due, due
     from totesys_dagster.resources import Lake, Warehouse
     from totesys_dagster.warehouse import ledger, schema
@@ -296,7 +329,8 @@ def status(json_: bool) -> None:
         tables = table_status(connection, names) if ready else []
         outdated = due(connection, names, log) if ready else Due(())
         feeds = [feed_status(connection, names, one, *zones) for one in FEEDS] if ready else []
-    found = report.Status(settings.describe_source(), head, loaded, tables, outdated, feeds)
+    why = stopped(log, zones[1], loaded, settings.quarantine_limit())
+    found = report.Status(settings.describe_source(), head, loaded, tables, outdated, feeds, why)
     if json_:
         click.echo(json.dumps(found.data(), indent=1))
         return
@@ -305,24 +339,50 @@ def status(json_: bool) -> None:
 
 
 @main.command()
+@click.option("--batch", type=click.IntRange(min=1), help="Of this batch, loaded or not.")
 @as_json
-def verify(json_: bool) -> None:
-    """Check the lake's chain, every object of it, and the audits. Exit status 1 on findings."""
+def quarantine(batch: int | None, json_: bool) -> None:
+    """List the rows in quarantine: those of a batch, or all that the warehouse lacks now."""
     from totesys_dagster import report
     from totesys_dagster.local import stack
-    from totesys_dagster.operations.verify import verify as verify_all
+    from totesys_dagster.operations.quarantine import of_batch, of_now
     from totesys_dagster.resources import Lake, Warehouse
 
     stack.start()
     lake, warehouse = Lake(), Warehouse()
-    with progress.status("Verifying") as state, warehouse.connect() as connection:
-        result = verify_all(
-            connection,
-            warehouse.names(),
-            lake.ingestion(),
-            lake.processed(),
-            lambda done, all_: state.update(f"Verified batch {done} of {all_}"),
-        )
+    names, log, processed = warehouse.names(), lake.log(), lake.processed()
+    with warehouse.connect() as connection:
+        rows = [
+            *(
+                of_batch(connection, names, log, processed, batch)
+                if batch
+                else of_now(connection, names, log, processed)
+            )
+        ]
+    if json_:
+        click.echo(json.dumps([row.data() for row in rows], indent=1))
+    elif rows:
+        report.print_quarantine(output, rows)
+    else:
+        output.print("No row is in quarantine.")
+
+
+@main.command()
+@click.option(
+    "--repair",
+    "repair_",
+    is_flag=True,
+    help="Make damaged objects of the processed zone again from the ingestion zone, and verify once"
+    " more.",
+)
+@as_json
+def verify(repair_: bool, json_: bool) -> None:
+    """Check the lake's chain, every object of it, and the audits. Exit status 1 on findings."""
+    from totesys_dagster import report
+    from totesys_dagster.local import stack
+
+    stack.start()
+    result = _verify(repair=repair_)
     if json_:
         data = {"source": settings.describe_source(), "passed": result.passed, **vars(result)}
         click.echo(json.dumps(data, indent=1))
@@ -341,10 +401,46 @@ def verify(json_: bool) -> None:
     sys.exit(0 if result.passed else 1)
 
 
+def _verify(*, repair: bool) -> Verification:
+    from totesys_dagster.operations.repair import repair as make_again
+    from totesys_dagster.operations.verify import verify as verify_all
+    from totesys_dagster.resources import Lake, Warehouse
+
+    lake, warehouse = Lake(), Warehouse()
+    ingestion, processed = lake.ingestion(), lake.processed()
+    with progress.status("Verifying") as state, warehouse.connect() as connection:
+
+        def look() -> Verification:
+            return verify_all(
+                connection,
+                warehouse.names(),
+                ingestion,
+                processed,
+                lambda done, all_: state.update(f"Verified batch {done} of {all_}"),
+            )
+
+        result = look()
+        if repair and result.damaged:
+            for number, star in result.damaged:
+                progress.print(f"Making {star} of batch {number} again")
+            make_again(ingestion, processed, result.damaged)
+            result = look()
+    return result
+
+
 @main.command()
+@click.option(
+    "--lose-loaded-batches",
+    is_flag=True,
+    help="Go on though the warehouse holds batches that this lake does not have: what they brought"
+    " is lost.",
+)
 @as_json
-def rebuild(json_: bool) -> None:
-    """Rebuild the warehouse from the lake alone, and compare it with the one that is there."""
+def rebuild(lose_loaded_batches: bool, json_: bool) -> None:
+    """Rebuild the warehouse from the lake alone, and compare it with the one that is there.
+
+    Its rows are replaced only where the new ones are proved to be what the source held.
+    """
     from totesys_dagster.local import stack
     from totesys_dagster.operations.rebuild import rebuild as rebuild_all
     from totesys_dagster.resources import Lake, Warehouse
@@ -359,6 +455,7 @@ def rebuild(json_: bool) -> None:
             lake.processed(),
             quarantine_limit=settings.quarantine_limit(),
             progress=lambda done, all_: state.update(f"Loaded batch {done} of {all_}"),
+            lose_loaded_batches=lose_loaded_batches,
         )
     if json_:
         data = {"source": settings.describe_source(), **vars(result)}

@@ -16,6 +16,10 @@ class SourceError(TotesysError):
     """ToteSys cannot be read as the catalogue declares it."""
 
 
+class SchemaChangedError(SourceError):
+    """A table of ToteSys is not as it was: it is gone, became something else, or lacks a column."""
+
+
 class LakeError(TotesysError):
     """The lake does not hold what its manifests say, or holds it already in another form."""
 
@@ -40,12 +44,20 @@ class ProcessingError(TotesysError):
     """A batch cannot be processed, or was processed differently before."""
 
 
+class ProcessedOtherwiseError(ProcessingError):
+    """A batch was processed before, with another result than it gives now."""
+
+
 class DeclarationError(TotesysError):
     """A table cannot be what the catalogue declares it to be."""
 
 
 class LoadError(TotesysError):
     """A batch cannot be loaded into the warehouse; nothing of it was written."""
+
+
+class NotProvedError(LoadError):
+    """What a rebuild has made is not proved to be right, and nothing was replaced by it."""
 
 
 class RebuildRunningError(LoadError):
@@ -58,6 +70,10 @@ class SequenceGapError(LoadError):
 
 class NotProcessedError(LoadError):
     """The batch has to be processed first."""
+
+
+class QuarantineError(LoadError):
+    """The batch has more rows in quarantine than it may be loaded with."""
 
 
 class OtherLakeError(LoadError):

@@ -30,6 +30,7 @@ POLL_SECONDS = "TOTESYS_POLL_SECONDS"
 LOAD_EVERY_SECONDS = "TOTESYS_LOAD_EVERY_SECONDS"
 PROCESS_AT_ONCE = "TOTESYS_PROCESS_AT_ONCE"
 PART_BYTES = "TOTESYS_PART_BYTES"
+ROW_BYTES = "TOTESYS_ROW_BYTES"
 QUARANTINE_LIMIT = "TOTESYS_QUARANTINE_LIMIT"
 VERIFY_SCHEDULE = "TOTESYS_VERIFY_SCHEDULE"
 LISTED_BATCHES = "TOTESYS_LISTED_BATCHES"
@@ -41,6 +42,7 @@ ALERT_FROM = "TOTESYS_ALERT_FROM"
 ALERT_TO = "TOTESYS_ALERT_TO"
 ALERT_TOPIC = "TOTESYS_ALERT_TOPIC"
 UI_URL = "TOTESYS_UI_URL"
+WEB_HOSTS = "TOTESYS_WEB_HOSTS"
 FRESHNESS_MINUTES = "TOTESYS_FRESHNESS_MINUTES"
 POSTGRES_BIN = "TOTESYS_POSTGRES_BIN"
 REPORTING_CURRENCY = "TOTESYS_REPORTING_CURRENCY"
@@ -57,6 +59,7 @@ SETTINGS = (
     LOAD_EVERY_SECONDS,
     PROCESS_AT_ONCE,
     PART_BYTES,
+    ROW_BYTES,
     QUARANTINE_LIMIT,
     VERIFY_SCHEDULE,
     LISTED_BATCHES,
@@ -68,6 +71,7 @@ SETTINGS = (
     ALERT_TO,
     ALERT_TOPIC,
     UI_URL,
+    WEB_HOSTS,
     FRESHNESS_MINUTES,
     POSTGRES_BIN,
     REPORTING_CURRENCY,
@@ -155,7 +159,7 @@ def require_known(environ: Mapping[str, str], dotenv: Path | None) -> None:
     spelling.require_environment(environ, SETTINGS, never_empty=LOCATIONS)
 
 
-def _whole_number(name: str, default: int, minimum: int) -> int:
+def _whole_number(name: str, default: int, minimum: int, maximum: int | None = None) -> int:
     text = get(name, str(default))
     try:
         number = int(text)
@@ -165,6 +169,8 @@ def _whole_number(name: str, default: int, minimum: int) -> int:
         raise SettingError(
             f"{name} is {text!r}, but must be a whole number of at least {minimum}."
         ) from None
+    if maximum is not None and number > maximum:
+        raise SettingError(f"{name} is {text!r}, but must be at most {maximum}.")
     return number
 
 
@@ -296,6 +302,15 @@ def process_at_once() -> int:
 def part_bytes() -> int:
     """Uncompressed bytes after which a part file is closed, at least 4096."""
     return _whole_number(PART_BYTES, 4 * 1024 * 1024, 4096)
+
+
+def row_bytes() -> int:
+    """Bytes of a row of ToteSys beyond which it is archived as its key and sizes only.
+
+    At least 4 MiB: what PostgreSQL keeps outside of a TOAST table is smaller. At most 128 MiB: as
+    JSON it may be six times as long, and PostgreSQL makes no text of more than a gigabyte.
+    """
+    return _whole_number(ROW_BYTES, 16 * 1024 * 1024, 4 * 1024 * 1024, 128 * 1024 * 1024)
 
 
 def quarantine_limit() -> int:

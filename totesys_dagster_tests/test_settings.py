@@ -27,6 +27,7 @@ NUMBERS = [
     Number(settings.FRESHNESS_MINUTES, settings.freshness_minutes, default=15, minimum=1),
     Number(settings.LOAD_EVERY_SECONDS, settings.load_every_seconds, default=0, minimum=0),
     Number(settings.PART_BYTES, settings.part_bytes, default=4 * 1024 * 1024, minimum=4096),
+    Number(settings.ROW_BYTES, settings.row_bytes, default=16 * 1024**2, minimum=4 * 1024**2),
     Number(settings.PROCESS_AT_ONCE, settings.process_at_once, default=10, minimum=1),
     Number(settings.LISTED_BATCHES, settings.listed_batches, default=10_000, minimum=1),
     Number(settings.HISTORY_DAYS, settings.history_days, default=14, minimum=1),
@@ -74,7 +75,9 @@ def test_every_setting_is_in_the_table_of_the_readme() -> None:
 def test_every_setting_is_in_the_example_of_a_file() -> None:
     example = (ROOT / ".env.example").read_text()
 
-    assert sorted(re.findall(r"^#?(TOTESYS_\w+)=", example, re.M)) == sorted(settings.SETTINGS)
+    assert sorted(re.findall(r"^#?(TOTESYS_\w+)=", example, re.M)) == sorted(
+        {*settings.SETTINGS} - {settings.POSTGRES_BIN}  # no file may name programs
+    )
 
 
 def test_no_other_setting_is_named_anywhere() -> None:
@@ -152,6 +155,14 @@ def test_number_may_be_its_minimum(number: Number, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv(number.setting, f" {number.minimum} ")
 
     assert number.read() == number.minimum
+
+
+def test_row_bytes_have_a_maximum(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(settings.ROW_BYTES, str(128 * 1024**2 + 1))
+
+    assert message_of(settings.row_bytes) == (
+        "TOTESYS_ROW_BYTES is '134217729', but must be at most 134217728."
+    )
 
 
 @pytest.mark.parametrize("number", NUMBERS)

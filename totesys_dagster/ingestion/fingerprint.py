@@ -20,7 +20,7 @@ from functools import cached_property
 from typing import Any
 
 from totesys_dagster.catalogue import SOURCE_TABLES
-from totesys_dagster.errors import SourceError
+from totesys_dagster.errors import SchemaChangedError
 from totesys_dagster.lake.schemas import Schema
 from totesys_dagster.lake.store import sha256
 from totesys_dagster.postgres.sessions import Connection
@@ -49,7 +49,8 @@ class TableSchema:
     """A source table now: its columns in its order, and all else that its rows depend on.
 
     `shape` decides which rows it shows and how they print, `storage` names the files that hold
-    them. `deletions` have been counted since its statistics began, and a little late.
+    them. `deletions` have been counted since its statistics began, and a little late. `toasted`
+    says that values are kept outside of its rows: without, no row has more than a few blocks.
     """
 
     table: str
@@ -58,6 +59,7 @@ class TableSchema:
     storage: str
     estimated_rows: int
     deletions: int
+    toasted: bool = False
 
     @cached_property
     def entry(self) -> Schema:
@@ -93,6 +95,7 @@ SELECT t.name, t.root = t.member, m.oid::bigint, m.relname, m.relkind::text, a.a
        CASE WHEN m.relkind = 'p' THEN 0 WHEN m.reltuples < 0 THEN pg_relation_size(m.oid) / 100
             ELSE m.reltuples END::bigint,
        coalesce(pg_stat_get_tuples_deleted(m.oid), 0),
+       coalesce(pg_relation_size(nullif(m.reltoastrelid, 0)), 0) > 0,
        (SELECT jsonb_agg(jsonb_build_array(
                     c.attnum, c.attname, format_type(c.atttypid, c.atttypmod),
                     c.attgenerated, c.attmissingval::text,
@@ -166,6 +169,7 @@ class _Member:
     file: int | None
     rows: int
     deletions: int
+    toasted: bool
     columns: list[list[Any]] | None
     not_null: list[str] | None
 
@@ -193,7 +197,7 @@ def _schema(
         _require_rows(member)
     root = next((member for member in members if member.is_root), None)
     if root is None:
-        raise SourceError(
+        raise SchemaChangedError(
             f"The source has no table {name}: TOTESYS_SOURCE_DSN points to another database, or the"
             " table was renamed."
         )
@@ -211,6 +215,7 @@ def _schema(
         " ".join(f"{m.oid}/{m.file}" for m in members if m.file is not None),
         sum(m.rows for m in members),
         sum(m.deletions for m in members),
+        any(m.toasted for m in members),
     )
 
 
@@ -218,24 +223,25 @@ _KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table", "S"
 
 
 def _require_rows(member: _Member) -> None:
-    """Raise SourceError unless all rows of the relation are shown, with their transaction ids."""
+    """Raise SchemaChangedError unless all rows of the relation are shown, with their transaction
+    ids."""
     table = member.name
     what = f"The source's {table}" if member.is_root else f"{member.relation}, a part of {table},"
     if member.kind not in "rp":
         kind = _KINDS.get(member.kind, "no table")
-        raise SourceError(
+        raise SchemaChangedError(
             f"{what} is {kind}, whose rows have no transaction ids, by which changes are found:"
             " nothing was captured; point TOTESYS_SOURCE_DSN to the database that holds the"
             " table."
         )
     if member.access_method not in (None, *HEAPS):
-        raise SourceError(
+        raise SchemaChangedError(
             f"{what} is stored by the access method {member.access_method}, whose rows have no"
             " transaction ids, by which changes are found: nothing was captured; keep the table in"
             " PostgreSQL's heap."
         )
     if member.hides_rows:
-        raise SourceError(
+        raise SchemaChangedError(
             f"{what} has row security, which may hide rows from the role of TOTESYS_SOURCE_DSN, and"
             " hidden rows would be taken for deleted: nothing was captured; let the table's owner"
             f" disable it (ALTER TABLE {member.relation} DISABLE ROW LEVEL SECURITY), or give the"

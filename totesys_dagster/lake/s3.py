@@ -13,6 +13,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -146,21 +147,22 @@ class Bucket:
         def put(s3: Any) -> Created:
             nonlocal attempts
             attempts += 1
-            s3.put_object(
-                **self._object(key),
-                Body=data,
-                IfNoneMatch="*",
-                # Without a checksum, S3 refuses to write into a bucket with Object Lock.
-                ChecksumSHA256=base64.b64encode(hashlib.sha256(data).digest()).decode(),
-            )
+            s3.put_object(**self._body(key, data), IfNoneMatch="*")
             return Created.YES
 
         answer = self._ask(put, unless={412: Created.EXISTS})
         return Created.UNCERTAIN if answer is Created.EXISTS and attempts > 1 else answer
 
-    def read(self, key: str) -> bytes | None:
+    def replace(self, key: str, data: bytes) -> None:
+        self._ask(lambda s3: s3.put_object(**self._body(key, data)))
+
+    def read(self, key: str, most: int | None = None) -> bytes | None:
         def get(s3: Any) -> bytes | None:
-            return bytes(s3.get_object(**self._object(key))["Body"].read())
+            answer = s3.get_object(**self._object(key))
+            with closing(answer["Body"]) as body:
+                if most is None or answer["ContentLength"] <= most:
+                    return bytes(body.read())
+                return bytes(body.read(most + 1))  # the rest is not waited for
 
         return self._ask(get, unless={404: None})
 
@@ -201,8 +203,13 @@ class Bucket:
         """It lists, because S3 says of an object only that it is missing when its bucket is."""
         next(self._pages("manifests/", MaxKeys=1))
 
-    def _object(self, key: str) -> dict[str, str]:
+    def _object(self, key: str) -> dict[str, Any]:
         return {"Bucket": self._name, "Key": self._prefix + key}
+
+    def _body(self, key: str, data: bytes) -> dict[str, Any]:
+        # Without a checksum, S3 refuses to write into a bucket with Object Lock.
+        checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
+        return {**self._object(key), "Body": data, "ChecksumSHA256": checksum}
 
     def _ask(
         self, request: Callable[[Any], Answer], unless: Mapping[int, Answer] | None = None

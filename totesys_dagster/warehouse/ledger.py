@@ -44,6 +44,14 @@ class Loaded:
     audits: Mapping[str, standing.Audit]
 
 
+@dataclass(frozen=True)
+class LoadedReceipt:
+    """A receipt that was loaded: its SHA-256, and the revision by which it was made."""
+
+    sha256: str
+    revision: str
+
+
 @contextmanager
 def exclusive(connection: Connection, names: Names) -> Iterator[None]:
     """A READ COMMITTED transaction under the warehouse's lock: one load or migration at a time.
@@ -76,6 +84,39 @@ def head(connection: Connection, names: Names, log: str = TOTESYS) -> int:
         except (errors.UndefinedTable, errors.InvalidSchemaName):
             return 0  # the first load creates it
     return int(row[0])
+
+
+def manifests(connection: Connection, names: Names) -> dict[int, str]:
+    """The batches that the warehouse holds, each with the SHA-256 of its manifest.
+
+    Raises LoadError.
+    """
+    if head(connection, names) == 0:
+        return {}
+    query = sql.SQL("SELECT sequence, manifest_sha256 FROM {} WHERE log = {} ORDER BY 1").format(
+        names.ledger("batch"), sql.Literal(TOTESYS)
+    )
+    with failures(LoadError, "a look at the ledger"), transaction(connection):
+        return dict(connection.execute(query).fetchall())
+
+
+def receipts(
+    connection: Connection, names: Names, first: int, last: int
+) -> dict[int, dict[str, LoadedReceipt]]:
+    """The receipts that were loaded, by batch from the first to the last, and star.
+
+    Raises LoadError.
+    """
+    query = sql.SQL(
+        "SELECT sequence, star, receipt_sha256, to_jsonb(t) ->> 'revision' FROM {} AS t"
+        " WHERE log = %s AND sequence BETWEEN %s AND %s"
+    ).format(names.ledger("batch_table"))
+    with failures(LoadError, "a look at the ledger"), transaction(connection):
+        rows = connection.execute(query, [TOTESYS, first, last]).fetchall()
+    found: dict[int, dict[str, LoadedReceipt]] = {}
+    for sequence, star, *loaded in rows:
+        found.setdefault(sequence, {})[star] = LoadedReceipt(*loaded)
+    return found
 
 
 def check_log(connection: Connection, names: Names, log: ManifestLog) -> int:

@@ -16,7 +16,7 @@ from totesys_dagster.lake.log import Document
 from totesys_dagster.lake.manifest import CommitMarker
 from totesys_dagster.lake.receipt import Receipt
 from totesys_dagster.lake.references import Reference
-from totesys_dagster.lake.requests import DigestRequest, FullReadRequest
+from totesys_dagster.lake.requests import Acceptance, DigestRequest, FullReadRequest
 from totesys_dagster.lake.schemas import Schema
 from totesys_dagster_tests.hand_made import OBSERVED_AT, manifest
 
@@ -69,6 +69,14 @@ DOCUMENTS: list[Document] = [
     ),
     FullReadRequest(table="staff", after=1, reason="it was asked for"),
     DigestRequest(number=1, stars={}),
+    Acceptance(
+        sequence=1,
+        manifest_sha256="",
+        rows=1,
+        stars={"dim_staff": 1},
+        limit=1,
+        accepted_at=BATCH.observed_at,
+    ),
     Schema(table="staff", columns=(), shape={}),
     Reference(name="currencies", values={}),
     KeyObject(ranges=()),
