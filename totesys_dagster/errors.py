@@ -44,6 +44,10 @@ class ProcessingError(TotesysError):
     """A batch cannot be processed, or was processed differently before."""
 
 
+class DropsError(TotesysError):
+    """The place of the drops cannot be read."""
+
+
 class ProcessedOtherwiseError(ProcessingError):
     """A batch was processed before, with another result than it gives now."""
 

@@ -23,6 +23,7 @@ from totesys_dagster.errors import SettingError
 SOURCE_DSN = "TOTESYS_SOURCE_DSN"
 WAREHOUSE_DSN = "TOTESYS_WAREHOUSE_DSN"
 WAREHOUSE_ADMIN_DSN = "TOTESYS_WAREHOUSE_ADMIN_DSN"
+WAREHOUSE_READER_DSN = "TOTESYS_WAREHOUSE_READER_DSN"
 INGESTION_URL = "TOTESYS_INGESTION_URL"
 PROCESSED_URL = "TOTESYS_PROCESSED_URL"
 WAREHOUSE_SCHEMA = "TOTESYS_WAREHOUSE_SCHEMA"
@@ -48,12 +49,16 @@ POSTGRES_BIN = "TOTESYS_POSTGRES_BIN"
 REPORTING_CURRENCY = "TOTESYS_REPORTING_CURRENCY"
 RATES_URL = "TOTESYS_RATES_URL"
 RATES_FALLBACK_URL = "TOTESYS_RATES_FALLBACK_URL"
+DROPS_URL = "TOTESYS_DROPS_URL"
+DROP_BYTES = "TOTESYS_DROP_BYTES"
+CONTRACTS = "TOTESYS_CONTRACTS"
 
 # Whatever of these is not set, the embedded default provides.
 LOCATIONS = (SOURCE_DSN, WAREHOUSE_DSN, INGESTION_URL, PROCESSED_URL)
 SETTINGS = (
     *LOCATIONS,
     WAREHOUSE_ADMIN_DSN,
+    WAREHOUSE_READER_DSN,
     WAREHOUSE_SCHEMA,
     POLL_SECONDS,
     LOAD_EVERY_SECONDS,
@@ -77,6 +82,9 @@ SETTINGS = (
     REPORTING_CURRENCY,
     RATES_URL,
     RATES_FALLBACK_URL,
+    DROPS_URL,
+    DROP_BYTES,
+    CONTRACTS,
 )
 # Not for people: names the settings that the embedded default has filled in, for processes that
 # inherit the environment.
@@ -400,3 +408,29 @@ def _rates_url(name: str, url: str) -> str:
             f" the place of the day, as in {PUBLIC_RATES[0]}, or off."
         )
     return url
+
+
+def drops() -> str:
+    """The place of the drops: what the setting says, or a directory of the embedded default."""
+    return get(DROPS_URL, str(home() / "drops"))
+
+
+def drop_bytes() -> int:
+    """Bytes up to which a drop is taken."""
+    return _whole_number(DROP_BYTES, 64 * 1024 * 1024, 1)
+
+
+def contract_directories() -> tuple[Path, ...]:
+    """The directories with contracts beside those that the platform brings: one, or none.
+
+    Raises SettingError where it is not there.
+    """
+    text = get(CONTRACTS, "")
+    if not text:
+        return ()
+    found = directory(CONTRACTS, text)
+    if not found.is_dir():
+        raise SettingError(
+            f"{CONTRACTS} is {text!r}, which is no directory: name one with files *.odcs.yaml."
+        )
+    return (found,)

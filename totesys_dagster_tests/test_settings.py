@@ -34,7 +34,12 @@ NUMBERS = [
     Number(settings.QUARANTINE_LIMIT, settings.quarantine_limit, default=100, minimum=0),
 ]
 ZONES = [settings.INGESTION_URL, settings.PROCESSED_URL]
-DATABASES = [settings.SOURCE_DSN, settings.WAREHOUSE_DSN, settings.WAREHOUSE_ADMIN_DSN]
+DATABASES = [
+    settings.SOURCE_DSN,
+    settings.WAREHOUSE_DSN,
+    settings.WAREHOUSE_ADMIN_DSN,
+    settings.WAREHOUSE_READER_DSN,
+]
 SECRET = "hunter"  # what every password here holds
 
 

@@ -60,8 +60,7 @@ def _process(
 
 def state_of(processed: Store, receipt: FeedReceipt) -> pa.Table | None:
     """The state that a delivery has left. Raises LakeError."""
-    tables = [read_table(processed, entry) for entry in receipt.state]
-    return pa.concat_tables(tables) if tables else None
+    return _read(processed, receipt.state)
 
 
 def _write(feed: Feed, delivery: Delivery, outcome: Outcome, processed: Store) -> FeedReceipt:
@@ -127,5 +126,6 @@ def _same(processed: Store, left: FeedReceipt, right: FeedReceipt) -> bool:
 
 
 def _read(processed: Store, entries: tuple[ObjectEntry, ...]) -> pa.Table | None:
+    """The rows of all parts, None where there are none. Raises LakeError."""
     tables = [read_table(processed, entry) for entry in entries]
     return pa.concat_tables(tables) if tables else None

@@ -113,7 +113,7 @@ def require_sound(
 
 
 def _inner(star: str, revision_: str, manifest: Manifest, receipt: Receipt) -> Iterator[str]:
-    """What is wrong in a receipt by itself, a phrase each."""
+    """What a receipt alone shows to be wrong, a phrase each."""
     if (receipt.log, receipt.sequence) != (manifest.log, manifest.sequence):
         yield f"it says that it is of batch {receipt.sequence} of {receipt.log}"
     if not revision_.startswith(f"v{receipt.code_version}-"):

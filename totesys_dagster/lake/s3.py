@@ -166,6 +166,16 @@ class Bucket:
 
         return self._ask(get, unless={404: None})
 
+    def read_if(self, key: str, etag: str) -> tuple[bytes, str | None] | None:
+        """The object and its version, where the bucket keeps any; None unless it has that ETag."""
+
+        def get(s3: Any) -> tuple[bytes, str | None]:
+            answer = s3.get_object(**self._object(key), IfMatch=etag)
+            version = answer.get("VersionId")
+            return bytes(answer["Body"].read()), None if version == "null" else version
+
+        return self._ask(get, unless={404: None, 412: None})
+
     def exists(self, key: str) -> bool:
         def head(s3: Any) -> bool:
             s3.head_object(**self._object(key))
@@ -182,11 +192,13 @@ class Bucket:
             return self._ask(get, unless={404: False})
 
     def list(self, folder: str) -> list[str]:
-        return [
-            entry["Key"].removeprefix(self._prefix)
-            for page in self._pages(f"{folder}/" if folder else "")
-            for entry in page.get("Contents", ())
-        ]
+        return [entry["Key"] for entry in self.entries(folder)]
+
+    def entries(self, folder: str) -> Iterator[Mapping[str, Any]]:
+        """What S3 lists of each object in a folder, its key without the prefix."""
+        for page in self._pages(f"{folder}/" if folder else ""):
+            for entry in page.get("Contents", ()):
+                yield {**entry, "Key": entry["Key"].removeprefix(self._prefix)}
 
     def _pages(self, prefix: str, **more: Any) -> Iterator[Mapping[str, Any]]:
         question = {"Bucket": self._name, "Prefix": self._prefix + prefix, **more}

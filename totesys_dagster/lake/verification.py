@@ -36,6 +36,7 @@ class Verification:
         self.batches += other.batches
         self.objects += other.objects
         self.bytes += other.bytes
+        self.audits += other.audits
         self.findings += other.findings
         self.damaged += other.damaged
 

@@ -65,12 +65,9 @@ class Filling:
     def _load(self, target: Names, manifest: Manifest, needed: set[str] | None) -> None:
         ingestion = self.log.store
         stars = [s for s in touched_stars(manifest) if needed is None or s.name in needed]
-        loaded: dict[int, dict[str, ledger.LoadedReceipt]] = {}
-        if self.loaded:
-            number = manifest.sequence
-            loaded = ledger.receipts(self.connection, self.names, number, number)
-        receipts = loaded.get(manifest.sequence, {})
-        proof.process(stars, manifest, ingestion, self.processed, receipts)
+        number = manifest.sequence
+        loaded = ledger.receipts(self.connection, self.names, number, number) if self.loaded else {}
+        proof.process(stars, manifest, ingestion, self.processed, loaded.get(number, {}))
         load.load_batch(
             self.connection,
             target,

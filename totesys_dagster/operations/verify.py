@@ -72,9 +72,7 @@ def verify(
         _check_last_source(result, connection, names, ingestion)
         _check_standings(result, connection, names, ingestion, waiting)
     for feed in FEEDS:
-        found = verify_feed(connection, names, feed, ingestion, processed)
-        result.add(found)
-        result.audits += found.audits
+        result.add(verify_feed(connection, names, feed, ingestion, processed))
     return result
 
 
@@ -114,12 +112,6 @@ def _read(ingestion: Store, number: int) -> Manifest | LakeError:
         raise
     except LakeError as error:
         return error
-
-
-def _receipts(
-    connection: Connection, names: Names, block: range
-) -> dict[int, dict[str, ledger.LoadedReceipt]]:
-    return ledger.receipts(connection, names, block.start, block.stop - 1)
 
 
 def _check_ledger(result: Verification, loaded: Collection[int]) -> None:

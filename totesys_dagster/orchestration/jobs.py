@@ -8,6 +8,7 @@ from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
 from totesys_dagster.metadata import remedy
 from totesys_dagster.orchestration.audits import audit_job
 from totesys_dagster.orchestration.checks import LOG
+from totesys_dagster.orchestration.file_jobs import FILE_JOBS
 from totesys_dagster.orchestration.history import keep_history
 from totesys_dagster.orchestration.rates import exchange_rate_history, exchange_rates
 from totesys_dagster.orchestration.whole_path import run_path
@@ -121,4 +122,5 @@ JOBS: list[Any] = [
     keep_history,
     exchange_rates,
     exchange_rate_history,
+    *FILE_JOBS.values(),
 ]

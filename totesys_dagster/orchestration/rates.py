@@ -10,11 +10,13 @@ import dagster as dg
 from totesys_dagster import settings
 from totesys_dagster.errors import TotesysError
 from totesys_dagster.lake.store import sha256
+from totesys_dagster.metadata import remedy
 from totesys_dagster.orchestration.whole_path import GetJob, Progress, execute
 from totesys_dagster.rates.assets import (
     DAY,
     DAYS,
     HISTORY,
+    SECTION,
     loaded_rates,
     note_currency,
     processed_rates,
@@ -34,14 +36,16 @@ exchange_rates = dg.define_asset_job(
     RATES,
     selection=dg.AssetSelection.assets(DAY, HISTORY) | _MADE_OF_BOTH,
     description="Ask the daily source for days, and load what came, with the history of the"
-    " European Central Bank where there is a newer one. Its partition is a day, or a range.",
+    " European Central Bank where there is a newer one. Its partition is a day, or a range."
+    + remedy("its error says why; the next hour brings what is missing.", SECTION),
     tags=_TAGS,
 )
 
 exchange_rate_history = dg.define_asset_job(
     RATE_HISTORY,
     selection=dg.AssetSelection.assets(HISTORY) | _MADE_OF_BOTH,
-    description="Load the history of the European Central Bank that is installed. Asks nobody.",
+    description="Load the history of the European Central Bank that is installed. Asks nobody."
+    + remedy("its error says why; run it again, or wait for the next hour.", SECTION),
     tags=_TAGS,
 )
 

@@ -15,7 +15,7 @@ from totesys_dagster import settings
 from totesys_dagster.catalogue import INGESTION, PROCESSED
 from totesys_dagster.feeds.assets import processed_asset, warehouse_asset
 from totesys_dagster.lake.store import sha256
-from totesys_dagster.metadata import OWNERS, asset_key
+from totesys_dagster.metadata import OWNERS, asset_key, remedy
 from totesys_dagster.postgres.sessions import Connection, Names
 from totesys_dagster.rates.client import Client
 from totesys_dagster.rates.policy import DAILY_SINCE
@@ -37,6 +37,9 @@ HISTORY = asset_key(INGESTION, f"{EXCHANGE_RATES.name}_history")
 
 # A day is there from its first moment on, in UTC.
 DAYS = dg.DailyPartitionsDefinition(start_date=DAILY_SINCE.isoformat(), end_offset=1)
+
+# Where `docs/operations.md` says more.
+SECTION = "No exchange rates come"
 
 # For how many days the check `sources` shows what was remarkable.
 REMARKED_DAYS = 30
@@ -93,7 +96,12 @@ def exchange_rate_history(
         dg.AssetCheckSpec(
             "quoted",
             asset=DAY,
-            description="The daily source gave a body for each of the days that can be read.",
+            description="The daily source gave a body for each of the days that can be read."
+            + remedy(
+                "nothing, as it is asked again each hour; its metadata says what each address"
+                " answered.",
+                SECTION,
+            ),
         )
     ],
 )
@@ -144,7 +152,8 @@ loaded_rates = warehouse_asset(EXCHANGE_RATES, note_currency)
     asset=asset_key(PROCESSED, EXCHANGE_RATES.name),
     name="sources",
     description=f"In the last {REMARKED_DAYS} days no quotation was refused, and on none did the"
-    " sources differ by more than 1 %.",
+    " sources differ by more than 1 %."
+    + remedy("nothing, as the other source's rate holds where one was refused.", SECTION),
 )
 def sources_agree(lake: Lake) -> dg.AssetCheckResult:
     with clear_failures():

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 10.0
 # What one request may take, whatever comes how slowly; and how long a day is tried for.
-REQUEST_SECONDS, DAY_SECONDS = 15.0, 40.0
+REQUEST_SECONDS = 15.0
+DAY_SECONDS = 40.0
 # Between two rounds through the addresses.
 PAUSES = (1.0, 4.0)
 LARGEST_BODY = 1024 * 1024  # the real one has 10 kB

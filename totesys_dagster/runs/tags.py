@@ -14,10 +14,13 @@ RATE_HISTORY = "exchange_rate_history"
 STAGE_TAG = "totesys/stage"
 # Of a run that is to load several batches, from that of its tag `totesys/batch` on.
 LAST_BATCH_TAG = "totesys/last_batch"
+# The feed whose deliveries a run takes.
+FEED_TAG = "totesys/feed"
 # The process that executes a run without its code server's knowing: a RunProcess. Dagster's UI does
 # not show tags of this prefix.
 PROCESS_TAG = ".dagster/totesys_process"
 
 BATCH_STAGE, CAPTURE_STAGE, PROCESS_STAGE, LOAD_STAGE = "batch", "capture", "process", "load"
 WHOLE_STAGE = "whole"
-VERIFY_STAGE, HISTORY_STAGE, AUDIT_STAGE, RATES_STAGE = "verify", "history", "audit", "rates"
+VERIFY_STAGE, HISTORY_STAGE, AUDIT_STAGE = "verify", "history", "audit"
+FEED_STAGE, RATES_STAGE = "feed", "rates"

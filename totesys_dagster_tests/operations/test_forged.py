@@ -352,7 +352,7 @@ def test_lake_that_was_restored_from_an_older_backup_drops_no_batch(loaded: Plat
         assert everything(loaded) == before
         rebuild_of(loaded, lose_loaded_batches=True)
         assert loaded.rows("SELECT max(sequence) FROM batch") == [(2,)]
-    rebuild_of(loaded)  # a ledger that is shorter than the log heals by itself
+    rebuild_of(loaded)  # a rebuild completes a ledger that is shorter than the log
 
     assert everything(loaded) == before
 

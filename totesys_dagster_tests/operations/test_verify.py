@@ -357,7 +357,7 @@ def test_request_that_was_exchanged_or_damaged_is_named(sound: Platform) -> None
         Requests(sound.ingestion).put_without(stars)
     sound.run()
     assert verification(sound).findings == []
-    design, staff, first, second = sound.ingestion.list("requests")
+    _, design, staff, first, second = sound.ingestion.list("requests")
 
     for key, other in ((staff, design), (first, second)):
         [exchanged] = findings_after(sound, sound.ingestion, key, sound.ingestion.get(other))

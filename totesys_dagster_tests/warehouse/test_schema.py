@@ -60,6 +60,7 @@ def test_first_migration_makes_the_tables_and_the_ledger(connection: Connection)
         "fact_payment",
         "fact_purchase_order",
         "fact_sales_order",
+        "fact_sales_target",
     ]
     assert tables(connection, "warehouse_bookkeeping") == [
         "audit",
@@ -70,6 +71,7 @@ def test_first_migration_makes_the_tables_and_the_ledger(connection: Connection)
         "quarantine",
         "released",
         "report",
+        "reporting_currency",
         "star",
     ]
 

@@ -6,7 +6,7 @@
 SELECT
     q.rate_date,
     q.currency_code,
-    r.currency_code AS reporting_currency,
+    n.reporting_currency,
     q.rate_to_gbp / r.rate_to_gbp AS rate,
     least(q.quoted_on, r.quoted_on) AS quoted_on,
     greatest(q.carried_days, r.carried_days) AS carried_days,
