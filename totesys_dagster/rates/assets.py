@@ -128,6 +128,8 @@ def _ask(context: dg.AssetExecutionContext, lake: Lake, urls: tuple[str, ...]) -
     """Ask for the days of the run that have no rate of their own, and are no days to come."""
     ingestion, now = lake.ingestion(), dt.datetime.now(dt.UTC)
     known = standing(ingestion, lake.processed())
+    # It judges what comes.
+    receive_history(ingestion, packaged_history(), now, context.run.run_id)
     days = [dt.date.fromisoformat(key) for key in context.partition_keys]
     due = [d for d in days if d <= now.date() and not (known and known.is_quoted(d))]
     if urls:

@@ -23,6 +23,14 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(1)
         if kind == "loop":
             return self._send(302, b"", {"Location": self.path})
+        if kind == "moved":
+            return self._send(301, b"", {"Location": self.path.replace("moved", "good")})
+        if kind == "drip":
+            self._send(200, b"{", {"Content-Length": "1000"})
+            for _ in range(20):
+                time.sleep(0.1)
+                self.wfile.write(b" ")
+            return None
         if kind == "huge":
             return self._send(200, b"x" * (client.LARGEST_BODY + 1))
         if kind == "cut":
@@ -52,7 +60,7 @@ def url() -> Iterator[str]:
     server.server_close()
 
 
-@pytest.mark.parametrize("kind", ["404", "500", "429", "loop", "huge", "cut", "late"])
+@pytest.mark.parametrize("kind", ["404", "500", "429", "loop", "huge", "cut", "late", "drip"])
 def test_fallback_answers_for_what_fails(
     url: str, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,6 +74,15 @@ def test_fallback_answers_for_what_fails(
 
 def test_body_is_as_it_came_whatever_the_header_says(url: str) -> None:
     assert next(Client([f"{url}/encoded"]).answers(DAY)) == b"{}"
+
+
+def test_redirect_is_followed(url: str) -> None:
+    assert next(Client([f"{url}/moved/{{date}}"]).answers(DAY)) == b"/good/2024-11-12"
+
+
+def test_redirect_to_an_address_without_encryption_is_not_followed() -> None:
+    with pytest.raises(client._NoBodyError, match="without encryption"):
+        client._require_body("https://example.com/a", "http://example.com/a", 200)
 
 
 def test_failure_is_tried_again_and_has_an_end(url: str) -> None:
