@@ -6,6 +6,7 @@ to a real system is provided by the embedded default.
 
 from __future__ import annotations
 
+import datetime as dt
 import gc
 import json
 import os
@@ -183,6 +184,42 @@ def _run(full_read: tuple[str, ...], *, whole: bool, json_: bool) -> None:
     sys.exit(not all_equal(tables))
 
 
+@main.command("report")
+@click.option("--open", "open_", is_flag=True, help="Open it in the browser.")
+@click.option(
+    "--as-of",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="The day by which it is judged what is due and overdue, today without.",
+)
+@click.option(
+    "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write it to this file."
+)
+def make_page(open_: bool, as_of: dt.datetime | None, output: Path | None) -> None:
+    """Make the page of the reports, one HTML file, and print where it is.
+
+    The warehouse's reader may do it as well. The page names members of staff: keep it to yourself.
+    """
+    from totesys_dagster.local import stack
+
+    stack.start()
+    path = _page(as_of.date() if as_of else None, output)
+    click.echo(path)
+    if open_ and click.launch(path.as_uri()) != 0:
+        progress.print("No browser could be started: open the file with one.")
+
+
+def _page(as_of: dt.date | None = None, path: Path | None = None) -> Path:
+    """Make the page of the warehouse as it is now; where it is."""
+    from totesys_dagster.resources import Warehouse
+
+    warehouse = Warehouse()
+    with progress.status("Making the page"), warehouse.connect() as connection, _imports():
+        from totesys_dagster.page import local_copy
+
+        path = path or local_copy.default_path()
+        return local_copy.write(connection, warehouse.names(), path, as_of)
+
+
 @main.command()
 def demo() -> None:
     """Show the main job: run, let a business day happen in the embedded source, and run again."""
@@ -201,16 +238,16 @@ def demo() -> None:
         report.print_batch(output, one)
     tables = _tables()
     report.print_status(output, tables)
+    output.print(f"\n{escape(report.conclusion(tables))}\n")
+    output.print(f"The answers are on one page: {escape(str(_page()))}", soft_wrap=True)
     output.print(
-        f"\n{escape(report.conclusion(tables))}\n\n"
-        "Next: `make dev` opens the Dagster UI with the business going on,\n"
+        "\nNext: `make dev` opens the Dagster UI with the business going on,\n"
         "`make psql` a prompt in the warehouse, and `.venv/bin/totesys --help` lists the rest."
     )
     sys.exit(not all_equal(tables))
 
 
 def _simulate(days: int, moments: int) -> None:
-    import datetime as dt
     import random
 
     from totesys_dagster.local import stack
