@@ -39,6 +39,8 @@ SMTP_URL = "TOTESYS_SMTP_URL"
 ALERT_FROM = "TOTESYS_ALERT_FROM"
 ALERT_TO = "TOTESYS_ALERT_TO"
 ALERT_TOPIC = "TOTESYS_ALERT_TOPIC"
+REPORT_TO = "TOTESYS_REPORT_TO"
+REPORT_STAFF = "TOTESYS_REPORT_STAFF"
 UI_URL = "TOTESYS_UI_URL"
 FRESHNESS_MINUTES = "TOTESYS_FRESHNESS_MINUTES"
 POSTGRES_BIN = "TOTESYS_POSTGRES_BIN"
@@ -63,6 +65,8 @@ SETTINGS = (
     ALERT_FROM,
     ALERT_TO,
     ALERT_TOPIC,
+    REPORT_TO,
+    REPORT_STAFF,
     UI_URL,
     FRESHNESS_MINUTES,
     POSTGRES_BIN,
@@ -325,3 +329,14 @@ def home() -> Path:
 def freshness_minutes() -> int:
     """Minutes for which changes or batches may wait without any batch being loaded, at least 1."""
     return _whole_number(FRESHNESS_MINUTES, 15, 1)
+
+
+def publishes_staff_names() -> bool:
+    """Whether the published page names members of staff, and not their numbers alone.
+
+    Raises SettingError.
+    """
+    value = get(REPORT_STAFF, "numbers")
+    if value not in ("numbers", "names"):
+        raise SettingError(f"{REPORT_STAFF} is {value!r}, but must be numbers or names.")
+    return value == "names"

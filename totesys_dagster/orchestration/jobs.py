@@ -9,6 +9,7 @@ from totesys_dagster.orchestration.audits import audit_job
 from totesys_dagster.orchestration.checks import LOG
 from totesys_dagster.orchestration.history import keep_history
 from totesys_dagster.orchestration.whole_path import run_path
+from totesys_dagster.page.assets import PAGE
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse, clear_failures
 from totesys_dagster.runs.tags import (
     BATCH,
@@ -17,8 +18,10 @@ from totesys_dagster.runs.tags import (
     CAPTURE_STAGE,
     LOAD,
     LOAD_STAGE,
+    PAGE_STAGE,
     PROCESS,
     PROCESS_STAGE,
+    REPORTS_PAGE,
     STAGE_TAG,
     VERIFY_LAKE,
     VERIFY_STAGE,
@@ -63,6 +66,13 @@ verify_lake = dg.define_asset_job(
     tags={STAGE_TAG: VERIFY_STAGE},
 )
 
+page = dg.define_asset_job(
+    REPORTS_PAGE,
+    selection=dg.AssetSelection.assets(PAGE),
+    description="Publish the page of the reports, where a batch has come since the last one.",
+    tags={STAGE_TAG: PAGE_STAGE},
+)
+
 
 @dg.op
 def capture_process_load(
@@ -100,4 +110,5 @@ JOBS: list[Any] = [
     audit_job,
     verify_lake,
     keep_history,
+    page,
 ]

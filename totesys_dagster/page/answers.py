@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -247,8 +247,9 @@ class _Reports:
         if not self.has(report):
             self.missing.append(report)
             return []
-        columns = sql.SQL(", ").join(map(sql.Identifier, kind.__dataclass_fields__))  # type: ignore[attr-defined]
-        return self.query(report, kind, sql.SQL("{}").format(columns), more, call)
+        attributes: list[str] = [one.name for one in fields(kind)]  # type: ignore[arg-type]
+        columns = sql.SQL(", ").join(map(sql.Identifier, attributes))
+        return self.query(report, kind, columns, more, call)
 
     def query(
         self,

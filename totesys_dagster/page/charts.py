@@ -22,7 +22,9 @@ from totesys_dagster.page.answers import Country, Month
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 
 # Colours that stand for names of CSS until the picture is drawn.
-_INK, _GRID, _LAND, _MARK, _ON_MARK, _EDGE = (f"#0{number}0{number}0{number}" for number in "123456")
+_INK, _GRID, _LAND, _MARK, _ON_MARK, _EDGE = (
+    f"#0{number}0{number}0{number}" for number in "123456"
+)
 THEME = {
     _INK: "var(--muted)",
     _GRID: "var(--line)",
@@ -87,7 +89,7 @@ def world(countries: Sequence[Country], width: int = WIDE) -> str:
             place = places[code]
             label = "" if any(dot["label"] and _near(place, dot) for dot in dots) else code
             dots.append({"orders": orders, "label": label, **place})
-    project = {
+    project: dict[str, Any] = {
         "type": "equalEarth",
         "scale": width / _EQUAL_EARTH,
         "translate": [width / 2, width * _MAP_HEIGHT * 0.55],
@@ -110,7 +112,7 @@ def world(countries: Sequence[Country], width: int = WIDE) -> str:
 def _near(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether the codes of two circles would be printed on each other, about 2.3 pixels a degree.
     The one with more orders has its code then; the table has both."""
-    return abs(one["lon"] - other["lon"]) < 8 and abs(one["lat"] - other["lat"]) < 5
+    return bool(abs(one["lon"] - other["lon"]) < 8 and abs(one["lat"] - other["lat"]) < 5)
 
 
 def _by_code(countries: Sequence[Country]) -> dict[str, int]:

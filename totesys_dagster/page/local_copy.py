@@ -20,9 +20,7 @@ def default_path() -> Path:
     return settings.home() / FILE
 
 
-def write(
-    connection: Connection, names: Names, path: Path, as_of: dt.date | None = None
-) -> Path:
+def write(connection: Connection, names: Names, path: Path, as_of: dt.date | None = None) -> Path:
     """Write the page of now, in the place of an older one: a reader sees either as a whole.
 
     Raises LoadError, or SettingError when the file cannot be written.

@@ -13,7 +13,8 @@ import jinja2
 from markupsafe import Markup
 
 from totesys_dagster.page import charts
-from totesys_dagster.page.answers import Answers, Month, Quality
+from totesys_dagster.page.answers import Answers, Month
+from totesys_dagster.page.verdict import Verdict, day, moment, money, month_name, verdict
 from totesys_dagster.warehouse.reports import Report, all_reports
 from totesys_dagster.words import counted
 
@@ -21,7 +22,6 @@ BUCKETS = ("1-30", "31-60", "61-90", "91-365", "over 365")
 # A look at ToteSys that is older than this is said to be old.
 OLD = dt.timedelta(hours=36)
 DIRECTIONS = {"receivable": "Owed to us", "payable": "Owed by us"}
-EQUAL = ("equal", "equal but for quarantine")
 
 
 def page(answers: Answers, *, staff_names: bool) -> str:
@@ -46,26 +46,6 @@ def _template() -> jinja2.Template:
         "number": lambda number: f"{number:,}",
     }
     return environment.get_template("page.html")
-
-
-def money(amount: Decimal | None) -> str:
-    """`543,550,705.50`; a dash where there is none."""
-    return "–" if amount is None else f"{amount:,.2f}"
-
-
-def day(date: dt.date | None) -> str:
-    """`15 Nov 2024`."""
-    return "–" if date is None else f"{date.day} {date:%b %Y}"
-
-
-def month_name(date: dt.date) -> str:
-    """`November 2024`."""
-    return f"{date:%B %Y}"
-
-
-def moment(time: dt.datetime | None) -> str:
-    """`15 Nov 2024 07:55 UTC`."""
-    return "–" if time is None else f"{day(time)} {time.astimezone(dt.UTC):%H:%M} UTC"
 
 
 @dataclass(frozen=True)
@@ -207,52 +187,3 @@ SOURCES = (
     "data_quality",
     "batches",
 )
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether the numbers are right: `proved`, `partly` or `different`, in a word and a sentence."""
-
-    grade: str
-    word: str
-    sentence: str
-
-
-def verdict(answers: Answers) -> Verdict:
-    """Whether the warehouse equals the source, or which tables are not proved, and since when."""
-    quality = answers.quality
-    different = [row for row in quality if row.state.startswith("different")]
-    unproved = [row for row in quality if row.state not in EQUAL or row.audited_in_batch is None]
-    quarantined = sum(row.quarantined for row in quality)
-    if not quality:
-        return Verdict("partly", "Not proved", "No comparison with ToteSys can be read.")
-    if different:
-        return Verdict(
-            "different", "Differs from ToteSys", f"{_tables(answers, different)}: not equal."
-        )
-    if unproved:
-        rest = "" if len(unproved) == len(quality) else " The other tables equal ToteSys."
-        return Verdict("partly", "Not proved", f"{_tables(answers, unproved)}: not proved.{rest}")
-    oldest = min(row.audited_in_batch or 0 for row in quality)
-    seen = answers.seen.get(oldest)
-    since = f"as of batch {oldest} or later" + (f", {moment(seen)}" if seen else "")
-    if quarantined:
-        return Verdict(
-            "partly",
-            "Equals ToteSys but for quarantine",
-            f"{counted(quarantined, 'row')} in quarantine; the rest is proved {since}.",
-        )
-    return Verdict("proved", "Equals ToteSys", f"Every table is proved {since}.")
-
-
-def _tables(answers: Answers, rows: Sequence[Quality]) -> str:
-    """The tables, each with the last batch in which all of it was compared."""
-    return ", ".join(f"{row.table_name} ({_compared(answers, row)})" for row in rows)
-
-
-def _compared(answers: Answers, row: Quality) -> str:
-    if row.audited_in_batch is None:
-        return f"{row.state}, never compared as a whole"
-    seen = answers.seen.get(row.audited_in_batch)
-    when = f", {moment(seen)}" if seen else ""
-    return f"{row.state}, last compared in batch {row.audited_in_batch}{when}"

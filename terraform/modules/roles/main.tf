@@ -23,7 +23,7 @@ locals {
   # Which keys each step writes; see The lake in ARCHITECTURE.md.
   batch_keys     = [for kind in ["manifests", "commits", "audits", "rows", "keys", "schemas", "references", "probe"] : "${var.bucket_arns.ingestion}/${kind}/*"]
   request_keys   = ["${var.bucket_arns.ingestion}/requests/*"]
-  processed_keys = [for kind in ["receipts", "rows", "quarantine", "probe"] : "${var.bucket_arns.processed}/${kind}/*"]
+  processed_keys = [for kind in ["receipts", "reports", "rows", "quarantine", "probe"] : "${var.bucket_arns.processed}/${kind}/*"]
 
   read_ingestion = {
     Sid      = "ReadIngestionZone"
