@@ -102,7 +102,8 @@ def send_mail(
     message["To"] = ", ".join(mail.recipients)
     message.set_content(body)
     for name, data in attached.items():
-        message.add_attachment(data.decode(), subtype="html", filename=name)
+        # As bytes, so that the file is what was written, to the end of each line.
+        message.add_attachment(data, maintype="text", subtype="html", filename=name)
     try:
         with _connect(mail) as server:
             if mail.user is not None:

@@ -1,5 +1,6 @@
 """What happens at set times."""
 
+import datetime as dt
 from typing import Any
 
 import dagster as dg
@@ -45,11 +46,16 @@ def evening_page(
     """Ask for the page of an evening, unless it is there or being made."""
     if unfinished(context.instance, {STAGE_TAG: PAGE_STAGE}):
         return dg.SkipReason("The page is being made already.")
-    with clear_failures(), warehouse.connect() as connection:
-        where = published.position(connection, warehouse.names())
-    if not where.is_due(published.evening(context.scheduled_execution_time), mail=mail.is_set()):
+    if not page_is_due(warehouse, context.scheduled_execution_time):
         return dg.SkipReason("The page of this evening is there, or no batch came since the last.")
     return dg.RunRequest(tags={MAIL_TAG: "yes"})
+
+
+def page_is_due(warehouse: Warehouse, moment: dt.datetime) -> bool:
+    """Whether there is a page to be made or mailed after the business day before that moment."""
+    with clear_failures(), warehouse.connect() as connection:
+        where = published.position(connection, warehouse.names())
+    return where.is_due(published.evening(moment), mail=mail.is_set())
 
 
 def schedules() -> list[Any]:
