@@ -47,7 +47,7 @@ COPY --from=build /opt/totesys /opt/totesys
 # compile it anew, for 1.4 of the 3.8 s of processor time that loading the platform took. 6 MB are
 # kept, of what is imported here.
 RUN PYTHONPATH=/opt/totesys/deploy /opt/totesys/venv/bin/python -c \
-    'import dagster._cli, dagster._daemon.cli, dagster_webserver.cli, stage_launcher, totesys_dagster.definitions'
+    'import dagster._cli, dagster._daemon.cli, dagster_webserver.cli, stage_launcher, totesys_dagster.cli, totesys_dagster.web.guard, totesys_dagster.definitions'
 
 ENV PATH=/opt/totesys/venv/bin:$PATH \
     PYTHONPATH=/opt/totesys/deploy \

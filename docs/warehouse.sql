@@ -298,6 +298,20 @@ CREATE TABLE warehouse.fact_sales_order (
     UNIQUE (sales_order_id, batch_seq)
 );
 
+CREATE TABLE warehouse.fact_exchange_rate (
+    exchange_rate_record_id serial PRIMARY KEY,
+    rate_date date NOT NULL,
+    currency_code character varying NOT NULL,
+    rate_to_gbp numeric(18,10),
+    quoted_on date,
+    carried_days integer,
+    source character varying,
+    batch_seq integer NOT NULL,
+    observed_at timestamp with time zone NOT NULL,
+    is_deleted boolean NOT NULL DEFAULT FALSE,
+    UNIQUE (rate_date, currency_code, batch_seq)
+);
+
 CREATE VIEW warehouse.current_dim_counterparty AS
 SELECT
     counterparty_id,
@@ -534,6 +548,42 @@ SELECT
     lead(observed_at) OVER versions AS valid_to
 FROM warehouse.fact_sales_order
 WINDOW versions AS (PARTITION BY sales_order_id ORDER BY batch_seq);
+
+CREATE VIEW warehouse.current_fact_exchange_rate AS
+SELECT
+    exchange_rate_record_id,
+    rate_date,
+    currency_code,
+    rate_to_gbp,
+    quoted_on,
+    carried_days,
+    source,
+    batch_seq,
+    observed_at,
+    is_deleted
+FROM warehouse.fact_exchange_rate AS fact
+WHERE NOT is_deleted AND NOT EXISTS (
+    SELECT FROM warehouse.fact_exchange_rate AS later
+    WHERE later.rate_date = fact.rate_date AND later.currency_code = fact.currency_code AND later.batch_seq > fact.batch_seq AND later.batch_seq > 1
+);
+
+CREATE VIEW warehouse.history_fact_exchange_rate AS
+SELECT
+    exchange_rate_record_id,
+    rate_date,
+    currency_code,
+    rate_to_gbp,
+    quoted_on,
+    carried_days,
+    source,
+    batch_seq,
+    observed_at,
+    is_deleted,
+    row_number() OVER versions AS version,
+    observed_at AS valid_from,
+    lead(observed_at) OVER versions AS valid_to
+FROM warehouse.fact_exchange_rate
+WINDOW versions AS (PARTITION BY rate_date, currency_code ORDER BY batch_seq);
 
 CREATE VIEW reports.batches AS
 SELECT sequence AS batch_seq, observed_at, loaded_at
@@ -2152,6 +2202,78 @@ COMMENT ON COLUMN warehouse.history_fact_sales_order.valid_from IS 'From when on
 
 COMMENT ON COLUMN warehouse.history_fact_sales_order.valid_to IS 'Until when; NULL while it is.';
 
+COMMENT ON TABLE warehouse.fact_exchange_rate IS 'Every version of the rate of each currency and day, in pounds sterling.';
+
+COMMENT ON COLUMN warehouse.fact_exchange_rate.exchange_rate_record_id IS 'The number of the version, in the order of batches.';
+
+COMMENT ON COLUMN warehouse.fact_exchange_rate.rate_date IS 'The day for which the rate holds.';
+
+COMMENT ON COLUMN warehouse.fact_exchange_rate.currency_code IS 'The currency, as ISO 4217 calls it.';
+
+COMMENT ON COLUMN warehouse.fact_exchange_rate.rate_to_gbp IS 'Pounds sterling for one unit of the currency; NULL where no quotation of the seven days before is known.';
+
+COMMENT ON COLUMN warehouse.fact_exchange_rate.quoted_on IS 'The day of the quotation that holds.';
+
+COMMENT ON COLUMN warehouse.fact_exchange_rate.carried_days IS 'How many days ago that was.';
+
+COMMENT ON COLUMN warehouse.fact_exchange_rate.source IS 'Who quoted it.';
+
+COMMENT ON COLUMN warehouse.fact_exchange_rate.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+
+COMMENT ON COLUMN warehouse.fact_exchange_rate.observed_at IS 'When the source was read that had the version.';
+
+COMMENT ON COLUMN warehouse.fact_exchange_rate.is_deleted IS 'Whether the source had deleted the row by then.';
+
+COMMENT ON VIEW warehouse.current_fact_exchange_rate IS 'Every version of the rate of each currency and day, in pounds sterling. Only the rows that the source has now. Each in its latest version.';
+
+COMMENT ON COLUMN warehouse.current_fact_exchange_rate.exchange_rate_record_id IS 'The number of the version, in the order of batches.';
+
+COMMENT ON COLUMN warehouse.current_fact_exchange_rate.rate_date IS 'The day for which the rate holds.';
+
+COMMENT ON COLUMN warehouse.current_fact_exchange_rate.currency_code IS 'The currency, as ISO 4217 calls it.';
+
+COMMENT ON COLUMN warehouse.current_fact_exchange_rate.rate_to_gbp IS 'Pounds sterling for one unit of the currency; NULL where no quotation of the seven days before is known.';
+
+COMMENT ON COLUMN warehouse.current_fact_exchange_rate.quoted_on IS 'The day of the quotation that holds.';
+
+COMMENT ON COLUMN warehouse.current_fact_exchange_rate.carried_days IS 'How many days ago that was.';
+
+COMMENT ON COLUMN warehouse.current_fact_exchange_rate.source IS 'Who quoted it.';
+
+COMMENT ON COLUMN warehouse.current_fact_exchange_rate.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+
+COMMENT ON COLUMN warehouse.current_fact_exchange_rate.observed_at IS 'When the source was read that had the version.';
+
+COMMENT ON COLUMN warehouse.current_fact_exchange_rate.is_deleted IS 'Whether the source had deleted the row by then.';
+
+COMMENT ON VIEW warehouse.history_fact_exchange_rate IS 'Every version of the rate of each currency and day, in pounds sterling. With its number, and the time during which it was current.';
+
+COMMENT ON COLUMN warehouse.history_fact_exchange_rate.exchange_rate_record_id IS 'The number of the version, in the order of batches.';
+
+COMMENT ON COLUMN warehouse.history_fact_exchange_rate.rate_date IS 'The day for which the rate holds.';
+
+COMMENT ON COLUMN warehouse.history_fact_exchange_rate.currency_code IS 'The currency, as ISO 4217 calls it.';
+
+COMMENT ON COLUMN warehouse.history_fact_exchange_rate.rate_to_gbp IS 'Pounds sterling for one unit of the currency; NULL where no quotation of the seven days before is known.';
+
+COMMENT ON COLUMN warehouse.history_fact_exchange_rate.quoted_on IS 'The day of the quotation that holds.';
+
+COMMENT ON COLUMN warehouse.history_fact_exchange_rate.carried_days IS 'How many days ago that was.';
+
+COMMENT ON COLUMN warehouse.history_fact_exchange_rate.source IS 'Who quoted it.';
+
+COMMENT ON COLUMN warehouse.history_fact_exchange_rate.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+
+COMMENT ON COLUMN warehouse.history_fact_exchange_rate.observed_at IS 'When the source was read that had the version.';
+
+COMMENT ON COLUMN warehouse.history_fact_exchange_rate.is_deleted IS 'Whether the source had deleted the row by then.';
+
+COMMENT ON COLUMN warehouse.history_fact_exchange_rate.version IS 'The number of the version of its row, from 1 on.';
+
+COMMENT ON COLUMN warehouse.history_fact_exchange_rate.valid_from IS 'From when on the version was current.';
+
+COMMENT ON COLUMN warehouse.history_fact_exchange_rate.valid_to IS 'Until when; NULL while it is.';
+
 COMMENT ON SCHEMA reports IS 'Answers to questions: begin here. Each view and function says what its trap is.';
 
 COMMENT ON VIEW reports.batches IS 'Which batches does the warehouse hold, and since when? Unit: batches. Grain: a row for each batch. Trap: A rebuild of the whole warehouse that finds another ledger writes it anew: what was loaded when is then known from that moment on only.';
@@ -2593,11 +2715,11 @@ GRANT USAGE ON SCHEMA warehouse TO warehouse_reader;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA warehouse_bookkeeping TO warehouse_loader;
 
-GRANT SELECT ON warehouse.current_dim_counterparty, warehouse.current_dim_currency, warehouse.current_dim_design, warehouse.current_dim_location, warehouse.current_dim_payment_type, warehouse.current_dim_staff, warehouse.current_dim_transaction, warehouse.current_fact_payment, warehouse.history_fact_payment, warehouse.current_fact_purchase_order, warehouse.history_fact_purchase_order, warehouse.current_fact_sales_order, warehouse.history_fact_sales_order, warehouse.dim_date TO warehouse_loader, warehouse_reader;
+GRANT SELECT ON warehouse.current_dim_counterparty, warehouse.current_dim_currency, warehouse.current_dim_design, warehouse.current_dim_location, warehouse.current_dim_payment_type, warehouse.current_dim_staff, warehouse.current_dim_transaction, warehouse.current_fact_payment, warehouse.history_fact_payment, warehouse.current_fact_purchase_order, warehouse.history_fact_purchase_order, warehouse.current_fact_sales_order, warehouse.history_fact_sales_order, warehouse.current_fact_exchange_rate, warehouse.history_fact_exchange_rate, warehouse.dim_date TO warehouse_loader, warehouse_reader;
 
-GRANT SELECT ON warehouse.dim_date, warehouse.dim_counterparty, warehouse.dim_currency, warehouse.dim_design, warehouse.dim_location, warehouse.dim_payment_type, warehouse.dim_staff, warehouse.dim_transaction, warehouse.fact_payment, warehouse.fact_purchase_order, warehouse.fact_sales_order TO warehouse_loader;
+GRANT SELECT ON warehouse.dim_date, warehouse.dim_counterparty, warehouse.dim_currency, warehouse.dim_design, warehouse.dim_location, warehouse.dim_payment_type, warehouse.dim_staff, warehouse.dim_transaction, warehouse.fact_payment, warehouse.fact_purchase_order, warehouse.fact_sales_order, warehouse.fact_exchange_rate TO warehouse_loader;
 
-GRANT INSERT ON warehouse.fact_payment, warehouse.fact_purchase_order, warehouse.fact_sales_order TO warehouse_loader;
+GRANT INSERT ON warehouse.fact_payment, warehouse.fact_purchase_order, warehouse.fact_sales_order, warehouse.fact_exchange_rate TO warehouse_loader;
 
 GRANT INSERT, UPDATE ON warehouse.dim_date, warehouse.dim_counterparty, warehouse.dim_currency, warehouse.dim_design, warehouse.dim_location, warehouse.dim_payment_type, warehouse.dim_staff, warehouse.dim_transaction TO warehouse_loader;
 
@@ -2663,6 +2785,6 @@ GRANT SELECT ON reports.sales_and_purchases_by_month TO warehouse_loader, wareho
 
 GRANT SELECT ON reports.overdue_today TO warehouse_loader, warehouse_reader;
 
-INSERT INTO warehouse_bookkeeping.declaration (sha256) VALUES ('827654a6b39ea1c393658b329e6e17bbc6b3175a585451aae39018f45308e37b');
+INSERT INTO warehouse_bookkeeping.declaration (sha256) VALUES ('aebacd30a870d6edfcd9b9916d73a3cdb0243f0d31ac619fd3b83d50e5b0c8fa');
 
 COMMIT;

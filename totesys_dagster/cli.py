@@ -25,7 +25,7 @@ from dotenv import load_dotenv
 from rich.console import Console
 from rich.markup import escape
 
-from totesys_dagster import settings
+from totesys_dagster import private, settings
 from totesys_dagster.dagster_home import opened_instance
 from totesys_dagster.errors import DeclarationError, SettingError, TotesysError
 from totesys_dagster.words import counted
@@ -47,6 +47,14 @@ _WIDTH = None if sys.stdout and sys.stdout.isatty() else 110
 output = Console(highlight=False, width=_WIDTH)
 progress = Console(stderr=True, highlight=False)
 
+_port = click.option(
+    "--port",
+    "-p",
+    type=click.IntRange(1, 65535),
+    default=3000,
+    show_default=True,
+    help="Where the Dagster UI listens.",
+)
 as_json = click.option("--json", "json_", is_flag=True, help="Print the report as JSON.")
 
 
@@ -64,6 +72,7 @@ class _Cli(click.Group):
 @click.version_option(package_name="totesys-dagster")
 def main() -> None:
     """Change capture from ToteSys into an immutable lake and a star-schema warehouse."""
+    private.write_privately()
     settings.require_known(os.environ, Path(".env"))
     load_dotenv(Path(".env"))
 
@@ -282,11 +291,14 @@ def simulate(days: int, moments: int) -> None:
 
 
 @main.command()
-@click.option("--port", type=int, default=3000, show_default=True)
+@_port
 def dev(port: int) -> None:
     """Open the Dagster UI on http://127.0.0.1:PORT with the sensors on. Ctrl-C stops everything."""
     from totesys_dagster.alerting import notify
+    from totesys_dagster.web.server import HOST, take_port
 
+    for taken in take_port(HOST, port):
+        taken.close()
     if not notify.channels():
         progress.print(notify.ALERTS_OFF)
     progress.print(
@@ -298,9 +310,28 @@ def dev(port: int) -> None:
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     leftovers = [sys.executable, "-m", "totesys_dagster.local.leftovers", str(os.getpid())]
     subprocess.Popen(leftovers, stdin=subprocess.DEVNULL)  # nosec B603
-    options = ["-h", "127.0.0.1", "-p", str(port), "--log-level", "warning"]
+    options = ["-h", HOST, "-p", str(port), "--log-level", "warning"]
     quiet = ["-W", "ignore:Function `dev_command` is superseded"]
-    os.execv(sys.executable, [sys.executable, *quiet, "-m", "dagster", "dev", *options])  # nosec B606
+    command = [sys.executable, *quiet, "-m", "totesys_dagster.local.dev", *options]
+    os.execv(sys.executable, command)  # nosec B606
+
+
+@main.command(
+    context_settings={"help_option_names": ["--help"], "ignore_unknown_options": True},
+    options_metavar="[OPTIONS OF dagster-webserver]",
+)
+@click.option("--host", "-h", default="127.0.0.1", show_default=True, help="Where to listen.")
+@_port
+@click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="")
+def web(host: str, port: int, options: tuple[str, ...]) -> None:
+    """Serve the Dagster UI alone, to its own pages only.
+
+    It is Dagster's web server, which has no login, behind a guard: requests of other pages are
+    refused, and so are hosts other than this machine and those of TOTESYS_WEB_HOSTS.
+    """
+    from totesys_dagster.web.server import serve
+
+    serve(host, port, options)
 
 
 @main.command()
@@ -308,14 +339,18 @@ def dev(port: int) -> None:
 def status(json_: bool) -> None:
     """Show how far the lake and the warehouse are, and the state of each table."""
     from totesys_dagster import report
+    from totesys_dagster.feeds.registry import FEEDS
+    from totesys_dagster.feeds.status import feed_status
     from totesys_dagster.local import stack
+    from totesys_dagster.operations.quarantine import stopped
     from totesys_dagster.operations.renew import Due, due
     from totesys_dagster.resources import Lake, Warehouse
     from totesys_dagster.warehouse import ledger, schema
     from totesys_dagster.warehouse.status import table_status
 
     stack.start()
-    warehouse, log = Warehouse(), Lake().log()
+    warehouse, lake = Warehouse(), Lake()
+    log, zones = lake.log(), (lake.ingestion(), lake.processed())
     names, head = warehouse.names(), log.head()
     with warehouse.connect() as connection:
         loaded = ledger.check_log(connection, names, log)
@@ -323,12 +358,43 @@ def status(json_: bool) -> None:
         made = schema.is_made(connection, names)
         tables = table_status(connection, names) if ready else []
         outdated = due(connection, names, log) if ready else Due(())
-    found = report.Status(settings.describe_source(), head, loaded, tables, outdated)
+        feeds = [feed_status(connection, names, one, *zones) for one in FEEDS] if ready else []
+    why = stopped(log, zones[1], loaded, settings.quarantine_limit())
+    found = report.Status(settings.describe_source(), head, loaded, tables, outdated, feeds, why)
     if json_:
         click.echo(json.dumps(found.data(), indent=1))
         return
     _print_source()
     found.print(output, declared=ready or not made)
+
+
+@main.command()
+@click.option("--batch", type=click.IntRange(min=1), help="Of this batch, loaded or not.")
+@as_json
+def quarantine(batch: int | None, json_: bool) -> None:
+    """List the rows in quarantine: those of a batch, or all that the warehouse lacks now."""
+    from totesys_dagster import report
+    from totesys_dagster.local import stack
+    from totesys_dagster.operations.quarantine import of_batch, of_now
+    from totesys_dagster.resources import Lake, Warehouse
+
+    stack.start()
+    lake, warehouse = Lake(), Warehouse()
+    names, log, processed = warehouse.names(), lake.log(), lake.processed()
+    with warehouse.connect() as connection:
+        rows = [
+            *(
+                of_batch(connection, names, log, processed, batch)
+                if batch
+                else of_now(connection, names, log, processed)
+            )
+        ]
+    if json_:
+        click.echo(json.dumps([row.data() for row in rows], indent=1))
+    elif rows:
+        report.print_quarantine(output, rows)
+    else:
+        output.print("No row is in quarantine.")
 
 
 @main.command()

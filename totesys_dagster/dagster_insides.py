@@ -9,11 +9,15 @@ Each may change with any release of Dagster, so this is the module to look at be
 | `ExecuteRunArgs`, `InstanceRef`, `RepositoryPythonOrigin`, `serialize_value`, `deserialize_value`, `recon_repository_from_origin`, `api_cli` | a run as a fork of a process that has imported all it needs: 0.2 s instead of 2 | a launcher of Dagster's that keeps such a process |
 | `DagsterSqliteStorage`, `DagsterStorage`, `SqliteRunStorage`, `SqliteScheduleStorage`, `ConsolidatedSqliteEventLogStorage` | a history in SQLite that is made in full or not at all, whose connections are held, with the events of all runs in one file | the same in Dagster's own storage |
 | `SqlEventLogStorage`, `SqlEventLogStorageTable`, `AssetEventTagsTable`, `AssetCheckExecutionsTable`, `DynamicPartitionsTable`, `LocalComputeLogManager` | deleting many runs at once, and what `delete_run` leaves behind, checks and logs of steps; asking which runs hold the last evaluation of a check; partition keys in their order | a retention of Dagster's own for runs, and a list of keys that has an order |
+| `dagster_webserver.cli`, whose `uvicorn` is replaced | Dagster's web server, served through the guard of `web/guard.py` | a way to give `dagster-webserver` a middleware |
+| `dagster._cli.dev`, whose `open_ipc_subprocess` is replaced | `dagster dev` with another command for its web server | an option of `dagster dev` that names it |
 
 What is imported at first use takes long to import, and not every process needs it.
 """  # noqa: E501
 
 import importlib
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from dagster._core.errors import DagsterUserCodeUnreachableError
@@ -35,6 +39,7 @@ from dagster._serdes import deserialize_value, serialize_value
 from dagster._serdes.config_class import ConfigurableClassData
 
 if TYPE_CHECKING:
+    import click
     from dagster._cli.api import api_cli
     from dagster._core.storage.base_storage import DagsterStorage
     from dagster._core.storage.event_log.schema import (
@@ -79,6 +84,41 @@ def __getattr__(name: str) -> Any:
     return getattr(importlib.import_module(_AT_FIRST_USE[name]), name)
 
 
+def web_server_command(run: Callable[..., None]) -> "click.Command":
+    """The command `dagster-webserver`, which gives its ASGI application to `run`, with the
+    options of `uvicorn.run`, and cannot serve it in another way."""
+    from dagster_webserver import cli
+
+    _replace(cli, "uvicorn", SimpleNamespace(run=run))
+    return cli.dagster_webserver
+
+
+def dev_command(web_server: Sequence[str]) -> "click.Command":
+    """The command `dagster dev`, which starts its web server by other arguments of Python."""
+    from dagster._cli import dev
+
+    own = ["-m", "dagster_webserver"]
+
+    def start_ours(parts: list[str], **options: Any) -> Any:
+        nonlocal own
+        # The web server is what it starts first; nothing may be started before that is ours.
+        if own and parts[1:3] != own:
+            raise RuntimeError(f"dagster dev starts {parts[1:3]} in the place of its web server")
+        if own:
+            parts, own = [parts[0], *web_server, *parts[3:]], []
+        return start(parts, **options)
+
+    start = _replace(dev, "open_ipc_subprocess", start_ours)
+    return dev.dev_command
+
+
+def _replace(module: Any, name: str, value: object) -> Any:
+    """Replace what a module of Dagster's uses, and return it; fail where a release has no such."""
+    before = getattr(module, name)
+    setattr(module, name, value)
+    return before
+
+
 __all__ = [
     "API",
     "AssetCheckExecutionsTable",
@@ -106,6 +146,8 @@ __all__ = [
     "WorkerStatus",
     "api_cli",
     "deserialize_value",
+    "dev_command",
     "recon_repository_from_origin",
     "serialize_value",
+    "web_server_command",
 ]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from totesys_dagster import settings
+from totesys_dagster import private, settings
 from totesys_dagster.alerting.alerts import alerts
 from totesys_dagster.ingestion.assets import raw_tables
 from totesys_dagster.ingestion.io_manager import JsonLinesIOManager
@@ -28,6 +28,7 @@ from totesys_dagster.processed.io_manager import ParquetIOManager
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.warehouse.assets import warehouse_tables
 
+private.write_privately()
 settings.require_known(os.environ, Path(".env"))
 
 with warnings.catch_warnings():

@@ -16,6 +16,10 @@ class SourceError(TotesysError):
     """ToteSys cannot be read as the catalogue declares it."""
 
 
+class SchemaChangedError(SourceError):
+    """A table of ToteSys is not as it was: it is gone, became something else, or lacks a column."""
+
+
 class LakeError(TotesysError):
     """The lake does not hold what its manifests say, or holds it already in another form."""
 
@@ -58,6 +62,10 @@ class SequenceGapError(LoadError):
 
 class NotProcessedError(LoadError):
     """The batch has to be processed first."""
+
+
+class QuarantineError(LoadError):
+    """The batch has more rows in quarantine than it may be loaded with."""
 
 
 class OtherLakeError(LoadError):

@@ -24,6 +24,11 @@ def asset_key(zone: str, table: str) -> dg.AssetKey:
     return dg.AssetKey([zone, table])
 
 
+def remedy(text: str, section: str) -> str:
+    """What to do where a check or a job fails, in Markdown, and where more of it is written."""
+    return f"\n\n**When it fails**: {text} See *{section}* in `docs/operations.md`."
+
+
 def source_definition(table: SourceTable) -> dict[str, Any]:
     """Static metadata of a raw table: its columns as ToteSys declares them."""
     columns = [

@@ -12,14 +12,19 @@ from rich.markup import escape
 from rich.table import Table
 
 from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
+from totesys_dagster.feeds.status import FeedStatus
 from totesys_dagster.ingestion.drift import unknown_tables_note
 from totesys_dagster.ingestion.identity import unknown
 from totesys_dagster.lake.manifest import Manifest
+from totesys_dagster.operations.quarantine import Row
 from totesys_dagster.operations.renew import Due
 from totesys_dagster.orchestration.whole_path import BatchReport
 from totesys_dagster.warehouse.standing import Audit
 from totesys_dagster.warehouse.status import TableStatus, all_equal
 from totesys_dagster.words import counted
+
+# How many rows in quarantine are printed for people.
+SHOWN_ROWS = 500
 
 STEPS = {
     "poll": "looking",
@@ -97,13 +102,16 @@ def status_data(tables: Sequence[TableStatus]) -> dict[str, Any]:
 @dataclass(frozen=True)
 class Status:
     """How far lake and warehouse are: the lake's last batch, the warehouse's (0 for none), its
-    tables, and those that are to be rebuilt."""
+    tables, those that are to be rebuilt, the feeds, and why the next batch is not loaded,
+    if it is stopped."""
 
     source: str
     head: Manifest | None
     loaded: int
     tables: Sequence[TableStatus]
     outdated: Due
+    feeds: Sequence[FeedStatus] = ()
+    stopped: str | None = None
 
     @property
     def batches(self) -> int:
@@ -125,9 +133,11 @@ class Status:
             "warehouse": {
                 "batches": self.loaded,
                 "equal": all_equal(self.tables) if self.tables else None,
+                "stopped": self.stopped,
                 "outdated": [star.name for star in self.outdated.stars],
                 "tables": status_data(self.tables),
             },
+            "feeds": [feed.data() for feed in self.feeds],
         }
 
     def print(self, console: Console, *, declared: bool) -> None:
@@ -136,6 +146,8 @@ class Status:
         seen = f", the last one seen at {head.observed_at:%Y-%m-%d %H:%M:%S} UTC" if head else ""
         lake = f"The lake holds {counted(self.batches, 'batch')}{seen}"
         console.print(f"{lake}; the warehouse holds {self.loaded} of them.")
+        if self.stopped:
+            console.print(f"[yellow]{escape(self.stopped)}")
         if head and head.unknown_tables:
             tables = unknown_tables_note(head.unknown_tables)
             console.print(f"In the last batch, {escape(tables)}.")
@@ -152,6 +164,10 @@ class Status:
                 due = self.outdated
                 console.print(escape(due.question if due.is_asked_for else due.news))
             console.print(escape(conclusion(self.tables)))
+        for feed in self.feeds:
+            console.print(escape(feed.sentence))
+            for name, why in feed.refused.items():
+                console.print(f"[yellow]  {escape(name)} was refused: {escape(why)}")
 
 
 def _table(title: str, first: str, numbers: Sequence[str], last: str) -> Table:
@@ -246,6 +262,19 @@ def print_status(console: Console, tables: Sequence[TableStatus]) -> None:
             *touched[row.star],
         )
     console.print(table)
+
+
+def print_quarantine(console: Console, rows: Sequence[Row]) -> None:
+    """Rows in quarantine, a line each."""
+    table = _table("In quarantine", "warehouse table", ("batch", "key"), "why")
+    for row in rows[:SHOWN_ROWS]:
+        key = "?" if row.key is None else str(row.key)
+        table.add_row(row.star, f"{row.batch}", key, escape("; ".join(row.reasons)))
+    console.print(table)
+    if len(rows) > SHOWN_ROWS:
+        console.print(f"… and {len(rows) - SHOWN_ROWS:,} more: `--json` lists all.")
+    for where in dict.fromkeys(row.object for row in rows if row.object):
+        console.print(escape(f"With their values: {where}"))
 
 
 def conclusion(tables: Sequence[TableStatus]) -> str:

@@ -8,10 +8,12 @@ anything is done, and so is whatever a file `.env` says that nobody would read a
 from __future__ import annotations
 
 import io
+import os
 import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
+from totesys_dagster import trust
 from totesys_dagster.errors import SettingError
 
 PREFIX = "TOTESYS_"
@@ -55,6 +57,7 @@ def require_file(path: Path, settings: Collection[str], environ: Mapping[str, st
     seen: dict[str, int] = {}
     for number, name, value, written in _lines(path, settings, environ):
         where = f"Line {number} of {path.absolute()}"
+        trust.require_no_code(where, name)
         if name not in settings:
             if nearest := _meant_in_file(name, value, settings):
                 raise _no_setting(where, name, nearest)
@@ -105,7 +108,7 @@ def _lines(
     path: Path, settings: Collection[str], environ: Mapping[str, str]
 ) -> Iterator[tuple[int, str, str, str]]:
     """Number, name, value and value as it is written, for each line of the file that has them."""
-    text = _text(path)
+    text = _text(path, environ)
     if text is None:
         _require_no_other(path, settings, environ)
         return
@@ -124,10 +127,12 @@ def _lines(
             yield number, line.key, line.value or "", written.partition("=")[2].strip()
 
 
-def _text(path: Path) -> str | None:
+def _text(path: Path, environ: Mapping[str, str]) -> str | None:
     """What the file holds, None when there is none. Raises SettingError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            trust.require_own(path, os.fstat(file.fileno()), environ)
+            text = file.read()
     except FileNotFoundError:
         if not path.is_symlink():
             return None

@@ -29,6 +29,7 @@ from totesys_dagster.definitions import defs
 from totesys_dagster.local import server as postgres
 from totesys_dagster.orchestration.jobs import JOBS
 from totesys_dagster.warehouse import assets
+from totesys_dagster.web import guard
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.scripts import script
 
@@ -441,6 +442,16 @@ def test_image_is_pinned_small_and_not_root() -> None:
     ]
     for line in re.findall(r"pip install (.+)", dockerfile):
         assert "--require-hashes" in line or "--no-deps" in line, line
+
+
+def test_web_server_stands_behind_the_guard() -> None:
+    """Dagster's own command executes what any page in a browser sends to it."""
+    tasks = terraform()["terraform/modules/cluster/tasks.tf"]
+    assert 'command = ["totesys", "web", ' in tasks
+    assert "dagster-webserver" not in tasks
+    assert re.search(r"TOTESYS_UI_URL += \"https://\$\{var.domain_name\}\"", tasks)
+    balancer = terraform()["terraform/modules/cluster/balancer.tf"]
+    assert re.findall(r"^    path += \"(.+)\"", balancer, re.MULTILINE) == [guard.HEALTH]
 
 
 def test_image_copies_what_is_there_and_not_ignored() -> None:

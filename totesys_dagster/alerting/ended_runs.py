@@ -43,6 +43,9 @@ EVENTS = {
 # Of a run that Dagster itself starts again.
 WILL_RETRY_TAG = "dagster/will_retry"
 
+# A run that a person has launched in the UI has one of these.
+LAUNCHED_BY_PERSON = {"dagster/from_ui", "dagster/backfill"}
+
 # The run that a sentence is about, where one run executes others: it has its own message.
 OTHER_RUN = re.compile(r"\(Dagster run [0-9a-f-]{36}\)$")
 
@@ -136,6 +139,8 @@ def _failure(
 ) -> Trouble | None:
     key, batch = _key(run), _batch(run)
     reason = first_failure(events) or _message(events) or "The run failed."
+    if LAUNCHED_BY_PERSON & run.tags.keys():
+        return None  # who sees it fail
     retried = run.tags.get(WILL_RETRY_TAG) == "true"
     # One run loads a range of batches and fails at one of them; the next run starts with that one.
     loaded_since = key.startswith(BATCH_PREFIX) and loaded is not None and batch is not None

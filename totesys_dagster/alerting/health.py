@@ -11,7 +11,7 @@ from functools import partial
 from pydantic import BaseModel, ConfigDict
 
 from totesys_dagster.alerting.incidents import Recovery, Trouble
-from totesys_dagster.errors import LakeError, TotesysError
+from totesys_dagster.errors import LakeError, SchemaChangedError, TotesysError
 from totesys_dagster.ingestion.identity import LaggingReplicaError
 from totesys_dagster.ingestion.poll import PollCursor, poll
 from totesys_dagster.ingestion.source_view import open_view
@@ -83,9 +83,15 @@ def _observations(found: Mapping[str, object]) -> Iterator[Trouble | Recovery]:
             errors.setdefault(LAKE if isinstance(answer, LakeError) else name, answer)
     for name, answer in found.items():
         if name in errors:
-            yield Trouble(name, f"the {name} cannot be read", str(errors[name]))
+            yield Trouble(name, _title(name, errors[name]), str(errors[name]))
         elif not isinstance(answer, TotesysError):
             yield Recovery(name, f"The {name} can be read again.")
+
+
+def _title(name: str, error: TotesysError) -> str:
+    if isinstance(error, SchemaChangedError):
+        return "the source's tables have changed, and nothing is captured"
+    return f"the {name} cannot be read"
 
 
 def _try(look: Callable[[], object]) -> object:

@@ -3,6 +3,9 @@
 A table's module bears its name: `source/staff.py`, `stars/dim_staff.py`.
 """
 
+from collections import ChainMap
+from collections.abc import Mapping
+
 from totesys_dagster.catalogue.assemble import joins_of
 from totesys_dagster.catalogue.contract import (
     Archived,
@@ -13,6 +16,7 @@ from totesys_dagster.catalogue.contract import (
     relaxed,
     revision,
 )
+from totesys_dagster.catalogue.feeds import FEED_TABLES
 from totesys_dagster.catalogue.model import (
     TIMESTAMP_PATTERN,
     Component,
@@ -28,9 +32,13 @@ from totesys_dagster.catalogue.source import OTHER_TABLES, SOURCE_TABLES
 from totesys_dagster.catalogue.stars import STAR_TABLES
 from totesys_dagster.catalogue.zones import INGESTION, PROCESSED, WAREHOUSE
 
+# All that the warehouse holds: the stars that ToteSys fills, and the tables that feeds fill.
+WAREHOUSE_TABLES: Mapping[str, StarTable] = ChainMap(FEED_TABLES, STAR_TABLES)
+
 JOINS: tuple[Join, ...] = joins_of(list(STAR_TABLES.values()))
 
 __all__ = [
+    "FEED_TABLES",
     "INGESTION",
     "JOINS",
     "OTHER_TABLES",
@@ -39,6 +47,7 @@ __all__ = [
     "STAR_TABLES",
     "TIMESTAMP_PATTERN",
     "WAREHOUSE",
+    "WAREHOUSE_TABLES",
     "Archived",
     "Component",
     "Join",

@@ -9,7 +9,13 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from totesys_dagster.catalogue.model import SourceColumn, SourceTable, StarColumn, StarTable
+from totesys_dagster.catalogue.model import (
+    Kind,
+    SourceColumn,
+    SourceTable,
+    StarColumn,
+    StarTable,
+)
 from totesys_dagster.catalogue.source import SOURCE_TABLES
 from totesys_dagster.catalogue.stars import STAR_TABLES
 
@@ -89,7 +95,8 @@ def revision(star: StarTable) -> str:
 def definition(star: StarTable) -> dict[str, Any]:
     """All of a declaration that decides which rows a batch gives."""
     sources = star.sources if star.base else ()
-    days = [] if star.base else [c for fact in STAR_TABLES.values() for c in _days(fact, star)]
+    calendar = star.kind is Kind.CALENDAR
+    days = [c for fact in STAR_TABLES.values() for c in _days(fact, star)] if calendar else []
     return {
         "base": star.base,
         "joins": [[j.child, j.child_column, j.parent, j.parent_column] for j in star.joins],

@@ -210,6 +210,9 @@ class StarTable:
     column of a fact, which numbers the *versions* of its rows. Raise `code_version` when the
     function of a computed column gives other values for the same rows; the platform notices
     whatever else changes.
+
+    A table that a feed fills, and not ToteSys, names the `feed`; its business key may be several
+    columns, the `key_columns`.
     """
 
     name: str
@@ -221,10 +224,17 @@ class StarTable:
     sources: tuple[str, ...] = field(default=())
     record_id: str | None = None
     code_version: int = 1
+    feed: str | None = None
+    key_columns: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
         return self.columns[0].name
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns that are the business key together: one, but in the table of a feed."""
+        return self.key_columns or (self.key,)
 
     @cached_property
     def column_names(self) -> tuple[str, ...]:
@@ -239,7 +249,7 @@ class StarTable:
         """
         return pa.schema(
             [
-                pa.field(column.name, column.arrow_type, nullable=column.name != self.key)
+                pa.field(column.name, column.arrow_type, nullable=column.name not in self.keys)
                 for column in self.columns
             ]
         )

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from totesys_dagster.catalogue.model import (
+    MONEY_DIGITS,
     Component,
     Computed,
+    Digits,
     Source,
     SourceColumn,
     StarColumn,
@@ -107,6 +109,19 @@ def compute(
         nullable=nullable,
         pii=pii,
     )
+
+
+def given(
+    name: str,
+    type: Type,  # as in `StarColumn`
+    description: str,
+    *,
+    nullable: bool = False,
+    digits: Digits = MONEY_DIGITS,
+) -> StarColumn:
+    """A column that a feed gives. `digits` are those of an amount."""
+    sql_type = "numeric({},{})".format(*digits) if type is Type.MONEY else SQL_TYPES[type]
+    return StarColumn(name, type, sql_type, description, nullable=nullable, digits=digits)
 
 
 def of_day(name: str, type: Type, description: str) -> StarColumn:

@@ -25,6 +25,7 @@ from totesys_dagster.metadata import (
     BATCHES,
     OWNERS,
     asset_key,
+    remedy,
     source_definition,
 )
 from totesys_dagster.resources import Lake, SourceDatabase, clear_failures
@@ -59,7 +60,12 @@ CHECKS = [
     dg.AssetCheckSpec(
         "schema",
         asset=asset_key(INGESTION, name),
-        description="The source still declares the table as the catalogue does.",
+        description="The source still declares the table as the catalogue does."
+        + remedy(
+            "nothing is lost, as new columns are archived. To carry one, or to follow a change,"
+            " change the table in the catalogue and run `totesys migrate`.",
+            "The schema of the source has changed",
+        ),
     )
     for name in SOURCE_TABLES
 ]

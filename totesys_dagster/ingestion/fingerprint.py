@@ -20,7 +20,7 @@ from functools import cached_property
 from typing import Any
 
 from totesys_dagster.catalogue import SOURCE_TABLES
-from totesys_dagster.errors import SourceError
+from totesys_dagster.errors import SchemaChangedError
 from totesys_dagster.lake.schemas import Schema
 from totesys_dagster.lake.store import sha256
 from totesys_dagster.postgres.sessions import Connection
@@ -193,7 +193,7 @@ def _schema(
         _require_rows(member)
     root = next((member for member in members if member.is_root), None)
     if root is None:
-        raise SourceError(
+        raise SchemaChangedError(
             f"The source has no table {name}: TOTESYS_SOURCE_DSN points to another database, or the"
             " table was renamed."
         )
@@ -218,24 +218,25 @@ _KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table", "S"
 
 
 def _require_rows(member: _Member) -> None:
-    """Raise SourceError unless all rows of the relation are shown, with their transaction ids."""
+    """Raise SchemaChangedError unless all rows of the relation are shown, with their transaction
+    ids."""
     table = member.name
     what = f"The source's {table}" if member.is_root else f"{member.relation}, a part of {table},"
     if member.kind not in "rp":
         kind = _KINDS.get(member.kind, "no table")
-        raise SourceError(
+        raise SchemaChangedError(
             f"{what} is {kind}, whose rows have no transaction ids, by which changes are found:"
             " nothing was captured; point TOTESYS_SOURCE_DSN to the database that holds the"
             " table."
         )
     if member.access_method not in (None, *HEAPS):
-        raise SourceError(
+        raise SchemaChangedError(
             f"{what} is stored by the access method {member.access_method}, whose rows have no"
             " transaction ids, by which changes are found: nothing was captured; keep the table in"
             " PostgreSQL's heap."
         )
     if member.hides_rows:
-        raise SourceError(
+        raise SchemaChangedError(
             f"{what} has row security, which may hide rows from the role of TOTESYS_SOURCE_DSN, and"
             " hidden rows would be taken for deleted: nothing was captured; let the table's owner"
             f" disable it (ALTER TABLE {member.relation} DISABLE ROW LEVEL SECURITY), or give the"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from psycopg import errors, sql
 
 from totesys_dagster.catalogue import SOURCE_TABLES
-from totesys_dagster.errors import SourceError
+from totesys_dagster.errors import SchemaChangedError
 from totesys_dagster.ingestion.source_view import SourceView
 from totesys_dagster.lake import key_ranges as ranges_of
 from totesys_dagster.lake.manifest import RecentRows
@@ -114,7 +114,7 @@ def key_ranges(
         return ranges_of.of_words(view.connection.execute(query))
     except NOT_WHOLE:  # what is said may quote the value
         key = SOURCE_TABLES[table].key
-        raise SourceError(
+        raise SchemaChangedError(
             f"The source's {table} has keys that are not whole numbers of 64 bits ({key} is"
             f" {view.schemas[table].types[key]}), and so cannot be compared: nothing was captured;"
             " change the values or the column back."

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from psycopg import errors, sql
 
 from totesys_dagster.catalogue import SOURCE_TABLES, SourceTable, needed_columns
-from totesys_dagster.errors import SourceError
+from totesys_dagster.errors import SchemaChangedError, SourceError
 from totesys_dagster.ingestion import fingerprint, identity
 from totesys_dagster.ingestion.fingerprint import TableSchema
 from totesys_dagster.ingestion.identity import Identity
@@ -79,13 +79,13 @@ def _lock(connection: Connection, tables: sql.Composable) -> None:
     try:
         connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(tables))
     except errors.UndefinedTable as error:
-        raise SourceError(
+        raise SchemaChangedError(
             f"The source lacks a table of ToteSys ({error.diag.message_primary}):"
             " TOTESYS_SOURCE_DSN points to another database, or the table was renamed, or is not"
             " made yet."
         ) from None
     except errors.WrongObjectType as error:
-        raise SourceError(
+        raise SchemaChangedError(
             f"The source has something else in the place of a table ({_what(error)}):"
             " only a table's rows have transaction ids, by which changes are found; let"
             " TOTESYS_SOURCE_DSN point to the database that holds the tables."
@@ -120,7 +120,7 @@ def _require_columns(table: SourceTable, schema: TableSchema) -> None:
     needed = needed_columns(table.name)
     missing = [n for n in table.column_names if n in needed and n not in schema.types]
     if missing:
-        raise SourceError(
+        raise SchemaChangedError(
             f"The source's table {table.name} has no column {', '.join(missing)}, which the"
             " catalogue carries: nothing was captured; restore it in the source, or change"
             f" {table.name} in the catalogue."

@@ -2,6 +2,10 @@
 
 An object is written whole under another name first and then linked to its own, which fails when
 there is one: a file that is opened for writing would be seen half-written.
+
+Whatever the umask, objects are their owner's alone, as they hold rows. Whoever wants to share a
+zone says so of its directory with the set-group-ID bit (`chmod 2750`, or 2770): its group then has
+the rights that it has to the directory.
 """
 
 from __future__ import annotations
@@ -13,12 +17,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from stat import S_ISREG
+from stat import S_IRWXG, S_ISGID, S_ISREG
 
+from totesys_dagster import private
 from totesys_dagster.lake.backend import BackendError, Created
 
 # Begins the name of what is not yet an object; a process that is killed leaves it behind.
 _UNFINISHED = ".unfinished-"
+
+# The folders of a zone.
+FOLDERS = (
+    *("audits", "commits", "deliveries", "keys", "manifests", "probe", "quarantine"),
+    *("receipts", "references", "requests", "rows", "schemas", "state"),
+)
 
 # What the system says → why, and what to do.
 _FAILURES: dict[int, tuple[str, str]] = {
@@ -41,6 +52,8 @@ _FAILURES: dict[int, tuple[str, str]] = {
 }  # fmt: skip
 _FAILURES[errno.EPERM] = _FAILURES[errno.EACCES]
 
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+
 # What a file system without hard links says to a link; Linux, macOS and FUSE do not agree.
 _NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV}
 
@@ -55,7 +68,8 @@ class Directory:
     def address(self) -> str:
         """The real path, and the file system, whose number stays when the machine starts again."""
         with _failing_clearly(self._root):
-            self._root.mkdir(parents=True, exist_ok=True)
+            private.make_directory(self._root)
+            self._close()
             system = os.statvfs(self._root).f_fsid
             return f"{self._root.resolve().as_uri()} on file system {system:x}"
 
@@ -64,7 +78,7 @@ class Directory:
         unfinished = path.with_name(f"{_UNFINISHED}{uuid.uuid4()}")
         with _failing_clearly(path):
             try:
-                _write(unfinished, data)
+                self._write(unfinished, data)
                 return _link(unfinished, path)
             finally:
                 with suppress(OSError):
@@ -98,7 +112,7 @@ class Directory:
 
     def check(self) -> None:
         with _failing_clearly(self._root):
-            self._root.mkdir(parents=True, exist_ok=True)
+            private.make_directory(self._root)
             with os.scandir(self._root):
                 pass
 
@@ -107,15 +121,39 @@ class Directory:
             raise BackendError(f"{key!r} is not an object's key", "restore what names it")
         return self._root / key
 
+    @cached_property
+    def _of_group(self) -> int:
+        """The rights that the group has to the directory, 0 unless it is to be shared."""
+        mode = self._root.stat().st_mode
+        return mode & S_IRWXG if mode & S_ISGID else 0
 
-def _write(path: Path, data: bytes) -> None:
-    try:
-        file = path.open("xb")
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("xb")
-    with file:
-        file.write(data)
+    def _close(self) -> None:
+        """Close what an earlier release has left open to all."""
+        if not self._of_group:
+            for folder in FOLDERS:
+                private.close(self._root / folder)
+
+    def _write(self, path: Path, data: bytes) -> None:
+        try:
+            descriptor = os.open(path, _NEW, 0o600)
+        except FileNotFoundError:
+            self._make(path.parent)
+            descriptor = os.open(path, _NEW, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            if self._of_group:
+                os.fchmod(descriptor, 0o600 | self._of_group & 0o060)
+            file.write(data)
+
+    def _make(self, folder: Path) -> None:
+        """Make a folder and those above it, up to the zone."""
+        if folder == self._root or folder.is_dir():
+            private.make_directory(folder)
+            return
+        self._make(folder.parent)
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+            if self._of_group:
+                folder.chmod(S_ISGID | 0o700 | self._of_group)
 
 
 def _link(unfinished: Path, path: Path) -> Created:

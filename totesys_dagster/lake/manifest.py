@@ -172,27 +172,32 @@ class StarEntry(Record):
     without: PartialDigest | None = None
 
 
-class Manifest(Entry):
-    """A batch: what was read, in which snapshot, and where it is. `observed_at` is in UTC.
+class Commit(Entry):
+    """What a log commits: read at `observed_at`, in UTC, by the run `run_id`."""
+
+    run_id: str
+    observed_at: dt.datetime
+
+    @property
+    def batch(self) -> str:
+        """The batch's key, by which Dagster knows it as a partition."""
+        return batch_key(self.sequence)
+
+
+class Manifest(Commit):
+    """A batch: what was read, in which snapshot, and where it is.
 
     `references` names what rows of this batch are judged by, by hash: see `lake/references.py`.
     `unknown_tables` are the source's tables that were left out because the catalogue does not know
     them.
     """
 
-    run_id: str
-    observed_at: dt.datetime
     source: Incarnation
     snapshot: Snapshot
     tables: dict[str, TableEntry]
     stars: dict[str, StarEntry]
     references: dict[str, str]
     unknown_tables: tuple[str, ...] = ()
-
-    @property
-    def batch(self) -> str:
-        """The batch's key, by which Dagster knows it as a partition."""
-        return batch_key(self.sequence)
 
 
 class CommitMarker(Document):

@@ -63,10 +63,15 @@ def _store(store: Store, stem: str, suffix: str, data: bytes, rows: int) -> Obje
 
 def read_object(store: Store, entry: ObjectEntry) -> bytes:
     """The object that a manifest names. Raises LakeError when it is not what was written."""
-    data = store.get(entry.key)
-    if sha256(data) != entry.sha256:
+    return checked(store, entry.key, entry.sha256)
+
+
+def checked(store: Store, key: str, expected: str) -> bytes:
+    """The object `key`. Raises LakeError when its SHA-256 is not the `expected` one."""
+    data = store.get(key)
+    if sha256(data) != expected:
         raise LakeError(
-            f"{store.uri(entry.key)} does not have the SHA-256 that its manifest records: it was"
+            f"{store.uri(key)} does not have the SHA-256 that its manifest records: it was"
             " changed after it was written; restore it from the bucket's older versions."
         )
     return data

@@ -1,15 +1,20 @@
-"""What an audit asks of the next capture, as objects that are written once.
+"""What an audit asks of the next capture, and what a person has allowed: objects written once.
 
     requests/full-read/0000000042/payment.json     read this table in full after batch 42
     requests/without/0000000003.json               digest these stars without these keys, too
+    requests/accepted/0000000042/0000000180.json   load batch 42 with up to 180 rows of a table in
+                                                   quarantine
 
 A request for a full read is answered by any later batch that did so, which its manifest says. A
 request for digests without some keys holds until the next one: a digest of all rows cannot equal
-the warehouse's while some of them are in quarantine, so the rest is digested beside it.
+the warehouse's while some of them are in quarantine, so the rest is digested beside it. A batch
+that was loaded with rows in quarantine says so, so that a rebuild loads it again, whatever limit
+holds by then.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -18,12 +23,14 @@ from functools import partial
 from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.errors import LakeError, ObjectConflictError
 from totesys_dagster.lake.log import TOTESYS, Document
-from totesys_dagster.lake.manifest import Manifest
+from totesys_dagster.lake.manifest import Manifest, batch_key
 from totesys_dagster.lake.store import Store
+from totesys_dagster.words import counted
 
 _PREFIX = "requests"
 _FULL_READ = re.compile(rf"{_PREFIX}/full-read/(\d{{10}})/(\w+)\.json")
 _WITHOUT = re.compile(rf"{_PREFIX}/without/(\d{{10}})\.json")
+_ACCEPTED = re.compile(rf"{_PREFIX}/accepted/(\d{{10}})/(\d{{10}})\.json")
 
 
 class FullReadRequest(Document):
@@ -42,6 +49,19 @@ class DigestRequest(Document):
     log: str = TOTESYS
     number: int
     stars: dict[str, tuple[int, ...]]
+
+
+class Acceptance(Document):
+    """Batch `sequence` was loaded with these numbers of rows in quarantine, by star, at most `rows`
+    of one, while `limit` was the limit of each."""
+
+    log: str = TOTESYS
+    sequence: int
+    manifest_sha256: str
+    rows: int
+    stars: dict[str, int]
+    limit: int
+    accepted_at: dt.datetime
 
 
 class Requests:
@@ -77,6 +97,8 @@ class Requests:
                 yield partial(self.full_read, key)
             elif _WITHOUT.fullmatch(key):
                 yield partial(self._without_keys, key)
+            elif _ACCEPTED.fullmatch(key):
+                yield partial(_acceptance, self._store, key)
 
     def full_read(self, key: str) -> FullReadRequest:
         """A request as it was written. Raises LakeError when it is not what its key says."""
@@ -136,3 +158,43 @@ def put_full_read(store: Store, table: str, after: int, reason: str) -> None:
     with suppress(ObjectConflictError):
         request = FullReadRequest(table=table, after=after, reason=reason)
         store.put(full_read_key(table, after), request.to_bytes())
+
+
+def accepted_rows(store: Store, manifest: Manifest) -> int:
+    """With how many rows of a table in quarantine the batch was loaded before; 0 where it had none,
+    or was never loaded. Raises LakeError."""
+    keys = store.list(_accepted_folder(manifest))
+    found = (_acceptance(store, key) for key in reversed(keys) if _ACCEPTED.fullmatch(key))
+    return next((one.rows for one in found if one.manifest_sha256 == manifest.sha256), 0)
+
+
+def accept(store: Store, manifest: Manifest, stars: Mapping[str, int], limit: int) -> None:
+    """Remember that the batch is loaded with these numbers of rows in quarantine, by star.
+
+    Raises LakeError.
+    """
+    most = max(stars.values())
+    acceptance = Acceptance(
+        sequence=manifest.sequence,
+        manifest_sha256=manifest.sha256,
+        rows=most,
+        stars=dict(stars),
+        limit=limit,
+        accepted_at=dt.datetime.now(dt.UTC),
+    )
+    with suppress(ObjectConflictError):
+        store.put(f"{_accepted_folder(manifest)}/{most:010d}.json", acceptance.to_bytes())
+
+
+def _accepted_folder(manifest: Manifest) -> str:
+    return f"{_PREFIX}/accepted/{manifest.batch}"
+
+
+def _acceptance(store: Store, key: str) -> Acceptance:
+    found = Acceptance.from_bytes(store.get(key), store.uri(key))
+    if key != f"{_PREFIX}/accepted/{batch_key(found.sequence)}/{found.rows:010d}.json":
+        raise LakeError(
+            f"{store.uri(key)} is of batch {found.sequence} and {counted(found.rows, 'row')}: it"
+            " was moved; restore it from the bucket's older versions."
+        )
+    return found

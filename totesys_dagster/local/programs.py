@@ -97,4 +97,6 @@ def reachable(binaries: Path, account: Account, directory: Path) -> Path:
         libraries = package.parent / f"{package.name}.libs"
         if libraries.exists():
             shutil.copytree(libraries, directory / "programs" / libraries.name, dirs_exist_ok=True)
+        # Programs are no secret, and whoever copied them, the server's user has to run them.
+        subprocess.run(["chmod", "-R", "a+rX", directory / "programs"], check=True)  # nosec B603 B607
     return copy / "bin"

@@ -25,9 +25,9 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from totesys_dagster import settings
+from totesys_dagster import private, settings
 from totesys_dagster.catalogue import INGESTION, PROCESSED
-from totesys_dagster.local import locks, supervisor
+from totesys_dagster.local import closing, locks, supervisor
 from totesys_dagster.local.programs import (
     Account,
     EmbeddedServerError,
@@ -51,6 +51,7 @@ HOME_FILES = (
     "report.html",  # the page, as page/local_copy.py calls it
 )
 LAKES = re.compile(r"lake(_[0-9a-f]{8})?")
+SERVER_FILES = "postgres"
 
 # Locks that this process holds until it ends, by home.
 _in_use: dict[Path, int] = {}
@@ -80,7 +81,7 @@ def start(home: Path, roles: tuple[str, ...] = ()) -> Server:
     `roles` are names to make passwords for. Raises EmbeddedServerError.
     """
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        private.make_directory(home)
         if home not in _in_use:
             in_use = locks.acquire(home / "in-use.lock", shared=True)
             assert in_use is not None
@@ -92,8 +93,10 @@ def start(home: Path, roles: tuple[str, ...] = ()) -> Server:
         ) from None
     with locks.exclusive(home / "start.lock"):
         account = find_account()
+        closing.close_home(home, account.group, _is_ours)
         state = _read_state(home, roles)
         data = _data_directory(home, account, state)
+        closing.let_server_through(data.parent, account.group)
         binaries = reachable(find_binaries(), account, data.parent)
         if not (data / "PG_VERSION").exists():
             _initialise(binaries, data, account, state["passwords"][SUPERUSER])
@@ -147,6 +150,10 @@ def remove(home: Path) -> None:
         os.close(others)
 
 
+def _is_ours(name: str) -> bool:
+    return name in (*HOME_FILES, SERVER_FILES) or LAKES.fullmatch(name) is not None
+
+
 def _remove_empty(directory: Path) -> None:
     with contextlib.suppress(OSError):
         directory.rmdir()
@@ -172,11 +179,10 @@ def _write_state(home: Path, state: dict) -> None:  # type: ignore[type-arg]
 def _data_directory(home: Path, account: Account, state: dict) -> Path:  # type: ignore[type-arg]
     """Where the server's files are; chosen once and remembered in `state`."""
     if "directory" not in state:
-        directory = home / "postgres"
+        directory = home / SERVER_FILES
         if account.name is not None and not account.can_enter(home):
             directory = Path(tempfile.mkdtemp(prefix="totesys-", dir="/var/tmp"))  # nosec B108
-            directory.chmod(0o755)
-        directory.mkdir(exist_ok=True)
+        directory.mkdir(mode=0o700, exist_ok=True)
         state["directory"] = str(directory)
     return Path(state["directory"]) / "data"
 

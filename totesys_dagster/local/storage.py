@@ -23,6 +23,7 @@ from typing import Any
 import sqlalchemy as db
 from watchdog.events import FileSystemEvent, PatternMatchingEventHandler
 
+from totesys_dagster import private
 from totesys_dagster.dagster_insides import (
     ConfigurableClassData,
     ConsolidatedSqliteEventLogStorage,
@@ -39,6 +40,9 @@ BUSY_SECONDS = 30
 LOG_SECONDS = 0.05
 
 EVENTS = Path("history", "events")
+
+# Where dagster.yaml has all of Dagster's own files.
+HOME = ".dagster"
 
 _engines: dict[str, db.Engine] = {}
 _lock = threading.Lock()
@@ -126,7 +130,10 @@ class SqliteStorage(DagsterSqliteStorage):
     """Dagster's own storage, but for what this module says of it."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        # Each process of Dagster's comes here before it writes anything.
+        private.write_privately()
         place = Path(base_dir)
+        private.close_all(place.parent if place.parent.name == HOME else place)
         _make(place, _make_all)
         # A history that an earlier release has made has runs, but no such file.
         _make(place / EVENTS, lambda new: _Events(str(new)).dispose())
@@ -154,7 +161,7 @@ def _make(place: Path, make: Callable[[Path], object]) -> None:
     """Make a directory under another name and rename it, unless it is there."""
     if place.exists():
         return
-    place.parent.mkdir(parents=True, exist_ok=True)
+    private.make_directory(place.parent)
     with locks.exclusive(place.with_name(f"{place.name}.lock")):
         if place.exists():
             return

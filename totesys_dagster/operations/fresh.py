@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from psycopg import errors, sql
 
-from totesys_dagster.catalogue import STAR_TABLES
+from totesys_dagster.catalogue import WAREHOUSE_TABLES
 from totesys_dagster.errors import LoadError
 from totesys_dagster.postgres.sessions import (
     Connection,
@@ -62,9 +62,11 @@ def _make(connection: Connection, fresh: Names) -> None:
 
 def _drop(connection: Connection, fresh: Names) -> None:
     """Drop what a rebuild has made, by its names: nothing that others put there or built upon."""
-    stars = sql.SQL(", ").join(map(fresh.table, STAR_TABLES))
+    stars = sql.SQL(", ").join(map(fresh.table, WAREHOUSE_TABLES))
     views = sql.SQL(", ").join(
-        fresh.table(f"{view}_{star}") for star in STAR_TABLES for view in ("current", "history")
+        fresh.table(f"{view}_{star}")
+        for star in WAREHOUSE_TABLES
+        for view in ("current", "history")
     )
     ledger = sql.SQL(", ").join(map(fresh.ledger, (*ddl.LEDGER, *ddl.PAGES, *STATE_TABLES)))
     functions = sql.SQL(", ").join(

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from totesys_dagster.catalogue import STAR_TABLES, Kind, StarTable
+from totesys_dagster.catalogue import STAR_TABLES, WAREHOUSE_TABLES, Kind, StarTable
 from totesys_dagster.errors import LoadError, RebuildRunningError
+from totesys_dagster.feeds.load import check_log, load_all
+from totesys_dagster.feeds.registry import FEEDS
 from totesys_dagster.lake.audits import AuditLog
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.receipt import touched_stars
@@ -65,14 +67,17 @@ def rebuild(
 
     With `only`, these tables are replaced and the others stay as they are, and only batches that
     the warehouse holds are loaded; what the tables refer to is loaded beside. `progress` gets
-    the batches done and their number. Raises LoadError (also when another rebuild is running, or
-    when the lake is empty and the warehouse is not) or LakeError; the old warehouse is untouched
-    then.
+    the batches done and their number. What feeds delivered is loaded again with all tables.
+
+    Raises LoadError (also when another rebuild is running, or when the lake is empty and the
+    warehouse is not) or LakeError; the old warehouse is untouched then.
     """
     log = ManifestLog(ingestion)
     filling = _Filling(connection, names, log, processed, quarantine_limit, progress)
     with failures(LoadError, "the rebuild"), _only_one(connection, names):
         schema.migrate(connection, names)
+        for feed in FEEDS:
+            check_log(connection, names, feed, ingestion)
         if ledger.head(connection, names) == 0:
             filling.fill(names, only)
             return Rebuilt(ledger.head(connection, names), _rows(connection, names), None)
@@ -130,6 +135,9 @@ class _Filling:
         if newest is not None and only is None:
             with ledger.exclusive(self.connection, target):
                 audit.audit_source(self.connection, target, newest)
+        for feed in FEEDS if only is None else ():
+            for _ in load_all(self.connection, target, feed, ingestion, self.processed):
+                pass
 
 
 def _facts_along(
@@ -211,7 +219,7 @@ def _require_tables(connection: Connection, names: Names) -> None:
           AND (c.relkind NOT IN ('r', 'p') OR child IS NOT NULL)
     """
     with transaction(connection):
-        found = connection.execute(query, [names.schema, list(STAR_TABLES)]).fetchone()
+        found = connection.execute(query, [names.schema, list(WAREHOUSE_TABLES)]).fetchone()
     if found is None:
         return
     star, child = found
@@ -229,7 +237,7 @@ def _require_tables(connection: Connection, names: Names) -> None:
 def _rows(connection: Connection, names: Names) -> dict[str, int]:
     rows = {}
     with transaction(connection):
-        for star in STAR_TABLES:
+        for star in WAREHOUSE_TABLES:
             query = sql.SQL("SELECT count(*) FROM {}").format(names.table(star))
             row = one(connection, query)
             rows[star] = int(row[0])

@@ -11,8 +11,6 @@ import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from psycopg import sql
-
 from totesys_dagster.catalogue import STAR_TABLES, Kind, StarTable, archived
 from totesys_dagster.errors import LoadError, RebuildRunningError
 from totesys_dagster.lake.manifest import ManifestLog
@@ -173,7 +171,7 @@ def renew(
                 names,
                 ingestion,
                 processed,
-                quarantine_limit=max(quarantine_limit, _most_quarantined(connection, names)),
+                quarantine_limit=quarantine_limit,
                 only=None if everything else _in_order(found.stars),
             )
             return found
@@ -198,15 +196,3 @@ def _in_order(stars: Sequence[StarTable]) -> list[StarTable]:
     """Dimensions before the facts that refer to them."""
     order = list(Kind)
     return sorted(stars, key=lambda star: order.index(star.kind))
-
-
-def _most_quarantined(connection: Connection, names: Names) -> int:
-    """The most rows of a table in a batch that were quarantined and let through: what was loaded
-    once may be loaded again."""
-    query = sql.SQL(
-        "SELECT coalesce(max(rows), 0) FROM ("
-        "SELECT count(*) AS rows FROM {} WHERE dimension IS NULL GROUP BY sequence, star) AS counts"
-    ).format(names.ledger("quarantine"))
-    with failures(LoadError, "a look at the quarantine"), transaction(connection):
-        [(most,)] = connection.execute(query).fetchall()
-    return int(most)

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from totesys_dagster.catalogue import STAR_TABLES, Kind, StarTable
+from totesys_dagster.catalogue import STAR_TABLES, WAREHOUSE_TABLES, Kind, StarTable
 from totesys_dagster.errors import LoadError
+from totesys_dagster.feeds.feed import Feed
+from totesys_dagster.feeds.registry import FEEDS
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.postgres.sessions import (
     Connection,
@@ -37,8 +39,11 @@ def replace(
         held = min(ledger.head(connection, names), last.sequence if last else 0)
         if held > ledger.head(connection, fresh):
             return None
+        if only is None and any(_is_behind(connection, names, fresh, feed) for feed in FEEDS):
+            return None
         stars = list(STAR_TABLES.values()) if only is None else only
-        pairs = [_Pair.of(connection, names, fresh, star) for star in stars]
+        replaced = list(WAREHOUSE_TABLES.values()) if only is None else only
+        pairs = [_Pair.of(connection, names, fresh, star) for star in replaced]
         different = {pair.star.name: pair.count(DIFFERENT) for pair in pairs}
         _replace_rows([pair for pair in pairs if different[pair.star.name]])
         state.note(connection, names, stars, ledger.head(connection, fresh), renewed=bool(only))
@@ -47,6 +52,11 @@ def replace(
         else:
             _replace_ledger_of(connection, names, fresh, [star.name for star in only])
     return different
+
+
+def _is_behind(connection: Connection, names: Names, fresh: Names, feed: Feed) -> bool:
+    heads = [ledger.head(connection, warehouse, feed.name) for warehouse in (fresh, names)]
+    return heads[0] < heads[1]
 
 
 def _replace_rows(pairs: Sequence[_Pair]) -> None:
@@ -175,7 +185,7 @@ class _Pair:
     def require_free(self) -> None:
         """Refuse, before anything is changed, where a foreign key of others loses its rows."""
         table = self.fragments["old"].as_string(self.connection)
-        others = [table, self.names.schema, list(STAR_TABLES)]
+        others = [table, self.names.schema, list(WAREHOUSE_TABLES)]
         found = self.connection.execute(REFERENCES, others).fetchall()
         gone = self.count(GONE) if found else 0
         for constraint, child, by_key in found:

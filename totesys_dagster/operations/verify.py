@@ -10,14 +10,16 @@ from psycopg import sql
 
 from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.errors import LakeError, LakeUnusableError, LoadError
+from totesys_dagster.feeds.registry import FEEDS
+from totesys_dagster.feeds.verify import verify_feed
 from totesys_dagster.ingestion.known import Known
 from totesys_dagster.lake.audits import AuditLog, SourceAudit
 from totesys_dagster.lake.log import TOTESYS
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.requests import Requests
 from totesys_dagster.lake.store import Store
+from totesys_dagster.lake.verification import Verification
 from totesys_dagster.operations.renew import outdated
-from totesys_dagster.operations.verification import Verification
 from totesys_dagster.operations.verify_batch import Batch, LoadedReceipt, Readable, check_batch
 from totesys_dagster.parallel import ahead
 from totesys_dagster.postgres.sessions import Connection, Names, failures, transaction
@@ -69,6 +71,10 @@ def verify(
     if loaded:
         _check_last_source(result, connection, names, ingestion)
         _check_standings(result, connection, names, ingestion, waiting)
+    for feed in FEEDS:
+        found = verify_feed(connection, names, feed, ingestion, processed)
+        result.add(found)
+        result.audits += found.audits
     return result
 
 

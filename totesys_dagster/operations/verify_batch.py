@@ -23,7 +23,7 @@ from totesys_dagster.lake.receipt import (
 )
 from totesys_dagster.lake.schemas import read_schema
 from totesys_dagster.lake.store import Store
-from totesys_dagster.operations.verification import Verification
+from totesys_dagster.lake.verification import Verification
 
 # An error takes the place of a manifest that cannot be read, None that of the one before the first.
 Readable = Manifest | LakeError | None

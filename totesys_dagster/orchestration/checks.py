@@ -11,8 +11,8 @@ import time
 import dagster as dg
 
 from totesys_dagster.catalogue import INGESTION, PROCESSED, SOURCE_TABLES, STAR_TABLES
-from totesys_dagster.metadata import OWNERS, asset_key
-from totesys_dagster.operations.verification import Verification
+from totesys_dagster.lake.verification import Verification
+from totesys_dagster.metadata import OWNERS, asset_key, remedy
 from totesys_dagster.operations.verify import due_at_night, verify
 from totesys_dagster.resources import Lake, Warehouse, clear_failures
 
@@ -46,7 +46,12 @@ LOG = dg.AssetSpec(
     description="The chain of manifests is unbroken, every object of the lake is what was written,"
     " and the last audit of each table found the warehouse equal to the source. Beyond"
     f" {NIGHTLY_BATCHES:,} batches, the newest are verified each night and the older ones in turn;"
-    " `totesys verify` verifies all.",
+    " `totesys verify` verifies all."
+    + remedy(
+        "its metadata lists the findings. The warehouse is not touched: bring the object back from"
+        " the bucket's older versions, then run `totesys verify`.",
+        "An object of the lake is lost or damaged",
+    ),
 )
 def lake_verified(
     context: dg.AssetCheckExecutionContext, lake: Lake, warehouse: Warehouse

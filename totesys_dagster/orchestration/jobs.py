@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 
 from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
+from totesys_dagster.metadata import remedy
 from totesys_dagster.orchestration.audits import audit_job
 from totesys_dagster.orchestration.checks import LOG
 from totesys_dagster.orchestration.history import keep_history
@@ -32,22 +33,28 @@ from totesys_dagster.runs.tags import (
 capture = dg.define_asset_job(
     CAPTURE,
     selection=dg.AssetSelection.groups(INGESTION),
-    description="Capture one batch. Its partition is the batch: add the next sequence, ten digits"
-    " long.",
+    description="Capture one batch: what changed in ToteSys since the one before. Its partition is"
+    " the batch; one that exists is captured no second time. *Use `batch` or `whole_path` instead*,"
+    " which need no key and go on to the warehouse."
+    + remedy("the sensors try again after a pause; nothing is lost.", "A run is stuck"),
     tags={STAGE_TAG: CAPTURE_STAGE},
 )
 
 process = dg.define_asset_job(
     PROCESS,
     selection=dg.AssetSelection.groups(PROCESSED),
-    description="Process a batch: raw tables to Parquet tables of the stars.",
+    description="Process a batch: raw tables to Parquet tables of the stars. To process one again"
+    " is harmless: the same rows give the same objects."
+    + remedy("the run's error names the batch and what to do.", "Rows are in quarantine"),
     tags={STAGE_TAG: PROCESS_STAGE},
 )
 
 load = dg.define_asset_job(
     LOAD,
     selection=dg.AssetSelection.groups(WAREHOUSE),
-    description="Load all that is processed into the warehouse, in the order of the log.",
+    description="Load all that is processed into the warehouse, in the order of the log. To load"
+    " again is harmless: a batch is loaded once."
+    + remedy("the run's error names the batch and what to do.", "The warehouse is lost, or wrong"),
     tags={STAGE_TAG: LOAD_STAGE},
 )
 
@@ -55,14 +62,20 @@ batch_job = dg.define_asset_job(
     BATCH,
     selection=dg.AssetSelection.groups(INGESTION, PROCESSED, WAREHOUSE),
     description="Take a batch the whole way: capture, process, load and audit. The sensors start it"
-    " for the tables that have changed.",
+    " for the tables that have changed."
+    + remedy(
+        "the sensors try it again, after a pause that doubles up to 15 minutes. A batch that is"
+        " stopped by rows in quarantine says so in its check `contract`.",
+        "Rows are in quarantine",
+    ),
     tags={STAGE_TAG: BATCH_STAGE},
 )
 
 verify_lake = dg.define_asset_job(
     VERIFY_LAKE,
     selection=dg.AssetSelection.checks_for_assets(LOG.key),
-    description="Verify the lake: the chain of manifests, every object, and the last audits.",
+    description="Verify the lake: the chain of manifests, every object, and the last audits."
+    + remedy("the check lists the findings.", "An object of the lake is lost or damaged"),
     tags={STAGE_TAG: VERIFY_STAGE},
 )
 
@@ -94,7 +107,9 @@ def capture_process_load(
 
 @dg.job(
     name=WHOLE_PATH,
-    description="Look at the source now and take what changed all the way to the warehouse.",
+    description="Look at the source now and take what changed all the way to the warehouse. *Launch"
+    " it when you do not want to wait for the sensors.* It needs no configuration."
+    + remedy("its error has the sentence of the run that failed.", "A run is stuck"),
     tags={STAGE_TAG: WHOLE_STAGE},
 )
 def whole_path() -> None:

@@ -7,12 +7,15 @@ therefore found at the next tick. A batch whose run failed is tried again after 
 
 import datetime as dt
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import wraps
+from typing import Any
 
 import dagster as dg
 
 from totesys_dagster import settings
-from totesys_dagster.errors import LoadError, OtherLakeError, SettingError
+from totesys_dagster.errors import LoadError, OtherLakeError, SettingError, TotesysError
 from totesys_dagster.ingestion.capture import next_batch
 from totesys_dagster.ingestion.identity import LaggingReplicaError
 from totesys_dagster.ingestion.poll import Poll, PollCursor, poll, transaction_ends
@@ -60,6 +63,25 @@ def interval(seconds: int) -> int:
     return max(1, seconds - 1)
 
 
+Answer = dg.SensorResult | dg.SkipReason
+Evaluation = Callable[..., Answer]
+
+
+def says_why(evaluation: Evaluation) -> Evaluation:
+    """Let a sensor that cannot do its work say why, in its log and at its tick. Dagster would show
+    half a hundred lines of its own frames around the sentence, every five seconds."""
+
+    @wraps(evaluation)
+    def evaluated(context: dg.SensorEvaluationContext, **resources: Any) -> Answer:
+        try:
+            return evaluation(context, **resources)
+        except TotesysError as error:
+            context.log.error(str(error))
+            return dg.SkipReason(str(error))
+
+    return evaluated
+
+
 @dg.sensor(
     jobs=[batch_job, capture, audit_job],
     minimum_interval_seconds=interval(settings.poll_seconds()),
@@ -68,6 +90,7 @@ def interval(seconds: int) -> int:
     " where the warehouse holds all batches before it; asks for an audit when nothing changed for"
     " an hour.",
 )
+@says_why
 def source_changes(
     context: dg.SensorEvaluationContext,
     source: SourceDatabase,
@@ -208,6 +231,7 @@ def _forget_uncommitted(
     description="Processes and loads every committed batch that the warehouse lacks, and completes"
     " an audit that was cut short; brings Dagster's history back where it was lost.",
 )
+@says_why
 def new_batches(
     context: dg.SensorEvaluationContext, lake: Lake, warehouse: Warehouse
 ) -> dg.SensorResult | dg.SkipReason:
@@ -251,6 +275,7 @@ def _bring_back(instance: dg.DagsterInstance, last: Manifest | None) -> list[dg.
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=f"Loads what is processed every {settings.LOAD_EVERY_SECONDS} seconds.",
 )
+@says_why
 def scheduled_load(
     context: dg.SensorEvaluationContext, lake: Lake, warehouse: Warehouse
 ) -> dg.SensorResult | dg.SkipReason:

@@ -16,7 +16,7 @@ from totesys_dagster.catalogue import PROCESSED, STAR_TABLES, WAREHOUSE, StarTab
 from totesys_dagster.errors import NotProcessedError
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.store import Store
-from totesys_dagster.metadata import OWNERS, asset_key, star_definition
+from totesys_dagster.metadata import OWNERS, asset_key, remedy, star_definition
 from totesys_dagster.postgres.sessions import Connection, Names
 from totesys_dagster.resources import Lake, Warehouse, clear_failures
 from totesys_dagster.runs.checks import log_check
@@ -60,6 +60,12 @@ CHECKS = [
             if star.base is None
             else "The current rows equal the source's: with each batch all rows of a small table,"
             " and of a large one those that the batch holds; all rows of it at least hourly."
+        )
+        + remedy(
+            "the next capture reads the table in full, which heals what was missed. Where it keeps"
+            " failing, `totesys status` says whether rows in quarantine are why, and `totesys"
+            " rebuild` puts the lake's rows in the place of those that somebody has changed.",
+            "The warehouse is lost, or wrong",
         ),
     )
     for star in STAR_TABLES.values()

@@ -5,7 +5,7 @@ Pure text: nothing here asks a database. `plan.py` says which of it a database l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -78,10 +78,14 @@ def create_table(names: Names, star: StarTable) -> sql.Composed:
         for a in attributes(star)
     ]
     if star.kind is Kind.FACT:
-        lines.append(sql.SQL("UNIQUE ({}, batch_seq)").format(sql.Identifier(star.key)))
+        lines.append(sql.SQL("UNIQUE ({}, batch_seq)").format(_listed(star.keys)))
     return sql.SQL("CREATE TABLE {} (\n    {}\n)").format(
         names.table(star.name), sql.SQL(",\n    ").join(lines)
     )
+
+
+def _listed(columns: Iterable[str]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, columns))
 
 
 def _is_key(star: StarTable, attribute: Attribute) -> bool:
@@ -158,7 +162,7 @@ _CURRENT_FACT = """SELECT
 FROM {table} AS fact
 WHERE NOT is_deleted AND NOT EXISTS (
     SELECT FROM {table} AS later
-    WHERE later.{key} = fact.{key} AND later.batch_seq > fact.batch_seq AND later.batch_seq > 1
+    WHERE {same_key} AND later.batch_seq > fact.batch_seq AND later.batch_seq > 1
 )"""
 _HISTORY = """SELECT
     {columns},
@@ -166,7 +170,7 @@ _HISTORY = """SELECT
     observed_at AS valid_from,
     lead(observed_at) OVER versions AS valid_to
 FROM {table}
-WINDOW versions AS (PARTITION BY {key} ORDER BY batch_seq)"""
+WINDOW versions AS (PARTITION BY {keys} ORDER BY batch_seq)"""
 
 
 def views(names: Names, star: StarTable) -> list[View]:
@@ -176,7 +180,10 @@ def views(names: Names, star: StarTable) -> list[View]:
     fragments: dict[str, sql.Composable] = {
         "columns": sql.SQL(",\n    ").join(sql.Identifier(column.name) for column in columns),
         "table": names.table(star.name),
-        "key": sql.Identifier(star.key),
+        "keys": _listed(star.keys),
+        "same_key": sql.SQL(" AND ").join(
+            sql.SQL("later.{0} = fact.{0}").format(sql.Identifier(key)) for key in star.keys
+        ),
     }
 
     def view(prefix: str, query: str, comment: str, *more: Attribute) -> View:

@@ -11,7 +11,7 @@ from psycopg import errors, sql
 
 from totesys_dagster.errors import LoadError, OtherLakeError, SequenceGapError
 from totesys_dagster.lake.log import TOTESYS
-from totesys_dagster.lake.manifest import Manifest, ManifestLog
+from totesys_dagster.lake.manifest import Commit, Manifest, ManifestLog
 from totesys_dagster.postgres.sessions import Connection, Names, failures, one, transaction
 from totesys_dagster.warehouse import standing
 from totesys_dagster.words import counted
@@ -61,10 +61,13 @@ def exclusive(connection: Connection, names: Names) -> Iterator[None]:
         yield
 
 
-def head(connection: Connection, names: Names) -> int:
-    """The sequence of the last batch in the ledger, 0 when there is none. Raises LoadError."""
+def head(connection: Connection, names: Names, log: str = TOTESYS) -> int:
+    """The sequence of the last batch of a log in the ledger, 0 when there is none.
+
+    Raises LoadError.
+    """
     query = sql.SQL("SELECT coalesce(max(sequence), 0) FROM {} WHERE log = {}").format(
-        names.ledger("batch"), sql.Literal(TOTESYS)
+        names.ledger("batch"), sql.Literal(log)
     )
     with failures(LoadError, "a look at the ledger"):
         try:
@@ -99,7 +102,7 @@ def check_log(connection: Connection, names: Names, log: ManifestLog) -> int:
     return last
 
 
-def in_ledger(connection: Connection, names: Names, manifest: Manifest) -> bool:
+def in_ledger(connection: Connection, names: Names, manifest: Commit) -> bool:
     """Whether the batch is loaded. Raises LoadError when it must not be loaded now."""
     query = sql.SQL(
         "SELECT (SELECT max(sequence) FROM {ledger} WHERE log = %(log)s),"
@@ -121,7 +124,7 @@ def in_ledger(connection: Connection, names: Names, manifest: Manifest) -> bool:
     return known_sha256 is not None
 
 
-def write_ledger(connection: Connection, names: Names, manifest: Manifest) -> None:
+def write_ledger(connection: Connection, names: Names, manifest: Commit) -> None:
     """Note a batch, in the transaction that loads it. Raises psycopg.Error."""
     query = sql.SQL(
         "INSERT INTO {} (log, sequence, manifest_sha256, observed_at, run_id)"

@@ -13,9 +13,11 @@ from collections.abc import Callable, Collection, Iterable
 from psycopg import errors, sql
 
 from totesys_dagster.catalogue import StarTable
-from totesys_dagster.errors import LoadError, NotProcessedError
+from totesys_dagster.errors import LoadError, NotProcessedError, QuarantineError
 from totesys_dagster.lake.manifest import Manifest
+from totesys_dagster.lake.quarantined import too_many
 from totesys_dagster.lake.receipt import Receipt, read_receipt, touched_stars
+from totesys_dagster.lake.requests import accept, accepted_rows
 from totesys_dagster.lake.store import Store
 from totesys_dagster.postgres.sessions import Connection, Names, failures
 from totesys_dagster.warehouse import audit, state
@@ -44,12 +46,12 @@ def load_batch(
     where they are rebuilt beside the warehouse.
 
     Raises SequenceGapError when an earlier batch is missing, NotProcessedError when the batch is
-    not processed, LoadError when it has too many quarantined rows or is another than the ledger's
-    of the same sequence, LakeError when its objects are not what was written. Nothing is written
-    then.
+    not processed, QuarantineError when it has too many rows in quarantine, LoadError when it is
+    another than the ledger's of the same sequence, LakeError when its objects are not what was
+    written. Nothing is written then.
     """
     touched = [s for s in touched_stars(manifest) if only is None or s.name in only]
-    receipts = _receipts(manifest, touched, processed, quarantine_limit)
+    receipts = _receipts(manifest, touched, ingestion, processed, quarantine_limit)
 
     def load_once() -> bool:
         with exclusive(connection, names):
@@ -89,7 +91,11 @@ def _again_after_a_conflict(load_once: Callable[[], bool]) -> bool:
 
 
 def _receipts(
-    manifest: Manifest, stars: Iterable[StarTable], processed: Store, quarantine_limit: int
+    manifest: Manifest,
+    stars: Iterable[StarTable],
+    ingestion: Store,
+    processed: Store,
+    quarantine_limit: int,
 ) -> list[tuple[StarTable, Receipt]]:
     receipts = []
     for star in stars:
@@ -99,12 +105,22 @@ def _receipts(
                 f"Batch {manifest.batch} is not processed for {star.name}: materialize"
                 f" processed/{star.name} for it, then load it."
             )
-        if receipt.quarantined > quarantine_limit:
-            raise LoadError(
-                f"Batch {manifest.batch} has {receipt.quarantined} quarantined rows of {star.name},"
-                f" more than TOTESYS_QUARANTINE_LIMIT ({quarantine_limit}) allows: look at"
-                f" {', '.join(processed.uri(entry.key) for entry in receipt.quarantine)}, and"
-                " raise the limit to load the batch without them."
-            )
         receipts.append((star, receipt))
+    _judge(manifest, [receipt for _, receipt in receipts], ingestion, quarantine_limit)
     return receipts
+
+
+def _judge(
+    manifest: Manifest, receipts: Iterable[Receipt], ingestion: Store, quarantine_limit: int
+) -> None:
+    """Remember that the batch is loaded with rows in quarantine. Raises QuarantineError where there
+    are too many, and the batch was not loaded with as many before."""
+    stars = {receipt.star: receipt.quarantined for receipt in receipts if receipt.quarantined}
+    if not stars:
+        return
+    most = max(stars.values())
+    if most <= (accepted := accepted_rows(ingestion, manifest)):
+        return
+    if most > quarantine_limit:
+        raise QuarantineError(too_many(manifest.sequence, stars, max(quarantine_limit, accepted)))
+    accept(ingestion, manifest, stars, quarantine_limit)

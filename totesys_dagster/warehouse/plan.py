@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from psycopg import sql
 
-from totesys_dagster.catalogue import STAR_TABLES, StarTable
+from totesys_dagster.catalogue import WAREHOUSE_TABLES, StarTable
 from totesys_dagster.errors import LoadError
 from totesys_dagster.postgres.sessions import Connection, Names
 from totesys_dagster.warehouse import ddl, report_plan, reports
@@ -123,7 +123,7 @@ def plan(
     names: Names, found: Found, drop_and_restore: DropAndRestore, *, foreign_keys: bool
 ) -> list[Step]:
     """The statements that bring the tables of a warehouse to what is declared."""
-    stars = list(STAR_TABLES.values())
+    stars = list(WAREHOUSE_TABLES.values())
     tables = [step for star in stars for step in _table(names, star, found)]
     retyped = [star.name for star in stars if _retyped(star, found)]
     anew = [
@@ -291,7 +291,7 @@ def _foreign_keys(names: Names, stars: Iterable[StarTable], found: Found) -> Ite
 
 def _withdrawn(names: Names, found: Found) -> Iterable[Step]:
     """Say of tables that are no longer declared that nothing comes any more."""
-    for name in sorted(set(found.stars) - set(STAR_TABLES)):
+    for name in sorted(set(found.stars) - set(WAREHOUSE_TABLES)):
         if name in found.tables:
             text = "No longer filled: the catalogue does not declare it any more."
             yield Step(

@@ -10,6 +10,7 @@ from psycopg import sql
 
 from totesys_dagster.catalogue import STAR_TABLES, StarTable
 from totesys_dagster.errors import LoadError
+from totesys_dagster.lake.log import TOTESYS
 from totesys_dagster.postgres.sessions import Connection, Names, failures, one, transaction
 
 
@@ -49,6 +50,49 @@ def quarantine_of(connection: Connection, names: Names, star: StarTable) -> Quar
     with failures(LoadError, "a look at the quarantine"), transaction(connection):
         rows = connection.execute(query, {"star": star.name, "base": star.base}).fetchall()
     return Quarantine(len(rows), tuple(sorted(key for key, _ in rows if key is not None)))
+
+
+# A row in quarantine: the batch, the star, the source table, the key and the reasons.
+InQuarantine = tuple[int, str, str, int | None, str]
+
+
+def rows_of_now(connection: Connection, names: Names) -> list[InQuarantine]:
+    """The rows in quarantine now, as `quarantine_of` counts them. Raises LoadError."""
+    found: list[InQuarantine] = []
+    for star in STAR_TABLES.values():
+        query = sql.SQL(
+            """
+            SELECT DISTINCT ON (q.key, CASE WHEN q.key IS NULL THEN q.reason END)
+                   q.sequence, q.star, q.source, q.key, q.reason
+            FROM {quarantine} AS q
+            WHERE q.star = %(star)s AND q.source = %(base)s AND {unsettled} AND NOT EXISTS (
+                SELECT FROM {released} AS r
+                WHERE r.star = %(star)s AND r.key = q.key AND r.sequence > q.sequence
+            )
+            ORDER BY q.key, CASE WHEN q.key IS NULL THEN q.reason END, q.sequence DESC
+            """
+        ).format(
+            quarantine=names.ledger("quarantine"),
+            released=names.ledger("released"),
+            unsettled=_unsettled(names, star),
+        )
+        with failures(LoadError, "a look at the quarantine"), transaction(connection):
+            rows = connection.execute(query, {"star": star.name, "base": star.base})
+            found += [(b, s, t, key, reason) for b, s, t, key, reason in rows]
+    return found
+
+
+def rows_of_batch(
+    connection: Connection, names: Names, sequence: int
+) -> list[tuple[int, str, str, int | None, str, str | None]]:
+    """The rows of a loaded batch in quarantine, each with the dimension whose row it lacks, if it
+    is an orphan. Raises LoadError."""
+    query = sql.SQL(
+        "SELECT sequence, star, source, key, reason, dimension FROM {}"
+        " WHERE log = %s AND sequence = %s ORDER BY star, key, reason"
+    ).format(names.ledger("quarantine"))
+    with failures(LoadError, "a look at the quarantine"), transaction(connection):
+        return connection.execute(query, [TOTESYS, sequence]).fetchall()
 
 
 def _unsettled(names: Names, star: StarTable) -> sql.Composed:

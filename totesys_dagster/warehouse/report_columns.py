@@ -5,7 +5,7 @@ Those of the warehouse's tables are as the catalogue declares them; the others a
 
 from __future__ import annotations
 
-from totesys_dagster.catalogue import STAR_TABLES
+from totesys_dagster.catalogue import WAREHOUSE_TABLES
 from totesys_dagster.warehouse import ddl
 from totesys_dagster.warehouse.ddl import Attribute
 
@@ -76,7 +76,7 @@ def column(name: str) -> Attribute:
     """The column of that name. Raises KeyError where no table that has it is declared."""
     if name in _COMPUTED:
         return _COMPUTED[name]
-    stars = [STAR_TABLES[star] for star in _OF.get(name, ()) if star in STAR_TABLES]
+    stars = [WAREHOUSE_TABLES[star] for star in _OF.get(name, ()) if star in WAREHOUSE_TABLES]
     declared = [attribute for star in stars for attribute in ddl.attributes(star)]
     found = [a for a in (*ddl.LINEAGE, *ddl.VERSIONS, *declared) if a.name == name]
     if not found:

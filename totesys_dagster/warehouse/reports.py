@@ -19,7 +19,7 @@ from importlib import resources
 
 from psycopg import sql
 
-from totesys_dagster.catalogue import STAR_TABLES
+from totesys_dagster.catalogue import WAREHOUSE_TABLES
 from totesys_dagster.postgres.sessions import Names
 from totesys_dagster.warehouse.ddl import Attribute
 from totesys_dagster.warehouse.report_columns import column
@@ -154,7 +154,7 @@ def declared() -> list[Report]:
 
 def _is_declared(report: Report) -> bool:
     return all(
-        table in STAR_TABLES and columns <= {*STAR_TABLES[table].column_names}
+        table in WAREHOUSE_TABLES and columns <= {*WAREHOUSE_TABLES[table].column_names}
         for table, columns in report.reads.items()
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from psycopg import sql
 
-from totesys_dagster.catalogue import STAR_TABLES, Kind, StarTable
+from totesys_dagster.catalogue import WAREHOUSE_TABLES, Kind, StarTable
 from totesys_dagster.postgres.sessions import Names
 from totesys_dagster.warehouse import ddl, reports
 from totesys_dagster.warehouse.plan import Found
@@ -20,7 +20,7 @@ def grants(names: Names, made: Iterable[str]) -> list[sql.Composed]:
     written once, by privilege and not only by intent. The reader sees views, and no table but the
     calendar, which has none: over all versions of orders, 6,269 payments were overdue for 6,106.
     """
-    stars = [STAR_TABLES[name] for name in made]
+    stars = [WAREHOUSE_TABLES[name] for name in made]
     shown = [names.table(view.name) for star in stars for view in ddl.views(names, star)]
     shown += [names.table(star.name) for star in stars if star.kind is Kind.CALENDAR]
     both = sql.SQL(", ").join(map(sql.Identifier, (names.schema, names.bookkeeping)))
@@ -78,7 +78,7 @@ def report_grants(names: Names, found: Found) -> Iterator[sql.Composed]:
 def tables_for_reader_no_more(names: Names, found: Found) -> Iterator[sql.Composed]:
     """Take from the reader what it was given before there were reports: tables in which an order
     has several rows, and the ledger."""
-    calendars = {star.name for star in STAR_TABLES.values() if star.kind is Kind.CALENDAR}
+    calendars = {star.name for star in WAREHOUSE_TABLES.values() if star.kind is Kind.CALENDAR}
     tables = [names.table(name) for name in found.tables if name not in calendars]
     fragments = {
         "tables": sql.SQL(", ").join(tables),

@@ -16,7 +16,7 @@ from importlib import resources
 import psycopg
 from psycopg import errors, sql
 
-from totesys_dagster.catalogue import STAR_TABLES
+from totesys_dagster.catalogue import WAREHOUSE_TABLES
 from totesys_dagster.errors import LoadError
 from totesys_dagster.lake.digest import passes_test_vector
 from totesys_dagster.postgres.sessions import Connection, Names, failures, transaction
@@ -310,7 +310,7 @@ def _declared(
     names: Names, found: Found, drop_and_restore: DropAndRestore, *, foreign_keys: bool, roles: bool
 ) -> list[Step]:
     """What follows from the catalogue."""
-    made = [star for star in STAR_TABLES if star not in found.tables]
+    made = [star for star in WAREHOUSE_TABLES if star not in found.tables]
     return [
         *plan(names, found, drop_and_restore, foreign_keys=foreign_keys),
         *map(Step, ddl.functions(names)),

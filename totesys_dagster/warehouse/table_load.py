@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
 from psycopg import Cursor, sql
 
-from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, Kind, StarTable, revision
+from totesys_dagster.catalogue import STAR_TABLES, Kind, StarTable, revision
 from totesys_dagster.errors import LoadError
 from totesys_dagster.lake.key_ranges import Ranges
 from totesys_dagster.lake.manifest import Manifest
-from totesys_dagster.lake.parts import read_lines
+from totesys_dagster.lake.quarantined import key_in, read_quarantine
 from totesys_dagster.lake.receipt import Receipt, read_star
 from totesys_dagster.lake.store import Store
 from totesys_dagster.parallel import ahead
@@ -178,9 +177,10 @@ class TableLoader:
         if not self.receipt.quarantined:
             return
         with self.connection.cursor() as cursor, cursor.copy(statement) as sink:
-            for entry in self.receipt.quarantine:
-                for row in _quarantined(self.star, read_lines(processed, entry)):
-                    sink.write_row((self.manifest.sequence, self.star.name, *row))
+            for row in read_quarantine(processed, self.receipt):
+                reasons = f"{row.table}: {'; '.join(row.reasons)}"
+                of = (self.manifest.sequence, self.star.name, row.table)
+                sink.write_row((*of, key_in(self.star, row), reasons))
 
     def _quarantine_orphans(self) -> int:
         """Quarantine the facts that refer to a dimension row which the warehouse does not have.
@@ -294,21 +294,3 @@ class TableLoader:
         processed = [self.receipt.sha256, revision(self.star)]
         counts = [staged, inserted, updated, deleted, orphans]
         self.connection.execute(query, [*batch, *processed, *counts])
-
-
-def _quarantined(star: StarTable, lines: bytes) -> Iterator[tuple[str, int | None, str]]:
-    """The source table, the key and the reasons of each quarantined row.
-
-    The key is that of a row of the star, and None where such a row has no usable one.
-    """
-    for line in lines.removesuffix(b"\n").split(b"\n"):
-        entry = json.loads(line)
-        key = None
-        if entry["table"] == star.base:
-            try:
-                value = json.loads(entry["row"]).get(SOURCE_TABLES[entry["table"]].key)
-            except (ValueError, AttributeError):
-                value = None
-            whole = isinstance(value, int) and not isinstance(value, bool)
-            key = value if whole and -(2**63) <= value < 2**63 else None
-        yield entry["table"], key, f"{entry['table']}: {'; '.join(entry['reasons'])}"

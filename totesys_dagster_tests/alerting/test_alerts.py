@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +72,11 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("totesys_dagster.orchestration.planning.pause", lambda *_, **__: None)
 
 
-def fail(orchestra: Orchestra) -> None:
+def fail(orchestra: Orchestra, tags: Mapping[str, str] | None = None) -> None:
     """A capture that fails because its partition is no batch key."""
     orchestra.instance.add_dynamic_partitions("batch", ["yesterday"])
     defs.resolve_job_def("capture").execute_in_process(
-        instance=orchestra.instance, partition_key="yesterday", raise_on_error=False
+        instance=orchestra.instance, partition_key="yesterday", tags=tags, raise_on_error=False
     )
 
 
@@ -136,7 +136,7 @@ def test_batch_that_fails_again_and_again_is_one_mail_and_one_when_it_is_loaded(
     [(subject, text)] = inbox.take()
     assert subject == f"[totesys_dagster] batch {batch} failed"
     assert text.startswith(
-        "1 row in quarantine, against the contract, more than TOTESYS_QUARANTINE_LIMIT (0) allows"
+        f"Batch {int(batch)} is not loaded, as it has 1 row of fact_sales_order in quarantine"
     )
     assert f"\nBatch: {batch}\n" in text
 
@@ -431,6 +431,23 @@ def test_old_batch_that_a_person_repeats_says_nothing_of_the_present(
     watch.tick()
 
     assert inbox.take() == []
+
+
+def test_run_that_a_person_has_launched_is_no_incident(watch: Watch, inbox: Inbox) -> None:
+    for tag in ("dagster/from_ui", "dagster/backfill"):
+        fail(watch.orchestra, {tag: "x"})
+    watch.tick()
+
+    assert inbox.take() == []
+
+
+def test_changed_table_is_called_so(watch: Watch, inbox: Inbox) -> None:
+    watch.orchestra.platform.application.execute("DROP TABLE payment CASCADE")
+    watch.tick()
+
+    [(subject, text)] = inbox.take()
+    assert subject == "[totesys_dagster] the source's tables have changed, and nothing is captured"
+    assert "payment" in text
 
 
 # Systems

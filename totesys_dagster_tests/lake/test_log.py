@@ -9,12 +9,14 @@ import pytest
 from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.errors import LakeError
 from totesys_dagster.lake.audits import Head, SourceAudit
+from totesys_dagster.lake.deliveries import Body, Delivery
+from totesys_dagster.lake.feed_receipt import FeedReceipt
 from totesys_dagster.lake.key_sets import KeyObject
 from totesys_dagster.lake.log import Document
 from totesys_dagster.lake.manifest import CommitMarker
 from totesys_dagster.lake.receipt import Receipt
 from totesys_dagster.lake.references import Reference
-from totesys_dagster.lake.requests import DigestRequest, FullReadRequest
+from totesys_dagster.lake.requests import Acceptance, DigestRequest, FullReadRequest
 from totesys_dagster.lake.schemas import Schema
 from totesys_dagster_tests.hand_made import OBSERVED_AT, manifest
 
@@ -45,8 +47,36 @@ DOCUMENTS: list[Document] = [
         quarantined=0,
         quarantine=(),
     ),
+    Delivery(
+        sequence=1,
+        run_id="run",
+        observed_at=BATCH.observed_at,
+        name="a.csv",
+        identity={},
+        body=Body(key="k", bytes=0, sha256=""),
+    ),
+    FeedReceipt(
+        log="exchange_rate",
+        star="fact_exchange_rate",
+        code_version=1,
+        sequence=1,
+        delivery_sha256="",
+        rows=0,
+        objects=(),
+        quarantined=0,
+        quarantine=(),
+        state=(),
+    ),
     FullReadRequest(table="staff", after=1, reason="it was asked for"),
     DigestRequest(number=1, stars={}),
+    Acceptance(
+        sequence=1,
+        manifest_sha256="",
+        rows=1,
+        stars={"dim_staff": 1},
+        limit=1,
+        accepted_at=BATCH.observed_at,
+    ),
     Schema(table="staff", columns=(), shape={}),
     Reference(name="currencies", values={}),
     KeyObject(ranges=()),

@@ -230,3 +230,18 @@ def test_insides_of_dagster_are_imported_in_one_module() -> None:
     found = {path.name for path in sources if re.search(r"dagster\._", path.read_text())}
 
     assert found == {"dagster_insides.py"}
+
+
+def test_every_check_and_job_says_what_to_do_where_docs_have_more() -> None:
+    text = (Path(totesys_dagster.__file__).parent.parent / "docs/operations.md").read_text()
+    checks = defs.resolve_asset_graph().asset_check_keys
+    specs = [defs.resolve_asset_graph().get_check_spec(key).description or "" for key in checks]
+    jobs = [
+        job.description or ""
+        for job in defs.resolve_all_job_defs()
+        if job.name in ("capture", "process", "load", "batch", "whole_path", "verify_lake")
+    ]
+
+    for said in {*specs, *jobs}:
+        [section] = re.findall(r"\*\*When it fails\*\*: .* See \*(.*)\* in `docs/op", said)
+        assert f"\n## {section}\n" in text

@@ -148,7 +148,7 @@ class Production:
             ],
             "daemon": ["dagster._daemon", "run", "-w", "workspace.yaml"],
             "web": [
-                *("dagster_webserver", "-h", "127.0.0.1", "-p", str(self.web_port)),
+                *("totesys_dagster.cli", "web", "-h", "127.0.0.1", "-p", str(self.web_port)),
                 *("-w", "workspace.yaml"),
             ],
         }

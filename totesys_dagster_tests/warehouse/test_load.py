@@ -13,14 +13,14 @@ import pytest
 from totesys_dagster import settings
 from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.errors import LakeError, SequenceGapError, TotesysError
-from totesys_dagster.lake import key_sets
+from totesys_dagster.lake import key_sets, requests
 from totesys_dagster.lake.key_sets import KeyObject
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.receipt import Receipt, receipt_key
 from totesys_dagster.lake.store import Store
 from totesys_dagster.postgres.sessions import connect
 from totesys_dagster.processed.process import FACTS
-from totesys_dagster.warehouse import healing, ledger
+from totesys_dagster.warehouse import healing, ledger, schema
 from totesys_dagster.warehouse.ledger import Loaded
 from totesys_dagster.warehouse.load import load_batch
 from totesys_dagster_tests.conftest import Platform
@@ -477,16 +477,45 @@ def test_batch_that_is_not_processed_is_refused(platform: Platform) -> None:
 def test_batch_with_too_many_quarantined_rows_is_refused(platform: Platform) -> None:
     platform.application.execute("UPDATE payment SET payment_date = 'soon' WHERE payment_id < 3")
     manifest, receipts = processed_batch(platform)
-    [letters] = receipts["fact_payment"].quarantine
+    assert receipts["fact_payment"].quarantined == 2
     error = refusal(platform, manifest, quarantine_limit=1)
     loaded = platform.load(manifest, quarantine_limit=2)
 
     assert str(error) == (
-        f"Batch {manifest.batch} has 2 quarantined rows of fact_payment, more than"
-        f" TOTESYS_QUARANTINE_LIMIT (1) allows: look at {platform.processed.uri(letters.key)}, and"
-        " raise the limit to load the batch without them."
+        "Batch 1 is not loaded, as it has 2 rows of fact_payment in quarantine, more than"
+        " TOTESYS_QUARANTINE_LIMIT (1) allows: `totesys quarantine --batch 1` lists them; mend them"
+        " in ToteSys, and run `TOTESYS_QUARANTINE_LIMIT=2 totesys run` once to load the batch"
+        " without them."
     )
     assert loaded.tables["fact_payment"].inserted == 1
+
+
+def test_what_was_let_through_once_is_let_through_again(platform: Platform) -> None:
+    platform.application.execute("UPDATE payment SET payment_date = 'soon' WHERE payment_id < 3")
+    manifest, _ = processed_batch(platform)
+    platform.load(manifest, quarantine_limit=2)
+    [key] = platform.ingestion.list("requests/accepted")
+    before = platform.rows("SELECT * FROM fact_payment")
+    for name in ("warehouse", "warehouse_bookkeeping", "reports"):
+        platform.warehouse.execute(f"DROP SCHEMA {name} CASCADE")  # type: ignore[arg-type]
+    schema.migrate(platform.warehouse, platform.names)
+
+    platform.load(manifest, quarantine_limit=0)
+
+    assert key == "requests/accepted/0000000001/0000000002.json"
+    assert json.loads(platform.ingestion.get(key))["stars"] == {"fact_payment": 2}
+    assert platform.rows("SELECT * FROM fact_payment") == before
+    assert platform.ingestion.list("requests/accepted") == [key]
+
+
+def test_acceptance_of_another_batch_counts_for_none(platform: Platform) -> None:
+    platform.application.execute("UPDATE payment SET payment_date = 'soon' WHERE payment_id < 3")
+    manifest, _ = processed_batch(platform)
+    other = manifest.model_copy(update={"sequence": 2})
+    requests.accept(platform.ingestion, other, {"fact_payment": 9}, 9)
+    requests.accept(platform.ingestion, manifest, {"fact_payment": 1}, 9)
+
+    assert "(1) allows" in str(refusal(platform, manifest, quarantine_limit=0))
 
 
 @pytest.mark.parametrize("kind", ["objects", "quarantine"])

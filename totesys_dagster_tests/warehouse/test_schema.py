@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from totesys_dagster import settings
-from totesys_dagster.catalogue import STAR_TABLES
+from totesys_dagster.catalogue import WAREHOUSE_TABLES
 from totesys_dagster.errors import LoadError
 from totesys_dagster.local import stack
 from totesys_dagster.local.server import SUPERUSER, Server
@@ -18,7 +18,7 @@ from totesys_dagster.warehouse import ddl, ledger, schema
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1
 
-MADE = ["0001_ledger.sql", "0002_reports.sql", *(f"{star} is made" for star in STAR_TABLES)]
+MADE = ["0001_ledger.sql", "0002_reports.sql", *(f"{name} is made" for name in WAREHOUSE_TABLES)]
 
 
 @pytest.fixture
@@ -51,6 +51,7 @@ def test_first_migration_makes_the_tables_and_the_ledger(connection: Connection)
         "dim_payment_type",
         "dim_staff",
         "dim_transaction",
+        "fact_exchange_rate",
         "fact_payment",
         "fact_purchase_order",
         "fact_sales_order",

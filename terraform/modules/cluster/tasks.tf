@@ -92,8 +92,9 @@ locals {
       container = "web"
       cpu       = 512
       memory    = 1024
-      command   = ["dagster-webserver", "-h", "0.0.0.0", "-p", "3000", "-w", local.workspace]
-      # The load balancer looks at the web server by itself.
+      # Dagster's web server behind a guard, which answers to the host of TOTESYS_UI_URL alone.
+      command = ["totesys", "web", "-h", "0.0.0.0", "-p", "3000", "-w", local.workspace]
+      # The load balancer looks at the web server by itself, under its address.
       health = null
       port   = 3000
     }

@@ -1,0 +1,146 @@
+"""The assets that every feed has: what is processed of it, and its table in the warehouse.
+
+They have no partitions: each takes all that was delivered and not yet taken. How a delivery is
+received differs from feed to feed, so its raw asset is declared with the feed.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from totesys_dagster import settings
+from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
+from totesys_dagster.feeds.feed import Feed
+from totesys_dagster.feeds.load import FeedLoad, load_all
+from totesys_dagster.feeds.process import process_up_to
+from totesys_dagster.feeds.receive import log_of
+from totesys_dagster.feeds.status import refused
+from totesys_dagster.feeds.verify import verify_feed
+from totesys_dagster.lake.feed_receipt import FeedReceipt
+from totesys_dagster.lake.receipt import read_star
+from totesys_dagster.metadata import OWNERS, asset_key, preview, star_definition
+from totesys_dagster.resources import Lake, Warehouse, clear_failures
+from totesys_dagster.warehouse import schema
+from totesys_dagster.words import counted
+
+
+def processed_asset(feed: Feed) -> dg.AssetsDefinition:
+    """`processed/<feed>`: Parquet of every delivery, and the check `contract`."""
+    key = asset_key(PROCESSED, feed.name)
+
+    @dg.multi_asset(
+        name=f"process_{feed.name}",
+        specs=[
+            dg.AssetSpec(
+                key,
+                deps=[asset_key(INGESTION, feed.name)],
+                description=f"{feed.title}, as Parquet. {feed.table.description}",
+                group_name=PROCESSED,
+                kinds={"parquet"},
+                owners=OWNERS,
+                tags={"zone": PROCESSED, "kind": "feed"},
+                metadata=star_definition(feed.table, PROCESSED),
+            )
+        ],
+        check_specs=[
+            dg.AssetCheckSpec(
+                "contract",
+                asset=key,
+                description="Nothing that was delivered is refused, but for what was replaced.",
+            )
+        ],
+    )
+    def process(
+        context: dg.AssetExecutionContext, lake: Lake
+    ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+        with clear_failures():
+            ingestion, processed = lake.ingestion(), lake.processed()
+            head, receipt = log_of(feed, ingestion).head(), None
+            if head is None:
+                context.log.info(f"{feed.title}: nothing was delivered yet.")
+            else:
+                [*_, (_, receipt)] = process_up_to(feed, head, ingestion, processed)
+            yield dg.MaterializeResult(asset_key=key, metadata=_processed(feed, lake, receipt))
+            found = refused(feed, ingestion, processed)
+            yield dg.AssetCheckResult(
+                asset_key=key,
+                check_name="contract",
+                passed=not found,
+                severity=dg.AssetCheckSeverity.WARN,
+                description=f"{counted(len(found), 'delivery')} refused." if found else None,
+                metadata=dict(list(found.items())[:20]),
+            )
+
+    return process
+
+
+def _processed(feed: Feed, lake: Lake, receipt: FeedReceipt | None) -> dict[str, Any]:
+    if receipt is None:
+        return {"deliveries": 0}
+    found: dict[str, Any] = {"deliveries": receipt.sequence, "rows of the last one": receipt.rows}
+    if receipt.objects:
+        rows = read_star(lake.processed(), feed.table, receipt.objects[0])
+        found["dagster/uri"] = lake.processed().uri(receipt.objects[0].key)
+        found["preview"] = preview(rows, ())
+    return found
+
+
+def warehouse_asset(feed: Feed) -> dg.AssetsDefinition:
+    """`warehouse/<table>`: every delivery loaded, and the check `audit`."""
+    key = asset_key(WAREHOUSE, feed.table.name)
+
+    @dg.multi_asset(
+        name=f"load_{feed.name}",
+        specs=[
+            dg.AssetSpec(
+                key,
+                deps=[asset_key(PROCESSED, feed.name)],
+                description=feed.table.description,
+                group_name=WAREHOUSE,
+                kinds={"postgres", "table"},
+                owners=OWNERS,
+                tags={"zone": WAREHOUSE, "kind": "feed"},
+                metadata=star_definition(feed.table, WAREHOUSE),
+            )
+        ],
+        check_specs=[
+            dg.AssetCheckSpec(
+                "audit",
+                asset=key,
+                description="Every version is what the deliveries in the lake give, found out by"
+                " other code than that which loads them.",
+            )
+        ],
+    )
+    def load(
+        context: dg.AssetExecutionContext, lake: Lake, warehouse: Warehouse
+    ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+        with clear_failures(), warehouse.connect() as connection:
+            ingestion, processed, names = lake.ingestion(), lake.processed(), warehouse.names()
+            schema.migrate(connection, names)
+            loads = []
+            for one in load_all(connection, names, feed, ingestion, processed):
+                loads.append(one)
+                context.log.info(f"Loaded delivery {one.delivery.sequence}, {one.delivery.name}.")
+            yield dg.MaterializeResult(asset_key=key, metadata=_loaded(loads))
+            found = verify_feed(connection, names, feed, ingestion, processed)
+            yield dg.AssetCheckResult(
+                asset_key=key,
+                check_name="audit",
+                passed=found.passed,
+                description=" ".join(found.findings[:5]) or None,
+                metadata={"deliveries": found.batches, "objects": found.objects},
+            )
+
+    return load
+
+
+def _loaded(loads: list[FeedLoad]) -> dict[str, Any]:
+    return {
+        "deliveries loaded": len(loads),
+        "new": sum(load.inserted for load in loads),
+        "changed": sum(load.updated for load in loads),
+        "deleted": sum(load.deleted for load in loads),
+        "schema": settings.warehouse_schema(),
+    }

@@ -1,0 +1,210 @@
+"""The load of deliveries: each in one transaction, in the order of the feed's log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from totesys_dagster.catalogue import StarTable, revision
+from totesys_dagster.errors import LoadError, OtherLakeError
+from totesys_dagster.feeds.feed import Feed
+from totesys_dagster.feeds.process import process_up_to
+from totesys_dagster.feeds.receive import log_of
+from totesys_dagster.lake.deliveries import Delivery
+from totesys_dagster.lake.feed_receipt import FeedReceipt
+from totesys_dagster.lake.receipt import read_star
+from totesys_dagster.lake.store import Store
+from totesys_dagster.postgres.sessions import Connection, Names, failures, one
+from totesys_dagster.warehouse import ledger
+from totesys_dagster.warehouse.copy import copy_in
+
+
+@dataclass(frozen=True)
+class FeedLoad:
+    """What a delivery did to its table."""
+
+    delivery: Delivery
+    receipt: FeedReceipt
+    inserted: int
+    updated: int
+    deleted: int
+
+
+def load_all(
+    connection: Connection, names: Names, feed: Feed, ingestion: Store, processed: Store
+) -> Iterator[FeedLoad]:
+    """Load every delivery that the warehouse lacks, processing it first where nobody has.
+
+    Raises OtherLakeError, LoadError or LakeError; what was loaded by then stays loaded.
+    """
+    log = log_of(feed, ingestion)
+    held = check_log(connection, names, feed, ingestion)
+    for delivery in log.after(held):
+        [*_, (_, receipt)] = process_up_to(feed, delivery, ingestion, processed)
+        loaded = load_delivery(connection, names, feed, delivery, receipt, processed)
+        if loaded is not None:
+            yield loaded
+
+
+def check_log(connection: Connection, names: Names, feed: Feed, ingestion: Store) -> int:
+    """The last delivery that the warehouse holds, 0 for none.
+
+    Raises OtherLakeError unless the lake holds that very delivery.
+    """
+    log = log_of(feed, ingestion)
+    held = ledger.head(connection, names, feed.name)
+    if held > log.end():
+        raise OtherLakeError(
+            f"The warehouse holds {held} deliveries of {feed.title}, but the lake at"
+            f" {ingestion.url} holds {log.end()}: restore them from the bucket's older versions, or"
+            f" point {ingestion.setting} to the lake that the warehouse was loaded from."
+        )
+    if held:
+        with failures(LoadError, "a look at the ledger"), ledger.exclusive(connection, names):
+            ledger.in_ledger(connection, names, log.read(held))
+    return held
+
+
+def load_delivery(
+    connection: Connection,
+    names: Names,
+    feed: Feed,
+    delivery: Delivery,
+    receipt: FeedReceipt,
+    processed: Store,
+) -> FeedLoad | None:
+    """Load one delivery; None where the warehouse held it before.
+
+    Raises SequenceGapError, OtherLakeError, LoadError or LakeError; nothing is written then.
+    """
+    with (
+        failures(LoadError, f"the load of delivery {delivery.sequence} of {feed.title}"),
+        ledger.exclusive(connection, names),
+    ):
+        if ledger.in_ledger(connection, names, delivery):
+            return None
+        ledger.write_ledger(connection, names, delivery)
+        load = _Load(connection, names, feed, delivery, receipt)
+        return load.run(processed)
+
+
+class _Load:
+    """The load of one delivery, inside its transaction."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        names: Names,
+        feed: Feed,
+        delivery: Delivery,
+        receipt: FeedReceipt,
+    ) -> None:
+        self.connection = connection
+        self.names = names
+        self.feed = feed
+        self.delivery = delivery
+        self.receipt = receipt
+        table = feed.table
+        self.staging = sql.Identifier(f"staging_{table.name}")
+        self.fragments: dict[str, sql.Composable] = {
+            "target": names.table(table.name),
+            "current": names.table(f"current_{table.name}"),
+            "staging": self.staging,
+            "record_id": sql.Identifier(table.record_id or ""),
+            "columns": _columns(table),
+            "of_staged": _columns(table, "s"),
+            "of_current": _columns(table, "c"),
+            "keys": sql.SQL(", ").join(map(sql.Identifier, table.keys)),
+            "staged_keys": sql.SQL(", ").join(sql.Identifier("s", key) for key in table.keys),
+            "current_keys": sql.SQL(", ").join(sql.Identifier("c", key) for key in table.keys),
+            "same_key": sql.SQL(" AND ").join(
+                sql.SQL("s.{0} = c.{0}").format(sql.Identifier(key)) for key in table.keys
+            ),
+            "sequence": sql.Literal(delivery.sequence),
+            "observed_at": sql.Literal(delivery.observed_at),
+            "scope": sql.Identifier("c", feed.replaces or table.key),
+            "name": sql.Literal(delivery.name),
+        }
+
+    def run(self, processed: Store) -> FeedLoad:
+        inserted = updated = deleted = 0
+        if self.receipt.refused is None:
+            self._stage(processed)
+            inserted, updated = self._write()
+            deleted = self._delete() if self.feed.replaces else 0
+        done = FeedLoad(self.delivery, self.receipt, inserted, updated, deleted)
+        self._note(done)
+        return done
+
+    def _execute(self, statement: str) -> int:
+        query = sql.SQL(statement).format(**self.fragments)
+        return max(self.connection.execute(query).rowcount, 0)
+
+    def _stage(self, processed: Store) -> None:
+        table = self.feed.table
+        self._execute(
+            "CREATE TEMP TABLE {staging} ON COMMIT DROP AS SELECT {columns} FROM {target} LIMIT 0"
+        )
+        parts = (read_star(processed, table, entry) for entry in self.receipt.objects)
+        staged = copy_in(self.connection, self.staging, table.arrow_schema, parts)
+        if staged != self.receipt.rows:
+            raise LoadError(
+                f"{self.feed.title}: delivery {self.delivery.sequence} has {staged} rows where its"
+                f" receipt says {self.receipt.rows}; restore it from the bucket's older versions."
+            )
+
+    def _write(self) -> tuple[int, int]:
+        """A version for each row that is new, or differs from its current version."""
+        row = one(
+            self.connection,
+            sql.SQL(
+                """
+                WITH changed AS (
+                    SELECT s.*, c.{record_id} IS NULL AS new
+                    FROM {staging} AS s LEFT JOIN {current} AS c ON {same_key}
+                    WHERE c.{record_id} IS NULL
+                       OR ROW({of_staged}) IS DISTINCT FROM ROW({of_current})
+                ), written AS (
+                    INSERT INTO {target} ({record_id}, {columns}, batch_seq, observed_at)
+                    SELECT (SELECT coalesce(max({record_id}), 0) FROM {target})
+                           + row_number() OVER (ORDER BY {staged_keys}),
+                           {of_staged}, {sequence}, {observed_at}
+                    FROM changed AS s
+                )
+                SELECT count(*) FILTER (WHERE new), count(*) FILTER (WHERE NOT new) FROM changed
+                """
+            ).format(**self.fragments),
+        )
+        return int(row[0]), int(row[1])
+
+    def _delete(self) -> int:
+        """A tombstone for each row that an earlier delivery of that name gave and this one does
+        not."""
+        return self._execute(
+            """
+            INSERT INTO {target} ({record_id}, {columns}, batch_seq, observed_at, is_deleted)
+            SELECT (SELECT coalesce(max({record_id}), 0) FROM {target})
+                   + row_number() OVER (ORDER BY {current_keys}),
+                   {of_current}, {sequence}, {observed_at}, TRUE
+            FROM {current} AS c
+            WHERE {scope} = {name} AND NOT EXISTS (SELECT FROM {staging} AS s WHERE {same_key})
+            """
+        )
+
+    def _note(self, done: FeedLoad) -> None:
+        query = sql.SQL(
+            "INSERT INTO {} (log, sequence, star, receipt_sha256, revision, staged, inserted,"
+            " updated, deleted, orphans) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, 0)"
+        ).format(self.names.ledger("batch_table"))
+        table = self.feed.table
+        of = [self.delivery.log, self.delivery.sequence, table.name]
+        receipt = [self.receipt.sha256, revision(table)]
+        counts = [self.receipt.rows, done.inserted, done.updated, done.deleted]
+        self.connection.execute(query, [*of, *receipt, *counts])
+
+
+def _columns(table: StarTable, alias: str | None = None) -> sql.Composed:
+    parts = ((alias, name) if alias else (name,) for name in table.column_names)
+    return sql.SQL(", ").join(sql.Identifier(*part) for part in parts)

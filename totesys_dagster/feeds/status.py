@@ -1,0 +1,83 @@
+"""How far each feed is, and what of it was refused."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import sql
+
+from totesys_dagster.errors import LoadError
+from totesys_dagster.feeds.feed import Feed
+from totesys_dagster.feeds.load import check_log
+from totesys_dagster.feeds.receive import log_of
+from totesys_dagster.lake.feed_receipt import read_feed_receipt
+from totesys_dagster.lake.store import Store
+from totesys_dagster.postgres.sessions import Connection, Names, failures, one, transaction
+from totesys_dagster.words import counted
+
+
+@dataclass(frozen=True)
+class FeedStatus:
+    """A feed: its deliveries, how many of them the warehouse holds, the last one received, the
+    rows that are current, and what was refused and not replaced since, by name."""
+
+    feed: str
+    title: str
+    deliveries: int
+    loaded: int
+    last: str | None
+    received_at: dt.datetime | None
+    rows: int
+    refused: dict[str, str]
+
+    def data(self) -> dict[str, Any]:
+        """The same as plain data."""
+        at = self.received_at.isoformat() if self.received_at else None
+        return {**vars(self), "received_at": at}
+
+    @property
+    def sentence(self) -> str:
+        """For people."""
+        if self.received_at is None:
+            return f"{self.title}: nothing was delivered yet."
+        return (
+            f"{self.title}: {counted(self.deliveries, 'delivery')}, of which the warehouse holds"
+            f" {self.loaded}; {counted(self.rows, 'row')}; the last one ({self.last}) arrived"
+            f" {self.received_at:%Y-%m-%d %H:%M:%S} UTC."
+        )
+
+
+def feed_status(
+    connection: Connection, names: Names, feed: Feed, ingestion: Store, processed: Store
+) -> FeedStatus:
+    """The status of a feed. Raises LoadError, OtherLakeError or LakeError."""
+    loaded = check_log(connection, names, feed, ingestion)
+    log = log_of(feed, ingestion)
+    head = log.head()
+    query = sql.SQL("SELECT count(*) FROM {}").format(names.table(f"current_{feed.table.name}"))
+    with failures(LoadError, f"a look at {feed.table.name}"), transaction(connection):
+        rows = int(one(connection, query)[0])
+    return FeedStatus(
+        feed.name,
+        feed.title,
+        deliveries=log.end(),
+        loaded=loaded,
+        last=head.name if head else None,
+        received_at=head.observed_at if head else None,
+        rows=rows,
+        refused=refused(feed, ingestion, processed),
+    )
+
+
+def refused(feed: Feed, ingestion: Store, processed: Store) -> dict[str, str]:
+    """What was refused and not replaced by a later delivery of its name: why, by name.
+
+    Raises LakeError.
+    """
+    found: dict[str, str | None] = {}
+    for delivery in log_of(feed, ingestion).after(0):
+        receipt = read_feed_receipt(processed, feed.table, delivery)
+        found[delivery.name] = receipt.refused if receipt else None
+    return {name: why for name, why in found.items() if why is not None}

@@ -1,0 +1,160 @@
+"""Feeds, checked: the chain of each log, its objects, and the warehouse against what they give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from psycopg import sql
+
+from totesys_dagster.catalogue import StarTable
+from totesys_dagster.errors import LoadError
+from totesys_dagster.feeds.feed import Feed
+from totesys_dagster.feeds.receive import log_of, read_body
+from totesys_dagster.lake.deliveries import Delivery
+from totesys_dagster.lake.feed_receipt import FeedReceipt, read_feed_receipt
+from totesys_dagster.lake.parts import read_lines, read_object, read_table
+from totesys_dagster.lake.receipt import read_star
+from totesys_dagster.lake.store import Store
+from totesys_dagster.lake.verification import Verification
+from totesys_dagster.postgres.sessions import Connection, Names, failures, transaction
+
+Row = tuple[Any, ...]
+# A version: the row, the delivery that brought it, and whether it was deleted by that.
+Version = tuple[Row, int, bool]
+
+
+def verify_feed(
+    connection: Connection, names: Names, feed: Feed, ingestion: Store, processed: Store
+) -> Verification:
+    """Walk the log of a feed. What is wrong is a finding; raises TotesysError when a system cannot
+    be used at all."""
+    result = Verification()
+    loaded = _loaded(connection, names, feed)
+    log = log_of(feed, ingestion)
+    with result.noted():
+        if loaded and max(loaded) > log.end():
+            result.findings.append(
+                f"The warehouse holds {max(loaded)} deliveries of {feed.title}, and the lake holds"
+                f" {log.end()}: restore them from the bucket's older versions."
+            )
+        expected = _Expected(feed)
+        for delivery, receipt in _walk(result, feed, ingestion, processed, loaded):
+            expected.add(delivery, _rows(processed, feed.table, receipt), receipt)
+        if result.passed:
+            _compare(result, connection, names, feed, expected)
+    return result
+
+
+def _walk(
+    result: Verification,
+    feed: Feed,
+    ingestion: Store,
+    processed: Store,
+    loaded: dict[int, tuple[str, str | None]],
+) -> Iterator[tuple[Delivery, FeedReceipt]]:
+    """Check each delivery; those that are loaded, with their receipts."""
+    previous: str | None = None
+    for delivery in log_of(feed, ingestion).after(0):
+        result.batches += 1
+        result.objects += 1
+        result.bytes += delivery.body.bytes
+        if delivery.previous_sha256 != previous:
+            result.findings.append(
+                f"Delivery {delivery.sequence} of {feed.title} does not follow from the one before"
+                " it: one of the two was changed after it was written."
+            )
+        previous = delivery.sha256
+        with result.noted():
+            read_body(ingestion, delivery)
+        if delivery.sequence not in loaded:
+            continue
+        delivery_sha256, receipt_sha256 = loaded[delivery.sequence]
+        receipt = None
+        with result.noted():
+            receipt = read_feed_receipt(processed, feed.table, delivery)
+        if delivery_sha256 != delivery.sha256:
+            result.findings.append(
+                f"The warehouse holds another delivery {delivery.sequence} of {feed.title} than the"
+                " lake: it was changed after it was written; restore it from the bucket's older"
+                " versions."
+            )
+        elif receipt is None or receipt.sha256 != receipt_sha256:
+            result.findings.append(
+                f"The receipt of delivery {delivery.sequence} of {feed.title} is not the one that"
+                " was loaded: `totesys rebuild` processes it again and compares."
+            )
+        else:
+            _read_objects(result, processed, receipt)
+            yield delivery, receipt
+
+
+def _read_objects(result: Verification, processed: Store, receipt: FeedReceipt) -> None:
+    result.objects += 1
+    result.read_all(processed, receipt.objects, read_object)
+    result.read_all(processed, receipt.state, read_table)
+    result.read_all(processed, receipt.quarantine, read_lines)
+
+
+def _rows(processed: Store, table: StarTable, receipt: FeedReceipt) -> Iterator[Row]:
+    for entry in receipt.objects:
+        columns = read_star(processed, table, entry).to_pydict()
+        yield from zip(*(columns[name] for name in table.column_names), strict=True)
+
+
+class _Expected:
+    """The versions that deliveries give, by rules written a second time, in Python."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        names = feed.table.column_names
+        self._key = [names.index(key) for key in feed.table.keys]
+        self._scope = names.index(feed.replaces) if feed.replaces else None
+        self._current: dict[Row, Row] = {}
+        self.versions: list[Version] = []
+
+    def add(self, delivery: Delivery, rows: Iterable[Row], receipt: FeedReceipt) -> None:
+        if receipt.refused is not None:
+            return
+        given = {tuple(row[i] for i in self._key): row for row in rows}
+        for key, row in given.items():
+            if self._current.get(key) != row:
+                self.versions.append((row, delivery.sequence, False))
+        gone = [
+            key
+            for key, row in self._current.items()
+            if self._scope is not None and row[self._scope] == delivery.name and key not in given
+        ]
+        self.versions += [(self._current.pop(key), delivery.sequence, True) for key in gone]
+        self._current |= given
+
+
+def _compare(
+    result: Verification, connection: Connection, names: Names, feed: Feed, expected: _Expected
+) -> None:
+    """The warehouse's versions, all of them."""
+    table = feed.table
+    columns = sql.SQL(", ").join(map(sql.Identifier, table.column_names))
+    query = sql.SQL("SELECT {}, batch_seq, is_deleted FROM {}").format(
+        columns, names.table(table.name)
+    )
+    with failures(LoadError, f"a look at {table.name}"), transaction(connection):
+        found = [(row[:-2], row[-2], row[-1]) for row in connection.execute(query)]
+    result.audits += 1
+    different = set(found) ^ set(expected.versions)
+    if different or len(found) != len(expected.versions):
+        result.findings.append(
+            f"{table.name} differs from what the deliveries of {feed.title} give, in"
+            f" {len(different)} versions: `totesys rebuild` puts the lake's rows in their place."
+        )
+
+
+def _loaded(connection: Connection, names: Names, feed: Feed) -> dict[int, tuple[str, str | None]]:
+    """The deliveries that the warehouse holds, each with its hash and that of its receipt."""
+    query = sql.SQL(
+        "SELECT b.sequence, b.manifest_sha256, t.receipt_sha256 FROM {} AS b"
+        " LEFT JOIN {} AS t USING (log, sequence) WHERE b.log = %s"
+    ).format(names.ledger("batch"), names.ledger("batch_table"))
+    with failures(LoadError, "a look at the ledger"), transaction(connection):
+        rows = connection.execute(query, [feed.name])
+        return {sequence: (delivery, receipt) for sequence, delivery, receipt in rows}

@@ -1,0 +1,36 @@
+"""Who may look into the directories of the embedded default: its user, and nobody else.
+
+Under root the server runs as another user, who has to pass through to its own files. The group of
+that user may do so, and may not read what there is.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from totesys_dagster import private
+
+
+def close_home(home: Path, group: int | None, is_ours: Callable[[str], bool]) -> None:
+    """Close what a home holds of the embedded default, and the home unless it holds other files.
+
+    `group` is that of the server's user, None where the server runs as this one.
+    """
+    names = [path.name for path in home.iterdir()]
+    for name in filter(is_ours, names):
+        private.close(home / name)
+    if all(map(is_ours, names)):
+        let_server_through(home, group)
+
+
+def let_server_through(directory: Path, group: int | None) -> None:
+    """Close a directory to all but its owner, whom the server's group may pass by."""
+    if group is None:
+        private.close(directory)
+        return
+    with suppress(PermissionError):
+        os.chown(directory, -1, group)
+        directory.chmod(0o710)

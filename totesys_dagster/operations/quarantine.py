@@ -1,0 +1,102 @@
+"""The rows in quarantine, for people: of one batch, loaded or not, or all that are there now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from totesys_dagster.errors import LakeError
+from totesys_dagster.lake.manifest import Manifest, ManifestLog
+from totesys_dagster.lake.quarantined import read_quarantine, too_many
+from totesys_dagster.lake.receipt import Receipt, read_receipt, touched_stars
+from totesys_dagster.lake.requests import accepted_rows
+from totesys_dagster.lake.store import Store
+from totesys_dagster.postgres.sessions import Connection, Names
+from totesys_dagster.warehouse import ledger
+from totesys_dagster.warehouse.quarantine import rows_of_batch, rows_of_now
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row in quarantine. `object` is where the lake has it, with all of its values; None of an
+    orphan, which is in the batch's Parquet."""
+
+    batch: int
+    star: str
+    table: str
+    key: int | None
+    reasons: tuple[str, ...]
+    object: str | None = None
+
+    def data(self) -> dict[str, Any]:
+        """The same as plain data."""
+        return asdict(self)
+
+
+def of_batch(
+    connection: Connection, names: Names, log: ManifestLog, processed: Store, sequence: int
+) -> Iterator[Row]:
+    """The rows that a batch has in quarantine, whether it is loaded or not.
+
+    Raises LakeError when there is no such batch, or it is not processed.
+    """
+    if not 0 < sequence <= log.end():
+        raise LakeError(
+            f"There is no batch {sequence}: the lake holds batches 1 to {log.end()}."
+            if log.end()
+            else "The lake holds no batch yet: run `totesys run`."
+        )
+    manifest = log.read(sequence)
+    receipts = _receipts(processed, manifest)
+    if not receipts and touched_stars(manifest):
+        raise LakeError(f"Batch {sequence} is not processed yet: run `totesys run`.")
+    for receipt in receipts:
+        yield from _of_receipt(processed, receipt)
+    if sequence <= ledger.head(connection, names):
+        # Those that broke their contract were given above; orphans the load has found.
+        found = rows_of_batch(connection, names, sequence)
+        yield from (
+            Row(batch, star, table, key, (reason,))
+            for batch, star, table, key, reason, dimension in found
+            if dimension
+        )
+
+
+def of_now(
+    connection: Connection, names: Names, log: ManifestLog, processed: Store
+) -> Iterator[Row]:
+    """The rows that the warehouse lacks because of their quarantine, and those of the batches that
+    wait to be loaded."""
+    loaded = ledger.head(connection, names)
+    for batch, star, table, key, reason in rows_of_now(connection, names) if loaded else ():
+        yield Row(batch, star, table, key, (reason,))
+    for manifest in log.after(loaded):
+        for receipt in _receipts(processed, manifest):
+            yield from _of_receipt(processed, receipt)
+
+
+def stopped(log: ManifestLog, processed: Store, loaded: int, limit: int) -> str | None:
+    """Why the batch after the last one that is loaded is not, and what to do; None where it may be.
+
+    Raises LakeError.
+    """
+    if loaded >= log.end():
+        return None
+    manifest = log.read(loaded + 1)
+    stars = {receipt.star: receipt.quarantined for receipt in _receipts(processed, manifest)}
+    most = max(stars.values(), default=0)
+    if most <= limit or most <= (accepted := accepted_rows(log.store, manifest)):
+        return None
+    return too_many(manifest.sequence, stars, max(limit, accepted))
+
+
+def _receipts(processed: Store, manifest: Manifest) -> list[Receipt]:
+    found = (read_receipt(processed, star, manifest) for star in touched_stars(manifest))
+    return [receipt for receipt in found if receipt is not None]
+
+
+def _of_receipt(processed: Store, receipt: Receipt) -> Iterator[Row]:
+    where = ", ".join(processed.uri(entry.key) for entry in receipt.quarantine)
+    for row in read_quarantine(processed, receipt):
+        yield Row(receipt.sequence, receipt.star, row.table, row.key, row.reasons, where)

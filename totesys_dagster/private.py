@@ -1,0 +1,54 @@
+"""Files of the platform hold rows, passwords and logs: their owner alone may read them.
+
+That holds whatever the umask, and for what an earlier release has written. Nothing here touches
+what is somebody else's.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+# Permissions of the group and of all others.
+OTHERS = 0o077
+
+
+def write_privately() -> None:
+    """Let whatever this process and its children write be their user's alone."""
+    os.umask(OTHERS)
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory, and those above it that are missing. Raises OSError."""
+    with suppress(FileExistsError):
+        try:
+            path.mkdir(mode=0o700)
+        except FileNotFoundError:
+            make_directory(path.parent)
+            path.mkdir(mode=0o700)
+        return
+    path.mkdir(exist_ok=True)  # says what is wrong with a file of this name
+
+
+def close(path: Path) -> bool:
+    """Take a file or directory away from all but its owner; whether others had rights to it.
+
+    A link, and what belongs to another user, stays as it is.
+    """
+    with suppress(FileNotFoundError, PermissionError):
+        mode = path.lstat().st_mode
+        if not stat.S_ISLNK(mode) and mode & OTHERS:
+            path.chmod(stat.S_IMODE(mode) & ~OTHERS)
+            return True
+    return False
+
+
+def close_all(directory: Path) -> None:
+    """The same for all that a directory holds, if it was open until now."""
+    if not close(directory):
+        return  # nobody else comes to what it holds
+    for top, directories, names in os.walk(directory):
+        for name in [*directories, *names]:
+            close(Path(top, name))

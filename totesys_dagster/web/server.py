@@ -1,0 +1,88 @@
+"""Dagster's web server behind the guard: `totesys web`.
+
+All of its options are Dagster's; what differs is that the port is taken before anything is loaded,
+and that nothing is served but through the guard.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Sequence
+
+from totesys_dagster.errors import SettingError
+
+HOST = "127.0.0.1"
+PORT = 3000
+
+
+def take_port(host: str, port: int) -> list[socket.socket]:
+    """Listening sockets of all addresses of `host`. Raises SettingError.
+
+    Who connects waits until the UI is loaded. A socket that does not listen keeps nobody away.
+    """
+    sockets: list[socket.socket] = []
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            sockets.append(_listening(socket.socket(family, kind, protocol), address))
+    except OSError as error:
+        for one in sockets:
+            one.close()
+        raise SettingError(
+            f"The Dagster UI cannot listen on port {port} of {host}"
+            f" ({(error.strerror or str(error)).lower()}): end what listens there, or choose"
+            " another with --port."
+        ) from None
+    return sockets
+
+
+def _listening(listener: socket.socket, address: object) -> socket.socket:
+    try:
+        if os.name == "posix":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if listener.family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(address)  # type: ignore[arg-type]
+        listener.listen()
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def serve(host: str, port: int, options: Sequence[str]) -> None:
+    """Serve the UI until the process is to end; `options` are those of dagster-webserver.
+
+    Raises SettingError.
+    """
+    from totesys_dagster.web.hosts import served_names
+
+    names = served_names()
+    sockets = take_port(host, port)
+
+    import uvicorn
+
+    from totesys_dagster.dagster_insides import web_server_command
+    from totesys_dagster.web.guard import Application, Guard
+
+    def run(application: Application, *, host: str, port: int, log_level: str) -> None:
+        # Who is asked for decides whether an answer is given, so no header of a proxy changes it.
+        config = uvicorn.Config(
+            Guard(application, names),
+            host=host,
+            port=port,
+            log_level=log_level,
+            proxy_headers=False,
+            server_header=False,
+        )
+        with contextlib.suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets)
+
+    command = web_server_command(run)
+    command.main(
+        ["--host", host, "--port", str(port), *options],
+        prog_name="totesys web",
+        auto_envvar_prefix="DAGSTER_WEBSERVER",
+    )
