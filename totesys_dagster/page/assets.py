@@ -11,7 +11,7 @@ import dagster as dg
 from totesys_dagster import settings
 from totesys_dagster.catalogue import STAR_TABLES, WAREHOUSE
 from totesys_dagster.lake.store import Store
-from totesys_dagster.metadata import OWNERS, asset_key
+from totesys_dagster.metadata import OWNERS, asset_key, remedy
 from totesys_dagster.page import mail, published, summary
 from totesys_dagster.page.answers import Answers, ask
 from totesys_dagster.page.published import Published
@@ -41,7 +41,8 @@ SHOWN_MONTHS = 24
             COUNTRIES,
             asset=PAGE,
             description="Every country that is delivered to is known by its name, and so has a"
-            " circle on the map. Those that are not are listed under it.",
+            " circle on the map. Those that are not are listed under it."
+            + remedy("Mend the name in ToteSys.", "A country is not known"),
         )
     ],
 )

@@ -113,6 +113,7 @@ def test_reporting_currency_is_shown_where_its_view_exists(
             SELECT month, 'GBP' AS reporting_currency, orders, units, revenue * 0.8 AS revenue,
                    1::bigint AS orders_at_carried_rate, 0::bigint AS orders_without_rate
             FROM reports.revenue_by_month WHERE currency_code = 'USD';
+            DROP VIEW warehouse.current_fact_exchange_rate;
             CREATE VIEW warehouse.current_fact_exchange_rate AS
             SELECT DATE '2022-11-06' AS rate_date, 'USD' AS currency_code, 0.8 AS rate_to_gbp,
                    DATE '2022-11-04' AS quoted_on, 2 AS carried_days, 'ecb' AS source;

@@ -18,7 +18,8 @@ from totesys_dagster.warehouse import ddl, ledger, schema
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1
 
-MADE = ["0001_ledger.sql", "0002_reports.sql", *(f"{name} is made" for name in WAREHOUSE_TABLES)]
+FILES = ["0001_ledger.sql", "0002_reports.sql", "0003_pages.sql"]
+MADE = [*FILES, *(f"{name} is made" for name in WAREHOUSE_TABLES)]
 
 
 @pytest.fixture
