@@ -22,7 +22,7 @@ PYTEST := $(BIN)/pytest -n auto --dist worksteal
 # An image of the Dockerfile, whose containers `make rehearsal` plays in; processes without.
 IMAGE ?=
 
-.PHONY: run dev psql test torture smoke rehearsal nightly check audit render format lock clean bench-batches bench-commands bench-distributed bench-full bench-growth bench-increment bench-freshness bench-idle bench-reports bench-soak bench-start
+.PHONY: run dev psql notebook test torture smoke rehearsal nightly check audit render format lock clean bench-batches bench-commands bench-distributed bench-full bench-growth bench-increment bench-freshness bench-idle bench-reports bench-soak bench-start
 
 run: .venv/installed  ## take two batches the whole way on the embedded default
 	@$(BIN)/totesys demo
@@ -32,6 +32,9 @@ dev: .venv/installed  ## the Dagster UI, with the simulated business going on
 
 psql: .venv/installed  ## a prompt in the warehouse
 	@$(BIN)/totesys psql
+
+notebook: .venv/installed-dev  ## five questions to the warehouse, in the browser
+	@$(BIN)/marimo edit docs/insights_notebook.py
 
 test: .venv/installed-dev  ## the tests, but for the long ones
 	$(PYTEST) $(if $(COVERAGE),--cov --cov-report=term)
@@ -61,7 +64,7 @@ bench-batches bench-commands bench-distributed bench-full bench-growth bench-inc
 	$(BIN)/python -m benchmarks.$(subst bench-,,$@)
 
 render: .venv/installed  ## write the files that follow from the catalogue
-	$(BIN)/python tools/render.py
+	$(BIN)/python -m tools.render
 
 format: .venv/installed-dev
 	$(BIN)/ruff format .

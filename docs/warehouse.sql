@@ -148,7 +148,7 @@ CREATE TABLE page_mail (
 );
 COMMENT ON TABLE page_mail IS 'When a page was mailed to its readers.';
 
-INSERT INTO warehouse_bookkeeping.migration (number, file) VALUES (3, '0003_pages.sql');
+INSERT INTO warehouse_bookkeeping.migration (number, file) VALUES (4, '0004_pages.sql');
 
 CREATE TABLE warehouse.dim_date (
     date_id date PRIMARY KEY,
@@ -310,6 +310,19 @@ CREATE TABLE warehouse.fact_exchange_rate (
     observed_at timestamp with time zone NOT NULL,
     is_deleted boolean NOT NULL DEFAULT FALSE,
     UNIQUE (rate_date, currency_code, batch_seq)
+);
+
+CREATE TABLE warehouse.fact_sales_target (
+    sales_target_record_id serial PRIMARY KEY,
+    month date NOT NULL,
+    office character varying NOT NULL,
+    currency_code character varying NOT NULL,
+    target_amount numeric(14,2) NOT NULL,
+    file_name character varying NOT NULL,
+    batch_seq integer NOT NULL,
+    observed_at timestamp with time zone NOT NULL,
+    is_deleted boolean NOT NULL DEFAULT FALSE,
+    UNIQUE (month, office, currency_code, batch_seq)
 );
 
 CREATE VIEW warehouse.current_dim_counterparty AS
@@ -584,6 +597,40 @@ SELECT
     lead(observed_at) OVER versions AS valid_to
 FROM warehouse.fact_exchange_rate
 WINDOW versions AS (PARTITION BY rate_date, currency_code ORDER BY batch_seq);
+
+CREATE VIEW warehouse.current_fact_sales_target AS
+SELECT
+    sales_target_record_id,
+    month,
+    office,
+    currency_code,
+    target_amount,
+    file_name,
+    batch_seq,
+    observed_at,
+    is_deleted
+FROM warehouse.fact_sales_target AS fact
+WHERE NOT is_deleted AND NOT EXISTS (
+    SELECT FROM warehouse.fact_sales_target AS later
+    WHERE later.month = fact.month AND later.office = fact.office AND later.currency_code = fact.currency_code AND later.batch_seq > fact.batch_seq AND later.batch_seq > 1
+);
+
+CREATE VIEW warehouse.history_fact_sales_target AS
+SELECT
+    sales_target_record_id,
+    month,
+    office,
+    currency_code,
+    target_amount,
+    file_name,
+    batch_seq,
+    observed_at,
+    is_deleted,
+    row_number() OVER versions AS version,
+    observed_at AS valid_from,
+    lead(observed_at) OVER versions AS valid_to
+FROM warehouse.fact_sales_target
+WINDOW versions AS (PARTITION BY month, office, currency_code ORDER BY batch_seq);
 
 CREATE VIEW reports.batches AS
 SELECT sequence AS batch_seq, observed_at, loaded_at
@@ -1274,6 +1321,48 @@ JOIN warehouse.dim_currency AS c USING (currency_id)
 CROSS JOIN LATERAL (SELECT date_trunc('month', o.created_date::timestamp)::date) AS m (month)
 GROUP BY month, c.currency_code;
 
+CREATE VIEW reports.revenue_against_target AS
+SELECT
+    month,
+    office,
+    currency_code,
+    sum(orders)::bigint AS orders,
+    sum(revenue) AS revenue,
+    sum(target_amount) AS target_amount,
+    sum(revenue) - sum(target_amount) AS difference,
+    round(100 * sum(revenue) / nullif(sum(target_amount), 0), 1) AS percent_of_target,
+    month >= date_trunc('month', now() AT TIME ZONE 'Europe/London')::date AS unfinished
+FROM (
+    -- One below the other and not joined, as a month may have one of the two only.
+    SELECT
+        o.month,
+        coalesce(spelling.office, s.location) AS office,
+        c.currency_code,
+        o.orders,
+        o.revenue,
+        NULL::numeric AS target_amount
+    FROM (
+        SELECT
+            date_trunc('month', created_date::timestamp)::date AS month,
+            sales_staff_id AS staff_id,
+            currency_id,
+            count(*) AS orders,
+            sum(units_sold * unit_price) AS revenue
+        FROM warehouse.current_fact_sales_order
+        GROUP BY 1, 2, 3
+    ) AS o
+    JOIN warehouse.dim_staff AS s USING (staff_id)
+    JOIN warehouse.dim_currency AS c USING (currency_id)
+    LEFT JOIN (VALUES ('Leds', 'Leeds')) AS spelling (location, office)
+        ON spelling.location = s.location
+    UNION ALL
+    SELECT t.month, coalesce(spelling.office, t.office), t.currency_code, NULL, NULL, t.target_amount
+    FROM warehouse.current_fact_sales_target AS t
+    LEFT JOIN (VALUES ('Leds', 'Leeds')) AS spelling (location, office)
+        ON spelling.location = t.office
+) AS sold_and_targeted
+GROUP BY month, office, currency_code;
+
 CREATE VIEW reports.revenue_by_currency AS
 SELECT
     c.currency_code,
@@ -1552,9 +1641,9 @@ CREATE VIEW reports.overdue_today AS
 SELECT direction, currency_code, payments, amount, reason
 FROM reports.overdue((now() AT TIME ZONE 'Europe/London')::date);
 
-DELETE FROM warehouse_bookkeeping.report WHERE name <> ALL('{batches,country_names,data_quality,deliveries_next_days,delivery_slippage,designs_never_sold,open_payments,order_amendments,order_versions,orders_by_staff,orders_by_weekday,purchases_by_month,revenue_by_currency,revenue_by_customer,revenue_by_design,revenue_by_month,revenue_by_office,revenue_by_week,ageing,cash_next_days,deliveries_by_country,order_history,orders_as_of,orders_at,overdue,sales_and_purchases_by_month,overdue_today}'::text[]);
+DELETE FROM warehouse_bookkeeping.report WHERE name <> ALL('{batches,country_names,data_quality,deliveries_next_days,delivery_slippage,designs_never_sold,open_payments,order_amendments,order_versions,orders_by_staff,orders_by_weekday,purchases_by_month,revenue_against_target,revenue_by_currency,revenue_by_customer,revenue_by_design,revenue_by_month,revenue_by_office,revenue_by_week,ageing,cash_next_days,deliveries_by_country,order_history,orders_as_of,orders_at,overdue,sales_and_purchases_by_month,overdue_today}'::text[]);
 
-INSERT INTO warehouse_bookkeeping.report (name) SELECT unnest('{batches,country_names,data_quality,deliveries_next_days,delivery_slippage,designs_never_sold,open_payments,order_amendments,order_versions,orders_by_staff,orders_by_weekday,purchases_by_month,revenue_by_currency,revenue_by_customer,revenue_by_design,revenue_by_month,revenue_by_office,revenue_by_week,ageing,cash_next_days,deliveries_by_country,order_history,orders_as_of,orders_at,overdue,sales_and_purchases_by_month,overdue_today}'::text[]) ON CONFLICT DO NOTHING;
+INSERT INTO warehouse_bookkeeping.report (name) SELECT unnest('{batches,country_names,data_quality,deliveries_next_days,delivery_slippage,designs_never_sold,open_payments,order_amendments,order_versions,orders_by_staff,orders_by_weekday,purchases_by_month,revenue_against_target,revenue_by_currency,revenue_by_customer,revenue_by_design,revenue_by_month,revenue_by_office,revenue_by_week,ageing,cash_next_days,deliveries_by_country,order_history,orders_as_of,orders_at,overdue,sales_and_purchases_by_month,overdue_today}'::text[]) ON CONFLICT DO NOTHING;
 
 ALTER TABLE warehouse.fact_payment ADD FOREIGN KEY (created_date) REFERENCES warehouse.dim_date NOT ENFORCED;
 
@@ -2274,6 +2363,72 @@ COMMENT ON COLUMN warehouse.history_fact_exchange_rate.valid_from IS 'From when 
 
 COMMENT ON COLUMN warehouse.history_fact_exchange_rate.valid_to IS 'Until when; NULL while it is.';
 
+COMMENT ON TABLE warehouse.fact_sales_target IS 'Every version of the sales target of each month, office and currency.';
+
+COMMENT ON COLUMN warehouse.fact_sales_target.sales_target_record_id IS 'The number of the version, in the order of batches.';
+
+COMMENT ON COLUMN warehouse.fact_sales_target.month IS 'The first day of the month.';
+
+COMMENT ON COLUMN warehouse.fact_sales_target.office IS 'The town of the office.';
+
+COMMENT ON COLUMN warehouse.fact_sales_target.currency_code IS 'The currency, as ISO 4217 calls it.';
+
+COMMENT ON COLUMN warehouse.fact_sales_target.target_amount IS 'What is to be sold, in the currency of the row.';
+
+COMMENT ON COLUMN warehouse.fact_sales_target.file_name IS 'The file that the row came with.';
+
+COMMENT ON COLUMN warehouse.fact_sales_target.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+
+COMMENT ON COLUMN warehouse.fact_sales_target.observed_at IS 'When the source was read that had the version.';
+
+COMMENT ON COLUMN warehouse.fact_sales_target.is_deleted IS 'Whether the source had deleted the row by then.';
+
+COMMENT ON VIEW warehouse.current_fact_sales_target IS 'Every version of the sales target of each month, office and currency. Only the rows that the source has now. Each in its latest version.';
+
+COMMENT ON COLUMN warehouse.current_fact_sales_target.sales_target_record_id IS 'The number of the version, in the order of batches.';
+
+COMMENT ON COLUMN warehouse.current_fact_sales_target.month IS 'The first day of the month.';
+
+COMMENT ON COLUMN warehouse.current_fact_sales_target.office IS 'The town of the office.';
+
+COMMENT ON COLUMN warehouse.current_fact_sales_target.currency_code IS 'The currency, as ISO 4217 calls it.';
+
+COMMENT ON COLUMN warehouse.current_fact_sales_target.target_amount IS 'What is to be sold, in the currency of the row.';
+
+COMMENT ON COLUMN warehouse.current_fact_sales_target.file_name IS 'The file that the row came with.';
+
+COMMENT ON COLUMN warehouse.current_fact_sales_target.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+
+COMMENT ON COLUMN warehouse.current_fact_sales_target.observed_at IS 'When the source was read that had the version.';
+
+COMMENT ON COLUMN warehouse.current_fact_sales_target.is_deleted IS 'Whether the source had deleted the row by then.';
+
+COMMENT ON VIEW warehouse.history_fact_sales_target IS 'Every version of the sales target of each month, office and currency. With its number, and the time during which it was current.';
+
+COMMENT ON COLUMN warehouse.history_fact_sales_target.sales_target_record_id IS 'The number of the version, in the order of batches.';
+
+COMMENT ON COLUMN warehouse.history_fact_sales_target.month IS 'The first day of the month.';
+
+COMMENT ON COLUMN warehouse.history_fact_sales_target.office IS 'The town of the office.';
+
+COMMENT ON COLUMN warehouse.history_fact_sales_target.currency_code IS 'The currency, as ISO 4217 calls it.';
+
+COMMENT ON COLUMN warehouse.history_fact_sales_target.target_amount IS 'What is to be sold, in the currency of the row.';
+
+COMMENT ON COLUMN warehouse.history_fact_sales_target.file_name IS 'The file that the row came with.';
+
+COMMENT ON COLUMN warehouse.history_fact_sales_target.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+
+COMMENT ON COLUMN warehouse.history_fact_sales_target.observed_at IS 'When the source was read that had the version.';
+
+COMMENT ON COLUMN warehouse.history_fact_sales_target.is_deleted IS 'Whether the source had deleted the row by then.';
+
+COMMENT ON COLUMN warehouse.history_fact_sales_target.version IS 'The number of the version of its row, from 1 on.';
+
+COMMENT ON COLUMN warehouse.history_fact_sales_target.valid_from IS 'From when on the version was current.';
+
+COMMENT ON COLUMN warehouse.history_fact_sales_target.valid_to IS 'Until when; NULL while it is.';
+
 COMMENT ON SCHEMA reports IS 'Answers to questions: begin here. Each view and function says what its trap is.';
 
 COMMENT ON VIEW reports.batches IS 'Which batches does the warehouse hold, and since when? Unit: batches. Grain: a row for each batch. Trap: A rebuild of the whole warehouse that finds another ledger writes it anew: what was loaded when is then known from that moment on only.';
@@ -2421,6 +2576,26 @@ COMMENT ON COLUMN reports.purchases_by_month.orders IS 'Number of orders.';
 COMMENT ON COLUMN reports.purchases_by_month.amount IS 'Money, in the currency of the row.';
 
 COMMENT ON COLUMN reports.purchases_by_month.unfinished IS 'Whether the month or week is not over, in London.';
+
+COMMENT ON VIEW reports.revenue_against_target IS 'How does what each office has sold compare with its target? Unit: orders, and money in the currency of the row. Grain: a row for each month, office and currency that has an order, a target, or both. Trap: What is missing is NULL, not zero: a target without an order has no revenue, and sales without a target have none to be compared with. An order counts where its member of staff works now, and the town Leds is Leeds, as in revenue_by_office. The current month is not over: it is marked as unfinished.';
+
+COMMENT ON COLUMN reports.revenue_against_target.month IS 'The first day of the month.';
+
+COMMENT ON COLUMN reports.revenue_against_target.office IS 'The town in which the member of staff works.';
+
+COMMENT ON COLUMN reports.revenue_against_target.currency_code IS 'ISO 4217 code, as GBP.';
+
+COMMENT ON COLUMN reports.revenue_against_target.orders IS 'Number of orders.';
+
+COMMENT ON COLUMN reports.revenue_against_target.revenue IS 'Units times their price, in the currency of the row.';
+
+COMMENT ON COLUMN reports.revenue_against_target.target_amount IS 'What was to be sold, in the currency of the row.';
+
+COMMENT ON COLUMN reports.revenue_against_target.difference IS 'Revenue less the target, in the currency of the row.';
+
+COMMENT ON COLUMN reports.revenue_against_target.percent_of_target IS 'Revenue as a percentage of the target.';
+
+COMMENT ON COLUMN reports.revenue_against_target.unfinished IS 'Whether the month or week is not over, in London.';
 
 COMMENT ON VIEW reports.revenue_by_currency IS 'What have we sold, by currency? Unit: orders, bags, and money in the currency of the row. Grain: a row for each currency in which there is an order. Trap: Revenues of two currencies are never added up without conversion: the naive sum says nothing.';
 
@@ -2715,11 +2890,11 @@ GRANT USAGE ON SCHEMA warehouse TO warehouse_reader;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA warehouse_bookkeeping TO warehouse_loader;
 
-GRANT SELECT ON warehouse.current_dim_counterparty, warehouse.current_dim_currency, warehouse.current_dim_design, warehouse.current_dim_location, warehouse.current_dim_payment_type, warehouse.current_dim_staff, warehouse.current_dim_transaction, warehouse.current_fact_payment, warehouse.history_fact_payment, warehouse.current_fact_purchase_order, warehouse.history_fact_purchase_order, warehouse.current_fact_sales_order, warehouse.history_fact_sales_order, warehouse.current_fact_exchange_rate, warehouse.history_fact_exchange_rate, warehouse.dim_date TO warehouse_loader, warehouse_reader;
+GRANT SELECT ON warehouse.current_dim_counterparty, warehouse.current_dim_currency, warehouse.current_dim_design, warehouse.current_dim_location, warehouse.current_dim_payment_type, warehouse.current_dim_staff, warehouse.current_dim_transaction, warehouse.current_fact_payment, warehouse.history_fact_payment, warehouse.current_fact_purchase_order, warehouse.history_fact_purchase_order, warehouse.current_fact_sales_order, warehouse.history_fact_sales_order, warehouse.current_fact_exchange_rate, warehouse.history_fact_exchange_rate, warehouse.current_fact_sales_target, warehouse.history_fact_sales_target, warehouse.dim_date TO warehouse_loader, warehouse_reader;
 
-GRANT SELECT ON warehouse.dim_date, warehouse.dim_counterparty, warehouse.dim_currency, warehouse.dim_design, warehouse.dim_location, warehouse.dim_payment_type, warehouse.dim_staff, warehouse.dim_transaction, warehouse.fact_payment, warehouse.fact_purchase_order, warehouse.fact_sales_order, warehouse.fact_exchange_rate TO warehouse_loader;
+GRANT SELECT ON warehouse.dim_date, warehouse.dim_counterparty, warehouse.dim_currency, warehouse.dim_design, warehouse.dim_location, warehouse.dim_payment_type, warehouse.dim_staff, warehouse.dim_transaction, warehouse.fact_payment, warehouse.fact_purchase_order, warehouse.fact_sales_order, warehouse.fact_exchange_rate, warehouse.fact_sales_target TO warehouse_loader;
 
-GRANT INSERT ON warehouse.fact_payment, warehouse.fact_purchase_order, warehouse.fact_sales_order, warehouse.fact_exchange_rate TO warehouse_loader;
+GRANT INSERT ON warehouse.fact_payment, warehouse.fact_purchase_order, warehouse.fact_sales_order, warehouse.fact_exchange_rate, warehouse.fact_sales_target TO warehouse_loader;
 
 GRANT INSERT, UPDATE ON warehouse.dim_date, warehouse.dim_counterparty, warehouse.dim_currency, warehouse.dim_design, warehouse.dim_location, warehouse.dim_payment_type, warehouse.dim_staff, warehouse.dim_transaction TO warehouse_loader;
 
@@ -2755,6 +2930,8 @@ GRANT SELECT ON reports.orders_by_weekday TO warehouse_loader, warehouse_reader;
 
 GRANT SELECT ON reports.purchases_by_month TO warehouse_loader, warehouse_reader;
 
+GRANT SELECT ON reports.revenue_against_target TO warehouse_loader, warehouse_reader;
+
 GRANT SELECT ON reports.revenue_by_currency TO warehouse_loader, warehouse_reader;
 
 GRANT SELECT ON reports.revenue_by_customer TO warehouse_loader, warehouse_reader;
@@ -2785,6 +2962,6 @@ GRANT SELECT ON reports.sales_and_purchases_by_month TO warehouse_loader, wareho
 
 GRANT SELECT ON reports.overdue_today TO warehouse_loader, warehouse_reader;
 
-INSERT INTO warehouse_bookkeeping.declaration (sha256) VALUES ('aebacd30a870d6edfcd9b9916d73a3cdb0243f0d31ac619fd3b83d50e5b0c8fa');
+INSERT INTO warehouse_bookkeeping.declaration (sha256) VALUES ('9764f1ccdd0218291d93b7d4d0a5415d50b7d630b8f4f9596e1bdd755b6e818b');
 
 COMMIT;

@@ -6,11 +6,21 @@ A test holds that each says what the catalogue says.
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pycountry
 
-from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, StarColumn, Type, revision
+from tools.contracts import contract_of, contract_of_reports
+from tools.dictionary import dictionary
+from totesys_dagster.catalogue import (
+    SOURCE_TABLES,
+    STAR_TABLES,
+    WAREHOUSE_TABLES,
+    StarColumn,
+    Type,
+    revision,
+)
 from totesys_dagster.catalogue.countries import NAMES
 from totesys_dagster.postgres.sessions import Names
 from totesys_dagster.warehouse import schema
@@ -19,7 +29,9 @@ ROOT = Path(__file__).parents[1]
 WAREHOUSE = ROOT / "docs" / "warehouse.sql"
 EXTRACTOR = ROOT / "totesys_dagster" / "ingestion" / "sql" / "extractor.sql"
 ATHENA = ROOT / "terraform" / "modules" / "catalog" / "tables.json"
-
+DICTIONARY = ROOT / "docs" / "data-dictionary.md"
+INSIGHTS = ROOT / "docs" / "insights.md"
+CONTRACTS = ROOT / "docs" / "contracts"
 COUNTRIES = ROOT / "totesys_dagster" / "warehouse" / "sql" / "reports" / "country_names.sql"
 
 MICROSECONDS = " In microseconds since midnight."
@@ -109,6 +121,15 @@ def athena() -> str:
     return json.dumps({"ingestion": ingestion, "processed": processed}, indent=1) + "\n"
 
 
+def insights() -> str:
+    """The document with the folders of the tables that its queries are about."""
+
+    def folder(match: re.Match[str]) -> str:
+        return f"{match[1]}/{revision(STAR_TABLES[match[1]])}"
+
+    return re.sub(r"((?:fact|dim)_\w+)/v\d+-[0-9a-f]{8}", folder, INSIGHTS.read_text())
+
+
 def _parquet_type(column: StarColumn) -> str:
     if column.type is Type.MONEY:
         return "decimal({},{})".format(*column.digits)
@@ -120,8 +141,24 @@ FILES: dict[Path, Callable[[], str]] = {
     WAREHOUSE: warehouse,
     EXTRACTOR: extractor,
     ATHENA: athena,
+    DICTIONARY: dictionary,
+    INSIGHTS: insights,
+    CONTRACTS / "reports.odcs.yaml": contract_of_reports,
+    **{
+        CONTRACTS / f"{star.name}.odcs.yaml": partial(contract_of, star)
+        for star in WAREHOUSE_TABLES.values()
+    },
 }
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Write what is declared; a contract of what no longer is goes."""
+    CONTRACTS.mkdir(exist_ok=True)
+    for path in {*CONTRACTS.iterdir()} - {*FILES}:
+        path.unlink()
     for path, text in FILES.items():
         path.write_text(text())
+
+
+if __name__ == "__main__":
+    main()

@@ -14,6 +14,7 @@ from totesys_dagster.errors import SettingError
 PREFIX = "aws-secret:"
 # A sensor connects every few seconds; each reading of a secret is paid for.
 KEEP_SECONDS = 300
+CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 5, 15, 3
 
 _kept: dict[str, tuple[float, str]] = {}
 _lock = threading.Lock()
@@ -37,10 +38,16 @@ def forget(value: str) -> bool:
 
 def _fetch(setting: str, name: str) -> str:
     import boto3
+    from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
 
+    patience = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
+    )
     try:
-        answer = boto3.client("secretsmanager").get_secret_value(SecretId=name)
+        answer = boto3.client("secretsmanager", config=patience).get_secret_value(SecretId=name)
     except ClientError as error:
         reason = error.response["Error"]["Code"]
     except (BotoCoreError, ValueError) as error:

@@ -7,35 +7,44 @@ to a real system is provided by the embedded default.
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import gc
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from dotenv import load_dotenv
+from dotenv import dotenv_values, load_dotenv
 from rich.console import Console
 from rich.markup import escape
 
-from totesys_dagster import private, settings
+from totesys_dagster import files, private, settings
 from totesys_dagster.dagster_home import opened_instance
 from totesys_dagster.errors import DeclarationError, SettingError, TotesysError
+from totesys_dagster.interrupted import broken_off
 from totesys_dagster.words import counted
+
+# Tables are declared as they are imported, those of contracts among them, which .env may name.
+with suppress(OSError, UnicodeError):
+    if _contracts := dotenv_values(Path(".env")).get(settings.CONTRACTS):
+        os.environ.setdefault(settings.CONTRACTS, _contracts)
 
 try:
     from totesys_dagster.catalogue import SOURCE_TABLES
-except DeclarationError as error:
+except (DeclarationError, SettingError) as error:
     sys.exit(f"Error: {error}")
 
 if TYPE_CHECKING:
+    from totesys_dagster.lake.verification import Verification
     from totesys_dagster.operations.renew import Due
     from totesys_dagster.orchestration.whole_path import BatchReport
     from totesys_dagster.postgres.sessions import Connection, Names
@@ -47,6 +56,7 @@ _WIDTH = None if sys.stdout and sys.stdout.isatty() else 110
 output = Console(highlight=False, width=_WIDTH)
 progress = Console(stderr=True, highlight=False)
 
+_FILE = click.Path(dir_okay=False, path_type=Path)
 _port = click.option(
     "--port",
     "-p",
@@ -66,6 +76,16 @@ class _Cli(click.Group):
             return super().invoke(ctx)
         except TotesysError as error:
             raise click.ClickException(str(error)) from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # who reads the report has seen enough
+                raise
+            reason, remedy = files.why(error)
+            place = error.filename or "A file"
+            raise click.ClickException(f"{place} {reason}: {remedy}, then run again.") from None
+        except Exception as error:
+            if (sentence := broken_off(error)) is None:
+                raise
+            raise click.ClickException(sentence) from None
 
 
 @click.group(cls=_Cli, context_settings={"help_option_names": ["-h", "--help"]})
@@ -295,6 +315,7 @@ def simulate(days: int, moments: int) -> None:
 def dev(port: int) -> None:
     """Open the Dagster UI on http://127.0.0.1:PORT with the sensors on. Ctrl-C stops everything."""
     from totesys_dagster.alerting import notify
+    from totesys_dagster.local import leftovers as leftovers_
     from totesys_dagster.web.server import HOST, take_port
 
     for taken in take_port(HOST, port):
@@ -308,6 +329,7 @@ def dev(port: int) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # The daemon starts runs by forking, which gRPC's library would remark upon each time.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    os.environ[leftovers_.MARK] = secrets.token_hex(8)
     leftovers = [sys.executable, "-m", "totesys_dagster.local.leftovers", str(os.getpid())]
     subprocess.Popen(leftovers, stdin=subprocess.DEVNULL)  # nosec B603
     options = ["-h", HOST, "-p", str(port), "--log-level", "warning"]
@@ -329,9 +351,9 @@ def web(host: str, port: int, options: tuple[str, ...]) -> None:
     It is Dagster's web server, which has no login, behind a guard: requests of other pages are
     refused, and so are hosts other than this machine and those of TOTESYS_WEB_HOSTS.
     """
-    from totesys_dagster.web.server import serve
-
-    serve(host, port, options)
+    # What the command line has imported is of no use to a server.
+    server = [sys.executable, "-m", "totesys_dagster.web", "--host", host, "--port", str(port)]
+    os.execv(sys.executable, [*server, *options])  # nosec B606
 
 
 @main.command()
@@ -398,24 +420,21 @@ def quarantine(batch: int | None, json_: bool) -> None:
 
 
 @main.command()
+@click.option(
+    "--repair",
+    "repair_",
+    is_flag=True,
+    help="Make damaged objects of the processed zone again from the ingestion zone, and verify once"
+    " more.",
+)
 @as_json
-def verify(json_: bool) -> None:
+def verify(repair_: bool, json_: bool) -> None:
     """Check the lake's chain, every object of it, and the audits. Exit status 1 on findings."""
     from totesys_dagster import report
     from totesys_dagster.local import stack
-    from totesys_dagster.operations.verify import verify as verify_all
-    from totesys_dagster.resources import Lake, Warehouse
 
     stack.start()
-    lake, warehouse = Lake(), Warehouse()
-    with progress.status("Verifying") as state, warehouse.connect() as connection:
-        result = verify_all(
-            connection,
-            warehouse.names(),
-            lake.ingestion(),
-            lake.processed(),
-            lambda done, all_: state.update(f"Verified batch {done} of {all_}"),
-        )
+    result = _verify(repair=repair_)
     if json_:
         data = {"source": settings.describe_source(), "passed": result.passed, **vars(result)}
         click.echo(json.dumps(data, indent=1))
@@ -434,10 +453,46 @@ def verify(json_: bool) -> None:
     sys.exit(0 if result.passed else 1)
 
 
+def _verify(*, repair: bool) -> Verification:
+    from totesys_dagster.operations.repair import repair as make_again
+    from totesys_dagster.operations.verify import verify as verify_all
+    from totesys_dagster.resources import Lake, Warehouse
+
+    lake, warehouse = Lake(), Warehouse()
+    ingestion, processed = lake.ingestion(), lake.processed()
+    with progress.status("Verifying") as state, warehouse.connect() as connection:
+
+        def look() -> Verification:
+            return verify_all(
+                connection,
+                warehouse.names(),
+                ingestion,
+                processed,
+                lambda done, all_: state.update(f"Verified batch {done} of {all_}"),
+            )
+
+        result = look()
+        if repair and result.damaged:
+            for number, star in result.damaged:
+                progress.print(f"Making {star} of batch {number} again")
+            make_again(ingestion, processed, result.damaged)
+            result = look()
+    return result
+
+
 @main.command()
+@click.option(
+    "--lose-loaded-batches",
+    is_flag=True,
+    help="Go on though the warehouse holds batches that this lake does not have: what they brought"
+    " is lost.",
+)
 @as_json
-def rebuild(json_: bool) -> None:
-    """Rebuild the warehouse from the lake alone, and compare it with the one that is there."""
+def rebuild(lose_loaded_batches: bool, json_: bool) -> None:
+    """Rebuild the warehouse from the lake alone, and compare it with the one that is there.
+
+    Its rows are replaced only where the new ones are proved to be what the source held.
+    """
     from totesys_dagster.local import stack
     from totesys_dagster.operations.rebuild import rebuild as rebuild_all
     from totesys_dagster.resources import Lake, Warehouse
@@ -452,6 +507,7 @@ def rebuild(json_: bool) -> None:
             lake.processed(),
             quarantine_limit=settings.quarantine_limit(),
             progress=lambda done, all_: state.update(f"Loaded batch {done} of {all_}"),
+            lose_loaded_batches=lose_loaded_batches,
         )
     if json_:
         data = {"source": settings.describe_source(), **vars(result)}
@@ -541,6 +597,52 @@ def psql(database: str, arguments: tuple[str, ...]) -> None:
 
 
 @main.command()
+@click.option("--with-password", is_flag=True, help="Tell the reader's password, too.")
+@click.option("--uri", "only_uri", is_flag=True, help="Print the connection string alone.")
+@click.option("--pbids", type=_FILE, help="Write a file that Power BI Desktop opens.")
+@click.option("--tds", type=_FILE, help="Write a data source that Tableau opens.")
+@click.option("--force", is_flag=True, help="Replace files that are there.")
+@as_json
+def connect(
+    with_password: bool,
+    only_uri: bool,
+    pbids: Path | None,
+    tds: Path | None,
+    force: bool,
+    json_: bool,
+) -> None:
+    """Tell how to read the warehouse with other tools, as a role that may only read it.
+
+    No file has a password in it. The embedded server listens while a command runs, such as `dev`.
+    """
+    from totesys_dagster import connect as readers
+    from totesys_dagster.local import stack
+    from totesys_dagster.resources import Warehouse
+
+    if pbids is not None and pbids == tds:
+        raise click.UsageError("--pbids and --tds name the same file.")
+    stack.start()
+    warehouse, reader = Warehouse(), readers.reader()
+    with warehouse.connect() as connection:
+        readers.require_reader(connection, warehouse.names(), reader.user)
+    uri = reader.uri(with_password=with_password)
+    pieces = reader.pieces(with_password=with_password)
+    files = {p: text() for p, text in ((pbids, reader.pbids), (tds, reader.tds)) if p}
+    readers.write(files, force=force)
+    # Not through rich, which breaks long lines.
+    if json_:
+        click.echo(json.dumps({"uri": uri, **pieces, "files": [*map(str, files)]}, indent=1))
+    elif only_uri:
+        click.echo(uri)
+    else:
+        click.echo(uri)
+        for name, value in pieces.items():
+            click.echo(f"{name:<10}{value}")
+        for path in files:
+            click.echo(f"Wrote {path}.")
+
+
+@main.command()
 def clean() -> None:
     """Remove the embedded default: its server, its databases and its lake."""
     from totesys_dagster.local import server as postgres
@@ -564,4 +666,6 @@ def _libpq(dsn: str) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    main()
+    from totesys_dagster import entry
+
+    entry.main()

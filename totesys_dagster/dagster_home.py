@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from totesys_dagster.errors import SettingError
+from totesys_dagster.errors import SettingError, TotesysError
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -33,6 +34,8 @@ def _open_instance(home: str | None) -> dg.DagsterInstance:
 
     try:
         return dg.DagsterInstance.get() if home else dg.DagsterInstance.from_config(str(Path.cwd()))
+    except TotesysError:
+        raise
     except Exception as error:  # of any storage, launcher or module that dagster.yaml may name
         place = f"DAGSTER_HOME ({home})" if home else "the dagster.yaml of this directory"
         raise SettingError(
@@ -47,11 +50,19 @@ def _why_unusable(error: Exception) -> str:
     import dagster as dg
     import psycopg
 
+    from totesys_dagster import files
+    from totesys_dagster.interrupted import of_sqlite
     from totesys_dagster.postgres.failures import reason
 
     if isinstance(error, dg.DagsterInvalidConfigError):
         return error.errors[0].message.partition(". ")[0].partition(" of original value ")[0]
     cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, psycopg.Error):
+    while cause is not None:
+        if isinstance(cause, psycopg.Error):
+            return reason(cause)
+        if isinstance(cause, sqlite3.Error):
+            return "; ".join(of_sqlite(cause))
+        if isinstance(cause, OSError) and cause.filename:
+            return f"{cause.filename} {'; '.join(files.why(cause))}"
         cause = cause.__cause__
-    return reason(cause) if cause else " ".join(str(error).split()).rstrip(".")
+    return " ".join(str(error).split()).rstrip(".")

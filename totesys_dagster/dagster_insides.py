@@ -7,7 +7,8 @@ Each may change with any release of Dagster, so this is the module to look at be
 | `DefaultRunLauncher`, `LaunchRunContext`, `CheckRunHealthResult`, `WorkerStatus`, `ConfigurableClassData` | launchers that notice a run whose process has died | a default launcher that can tell |
 | `GrpcServerCodeLocationOrigin`, `DagsterUserCodeUnreachableError`, `CanCancelExecution*` | asking the code server of a run whether it knows it | the same |
 | `ExecuteRunArgs`, `InstanceRef`, `RepositoryPythonOrigin`, `serialize_value`, `deserialize_value`, `recon_repository_from_origin`, `api_cli` | a run as a fork of a process that has imported all it needs: 0.2 s instead of 2 | a launcher of Dagster's that keeps such a process |
-| `DagsterSqliteStorage`, `DagsterStorage`, `SqliteRunStorage`, `SqliteScheduleStorage`, `ConsolidatedSqliteEventLogStorage` | a history in SQLite that is made in full or not at all, whose connections are held, with the events of all runs in one file | the same in Dagster's own storage |
+| `DagsterSqliteStorage`, `DagsterStorage`, `SqliteRunStorage`, `SqliteScheduleStorage`, `ConsolidatedSqliteEventLogStorage` | a history in SQLite that is made in full or not at all, whose connections are held, with the events of all runs in one file; `create_db_conn_string` of their modules is replaced, for directories with `?` in their names | the same in Dagster's own storage |
+| `SerializableErrorInfo` | telling why a step failed, where Dagster's own exception only says in what | a public name of it |
 | `SqlEventLogStorage`, `SqlEventLogStorageTable`, `AssetEventTagsTable`, `AssetCheckExecutionsTable`, `DynamicPartitionsTable`, `LocalComputeLogManager` | deleting many runs at once, and what `delete_run` leaves behind, checks and logs of steps; asking which runs hold the last evaluation of a check; partition keys in their order | a retention of Dagster's own for runs, and a list of keys that has an order |
 | `dagster_webserver.cli`, whose `uvicorn` is replaced | Dagster's web server, served through the guard of `web/guard.py` | a way to give `dagster-webserver` a middleware |
 | `dagster._cli.dev`, whose `open_ipc_subprocess` is replaced | `dagster dev` with another command for its web server | an option of `dagster dev` that names it |
@@ -37,6 +38,7 @@ from dagster._grpc.types import (
 )
 from dagster._serdes import deserialize_value, serialize_value
 from dagster._serdes.config_class import ConfigurableClassData
+from dagster_shared.error import SerializableErrorInfo
 
 if TYPE_CHECKING:
     import click
@@ -139,6 +141,7 @@ __all__ = [
     "LaunchRunContext",
     "LocalComputeLogManager",
     "RepositoryPythonOrigin",
+    "SerializableErrorInfo",
     "SqlEventLogStorage",
     "SqlEventLogStorageTable",
     "SqliteRunStorage",

@@ -3,6 +3,7 @@
     ToteSys ── ingestion/* ──▶ lake ── processed/* ──▶ lake ── warehouse/* ──▶ warehouse
 
 Follow it from here: `ingestion.assets`, `processed.assets` and `warehouse.assets` hold the assets,
+`drops.assets` those of files that others deliver,
 `orchestration` the jobs, sensors and schedules that run them, and the check of the lake as a whole.
 All settings come from the environment.
 `totesys_dagster.local.definitions` is the same with an embedded default for what is not set.
@@ -16,6 +17,7 @@ import dagster as dg
 
 from totesys_dagster import private, settings
 from totesys_dagster.alerting.alerts import alerts
+from totesys_dagster.drops.assets import FILE_ASSETS
 from totesys_dagster.ingestion.assets import raw_tables
 from totesys_dagster.ingestion.io_manager import JsonLinesIOManager
 from totesys_dagster.orchestration.checks import LOG, lake_verified
@@ -35,7 +37,7 @@ with warnings.catch_warnings():
     # Links to code are beta in Dagster 1.13; without them the UI shows all but the links.
     warnings.simplefilter("ignore", dg.BetaWarning)
     _assets = dg.with_source_code_references(
-        [raw_tables, *STAR_ASSETS, warehouse_tables, reports_page, LOG]
+        [raw_tables, *STAR_ASSETS, warehouse_tables, *FILE_ASSETS, reports_page, LOG]
     )
 
 _lake = Lake()

@@ -44,12 +44,24 @@ class ProcessingError(TotesysError):
     """A batch cannot be processed, or was processed differently before."""
 
 
+class DropsError(TotesysError):
+    """The place of the drops cannot be read."""
+
+
+class ProcessedOtherwiseError(ProcessingError):
+    """A batch was processed before, with another result than it gives now."""
+
+
 class DeclarationError(TotesysError):
     """A table cannot be what the catalogue declares it to be."""
 
 
 class LoadError(TotesysError):
     """A batch cannot be loaded into the warehouse; nothing of it was written."""
+
+
+class NotProvedError(LoadError):
+    """What a rebuild has made is not proved to be right, and nothing was replaced by it."""
 
 
 class RebuildRunningError(LoadError):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from totesys_dagster import settings, zone_urls
+from totesys_dagster import files, settings, zone_urls
 from totesys_dagster.errors import TotesysError
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.store import Store
@@ -81,4 +81,10 @@ def clear_failures() -> Iterator[None]:
     except TotesysError as error:
         raise dg.Failure(
             description=str(error), metadata={"error": type(error).__name__}, allow_retries=False
+        ) from None
+    except OSError as error:
+        reason, remedy = files.why(error)
+        raise dg.Failure(
+            description=f"{error.filename or 'A file'} {reason}: {remedy}, then run again.",
+            allow_retries=False,
         ) from None

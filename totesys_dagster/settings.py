@@ -22,6 +22,7 @@ from totesys_dagster.errors import SettingError
 SOURCE_DSN = "TOTESYS_SOURCE_DSN"
 WAREHOUSE_DSN = "TOTESYS_WAREHOUSE_DSN"
 WAREHOUSE_ADMIN_DSN = "TOTESYS_WAREHOUSE_ADMIN_DSN"
+WAREHOUSE_READER_DSN = "TOTESYS_WAREHOUSE_READER_DSN"
 INGESTION_URL = "TOTESYS_INGESTION_URL"
 PROCESSED_URL = "TOTESYS_PROCESSED_URL"
 WAREHOUSE_SCHEMA = "TOTESYS_WAREHOUSE_SCHEMA"
@@ -29,6 +30,7 @@ POLL_SECONDS = "TOTESYS_POLL_SECONDS"
 LOAD_EVERY_SECONDS = "TOTESYS_LOAD_EVERY_SECONDS"
 PROCESS_AT_ONCE = "TOTESYS_PROCESS_AT_ONCE"
 PART_BYTES = "TOTESYS_PART_BYTES"
+ROW_BYTES = "TOTESYS_ROW_BYTES"
 QUARANTINE_LIMIT = "TOTESYS_QUARANTINE_LIMIT"
 VERIFY_SCHEDULE = "TOTESYS_VERIFY_SCHEDULE"
 LISTED_BATCHES = "TOTESYS_LISTED_BATCHES"
@@ -45,17 +47,22 @@ UI_URL = "TOTESYS_UI_URL"
 WEB_HOSTS = "TOTESYS_WEB_HOSTS"
 FRESHNESS_MINUTES = "TOTESYS_FRESHNESS_MINUTES"
 POSTGRES_BIN = "TOTESYS_POSTGRES_BIN"
+DROPS_URL = "TOTESYS_DROPS_URL"
+DROP_BYTES = "TOTESYS_DROP_BYTES"
+CONTRACTS = "TOTESYS_CONTRACTS"
 
 # Whatever of these is not set, the embedded default provides.
 LOCATIONS = (SOURCE_DSN, WAREHOUSE_DSN, INGESTION_URL, PROCESSED_URL)
 SETTINGS = (
     *LOCATIONS,
     WAREHOUSE_ADMIN_DSN,
+    WAREHOUSE_READER_DSN,
     WAREHOUSE_SCHEMA,
     POLL_SECONDS,
     LOAD_EVERY_SECONDS,
     PROCESS_AT_ONCE,
     PART_BYTES,
+    ROW_BYTES,
     QUARANTINE_LIMIT,
     VERIFY_SCHEDULE,
     LISTED_BATCHES,
@@ -72,6 +79,9 @@ SETTINGS = (
     WEB_HOSTS,
     FRESHNESS_MINUTES,
     POSTGRES_BIN,
+    DROPS_URL,
+    DROP_BYTES,
+    CONTRACTS,
 )
 # Not for people: names the settings that the embedded default has filled in, for processes that
 # inherit the environment.
@@ -148,7 +158,7 @@ def require_known(environ: Mapping[str, str], dotenv: Path | None) -> None:
     spelling.require_environment(environ, SETTINGS, never_empty=LOCATIONS)
 
 
-def _whole_number(name: str, default: int, minimum: int) -> int:
+def _whole_number(name: str, default: int, minimum: int, maximum: int | None = None) -> int:
     text = get(name, str(default))
     try:
         number = int(text)
@@ -158,6 +168,8 @@ def _whole_number(name: str, default: int, minimum: int) -> int:
         raise SettingError(
             f"{name} is {text!r}, but must be a whole number of at least {minimum}."
         ) from None
+    if maximum is not None and number > maximum:
+        raise SettingError(f"{name} is {text!r}, but must be at most {maximum}.")
     return number
 
 
@@ -286,6 +298,15 @@ def part_bytes() -> int:
     return _whole_number(PART_BYTES, 4 * 1024 * 1024, 4096)
 
 
+def row_bytes() -> int:
+    """Bytes of a row of ToteSys beyond which it is archived as its key and sizes only.
+
+    At least 4 MiB: what PostgreSQL keeps outside of a TOAST table is smaller. At most 128 MiB: as
+    JSON it may be six times as long, and PostgreSQL makes no text of more than a gigabyte.
+    """
+    return _whole_number(ROW_BYTES, 16 * 1024 * 1024, 4 * 1024 * 1024, 128 * 1024 * 1024)
+
+
 def quarantine_limit() -> int:
     """Rows of one table and batch that may be quarantined before the batch is stopped."""
     return _whole_number(QUARANTINE_LIMIT, 100, 0)
@@ -342,3 +363,29 @@ def publishes_staff_names() -> bool:
     if value not in ("numbers", "names"):
         raise SettingError(f"{REPORT_STAFF} is {value!r}, but must be numbers or names.")
     return value == "names"
+
+
+def drops() -> str:
+    """The place of the drops: what the setting says, or a directory of the embedded default."""
+    return get(DROPS_URL, str(home() / "drops"))
+
+
+def drop_bytes() -> int:
+    """Bytes up to which a drop is taken."""
+    return _whole_number(DROP_BYTES, 64 * 1024 * 1024, 1)
+
+
+def contract_directories() -> tuple[Path, ...]:
+    """The directories with contracts beside those that the platform brings: one, or none.
+
+    Raises SettingError where it is not there.
+    """
+    text = get(CONTRACTS, "")
+    if not text:
+        return ()
+    found = directory(CONTRACTS, text)
+    if not found.is_dir():
+        raise SettingError(
+            f"{CONTRACTS} is {text!r}, which is no directory: name one with files *.odcs.yaml."
+        )
+    return (found,)

@@ -1,4 +1,5 @@
-"""Where the two zones of the lake are: one URL for each location, and a location for each zone."""
+"""Where the two zones of the lake and the drops are: one URL for each location, and a location for
+each of them."""
 
 from __future__ import annotations
 
@@ -33,6 +34,27 @@ def zone_url(name: str) -> str:
             " within the other: give each zone a place of its own, such as s3://bucket/ingestion"
             " and s3://bucket/processed."
         )
+    return url
+
+
+def drops_url() -> str:
+    """The location of the drops, as that of a zone. It lies apart from both zones.
+
+    Raises SettingError, without the value.
+    """
+    name = settings.DROPS_URL
+    url = _zone(name, settings.drops())
+    if url is None:
+        raise SettingError(
+            f"{name} is neither a directory nor a place in a bucket: write s3://bucket/path, or the"
+            " directory's path; credentials belong into the settings of AWS."
+        )
+    for zone in (settings.INGESTION_URL, settings.PROCESSED_URL):
+        if settings.is_set(zone) and _overlap(url, _zone(zone, settings.get(zone))):
+            raise SettingError(
+                f"{name} and {zone} are the same place, or one lies within the other: what others"
+                " deliver needs a place of its own, such as s3://bucket/drops."
+            )
     return url
 
 

@@ -23,7 +23,7 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from totesys_dagster.local import programs, stack, supervisor
+from totesys_dagster.local import postmaster, programs, stack, supervisor
 from totesys_dagster.local import server as postgres
 from totesys_dagster.local.programs import Account
 from totesys_dagster.local.server import SUPERUSER, Server
@@ -139,7 +139,7 @@ class Cluster:
 
     def crash(self) -> None:
         """Kill every process of the server at once, as a power cut does."""
-        pid = supervisor.server_process(self.data)
+        pid = postmaster.find(self.data)
         if pid is None:
             return
         processes = [pid, *self.children()]
@@ -153,7 +153,7 @@ class Cluster:
 
     def children(self) -> list[int]:
         """The processes that the server's first one has started."""
-        pid = supervisor.server_process(self.data)
+        pid = postmaster.find(self.data)
         listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()
         return [int(child) for child in listed.split()]
 

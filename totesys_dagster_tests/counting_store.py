@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from totesys_dagster.lake.bounded import MOST_DOCUMENT_BYTES
 from totesys_dagster.lake.store import Store
 
 
@@ -14,6 +15,6 @@ class CountingStore(Store):
         self.asked += 1
         return super().exists(key)
 
-    def get(self, key: str) -> bytes:
+    def get(self, key: str, most: int = MOST_DOCUMENT_BYTES) -> bytes:
         self.asked += 1
-        return super().get(key)
+        return super().get(key, most)

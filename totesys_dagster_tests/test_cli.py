@@ -188,7 +188,7 @@ def test_elsewhere_it_says_where_to_run(tmp_path: Path) -> None:
     [
         (": [", "while parsing"),
         ("nonsense: 1", 'unexpected config entry "nonsense"'),
-        ("storage: {sqlite: {base_dir: /dev/null/x}}", "Not a directory"),
+        ("storage: {sqlite: {base_dir: /dev/null/x}}", "is in or under a file"),
         pytest.param(  # Dagster tries it for ten seconds
             "storage: {postgres: {postgres_url: 'postgresql://u:hidden@127.0.0.1:1/dagster'}}",
             "Connection refused",

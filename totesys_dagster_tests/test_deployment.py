@@ -24,6 +24,7 @@ from dagster_aws.ecs.container_context import EcsContainerContext
 from dagster_cloud_cli.config.models import DagsterCloudYaml
 from psycopg.conninfo import conninfo_to_dict
 
+from tools import render
 from totesys_dagster import aws_secrets, settings
 from totesys_dagster.definitions import defs
 from totesys_dagster.local import server as postgres
@@ -257,13 +258,10 @@ def test_roles_may_write_what_the_platform_writes(platform: Platform) -> None:
     assert {key.split("/")[0] for key in platform.processed.list("")} <= set(json.loads(processed))
 
 
-RENDER = script(ROOT / "tools" / "render.py")
-
-
-@pytest.mark.parametrize("path", RENDER.FILES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", render.FILES, ids=lambda path: path.name)
 def test_file_that_follows_from_the_catalogue_is_up_to_date(path: Path) -> None:
     """`make render` writes them."""
-    assert path.read_text() == RENDER.FILES[path]()
+    assert path.read_text() == render.FILES[path]()
 
 
 # The databases

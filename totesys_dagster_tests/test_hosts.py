@@ -14,7 +14,7 @@ from dagster._core.launcher import WorkerStatus
 from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
 
 from totesys_dagster import settings
-from totesys_dagster.catalogue import STAR_TABLES
+from totesys_dagster.catalogue import WAREHOUSE_TABLES
 from totesys_dagster.definitions import defs
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.receipt import read_receipt, touched_stars
@@ -66,7 +66,7 @@ def test_backlog_on_two_workers_is_the_same_row_for_row(
         here,
         quarantine_limit=100,
     )
-    assert again.different == dict.fromkeys(STAR_TABLES, 0)
+    assert again.different == dict.fromkeys(WAREHOUSE_TABLES, 0)
     assert again.batches == BATCHES
     assert again.rows["fact_sales_order"] > 11_000
     assert receipts(full_platform.ingestion, full_platform.processed) == receipts(

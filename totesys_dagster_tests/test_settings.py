@@ -27,13 +27,19 @@ NUMBERS = [
     Number(settings.FRESHNESS_MINUTES, settings.freshness_minutes, default=15, minimum=1),
     Number(settings.LOAD_EVERY_SECONDS, settings.load_every_seconds, default=0, minimum=0),
     Number(settings.PART_BYTES, settings.part_bytes, default=4 * 1024 * 1024, minimum=4096),
+    Number(settings.ROW_BYTES, settings.row_bytes, default=16 * 1024**2, minimum=4 * 1024**2),
     Number(settings.PROCESS_AT_ONCE, settings.process_at_once, default=10, minimum=1),
     Number(settings.LISTED_BATCHES, settings.listed_batches, default=10_000, minimum=1),
     Number(settings.HISTORY_DAYS, settings.history_days, default=14, minimum=1),
     Number(settings.QUARANTINE_LIMIT, settings.quarantine_limit, default=100, minimum=0),
 ]
 ZONES = [settings.INGESTION_URL, settings.PROCESSED_URL]
-DATABASES = [settings.SOURCE_DSN, settings.WAREHOUSE_DSN, settings.WAREHOUSE_ADMIN_DSN]
+DATABASES = [
+    settings.SOURCE_DSN,
+    settings.WAREHOUSE_DSN,
+    settings.WAREHOUSE_ADMIN_DSN,
+    settings.WAREHOUSE_READER_DSN,
+]
 SECRET = "hunter"  # what every password here holds
 
 
@@ -154,6 +160,14 @@ def test_number_may_be_its_minimum(number: Number, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv(number.setting, f" {number.minimum} ")
 
     assert number.read() == number.minimum
+
+
+def test_row_bytes_have_a_maximum(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(settings.ROW_BYTES, str(128 * 1024**2 + 1))
+
+    assert message_of(settings.row_bytes) == (
+        "TOTESYS_ROW_BYTES is '134217729', but must be at most 134217728."
+    )
 
 
 @pytest.mark.parametrize("number", NUMBERS)

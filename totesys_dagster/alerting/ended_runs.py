@@ -19,6 +19,7 @@ from totesys_dagster.runs.tags import (
     BATCH,
     BATCH_STAGE,
     CAPTURE,
+    FEED_TAG,
     LOAD,
     PROCESS,
     STAGE_TAG,
@@ -52,10 +53,12 @@ OTHER_RUN = re.compile(r"\(Dagster run [0-9a-f-]{36}\)$")
 BATCH_PREFIX = "batch "
 # None is the name of a job: a job that succeeds ends the incident of its name.
 SCHEMA_KEY, QUARANTINE_KEY, DIFFERENCE_KEY = "schema", "quarantine", "difference"
+REFUSED_KEY = "refused"
 TITLES = {
     SCHEMA_KEY: "the source's tables have changed",
     QUARANTINE_KEY: "rows are in quarantine",
     DIFFERENCE_KEY: "the warehouse differs from the source",
+    REFUSED_KEY: "files that were delivered are refused",
 }
 
 
@@ -164,12 +167,12 @@ def _message(events: Sequence[dg.DagsterEvent]) -> str | None:
 
 
 def _of_checks(run: dg.DagsterRun, events: Sequence[dg.DagsterEvent]) -> Iterator[Observation]:
-    """What the checks of an audit say, and those of a batch as it takes its way.
+    """What the checks of an audit say, and those of a batch or of files on their way.
 
     When a person repeats an old batch, its checks speak of the past. A check that stops the batch
     fails the run, whose message has the check's words.
     """
-    if BATCH_TAG not in run.tags and run.job_name != AUDIT:
+    if not {BATCH_TAG, FEED_TAG} & {*run.tags} and run.job_name != AUDIT:
         return
     for event in events:
         if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
@@ -194,6 +197,9 @@ def _of_check(run: dg.DagsterRun, check: dg.AssetCheckEvaluation) -> Iterator[Ob
     if check.check_name == "schema":
         same = "The tables of the source are as the catalogue has them again."
         yield Recovery(SCHEMA_KEY, same, table) if check.passed else trouble(SCHEMA_KEY)
+    elif check.check_name == "contract" and FEED_TAG in run.tags:
+        taken = "Every file that was refused has been replaced."
+        yield Recovery(REFUSED_KEY, taken, table) if check.passed else trouble(REFUSED_KEY)
     elif check.check_name == "contract" and not check.passed and warns:
         yield trouble(QUARANTINE_KEY)
     elif check.check_name == "audit":

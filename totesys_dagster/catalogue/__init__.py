@@ -16,7 +16,8 @@ from totesys_dagster.catalogue.contract import (
     relaxed,
     revision,
 )
-from totesys_dagster.catalogue.feeds import FEED_TABLES
+from totesys_dagster.catalogue.feeds import CONTRACTS, FEED_TABLES
+from totesys_dagster.catalogue.files import FileColumn, FileContract
 from totesys_dagster.catalogue.model import (
     TIMESTAMP_PATTERN,
     Component,
@@ -38,6 +39,7 @@ WAREHOUSE_TABLES: Mapping[str, StarTable] = ChainMap(FEED_TABLES, STAR_TABLES)
 JOINS: tuple[Join, ...] = joins_of(list(STAR_TABLES.values()))
 
 __all__ = [
+    "CONTRACTS",
     "FEED_TABLES",
     "INGESTION",
     "JOINS",
@@ -50,6 +52,8 @@ __all__ = [
     "WAREHOUSE_TABLES",
     "Archived",
     "Component",
+    "FileColumn",
+    "FileContract",
     "Join",
     "Kind",
     "SourceColumn",

@@ -18,7 +18,7 @@ def assemble(declared: Iterable[StarTable]) -> list[StarTable]:
     """
     declared = list(declared)
     for star in declared:
-        _require_sound(star)
+        require_sound(star)
     order = list(Kind)
     stars = sorted(map(_joined, declared), key=lambda star: order.index(star.kind))
     calendar = next((star.name for star in stars if star.kind is Kind.CALENDAR), None)
@@ -39,7 +39,7 @@ TAKEN = frozenset(
 )
 
 
-def _require_sound(star: StarTable) -> None:
+def require_sound(star: StarTable) -> None:
     """Raise DeclarationError unless a table is declared as all others are."""
     names = [*star.column_names, star.record_id]
     twice = {name for name in names if name and (names.count(name) > 1 or name in TAKEN)}

@@ -107,6 +107,7 @@ def definition(star: StarTable) -> dict[str, Any]:
         },
         "days": days,
         "code_version": star.code_version,
+        **({"terms": star.terms} if star.terms else {}),
     }
 
 

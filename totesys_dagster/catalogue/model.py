@@ -212,7 +212,7 @@ class StarTable:
     whatever else changes.
 
     A table that a feed fills, and not ToteSys, names the `feed`; its business key may be several
-    columns, the `key_columns`.
+    columns, the `key_columns`. `terms` is what else a contract says of which rows it gets.
     """
 
     name: str
@@ -226,6 +226,7 @@ class StarTable:
     code_version: int = 1
     feed: str | None = None
     key_columns: tuple[str, ...] = ()
+    terms: str | None = None
 
     @property
     def key(self) -> str:

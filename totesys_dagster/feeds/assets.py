@@ -19,10 +19,26 @@ from totesys_dagster.feeds.status import refused
 from totesys_dagster.feeds.verify import verify_feed
 from totesys_dagster.lake.feed_receipt import FeedReceipt
 from totesys_dagster.lake.receipt import read_star
-from totesys_dagster.metadata import OWNERS, asset_key, preview, star_definition
+from totesys_dagster.metadata import OWNERS, asset_key, preview, remedy, star_definition
 from totesys_dagster.resources import Lake, Warehouse, clear_failures
 from totesys_dagster.warehouse import schema
 from totesys_dagster.words import counted
+
+
+def _spec(
+    feed: Feed, key: dg.AssetKey, upstream: dg.AssetKey, description: str, kinds: set[str]
+) -> dg.AssetSpec:
+    zone = key.path[0]
+    return dg.AssetSpec(
+        key,
+        deps=[upstream],
+        description=description,
+        group_name=zone,
+        kinds=kinds,
+        owners=OWNERS,
+        tags={"zone": zone, "kind": "feed"},
+        metadata=star_definition(feed.table, zone),
+    )
 
 
 def processed_asset(feed: Feed) -> dg.AssetsDefinition:
@@ -32,22 +48,23 @@ def processed_asset(feed: Feed) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name=f"process_{feed.name}",
         specs=[
-            dg.AssetSpec(
+            _spec(
+                feed,
                 key,
-                deps=[asset_key(INGESTION, feed.name)],
-                description=f"{feed.title}, as Parquet. {feed.table.description}",
-                group_name=PROCESSED,
-                kinds={"parquet"},
-                owners=OWNERS,
-                tags={"zone": PROCESSED, "kind": "feed"},
-                metadata=star_definition(feed.table, PROCESSED),
+                asset_key(INGESTION, feed.name),
+                f"{feed.title}, as Parquet. {feed.table.description}",
+                {"parquet"},
             )
         ],
         check_specs=[
             dg.AssetCheckSpec(
                 "contract",
                 asset=key,
-                description="Nothing that was delivered is refused, but for what was replaced.",
+                description="Nothing that was delivered is refused, but for what was replaced."
+                + remedy(
+                    "`totesys status` names what was refused; deliver that again, corrected.",
+                    "A delivery is refused",
+                ),
             )
         ],
     )
@@ -93,15 +110,12 @@ def warehouse_asset(feed: Feed) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name=f"load_{feed.name}",
         specs=[
-            dg.AssetSpec(
+            _spec(
+                feed,
                 key,
-                deps=[asset_key(PROCESSED, feed.name)],
-                description=feed.table.description,
-                group_name=WAREHOUSE,
-                kinds={"postgres", "table"},
-                owners=OWNERS,
-                tags={"zone": WAREHOUSE, "kind": "feed"},
-                metadata=star_definition(feed.table, WAREHOUSE),
+                asset_key(PROCESSED, feed.name),
+                feed.table.description,
+                {"postgres", "table"},
             )
         ],
         check_specs=[
@@ -109,7 +123,11 @@ def warehouse_asset(feed: Feed) -> dg.AssetsDefinition:
                 "audit",
                 asset=key,
                 description="Every version is what the deliveries in the lake give, found out by"
-                " other code than that which loads them.",
+                " other code than that which loads them."
+                + remedy(
+                    "`totesys rebuild` puts the lake's rows in their place.",
+                    "The warehouse is lost, or wrong",
+                ),
             )
         ],
     )

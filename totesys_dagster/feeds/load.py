@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from totesys_dagster.catalogue import StarTable, revision
+from totesys_dagster.catalogue import revision
 from totesys_dagster.errors import LoadError, OtherLakeError
 from totesys_dagster.feeds.feed import Feed
 from totesys_dagster.feeds.process import process_up_to
@@ -19,6 +19,7 @@ from totesys_dagster.lake.store import Store
 from totesys_dagster.postgres.sessions import Connection, Names, failures, one
 from totesys_dagster.warehouse import ledger
 from totesys_dagster.warehouse.copy import copy_in
+from totesys_dagster.warehouse.ddl import listed
 
 
 @dataclass(frozen=True)
@@ -113,12 +114,11 @@ class _Load:
             "current": names.table(f"current_{table.name}"),
             "staging": self.staging,
             "record_id": sql.Identifier(table.record_id or ""),
-            "columns": _columns(table),
-            "of_staged": _columns(table, "s"),
-            "of_current": _columns(table, "c"),
-            "keys": sql.SQL(", ").join(map(sql.Identifier, table.keys)),
-            "staged_keys": sql.SQL(", ").join(sql.Identifier("s", key) for key in table.keys),
-            "current_keys": sql.SQL(", ").join(sql.Identifier("c", key) for key in table.keys),
+            "columns": listed(table.column_names),
+            "of_staged": listed(table.column_names, "s"),
+            "of_current": listed(table.column_names, "c"),
+            "staged_keys": listed(table.keys, "s"),
+            "current_keys": listed(table.keys, "c"),
             "same_key": sql.SQL(" AND ").join(
                 sql.SQL("s.{0} = c.{0}").format(sql.Identifier(key)) for key in table.keys
             ),
@@ -203,8 +203,3 @@ class _Load:
         receipt = [self.receipt.sha256, revision(table)]
         counts = [self.receipt.rows, done.inserted, done.updated, done.deleted]
         self.connection.execute(query, [*of, *receipt, *counts])
-
-
-def _columns(table: StarTable, alias: str | None = None) -> sql.Composed:
-    parts = ((alias, name) if alias else (name,) for name in table.column_names)
-    return sql.SQL(", ").join(sql.Identifier(*part) for part in parts)

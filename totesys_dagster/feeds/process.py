@@ -53,14 +53,9 @@ def _process(
     if before is not None:
         receipt = read_feed_receipt(processed, feed.table, before)
         assert receipt is not None  # `process_up_to` begins there
-        state = _read_state(processed, receipt)
+        state = _read(processed, receipt.state)
     outcome = feed.process(delivery, read_body(ingestion, delivery), state)
     return _write(feed, delivery, outcome, processed)
-
-
-def _read_state(processed: Store, receipt: FeedReceipt) -> pa.Table | None:
-    tables = [read_table(processed, entry) for entry in receipt.state]
-    return pa.concat_tables(tables) if tables else None
 
 
 def _write(feed: Feed, delivery: Delivery, outcome: Outcome, processed: Store) -> FeedReceipt:
@@ -126,5 +121,6 @@ def _same(processed: Store, left: FeedReceipt, right: FeedReceipt) -> bool:
 
 
 def _read(processed: Store, entries: tuple[ObjectEntry, ...]) -> pa.Table | None:
+    """The rows of all parts, None where there are none. Raises LakeError."""
     tables = [read_table(processed, entry) for entry in entries]
     return pa.concat_tables(tables) if tables else None

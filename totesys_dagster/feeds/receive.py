@@ -99,7 +99,8 @@ def _holds(log: DeliveryLog, delivery: Delivery) -> bool:
 
 def read_body(ingestion: Store, delivery: Delivery) -> bytes:
     """What was delivered. Raises LakeError where it is not what was received."""
-    return checked(ingestion, delivery.body.key, delivery.body.sha256)
+    body = delivery.body
+    return checked(ingestion, body.key, body.sha256, body.bytes)
 
 
 def _store(feed: Feed, ingestion: Store, sequence: int, body: bytes) -> Body:

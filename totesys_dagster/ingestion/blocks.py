@@ -27,8 +27,8 @@ RUN_OF_BLOCKS = 8
 # Earlier servers read the whole table for each range of blocks.
 RANGES_SINCE = 140000
 
-# Lines of a run are put together in memory, so no row may be larger than a block: that is so where
-# nothing lies in a TOAST table. A partitioned table has its blocks elsewhere.
+# Lines of a run are put together in memory, so no row may be large: none has more than a block, as
+# it is stored, where nothing lies in a TOAST table. A partitioned table has its blocks elsewhere.
 BLOCKS = """
 SELECT CASE WHEN relkind = 'r' AND NOT relhassubclass
                  AND coalesce(pg_relation_size(nullif(reltoastrelid, 0)), 0) = 0

@@ -29,7 +29,7 @@ from totesys_dagster.ingestion import (
     digests,
     drift,
     joined_rows,
-    json_lines,
+    row_size,
     source_view,
 )
 from totesys_dagster.ingestion.blocks import Readers
@@ -343,7 +343,7 @@ def copy_query(schema: TableSchema, condition: sql.Composable) -> sql.Composed:
         "COPY (SELECT {line} FROM (SELECT {columns} FROM public.{table} WHERE {condition}) AS r)"
         " TO STDOUT (FORMAT binary)"
     ).format(
-        line=json_lines.line(schema),
+        line=row_size.line(schema),
         columns=sql.SQL(", ").join(sql.Identifier(column.name) for column in schema.columns),
         table=sql.Identifier(schema.table),
         condition=condition,

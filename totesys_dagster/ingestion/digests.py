@@ -9,6 +9,7 @@ from psycopg import sql
 
 from totesys_dagster.catalogue import SOURCE_TABLES, StarTable
 from totesys_dagster.errors import SourceError
+from totesys_dagster.ingestion import row_size
 from totesys_dagster.ingestion.source_view import SourceView
 from totesys_dagster.lake import digest
 from totesys_dagster.lake.digest import audited_columns
@@ -51,9 +52,16 @@ def _take(view: SourceView, star: StarTable, condition: sql.Composable | None) -
     }
     with failures(SourceError, f"the digest of {star.name}"):
         method = digest.source_method(star, types, hashes_alike=_hashes_alike(view.connection))
-        query = digest.source_query(star, types, method, condition)
+        query = digest.source_query(star, types, method, condition, _too_large(view, star))
         row = one(view.connection, query)
     return Digest(method=method, columns=columns(star), rows=row[0], digest=row[1])
+
+
+def _too_large(view: SourceView, star: StarTable) -> sql.Composable | None:
+    """The condition for rows of which one that they are made of is too large, None for none."""
+    each = [row_size.is_too_large(view.schemas[table], table) for table in star.sources]
+    conditions = [condition for condition in each if condition is not None]
+    return sql.SQL(" OR ").join(conditions) if conditions else None
 
 
 def _hashes_alike(connection: Connection) -> bool:

@@ -49,7 +49,8 @@ class TableSchema:
     """A source table now: its columns in its order, and all else that its rows depend on.
 
     `shape` decides which rows it shows and how they print, `storage` names the files that hold
-    them. `deletions` have been counted since its statistics began, and a little late.
+    them. `deletions` have been counted since its statistics began, and a little late. `toasted`
+    says that values are kept outside of its rows: without, no row has more than a few blocks.
     """
 
     table: str
@@ -58,6 +59,7 @@ class TableSchema:
     storage: str
     estimated_rows: int
     deletions: int
+    toasted: bool = False
 
     @cached_property
     def entry(self) -> Schema:
@@ -93,6 +95,7 @@ SELECT t.name, t.root = t.member, m.oid::bigint, m.relname, m.relkind::text, a.a
        CASE WHEN m.relkind = 'p' THEN 0 WHEN m.reltuples < 0 THEN pg_relation_size(m.oid) / 100
             ELSE m.reltuples END::bigint,
        coalesce(pg_stat_get_tuples_deleted(m.oid), 0),
+       coalesce(pg_relation_size(nullif(m.reltoastrelid, 0)), 0) > 0,
        (SELECT jsonb_agg(jsonb_build_array(
                     c.attnum, c.attname, format_type(c.atttypid, c.atttypmod),
                     c.attgenerated, c.attmissingval::text,
@@ -166,6 +169,7 @@ class _Member:
     file: int | None
     rows: int
     deletions: int
+    toasted: bool
     columns: list[list[Any]] | None
     not_null: list[str] | None
 
@@ -211,6 +215,7 @@ def _schema(
         " ".join(f"{m.oid}/{m.file}" for m in members if m.file is not None),
         sum(m.rows for m in members),
         sum(m.deletions for m in members),
+        any(m.toasted for m in members),
     )
 
 

@@ -45,7 +45,9 @@ class JsonLinesIOManager(dg.ConfigurableIOManager):
     lake: dg.ResourceDependency[Lake]
 
     def handle_output(self, context: dg.OutputContext, obj: TableRead) -> None:
-        context.add_output_metadata(write(obj, self.lake.ingestion()))
+        with clear_failures():
+            store = self.lake.ingestion()
+        context.add_output_metadata(write(obj, store))
 
     def load_input(self, context: dg.InputContext) -> RawTable:
         table = SOURCE_TABLES[context.asset_key.path[-1]]

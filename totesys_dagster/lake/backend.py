@@ -36,8 +36,11 @@ class Backend(Protocol):
     def create(self, key: str, data: bytes) -> Created:
         """Create an object, unless it exists."""
 
-    def read(self, key: str) -> bytes | None:
-        """The object, None when there is none."""
+    def replace(self, key: str, data: bytes) -> None:
+        """Write an object, whether or not there is one."""
+
+    def read(self, key: str, most: int | None = None) -> bytes | None:
+        """The object, None when there is none; of a larger one, a byte more than `most`."""
 
     def exists(self, key: str) -> bool:
         """Whether there is such an object."""

@@ -158,13 +158,15 @@ def source_query(
     types: SourceTypes,
     method: DigestMethod,
     condition: sql.Composable | None = None,
+    too_large: sql.Composable | None = None,
 ) -> sql.Composed:
     """Count and digest that the current rows of `star` must have, as a query over the source.
 
-    `condition` restricts it to some rows of the star's base. `types` are the source's own: a column
-    that was widened prints a value in another way than the warehouse, which holds it in the
-    catalogue's type. Agreed dates are text in the source: as the warehouse's dates print alike, no
-    cast is needed (one would fail on a text that is no date).
+    `condition` restricts it to some rows of the star's base. Rows that are `too_large` are counted,
+    and not looked at: they are in quarantine, and the warehouse differs by them. `types` are the
+    source's own: a column that was widened prints a value in another way than the warehouse, which
+    holds it in the catalogue's type. Agreed dates are text in the source: as the warehouse's dates
+    print alike, no cast is needed (one would fail on a text that is no date).
     """
     assert star.base is not None
     source = sql.SQL("public.{0} AS {0}").format(sql.Identifier(star.base))
@@ -179,8 +181,10 @@ def source_query(
             column=sql.Identifier(join.child_column),
             key=sql.Identifier(join.parent_column),
         )
-    digest = count_and_digest(star, lambda column: _source_expression(column, types), method)
-    query = sql.SQL("SELECT {} FROM {}").format(digest, source)
+    hash_ = hash_of_row(star, lambda column: _source_expression(column, types), method)
+    if too_large is not None:
+        hash_ = sql.SQL("CASE WHEN {} THEN 0 ELSE {} END").format(too_large, hash_)
+    query = sql.SQL("SELECT {} FROM {}").format(COUNT_AND_DIGEST.format(hash_), source)
     return query if condition is None else query + sql.SQL(" WHERE {}").format(condition)
 
 

@@ -19,40 +19,14 @@ from functools import cached_property
 from pathlib import Path
 from stat import S_IRWXG, S_ISGID, S_ISREG
 
-from totesys_dagster import private
+from totesys_dagster import files, private
 from totesys_dagster.lake.backend import BackendError, Created
-
-# Begins the name of what is not yet an object; a process that is killed leaves it behind.
-_UNFINISHED = ".unfinished-"
 
 # The folders of a zone.
 FOLDERS = (
     *("audits", "commits", "deliveries", "keys", "manifests", "probe", "quarantine"),
     *("receipts", "references", "requests", "rows", "schemas", "state"),
 )
-
-# What the system says → why, and what to do.
-_FAILURES: dict[int, tuple[str, str]] = {
-    errno.EACCES: ("may not be used by {user}", "give that user the right to read and write it"),
-    errno.EDQUOT: ("is over its quota", "make room"),
-    errno.EIO: ("is on a disk that fails", "replace the disk"),
-    errno.ELOOP: ("is a link that leads to itself", "correct it"),
-    errno.EMFILE: ("cannot be opened, because this process has too many files open",
-                   "raise the limit (ulimit -n)"),
-    errno.ENAMETOOLONG: ("is too long a name for its file system", "choose a shorter one"),
-    errno.ENFILE: ("cannot be opened, because this machine has too many files open",
-                   "raise the limit (fs.file-max)"),
-    errno.ENOENT: ("cannot be made", "name a directory that can be"),
-    errno.ENOSPC: ("is on a disk that is full", "make room"),
-    errno.ENOTDIR: ("is in or under a file", "name a directory"),
-    errno.EEXIST: ("is a file", "name a directory"),
-    errno.EROFS: ("is on a file system that is read-only", "mount it for writing"),
-    errno.ESTALE: ("is on a network file system that lost it", "mount it again"),
-    errno.ETIMEDOUT: ("is on a network file system that does not answer", "look after its server"),
-}  # fmt: skip
-_FAILURES[errno.EPERM] = _FAILURES[errno.EACCES]
-
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
 
 # What a file system without hard links says to a link; Linux, macOS and FUSE do not agree.
 _NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV}
@@ -68,26 +42,29 @@ class Directory:
     def address(self) -> str:
         """The real path, and the file system, whose number stays when the machine starts again."""
         with _failing_clearly(self._root):
-            private.make_directory(self._root)
+            files.make_directory(self._root)
             self._close()
             system = os.statvfs(self._root).f_fsid
             return f"{self._root.resolve().as_uri()} on file system {system:x}"
 
     def create(self, key: str, data: bytes) -> Created:
         path = self._path(key)
-        unfinished = path.with_name(f"{_UNFINISHED}{uuid.uuid4()}")
-        with _failing_clearly(path):
-            try:
-                self._write(unfinished, data)
-                return _link(unfinished, path)
-            finally:
-                with suppress(OSError):
-                    unfinished.unlink()
+        with _failing_clearly(path), self._unfinished(path, data) as unfinished:
+            return _link(unfinished, path)
 
-    def read(self, key: str) -> bytes | None:
+    def replace(self, key: str, data: bytes) -> None:
+        path = self._path(key)
+        with _failing_clearly(path), self._unfinished(path, data) as unfinished:
+            unfinished.replace(path)
+            files.sync_directory(path.parent)
+
+    def read(self, key: str, most: int | None = None) -> bytes | None:
         path = self._path(key)
         with _failing_clearly(path):
             try:
+                if most is not None and _is_larger(path, most):
+                    with path.open("rb") as file:
+                        return file.read(most + 1)
                 return path.read_bytes()
             except (FileNotFoundError, IsADirectoryError):
                 return None
@@ -107,12 +84,12 @@ class Directory:
                 Path(directory, name).relative_to(self._root).as_posix()
                 for directory, _, names in os.walk(top, onerror=_raise)
                 for name in names
-                if not name.startswith(_UNFINISHED)
+                if not name.startswith(files.UNFINISHED)
             ]
 
     def check(self) -> None:
         with _failing_clearly(self._root):
-            private.make_directory(self._root)
+            files.make_directory(self._root)
             with os.scandir(self._root):
                 pass
 
@@ -133,27 +110,40 @@ class Directory:
             for folder in FOLDERS:
                 private.close(self._root / folder)
 
-    def _write(self, path: Path, data: bytes) -> None:
+    @contextmanager
+    def _unfinished(self, path: Path, data: bytes) -> Iterator[Path]:
+        """A file beside another one that holds these bytes, for the time of the block."""
+        unfinished = path.with_name(f"{files.UNFINISHED}{uuid.uuid4()}")
         try:
-            descriptor = os.open(path, _NEW, 0o600)
+            self._write(unfinished, data)
+            yield unfinished
+        finally:
+            with suppress(OSError):
+                unfinished.unlink()
+
+    def _write(self, path: Path, data: bytes) -> None:
+        mode = 0o600 | self._of_group & 0o060
+        try:
+            files.write_new(path, data, mode)
         except FileNotFoundError:
             self._make(path.parent)
-            descriptor = os.open(path, _NEW, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            if self._of_group:
-                os.fchmod(descriptor, 0o600 | self._of_group & 0o060)
-            file.write(data)
+            files.write_new(path, data, mode)
 
     def _make(self, folder: Path) -> None:
         """Make a folder and those above it, up to the zone."""
         if folder == self._root or folder.is_dir():
-            private.make_directory(folder)
+            files.make_directory(folder)
             return
         self._make(folder.parent)
         with suppress(FileExistsError):
             folder.mkdir(mode=0o700)
             if self._of_group:
                 folder.chmod(S_ISGID | 0o700 | self._of_group)
+        files.sync_directory(folder.parent)
+
+
+def _is_larger(path: Path, most: int) -> bool:
+    return path.is_file() and path.stat().st_size > most
 
 
 def _link(unfinished: Path, path: Path) -> Created:
@@ -169,6 +159,7 @@ def _link(unfinished: Path, path: Path) -> Created:
                 "name a directory on one with links, such as ext4, XFS or APFS, or a bucket",
             ) from None
         raise
+    files.sync_directory(path.parent)
     return Created.YES
 
 
@@ -183,8 +174,5 @@ def _failing_clearly(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason, remedy = _FAILURES.get(
-            error.errno or 0, (f"gives an error: {error.strerror}", "fix that")
-        )
-        user = f"user {os.geteuid()}"
-        raise BackendError(f"{path} {reason.format(user=user)}", remedy) from None
+        reason, remedy = files.why(error)
+        raise BackendError(f"{path} {reason}", remedy) from None

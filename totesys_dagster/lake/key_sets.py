@@ -7,18 +7,24 @@ from collections.abc import Sequence
 from totesys_dagster.errors import LakeError
 from totesys_dagster.lake import key_ranges
 from totesys_dagster.lake.key_ranges import Ranges
-from totesys_dagster.lake.log import Document, Record
+from totesys_dagster.lake.log import Document, Many, Record
 from totesys_dagster.lake.store import Store, sha256
 
 # Up to so many ranges are written into the document itself, which is one object less to write and
 # to read. Keys come from sequences, so a table has a handful of ranges as a rule.
 FEW_RANGES = 32
 
+# Bytes that are read of an object without asking how many keys it is said to hold, those of a range
+# of the longest keys as it is printed, and the most of all: ten million ranges.
+FEW_BYTES = 1024 * 1024
+RANGE_BYTES = 80
+MOST_BYTES = 800 * FEW_BYTES
+
 
 class KeyObject(Document):
     """The object that holds a set of many ranges, as pairs of the first and the last key."""
 
-    ranges: tuple[tuple[int, int], ...]
+    ranges: Many[tuple[int, int]]
 
 
 class KeySet(Record):
@@ -30,7 +36,7 @@ class KeySet(Record):
 
     count: int
     sha256: str
-    ranges: tuple[tuple[int, int], ...] | None = None
+    ranges: Many[tuple[int, int]] | None = None
     key: str | None = None
 
     def read(self, store: Store) -> list[tuple[int, int]]:
@@ -55,7 +61,9 @@ class KeySet(Record):
         if self.ranges is not None:
             return self.ranges
         assert self.key is not None
-        return KeyObject.from_bytes(store.get(self.key), store.uri(self.key)).ranges
+        most = FEW_BYTES + RANGE_BYTES * self.count  # no range holds less than a key
+        data = store.get(self.key, max(0, min(most, MOST_BYTES)))
+        return KeyObject.from_bytes(data, store.uri(self.key)).ranges
 
 
 def hash_of(ranges: Ranges) -> str:

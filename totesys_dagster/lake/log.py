@@ -17,9 +17,10 @@ import bisect
 import json
 import re
 from collections.abc import Iterator
-from typing import Generic, Literal, Self, TypeVar
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, PrivateAttr, ValidationError
+from pydantic_core import from_json
 
 from totesys_dagster.errors import LakeError
 from totesys_dagster.lake.format import FORMAT
@@ -30,6 +31,23 @@ TOTESYS = "totesys"
 
 # What every document says of itself.
 _NAMES = ("format", "log")
+
+# Of a larger document, it is first looked whether it can be one: to say of each of 300,000 members
+# that it is none of ours takes 600 MB.
+LARGE_BYTES = 1024 * 1024
+MOST_MEMBERS = 10_000
+
+Item = TypeVar("Item")
+
+
+class _First(FailFast):
+    """The first value that is wrong is enough. A part of a union has to be hashable."""
+
+    __hash__ = object.__hash__
+
+
+# Values of which there may be many.
+Many = Annotated[tuple[Item, ...], _First()]
 
 # Where each log ended when this process last looked. Logs only grow, so the next look, which is
 # that of another log object, starts there: with 10,000 batches that is 4 requests instead of 30.
@@ -68,17 +86,46 @@ class Document(Record):
     def from_bytes(cls, data: bytes, where: str) -> Self:
         """Read a document. Raises LakeError when it is none, or of another format."""
         try:
+            if len(data) > LARGE_BYTES and not _may_be(cls, from_json(data)):
+                wrong = "it has other members than such a document"
+                raise LakeError(_unreadable(cls, data, where, wrong))
             document = cls.model_validate_json(data)
-        except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(step) for step in first["loc"]) or "its JSON"
-            raise LakeError(_unreadable(cls, data, where, f"{field}: {first['msg']}")) from None
+        except ValueError as error:
+            if not isinstance(error, ValidationError):
+                raise LakeError(_unreadable(cls, data, where, "its JSON: it is damaged")) from None
+            raise LakeError(_unreadable(cls, data, where, _first_error(error))) from None
         # What is filled in where a document is made must be there where it is read.
         for name in _NAMES:
             if name in cls.model_fields and name not in document.model_fields_set:
                 raise LakeError(_unreadable(cls, data, where, f"{name}: it is missing"))
         document._sha256 = sha256(data)
         return document
+
+
+def _may_be(kind: type[Document], value: Any) -> bool:
+    """Whether a JSON value has the members of a document, and no object in it has more than any of
+    ours: pydantic would say of each that is missing or strange what it was looked for in."""
+    fields = kind.model_fields
+    required = {name for name, field in fields.items() if field.is_required()}
+    if not (isinstance(value, dict) and required <= value.keys() <= fields.keys()):
+        return False
+    values: list[Any] = [value]
+    while values:
+        value = values.pop()
+        if isinstance(value, dict):
+            if len(value) > MOST_MEMBERS:
+                return False
+            values += value.values()
+        elif isinstance(value, list):
+            values.extend(one for one in value if isinstance(one, dict | list))
+    return True
+
+
+def _first_error(error: ValidationError) -> str:
+    """What is wrong with a document: the first field and why."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    field = ".".join(str(step) for step in first["loc"]) or "its JSON"
+    return f"{field}: {first['msg']}"
 
 
 def _unreadable(kind: type[Document], data: bytes, where: str, wrong: str) -> str:

@@ -22,7 +22,7 @@ from totesys_dagster.errors import (
     ObjectMissingError,
 )
 from totesys_dagster.lake.key_sets import KeySet
-from totesys_dagster.lake.log import Document, Entry, Log, Record, start_anew
+from totesys_dagster.lake.log import Document, Entry, Log, Many, Record, start_anew
 from totesys_dagster.lake.parts import ObjectEntry
 
 BATCH_KEY = re.compile(r"\d{10}")
@@ -47,7 +47,7 @@ class Incarnation(Record):
     server_version: int
     system_identifier: str | None = None
     timeline: int | None = None
-    servers: tuple[str, ...] = ()
+    servers: Many[str] = ()
 
 
 class Snapshot(Record):
@@ -60,7 +60,7 @@ class Snapshot(Record):
 
     xmin: int
     xmax: int
-    running: tuple[int, ...]
+    running: Many[int]
     lsn: str | None = None
     replica: bool = False
 
@@ -115,7 +115,7 @@ class TableEntry(Record):
     reason: str
     changed: bool
     rows: int
-    objects: tuple[ObjectEntry, ...]
+    objects: Many[ObjectEntry]
     reconcile: bool
     deleted_keys: KeySet | None = None
     inserted: int | None = None
@@ -140,7 +140,7 @@ class Digest(Record):
     """Count and digest of rows of a star table, over the columns named, in this order."""
 
     method: DigestMethod
-    columns: tuple[str, ...]
+    columns: Many[str]
     rows: int
     digest: str
 
@@ -156,7 +156,7 @@ class WholeDigest(Digest):
 class PartialDigest(Digest):
     """The digest of all rows but those of the keys `quarantined`, which a request has named."""
 
-    quarantined: tuple[int, ...]
+    quarantined: Many[int]
 
 
 class StarEntry(Record):
@@ -197,7 +197,17 @@ class Manifest(Commit):
     tables: dict[str, TableEntry]
     stars: dict[str, StarEntry]
     references: dict[str, str]
-    unknown_tables: tuple[str, ...] = ()
+    unknown_tables: Many[str] = ()
+
+
+def broken_link(before: Manifest | None, manifest: Manifest) -> str | None:
+    """What is said where a manifest does not name the hash of the one before it, else None."""
+    if manifest.previous_sha256 == (before.sha256 if before else None):
+        return None
+    return (
+        f"Batch {manifest.sequence} ({manifest.batch}) does not follow from the batch before it:"
+        " one of the two manifests was changed after it was written."
+    )
 
 
 class CommitMarker(Document):

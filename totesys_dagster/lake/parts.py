@@ -11,12 +11,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
 from totesys_dagster.errors import LakeError
+from totesys_dagster.lake import bounded
+from totesys_dagster.lake.bounded import count_lines, decompress
 from totesys_dagster.lake.store import Store, sha256
 
 ROW_GROUP_ROWS = 128 * 1024
@@ -43,17 +44,6 @@ def compress(data: bytes) -> bytes:
     return bytes(pa.compress(data, "zstd", asbytes=True))
 
 
-def decompress(data: bytes) -> bytes:
-    """What `compress` was given."""
-    with pa.input_stream(pa.BufferReader(data), compression="zstd") as stream:
-        return bytes(stream.read())
-
-
-def count_lines(data: bytes) -> int:
-    """How many lines end in `data`, in a third of the time that `bytes.count` takes."""
-    return int(np.count_nonzero(np.frombuffer(data, np.uint8) == ord("\n")))
-
-
 def _store(store: Store, stem: str, suffix: str, data: bytes, rows: int) -> ObjectEntry:
     digest = sha256(data)
     key = f"{stem}-{digest[:8]}{suffix}"
@@ -63,16 +53,17 @@ def _store(store: Store, stem: str, suffix: str, data: bytes, rows: int) -> Obje
 
 def read_object(store: Store, entry: ObjectEntry) -> bytes:
     """The object that a manifest names. Raises LakeError when it is not what was written."""
-    return checked(store, entry.key, entry.sha256)
+    return checked(store, entry.key, entry.sha256, entry.bytes)
 
 
-def checked(store: Store, key: str, expected: str) -> bytes:
-    """The object `key`. Raises LakeError when its SHA-256 is not the `expected` one."""
-    data = store.get(key)
+def checked(store: Store, key: str, expected: str, stored_bytes: int) -> bytes:
+    """The object `key`. Raises LakeError when it is larger than the bytes that are recorded, or its
+    SHA-256 is not the `expected` one."""
+    data = store.get(key, stored_bytes)
     if sha256(data) != expected:
         raise LakeError(
             f"{store.uri(key)} does not have the SHA-256 that its manifest records: it was"
-            " changed after it was written; restore it from the bucket's older versions."
+            f" changed after it was written; {store.remedy}."
         )
     return data
 
@@ -81,6 +72,15 @@ def _unreadable(store: Store, entry: ObjectEntry, form: str) -> LakeError:
     return LakeError(
         f"{store.uri(entry.key)} has the SHA-256 that its manifest records, but is not {form}: it"
         " was written by something else than totesys_dagster, or by a defective version of it."
+    )
+
+
+def _too_large(store: Store, entry: ObjectEntry, most: int) -> LakeError:
+    return LakeError(
+        f"{store.uri(entry.key)} would take more than {most:,} bytes of memory, the most for an"
+        f" object of {entry.bytes:,}, and was not read: it was written by something else than"
+        " totesys_dagster, or with a larger TOTESYS_ROW_BYTES or TOTESYS_PART_BYTES than is set"
+        " now."
     )
 
 
@@ -130,11 +130,15 @@ def write_lines(
 
 def read_lines(store: Store, entry: ObjectEntry) -> bytes:
     """The JSON Lines of one part. Raises LakeError when it is not what was written."""
-    data = read_object(store, entry)
+    data, most = read_object(store, entry), bounded.room(entry.bytes)
     try:
-        lines = decompress(data)
+        lines = decompress(data, most, entry.rows)
     except OSError:
         raise _unreadable(store, entry, "one zstd frame") from None
+    except bounded.TooManyBytesError:
+        raise _too_large(store, entry, most) from None
+    except bounded.TooManyRowsError:
+        lines = b""
     if count_lines(lines) != entry.rows or not lines.endswith(b"\n"):
         raise LakeError(
             f"{store.uri(entry.key)} does not hold the {entry.rows} lines that its manifest"
@@ -164,10 +168,18 @@ def write_table(store: Store, stem: str, number: int, table: pa.Table) -> Object
 
 def read_table(store: Store, entry: ObjectEntry, columns: Sequence[str] | None = None) -> pa.Table:
     """One part of a table, or columns of it. Raises LakeError when it is not what was written."""
-    data = read_object(store, entry)
+    data, most = read_object(store, entry), bounded.room(entry.bytes)
     try:
         # Not pq.read_table: what it needs for many files takes 0.2 s to import, in each run.
         with pq.ParquetFile(pa.BufferReader(data)) as file:
+            bounded.require_room(file, entry.rows, most)
             return file.read(columns=columns, use_threads=False)
     except (pa.ArrowException, OSError):
         raise _unreadable(store, entry, "a Parquet file") from None
+    except bounded.TooManyBytesError:
+        raise _too_large(store, entry, most) from None
+    except bounded.TooManyRowsError:
+        raise LakeError(
+            f"{store.uri(entry.key)} does not hold the {entry.rows} rows that its receipt records:"
+            f" one of the two was changed after it was written; {store.remedy}."
+        ) from None

@@ -14,9 +14,9 @@ import pyarrow as pa
 from totesys_dagster.catalogue import STAR_TABLES, StarTable, revision
 from totesys_dagster.errors import LakeError, ObjectMissingError
 from totesys_dagster.lake.key_sets import KeySet
-from totesys_dagster.lake.log import Document
+from totesys_dagster.lake.log import Document, Many
 from totesys_dagster.lake.manifest import Manifest, batch_key
-from totesys_dagster.lake.parts import ObjectEntry, read_table, write_table
+from totesys_dagster.lake.parts import ObjectEntry, part_stem, read_table, write_table
 from totesys_dagster.lake.store import Store
 
 
@@ -37,9 +37,9 @@ class Receipt(Document):
     deleted_keys: KeySet | None = None
     read: int
     rows: int
-    objects: tuple[ObjectEntry, ...]
+    objects: Many[ObjectEntry]
     quarantined: int
-    quarantine: tuple[ObjectEntry, ...]
+    quarantine: Many[ObjectEntry]
 
     @property
     def batch(self) -> str:
@@ -78,10 +78,78 @@ def read_receipt_of(store: Store, star: str, revision_: str, manifest: Manifest)
         )
     if receipt.star != star:
         raise LakeError(
-            f"{store.uri(key)} says that it is of {receipt.star}: it was moved; restore it from the"
-            " bucket's older versions."
+            f"{store.uri(key)} says that it is of {receipt.star}: it was moved; {store.remedy}."
         )
     return receipt
+
+
+def sound_receipt(store: Store, star: StarTable, manifest: Manifest) -> Receipt | None:
+    """The receipt of a star table for a batch, compared with what its manifest says; None when it
+    is not processed. Raises LakeError, which names the receipt and what is wrong with it."""
+    receipt = read_receipt(store, star, manifest)
+    if receipt is not None:
+        require_sound(store, star.name, revision(star), manifest, receipt)
+    return receipt
+
+
+def require_sound(
+    store: Store, star: str, revision_: str, manifest: Manifest, receipt: Receipt
+) -> None:
+    """Raise LakeError unless a receipt can be what a batch became in a table.
+
+    What it names must be of this table, declaration and batch, and its counts must be the sums of
+    them. Of the present declaration, they must be those of the manifest.
+    """
+    wrong = [*_inner(star, revision_, manifest, receipt)]
+    declared = STAR_TABLES.get(star)
+    if declared is not None and revision(declared) == revision_:
+        wrong += _against(declared, manifest, receipt)
+    if wrong:
+        raise LakeError(
+            f"{store.uri(receipt_key_of(star, revision_, manifest.batch))} cannot be what batch"
+            f" {manifest.sequence} became: {'; '.join(wrong)}: it was changed after it was written;"
+            f" {store.remedy}."
+        )
+
+
+def _inner(star: str, revision_: str, manifest: Manifest, receipt: Receipt) -> Iterator[str]:
+    """What a receipt alone shows to be wrong, a phrase each."""
+    if (receipt.log, receipt.sequence) != (manifest.log, manifest.sequence):
+        yield f"it says that it is of batch {receipt.sequence} of {receipt.log}"
+    if not revision_.startswith(f"v{receipt.code_version}-"):
+        yield f"it says that it is of code_version {receipt.code_version}"
+    for kind, entries, rows in (
+        ("rows", receipt.objects, receipt.rows),
+        ("quarantine", receipt.quarantine, receipt.quarantined),
+    ):
+        stem = part_stem(kind, f"{star}/{revision_}", manifest.batch)
+        keys = [entry.key for entry in entries]
+        strange = [key for key in keys if not key.startswith(f"{stem}-")]
+        if strange:
+            yield f"{strange[0]} is no object of it"
+        if len(set(keys)) < len(keys):
+            yield "it names an object twice"
+        if sum(entry.rows for entry in entries) != rows or any(e.rows < 1 for e in entries):
+            yield f"the {kind} of its objects are not {rows} in sum"
+
+
+def _against(star: StarTable, manifest: Manifest, receipt: Receipt) -> Iterator[str]:
+    """What a receipt says otherwise than its manifest, a phrase each."""
+    if star.base is None:
+        if (receipt.read, receipt.quarantined) != (receipt.rows, 0):
+            yield "a day of the calendar is missing"
+        return
+    base = manifest.tables.get(star.base)
+    if base is None:
+        yield f"the batch has no {star.base}"
+        return
+    if receipt.read != base.rows:
+        yield f"it was made of {receipt.read} rows of {star.base}, and the batch has {base.rows}"
+    if (receipt.reconcile, receipt.deleted_keys) != (base.reconcile, base.deleted_keys):
+        yield "it deletes other keys than the batch"
+    # Rows of tables that are looked up may be in quarantine, too.
+    if not 0 <= receipt.read - receipt.rows <= receipt.quarantined:
+        yield f"of {base.rows} rows it has {receipt.rows}, and {receipt.quarantined} in quarantine"
 
 
 def write_star(
@@ -115,15 +183,14 @@ def read_star(
     if (stored.column_names, stored.schema.types) != (declared.names, declared.types):
         raise LakeError(
             f"{store.uri(entry.key)} does not have the columns of {star.name}, though its receipt"
-            " names it: it was not written by totesys_dagster; restore it from the bucket's older"
-            " versions."
+            f" names it: it was not written by totesys_dagster; {store.remedy}."
         )
     return stored.cast(pa.schema([star.arrow_schema.field(name) for name in names]))
 
 
 def is_processed(store: Store, manifest: Manifest) -> bool:
     """Whether every table that the batch touches is processed. Raises LakeError."""
-    return all(read_receipt(store, star, manifest) for star in touched_stars(manifest))
+    return all(sound_receipt(store, star, manifest) for star in touched_stars(manifest))
 
 
 @dataclass(frozen=True)
@@ -146,7 +213,7 @@ class ProcessedTable:
 
     def parts(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The rows, part by part. Raises LakeError, also when the batch is not processed."""
-        receipt = read_receipt(self.store, self.star, self.manifest)
+        receipt = sound_receipt(self.store, self.star, self.manifest)
         if receipt is None:
             raise LakeError(
                 f"Batch {self.manifest.batch} is not processed for {self.star.name}: materialize"

@@ -22,7 +22,7 @@ from functools import partial
 
 from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.errors import LakeError, ObjectConflictError
-from totesys_dagster.lake.log import TOTESYS, Document
+from totesys_dagster.lake.log import TOTESYS, Document, Many
 from totesys_dagster.lake.manifest import Manifest, batch_key
 from totesys_dagster.lake.store import Store
 from totesys_dagster.words import counted
@@ -48,7 +48,7 @@ class DigestRequest(Document):
 
     log: str = TOTESYS
     number: int
-    stars: dict[str, tuple[int, ...]]
+    stars: dict[str, Many[int]]
 
 
 class Acceptance(Document):

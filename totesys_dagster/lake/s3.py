@@ -13,6 +13,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -146,23 +147,34 @@ class Bucket:
         def put(s3: Any) -> Created:
             nonlocal attempts
             attempts += 1
-            s3.put_object(
-                **self._object(key),
-                Body=data,
-                IfNoneMatch="*",
-                # Without a checksum, S3 refuses to write into a bucket with Object Lock.
-                ChecksumSHA256=base64.b64encode(hashlib.sha256(data).digest()).decode(),
-            )
+            s3.put_object(**self._body(key, data), IfNoneMatch="*")
             return Created.YES
 
         answer = self._ask(put, unless={412: Created.EXISTS})
         return Created.UNCERTAIN if answer is Created.EXISTS and attempts > 1 else answer
 
-    def read(self, key: str) -> bytes | None:
+    def replace(self, key: str, data: bytes) -> None:
+        self._ask(lambda s3: s3.put_object(**self._body(key, data)))
+
+    def read(self, key: str, most: int | None = None) -> bytes | None:
         def get(s3: Any) -> bytes | None:
-            return bytes(s3.get_object(**self._object(key))["Body"].read())
+            answer = s3.get_object(**self._object(key))
+            with closing(answer["Body"]) as body:
+                if most is None or answer["ContentLength"] <= most:
+                    return bytes(body.read())
+                return bytes(body.read(most + 1))  # the rest is not waited for
 
         return self._ask(get, unless={404: None})
+
+    def read_if(self, key: str, etag: str) -> tuple[bytes, str | None] | None:
+        """The object and its version, where the bucket keeps any; None unless it has that ETag."""
+
+        def get(s3: Any) -> tuple[bytes, str | None]:
+            answer = s3.get_object(**self._object(key), IfMatch=etag)
+            version = answer.get("VersionId")
+            return bytes(answer["Body"].read()), None if version == "null" else version
+
+        return self._ask(get, unless={404: None, 412: None})
 
     def exists(self, key: str) -> bool:
         def head(s3: Any) -> bool:
@@ -180,11 +192,13 @@ class Bucket:
             return self._ask(get, unless={404: False})
 
     def list(self, folder: str) -> list[str]:
-        return [
-            entry["Key"].removeprefix(self._prefix)
-            for page in self._pages(f"{folder}/" if folder else "")
-            for entry in page.get("Contents", ())
-        ]
+        return [entry["Key"] for entry in self.entries(folder)]
+
+    def entries(self, folder: str) -> Iterator[Mapping[str, Any]]:
+        """What S3 lists of each object in a folder, its key without the prefix."""
+        for page in self._pages(f"{folder}/" if folder else ""):
+            for entry in page.get("Contents", ()):
+                yield {**entry, "Key": entry["Key"].removeprefix(self._prefix)}
 
     def _pages(self, prefix: str, **more: Any) -> Iterator[Mapping[str, Any]]:
         question = {"Bucket": self._name, "Prefix": self._prefix + prefix, **more}
@@ -201,8 +215,13 @@ class Bucket:
         """It lists, because S3 says of an object only that it is missing when its bucket is."""
         next(self._pages("manifests/", MaxKeys=1))
 
-    def _object(self, key: str) -> dict[str, str]:
+    def _object(self, key: str) -> dict[str, Any]:
         return {"Bucket": self._name, "Key": self._prefix + key}
+
+    def _body(self, key: str, data: bytes) -> dict[str, Any]:
+        # Without a checksum, S3 refuses to write into a bucket with Object Lock.
+        checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
+        return {**self._object(key), "Body": data, "ChecksumSHA256": checksum}
 
     def _ask(
         self, request: Callable[[Any], Answer], unless: Mapping[int, Answer] | None = None

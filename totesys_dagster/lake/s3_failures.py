@@ -100,7 +100,10 @@ _ALLOW = (
     " look for a policy of the bucket that denies them"
 )
 _BUSY = Words("{store} asks for fewer requests", "nothing is lost: wait a while")
-_BROKEN = Words("{store} fails", "nothing is lost: wait a while, and look at the store's own state")
+_BROKEN = Words(
+    "{store} fails",
+    "nothing is lost: wait a while, and look at the store's own state, its disk and its log",
+)
 _CHANGED = Words("what arrived is not what was sent", "look for a proxy that changes requests")
 _CLOCK = Words("the clock of this machine is {skew} off that of {store}", "set it by NTP")
 _DENIED = Words("{store} denies {action}", _ALLOW)

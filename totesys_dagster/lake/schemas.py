@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from totesys_dagster.errors import LakeError
-from totesys_dagster.lake.log import Document
+from totesys_dagster.lake.log import Document, Many
 from totesys_dagster.lake.store import Store
 
 
@@ -18,7 +18,7 @@ class Schema(Document):
     """A table's columns in its order (name, printed type, NOT NULL), and its shape."""
 
     table: str
-    columns: tuple[tuple[str, str, bool], ...]
+    columns: Many[tuple[str, str, bool]]
     shape: dict[str, Any]
 
 

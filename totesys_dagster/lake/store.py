@@ -15,9 +15,16 @@ from contextlib import contextmanager
 from functools import cached_property
 from urllib.parse import quote, unquote_to_bytes
 
-from totesys_dagster.errors import LakeUnusableError, ObjectConflictError, ObjectMissingError
+from totesys_dagster import settings
+from totesys_dagster.errors import (
+    LakeError,
+    LakeUnusableError,
+    ObjectConflictError,
+    ObjectMissingError,
+)
 from totesys_dagster.lake import probe
 from totesys_dagster.lake.backend import Backend, BackendError, Created
+from totesys_dagster.lake.bounded import MOST_DOCUMENT_BYTES
 from totesys_dagster.lake.directory import Directory
 
 # Seconds to wait before an object is created again that is said to exist, but is not there: another
@@ -81,7 +88,7 @@ class Store:
             for pause in (*PAUSES, None):
                 if self._backend.create(key, data) is Created.YES:
                     return
-                found = self._backend.read(key)
+                found = self._backend.read(key, len(data))
                 if found == data:
                     return
                 if found is not None:
@@ -106,16 +113,41 @@ class Store:
                 " local disk."
             ) from None
 
-    def get(self, key: str) -> bytes:
-        """The whole object. Raises ObjectMissingError or LakeError."""
+    def replace(self, key: str, data: bytes) -> None:
+        """Write an object that can be made again from what is not lost, whatever is there: the one
+        way to write over what is damaged. Raises LakeError when it cannot be written."""
         with self._failing_clearly():
-            data = self._backend.read(key)
+            self._require_proof()
+            self._backend.replace(key, data)
+
+    def get(self, key: str, most: int = MOST_DOCUMENT_BYTES) -> bytes:
+        """The whole object, of `most` bytes. Raises ObjectMissingError or LakeError."""
+        with self._failing_clearly():
+            data = self._backend.read(key, most)
         if data is None:
+            again = ", and `totesys verify --repair` makes it again" if self.is_derived else ""
             raise ObjectMissingError(
-                f"{self.uri(key)} does not exist: it was removed, or {self.setting} points to"
-                " another place than when it was written."
+                f"{self.uri(key)} does not exist: it was removed{again}, or {self.setting} points"
+                " to another place than when it was written."
+            )
+        if len(data) > most:
+            raise LakeError(
+                f"{self.uri(key)} is larger than the {most:,} bytes that it may have: it was"
+                f" changed after it was written; {self.remedy}."
             )
         return data
+
+    @property
+    def is_derived(self) -> bool:
+        """Whether all objects can be made again, from those of another zone."""
+        return self.setting == settings.PROCESSED_URL
+
+    @property
+    def remedy(self) -> str:
+        """What a person does about an object that is not what was written, for a sentence."""
+        if self.is_derived:
+            return "`totesys verify --repair` makes it again"
+        return "restore it from the bucket's older versions"
 
     def exists(self, key: str) -> bool:
         """Whether the object exists. Raises LakeError."""

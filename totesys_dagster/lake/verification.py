@@ -14,13 +14,18 @@ from totesys_dagster.lake.store import Store
 
 @dataclass
 class Verification:
-    """What was checked and what is wrong, one sentence a finding; the first is the first link."""
+    """What was checked and what is wrong, one sentence a finding; the first is the first link.
+
+    `damaged` are the batches, each with a star table, of which something in the processed zone is
+    not what was written, and so can be made again.
+    """
 
     batches: int = 0
     objects: int = 0
     bytes: int = 0
     audits: int = 0
     findings: list[str] = field(default_factory=list)
+    damaged: list[tuple[int, str]] = field(default_factory=list)
 
     @property
     def passed(self) -> bool:
@@ -31,7 +36,9 @@ class Verification:
         self.batches += other.batches
         self.objects += other.objects
         self.bytes += other.bytes
+        self.audits += other.audits
         self.findings += other.findings
+        self.damaged += other.damaged
 
     @contextmanager
     def noted(self) -> Iterator[None]:

@@ -40,6 +40,7 @@ from totesys_dagster.dagster_insides import (
 
 # How long a fork may take until it answers; most of it is the server's own start.
 START_SECONDS = 60.0
+STOP_SECONDS = 10.0
 # How long no server is started after one that could not fork: each run would wait for another.
 PAUSE_SECONDS = 300.0
 # Imported by a run and not by the code location, which starts faster without.
@@ -126,7 +127,8 @@ class ForkServer:
             self._requests.close()
         if self._process:
             self._process.kill()
-            self._process.wait()
+            with suppress(subprocess.TimeoutExpired):  # who cannot even die is left to the system
+                self._process.wait(STOP_SECONDS)
         self._requests = self._process = None
 
 

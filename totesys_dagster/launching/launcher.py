@@ -6,12 +6,10 @@ monitoring marks it as failed, and the sensors come back to its batch. The launc
 Kubernetes can tell by themselves.
 """
 
-import os
 import signal
 import sys
 import time
 from collections import Counter
-from contextlib import suppress
 from typing import Any
 
 import dagster as dg
@@ -65,8 +63,7 @@ class WatchedRunLauncher(DefaultRunLauncher):
             self._instance.report_engine_event(f"Nothing here can end the process {process}.", run)
             return False
         self._instance.report_run_canceling(run)
-        with suppress(ProcessLookupError):  # it has ended by itself
-            os.kill(process.pid, signal.SIGINT)
+        process.send(signal.SIGINT)  # unless it has ended by itself
         return True
 
     @property

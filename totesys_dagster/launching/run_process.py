@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from dataclasses import dataclass
-from pathlib import Path
+
+from totesys_dagster import processes
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class RunProcess:
 
     @classmethod
     def of(cls, pid: int) -> RunProcess:
-        return cls(socket.gethostname(), pid, _state_and_start(pid)[1])
+        return cls(socket.gethostname(), pid, processes.state_and_start(pid)[1])
 
     @classmethod
     def parse(cls, text: str) -> RunProcess:
@@ -40,22 +40,12 @@ class RunProcess:
 
     @property
     def is_alive(self) -> bool:
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
+        if not processes.is_there(self.pid):
             return False
-        except PermissionError:
-            pass  # alive, and another user's
-        state, started = _state_and_start(self.pid)
+        state, started = processes.state_and_start(self.pid)
         # A zombie has ended; whoever should take note of it has not yet.
         return state != "Z" and started == self.started
 
-
-def _state_and_start(pid: int) -> tuple[str, str]:
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return "", ""
-    # The name before may hold blanks and brackets; see proc_pid_stat(5) for the fields after it.
-    fields = text.rpartition(")")[2].split()
-    return fields[0], fields[19]
+    def send(self, number: int) -> bool:
+        """Send it a signal, if the system proves that it is this process; whether it was sent."""
+        return processes.send(self.pid, number, lambda _: bool(self.started) and self.is_alive)

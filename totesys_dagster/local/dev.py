@@ -6,7 +6,7 @@ import sys
 
 from totesys_dagster.dagster_insides import dev_command
 
-WEB = ("-m", "totesys_dagster.cli", "web")
+WEB = ("-m", "totesys_dagster.web")
 
 if __name__ == "__main__":
     dev_command(WEB).main(sys.argv[1:], prog_name="totesys dev")

@@ -15,8 +15,12 @@ import sys
 import time
 from pathlib import Path
 
+from totesys_dagster import processes
+
 GRACE_SECONDS = 10.0
 POLL_SECONDS = 0.25
+# In the environment of what one `totesys dev` has started.
+MARK = "DEV_OF_TOTESYS"
 CODE_SERVER = b"-m\0dagster\0api\0grpc\0"
 
 
@@ -26,9 +30,21 @@ def code_servers(group: int) -> list[int]:
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             process = int(entry.name)
-            if os.getpgid(process) == group and CODE_SERVER in (entry / "cmdline").read_bytes():
+            if is_code_server(process, group):
                 found.append(process)
     return found
+
+
+def is_code_server(process: int, group: int) -> bool:
+    """Whether a process is a code server of this `totesys dev`, and not of a `dagster dev` that a
+    script has started beside it. Raises OSError."""
+    place = Path(f"/proc/{process}")
+    return (
+        os.getpgid(process) == group
+        and CODE_SERVER in (place / "cmdline").read_bytes()
+        and f"{MARK}={os.environ.get(MARK, '')}".encode()
+        in (place / "environ").read_bytes().split(b"\0")
+    )
 
 
 def main(dagster_dev: int, grace_seconds: float = GRACE_SECONDS) -> None:
@@ -41,8 +57,8 @@ def main(dagster_dev: int, grace_seconds: float = GRACE_SECONDS) -> None:
     while (left := code_servers(os.getpgrp())) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
     for process in left:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
+        with contextlib.suppress(OSError):
+            processes.send(process, signal.SIGKILL, lambda pid: is_code_server(pid, os.getpgrp()))
 
 
 if __name__ == "__main__":

@@ -8,28 +8,63 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from totesys_dagster import processes
+from totesys_dagster.errors import TotesysError
+from totesys_dagster.waiting import looks
 
-def acquire(path: Path, *, shared: bool = False, wait: bool = True) -> int | None:
+
+class LockHeldError(TotesysError):
+    """Another process holds a lock for longer than it should."""
+
+
+def acquire(path: Path, *, shared: bool = False) -> int | None:
     """Lock `path` and return the descriptor that holds the lock, None when it is taken.
 
     Raises OSError when the file cannot be made.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    operation = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
-        fcntl.flock(descriptor, operation if wait else operation | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         return None
     return descriptor
 
 
+def acquire_within(path: Path, seconds: float, what: str, *, shared: bool = False) -> int:
+    """Lock `path` when `what` has come about, and return the descriptor that holds the lock.
+
+    Raises LockHeldError when that takes longer than `seconds`, or OSError.
+    """
+    for _ in looks(what, seconds):
+        if (descriptor := acquire(path, shared=shared)) is not None:
+            return descriptor
+    raise LockHeldError(
+        f"{path} is locked by {_holders(path)}, and {what} did not come within {seconds:.0f}"
+        " seconds: end that process, or let it go on, then try again."
+    )
+
+
 @contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Hold `path` locked for the time of a block."""
-    descriptor = acquire(path)
-    assert descriptor is not None
+def exclusive(path: Path, seconds: float, what: str) -> Iterator[None]:
+    """Hold `path` locked for the time of a block. Raises LockHeldError or OSError."""
+    descriptor = acquire_within(path, seconds, what)
     try:
         yield
     finally:
         os.close(descriptor)
+
+
+def _holders(path: Path) -> str:
+    """The processes that have locked `path`, as far as the system tells."""
+    try:
+        inode = f":{path.stat().st_ino}"
+        lines = [
+            line.split() for line in Path("/proc/locks").read_text(encoding="utf-8").splitlines()
+        ]
+    except OSError:
+        return "another process"
+    # A lock that was inherited is listed with the process that took it, which may have ended.
+    holders = {int(line[4]) for line in lines if line[1] == "FLOCK" and line[5].endswith(inode)}
+    shown = [processes.describe(pid) for pid in sorted(holders) if processes.is_there(pid)]
+    return " and ".join(shown) or "another process"

@@ -12,6 +12,9 @@ from pathlib import Path
 
 from totesys_dagster import settings
 from totesys_dagster.errors import TotesysError
+from totesys_dagster.waiting import announced
+
+LOOK_SECONDS = 30
 
 
 class EmbeddedServerError(TotesysError):
@@ -25,20 +28,37 @@ class Account:
     name: str | None
     group: int | None
 
-    def run(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(  # nosec B603: the commands are our own
-            [str(word) for word in command],
-            cwd="/",
-            capture_output=True,
-            text=True,
-            check=False,
-            user=self.name,
-            group=self.group,
-            extra_groups=None if self.name is None else [],
-        )
+    def run(
+        self, *command: str | Path, seconds: float, what: str, input_: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program to its end, for at most `seconds`. Raises EmbeddedServerError or OSError.
+
+        `what` says what is waited for; `input_` is what the program reads.
+        """
+        try:
+            with announced(what, seconds):
+                return subprocess.run(  # nosec B603: the commands are our own
+                    [str(word) for word in command],
+                    cwd="/",
+                    input=input_,
+                    capture_output=True,
+                    text=True,
+                    errors="replace",
+                    check=False,
+                    user=self.name,
+                    group=self.group,
+                    extra_groups=None if self.name is None else [],
+                    timeout=seconds,
+                )
+        except subprocess.TimeoutExpired:
+            raise EmbeddedServerError(
+                f"{what} took longer than {seconds:.0f} seconds, and was ended: look whether the"
+                " disk answers, then try again."
+            ) from None
 
     def can_enter(self, path: Path) -> bool:
-        return self.run("test", "-x", path).returncode == 0
+        what = f"a look at {path}"
+        return self.run("test", "-x", path, seconds=LOOK_SECONDS, what=what).returncode == 0
 
 
 def find_binaries() -> Path:
@@ -98,5 +118,6 @@ def reachable(binaries: Path, account: Account, directory: Path) -> Path:
         if libraries.exists():
             shutil.copytree(libraries, directory / "programs" / libraries.name, dirs_exist_ok=True)
         # Programs are no secret, and whoever copied them, the server's user has to run them.
-        subprocess.run(["chmod", "-R", "a+rX", directory / "programs"], check=True)  # nosec B603 B607
+        command = ["chmod", "-R", "a+rX", str(directory / "programs")]
+        subprocess.run(command, check=True, timeout=LOOK_SECONDS)  # nosec B603 B607
     return copy / "bin"

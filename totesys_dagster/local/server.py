@@ -9,39 +9,44 @@ from where `totesys clean` removes them.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
-import secrets
 import shutil
-import socket
-import subprocess
-import sys
-import tempfile
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
 from psycopg.conninfo import make_conninfo
 
-from totesys_dagster import private, settings
+from totesys_dagster import files, processes, settings
 from totesys_dagster.catalogue import INGESTION, PROCESSED
-from totesys_dagster.local import closing, locks, supervisor
+from totesys_dagster.local import closing, locks, making, postmaster, supervisor
+from totesys_dagster.local import state as state_file
+from totesys_dagster.local.launch import START_SECONDS, Launch, PasswordsLostError
+from totesys_dagster.local.launch import SUPERUSER as SUPERUSER
+from totesys_dagster.local.launch import free_port as free_port
 from totesys_dagster.local.programs import (
-    Account,
     EmbeddedServerError,
     find_account,
     find_binaries,
     reachable,
 )
+from totesys_dagster.local.state import State
+from totesys_dagster.postgres.patience import PatientConnection
+from totesys_dagster.waiting import looks
 
-SUPERUSER = "postgres"
-START_SECONDS = 60
+CONNECT_SECONDS = 10
+# A command that starts or removes the server waits for another one that does.
+LOCK_SECONDS = START_SECONDS + 10
+LEAVING = "the end of the supervisor of the embedded server"
+STARTING = "the start of the embedded server by another command"
+# The last user has gone, and the supervisor stops the server.
+LEAVE_SECONDS = supervisor.LOCK_SECONDS
 
 # What a home holds, besides the server's directory: nothing else of it is ever removed.
 HOME_FILES = (
-    "server.json",
+    state_file.NAME,
     "server.new",
     "postgres.log",
     "in-use.lock",
@@ -51,10 +56,11 @@ HOME_FILES = (
     "report.html",  # the page, as page/local_copy.py calls it
 )
 LAKES = re.compile(r"lake(_[0-9a-f]{8})?")
-SERVER_FILES = "postgres"
 
 # Locks that this process holds until it ends, by home.
 _in_use: dict[Path, int] = {}
+# What it knows of their servers, should the file be lost meanwhile.
+_known: dict[Path, State] = {}
 
 
 @dataclass(frozen=True)
@@ -74,44 +80,138 @@ class Server:
             dbname=database,
         )
 
+    def connect(self, role: str, database: str) -> PatientConnection:
+        """An autocommit connection. Raises psycopg.OperationalError."""
+        dsn = self.dsn(role, database)
+        return PatientConnection.connect(dsn, autocommit=True, connect_timeout=CONNECT_SECONDS)
+
 
 def start(home: Path, roles: tuple[str, ...] = ()) -> Server:
     """Start the server of `home`, or adopt the one that runs, until this process ends.
 
-    `roles` are names to make passwords for. Raises EmbeddedServerError.
+    `roles` are names to make passwords for. Raises EmbeddedServerError or LockHeldError.
     """
+    with _usable(home):
+        files.make_directory(home)
+        with locks.exclusive(home / "start.lock", LOCK_SECONDS, STARTING):
+            state = _prepare(home, (SUPERUSER, *roles))
+            _hold(home)
+            try:
+                state = Launch(home, state).run()
+            except PasswordsLostError:
+                _reset_passwords(home, state)
+                _hold(home)
+                state = Launch(home, state).run()
+            _known[home] = state
+    assert state.port is not None
+    return Server(state.port, state.passwords)
+
+
+@contextmanager
+def _usable(home: Path) -> Iterator[None]:
+    """Say of a home that cannot be written to why."""
     try:
-        private.make_directory(home)
-        if home not in _in_use:
-            in_use = locks.acquire(home / "in-use.lock", shared=True)
-            assert in_use is not None
-            _in_use[home] = in_use
+        yield
     except OSError as error:
+        reason, remedy = files.why(error)
         raise EmbeddedServerError(
-            f"{home} cannot hold the embedded PostgreSQL server ({error.strerror}): let"
-            f" {settings.HOME} name a directory that this user may write to."
+            f"{error.filename or home} cannot hold the embedded PostgreSQL server, because it"
+            f" {reason}: {remedy}, or let {settings.HOME} name a directory that this user may"
+            " write to."
         ) from None
-    with locks.exclusive(home / "start.lock"):
-        account = find_account()
-        closing.close_home(home, account.group, _is_ours)
-        state = _read_state(home, roles)
-        data = _data_directory(home, account, state)
-        closing.let_server_through(data.parent, account.group)
-        binaries = reachable(find_binaries(), account, data.parent)
-        if not (data / "PG_VERSION").exists():
-            _initialise(binaries, data, account, state["passwords"][SUPERUSER])
-        up = _is_up(state, data)
-        if not up:
-            state["port"] = free_port(state.get("port"))
-        _write_state(home, state)
-        server = Server(state["port"], state["passwords"])
-        # A supervisor whose server is not up is on its way out: wait for its lock.
-        lock = locks.acquire(home / "supervisor.lock", wait=not up)
-        if lock is not None:
-            os.close(lock)
-            _supervise(home, data, binaries, account, server)
-        _wait(home, server, data)
-    return server
+
+
+def _prepare(home: Path, roles: tuple[str, ...]) -> State:
+    """The state of a home whose files are made, and whose passwords are known."""
+    account = find_account()
+    closing.close_home(home, account.group, _is_ours)
+    found = state_file.read(home)
+    if found and not found.passwords and home in _known:
+        found = _known[home]
+    if found is None:
+        found = State(state_file.choose_directory(home, account), None, {})
+    if not found.directory.exists():
+        raise EmbeddedServerError(
+            f"{found.directory}, which holds the files of the embedded PostgreSQL server of"
+            f" {home}, is gone: bring it back, or let {settings.HOME} name a new directory."
+        )
+    state_file.link(home, found.directory)
+    closing.let_server_through(found.directory, account.group)
+    state = found.with_passwords(roles)
+    if not (state.data / "PG_VERSION").exists():
+        state_file.write(home, state)
+        binaries = reachable(find_binaries(), account, state.directory)
+        making.initialise(binaries, state.data, account, SUPERUSER, state.passwords[SUPERUSER])
+    elif SUPERUSER not in found.passwords:
+        _reset_passwords(home, state)
+    state_file.write(home, state)
+    return state
+
+
+def _reset_passwords(home: Path, state: State) -> None:
+    """Give the roles of a server that nobody uses the passwords of `state`."""
+    account = find_account()
+    binaries = reachable(find_binaries(), account, state.directory)
+    with _stopped(home, state):
+        postmaster.clear(state.data)
+        making.reset_passwords(binaries, state.data, account, state.passwords)
+
+
+@contextmanager
+def _stopped(home: Path, state: State, *, at_once: bool = False) -> Iterator[None]:
+    """Stop the server and its supervisor for a block; nobody else may use it, and none starts."""
+    with _alone(home):
+        if not supervisor.stop(state.data, None, at_once=at_once):
+            raise EmbeddedServerError(_still_runs(state.data))
+        with locks.exclusive(
+            home / "supervisor.lock",
+            LEAVE_SECONDS,
+            LEAVING,
+        ):
+            yield
+
+
+def _hold(home: Path) -> None:
+    """Use the server of `home` until this process ends."""
+    if home not in _in_use:
+        _in_use[home] = locks.acquire_within(
+            home / "in-use.lock", LEAVE_SECONDS, "the stop of the embedded server", shared=True
+        )
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Be the only user of the server. Raises EmbeddedServerError while there are others."""
+    if (in_use := _in_use.pop(home, None)) is not None:
+        os.close(in_use)
+    path = home / "in-use.lock"
+    for _ in looks(f"the embedded PostgreSQL server of {home} to stop", LEAVE_SECONDS):
+        if (alone := locks.acquire(path)) is not None:
+            try:
+                yield
+            finally:
+                os.close(alone)
+            return
+        # Users share that lock; a supervisor that takes its leave has it for itself.
+        if (shared := locks.acquire(path, shared=True)) is not None:
+            os.close(shared)
+            raise EmbeddedServerError(
+                f"The embedded PostgreSQL server of {home} is in use: stop what uses it, then try"
+                " again."
+            )
+    raise EmbeddedServerError(
+        f"The embedded PostgreSQL server of {home} did not stop within {LEAVE_SECONDS} seconds:"
+        f" see {home / 'postgres.log'}, then try again."
+    )
+
+
+def _still_runs(data: Path) -> str:
+    pid = postmaster.find(data)
+    who = processes.describe(pid) if pid else "its process"
+    return (
+        f"The embedded PostgreSQL server in {data.parent} did not stop within"
+        f" {supervisor.STOP_SECONDS} seconds ({who}): end that process, then try again."
+    )
 
 
 def remove(home: Path) -> None:
@@ -120,161 +220,39 @@ def remove(home: Path) -> None:
     Files of others stay, and `home` with them. Raises EmbeddedServerError, with nothing removed,
     while another process uses the server.
     """
-    if not (home / "server.json").exists():
-        return
-    if (in_use := _in_use.pop(home, None)) is not None:
-        os.close(in_use)
-    directory = Path(_read_state(home, ())["directory"])
-    if (others := locks.acquire(home / "in-use.lock", wait=False)) is None:
-        # Users share that lock; a supervisor that takes its leave has it for itself.
-        shared = locks.acquire(home / "in-use.lock", shared=True, wait=False)
-        if shared is not None:
-            os.close(shared)
-            raise EmbeddedServerError(
-                f"The embedded PostgreSQL server of {home} is in use: stop what uses it, then try"
-                " again."
-            )
-    # At once: what a proper stop would write to the disk is removed next.
-    supervisor.stop(directory / "data", None, at_once=True)
-    with locks.exclusive(home / "supervisor.lock"):
+    with _usable(home):
+        state = state_file.read(home) if home.is_dir() else None
+        if state is None:
+            return
+        # At once: what a proper stop would write to the disk is removed next.
+        with (
+            locks.exclusive(home / "start.lock", LOCK_SECONDS, STARTING),
+            _stopped(home, state, at_once=True),
+        ):
+            _remove_files(home, state.directory)
+    _known.pop(home, None)
+    _remove_empty(home)
+
+
+def _remove_files(home: Path, directory: Path) -> None:
+    """Remove the server's files, then the lakes, then what says where they are."""
+    if directory.exists():
         shutil.rmtree(directory)
-        for lake in home.iterdir():
-            if LAKES.fullmatch(lake.name):
-                for zone in (INGESTION, PROCESSED):
-                    shutil.rmtree(lake / zone, ignore_errors=True)
-                _remove_empty(lake)
-        for name in HOME_FILES:
-            (home / name).unlink(missing_ok=True)
-        _remove_empty(home)
-    if others is not None:
-        os.close(others)
+    (home / state_file.FILES).unlink(missing_ok=True)
+    for lake in home.iterdir():
+        if LAKES.fullmatch(lake.name):
+            for zone in (INGESTION, PROCESSED):
+                shutil.rmtree(lake / zone, ignore_errors=True)
+            _remove_empty(lake)
+    for path in [*home.glob(f"{files.UNFINISHED}*"), *(home / name for name in HOME_FILES)]:
+        path.unlink(missing_ok=True)
 
 
 def _is_ours(name: str) -> bool:
-    return name in (*HOME_FILES, SERVER_FILES) or LAKES.fullmatch(name) is not None
+    known = name in (*HOME_FILES, state_file.FILES) or name.startswith(files.UNFINISHED)
+    return known or LAKES.fullmatch(name) is not None
 
 
 def _remove_empty(directory: Path) -> None:
     with contextlib.suppress(OSError):
         directory.rmdir()
-
-
-def _read_state(home: Path, roles: tuple[str, ...]) -> dict:  # type: ignore[type-arg]
-    path = home / "server.json"
-    state = json.loads(path.read_text()) if path.exists() else {"passwords": {}}
-    for role in (SUPERUSER, *roles):
-        state["passwords"].setdefault(role, secrets.token_urlsafe(24))
-    return dict(state)
-
-
-def _write_state(home: Path, state: dict) -> None:  # type: ignore[type-arg]
-    """Replace the file as a whole, readable by its owner only: it holds the passwords."""
-    path = home / "server.json"
-    new = path.with_suffix(".new")
-    new.touch(mode=0o600)
-    new.write_text(json.dumps(state, indent=1))
-    new.replace(path)
-
-
-def _data_directory(home: Path, account: Account, state: dict) -> Path:  # type: ignore[type-arg]
-    """Where the server's files are; chosen once and remembered in `state`."""
-    if "directory" not in state:
-        directory = home / SERVER_FILES
-        if account.name is not None and not account.can_enter(home):
-            directory = Path(tempfile.mkdtemp(prefix="totesys-", dir="/var/tmp"))  # nosec B108
-        directory.mkdir(mode=0o700, exist_ok=True)
-        state["directory"] = str(directory)
-    return Path(state["directory"]) / "data"
-
-
-def _initialise(binaries: Path, data: Path, account: Account, password: str) -> None:
-    """Make an empty cluster under another name and rename it: it exists in full or not at all."""
-    new = data.with_name("data.new")
-    shutil.rmtree(new, ignore_errors=True)
-    password_file = data.with_name("password.new")
-    new.mkdir(mode=0o700)
-    try:
-        password_file.touch(mode=0o600)
-        password_file.write_text(password)
-        if account.name is not None:
-            for path in (new, password_file):
-                shutil.chown(path, account.name, account.group)
-        done = account.run(
-            binaries / "initdb",
-            *("--pgdata", new, "--username", SUPERUSER, "--pwfile", password_file),
-            *("--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync"),
-        )
-    finally:
-        password_file.unlink(missing_ok=True)
-    if done.returncode != 0:
-        reason = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
-        raise EmbeddedServerError(
-            f"The embedded PostgreSQL server could not be set up in {data.parent} ({reason}):"
-            " check that there is room and that the directory can be written."
-        )
-    new.rename(data)
-
-
-def free_port(preferred: int | None) -> int:
-    """A port on loopback that nobody listens on, the one of last time if possible."""
-    for port in (preferred or 0, 0):
-        with socket.socket() as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                listener.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(listener.getsockname()[1])
-    raise EmbeddedServerError("No port on 127.0.0.1 is free for the embedded PostgreSQL server.")
-
-
-def _is_up(state: dict, data: Path) -> bool:  # type: ignore[type-arg]
-    """Whether our own server answers, not just any server on that port."""
-    if "port" not in state or supervisor.server_process(data) is None:
-        return False
-    dsn = Server(state["port"], state["passwords"]).dsn(SUPERUSER, "postgres")
-    try:
-        with psycopg.connect(dsn, connect_timeout=5) as connection:
-            row = connection.execute("SHOW data_directory").fetchone()
-    except psycopg.Error:
-        return False
-    return row is not None and Path(row[0]) == data
-
-
-def _supervise(home: Path, data: Path, binaries: Path, account: Account, server: Server) -> None:
-    """Start a supervisor; it starts the server unless that runs."""
-    command = [
-        str(binaries / "postgres"),
-        *("-D", str(data), "-p", str(server.port)),
-        *("-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="),
-        *("-c", "max_prepared_transactions=20", "-c", "max_wal_size=256MB"),
-    ]
-    plan = {
-        "home": str(home),
-        "data": str(data),
-        "command": command,
-        "user": account.name,
-        "group": account.group,
-    }
-    with (home / "postgres.log").open("ab") as log:
-        subprocess.Popen(  # nosec B603: the command is our own
-            [sys.executable, "-m", supervisor.__name__, json.dumps(plan)],
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-        )
-
-
-def _wait(home: Path, server: Server, data: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    state = {"port": server.port, "passwords": server.passwords}
-    while not _is_up(state, data):
-        if time.monotonic() > deadline:
-            raise EmbeddedServerError(
-                f"The embedded PostgreSQL server did not start within {START_SECONDS} seconds:"
-                f" see {home / 'postgres.log'}, or remove {home} to begin again."
-            )
-        time.sleep(0.02)

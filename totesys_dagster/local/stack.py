@@ -35,6 +35,9 @@ READER = "warehouse_reader"  # reads it
 ROLES = (APPLICATION, EXTRACTOR, LOADER, ADMIN, READER)
 SOURCE = "totesys"
 
+# How long another process may take to make them; it takes five seconds.
+DATABASES_SECONDS = 120
+MAKING = "the databases of the embedded server, which another command makes"
 DATABASES = {settings.SOURCE_DSN, settings.WAREHOUSE_DSN}
 
 
@@ -49,8 +52,8 @@ def start() -> set[str]:
         server = postgres.start(home, ROLES)
         # One process at a time: roles and databases that are there already are not made again.
         with (
-            locks.exclusive(home / "databases.lock"),
-            psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as connection,
+            locks.exclusive(home / "databases.lock", DATABASES_SECONDS, MAKING),
+            server.connect(SUPERUSER, "postgres") as connection,
         ):
             create_roles(connection, server)
             if settings.SOURCE_DSN in needed:
@@ -61,6 +64,7 @@ def start() -> set[str]:
                 _create_warehouse(connection, server, database)
                 os.environ[settings.WAREHOUSE_DSN] = server.dsn(LOADER, database)
                 os.environ[settings.WAREHOUSE_ADMIN_DSN] = server.dsn(ADMIN, database)
+                os.environ[settings.WAREHOUSE_READER_DSN] = server.dsn(READER, database)
     return needed
 
 
@@ -72,7 +76,7 @@ def start_when_needed() -> set[str]:
     needed, _ = _provide_lake()
     names = needed & DATABASES
     if settings.WAREHOUSE_DSN in names:
-        names.add(settings.WAREHOUSE_ADMIN_DSN)
+        names |= {settings.WAREHOUSE_ADMIN_DSN, settings.WAREHOUSE_READER_DSN}
     for name in names:  # what was inherited may be of a server that listens elsewhere by now
         os.environ.pop(name, None)
     if names:
@@ -100,7 +104,7 @@ def _provide_lake() -> tuple[set[str], str]:
 def application(home: Path) -> psycopg.Connection:
     """An autocommit connection to the embedded ToteSys as its application, for the simulator."""
     server = postgres.start(home, ROLES)
-    return psycopg.connect(server.dsn(APPLICATION, SOURCE), autocommit=True)
+    return server.connect(APPLICATION, SOURCE)
 
 
 def _suffix(needed: set[str]) -> str:
@@ -145,11 +149,11 @@ def _create_source(connection: psycopg.Connection, server: Server) -> None:
     new = f"{SOURCE}_new"
     _drop_half_made(connection, new)
     _create_database(connection, new, APPLICATION)
-    with psycopg.connect(server.dsn(APPLICATION, new), autocommit=True) as application_:
+    with server.connect(APPLICATION, new) as application_:
         simulator.create_source(application_)
         simulator.fill_history(application_, last_day=_last_working_day(dt.date.today()))  # noqa: DTZ011
         application_.execute("VACUUM ANALYZE")
-    with psycopg.connect(server.dsn(SUPERUSER, new), autocommit=True) as admin:
+    with server.connect(SUPERUSER, new) as admin:
         grant_extractor(admin)
     connection.execute(
         sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
@@ -175,7 +179,7 @@ def _drop_half_made(connection: psycopg.Connection, database: str) -> None:
 def grant_extractor(connection: psycopg.Connection) -> None:
     """Let the extractor read the tables of ToteSys, and nothing else; as an administrator."""
     text = resources.files("totesys_dagster.ingestion") / "sql" / "extractor.sql"
-    connection.execute(text.read_text())
+    connection.execute(text.read_text(encoding="utf-8"))
 
 
 def _create_warehouse(connection: psycopg.Connection, server: Server, database: str) -> None:
@@ -184,10 +188,10 @@ def _create_warehouse(connection: psycopg.Connection, server: Server, database: 
     if not _exists(connection, database):
         _create_database(connection, database, SUPERUSER)
     names = Names(settings.warehouse_schema())
-    with psycopg.connect(server.dsn(SUPERUSER, database), autocommit=True) as admin:
+    with server.connect(SUPERUSER, database) as admin:
         if not schema.is_made(admin, names):
             text = resources.files("totesys_dagster.warehouse") / "sql" / "roles.sql"
-            admin.execute(text.read_text())
+            admin.execute(text.read_text(encoding="utf-8"))
             schema.migrate(admin, names)
 
 

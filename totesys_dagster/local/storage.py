@@ -13,17 +13,19 @@ of which takes 106 KB.
 
 import os
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as db
 from watchdog.events import FileSystemEvent, PatternMatchingEventHandler
 
-from totesys_dagster import private
+from totesys_dagster import files, private
 from totesys_dagster.dagster_insides import (
     ConfigurableClassData,
     ConsolidatedSqliteEventLogStorage,
@@ -39,10 +41,25 @@ BUSY_SECONDS = 30
 
 LOG_SECONDS = 0.05
 
+# How long another process may take to make the databases; it takes two seconds.
+MAKING_SECONDS = 60
+MAKING = "Dagster's databases, which another command makes"
+
 EVENTS = Path("history", "events")
 
 # Where dagster.yaml has all of Dagster's own files.
 HOME = ".dagster"
+
+
+def _address(base_dir: str, name: str) -> str:
+    """The address of a database. Dagster's own takes a `?` of the path for the end of it."""
+    path = Path(base_dir).absolute() / f"{name}.db"
+    place = f"file:{quote(os.fsencode(path))}"
+    return db.URL.create("sqlite", database=place, query={"uri": "true"}).render_as_string()
+
+
+for _storage in (ConsolidatedSqliteEventLogStorage, SqliteRunStorage, SqliteScheduleStorage):
+    sys.modules[_storage.__module__].create_db_conn_string = _address  # type: ignore[attr-defined]
 
 _engines: dict[str, db.Engine] = {}
 _lock = threading.Lock()
@@ -161,11 +178,12 @@ def _make(place: Path, make: Callable[[Path], object]) -> None:
     """Make a directory under another name and rename it, unless it is there."""
     if place.exists():
         return
-    private.make_directory(place.parent)
-    with locks.exclusive(place.with_name(f"{place.name}.lock")):
+    files.make_directory(place.parent)
+    lock = place.with_name(f"{place.name}.lock")
+    with locks.exclusive(lock, MAKING_SECONDS, MAKING):
         if place.exists():
             return
         new = place.with_name(f"{place.name}.new")
         shutil.rmtree(new, ignore_errors=True)
         make(new)
-        new.rename(place)
+        files.move_directory(new, place)

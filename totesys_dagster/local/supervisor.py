@@ -7,7 +7,6 @@ stopped. It imports little, so that it starts in a blink and stays small.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -17,20 +16,12 @@ import sys
 import time
 from pathlib import Path
 
-from totesys_dagster.local import locks
+from totesys_dagster import processes
+from totesys_dagster.local import locks, postmaster
 
 STOP_SECONDS = 30
+LOCK_SECONDS = 2 * STOP_SECONDS + 5
 POLL_SECONDS = 0.25
-
-
-def server_process(data: Path) -> int | None:
-    """The process id of the server that runs on `data`, None when none does."""
-    try:
-        pid = int((data / "postmaster.pid").read_text().splitlines()[0])
-        os.kill(pid, 0)
-    except (OSError, ValueError, IndexError):
-        return None
-    return pid
 
 
 def _in_use(home: Path) -> bool:
@@ -39,7 +30,7 @@ def _in_use(home: Path) -> bool:
     A directory that was removed is used by nobody.
     """
     try:
-        return locks.acquire(home / "in-use.lock", wait=False) is None
+        return locks.acquire(home / "in-use.lock") is None
     except FileNotFoundError:
         return False
 
@@ -48,24 +39,28 @@ def _alive(data: Path, child: subprocess.Popen[bytes] | None) -> bool:
     """Whether there is still a server to keep. One just started may not have its file yet."""
     if child is not None:
         return child.poll() is None
-    return server_process(data) is not None
+    return postmaster.find(data) is not None
 
 
-def stop(data: Path, child: subprocess.Popen[bytes] | None, *, at_once: bool = False) -> None:
-    """A fast shutdown, and an immediate one if that takes too long (it recovers at next start)."""
+def stop(data: Path, child: subprocess.Popen[bytes] | None, *, at_once: bool = False) -> bool:
+    """A fast shutdown, and an immediate one if that takes too long (it recovers at next start).
+
+    Whether no server is left.
+    """
     for number in (signal.SIGQUIT,) if at_once else (signal.SIGINT, signal.SIGQUIT):
-        pid = server_process(data)
-        if pid is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
+        if (pid := postmaster.find(data)) is None:
+            return True
+        # One that is stopped (SIGSTOP) would hear it when it goes on.
+        for each in (number, signal.SIGCONT):
+            processes.send(pid, each, lambda pid: postmaster.is_server(pid, data))
         deadline = time.monotonic() + STOP_SECONDS
         while time.monotonic() < deadline:
             if child is not None:
                 child.poll()  # reaps it
-            if server_process(data) is None:
-                return
+            if postmaster.find(data) is None:
+                return True
             time.sleep(0.02)
+    return False
 
 
 def _remove_if_orphaned(directory: int, home: Path, data: Path) -> None:
@@ -84,9 +79,11 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     home, data = Path(plan["home"]), Path(plan["data"])
     directory = os.open(home, os.O_RDONLY)
-    with locks.exclusive(home / "supervisor.lock"):
+    # Whoever started this one has seen that lock free.
+    with locks.exclusive(home / "supervisor.lock", LOCK_SECONDS, "the end of another supervisor"):
         child = None
-        if server_process(data) is None:
+        if postmaster.find(data) is None:
+            postmaster.clear(data)
             child = subprocess.Popen(  # nosec B603: the command is our own
                 plan["command"],
                 cwd="/",

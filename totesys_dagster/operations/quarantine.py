@@ -85,10 +85,9 @@ def stopped(log: ManifestLog, processed: Store, loaded: int, limit: int) -> str 
         return None
     manifest = log.read(loaded + 1)
     stars = {receipt.star: receipt.quarantined for receipt in _receipts(processed, manifest)}
-    most = max(stars.values(), default=0)
-    if most <= limit or most <= (accepted := accepted_rows(log.store, manifest)):
-        return None
-    return too_many(manifest.sequence, stars, max(limit, accepted))
+    limit = max(limit, accepted_rows(log.store, manifest))
+    over = any(rows > limit for rows in stars.values())
+    return too_many(manifest.sequence, stars, limit) if over else None
 
 
 def _receipts(processed: Store, manifest: Manifest) -> list[Receipt]:

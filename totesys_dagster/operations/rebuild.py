@@ -8,7 +8,7 @@ lose by it is named before anything is changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
@@ -16,13 +16,13 @@ from psycopg import sql
 
 from totesys_dagster.catalogue import STAR_TABLES, WAREHOUSE_TABLES, Kind, StarTable
 from totesys_dagster.errors import LoadError, RebuildRunningError
-from totesys_dagster.feeds.load import check_log, load_all
+from totesys_dagster.feeds.load import check_log
 from totesys_dagster.feeds.registry import FEEDS
-from totesys_dagster.lake.audits import AuditLog
 from totesys_dagster.lake.manifest import ManifestLog
-from totesys_dagster.lake.receipt import touched_stars
 from totesys_dagster.lake.store import Store
+from totesys_dagster.operations.filling import Filling
 from totesys_dagster.operations.fresh import fresh_warehouse
+from totesys_dagster.operations.proof import require_all_batches
 from totesys_dagster.operations.replace import DIFFERENT, replace
 from totesys_dagster.postgres.sessions import (
     READ_COMMITTED,
@@ -35,8 +35,7 @@ from totesys_dagster.postgres.sessions import (
     one,
     transaction,
 )
-from totesys_dagster.processed.process import process_star
-from totesys_dagster.warehouse import audit, ledger, load, schema
+from totesys_dagster.warehouse import ledger, schema
 
 
 @dataclass(frozen=True)
@@ -62,82 +61,55 @@ def rebuild(
     quarantine_limit: int,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
     only: Sequence[StarTable] | None = None,
+    lose_loaded_batches: bool = False,
 ) -> Rebuilt:
-    """Load every batch of the lake again, and replace the warehouse where the result differs.
+    """Load every batch of the lake again, and replace the warehouse where the result differs and is
+    proved to be right (`proof.py`).
 
     With `only`, these tables are replaced and the others stay as they are, and only batches that
     the warehouse holds are loaded; what the tables refer to is loaded beside. `progress` gets
-    the batches done and their number. What feeds delivered is loaded again with all tables.
-
-    Raises LoadError (also when another rebuild is running, or when the lake is empty and the
-    warehouse is not) or LakeError; the old warehouse is untouched then.
+    the batches done and their number. What feeds delivered is loaded again with all tables. With
+    `lose_loaded_batches`, a lake that lacks batches of the warehouse, or has others, takes its
+    place. Raises LoadError (also when another rebuild is running, when the lake is empty and the
+    warehouse is not, or has other batches), LakeError or ProcessingError; the old warehouse is
+    untouched then.
     """
     log = ManifestLog(ingestion)
-    filling = _Filling(connection, names, log, processed, quarantine_limit, progress)
     with failures(LoadError, "the rebuild"), _only_one(connection, names):
         schema.migrate(connection, names)
         for feed in FEEDS:
             check_log(connection, names, feed, ingestion)
-        if ledger.head(connection, names) == 0:
+        loaded = ledger.manifests(connection, names)
+        filling = Filling(connection, names, log, processed, quarantine_limit, progress, loaded)
+        if not loaded:
             filling.fill(names, only)
+            filling.digests.require_filled()
             return Rebuilt(ledger.head(connection, names), _rows(connection, names), None)
         if log.head() is None:
             raise LoadError(
                 f"The warehouse holds batches, but the lake at {ingestion.url} holds none: point"
                 f" {ingestion.setting} to the lake that it was loaded from."
             )
+        if not lose_loaded_batches:
+            require_all_batches(loaded, log)
         _require_tables(connection, names)
+
+        def require_proof(different: Mapping[str, int]) -> None:
+            if any(different.values()) and not lose_loaded_batches:
+                filling.chain.require_ours()
+            filling.digests.require(connection, fresh, different)
+
         while True:
             with fresh_warehouse(connection, names) as fresh:
                 filling.fill(fresh, only)
                 if more := _facts_along(connection, names, fresh, only or ()):
                     only = [*(only or ()), *more]
                     continue
-                while (different := replace(connection, names, fresh, log, only)) is None:
+                while (
+                    different := replace(connection, names, fresh, log, only, require_proof)
+                ) is None:
                     filling.fill(fresh, only)
                 return Rebuilt(ledger.head(connection, names), _rows(connection, names), different)
-
-
-@dataclass(frozen=True)
-class _Filling:
-    """The loading of batches into a warehouse or one beside it."""
-
-    connection: Connection
-    names: Names
-    log: ManifestLog
-    processed: Store
-    quarantine_limit: int
-    progress: Callable[[int, int], None]
-
-    def fill(self, target: Names, only: Sequence[StarTable] | None) -> None:
-        """Load what the target lacks: all batches, or of some tables those that the warehouse
-        holds."""
-        ingestion, last = self.log.store, self.log.head()
-        needed = None if only is None else _with_dimensions(only)
-        end = None if only is None else ledger.head(self.connection, self.names)
-        for manifest in self.log.after(ledger.head(self.connection, target)):
-            if end is not None and manifest.sequence > end:
-                break
-            for star in touched_stars(manifest):
-                if needed is None or star.name in needed:
-                    process_star(star, manifest, ingestion, self.processed)
-            load.load_batch(
-                self.connection,
-                target,
-                manifest,
-                ingestion,
-                self.processed,
-                quarantine_limit=self.quarantine_limit,
-                only=needed,
-            )
-            self.progress(manifest.sequence, last.sequence if last else 0)
-        newest = AuditLog(ingestion).of_head(last)
-        if newest is not None and only is None:
-            with ledger.exclusive(self.connection, target):
-                audit.audit_source(self.connection, target, newest)
-        for feed in FEEDS if only is None else ():
-            for _ in load_all(self.connection, target, feed, ingestion, self.processed):
-                pass
 
 
 def _facts_along(
@@ -177,11 +149,6 @@ def _rows_differ(
     }
     queries = (sql.SQL(DIFFERENT).format(**fragments) for fragments in (keys, quarantines))
     return any(one(connection, query) != (0,) for query in queries)
-
-
-def _with_dimensions(stars: Sequence[StarTable]) -> set[str]:
-    """The names of the tables, and of those that they refer to."""
-    return {s.name for s in stars} | {to for s in stars for _, to in s.references}
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -28,11 +28,14 @@ def replace(
     fresh: Names,
     log: ManifestLog,
     only: Sequence[StarTable] | None,
+    require_proof: Callable[[Mapping[str, int]], None],
 ) -> dict[str, int] | None:
     """Put the fresh rows in the place of the old ones where they differ.
 
-    Returns the differences, or None when a batch was loaded meanwhile that `fresh` lacks. Batches
-    that the lake does not have (the warehouse was loaded from another one) are not waited for.
+    `require_proof` gets how many rows of each table do, and raises where the fresh ones are not
+    proved. Returns the differences, or None when a batch was loaded meanwhile that `fresh` lacks.
+    Batches that the lake does not have (the warehouse was loaded from another one) are not waited
+    for.
     """
     with ledger.exclusive(connection, names):
         last = log.head()
@@ -45,6 +48,7 @@ def replace(
         replaced = list(WAREHOUSE_TABLES.values()) if only is None else only
         pairs = [_Pair.of(connection, names, fresh, star) for star in replaced]
         different = {pair.star.name: pair.count(DIFFERENT) for pair in pairs}
+        require_proof(different)
         _replace_rows([pair for pair in pairs if different[pair.star.name]])
         state.note(connection, names, stars, ledger.head(connection, fresh), renewed=bool(only))
         if only is None:

@@ -6,21 +6,18 @@ import itertools
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 
-from psycopg import sql
-
 from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.errors import LakeError, LakeUnusableError, LoadError
 from totesys_dagster.feeds.registry import FEEDS
 from totesys_dagster.feeds.verify import verify_feed
 from totesys_dagster.ingestion.known import Known
 from totesys_dagster.lake.audits import AuditLog, SourceAudit
-from totesys_dagster.lake.log import TOTESYS
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.requests import Requests
 from totesys_dagster.lake.store import Store
 from totesys_dagster.lake.verification import Verification
 from totesys_dagster.operations.renew import outdated
-from totesys_dagster.operations.verify_batch import Batch, LoadedReceipt, Readable, check_batch
+from totesys_dagster.operations.verify_batch import Batch, Readable, check_batch
 from totesys_dagster.parallel import ahead
 from totesys_dagster.postgres.sessions import Connection, Names, failures, transaction
 from totesys_dagster.warehouse import ledger, state
@@ -52,14 +49,16 @@ def verify(
     be used at all.
     """
     result = Verification()
-    loaded = _ledger(connection, names)
+    loaded = ledger.manifests(connection, names)
     waiting = {star.name for star in outdated(connection, names)} if loaded else set()
     due = blocks(_last(ManifestLog(ingestion), loaded))
     total = sum(map(len, due))
     batches = (
         Batch(previous, manifest, receipts, waiting)
         for block in due
-        for receipts in (_receipts(connection, names, block) if loaded else {},)
+        for receipts in (
+            ledger.receipts(connection, names, block.start, block.stop - 1) if loaded else {},
+        )
         for previous, manifest in itertools.pairwise(_manifests(ingestion, block))
     )
     check = partial(check_batch, ingestion, processed, loaded)
@@ -69,12 +68,11 @@ def verify(
     _check_source_audits(result, ingestion, blocks)
     _check_requests(result, ingestion)
     if loaded:
+        _check_ledger(result, loaded)
         _check_last_source(result, connection, names, ingestion)
         _check_standings(result, connection, names, ingestion, waiting)
     for feed in FEEDS:
-        found = verify_feed(connection, names, feed, ingestion, processed)
-        result.add(found)
-        result.audits += found.audits
+        result.add(verify_feed(connection, names, feed, ingestion, processed))
     return result
 
 
@@ -116,31 +114,13 @@ def _read(ingestion: Store, number: int) -> Manifest | LakeError:
         return error
 
 
-def _ledger(connection: Connection, names: Names) -> dict[int, str]:
-    """The batches that the warehouse holds, each with the SHA-256 of its manifest."""
-    if ledger.head(connection, names) == 0:
-        return {}
-    query = sql.SQL("SELECT sequence, manifest_sha256 FROM {} WHERE log = {}").format(
-        names.ledger("batch"), sql.Literal(TOTESYS)
-    )
-    with failures(LoadError, "a look at the ledger"), transaction(connection):
-        return dict(connection.execute(query).fetchall())
-
-
-def _receipts(
-    connection: Connection, names: Names, block: range
-) -> dict[int, dict[str, LoadedReceipt]]:
-    """The receipts that were loaded, by batch of the block and star."""
-    query = sql.SQL(
-        "SELECT sequence, star, receipt_sha256, to_jsonb(t) ->> 'revision' FROM {} AS t"
-        " WHERE log = %s AND sequence BETWEEN %s AND %s"
-    ).format(names.ledger("batch_table"))
-    with failures(LoadError, "a look at the ledger"), transaction(connection):
-        rows = connection.execute(query, [TOTESYS, block.start, block.stop - 1]).fetchall()
-    found: dict[int, dict[str, LoadedReceipt]] = {}
-    for sequence, star, *loaded in rows:
-        found.setdefault(sequence, {})[star] = LoadedReceipt(*loaded)
-    return found
+def _check_ledger(result: Verification, loaded: Collection[int]) -> None:
+    """Batches are loaded in their order, so the ledger has no gap."""
+    for number in sorted({*range(1, max(loaded) + 1)}.difference(loaded)):
+        result.findings.append(
+            f"The ledger does not say that batch {number} was loaded, and later ones were: a row of"
+            " it was removed; `totesys rebuild` writes it again."
+        )
 
 
 def _last(log: ManifestLog, loaded: Collection[int]) -> int:

@@ -10,31 +10,26 @@ from totesys_dagster.catalogue import STAR_TABLES, StarTable, revision
 from totesys_dagster.errors import LakeError
 from totesys_dagster.lake import references
 from totesys_dagster.lake.key_sets import KeySet
-from totesys_dagster.lake.manifest import Manifest, ManifestLog
-from totesys_dagster.lake.parts import ObjectEntry, read_lines, read_object
+from totesys_dagster.lake.manifest import Manifest, ManifestLog, broken_link
+from totesys_dagster.lake.parts import ObjectEntry, part_stem, read_lines, read_object
 from totesys_dagster.lake.receipt import (
     Receipt,
-    read_receipt,
     read_receipt_of,
     read_star,
     receipt_key,
     receipt_key_of,
+    require_sound,
+    sound_receipt,
     touched_stars,
 )
 from totesys_dagster.lake.schemas import read_schema
 from totesys_dagster.lake.store import Store
 from totesys_dagster.lake.verification import Verification
+from totesys_dagster.warehouse.ledger import LoadedReceipt
+from totesys_dagster.words import counted
 
 # An error takes the place of a manifest that cannot be read, None that of the one before the first.
 Readable = Manifest | LakeError | None
-
-
-@dataclass(frozen=True)
-class LoadedReceipt:
-    """A receipt that was loaded: its SHA-256, and the revision by which it was made."""
-
-    sha256: str
-    revision: str
 
 
 @dataclass(frozen=True)
@@ -81,14 +76,10 @@ def check_batch(
 
 
 def _check_link(result: Verification, previous: Manifest | None, manifest: Manifest) -> None:
-    expected = previous.sha256 if previous else None
     if manifest.sequence > 1 and previous is None:
         return  # the one before could not be read, which is said already
-    if manifest.previous_sha256 != expected:
-        result.findings.append(
-            f"Batch {manifest.sequence} ({manifest.batch}) does not follow from the batch before"
-            " it: one of the two manifests was changed after it was written."
-        )
+    if broken := broken_link(previous, manifest):
+        result.findings.append(broken)
 
 
 def _check_ingestion(
@@ -96,6 +87,8 @@ def _check_ingestion(
 ) -> None:
     for name, table in manifest.tables.items():
         before = previous.tables.get(name) if previous else None
+        with result.noted():
+            _require_entries(store, name, manifest)
         result.read_all(store, table.objects, read_lines)
         # What every batch names again until it changes is read once.
         if before is None or before.keys.sha256 != table.keys.sha256:
@@ -107,6 +100,23 @@ def _check_ingestion(
     for name, hash_ in manifest.references.items():
         if previous is None or previous.references.get(name) != hash_:
             result.read(partial(references.read, store, name, hash_))
+
+
+def _require_entries(store: Store, name: str, manifest: Manifest) -> None:
+    """Raise LakeError unless the objects of a table are of this batch, once each, and hold as many
+    rows as the manifest says of the table."""
+    table, stem = manifest.tables[name], part_stem("rows", name, manifest.batch)
+    keys = [entry.key for entry in table.objects]
+    if (
+        not all(key.startswith(f"{stem}-") for key in keys)
+        or len(set(keys)) < len(keys)
+        or sum(entry.rows for entry in table.objects) != table.rows
+    ):
+        raise LakeError(
+            f"Batch {manifest.sequence} ({manifest.batch}) names objects of {name} that are not of"
+            f" it, or do not hold its {counted(table.rows, 'row')}: its manifest was changed after"
+            f" it was written; {store.remedy}."
+        )
 
 
 def _check_keys(result: Verification, store: Store, keys: KeySet) -> None:
@@ -131,8 +141,16 @@ def _check_processed(
     for star in touched_stars(manifest):
         known = (loaded or {}).get(star.name)
         if known is None or known.revision == revision(star):
+            before = len(result.findings)
             with result.noted():
                 _check_star(result, store, star, manifest, known, loaded is None, outdated)
+            if len(result.findings) > before:
+                result.damaged.append((manifest.sequence, star.name))
+            if known is None and loaded is not None and star.name not in outdated:
+                result.findings.append(
+                    f"The ledger does not say that batch {manifest.sequence} was loaded into"
+                    f" {star.name}: a row of it was removed; `totesys rebuild` writes it again."
+                )
     for name, earlier in (loaded or {}).items():
         declared = STAR_TABLES.get(name)
         if declared is None or earlier.revision != revision(declared):
@@ -150,7 +168,7 @@ def _check_star(
     outdated: Collection[str],
 ) -> None:
     """What was made of a batch by the present declaration of a star."""
-    receipt = read_receipt(store, star, manifest)
+    receipt = sound_receipt(store, star, manifest)
     if receipt is not None:
         if known is not None:
             _check_receipt(result, store, receipt_key(star, manifest.batch), receipt, known)
@@ -169,6 +187,7 @@ def _check_earlier(
     if receipt is None:
         result.findings.append(_missing(store, star, manifest))
         return
+    require_sound(store, star, known.revision, manifest, receipt)
     _check_receipt(
         result, store, receipt_key_of(star, known.revision, manifest.batch), receipt, known
     )
@@ -182,12 +201,13 @@ def _check_receipt(
     if known.sha256 != receipt.sha256:
         result.findings.append(
             f"{store.uri(key)} is not the receipt that the warehouse loaded: it was changed after"
-            " it was written; restore it from the bucket's older versions."
+            f" it was written, and {store.remedy}; or a row of the ledger was, and `totesys"
+            " rebuild` writes that again."
         )
 
 
 def _missing(store: Store, star: str, manifest: Manifest) -> str:
     return (
         f"Batch {manifest.batch} is in the warehouse, but {star} of it is not in {store.url}:"
-        f" {store.setting} points to another place; `totesys rebuild` processes it again."
+        f" {store.setting} points to another place, or it was removed, and {store.remedy}."
     )

@@ -8,6 +8,7 @@ from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
 from totesys_dagster.metadata import remedy
 from totesys_dagster.orchestration.audits import audit_job
 from totesys_dagster.orchestration.checks import LOG
+from totesys_dagster.orchestration.file_jobs import FILE_JOBS
 from totesys_dagster.orchestration.history import keep_history
 from totesys_dagster.orchestration.whole_path import run_path
 from totesys_dagster.page.assets import PAGE
@@ -30,9 +31,12 @@ from totesys_dagster.runs.tags import (
     WHOLE_STAGE,
 )
 
+# They have runs of their own.
+FEED_ASSETS = dg.AssetSelection.tag("kind", "feed")
+
 capture = dg.define_asset_job(
     CAPTURE,
-    selection=dg.AssetSelection.groups(INGESTION),
+    selection=dg.AssetSelection.groups(INGESTION) - FEED_ASSETS,
     description="Capture one batch: what changed in ToteSys since the one before. Its partition is"
     " the batch; one that exists is captured no second time. *Use `batch` or `whole_path` instead*,"
     " which need no key and go on to the warehouse."
@@ -42,7 +46,7 @@ capture = dg.define_asset_job(
 
 process = dg.define_asset_job(
     PROCESS,
-    selection=dg.AssetSelection.groups(PROCESSED),
+    selection=dg.AssetSelection.groups(PROCESSED) - FEED_ASSETS,
     description="Process a batch: raw tables to Parquet tables of the stars. To process one again"
     " is harmless: the same rows give the same objects."
     + remedy("the run's error names the batch and what to do.", "Rows are in quarantine"),
@@ -51,7 +55,7 @@ process = dg.define_asset_job(
 
 load = dg.define_asset_job(
     LOAD,
-    selection=dg.AssetSelection.groups(WAREHOUSE),
+    selection=dg.AssetSelection.groups(WAREHOUSE) - FEED_ASSETS,
     description="Load all that is processed into the warehouse, in the order of the log. To load"
     " again is harmless: a batch is loaded once."
     + remedy("the run's error names the batch and what to do.", "The warehouse is lost, or wrong"),
@@ -60,7 +64,7 @@ load = dg.define_asset_job(
 
 batch_job = dg.define_asset_job(
     BATCH,
-    selection=dg.AssetSelection.groups(INGESTION, PROCESSED, WAREHOUSE),
+    selection=dg.AssetSelection.groups(INGESTION, PROCESSED, WAREHOUSE) - FEED_ASSETS,
     description="Take a batch the whole way: capture, process, load and audit. The sensors start it"
     " for the tables that have changed."
     + remedy(
@@ -126,4 +130,5 @@ JOBS: list[Any] = [
     verify_lake,
     keep_history,
     page,
+    *FILE_JOBS.values(),
 ]

@@ -23,6 +23,8 @@ from totesys_dagster.lake.manifest import BATCH_KEY, Manifest, ManifestLog
 from totesys_dagster.metadata import BATCH_TAG, BATCHES
 from totesys_dagster.operations.renew import outdated
 from totesys_dagster.orchestration.audits import audit_job
+from totesys_dagster.orchestration.file_jobs import FILE_JOBS
+from totesys_dagster.orchestration.files import new_files
 from totesys_dagster.orchestration.history import is_lost, keep_history
 from totesys_dagster.orchestration.jobs import batch_job, capture, load, process
 from totesys_dagster.orchestration.planning import (
@@ -288,4 +290,5 @@ def scheduled_load(
 def sensors() -> list[dg.SensorDefinition]:
     """The sensors for the settings: loads at intervals only where that is asked for."""
     scheduled = [scheduled_load] if settings.load_every_seconds() else []
-    return [source_changes, new_batches, *scheduled]
+    files = [new_files] if FILE_JOBS else []
+    return [source_changes, new_batches, *scheduled, *files]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import psycopg
 
+from totesys_dagster.postgres.patience import SILENT, STOPPED
+
 TAKEN = (
     "the platform did not make what has that name: rename it, or let TOTESYS_WAREHOUSE_SCHEMA name"
     " another schema"
@@ -47,6 +49,7 @@ REMEDIES = {
     "55P03": "somebody holds a lock for long; the next attempt starts again",
     "57014": "an administrator or a time limit ended it; the next attempt starts again",
     "57P": "what was begun is taken back, and the next attempt starts again once the server is up",
+    "57P02": "look at its log, and whether its disk is full; what was begun is taken back",
     "57P04": "name a database that exists in {setting}",
     "57P05": (
         "sessions have to outlast their pauses: ALTER ROLE … SET idle_session_timeout TO 0 for the"
@@ -56,6 +59,7 @@ REMEDIES = {
     "XX": "look at the server's log; data that is damaged comes back from a backup",
 }
 
+UP = "wait until the server is up; where that takes long, its log says why, such as a full disk"
 STANDBY = (
     "the standby replays changes that the query was in the way of: raise"
     " max_standby_streaming_delay there, or turn hot_standby_feedback on, or point {setting} to"
@@ -81,11 +85,11 @@ WORDS = (
     ("pg_hba.conf rejects", "change the line for this role and host in pg_hba.conf there"),
     ("permission denied for database", "grant the role of {setting} CONNECT on the database"),
     ("is not currently accepting connections", "ALTER DATABASE … ALLOW_CONNECTIONS true there"),
-    ("not accepting connections", "wait until the server is up; nothing else is needed"),
-    ("not yet accepting connections", "wait until the server is up; nothing else is needed"),
-    ("is starting up", "wait until the server is up; nothing else is needed"),
-    ("is shutting down", "wait until the server is up; nothing else is needed"),
-    ("in recovery mode", "wait until the server is up; nothing else is needed"),
+    ("not accepting connections", UP),
+    ("not yet accepting connections", UP),
+    ("is starting up", UP),
+    ("is shutting down", UP),
+    ("in recovery mode", UP),
     ("too many clients", "raise that limit, or end sessions that nobody needs"),
     ("too many connections", "raise that limit, or end sessions that nobody needs"),
     ("connection slots", "raise that limit, or end sessions that nobody needs"),
@@ -99,7 +103,10 @@ WORDS = (
     ("service file", "correct PGSERVICEFILE, or leave the service out of {setting}"),
     ("resolve host", "correct the host in {setting}"),
     ("translate host name", "correct the host in {setting}"),
-    ("Connection refused", "check host and port in {setting}, and that the server runs"),
+    (
+        "Connection refused",
+        "check host and port in {setting}, and that the server runs; its log tells of a full disk",
+    ),
     ("timeout expired", "check host and port in {setting}, and the firewalls on the way"),
     ("unreachable", "check the host in {setting}, and the network on the way"),
     ("No route to host", "check the host in {setting}, and the network on the way"),
@@ -118,9 +125,11 @@ WORDS = (
         "expected authentication request",
         "what listens there is not PostgreSQL: check host and port",
     ),
+    (STOPPED, "let it go on by `kill -CONT`, or end it; what was begun is taken back"),
+    (SILENT, "look whether the server and the network work; what was begun is taken back"),
     (
         "server closed the connection",
-        "look at its log; what was begun is taken back, and the next attempt starts again",
+        "look at its log, and whether its disk is full; then try again",
     ),
 )
 

@@ -19,6 +19,7 @@ from totesys_dagster import settings
 from totesys_dagster.errors import SettingError, SourceError, TotesysError
 from totesys_dagster.postgres import certificates
 from totesys_dagster.postgres.failures import reason, remedy
+from totesys_dagster.postgres.patience import PatientConnection
 from totesys_dagster.postgres.targets import find_target, unusable
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -146,7 +147,7 @@ def _is_encrypted(connection: Connection) -> bool:
 
 
 def _open(conninfo: str) -> Connection:
-    return psycopg.connect(
+    return PatientConnection.connect(
         conninfo,
         autocommit=True,
         # The session may be a pooler's, who gives it to others between two transactions.

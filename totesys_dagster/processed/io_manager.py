@@ -43,8 +43,8 @@ class ParquetIOManager(dg.ConfigurableIOManager):
     lake: dg.ResourceDependency[Lake]
 
     def handle_output(self, context: dg.OutputContext, obj: StarRows) -> None:
-        store = self.lake.processed()
         with clear_failures():
+            store = self.lake.processed()
             receipt = obj.write(store)
             first = read_star(store, obj.star, receipt.objects[0]) if receipt.objects else None
         metadata = described(store, obj.star, receipt)

@@ -17,6 +17,7 @@ from totesys_dagster.catalogue import (
     SourceTable,
     Type,
 )
+from totesys_dagster.lake import too_large
 
 # How many lines are trimmed at once: a parse costs as much as the trimming of about so many.
 NEIGHBOURS = 32
@@ -89,7 +90,8 @@ def parse(table: SourceTable, data: bytes, findings: Findings) -> tuple[pa.Table
     try:
         # Most parts have no backslash, which is soon found out.
         lines = _objects(data)
-        if lines and (b"\\" not in data or b"\\u0000" not in data):
+        odd = (b"\\" in data and b"\\u0000" in data) or too_large.among(data)
+        if lines and not odd:
             if not data.isascii():
                 data.decode()
             rows = _read_json(data, schema)
@@ -161,6 +163,9 @@ def _parse_line_by_line(
     lines = data.removesuffix(b"\n").split(b"\n")
     candidates = []
     for number, line in enumerate(lines):
+        if large := too_large.reason(line):
+            findings.against([number], large)
+            continue
         reason = _unreadable(line)
         if reason:
             lines[number] = _only(line, schema.names)

@@ -25,7 +25,7 @@ from totesys_dagster.catalogue import (
     relaxed,
     revision,
 )
-from totesys_dagster.errors import ObjectConflictError, ProcessingError
+from totesys_dagster.errors import ObjectConflictError, ProcessedOtherwiseError
 from totesys_dagster.lake import references
 from totesys_dagster.lake.key_sets import KeySet
 from totesys_dagster.lake.manifest import Manifest
@@ -42,6 +42,7 @@ from totesys_dagster.lake.receipt import (
     Receipt,
     read_receipt,
     receipt_key,
+    sound_receipt,
     write_star,
 )
 from totesys_dagster.lake.store import Store
@@ -74,9 +75,24 @@ class StarRows:
     def write(self, store: Store) -> Receipt:
         """Write the parts, the quarantine and last the receipt.
 
-        Raises LakeError, or ProcessingError when the batch was processed before with another
-        result.
+        Raises LakeError, or ProcessedOtherwiseError when the batch was processed before with
+        another result.
         """
+        try:
+            return self._write(store)
+        except ObjectConflictError:
+            raise self._processed_otherwise(store) from None
+
+    def _processed_otherwise(self, store: Store) -> ProcessedOtherwiseError:
+        return ProcessedOtherwiseError(
+            f"Batch {self.manifest.batch} of {self.star.name} was processed before with another"
+            " result, and objects are never overwritten: if the transform was changed on purpose,"
+            f" raise the code_version of {self.star.name} in the catalogue; if not,"
+            f" {store.uri(receipt_key(self.star, self.manifest.batch))} or an object that it names"
+            f" was changed after it was written, and {store.remedy}."
+        )
+
+    def _write(self, store: Store) -> Receipt:
         folder = f"{self.star.name}/{revision(self.star)}"
         stem = part_stem("rows", folder, self.manifest.batch)
         objects = [
@@ -119,12 +135,7 @@ class StarRows:
         except ObjectConflictError:
             before = read_receipt(store, self.star, self.manifest)
             if before is None or not same_rows(store, before, self.receipt):
-                raise ProcessingError(
-                    f"Batch {self.manifest.batch} of {self.star.name} was processed before with"
-                    " another result, and objects are never overwritten: if the transform was"
-                    f" changed on purpose, raise the code_version of {self.star.name} in the"
-                    " catalogue."
-                ) from None
+                raise
             self.receipt = before
 
 
@@ -133,7 +144,13 @@ def same_rows(store: Store, left: Receipt, right: Receipt) -> bool:
     objects = {"objects", "quarantine"}
     if left.model_dump(exclude=objects) != right.model_dump(exclude=objects):
         return False
-    return _read_all(store, left.objects) == _read_all(store, right.objects)
+    return _read_all(store, left.objects) == _read_all(store, right.objects) and (
+        _lines(store, left.quarantine) == _lines(store, right.quarantine)
+    )
+
+
+def _lines(store: Store, entries: Sequence[ObjectEntry]) -> bytes:
+    return b"".join(read_lines(store, entry) for entry in entries)
 
 
 def _read_all(store: Store, entries: Sequence[ObjectEntry]) -> pa.Table | None:
@@ -164,13 +181,20 @@ def calendar_rows(calendar: StarTable, *facts: ProcessedTable) -> StarRows:
 
 
 def process_star(
-    star: StarTable, manifest: Manifest, ingestion: Store, processed: Store
+    star: StarTable,
+    manifest: Manifest,
+    ingestion: Store,
+    processed: Store,
+    *,
+    again: bool = False,
 ) -> Receipt:
     """Process one table of a batch outside of Dagster, if that has not been done.
 
-    With the calendar, the facts that it is made from are processed.
+    With the calendar, the facts that it is made from are processed. `again` does it even where it
+    has been done, which proves that this gives what is there. Raises LakeError, or
+    ProcessedOtherwiseError where it gives something else.
     """
-    done = read_receipt(processed, star, manifest)
+    done = None if again else sound_receipt(processed, star, manifest)
     if done is not None:
         return done
     if star.kind is Kind.CALENDAR:

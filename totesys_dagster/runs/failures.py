@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 import dagster as dg
 
+from totesys_dagster.dagster_insides import SerializableErrorInfo
+
 
 def first_failure(events: Iterable[dg.DagsterEvent]) -> str | None:
     """Why the first step failed: the sentence of the check that stopped it, or the step's own, else
@@ -24,5 +26,12 @@ def first_failure(events: Iterable[dg.DagsterEvent]) -> str | None:
             if data.user_failure_data and data.user_failure_data.description:
                 return data.user_failure_data.description
             if data.error:
-                return data.error.message.strip().splitlines()[0]
+                return _first_line(data.error)
     return None
+
+
+def _first_line(error: SerializableErrorInfo) -> str:
+    """What an exception says, or the one under it where Dagster's own only says where it was."""
+    while error.cause is not None and error.message.startswith("dagster._core.errors."):
+        error = error.cause
+    return error.message.strip().splitlines()[0]

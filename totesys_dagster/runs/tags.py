@@ -15,6 +15,8 @@ STAGE_TAG = "totesys/stage"
 LAST_BATCH_TAG = "totesys/last_batch"
 # Of a run that mails the page, too, and not only makes it.
 MAIL_TAG = "totesys/mail"
+# The feed whose deliveries a run takes.
+FEED_TAG = "totesys/feed"
 # The process that executes a run without its code server's knowing: a RunProcess. Dagster's UI does
 # not show tags of this prefix.
 PROCESS_TAG = ".dagster/totesys_process"
@@ -22,3 +24,4 @@ PROCESS_TAG = ".dagster/totesys_process"
 BATCH_STAGE, CAPTURE_STAGE, PROCESS_STAGE, LOAD_STAGE = "batch", "capture", "process", "load"
 WHOLE_STAGE = "whole"
 VERIFY_STAGE, HISTORY_STAGE, AUDIT_STAGE, PAGE_STAGE = "verify", "history", "audit", "page"
+FEED_STAGE = "feed"

@@ -167,6 +167,20 @@ def _whole(
     )
 
 
+def compare(
+    connection: Connection, names: Names, star: StarTable, entry: StarEntry | None, sequence: int
+) -> Audit | None:
+    """All current rows of a table, when it holds batch `sequence`, compared with what `entry` says
+    of that moment, and not recorded; of the calendar, with what a calendar says. None where there
+    is no digest of the columns that the table has now. In a transaction. Raises psycopg.Error."""
+    if star.base is None:
+        now = dt.datetime.now(dt.UTC)
+        return _calendar(connection, names, sequence, 0, now)
+    if entry is None:
+        return None
+    return _whole(connection, names, star, entry, sequence, 0, full_read=False)
+
+
 def moved(
     connection: Connection, names: Names, known: Mapping[str, StarEntry], most_rows: int
 ) -> list[str]:

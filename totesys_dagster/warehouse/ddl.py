@@ -78,14 +78,16 @@ def create_table(names: Names, star: StarTable) -> sql.Composed:
         for a in attributes(star)
     ]
     if star.kind is Kind.FACT:
-        lines.append(sql.SQL("UNIQUE ({}, batch_seq)").format(_listed(star.keys)))
+        lines.append(sql.SQL("UNIQUE ({}, batch_seq)").format(listed(star.keys)))
     return sql.SQL("CREATE TABLE {} (\n    {}\n)").format(
         names.table(star.name), sql.SQL(",\n    ").join(lines)
     )
 
 
-def _listed(columns: Iterable[str]) -> sql.Composed:
-    return sql.SQL(", ").join(map(sql.Identifier, columns))
+def listed(columns: Iterable[str], alias: str | None = None) -> sql.Composed:
+    """Columns with commas between them, of the table called `alias` where that is said."""
+    of = [alias] if alias else []
+    return sql.SQL(", ").join(sql.Identifier(*of, column) for column in columns)
 
 
 def _is_key(star: StarTable, attribute: Attribute) -> bool:
@@ -180,7 +182,7 @@ def views(names: Names, star: StarTable) -> list[View]:
     fragments: dict[str, sql.Composable] = {
         "columns": sql.SQL(",\n    ").join(sql.Identifier(column.name) for column in columns),
         "table": names.table(star.name),
-        "keys": _listed(star.keys),
+        "keys": listed(star.keys),
         "same_key": sql.SQL(" AND ").join(
             sql.SQL("later.{0} = fact.{0}").format(sql.Identifier(key)) for key in star.keys
         ),

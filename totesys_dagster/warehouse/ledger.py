@@ -13,12 +13,25 @@ from totesys_dagster.errors import LoadError, OtherLakeError, SequenceGapError
 from totesys_dagster.lake.log import TOTESYS
 from totesys_dagster.lake.manifest import Commit, Manifest, ManifestLog
 from totesys_dagster.postgres.sessions import Connection, Names, failures, one, transaction
+from totesys_dagster.waiting import looks
 from totesys_dagster.warehouse import standing
 from totesys_dagster.words import counted
 
 # To compare a million rows in the 4 MB that PostgreSQL gives by itself, both sides went to the disk
 # and back.
 WORK_MEMORY = "32MB"
+
+# How long one waits for another load, migration or replacement of tables.
+LOCK_SECONDS = 600
+LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('totesys_dagster ' || %s, 0))"
+HOLDER = """
+    SELECT l.pid, a.xact_start AT TIME ZONE 'UTC'
+    FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid),
+         hashtextextended('totesys_dagster ' || %s, 0) AS key (number)
+    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND (l.classid::bigint << 32) + l.objid::bigint = number
+"""
 
 
 @dataclass(frozen=True)
@@ -44,6 +57,14 @@ class Loaded:
     audits: Mapping[str, standing.Audit]
 
 
+@dataclass(frozen=True)
+class LoadedReceipt:
+    """A receipt that was loaded: its SHA-256, and the revision by which it was made."""
+
+    sha256: str
+    revision: str
+
+
 @contextmanager
 def exclusive(connection: Connection, names: Names) -> Iterator[None]:
     """A READ COMMITTED transaction under the warehouse's lock: one load or migration at a time.
@@ -52,13 +73,25 @@ def exclusive(connection: Connection, names: Names) -> Iterator[None]:
     committed; under REPEATABLE READ it would see the ledger as it was.
     """
     with transaction(connection):
-        connection.execute("SET LOCAL lock_timeout TO 0")
         connection.execute(sql.SQL("SET LOCAL work_mem TO {}").format(WORK_MEMORY))
-        connection.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended('totesys_dagster ' || %s, 0))",
-            [names.schema],
-        )
+        _lock(connection, names)
+        # What follows may have to wait for readers of a table, as long as another would for it.
+        connection.execute(sql.SQL("SET LOCAL lock_timeout TO {}").format(f"{LOCK_SECONDS}s"))
         yield
+
+
+def _lock(connection: Connection, names: Names) -> None:
+    """Take the warehouse's lock. Raises LoadError when another holds it for too long."""
+    for _ in looks(f"the load or migration at work in {names.schema}", LOCK_SECONDS, pause=0.2):
+        if one(connection, LOCK, [names.schema]) == (True,):
+            return
+    found = connection.execute(HOLDER, [names.schema]).fetchone()
+    who = f"server process {found[0]}, since {found[1]:%H:%M:%S} UTC" if found else "it has ended"
+    raise LoadError(
+        f"Another load or migration of {names.schema} is at work for over {LOCK_SECONDS} seconds"
+        f" ({who}): nothing was written; the next attempt tries again, and"
+        " `SELECT pg_terminate_backend(…)` ends one that is stuck."
+    )
 
 
 def head(connection: Connection, names: Names, log: str = TOTESYS) -> int:
@@ -76,6 +109,39 @@ def head(connection: Connection, names: Names, log: str = TOTESYS) -> int:
         except (errors.UndefinedTable, errors.InvalidSchemaName):
             return 0  # the first load creates it
     return int(row[0])
+
+
+def manifests(connection: Connection, names: Names) -> dict[int, str]:
+    """The batches that the warehouse holds, each with the SHA-256 of its manifest.
+
+    Raises LoadError.
+    """
+    if head(connection, names) == 0:
+        return {}
+    query = sql.SQL("SELECT sequence, manifest_sha256 FROM {} WHERE log = {} ORDER BY 1").format(
+        names.ledger("batch"), sql.Literal(TOTESYS)
+    )
+    with failures(LoadError, "a look at the ledger"), transaction(connection):
+        return dict(connection.execute(query).fetchall())
+
+
+def receipts(
+    connection: Connection, names: Names, first: int, last: int
+) -> dict[int, dict[str, LoadedReceipt]]:
+    """The receipts that were loaded, by batch from the first to the last, and star.
+
+    Raises LoadError.
+    """
+    query = sql.SQL(
+        "SELECT sequence, star, receipt_sha256, to_jsonb(t) ->> 'revision' FROM {} AS t"
+        " WHERE log = %s AND sequence BETWEEN %s AND %s"
+    ).format(names.ledger("batch_table"))
+    with failures(LoadError, "a look at the ledger"), transaction(connection):
+        rows = connection.execute(query, [TOTESYS, first, last]).fetchall()
+    found: dict[int, dict[str, LoadedReceipt]] = {}
+    for sequence, star, *loaded in rows:
+        found.setdefault(sequence, {})[star] = LoadedReceipt(*loaded)
+    return found
 
 
 def check_log(connection: Connection, names: Names, log: ManifestLog) -> int:

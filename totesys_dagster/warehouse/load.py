@@ -16,7 +16,7 @@ from totesys_dagster.catalogue import StarTable
 from totesys_dagster.errors import LoadError, NotProcessedError, QuarantineError
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.quarantined import too_many
-from totesys_dagster.lake.receipt import Receipt, read_receipt, touched_stars
+from totesys_dagster.lake.receipt import Receipt, sound_receipt, touched_stars
 from totesys_dagster.lake.requests import accept, accepted_rows
 from totesys_dagster.lake.store import Store
 from totesys_dagster.postgres.sessions import Connection, Names, failures
@@ -99,7 +99,7 @@ def _receipts(
 ) -> list[tuple[StarTable, Receipt]]:
     receipts = []
     for star in stars:
-        receipt = read_receipt(processed, star, manifest)
+        receipt = sound_receipt(processed, star, manifest)
         if receipt is None:
             raise NotProcessedError(
                 f"Batch {manifest.batch} is not processed for {star.name}: materialize"

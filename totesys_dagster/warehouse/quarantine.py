@@ -36,19 +36,11 @@ def quarantine_of(connection: Connection, names: Names, star: StarTable) -> Quar
         return Quarantine(0, ())
     query = sql.SQL(
         """
-        SELECT DISTINCT q.key, CASE WHEN q.key IS NULL THEN q.reason END FROM {quarantine} AS q
-        WHERE q.star = %(star)s AND q.source = %(base)s AND {unsettled} AND NOT EXISTS (
-            SELECT FROM {released} AS r
-            WHERE r.star = %(star)s AND r.key = q.key AND r.sequence > q.sequence
-        )
+        SELECT DISTINCT q.key, CASE WHEN q.key IS NULL THEN q.reason END {in_quarantine}
         """
-    ).format(
-        quarantine=names.ledger("quarantine"),
-        released=names.ledger("released"),
-        unsettled=_unsettled(names, star),
-    )
+    ).format(in_quarantine=_in_quarantine(names, star))
     with failures(LoadError, "a look at the quarantine"), transaction(connection):
-        rows = connection.execute(query, {"star": star.name, "base": star.base}).fetchall()
+        rows = connection.execute(query).fetchall()
     return Quarantine(len(rows), tuple(sorted(key for key, _ in rows if key is not None)))
 
 
@@ -64,21 +56,12 @@ def rows_of_now(connection: Connection, names: Names) -> list[InQuarantine]:
             """
             SELECT DISTINCT ON (q.key, CASE WHEN q.key IS NULL THEN q.reason END)
                    q.sequence, q.star, q.source, q.key, q.reason
-            FROM {quarantine} AS q
-            WHERE q.star = %(star)s AND q.source = %(base)s AND {unsettled} AND NOT EXISTS (
-                SELECT FROM {released} AS r
-                WHERE r.star = %(star)s AND r.key = q.key AND r.sequence > q.sequence
-            )
+            {in_quarantine}
             ORDER BY q.key, CASE WHEN q.key IS NULL THEN q.reason END, q.sequence DESC
             """
-        ).format(
-            quarantine=names.ledger("quarantine"),
-            released=names.ledger("released"),
-            unsettled=_unsettled(names, star),
-        )
+        ).format(in_quarantine=_in_quarantine(names, star))
         with failures(LoadError, "a look at the quarantine"), transaction(connection):
-            rows = connection.execute(query, {"star": star.name, "base": star.base})
-            found += [(b, s, t, key, reason) for b, s, t, key, reason in rows]
+            found += connection.execute(query).fetchall()
     return found
 
 
@@ -93,6 +76,25 @@ def rows_of_batch(
     ).format(names.ledger("quarantine"))
     with failures(LoadError, "a look at the quarantine"), transaction(connection):
         return connection.execute(query, [TOTESYS, sequence]).fetchall()
+
+
+def _in_quarantine(names: Names, star: StarTable) -> sql.Composed:
+    """From where, and by which condition, the rows `q` of a table are those in quarantine now."""
+    return sql.SQL(
+        """
+        FROM {quarantine} AS q
+        WHERE q.star = {star} AND q.source = {base} AND {unsettled} AND NOT EXISTS (
+            SELECT FROM {released} AS r
+            WHERE r.star = {star} AND r.key = q.key AND r.sequence > q.sequence
+        )
+        """
+    ).format(
+        quarantine=names.ledger("quarantine"),
+        released=names.ledger("released"),
+        star=sql.Literal(star.name),
+        base=sql.Literal(star.base),
+        unsettled=_unsettled(names, star),
+    )
 
 
 def _unsettled(names: Names, star: StarTable) -> sql.Composed:

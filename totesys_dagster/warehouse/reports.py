@@ -128,7 +128,9 @@ def _relation(names: Names, name: str) -> sql.Identifier:
 def all_reports() -> Mapping[str, Report]:
     """The report of each file, by name."""
     files = (resources.files("totesys_dagster.warehouse") / "sql" / "reports").iterdir()
-    found = (_parse(file.name.removesuffix(".sql"), file.read_text()) for file in files)
+    found = (
+        _parse(file.name.removesuffix(".sql"), file.read_text(encoding="utf-8")) for file in files
+    )
     return {report.name: report for report in sorted(found, key=lambda report: report.name)}
 
 

@@ -39,7 +39,7 @@ class Migration:
 MIGRATIONS = (
     Migration(1, "0001_ledger.sql"),
     Migration(2, "0002_reports.sql"),
-    Migration(3, "0003_pages.sql"),
+    Migration(4, "0004_pages.sql"),
 )
 
 # The file from which on readers have reports, and no tables.
@@ -179,7 +179,7 @@ def _role_exists(connection: Connection, role: str) -> bool:
 
 def _sql_file(name: str, names: Names) -> sql.Composed:
     """The text of an SQL file, with psql's variables for the two schemas filled in."""
-    text = (resources.files("totesys_dagster.warehouse") / "sql" / name).read_text()
+    text = (resources.files("totesys_dagster.warehouse") / "sql" / name).read_text(encoding="utf-8")
     for variable, schema in (("schema", names.schema), ("bookkeeping", names.bookkeeping)):
         quoted = '"' + schema.replace('"', '""') + '"'
         text = text.replace(f':"{variable}"', quoted)

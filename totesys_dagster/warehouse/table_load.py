@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -19,12 +19,9 @@ from totesys_dagster.parallel import ahead
 from totesys_dagster.postgres.sessions import Connection, Names
 from totesys_dagster.warehouse import calendar
 from totesys_dagster.warehouse.copy import copy_in
+from totesys_dagster.warehouse.ddl import listed
 from totesys_dagster.warehouse.fill import References, fill
 from totesys_dagster.warehouse.quarantine import release
-
-
-def _columns(columns: Iterable[str], alias: str) -> sql.Composed:
-    return sql.SQL(", ").join(sql.Identifier(alias, column) for column in columns)
 
 
 class TableLoader:
@@ -52,9 +49,9 @@ class TableLoader:
             "staging": self.staging,
             "deleted_keys": self.deleted_keys,
             "key": sql.Identifier(star.key),
-            "columns": sql.SQL(", ").join(map(sql.Identifier, star.column_names)),
-            "staged": _columns(star.column_names, "s"),
-            "current": _columns(star.column_names, "c"),
+            "columns": listed(star.column_names),
+            "staged": listed(star.column_names, "s"),
+            "current": listed(star.column_names, "c"),
             "sequence": sql.Literal(manifest.sequence),
             "observed_at": sql.Literal(manifest.observed_at),
             "quarantine": names.ledger("quarantine"),
@@ -227,8 +224,8 @@ class TableLoader:
             WHERE c.{key} = s.{key}
               AND (c.is_deleted OR ROW({current}) IS DISTINCT FROM ROW({staged}))
             """,
-            others=sql.SQL(", ").join(map(sql.Identifier, others)),
-            staged_others=_columns(others, "s"),
+            others=listed(others),
+            staged_others=listed(others, "s"),
         )
         inserted = self._execute(
             """

@@ -438,13 +438,3 @@ def test_file_that_was_not_finished_is_no_object(directory: Store, tmp_path: Pat
     (tmp_path / "a lake" / "manifests" / ".unfinished-1").write_bytes(b"half")
 
     assert directory.list("manifests") == [KEY]
-
-
-def test_object_may_be_read_by_whom_the_mask_lets(directory: Store, tmp_path: Path) -> None:
-    before = os.umask(0o027)
-    try:
-        directory.put(KEY, b"one")
-    finally:
-        os.umask(before)
-
-    assert (tmp_path / "a lake" / KEY).stat().st_mode & 0o777 == 0o640

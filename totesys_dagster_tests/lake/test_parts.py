@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from totesys_dagster.errors import LakeError, ObjectMissingError
+from totesys_dagster.lake.bounded import decompress
 from totesys_dagster.lake.parts import (
     ObjectEntry,
     compress,
-    decompress,
     lines_in_parts,
     part_stem,
     read_lines,

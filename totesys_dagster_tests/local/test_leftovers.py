@@ -15,14 +15,19 @@ pytestmark = pytest.mark.skipif(
     not Path("/proc/self/cmdline").exists(), reason="looks for processes in /proc"
 )
 
-# A `dagster dev` that ends at once, with a code server that does not, and some other process.
+# A `dagster dev` that ends at once, with a code server that does not, and that of another
+# one that a script has started beside it.
 DEV = """
 import os, subprocess, sys
+from totesys_dagster.local.leftovers import MARK
+os.environ[MARK] = "ours"
 leftovers = [sys.executable, "-m", "totesys_dagster.local.leftovers", str(os.getpid()), sys.argv[1]]
 subprocess.Popen(leftovers, stdout=subprocess.DEVNULL)
 sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
 server = subprocess.Popen([*sleep, "-m", "dagster", "api", "grpc", "x"], stdout=subprocess.DEVNULL)
-other = subprocess.Popen([*sleep, "dagster"], stdout=subprocess.DEVNULL)
+theirs = {**os.environ, MARK: "theirs"}
+grpc = [*sleep, "-m", "dagster", "api", "grpc", "x"]
+other = subprocess.Popen(grpc, stdout=subprocess.DEVNULL, env=theirs)
 print(server.pid, other.pid)
 """
 

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from totesys_dagster import settings
-from totesys_dagster.local import programs, supervisor
+from totesys_dagster.local import postmaster, programs
 from totesys_dagster.local import server as postgres
 from totesys_dagster.local.programs import EmbeddedServerError
 
@@ -68,7 +68,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
 
 
 def stopped(home: Path) -> Callable[[], bool]:
-    return lambda: supervisor.server_process(data_of(home)) is None
+    return lambda: postmaster.find(data_of(home)) is None
 
 
 def answer(dsn: str) -> int:
@@ -98,7 +98,7 @@ def test_rows_survive_a_stop_and_a_crash_of_the_server(tmp_path: Path) -> None:
     user = User(tmp_path)
     with psycopg.connect(user.dsn) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 7 AS number")
-    process = supervisor.server_process(data_of(tmp_path))
+    process = postmaster.find(data_of(tmp_path))
     assert process is not None
     os.kill(process, signal.SIGKILL)
     user.die()
@@ -216,7 +216,7 @@ def test_files_of_a_removed_home_are_removed_but_not_those_of_a_renamed_one(
     shutil.rmtree(removed)
     renamed.rename(tmp_path / "elsewhere")
 
-    wait_until(lambda: all(supervisor.server_process(place) is None for place in places))
+    wait_until(lambda: all(postmaster.find(place) is None for place in places))
     wait_until(lambda: not places[0].exists())
     if renamed not in places[1].parents:
         assert places[1].exists()

@@ -36,7 +36,8 @@ from psycopg.conninfo import conninfo_to_dict
 from totesys_dagster import settings
 from totesys_dagster.definitions import defs
 from totesys_dagster.errors import TotesysError
-from totesys_dagster.lake.parts import decompress, write_lines, write_table
+from totesys_dagster.lake.bounded import decompress
+from totesys_dagster.lake.parts import write_lines, write_table
 from totesys_dagster.lake.store import Store
 from totesys_dagster.local import stack
 from totesys_dagster.local.server import SUPERUSER, free_port

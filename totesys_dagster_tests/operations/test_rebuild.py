@@ -36,6 +36,8 @@ def rebuild_of(
     platform: Platform,
     connection: Connection | None = None,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
+    *,
+    lose_loaded_batches: bool = False,
 ) -> Rebuilt:
     return rebuild(
         connection or platform.warehouse,
@@ -44,6 +46,7 @@ def rebuild_of(
         platform.processed,
         quarantine_limit=100,
         progress=progress,
+        lose_loaded_batches=lose_loaded_batches,
     )
 
 
@@ -280,7 +283,8 @@ def test_warehouse_of_another_lake_becomes_that_of_this_one(
     platform.ingestion = Store((tmp_path / "other").as_uri(), settings.INGESTION_URL)
     platform.processed = Store((tmp_path / "others").as_uri(), settings.PROCESSED_URL)
     platform.capture()
-    rebuilt = rebuild_of(platform)
+    assert "`totesys rebuild --lose-loaded-batches` gives up" in refusal(platform)
+    rebuilt = rebuild_of(platform, lose_loaded_batches=True)
 
     assert rebuilt.batches == 1
     assert platform.rows("SELECT sales_order_id, batch_seq FROM fact_sales_order") == [(2, 1)]

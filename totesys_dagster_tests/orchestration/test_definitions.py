@@ -18,8 +18,9 @@ from totesys_dagster.metadata import asset_key
 from totesys_dagster_tests.orchestra import Orchestra, materialized
 
 SPECS = {spec.key: spec for spec in sorted(defs.resolve_all_asset_specs(), key=lambda s: s.key)}
+FEEDS = {key for key, spec in SPECS.items() if spec.tags.get("kind") == "feed"}
 LOG, PAGE = asset_key("lake", "log"), asset_key("reports", "page")
-TABLES = [key for key in SPECS if key not in (LOG, PAGE)]
+TABLES = [key for key in SPECS if key not in (LOG, PAGE) and key not in FEEDS]
 
 
 def materialization(event: dg.DagsterEvent) -> dg.AssetMaterialization:
@@ -30,8 +31,9 @@ def spec(zone: str, table: str) -> dg.AssetSpec:
     return SPECS[asset_key(zone, table)]
 
 
-def test_there_are_33_tables_in_three_groups_the_lake_and_the_page() -> None:
-    assert {key.to_user_string() for key in SPECS} == {
+FEEDS = {key for key, spec in SPECS.items() if spec.tags.get("kind") == "feed"}
+LOG, PAGE = asset_key("lake", "log"), asset_key("reports", "page")
+TABLES = [key for key in SPECS if key not in (LOG, PAGE) and key not in FEEDS]
         *(f"ingestion/{name}" for name in SOURCE_TABLES),
         *(f"processed/{name}" for name in STAR_TABLES),
         *(f"warehouse/{name}" for name in STAR_TABLES),
@@ -39,6 +41,32 @@ def test_there_are_33_tables_in_three_groups_the_lake_and_the_page() -> None:
         "reports/page",
     }
     assert all(spec.group_name == spec.key.path[0] for spec in SPECS.values())
+
+
+def test_feed_has_an_asset_in_each_zone() -> None:
+    assert {key.to_user_string() for key in FEEDS} >= {
+        "ingestion/sales_target",
+        "processed/sales_target",
+        "warehouse/fact_sales_target",
+    }
+
+
+@pytest.mark.parametrize("key", sorted(FEEDS), ids=lambda key: key.to_user_string())
+def test_every_asset_of_a_feed_says_what_it_is(key: dg.AssetKey) -> None:
+    one = SPECS[key]
+
+    assert one.description
+    assert one.owners == ["team:data-engineering"]
+    assert one.kinds
+    assert one.partitions_def is None
+    assert one.metadata["dagster/table_name"]
+    assert all(column.description for column in one.metadata["dagster/column_schema"].columns)
+
+
+@pytest.mark.parametrize("job", ["capture", "process", "load_warehouse", "batch"])
+def test_jobs_of_batches_take_no_feed(job: str) -> None:
+    selected = defs.resolve_job_def(job).asset_layer.selected_asset_keys
+    assert not selected & FEEDS
 
 
 @pytest.mark.parametrize("star", STAR_TABLES)
@@ -98,7 +126,12 @@ def test_every_asset_has_a_check() -> None:
         for key in [check.asset_key]
     }
 
-    assert set(checks) == set(SPECS)
+    assert {key.path[0]: checks.pop(key) for key in FEEDS} == {
+        "ingestion": "taken",
+        "processed": "contract",
+        "warehouse": "audit",
+    }
+    assert set(checks) == {*SPECS} - FEEDS
     assert {(key.path[0], name) for key, name in checks.items()} == {
         ("ingestion", "schema"),
         ("processed", "contract"),
@@ -180,6 +213,7 @@ def test_processed_table_loads_as_a_frame(orchestra: Orchestra) -> None:
 def test_pure_modules_do_not_import_dagster() -> None:
     pure = [
         "catalogue",
+        "drops.deliver",
         "errors",
         "ingestion.capture",
         "lake.digest",

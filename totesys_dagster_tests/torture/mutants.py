@@ -11,6 +11,7 @@ import datetime as dt
 import importlib
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,12 +24,14 @@ from totesys_dagster.ingestion.fingerprint import TableSchema
 from totesys_dagster.ingestion.known import Known
 from totesys_dagster.lake import probe
 from totesys_dagster.lake.manifest import Manifest
+from totesys_dagster.operations import proof
 from totesys_dagster.postgres import sessions as postgres
 from totesys_dagster.processed import process, transform
 from totesys_dagster.processed.contracts import Accepted
 from totesys_dagster.warehouse import healing, load, table_load
 from totesys_dagster.warehouse.standing import Audit
-from totesys_dagster_tests.torture import owner, writers
+from totesys_dagster_tests import plans
+from totesys_dagster_tests.torture import judge, owner, writers
 from totesys_dagster_tests.torture.loop import Torture
 
 Mutant = Callable[[pytest.MonkeyPatch], None]
@@ -229,6 +232,27 @@ def clock_that_went_back_is_trusted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(poll, "poll", mutant)
 
 
+def rebuild_trusts_receipts(patch: pytest.MonkeyPatch) -> None:
+    """A rebuild loads whatever the receipts name, and replaces what differs from it."""
+    patch.setattr(proof, "process", lambda *_: None)
+    patch.setattr(proof.Digests, "require", lambda *_: None)
+
+
+def absent_keys_are_joined(patch: pytest.MonkeyPatch) -> None:
+    """Each key of the warehouse is compared with each range of the source's keys."""
+    query = table_load.TableLoader._query
+    looked_up = re.compile(r"coalesce\(\s*f\.{key} > .*?TRUE\s*\)", re.DOTALL)
+    joined = (
+        "NOT EXISTS (SELECT FROM unnest(%s::bigint[], %s::bigint[]) AS ranges (high, low)"
+        " WHERE f.{key} BETWEEN low AND high)"
+    )
+
+    def mutant(self: Any, statement: str, *parameters: Any, **more: Any) -> Any:
+        return query(self, looked_up.sub(joined, statement), *parameters, **more)
+
+    patch.setattr(table_load.TableLoader, "_query", mutant)
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of trouble: who makes it, and the mistakes that would let it through.
@@ -339,6 +363,23 @@ KINDS = (
         (no_ledger, every_table_commits),
     ),
     Kind(
+        "an object of the processed zone that somebody forged",
+        (judge.forge,),
+        (rebuild_trusts_receipts,),
+    ),
+    Kind(
+        "rows in their thousands",
+        (plans.grow,),
+        (absent_keys_are_joined,),
+    ),
+    Kind(
+        "a value of hundreds of megabytes",
+        (),
+        (),
+        "no writer: the log of the oracle would hold each version; ingestion/test_large_rows.py has"
+        " them",
+    ),
+    Kind(
         "orders placed, paid, edited, deleted",
         (
             writers.place_sale,
@@ -365,6 +406,9 @@ CAUGHT_AT_THE_END: tuple[Mutant, ...] = (
     differences_are_not_healed,
     quarantine_explains_every_difference,
     clock_that_went_back_is_trusted,
+    rebuild_trusts_receipts,
 )
+# Caught by the rows that a statement goes through, as the result is right.
+CAUGHT_BY_ROWS_READ: tuple[Mutant, ...] = (absent_keys_are_joined,)
 # Caught only where tables are taken for large ones, which are not looked at in each batch.
 OF_LARGE_TABLES: tuple[Mutant, ...] = (clock_that_went_back_is_trusted,)

@@ -8,10 +8,12 @@ import sys
 import pytest
 
 from totesys_dagster.errors import TotesysError
+from totesys_dagster_tests import plans
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.torture.loop import Torture, UnsettledError
 from totesys_dagster_tests.torture.mutants import (
     CAUGHT_AT_THE_END,
+    CAUGHT_BY_ROWS_READ,
     KINDS,
     MUTANTS,
     OF_LARGE_TABLES,
@@ -84,6 +86,7 @@ def test_processes_that_die_at_every_step_are_exact() -> None:
     [
         mutant if mutant in SMOKE else pytest.param(mutant, marks=pytest.mark.long)
         for mutant in MUTANTS
+        if mutant not in CAUGHT_BY_ROWS_READ
     ],
     ids=lambda mutant: mutant.__name__,
 )
@@ -107,3 +110,22 @@ def test_mutant_is_caught(
         errors = 1  # one of the platform's own guards has caught it
 
     assert errors > 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("mutant", [None, *CAUGHT_BY_ROWS_READ])
+def test_statement_that_becomes_quadratic_is_caught_by_the_rows_that_it_reads(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, mutant: Mutant | None
+) -> None:
+    """And not by its time, which tells as much of the machine. Without a mutant there is none."""
+    if mutant:
+        mutant(monkeypatch)
+    with plans.watched(platform) as seen:
+        plans.grow(platform, 2000)
+        platform.run()
+        plans.edit(platform, plans.EVERY_SECOND_GOES)
+        seen.step = "every second row gone"
+        platform.run(full=("payment",))
+
+    found = [one for one in seen.complaints() if "goes through" in one]
+    assert bool(found) == bool(mutant), found

@@ -18,8 +18,8 @@ import psycopg
 from totesys_dagster import settings, zone_urls
 from totesys_dagster.lake.store import Store
 from totesys_dagster.launching import fork_server
+from totesys_dagster.local import postmaster, stack
 from totesys_dagster.local import server as postgres
-from totesys_dagster.local import stack, supervisor
 from totesys_dagster.local.server import SUPERUSER, Server
 from totesys_dagster_tests import object_store
 from totesys_dagster_tests.torture import oracle, steps
@@ -53,10 +53,10 @@ class Database:
     def stop_immediately(self) -> None:
         """What a power cut does: no checkpoint, no goodbye; the next start recovers."""
         data = Path(json.loads((self.home / "server.json").read_text())["directory"]) / "data"
-        process = supervisor.server_process(data)
+        process = postmaster.find(data)
         if process is not None:
             os.kill(process, signal.SIGQUIT)
-            wait_until(lambda: supervisor.server_process(data) is None, 30, "the stop of a server")
+            wait_until(lambda: postmaster.find(data) is None, 30, "the stop of a server")
 
     def connect(self, role: str, database: str) -> psycopg.Connection:
         return psycopg.connect(self.server.dsn(role, database), autocommit=True)

@@ -92,7 +92,7 @@ def test_request_is_not_repeated_while_the_same_keys_are_in_quarantine(
         ask(half_mended)
         half_mended.audit()
 
-    assert half_mended.ingestion.list("requests") == [
+    assert half_mended.ingestion.list("requests/without") == [
         f"requests/without/{number:010d}.json" for number in (1, 2)
     ]
 

@@ -295,7 +295,7 @@ def test_report_whose_columns_change_is_made_anew(
         ("dim_location", "country", {"deliveries_by_country"}),
         ("dim_counterparty", None, {"revenue_by_customer"}),
         ("dim_design", None, {"revenue_by_design", "designs_never_sold"}),
-        ("dim_staff", "location", {"revenue_by_office"}),
+        ("dim_staff", "location", {"revenue_by_office", "revenue_against_target"}),
         (
             "fact_purchase_order",
             None,

@@ -144,7 +144,7 @@ def test_money_of_a_currency_is_of_no_other_one(loaded: Platform) -> None:
     loaded.application.execute(DOUBLED)
     loaded.run()
 
-    assert len({report for report, _ in before}) == 15
+    assert len({report for report, _ in before}) == 16
     assert money(loaded) == {
         (report, code): amount * (2 if code == "USD" else 1)
         for (report, code), amount in before.items()

@@ -122,6 +122,6 @@ def test_dev_starts_no_other_web_server(monkeypatch: pytest.MonkeyPatch) -> None
     dev.open_ipc_subprocess(["python", "-m", "dagster_webserver", "--port", "1"])
     dev.open_ipc_subprocess(["python", "-m", "dagster._daemon", "run"])
     assert started == [
-        ["python", "-m", "totesys_dagster.cli", "web", "--port", "1"],
+        ["python", "-m", "totesys_dagster.web", "--port", "1"],
         ["python", "-m", "dagster._daemon", "run"],
     ]

@@ -1,0 +1,86 @@
+"""From the place of the drops into the log of their feed: what the log has not yet, and no more.
+
+No cursor is kept: what lies there is compared with all that was ever delivered, so that nothing is
+lost whatever its name and whenever it came.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from totesys_dagster import settings
+from totesys_dagster.catalogue import FileContract
+from totesys_dagster.drops.place import Drop, Drops, Read
+from totesys_dagster.errors import DropsError
+from totesys_dagster.feeds.feed import Feed
+from totesys_dagster.feeds.receive import receive, received, what
+from totesys_dagster.lake.deliveries import Delivery
+from totesys_dagster.lake.store import Store
+
+VERSION = "version"
+# After so many drops that cannot be read, the place itself cannot.
+MOST_UNREADABLE = 3
+
+
+@dataclass
+class Delivered:
+    """What a look at the place has brought: deliveries, the names of drops that were replaced while
+    they were read (which the next look finds), and those that cannot be read, with the reason."""
+
+    deliveries: list[Delivery] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+
+def missing(feed: Feed, contract: FileContract, drops: Drops, ingestion: Store) -> Sequence[Drop]:
+    """The drops that the log does not have, in the order in which they came.
+
+    Raises DropsError or LakeError.
+    """
+    listed = drops.listed(contract.location)
+    known = {(name, _compared(identity)) for name, identity in received(feed, ingestion)}
+    return [drop for drop in listed if what(drop.name, drop.identity) not in known]
+
+
+def _compared(identity: frozenset[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+    return frozenset(item for item in identity if item[0] != VERSION)
+
+
+def deliver(
+    feed: Feed, contract: FileContract, drops: Drops, ingestion: Store, run_id: str
+) -> Delivered:
+    """Take what is missing into the log, one drop after the other.
+
+    Raises DropsError, LakeError or SettingError; what was delivered by then stays so.
+    """
+    most, done = settings.drop_bytes(), Delivered()
+    for drop in missing(feed, contract, drops, ingestion):
+        try:
+            # Of what is too large nothing is read, and the log says so.
+            read = drops.read(drop) if drop.size <= most else Read(b"")
+        except DropsError as error:
+            done.unreadable[drop.name] = str(error)
+            if len(done.unreadable) >= MOST_UNREADABLE:
+                raise
+            continue
+        if read is None:
+            done.replaced.append(drop.name)
+            continue
+        delivery = receive(
+            feed,
+            ingestion,
+            name=drop.name,
+            identity=_identity(drop.identity, read.version),
+            body=read.body,
+            observed_at=dt.datetime.now(dt.UTC),
+            run_id=run_id,
+        )
+        if delivery is not None:
+            done.deliveries.append(delivery)
+    return done
+
+
+def _identity(listed: Mapping[str, str], version: str | None) -> dict[str, str]:
+    return {**listed, VERSION: version} if version else dict(listed)

@@ -1,0 +1,176 @@
+"""Where drops lie: a directory or a part of a bucket, which is listed and read, never written."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from stat import S_ISREG
+from typing import Protocol
+from urllib.parse import unquote_to_bytes
+
+from totesys_dagster import settings, zone_urls
+from totesys_dagster.errors import DropsError
+from totesys_dagster.lake.backend import BackendError
+
+# In a directory a file is seen while it is written: it is taken when it was left alone so long.
+SETTLE_SECONDS = 2.0
+
+# Begins or ends the name of what is not a drop: what tools write while they deliver.
+_BEGINS = (".", "_", "~$")
+_ENDS = (".tmp", ".part", ".partial", ".filepart", ".crdownload", "~")
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A version of a file: its name under the location, and what tells it from other versions.
+
+    `key` is where it is, `order` when it came, to be compared only. `version` is known of an object
+    when it is read, and no part of what is compared with the log.
+    """
+
+    name: str
+    identity: Mapping[str, str]
+    key: str
+    order: str
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return int(self.identity["size"])
+
+
+@dataclass(frozen=True)
+class Read:
+    """What was read of a drop; `version` is the store's, where it has any."""
+
+    body: bytes
+    version: str | None = None
+
+
+class Place(Protocol):
+    """Its methods raise BackendError, which `Drops` puts into words."""
+
+    def drops(self, location: str) -> Iterator[Drop]:
+        """What lies under a location now."""
+
+    def read(self, drop: Drop) -> Read | None:
+        """The very version that was listed, None where it is gone or another has its name."""
+
+
+class Drops:
+    """The place that the setting names."""
+
+    def __init__(self) -> None:
+        """Raises SettingError."""
+        self.url = zone_urls.drops_url()
+        self._place = _open(self.url)
+
+    def listed(self, location: str) -> list[Drop]:
+        """What lies under a location, in the order in which it came. Raises DropsError."""
+        try:
+            found = [drop for drop in self._place.drops(location) if _is_drop(drop.name)]
+        except BackendError as error:
+            raise self._unusable(error) from None
+        return sorted(found, key=lambda drop: (drop.order, drop.name))
+
+    def read(self, drop: Drop) -> Read | None:
+        """See `Place.read`. Raises DropsError."""
+        try:
+            return self._place.read(drop)
+        except BackendError as error:
+            raise self._unusable(error) from None
+
+    def _unusable(self, error: BackendError) -> DropsError:
+        return DropsError(
+            f"{settings.DROPS_URL} ({self.url}) cannot be read: {error.reason}; {error.remedy}, and"
+            " what waits there is taken."
+        )
+
+
+def _open(url: str) -> Place:
+    scheme, _, rest = url.partition("://")
+    if scheme == "file":
+        path = Path(os.fsdecode(unquote_to_bytes(rest)) or "/")
+        return DirectoryPlace(path, is_optional=not settings.is_set(settings.DROPS_URL))
+    from totesys_dagster.drops.bucket_place import BucketPlace  # boto3 takes long to import
+
+    bucket, _, prefix = rest.partition("/")
+    return BucketPlace(bucket, prefix)
+
+
+def _is_drop(name: str) -> bool:
+    parts = name.split("/")
+    return not any(part.startswith(_BEGINS) for part in parts) and not name.endswith(("/", *_ENDS))
+
+
+class DirectoryPlace:
+    """Files of a directory. Links are not followed: they would lead out of it."""
+
+    def __init__(self, path: Path, *, is_optional: bool = False) -> None:
+        self._root = path
+        self._is_optional = is_optional
+
+    def drops(self, location: str) -> Iterator[Drop]:
+        if not self._root.is_dir() and not self._is_optional:
+            raise BackendError("there is no such directory", "make it, or mount it")
+        top = self._root / location
+        now = time.time()
+        for directory, _, names in os.walk(top, onerror=_raise):
+            for name in names:
+                path = Path(directory, name)
+                try:
+                    status = path.lstat()
+                except FileNotFoundError:
+                    continue
+                if S_ISREG(status.st_mode) and not 0 <= now - status.st_mtime < SETTLE_SECONDS:
+                    relative = os.fsencode(path.relative_to(top).as_posix())
+                    # A name in another encoding is no text, and yet a name.
+                    yield Drop(
+                        relative.decode(errors="backslashreplace"),
+                        _identity(status),
+                        str(path),
+                        f"{status.st_mtime_ns:020d}",
+                    )
+
+    def read(self, drop: Drop) -> Read | None:
+        try:
+            file = os.open(drop.key, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _failure(drop.key, error) from None
+        with os.fdopen(file, "rb") as opened:
+            try:
+                before = os.fstat(opened.fileno())
+                body = opened.read(drop.size + 1)
+                after = os.fstat(opened.fileno())
+                named = Path(drop.key).lstat()
+            except FileNotFoundError:
+                return None
+            except OSError as error:
+                raise _failure(drop.key, error) from None
+        same = all(_identity(status) == drop.identity for status in (before, after, named))
+        return Read(body) if same and len(body) == drop.size else None
+
+
+def _identity(status: os.stat_result) -> dict[str, str]:
+    return {
+        "size": str(status.st_size),
+        "modified_ns": str(status.st_mtime_ns),
+        "inode": str(status.st_ino),
+    }
+
+
+def _raise(error: OSError) -> None:
+    """Nothing but what is not there passes for an empty directory."""
+    if not isinstance(error, FileNotFoundError):
+        raise _failure(str(error.filename), error)
+
+
+def _failure(path: str, error: OSError) -> BackendError:
+    return BackendError(
+        f"{path} gives an error ({error.strerror})", f"let user {os.geteuid()} read it"
+    )

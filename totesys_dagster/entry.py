@@ -1,0 +1,104 @@
+"""The command `totesys` from its first moment to its last: Ctrl-C and SIGTERM end it in a word.
+
+The exit status is the one that shells give a command that a signal ended: 130 and 143. What is
+being written is whole or is not there, whenever that happens; children that a command waits for
+end with it.
+"""
+
+from __future__ import annotations
+
+import locale
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
+from typing import Any, NoReturn
+
+_SAID = {signal.SIGINT: "Interrupted.", signal.SIGTERM: "Terminated."}
+# Python writes the number of each signal here, also of those that Dagster takes for itself.
+_pipe = (-1, -1)
+_numbers: list[int] = []
+
+
+def main() -> None:
+    """Run the command line."""
+    _require_utf8()
+    global _pipe  # noqa: PLW0603
+    _pipe = os.pipe()
+    for end in _pipe:
+        os.set_blocking(end, False)
+    signal.set_wakeup_fd(_pipe[1], warn_on_full_buffer=False)
+    for number in _SAID:
+        signal.signal(number, _hear)
+    # An interrupt that strikes in a destructor or in another thread would show as a traceback.
+    sys.unraisablehook = _quiet(sys.unraisablehook)
+    threading.excepthook = _quiet(threading.excepthook)
+    try:
+        status = _run()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BaseException:
+        if _heard():  # whatever the interrupt became on its way
+            _end()
+        raise
+    if _heard():
+        _end()
+    sys.exit(status)
+
+
+def _require_utf8() -> None:
+    """Start again in Python's UTF-8 mode where the locale has another encoding (LC_ALL=C): names
+    and values of the data are printed, and files are read, whatever the locale."""
+    encoding = locale.getencoding().replace("-", "").lower()
+    if encoding != "utf8" and not sys.flags.utf8_mode:
+        os.environ["PYTHONUTF8"] = "1"  # for children as well
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # nosec B606
+
+
+def _heard() -> list[int]:
+    """The signals that have come to end this command, in their order."""
+    with suppress(BlockingIOError):
+        _numbers.extend(number for number in os.read(_pipe[0], 1024) if number in _SAID)
+    return _numbers
+
+
+def _run() -> int:
+    import click
+
+    from totesys_dagster import cli
+
+    try:
+        return int(cli.main(standalone_mode=False) or 0)
+    except click.Abort:
+        return 1
+    except click.ClickException as error:
+        if not _heard():
+            error.show()
+        return error.exit_code
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+
+
+def _hear(number: int, _frame: FrameType | None) -> None:
+    if len(_heard()) > 1:  # once more: what was to be put in order is left to the next command
+        os._exit(128 + number)
+    raise KeyboardInterrupt
+
+
+def _end() -> NoReturn:
+    """End at once, without waiting for threads whose work nobody wants any more."""
+    number = _heard()[0]
+    if sys.stderr is not None:
+        print(f"\n{_SAID[signal.Signals(number)]}", file=sys.stderr, flush=True)
+    os._exit(128 + number)
+
+
+def _quiet(hook: Callable[[Any], object]) -> Callable[[Any], object]:
+    return lambda what: None if _heard() else hook(what)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""Files that are there in full or not at all, also after a power cut; why one cannot be used."""
+
+from __future__ import annotations
+
+import errno
+import os
+import uuid
+from contextlib import suppress
+from pathlib import Path
+
+from totesys_dagster import private
+
+# Begins the name of what is not yet a file; a process that is killed leaves it behind.
+UNFINISHED = ".unfinished-"
+
+# What the system says → why, and what to do.
+_FAILURES: dict[int, tuple[str, str]] = {
+    errno.EACCES: ("may not be used by {user}", "give that user the right to read and write it"),
+    errno.EDQUOT: ("is over its quota", "make room"),
+    errno.EIO: ("is on a disk that fails", "replace the disk"),
+    errno.ELOOP: ("is a link that leads to itself", "correct it"),
+    errno.EMFILE: ("cannot be opened, because this process has too many files open",
+                   "raise the limit (ulimit -n)"),
+    errno.ENAMETOOLONG: ("is too long a name for its file system", "choose a shorter one"),
+    errno.ENFILE: ("cannot be opened, because this machine has too many files open",
+                   "raise the limit (fs.file-max)"),
+    errno.ENOENT: ("cannot be made", "name a directory that can be"),
+    errno.ENOSPC: ("is on a disk that is full", "make room"),
+    errno.ENOTDIR: ("is in or under a file", "name a directory"),
+    errno.EEXIST: ("is a file", "name a directory"),
+    errno.EROFS: ("is on a file system that is read-only", "mount it for writing"),
+    errno.ESTALE: ("is on a network file system that lost it", "mount it again"),
+    errno.ETIMEDOUT: ("is on a network file system that does not answer", "look after its server"),
+}  # fmt: skip
+_FAILURES[errno.EPERM] = _FAILURES[errno.EACCES]
+
+
+def why(error: OSError) -> tuple[str, str]:
+    """Why a file or directory cannot be used, and what to do, each the part of a sentence."""
+    found = _FAILURES.get(error.errno or 0)
+    reason, remedy = found or (f"gives an error: {error.strerror or error}", "fix that")
+    return reason.format(user=f"user {os.geteuid()}"), remedy
+
+
+def replace(path: Path, text: str, mode: int = 0o600) -> None:
+    """Write a file, or replace it as a whole. Raises OSError, with the old one untouched."""
+    unfinished = path.with_name(f"{UNFINISHED}{uuid.uuid4()}")
+    try:
+        write_new(unfinished, text.encode(), mode)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    sync_directory(path.parent)
+
+
+def write_new(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Write a file that must not exist yet, and have it on the disk. Raises OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, mode)  # whatever the umask
+        file.write(data)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def sync_directory(path: Path) -> None:
+    """Have on the disk which names a directory holds. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems have no such thing, and write names at once.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory with those above it, and have their names on the disk. Raises OSError."""
+    missing = [path]
+    while not missing[-1].exists() and missing[-1].parent != missing[-1]:
+        missing.append(missing[-1].parent)
+    private.make_directory(path)
+    for made in missing[1:]:
+        with suppress(PermissionError):  # one that was there, and may not be read
+            sync_directory(made)
+
+
+def move_directory(new: Path, path: Path) -> None:
+    """Give a directory that was made in full its name; what it holds is on the disk before.
+
+    Raises OSError.
+    """
+    for directory, _, names in os.walk(new):
+        for name in names:
+            _sync_file(Path(directory, name))
+        sync_directory(Path(directory))
+    new.rename(path)
+    sync_directory(path.parent)
+
+
+def _sync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,89 @@
+"""Which process is the server of a data directory: proved, and not believed of `postmaster.pid`.
+
+That file outlives a machine that is switched off and a container that is removed, and the id in it
+may then be anybody's. A server is known by its program and by its working directory, which it takes
+in its data directory, and tells from its own helpers by its command line. This module imports
+little, so that the supervisor stays small.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from totesys_dagster import processes
+
+# How long processes that have lost their server may take to notice.
+ORPHAN_SECONDS = 5.0
+POLL_SECONDS = 0.05
+
+
+def find(data: Path) -> int | None:
+    """The process id of the server that runs on `data`, None when none does."""
+    lines = _lines(data)
+    if lines is None:
+        return None
+    try:
+        pid = int(lines[0])
+    except (ValueError, IndexError):  # empty, or cut off: whoever wrote it may live on
+        return next((pid for pid in _of(data) if is_server(pid, data)), None)
+    return pid if is_server(pid, data) else None
+
+
+def port(data: Path) -> int | None:
+    """The port that the server of `data` listens on, None while it does not tell."""
+    try:
+        return int((_lines(data) or [])[3])
+    except (ValueError, IndexError):
+        return None
+
+
+def is_server(pid: int, data: Path) -> bool:
+    """Whether a process is the server of `data`, and none of the processes that it has started."""
+    words = processes.command(pid)
+    if not words or Path(words[0]).name != "postgres":
+        return False
+    if not Path("/proc/self").exists():
+        return str(data) in words
+    return _is_of(pid, data)
+
+
+def clear(data: Path) -> None:
+    """Make way for a new server where none runs: end what the last one left, and remove the file
+    that names it, which stops PostgreSQL where the id in it is somebody else's, or no number.
+
+    For who holds the supervisor's lock.
+    """
+    deadline = time.monotonic() + ORPHAN_SECONDS
+    while (orphans := _of(data)) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    for pid in orphans:  # stopped, or stuck: what they hold in memory is void
+        processes.send(pid, signal.SIGKILL, lambda pid: _is_of(pid, data))
+    with suppress(FileNotFoundError):
+        (data / "postmaster.pid").unlink()
+
+
+def _lines(data: Path) -> list[str] | None:
+    """The lines of the file that names the server, None when there is none."""
+    try:
+        return (data / "postmaster.pid").read_text(errors="replace").splitlines()
+    except OSError:
+        return None
+
+
+def _of(data: Path) -> list[int]:
+    """All processes of a server of `data`; none on a system without /proc."""
+    return [
+        int(entry.name) for entry in Path("/proc").glob("[0-9]*") if _is_of(int(entry.name), data)
+    ]
+
+
+def _is_of(pid: int, data: Path) -> bool:
+    process = Path("/proc", str(pid))
+    try:
+        program = (process / "exe").readlink().name.removesuffix(" (deleted)")
+        return program == "postgres" and data.samefile(process / "cwd")
+    except OSError:
+        return False

@@ -1,0 +1,108 @@
+"""What is remembered of an embedded server: where its files are, its port, and the passwords.
+
+All of it can be lost without any data: the files are found by a name in the home as well, the port
+is the running server's to tell, and passwords are made anew.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from totesys_dagster import files
+from totesys_dagster.local.programs import Account
+
+NAME = "server.json"
+FILES = "postgres"
+# Where they are when the server's user cannot reach the home.
+ELSEWHERE, PREFIX = "/var/tmp", "totesys-"  # nosec B108
+
+
+@dataclass(frozen=True)
+class State:
+    """What `server.json` of a home holds; `directory` is where the server's files are."""
+
+    directory: Path
+    port: int | None
+    passwords: dict[str, str]
+
+    @property
+    def data(self) -> Path:
+        """The data directory of PostgreSQL."""
+        return self.directory / "data"
+
+    def with_passwords(self, roles: tuple[str, ...]) -> State:
+        """The same with a password for each role."""
+        made = {role: secrets.token_urlsafe(24) for role in roles}
+        return State(self.directory, self.port, {**made, **self.passwords})
+
+
+def read(home: Path) -> State | None:
+    """What is remembered, None when nothing is. Without passwords where they were lost."""
+    found = _parsed(home / NAME)
+    directory = _directory(home, found.get("directory"))
+    if directory is None:
+        return None
+    port, passwords = found.get("port"), found.get("passwords")
+    if not isinstance(passwords, dict) or not all(map(_is_text, passwords.values())):
+        passwords = {}
+    is_port = isinstance(port, int) and 0 < port < 65536
+    return State(directory, port if is_port else None, passwords)
+
+
+def write(home: Path, state: State) -> None:
+    """Replace the file as a whole, readable by its owner only. Raises OSError."""
+    text = json.dumps(
+        {"directory": str(state.directory), "port": state.port, "passwords": state.passwords},
+        indent=1,
+    )
+    path = home / NAME
+    with suppress(OSError, UnicodeError):
+        if path.read_text(encoding="utf-8") == text:
+            return
+    files.replace(path, text)
+
+
+def choose_directory(home: Path, account: Account) -> Path:
+    """Make the directory for the server's files, where its user can reach it. Raises OSError."""
+    directory = home / FILES
+    if directory.is_symlink():  # to a place that is gone
+        directory.unlink()
+    if account.name is not None and not account.can_enter(home):
+        directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=ELSEWHERE))
+    directory.mkdir(mode=0o700, exist_ok=True)
+    return directory
+
+
+def link(home: Path, directory: Path) -> None:
+    """Let a name in the home lead to files that are elsewhere, should `server.json` be lost."""
+    if directory != home / FILES and not (home / FILES).exists():
+        (home / FILES).unlink(missing_ok=True)
+        (home / FILES).symlink_to(directory)
+        files.sync_directory(home)
+
+
+def _directory(home: Path, remembered: object) -> Path | None:
+    """Where a server's files are; a place that none of ours is made in is not believed."""
+    here = home / FILES
+    elsewhere = Path(remembered) if isinstance(remembered, str) else here
+    if elsewhere.match(f"{ELSEWHERE}/{PREFIX}*") and (elsewhere.exists() or not here.exists()):
+        return elsewhere
+    return here.resolve() if here.is_symlink() else here if here.exists() else None
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value)

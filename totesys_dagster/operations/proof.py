@@ -1,0 +1,177 @@
+"""What has to be proved of a rebuilt warehouse before its rows take the place of others.
+
+Two things are proved, each by what the other does not look at:
+
+* **Where it comes from.** Each manifest names the hash of the one before it and is the one that the
+  ledger remembers, and so is each receipt; what the ledger does not remember is made once more from
+  the rows of its batch, and has to come out alike.
+* **What has become of it.** The newest digest of the source that is of the columns which a table
+  has now equals that of the current rows, when they were those of that moment. Keys that are in
+  quarantine are named, not compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from totesys_dagster.catalogue import STAR_TABLES, Kind, StarTable, revision
+from totesys_dagster.errors import LakeError, LoadError, NotProvedError, OtherLakeError
+from totesys_dagster.ingestion.known import Known
+from totesys_dagster.lake.audits import AuditLog
+from totesys_dagster.lake.manifest import Manifest, ManifestLog, StarEntry, broken_link
+from totesys_dagster.lake.receipt import sound_receipt, touched_stars
+from totesys_dagster.lake.store import Store
+from totesys_dagster.postgres.sessions import Connection, Names, failures, transaction
+from totesys_dagster.processed.process import FACTS, process_star
+from totesys_dagster.warehouse import audit, ledger
+from totesys_dagster.warehouse.ledger import LoadedReceipt
+from totesys_dagster.warehouse.standing import Audit
+from totesys_dagster.words import counted
+
+LOSE = "`totesys rebuild --lose-loaded-batches`"
+
+
+def require_all_batches(loaded: Mapping[int, str], log: ManifestLog) -> None:
+    """Raise OtherLakeError where the ledger holds batches that the log does not reach to."""
+    head, end = max(loaded, default=0), log.end()
+    if head > end:
+        raise OtherLakeError(
+            f"The warehouse holds {counted(head, 'batch')}, but the lake at {log.store.url} holds"
+            f" {end}: restore its manifests from the bucket's older versions, or point"
+            f" {log.store.setting} to the lake that the warehouse was loaded from; {LOSE} gives up"
+            " what the others brought."
+        )
+
+
+@dataclass
+class Chain:
+    """The manifests that a rebuild goes through, held against each other and against the ledger.
+
+    A batch of which the ledger remembers another hash is a stranger, unless a later one is the
+    ledger's: then the chain proves it, and what the ledger says is wrong.
+    """
+
+    log: ManifestLog
+    loaded: Mapping[int, str]
+    strangers: list[int] = field(default_factory=list)
+    _last: Manifest | None = None
+
+    def follow(self, manifest: Manifest) -> None:
+        """Take the next manifest. Raises LakeError where it does not follow from the one before."""
+        number = manifest.sequence
+        if number == 1:
+            self.strangers.clear()
+        before = self._last if self._last and self._last.sequence == number - 1 else None
+        if number > 1 and before is None:
+            before = self.log.read(number - 1)
+        self._last = manifest
+        if broken := broken_link(before, manifest):
+            raise LakeError(
+                f"{broken[:-1]}; `totesys verify` tells which, restore it from the bucket's older"
+                " versions."
+            )
+        known = self.loaded.get(number)
+        if known == manifest.sha256:
+            self.strangers.clear()
+        elif known is not None:
+            self.strangers.append(number)
+
+    def require_ours(self) -> None:
+        """Raise OtherLakeError where batches are others than the ledger's."""
+        if self.strangers:
+            raise OtherLakeError(
+                f"The warehouse holds another batch {self.strangers[0]} than the lake at"
+                f" {self.log.store.url}: its manifest was changed after it was written, and has to"
+                " be restored from the bucket's older versions, or"
+                f" {self.log.store.setting} points to another lake; {LOSE} gives up what the"
+                " warehouse's batches brought."
+            )
+
+
+def process(
+    stars: Iterable[StarTable],
+    manifest: Manifest,
+    ingestion: Store,
+    processed: Store,
+    loaded: Mapping[str, LoadedReceipt],
+) -> None:
+    """Process tables of a batch: those that are not, and again those whose receipt is not one that
+    was loaded, which has to come out alike. `loaded` are those that were, by star.
+
+    Raises LakeError or ProcessingError.
+    """
+
+    def is_loaded(star: StarTable) -> bool:
+        receipt, known = sound_receipt(processed, star, manifest), loaded.get(star.name)
+        return receipt is not None and known == LoadedReceipt(receipt.sha256, revision(star))
+
+    due = {star.name: star for star in stars if not is_loaded(star)}
+    if any(star.kind is Kind.CALENDAR for star in due.values()):  # it is made of the facts
+        touched = {star.name for star in touched_stars(manifest)}
+        facts = [fact for fact in FACTS if fact.name in touched and not is_loaded(fact)]
+        due |= {fact.name: fact for fact in facts}
+    for star in sorted(due.values(), key=lambda star: star.kind is Kind.CALENDAR):
+        process_star(star, manifest, ingestion, processed, again=True)
+
+
+@dataclass
+class Digests:
+    """The newest digests of the source, each compared with a rebuilt warehouse when that holds the
+    batch of its moment."""
+
+    found: dict[str, Audit] = field(default_factory=dict)
+    _due: dict[int, dict[str, StarEntry]] = field(default_factory=dict)
+
+    def expect(self, ingestion: Store, end: Manifest | None) -> None:
+        """Expect what the lake knows up to batch `end`. Raises LakeError."""
+        self._due.clear()
+        stars = Known(end, AuditLog(ingestion).of_head(end)).stars
+        for name, entry in stars.items():
+            if name in STAR_TABLES and audit.covers(entry.whole, STAR_TABLES[name]):
+                self._due.setdefault(entry.whole.sequence, {})[name] = entry
+
+    def compare(
+        self, connection: Connection, fresh: Names, sequence: int, only: Collection[str] | None
+    ) -> None:
+        """Compare what is due when the warehouse holds that batch. Raises LoadError."""
+        due = self._due.get(sequence, {})
+        with failures(LoadError, "the proof of a rebuild"), transaction(connection):
+            for name, entry in due.items():
+                if only is None or name in only:
+                    found = audit.compare(connection, fresh, STAR_TABLES[name], entry, sequence)
+                    if found is not None:
+                        self.found[name] = found
+
+    def require(self, connection: Connection, fresh: Names, different: Mapping[str, int]) -> None:
+        """Raise NotProvedError where a table that has other rows than the warehouse does not equal
+        the source by more than its quarantine. In a transaction. Raises psycopg.Error."""
+        head = ledger.head(connection, fresh)
+        for name in (name for name, rows in different.items() if rows and name in STAR_TABLES):
+            star = STAR_TABLES[name]
+            found = self.found.get(name)
+            if star.base is None:
+                found = audit.compare(connection, fresh, star, None, head)
+            if found is not None and not (found.equal or found.explained):
+                raise NotProvedError(_unequal(found, "the warehouse was left as it is"))
+
+    def require_filled(self) -> None:
+        """Raise NotProvedError where a table of a warehouse that was empty does not equal the
+        source by more than its quarantine."""
+        for found in self.found.values():
+            if not (found.equal or found.explained):
+                raise NotProvedError(_unequal(found, "the warehouse was filled with them"))
+
+
+def _unequal(found: Audit, outcome: str) -> str:
+    if STAR_TABLES[found.star].base is None:
+        return (
+            f"The lake gives {found.star} with gaps or wrong days, and {outcome}: run `totesys"
+            " verify` to see which object is damaged."
+        )
+    return (
+        f"The lake gives {found.star} with other rows than the source held as of batch"
+        f" {found.sequence} ({found.expected_rows} rows expected, {found.found_rows} found), and"
+        f" {outcome}: run `totesys verify` to see which object is damaged; if none is, `totesys"
+        " audit` reads the table again, then run `totesys rebuild` again."
+    )

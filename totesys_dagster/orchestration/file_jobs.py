@@ -1,0 +1,28 @@
+"""The jobs that take the files of a contract the whole way."""
+
+from typing import Any
+
+import dagster as dg
+
+from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
+from totesys_dagster.drops.file_feeds import FILE_FEEDS
+from totesys_dagster.feeds.feed import Feed
+from totesys_dagster.metadata import asset_key
+from totesys_dagster.runs.tags import FEED_STAGE, FEED_TAG, STAGE_TAG
+
+
+def _job(feed: Feed) -> Any:
+    return dg.define_asset_job(
+        f"take_{feed.name}",
+        selection=dg.AssetSelection.assets(
+            asset_key(INGESTION, feed.name),
+            asset_key(PROCESSED, feed.name),
+            asset_key(WAREHOUSE, feed.table.name),
+        ),
+        description=f"{feed.title}: take the files that were delivered the whole way.",
+        tags={STAGE_TAG: FEED_STAGE, FEED_TAG: feed.name},
+    )
+
+
+# By the name of the feed.
+FILE_JOBS: dict[str, Any] = {feed.name: _job(feed) for _, feed in FILE_FEEDS}

@@ -1,0 +1,105 @@
+"""The sensor of files that others deliver: it starts a run where something waits."""
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+
+import dagster as dg
+
+from totesys_dagster.catalogue import FileContract
+from totesys_dagster.drops.deliver import missing
+from totesys_dagster.drops.file_feeds import FILE_FEEDS
+from totesys_dagster.drops.place import Drop, Drops
+from totesys_dagster.errors import TotesysError
+from totesys_dagster.feeds.feed import Feed
+from totesys_dagster.feeds.receive import log_of
+from totesys_dagster.orchestration.file_jobs import FILE_JOBS
+from totesys_dagster.orchestration.planning import can_start
+from totesys_dagster.resources import Lake, Warehouse
+from totesys_dagster.runs.tags import FEED_TAG
+from totesys_dagster.warehouse import ledger
+from totesys_dagster.warehouse.assets import migrate
+
+# Where a run has left drops behind, which cannot be read or were just replaced, another run for
+# the same ones comes after so long.
+AGAIN = dt.timedelta(seconds=60)
+
+
+@dg.sensor(
+    jobs=[*FILE_JOBS.values()],
+    minimum_interval_seconds=4,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Takes files that others have put into the place of the drops, and loads what a"
+    " run that failed has left.",
+)
+def new_files(
+    context: dg.SensorEvaluationContext, lake: Lake, warehouse: Warehouse
+) -> dg.SensorResult | dg.SkipReason:
+    """Compare the place of the drops with the logs, and the logs with the ledger.
+
+    The cursor only saves runs that would do the same as the one before.
+    """
+    drops, before = Drops(), _remembered(context.cursor)
+    now = dt.datetime.now(dt.UTC)
+    seen: dict[str, dict[str, str]] = {}
+    runs: list[dg.RunRequest] = []
+    waits: list[str] = []
+    for contract, feed in FILE_FEEDS:
+        try:
+            found = _wanted(contract, feed, drops, lake, warehouse)
+        except TotesysError as error:  # the other contracts' files are taken all the same
+            waits.append(str(error))
+            continue
+        if found is None:
+            continue
+        name, same = feed.name, before.get(feed.name, {}).get("waits") == found
+        if same and now < _time(before[name]) + AGAIN:
+            seen[name] = before[name]
+            waits.append(f"{feed.title}: the same files wait as for the run before.")
+        elif not can_start(context.instance, {FEED_TAG: name}):
+            waits.append(f"{feed.title}: at work, or waiting after a failure.")
+        else:
+            seen[name] = {"waits": found, "at": now.isoformat()}
+            runs.append(dg.RunRequest(job_name=FILE_JOBS[name].name))
+    context.update_cursor(json.dumps(seen))
+    if runs:
+        return dg.SensorResult(run_requests=runs)
+    return dg.SkipReason(" ".join(waits) or f"No file is new in {drops.url}.")
+
+
+def _wanted(
+    contract: FileContract, feed: Feed, drops: Drops, lake: Lake, warehouse: Warehouse
+) -> str | None:
+    """What waits, as a name for all of it; None for nothing.
+
+    Raises DropsError, LakeError, LoadError or SettingError.
+    """
+    ingestion = lake.ingestion()
+    found = missing(feed, contract, drops, ingestion)
+    loaded = end = log_of(feed, ingestion).end()
+    if end and not found:
+        with warehouse.connect() as connection:
+            migrate(connection, warehouse)
+            loaded = ledger.head(connection, warehouse.names(), feed.name)
+    return _digest(found, loaded) if found or loaded < end else None
+
+
+def _digest(found: Sequence[Drop], loaded: int) -> str:
+    text = json.dumps([loaded, [[drop.name, dict(drop.identity)] for drop in found]])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _remembered(cursor: str | None) -> dict[str, dict[str, str]]:
+    with suppress(ValueError):
+        found = json.loads(cursor or "")
+        if isinstance(found, dict) and all(isinstance(one, dict) for one in found.values()):
+            return found
+    return {}
+
+
+def _time(seen: dict[str, str]) -> dt.datetime:
+    with suppress(KeyError, ValueError):
+        return dt.datetime.fromisoformat(seen["at"])
+    return dt.datetime.min.replace(tzinfo=dt.UTC)

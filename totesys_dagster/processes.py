@@ -1,0 +1,85 @@
+"""Other processes: who they are, and signals that reach none but the one that was meant.
+
+Process ids come again: after a restart of a machine or of a container, an id in a file may be
+anybody's. So a signal is sent to a process that was just proved to be the one that is meant, and by
+a descriptor of it where the system has such, since an id could change hands in between.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+PS_SECONDS = 5
+
+
+def state_and_start(pid: int) -> tuple[str, str]:
+    """The state of a process as one letter, and when it started in the kernel's clock ticks since
+    the machine did, which no change of the clock moves; two empty texts where nothing tells."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return "", ""
+    # The name before may hold blanks and brackets; see proc_pid_stat(5) for the fields after it.
+    fields = text.rpartition(")")[2].split()
+    return fields[0], fields[19]
+
+
+def is_there(pid: int) -> bool:
+    """Whether there is a process of this id, whosever it is."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def command(pid: int) -> list[str]:
+    """The command line of a process, empty where nobody tells."""
+    if Path("/proc/self").exists():
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+        except OSError:
+            return []
+        return [os.fsdecode(word) for word in words]
+    done = subprocess.run(  # nosec B603 B607
+        ["ps", "-ww", "-o", "command=", "-p", str(pid)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PS_SECONDS,
+    )
+    return done.stdout.split()
+
+
+def describe(pid: int) -> str:
+    """A process for people: its id, its program, and whether it is stopped."""
+    words = command(pid)
+    shown = " ".join([Path(words[0]).name, *words[1:]])[:60] if words else ""
+    stopped = ", which is stopped" if state_and_start(pid)[0] in ("T", "t") else ""
+    return f"process {pid}{f' ({shown})' if shown else ''}{stopped}"
+
+
+def send(pid: int, number: int, is_meant: Callable[[int], bool]) -> bool:
+    """Send a signal to a process if it `is_meant`; whether it was sent."""
+    with suppress(ProcessLookupError):
+        if not hasattr(os, "pidfd_open"):
+            started = state_and_start(pid)[1]
+            if is_meant(pid) and state_and_start(pid)[1] == started:
+                os.kill(pid, number)
+                return True
+            return False
+        descriptor = os.pidfd_open(pid)
+        try:
+            if is_meant(pid):  # and if it ends now, the signal reaches nobody
+                signal.pidfd_send_signal(descriptor, number)
+                return True
+        finally:
+            os.close(descriptor)
+    return False

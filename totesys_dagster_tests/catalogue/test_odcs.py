@@ -1,0 +1,238 @@
+"""Contracts of files: what ODCS says becomes the catalogue's types, and nothing else is taken."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from totesys_dagster import settings
+from totesys_dagster.catalogue import FEED_TABLES, FileContract, Type, revision
+from totesys_dagster.catalogue.odcs import SUPPLIED, read_contracts
+from totesys_dagster.errors import DeclarationError, SettingError
+from totesys_dagster_tests.conftest import Platform
+from totesys_dagster_tests.drops.conftest import LONG_AGO
+
+BUDGET = """\
+apiVersion: v3.0.2
+kind: DataContract
+id: budget
+name: Budgets
+version: 1.0.0
+status: active
+schema:
+  - name: budget
+    description: Every version of the budget of each department and day.
+    properties:
+      - name: day
+        logicalType: date
+        logicalTypeOptions: {format: dd/MM/yyyy}
+        required: true
+        primaryKey: true
+        description: The day.
+      - name: department
+        logicalType: string
+        required: true
+        primaryKey: true
+        description: The department.
+      - name: heads
+        logicalType: integer
+        logicalTypeOptions: {minimum: 1, maximum: 99}
+        description: How many people.
+      - name: amount
+        logicalType: number
+        physicalType: numeric(10,3)
+        required: true
+        description: The budget, in pounds.
+      - name: final
+        logicalType: boolean
+        description: Whether it is agreed.
+customProperties:
+  - {property: location, value: finance/budget}
+  - {property: fileTypes, value: [csv]}
+  - {property: delimiter, value: ;}
+  - {property: encoding, value: windows-1252}
+  - {property: decimalSeparator, value: ','}
+"""
+
+
+def read(directory: Path, text: str, name: str = "budget") -> list[FileContract]:
+    (directory / f"{name}.odcs.yaml").write_text(text)
+    return read_contracts(directory)
+
+
+def test_contract_becomes_a_table_and_a_form_of_files(tmp_path: Path) -> None:
+    [contract] = read(tmp_path, BUDGET)
+    table = contract.table
+
+    assert (table.name, table.feed, table.keys) == (
+        "fact_budget",
+        "budget",
+        ("day", "department"),
+    )
+    assert [(c.name, c.type, c.sql_type, c.nullable) for c in table.columns] == [
+        ("day", Type.DATE, "date", False),
+        ("department", Type.TEXT, "character varying", False),
+        ("heads", Type.BIG_INTEGER, "bigint", True),
+        ("amount", Type.MONEY, "numeric(10,3)", False),
+        ("final", Type.BOOLEAN, "boolean", True),
+        ("file_name", Type.TEXT, "character varying", False),
+    ]
+    assert (contract.title, contract.location, contract.delimiter, contract.encoding) == (
+        "Budgets",
+        "finance/budget",
+        ";",
+        "windows-1252",
+    )
+    heads = contract.columns[2]
+    assert (heads.minimum, heads.maximum) == (Decimal(1), Decimal(99))
+    assert contract.columns[0].date_format == "dd/MM/yyyy"
+
+
+def test_contracts_that_come_with_the_platform_are_declared() -> None:
+    names = {contract.table.name for contract in read_contracts(SUPPLIED)}
+    assert "fact_sales_target" in names
+    assert names <= {*FEED_TABLES}
+
+
+def test_what_decides_rows_decides_the_revision_and_prose_does_not(tmp_path: Path) -> None:
+    def of(text: str) -> str:
+        [contract] = read(tmp_path, text)
+        return revision(contract.table)
+
+    assert of(BUDGET) == of(BUDGET.replace("How many people", "Heads").replace("1.0.0", "1.0.1"))
+    for old, new in (
+        ("minimum: 1,", "minimum: 2,"),
+        ("dd/MM/yyyy", "MM/dd/yyyy"),
+        ("value: ;", "value: '|'"),
+        ("numeric(10,3)", "numeric(10,2)"),
+    ):
+        assert of(BUDGET) != of(BUDGET.replace(old, new)), new
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("kind: DataContract", "kind: Other", "it is not `kind: DataContract`"),
+        ("v3.0.2", "v2.2.2", "it is not `kind: DataContract` with an `apiVersion` of v3"),
+        ("name: Budgets", "name: ''", "`name` is missing"),
+        ("name: Budgets", "name: A\nname: B", "it has name twice"),
+        ("logicalType: date", "logicalType: timestamp", "day is 'timestamp'"),
+        ("logicalType: date", "logicalType: [date]", "`logicalType` is missing, or is no text"),
+        ("name: day", "name: Day", "'Day' is no name"),
+        ("name: day", "name: batch_seq", "declares a column batch_seq"),
+        ("name: heads", "name: day", "declares a column day"),
+        ("name: heads", "name: file_name", "declares a column file_name"),
+        ("name: budget", "name: sales target", "is no name for a table"),
+        ("name: budget", f"name: {'x' * 41}", "is no name for a table"),
+        ("primaryKey: true", "primaryKey: no", "`primaryKey` is true or false"),
+        ("        primaryKey: true\n", "", "its `primaryKey` has to be"),
+        ("numeric(10,3)", "money", "give its digits by `physicalType`"),
+        ("numeric(10,3)", "numeric(39,3)", "give its digits by `physicalType`"),
+        ("numeric(10,3)", "numeric(3,10)", "give its digits by `physicalType`"),
+        ("{minimum: 1, maximum: 99}", "{minimum: one}", "the minimum of heads is no number"),
+        ("{minimum: 1, maximum: 99}", "{pattern: x}", "has 'pattern', which nothing here holds to"),
+        ("{format: dd/MM/yyyy}", "{format: dd/MM}", "the format of day is"),
+        ("{format: dd/MM/yyyy}", "{format: '%d/%m/%Y'}", "the format of day is"),
+        ("value: ;", "value: ';;'", "its delimiter is one character"),
+        ("value: ;", "value: '\"'", "its delimiter is one character"),
+        ("value: ;", "value: [x]", "`value` is missing, or is no text"),
+        ("windows-1252", "utf-7", "its encoding is one of"),
+        ("value: [csv]", "value: [xlsx]", "its fileTypes are a list of"),
+        ("value: [csv]", "value: csv", "its fileTypes are a list of"),
+        ("finance/budget", "../budget", "its location is a folder's name"),
+        ("property: delimiter", "property: delimeter", "has 'delimeter', which nothing here"),
+        ("status: active", "quality: []", "has 'quality', which nothing here holds to"),
+        ("id: budget", "id: [", "while parsing"),
+    ],
+)
+def test_contract_that_is_not_understood_is_refused(
+    tmp_path: Path, old: str, new: str, why: str
+) -> None:
+    assert old in BUDGET
+    with pytest.raises(DeclarationError, match=r"The contract budget\.odcs\.yaml") as error:
+        read(tmp_path, BUDGET.replace(old, new))
+    assert why in str(error.value)
+
+
+def test_two_contracts_of_one_table_or_place_are_refused(tmp_path: Path) -> None:
+    read(tmp_path, BUDGET)
+    with pytest.raises(DeclarationError, match="has the table fact_budget that Budgets has"):
+        read(tmp_path, BUDGET, "other")
+    other = BUDGET.replace("- name: budget", "- name: other")
+    with pytest.raises(DeclarationError, match="has the location finance/budget/x"):
+        read(tmp_path, other.replace("finance/budget", "finance/budget/x"), "other")
+
+
+def test_directory_of_contracts_that_is_none_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(settings.CONTRACTS, str(tmp_path / "missing"))
+    with pytest.raises(SettingError, match="which is no directory"):
+        settings.contract_directories()
+
+
+SECOND = """
+import dagster as dg
+from totesys_dagster.definitions import defs
+from totesys_dagster.orchestration.files import new_files
+from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
+
+resources = {"lake": Lake(), "warehouse": Warehouse()}
+with dg.DagsterInstance.ephemeral() as instance:
+    answer = new_files(dg.build_sensor_context(instance=instance, resources=resources))
+    for request in answer.run_requests:
+        job = defs.resolve_job_def(request.job_name)
+        assert job.execute_in_process(instance=instance).success
+        print(request.job_name)
+"""
+
+
+def test_second_contract_needs_no_code(platform: Platform, tmp_path: Path) -> None:
+    (tmp_path / "contracts").mkdir()
+    (tmp_path / "contracts" / "budget.odcs.yaml").write_text(BUDGET)
+    drop = tmp_path / "drops" / "finance" / "budget" / "b.csv"
+    drop.parent.mkdir(parents=True)
+    drop.write_bytes(
+        "day;department;heads;amount;final\r\n01/02/2024;Küche;;1950,5;true\r\n".encode("cp1252")
+    )
+    os.utime(drop, (LONG_AGO, LONG_AGO))
+    more = {
+        settings.CONTRACTS: str(tmp_path / "contracts"),
+        settings.DROPS_URL: str(tmp_path / "drops"),
+    }
+
+    done = subprocess.run(
+        [sys.executable, "-c", SECOND],
+        env={**os.environ, **more},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.split() == ["take_budget"]
+    assert platform.rows(
+        "SELECT day::text, department, heads, amount::text, final, file_name FROM"
+        " current_fact_budget"
+    ) == [("2024-02-01", "Küche", None, "1950.500", True, "b.csv")]
+    assert platform.rows("SELECT version FROM history_fact_budget") == [(1,)]
+
+
+def test_command_line_knows_the_contracts_that_the_file_of_settings_names(tmp_path: Path) -> None:
+    (tmp_path / "contracts").mkdir()
+    (tmp_path / "contracts" / "budget.odcs.yaml").write_text("kind: Other")
+    (tmp_path / ".env").write_text(f"{settings.CONTRACTS}={tmp_path / 'contracts'}\n")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "totesys_dagster.cli", "--help"],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr.startswith("Error: The contract budget.odcs.yaml cannot be used")

@@ -1,0 +1,128 @@
+"""The sensor of files, and the run that it starts."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+
+import dagster as dg
+import pytest
+
+from totesys_dagster.alerting import ended_runs
+from totesys_dagster.alerting.incidents import Recovery, Trouble
+from totesys_dagster.drops.place import Drop, Drops, Read
+from totesys_dagster.errors import DropsError
+from totesys_dagster.orchestration import files
+from totesys_dagster_tests.drops.conftest import Dropping
+from totesys_dagster_tests.orchestra import Orchestra, orchestra
+
+__all__ = ["orchestra"]
+
+LEEDS = "2024-11,Leeds,GBP,10.00\n"
+
+
+def checks(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
+    return {one.check_name: one.passed for one in result.get_asset_check_evaluations()}
+
+
+def test_nothing_lies_there(dropping: Dropping, orchestra: Orchestra) -> None:
+    answer = orchestra.tick("new_files")
+    assert isinstance(answer, str)
+    assert f"No file is new in {dropping.directory.as_uri()}" in answer
+
+
+def test_files_are_taken_by_one_run(dropping: Dropping, orchestra: Orchestra) -> None:
+    dropping.drop(LEEDS, "a.csv")
+    dropping.drop("2024-12,Leeds,GBP,1\n", "b.csv")
+    [result] = orchestra.tick_and_run("new_files")
+
+    assert result.success
+    assert checks(result) == {"taken": True, "contract": True, "audit": True}
+    assert len(dropping.current()) == 2
+    assert isinstance(orchestra.tick("new_files"), str)
+
+
+def test_refused_file_fails_a_check_until_it_is_replaced(
+    dropping: Dropping, orchestra: Orchestra
+) -> None:
+    dropping.drop("2024-11,Leeds,GBP,1E5\n")
+    [result] = orchestra.tick_and_run("new_files")
+
+    assert result.success
+    [contract] = [one for one in result.get_asset_check_evaluations() if not one.passed]
+    assert (contract.check_name, contract.description) == ("contract", "1 delivery refused.")
+    assert "the first of them line 2" in str(contract.metadata["a.csv"].value)
+    dropping.drop(LEEDS)
+    [result] = orchestra.tick_and_run("new_files")
+    assert checks(result)["contract"]
+
+
+def test_people_are_notified_of_a_refused_file_and_of_its_end(
+    dropping: Dropping, orchestra: Orchestra
+) -> None:
+    seen = []
+    for rows in ("2024-11,Leeds,GBP,1E5\n", LEEDS):
+        dropping.drop(rows)
+        [result] = orchestra.tick_and_run("new_files")
+        run = orchestra.instance.get_run_by_id(result.run_id)
+        assert run is not None
+        seen.append(
+            [
+                (type(one), one.reason if isinstance(one, Trouble) else one.cause)
+                for one in ended_runs.observations(orchestra.instance, run, None)
+                if one.key == ended_runs.REFUSED_KEY
+            ]
+        )
+    assert seen == [
+        [(Trouble, "sales_target: 1 delivery refused.")],
+        [(Recovery, "sales_target")],
+    ]
+
+
+def test_what_a_failed_run_has_left_is_loaded(dropping: Dropping, orchestra: Orchestra) -> None:
+    dropping.drop(LEEDS)
+    dropping.deliver()
+
+    [result] = orchestra.tick_and_run("new_files")
+    assert result.success
+    assert dropping.current() == [("2024-11", "Leeds GBP", "10.00")]
+
+
+def test_file_that_cannot_be_read_is_tried_again_after_a_minute(
+    dropping: Dropping, orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dropping.drop(LEEDS)
+
+    def denied(_: Drops, drop: Drop) -> Read | None:
+        raise DropsError(f"{drop.name} may not be read.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Drops, "read", denied)
+        context = orchestra.context()
+        answer = files.new_files(context)
+        assert isinstance(answer, dg.SensorResult)
+        [result] = [orchestra.run(one) for one in answer.run_requests or []]
+    assert checks(result)["taken"] is False
+
+    cursor = context.cursor
+    again = orchestra.tick("new_files", cursor)
+    assert isinstance(again, str)
+    assert "the same files wait as for the run before" in again
+    seen = json.loads(cursor or "")
+    seen["sales_target"]["at"] = (dt.datetime.now(dt.UTC) - files.AGAIN).isoformat()
+    assert isinstance(orchestra.tick("new_files", json.dumps(seen)), dg.SensorResult)
+
+
+@pytest.mark.parametrize("cursor", ["rubbish", "[]", '{"sales_target": 5}', '{"sales_target": {}}'])
+def test_cursor_of_another_release_starts_anew(
+    dropping: Dropping, orchestra: Orchestra, cursor: str
+) -> None:
+    dropping.drop(LEEDS)
+    assert isinstance(orchestra.tick("new_files", cursor), dg.SensorResult)
+
+
+def test_place_that_is_gone_is_said(dropping: Dropping, orchestra: Orchestra) -> None:
+    dropping.directory.rmdir()
+    answer = orchestra.tick("new_files")
+    assert isinstance(answer, str)
+    assert "there is no such directory" in answer
