@@ -144,7 +144,7 @@ def test_report_is_a_file_that_is_named(platform: Platform, project: Path) -> No
 
     assert made.stdout.strip() == str(project / "page.html")
     assert "3 payments due before 9 Nov 2022" in (project / "page.html").read_text()
-    assert [path.name for path in project.iterdir() if path.name.startswith(".page")] == []
+    assert [path.name for path in project.iterdir() if path.name.startswith(".unfinished")] == []
 
 
 def test_damaged_lake_is_found(platform: Platform, project: Path, tmp_path: Path) -> None:

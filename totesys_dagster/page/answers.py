@@ -1,28 +1,11 @@
-"""What the page says: the answers of the reports, all of them read in one snapshot.
-
-Only what a reader may see is asked. A report that this warehouse does not have, or this role may
-not read, leaves its section away; the page says so.
-"""
+"""What the page says: a class for the rows of each report, whose fields are columns of it."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, TypeVar
-
-from psycopg import errors, sql
-from psycopg.rows import class_row
-
-from totesys_dagster.errors import LoadError
-from totesys_dagster.postgres.sessions import Connection, Names, begin, failures, leave, one
-
-SNAPSHOT = "ISOLATION LEVEL REPEATABLE READ READ ONLY"
-# How many of the deliveries that moved farthest are shown.
-FARTHEST = 5
-
-Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -67,6 +50,20 @@ class Converted:
     revenue: Decimal | None
     orders_at_carried_rate: int
     orders_without_rate: int
+    unfinished: bool
+
+
+@dataclass(frozen=True)
+class Target:
+    """What an office has sold in a month and currency, and its target. What is missing is None."""
+
+    month: dt.date
+    office: str
+    currency_code: str
+    revenue: Decimal | None
+    target_amount: Decimal | None
+    percent_of_target: Decimal | None
+    unfinished: bool
 
 
 @dataclass(frozen=True)
@@ -154,10 +151,11 @@ class Quality:
 
 @dataclass(frozen=True)
 class Rate:
-    """The latest rate of a currency, and since when it is carried."""
+    """The latest rate of a currency, None where it is missing, and since when it is carried."""
 
     currency_code: str
-    rate_to_gbp: Decimal | None
+    reporting_currency: str
+    rate: Decimal | None
     rate_date: dt.date
     quoted_on: dt.date | None
     carried_days: int | None
@@ -178,6 +176,7 @@ class Answers:
     months: Sequence[Month] = ()
     converted: Sequence[Converted] = ()
     rates: Sequence[Rate] = ()
+    targets: Sequence[Target] = ()
     countries: Sequence[Country] = ()
     staff: Sequence[Staff] = ()
     overdue: Sequence[Overdue] = ()
@@ -202,176 +201,3 @@ class Answers:
     def unknown_countries(self) -> Sequence[Country]:
         """Those whose name means no country that is known."""
         return [row for row in self.countries if row.country_code is None]
-
-
-def ask(connection: Connection, names: Names, as_of: dt.date | None = None) -> Answers:
-    """The answers of a warehouse now. What is due is judged by `as_of`, today in London without.
-
-    Raises LoadError when it holds no batch or cannot be read.
-    """
-    with failures(LoadError, "the reading of the reports"):
-        begin(connection, SNAPSHOT)
-        try:
-            return _ask(_Reports(connection, names), as_of)
-        finally:
-            leave(connection)
-
-
-@dataclass(frozen=True)
-class _Reports:
-    connection: Connection
-    names: Names
-    missing: list[str] = field(default_factory=list)
-
-    def has(self, report: str) -> bool:
-        """Whether the report is there and may be asked, be it a view or a function."""
-        query = """
-            SELECT EXISTS (
-                SELECT FROM pg_class WHERE relname = %(name)s AND relkind = 'v'
-                AND relnamespace = to_regnamespace(quote_ident(%(schema)s))
-                AND has_table_privilege(oid, 'SELECT')
-            ) OR EXISTS (
-                SELECT FROM pg_proc WHERE proname = %(name)s
-                AND pronamespace = to_regnamespace(quote_ident(%(schema)s))
-                AND has_function_privilege(oid, 'EXECUTE')
-            )
-        """
-        schema = self.names.reports
-        row = one(self.connection, query, {"name": report, "schema": schema})
-        return bool(row[0])
-
-    def of(
-        self, report: str, kind: type[Row], more: str = "", *, call: Sequence[Any] | None = None
-    ) -> list[Row]:
-        """The rows of a report, one field for each column; none where it cannot be asked."""
-        if not self.has(report):
-            self.missing.append(report)
-            return []
-        attributes: list[str] = [one.name for one in fields(kind)]  # type: ignore[arg-type]
-        columns = sql.SQL(", ").join(map(sql.Identifier, attributes))
-        return self.query(report, kind, columns, more, call)
-
-    def query(
-        self,
-        report: str,
-        kind: type[Row],
-        columns: sql.SQL | sql.Composed,
-        more: str = "",
-        call: Sequence[Any] | None = None,
-    ) -> list[Row]:
-        place = self.names.report(report).as_string(None)
-        arguments = f"({', '.join(['%s'] * len(call))})" if call is not None else ""
-        query = sql.SQL("SELECT {} FROM {} ").format(
-            columns, sql.SQL(place.replace("%", "%%") + arguments)
-        ) + sql.SQL(more)
-        with self.connection.cursor(row_factory=class_row(kind)) as cursor:
-            return cursor.execute(query, call).fetchall()
-
-
-def _ask(reports: _Reports, as_of: dt.date | None) -> Answers:
-    now = one(reports.connection, "SELECT now(), (now() AT TIME ZONE 'Europe/London')::date")
-    day = as_of or now[1]
-    if day > now[1]:
-        raise LoadError(
-            f"{day} is yet to come, and what will be overdue then is not known: name a day up to"
-            f" {now[1]}, which is today in London."
-        )
-    batches = reports.of("batches", Batch)
-    if not batches:
-        raise _nothing(reports)
-    months = reports.of("revenue_by_month", Month, "ORDER BY month, currency_code")
-    quality = reports.of("data_quality", Quality, "ORDER BY table_name")
-    named = {row.audited_in_batch for row in quality}
-    return Answers(
-        made_at=now[0],
-        as_of=day,
-        batch=max(batches, key=lambda one: one.batch_seq),
-        schema=reports.names.reports,
-        seen={one.batch_seq: one.observed_at for one in batches if one.batch_seq in named},
-        revenue=reports.of("revenue_by_currency", Revenue, "ORDER BY currency_code"),
-        months=marked(months, day),
-        converted=_converted(reports),
-        rates=_rates(reports),
-        countries=reports.of(
-            "deliveries_by_country", Country, "ORDER BY orders DESC, country, country_code"
-        ),
-        staff=reports.of("orders_by_staff", Staff, "ORDER BY orders DESC, staff_id"),
-        overdue=reports.of("overdue", Overdue, call=[day]),
-        ageing=reports.of("ageing", Aged, call=[day]),
-        amended=_amended(reports),
-        slippage=_slippage(reports),
-        slipped=reports.of(
-            "delivery_slippage",
-            Slipped,
-            f"ORDER BY abs(days) DESC, sales_order_id LIMIT {FARTHEST}",
-        ),
-        quality=quality,
-        missing=sorted({*reports.missing}),
-    )
-
-
-def _nothing(reports: _Reports) -> LoadError:
-    if reports.missing:
-        return LoadError(
-            f"The warehouse has no schema {reports.names.reports} that this role may read: run"
-            " `totesys migrate`, or set TOTESYS_WAREHOUSE_DSN to a role that reads reports."
-        )
-    return LoadError("The warehouse holds no batch yet: take one with `totesys run`.")
-
-
-def marked(months: Sequence[Month], as_of: dt.date) -> list[Month]:
-    """The months, the last one marked as unfinished where the day that counts lies in it."""
-    last = max((one.month for one in months), default=None)
-    day = as_of.replace(day=1)
-    unfinished = {day} if last == day else set()
-    return [
-        Month(**{**vars(one), "unfinished": one.unfinished or one.month in unfinished})
-        for one in months
-    ]
-
-
-def _converted(reports: _Reports) -> list[Converted]:
-    """Revenue in the reporting currency, where there are exchange rates."""
-    name = "revenue_in_reporting_currency_by_month"
-    return reports.of(name, Converted, "ORDER BY month") if reports.has(name) else []
-
-
-def _rates(reports: _Reports) -> list[Rate]:
-    """The latest rate of each currency, where the warehouse has rates that may be read."""
-    name = "current_fact_exchange_rate"
-    query = sql.SQL(
-        "SELECT DISTINCT ON (currency_code) currency_code, rate_to_gbp, rate_date, quoted_on,"
-        " carried_days, source FROM {} ORDER BY currency_code, rate_date DESC"
-    ).format(reports.names.table(name))
-    try:
-        with (
-            reports.connection.transaction(),
-            reports.connection.cursor(row_factory=class_row(Rate)) as cursor,
-        ):
-            return cursor.execute(query).fetchall()
-    except (errors.UndefinedTable, errors.UndefinedColumn, errors.InsufficientPrivilege):
-        return []
-
-
-def _amended(reports: _Reports) -> list[Amended]:
-    name = "order_amendments"
-    if not reports.has(name):
-        reports.missing.append(name)
-        return []
-    columns = sql.SQL(
-        "changed, count(*) AS changes, count(DISTINCT sales_order_id) AS orders,"
-        " max(observed_at) AS last_seen"
-    )
-    return reports.query(name, Amended, columns, "GROUP BY changed ORDER BY changes DESC, changed")
-
-
-def _slippage(reports: _Reports) -> Slippage:
-    name = "delivery_slippage"
-    if not reports.has(name):
-        return Slippage(0, 0, None)
-    columns = sql.SQL(
-        "count(*) FILTER (WHERE days > 0) AS later, count(*) FILTER (WHERE days < 0) AS earlier,"
-        " percentile_cont(0.5) WITHIN GROUP (ORDER BY days) AS median_days"
-    )
-    [found] = reports.query(name, Slippage, columns)
-    return found

@@ -13,8 +13,9 @@ from totesys_dagster.catalogue import STAR_TABLES, WAREHOUSE
 from totesys_dagster.lake.store import Store
 from totesys_dagster.metadata import OWNERS, asset_key, remedy
 from totesys_dagster.page import mail, published, summary
-from totesys_dagster.page.answers import Answers, ask
+from totesys_dagster.page.answers import Answers
 from totesys_dagster.page.published import Published
+from totesys_dagster.page.questions import ask
 from totesys_dagster.page.verdict import verdict
 from totesys_dagster.postgres.sessions import Connection, Names
 from totesys_dagster.resources import Lake, Warehouse, clear_failures

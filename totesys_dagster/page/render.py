@@ -13,7 +13,7 @@ import jinja2
 from markupsafe import Markup
 
 from totesys_dagster.page import charts
-from totesys_dagster.page.answers import Answers, Month
+from totesys_dagster.page.answers import Answers, Month, Rate
 from totesys_dagster.page.verdict import Verdict, day, moment, money, month_name, verdict
 from totesys_dagster.warehouse.reports import Report, all_reports
 from totesys_dagster.words import counted
@@ -44,6 +44,7 @@ def _template() -> jinja2.Template:
         "month": month_name,
         "moment": moment,
         "number": lambda number: f"{number:,}",
+        "rate": lambda rate: "none" if rate is None else f"{rate:.6f}",
     }
     return environment.get_template("page.html")
 
@@ -157,13 +158,34 @@ class _Page:
     @property
     def sources(self) -> Sequence[Report]:
         """The reports that were asked, each with its question and trap."""
-        named = [*SOURCES, *(["revenue_in_reporting_currency_by_month"] * bool(self.converted))]
+        answers = self.answers
+        optional = {
+            "revenue_in_reporting_currency_by_month": answers.converted,
+            "exchange_rates": answers.converted and answers.rates,
+            "revenue_against_target": answers.targets,
+        }
+        left_away = {*answers.missing, *(name for name, rows in optional.items() if not rows)}
         reports = all_reports()
-        return [reports[n] for n in named if n in reports and n not in self.answers.missing]
+        return [reports[n] for n in SOURCES if n in reports and n not in left_away]
 
     @property
-    def converted(self) -> bool:
-        return bool(self.answers.converted)
+    def converted_total(self) -> Decimal:
+        """The revenue of all months in the reporting currency."""
+        return sum((row.revenue or Decimal() for row in self.answers.converted), Decimal())
+
+    @property
+    def carried(self) -> int:
+        """Orders at the rate of an earlier day."""
+        return sum(row.orders_at_carried_rate for row in self.answers.converted)
+
+    @property
+    def without_rate(self) -> int:
+        """Orders that are in no revenue in the reporting currency."""
+        return sum(row.orders_without_rate for row in self.answers.converted)
+
+    def age(self, rate: Rate) -> int:
+        """Days from that of a rate to the day that counts."""
+        return (self.answers.as_of - rate.rate_date).days
 
     def staff(self, staff_id: int, name: str) -> str:
         return name if self.staff_names else f"Staff {staff_id}"
@@ -177,6 +199,9 @@ class _Page:
 # The reports that the page is made of, in the order of its sections.
 SOURCES = (
     "revenue_by_currency",
+    "revenue_in_reporting_currency_by_month",
+    "exchange_rates",
+    "revenue_against_target",
     "revenue_by_month",
     "deliveries_by_country",
     "orders_by_staff",

@@ -23,10 +23,12 @@ from totesys_dagster.page.answers import (
     Slippage,
     Slipped,
     Staff,
+    Target,
 )
 
 NOON = dt.datetime(2024, 11, 15, 12, tzinfo=dt.UTC)
 DAY = NOON.date()
+NOVEMBER = DAY.replace(day=1)
 # What somebody may write into any name.
 MARKUP = "<script>alert(1)</script>"
 
@@ -65,10 +67,17 @@ _ALL = Answers(
         Revenue("GBP", 3599, 181_598_700, Decimal("543550705.50")),
     ],
     months=months(25),
-    converted=[Converted(DAY.replace(day=1), "GBP", 320, 16_000_000, Decimal("41.07"), 9, 2)],
+    converted=[Converted(DAY.replace(day=1), "GBP", 320, 16_000_000, Decimal("41.07"), 9, 2, True)],
     rates=[
-        Rate("USD", Decimal("0.78"), DAY, DAY, 0, "ecb"),
-        Rate("XAU", None, DAY, None, None, None),
+        Rate("EUR", "GBP", Decimal("0.83421"), DAY, DAY - dt.timedelta(2), 2, "ecb"),
+        Rate("USD", "GBP", Decimal("0.78"), DAY, DAY, 0, "ecb"),
+        Rate("XAU", "GBP", None, DAY - dt.timedelta(9), None, None, None),
+    ],
+    targets=[
+        Target(
+            NOVEMBER, "Leeds", "GBP", Decimal("1950.00"), Decimal("2000.00"), Decimal("97.5"), True
+        ),
+        Target(NOVEMBER, "Manchester", "USD", None, Decimal("3000.00"), None, True),
     ],
     countries=[
         Country("Republic of Korea", "KR", 723, 9),

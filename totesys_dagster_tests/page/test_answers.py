@@ -12,8 +12,17 @@ import pytest
 from totesys_dagster.errors import LoadError
 from totesys_dagster.local import stack
 from totesys_dagster.local.server import SUPERUSER
-from totesys_dagster.page import answers
-from totesys_dagster.page.answers import Amended, Country, Rate, Revenue, Slippage, Staff, ask
+from totesys_dagster.page import questions
+from totesys_dagster.page.answers import (
+    Amended,
+    Converted,
+    Country,
+    Rate,
+    Revenue,
+    Slippage,
+    Staff,
+)
+from totesys_dagster.page.questions import ask
 from totesys_dagster.page.render import page
 from totesys_dagster.postgres.sessions import Connection
 from totesys_dagster_tests.conftest import Platform
@@ -84,17 +93,18 @@ def test_what_was_amended_is_counted(first: Platform, reader: Connection) -> Non
     assert [(row.sales_order_id, row.days) for row in found.slipped] == [(1, 3)]
 
 
+@pytest.mark.long
 def test_batch_that_is_loaded_meanwhile_is_in_no_answer(
     first: Platform, reader: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All of them are of one snapshot; it comes between the first of them and the others."""
 
-    def load_meanwhile(_: object) -> list[answers.Converted]:
+    def load_meanwhile(_: object) -> list[Converted]:
         first.application.execute(new_sale(4))
         first.run()
         return []
 
-    monkeypatch.setattr(answers, "_converted", load_meanwhile)
+    monkeypatch.setattr(questions, "_converted", load_meanwhile)
     found = ask(reader, first.names)
 
     assert found.batch.batch_seq == 1
@@ -102,6 +112,7 @@ def test_batch_that_is_loaded_meanwhile_is_in_no_answer(
     assert reader.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
 
 
+@pytest.mark.long
 def test_reporting_currency_is_shown_where_its_view_exists(
     first: Platform, reader: Connection
 ) -> None:
@@ -109,16 +120,17 @@ def test_reporting_currency_is_shown_where_its_view_exists(
         first.server.dsn(SUPERUSER, first.warehouse_database), autocommit=True
     ) as admin:
         admin.execute("""
-            CREATE VIEW reports.revenue_in_reporting_currency_by_month AS
+            CREATE OR REPLACE VIEW reports.revenue_in_reporting_currency_by_month AS
             SELECT month, 'GBP' AS reporting_currency, orders, units, revenue * 0.8 AS revenue,
-                   1::bigint AS orders_at_carried_rate, 0::bigint AS orders_without_rate
+                   1::bigint AS orders_at_carried_rate, 0::bigint AS orders_without_rate,
+                   FALSE AS unfinished
             FROM reports.revenue_by_month WHERE currency_code = 'USD';
-            DROP VIEW warehouse.current_fact_exchange_rate;
-            CREATE VIEW warehouse.current_fact_exchange_rate AS
-            SELECT DATE '2022-11-06' AS rate_date, 'USD' AS currency_code, 0.8 AS rate_to_gbp,
-                   DATE '2022-11-04' AS quoted_on, 2 AS carried_days, 'ecb' AS source;
+            CREATE OR REPLACE VIEW reports.exchange_rates AS
+            SELECT rate_date, 'USD' AS currency_code, 'GBP' AS reporting_currency, 0.8 AS rate,
+                   DATE '2022-11-04' AS quoted_on, 2 AS carried_days, 'ecb' AS source
+            FROM (VALUES (DATE '2022-11-05'), ('2022-11-06'), ('2100-01-01')) AS d (rate_date);
             GRANT SELECT ON reports.revenue_in_reporting_currency_by_month,
-                warehouse.current_fact_exchange_rate TO warehouse_reader;
+                reports.exchange_rates TO warehouse_reader;
         """)
     found = ask(reader, first.names)
 
@@ -126,8 +138,30 @@ def test_reporting_currency_is_shown_where_its_view_exists(
         ("GBP", Decimal("135447.744"))
     ]
     sunday, friday = dt.date(2022, 11, 6), dt.date(2022, 11, 4)
-    assert found.rates == [Rate("USD", Decimal("0.8"), sunday, friday, 2, "ecb")]
+    assert found.rates == [Rate("USD", "GBP", Decimal("0.8"), sunday, friday, 2, "ecb")]
     assert "135,447.74" in page(found, staff_names=False)
+
+
+@pytest.mark.long
+def test_last_months_with_a_target_are_compared(first: Platform, reader: Connection) -> None:
+    first.warehouse.execute("""
+        INSERT INTO warehouse.fact_sales_target
+            (month, office, currency_code, target_amount, file_name, batch_seq, observed_at)
+        SELECT month, 'Manchester', 'USD', 1000, 'targets.csv', 1, now()
+        FROM unnest(DATE '2022-01-01' || ARRAY[DATE '2022-09-01', '2022-10-01', '2022-11-01',
+            '2022-12-01']) AS m (month)
+    """)
+    found = ask(reader, first.names, THE_DAY_AFTER).targets
+
+    assert {row.month.month for row in found} == {9, 10, 11}
+    assert [
+        (row.currency_code, row.revenue, row.target_amount, row.unfinished)
+        for row in found
+        if row.month.month == 11
+    ] == [
+        ("GBP", Decimal("2102.10"), None, True),
+        ("USD", Decimal("169309.68"), Decimal("1000.00"), True),
+    ]
 
 
 def test_report_that_may_not_be_read_leaves_its_section_away(
@@ -149,6 +183,7 @@ def test_warehouse_without_a_batch_is_one_sentence(platform: Platform) -> None:
         ask(platform.warehouse, platform.names)
 
 
+@pytest.mark.long
 def test_warehouse_without_reports_is_one_sentence(platform: Platform) -> None:
     platform.warehouse.execute("DROP SCHEMA reports CASCADE")
 
@@ -156,6 +191,7 @@ def test_warehouse_without_reports_is_one_sentence(platform: Platform) -> None:
         ask(platform.warehouse, platform.names)
 
 
+@pytest.mark.long
 def test_warehouse_may_have_any_name(first: Platform) -> None:
     names = type(first.names)("50 odd")
     with pytest.raises(LoadError, match="no schema 50 odd_reports"):

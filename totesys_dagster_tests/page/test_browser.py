@@ -22,10 +22,13 @@ sync_api = pytest.importorskip(
 )
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 
-pytestmark = pytest.mark.skipif(
-    not CHROMIUM.exists(),
-    reason=f"there is no {CHROMIUM}: the page is not opened in a browser (set CHROMIUM)",
-)
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(
+        not CHROMIUM.exists(),
+        reason=f"there is no {CHROMIUM}: the page is not opened in a browser (set CHROMIUM)",
+    ),
+]
 
 LONG = "Heard Island and McDonald Islands of the Democratic and Federal Republic"
 

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from totesys_dagster.page import charts, summary
-from totesys_dagster.page.answers import Answers, Month, Revenue, marked
-from totesys_dagster.page.render import page
+from totesys_dagster.page.answers import Answers, Month, Revenue
+from totesys_dagster.page.questions import marked
+from totesys_dagster.page.render import SOURCES, page
 from totesys_dagster.page.verdict import verdict
+from totesys_dagster.warehouse.reports import all_reports
 from totesys_dagster_tests.page.samples import MARKUP, NOON, answers, months, quality
 
 
@@ -43,9 +45,8 @@ def test_each_section_names_its_report_and_the_batch(whole: str) -> None:
     named = re.findall(r'From <a href="#(\w+)"><code>reports\.(\w+)</code></a>, batch 7', whole)
     explained = re.findall(r'<dt id="(\w+)">', whole)
 
-    assert {*named} == {(name, name) for name in explained} - {("batches", "batches")} | {
-        ("revenue_in_reporting_currency_by_month", "revenue_in_reporting_currency_by_month")
-    }
+    assert {*named} == {(name, name) for name in {*SOURCES} - {"batches"}}
+    assert explained == [name for name in SOURCES if name in all_reports()]
 
 
 def test_amounts_are_exact_and_go_with_their_currency(whole: str) -> None:
@@ -150,9 +151,30 @@ def test_reporting_currency_appears_with_its_rates_and_only_where_there_are_any(
     said = text(whole)
 
     assert "Revenue in GBP" in said
-    assert "November 2024 41.07 320 9 2" in said
-    assert "USD 0.78 15 Nov 2024 15 Nov 2024 ecb" in said
-    assert "Revenue in GBP" not in page(answers(converted=[]), staff_names=False)
+    assert "GBP 41.07 in all, each order at the rate of its day." in said
+    assert "9 orders at a rate that is carried" in said
+    assert "2 orders without a rate, so not in this revenue." in said
+    assert "November 2024 (not over) 41.07 320 9 2" in said
+    assert "EUR 0.834210 15 Nov 2024 13 Nov 2024, carried 2 days ecb" in said
+    assert "USD 0.780000 15 Nov 2024 15 Nov 2024 ecb" in said
+    assert "XAU none 6 Nov 2024, 9 days ago – –" in said
+    without = page(answers(converted=[]), staff_names=False)
+    assert "Revenue in GBP" not in without
+    assert "exchange_rates" not in without
+
+
+def test_converted_revenue_without_any_rate_is_a_warning() -> None:
+    assert "No exchange rate is known for 15 Nov 2024 or before." in text(
+        page(answers(rates=[]), staff_names=False)
+    )
+
+
+def test_revenue_stands_beside_its_target_and_only_where_there_is_one(whole: str) -> None:
+    said = text(whole)
+
+    assert "November 2024, Leeds (not over) GBP 1,950.00 2,000.00 97.5 %" in said
+    assert "November 2024, Manchester (not over) USD – 3,000.00 –" in said
+    assert "revenue_against_target" not in page(answers(targets=[]), staff_names=False)
 
 
 def test_page_without_an_order_says_so() -> None:

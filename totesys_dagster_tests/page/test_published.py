@@ -62,6 +62,7 @@ def test_page_is_an_object_that_the_ledger_knows(first: Orchestra) -> None:
     ]
 
 
+@pytest.mark.long
 def test_page_is_not_made_again_until_a_batch_came(first: Orchestra) -> None:
     assert make(first).success
     assert make(first).success
@@ -73,6 +74,7 @@ def test_page_is_not_made_again_until_a_batch_came(first: Orchestra) -> None:
     assert [key[-15:] for key in objects(first.platform)] == ["0000000001.html", "0000000002.html"]
 
 
+@pytest.mark.long
 def test_page_of_a_run_that_was_killed_stands(first: Orchestra) -> None:
     """It died between the object and the ledger."""
     platform = first.platform
@@ -83,6 +85,7 @@ def test_page_of_a_run_that_was_killed_stands(first: Orchestra) -> None:
     assert platform.rows("SELECT sha256 FROM page") == [(sha256(b"the page of another run"),)]
 
 
+@pytest.mark.long
 def test_published_page_names_staff_by_number_unless_a_setting_says_otherwise(
     first: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,6 +102,7 @@ def test_published_page_names_staff_by_number_unless_a_setting_says_otherwise(
     assert b"Jeremie O&#39;Keefe" in first.platform.processed.get(objects(first.platform)[1])
 
 
+@pytest.mark.long
 def test_odd_setting_of_names_is_one_sentence(
     first: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,6 +116,7 @@ def test_odd_setting_of_names_is_one_sentence(
     assert objects(first.platform) == []
 
 
+@pytest.mark.long
 def test_ui_shows_numbers_a_small_picture_and_where_the_page_is(first: Orchestra) -> None:
     done = make(first)
     [event] = [event for event in done.all_events if event.is_step_materialization]
@@ -136,6 +141,7 @@ def test_picture_in_the_ui_is_small_however_long_the_history() -> None:
     assert b"var(--" not in picture
 
 
+@pytest.mark.long
 def test_check_fails_for_a_country_that_nobody_knows(first: Orchestra) -> None:
     [found] = make(first).get_asset_check_evaluations()
     assert found.passed
@@ -150,6 +156,7 @@ def test_check_fails_for_a_country_that_nobody_knows(first: Orchestra) -> None:
     assert "No country is known by the name 'Atlantis' (1)" in str(found.description)
 
 
+@pytest.mark.long
 def test_page_is_mailed_after_the_business_day(
     first: Orchestra, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,6 +191,7 @@ def test_page_is_mailed_once(
     assert not is_due()
 
 
+@pytest.mark.long
 def test_mail_that_was_refused_is_sent_at_the_next_tick(
     first: Orchestra, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,6 +206,7 @@ def test_mail_that_was_refused_is_sent_at_the_next_tick(
     assert len(objects(first.platform)) == 1
 
 
+@pytest.mark.long
 def test_page_without_readers_is_published_and_not_mailed(first: Orchestra, inbox: Inbox) -> None:
     assert is_due()
     assert make(first, mail=True).success
@@ -206,6 +215,7 @@ def test_page_without_readers_is_published_and_not_mailed(first: Orchestra, inbo
     assert not is_due()
 
 
+@pytest.mark.long
 def test_schedule_asks_for_the_page_of_the_evening(first: Orchestra, tmp_path: Path) -> None:
     schedule = defs.resolve_schedule_def("evening_page")
     evenings = dt.datetime.now(dt.UTC)
@@ -226,6 +236,7 @@ def test_schedule_asks_for_the_page_of_the_evening(first: Orchestra, tmp_path: P
     assert schedule.execution_timezone == "Europe/London"
 
 
+@pytest.mark.long
 def test_nothing_is_due_before_the_first_batch(orchestra: Orchestra) -> None:
     assert not is_due()
     assert not make(orchestra).success
@@ -275,6 +286,7 @@ def test_page_is_due_once_an_evening_where_there_is_news(
     assert Position(page, (7, "now")).is_due(EVENING, mail=mail) is due
 
 
+@pytest.mark.long
 def test_rebuild_leaves_what_was_published(first: Orchestra) -> None:
     make(first)
     before = published.position(first.platform.warehouse, first.platform.names)
