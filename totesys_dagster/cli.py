@@ -310,6 +310,14 @@ def simulate(days: int, moments: int) -> None:
     _simulate(days, moments)
 
 
+def _provide_lake() -> None:
+    """Let the web server find the pages of the embedded default, which starts no server for it."""
+    from totesys_dagster.local import stack
+
+    if not settings.is_set(settings.PROCESSED_URL):
+        stack.start_when_needed()
+
+
 @main.command()
 @_port
 def dev(port: int) -> None:
@@ -320,6 +328,7 @@ def dev(port: int) -> None:
 
     for taken in take_port(HOST, port):
         taken.close()
+    _provide_lake()
     if not notify.channels():
         progress.print(notify.ALERTS_OFF)
     progress.print(
@@ -351,6 +360,7 @@ def web(host: str, port: int, options: tuple[str, ...]) -> None:
     It is Dagster's web server, which has no login, behind a guard: requests of other pages are
     refused, and so are hosts other than this machine and those of TOTESYS_WEB_HOSTS.
     """
+    _provide_lake()
     # What the command line has imported is of no use to a server.
     server = [sys.executable, "-m", "totesys_dagster.web", "--host", host, "--port", str(port)]
     os.execv(sys.executable, [*server, *options])  # nosec B606

@@ -14,6 +14,7 @@ from totesys_dagster.lake.store import Store
 from totesys_dagster.metadata import OWNERS, asset_key, remedy
 from totesys_dagster.page import mail, published, summary
 from totesys_dagster.page.answers import Answers
+from totesys_dagster.page.newest import newest_url
 from totesys_dagster.page.published import Published
 from totesys_dagster.page.questions import ask
 from totesys_dagster.page.verdict import verdict
@@ -89,6 +90,7 @@ def _metadata(answers: Answers, page: Published, uri: str) -> Mapping[str, Any]:
     found = verdict(answers)
     shown: dict[str, Any] = {
         "dagster/uri": uri,
+        **({"open": dg.MetadataValue.url(url)} if (url := newest_url()) else {}),
         "batch": page.sequence,
         "day": str(page.day),
         "orders": answers.orders,

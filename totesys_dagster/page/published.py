@@ -1,7 +1,5 @@
 """The pages that were published: objects of the processed zone, and what the ledger knows of them.
 
-    reports/page/2024-11-15/0000000042.html
-
 A page is written once for a day and batch. The object comes first: where a process dies before the
 ledger knows of it, the next one finds the object and notes that.
 """
@@ -16,11 +14,10 @@ from psycopg import sql
 
 from totesys_dagster.errors import LoadError, ObjectConflictError
 from totesys_dagster.lake.log import TOTESYS
-from totesys_dagster.lake.manifest import batch_key
 from totesys_dagster.lake.store import Store, sha256
+from totesys_dagster.page.newest import key_of
 from totesys_dagster.postgres.sessions import Connection, Names, failures, transaction
 
-FOLDER = "reports/page"
 LONDON = ZoneInfo("Europe/London")
 
 
@@ -86,7 +83,7 @@ def publish(
     Where another process has written that page before, its page stands. Raises LakeError or
     LoadError.
     """
-    key = f"{FOLDER}/{day}/{batch_key(sequence)}.html"
+    key = key_of(day, sequence)
     data = page.encode()
     try:
         processed.put(key, data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from totesys_dagster.page.answers import Answers
+from totesys_dagster.page.newest import newest_url
 from totesys_dagster.page.verdict import day, moment, money, verdict
 from totesys_dagster.words import counted
 
@@ -34,6 +35,8 @@ def _lines(answers: Answers) -> Iterator[str]:
         yield f"  {direction:<10} {currency} {amount:>18}  {counted(payments, 'payment'):>14}"
     yield ""
     yield "The page is attached: open it in a browser. It needs no network."
+    if url := newest_url():
+        yield f"The newest one: {url}"
 
 
 def _month(answers: Answers) -> Iterator[str]:
