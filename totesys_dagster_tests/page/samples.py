@@ -67,7 +67,9 @@ _ALL = Answers(
         Revenue("GBP", 3599, 181_598_700, Decimal("543550705.50")),
     ],
     months=months(25),
-    converted=[Converted(DAY.replace(day=1), "GBP", 320, 16_000_000, Decimal("41.07"), 9, 2, True)],
+    converted=[
+        Converted(DAY.replace(day=1), "GBP", 320, 16_000_000, Decimal("62054321.07"), 9, 2, True)
+    ],
     rates=[
         Rate("EUR", "GBP", Decimal("0.83421"), DAY, DAY - dt.timedelta(2), 2, "ecb"),
         Rate("USD", "GBP", Decimal("0.78"), DAY, DAY, 0, "ecb"),
@@ -75,9 +77,15 @@ _ALL = Answers(
     ],
     targets=[
         Target(
-            NOVEMBER, "Leeds", "GBP", Decimal("1950.00"), Decimal("2000.00"), Decimal("97.5"), True
+            NOVEMBER,
+            "Leeds",
+            "GBP",
+            Decimal("19500000.00"),
+            Decimal("20000000.00"),
+            Decimal("97.5"),
+            True,
         ),
-        Target(NOVEMBER, "Manchester", "USD", None, Decimal("3000.00"), None, True),
+        Target(NOVEMBER, "Manchester", "USD", None, Decimal("30000000.00"), None, True),
     ],
     countries=[
         Country("Republic of Korea", "KR", 723, 9),

@@ -151,10 +151,10 @@ def test_reporting_currency_appears_with_its_rates_and_only_where_there_are_any(
     said = text(whole)
 
     assert "Revenue in GBP" in said
-    assert "GBP 41.07 in all, each order at the rate of its day." in said
+    assert "GBP 62,054,321.07 in all, each order at the rate of its day." in said
     assert "9 orders at a rate that is carried" in said
     assert "2 orders without a rate, so not in this revenue." in said
-    assert "November 2024 (not over) 41.07 320 9 2" in said
+    assert "November 2024 (not over) 62,054,321.07 320 9 2" in said
     assert "EUR 0.834210 15 Nov 2024 13 Nov 2024, carried 2 days ecb" in said
     assert "USD 0.780000 15 Nov 2024 15 Nov 2024 ecb" in said
     assert "XAU none 6 Nov 2024, 9 days ago – –" in said
@@ -172,8 +172,8 @@ def test_converted_revenue_without_any_rate_is_a_warning() -> None:
 def test_revenue_stands_beside_its_target_and_only_where_there_is_one(whole: str) -> None:
     said = text(whole)
 
-    assert "November 2024, Leeds (not over) GBP 1,950.00 2,000.00 97.5 %" in said
-    assert "November 2024, Manchester (not over) USD – 3,000.00 –" in said
+    assert "November 2024, Leeds, GBP (not over) 19,500,000.00 20,000,000.00 97.5 %" in said
+    assert "November 2024, Manchester, USD (not over) – 30,000,000.00 –" in said
     assert "revenue_against_target" not in page(answers(targets=[]), staff_names=False)
 
 
