@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
-from psycopg import sql
+from psycopg import errors, sql
 from psycopg.rows import class_row
 
 from totesys_dagster.errors import LoadError
@@ -190,10 +190,22 @@ def _targets(reports: _Reports, as_of: dt.date) -> list[Target]:
     """The last months up to a day that have a target, with all offices that have sold in them."""
     name = "revenue_against_target"
     order = "ORDER BY month DESC, office, currency_code"
-    rows = reports.of(name, Target, order) if reports.has(name) else []
+    asked = reports.has(name) and _has_target(reports)
+    rows = reports.of(name, Target, order) if asked else []
     with_target = {r.month for r in rows if r.target_amount is not None and r.month <= as_of}
     months = sorted(with_target)[-TARGETED_MONTHS:]
     return marked([row for row in rows if months and months[0] <= row.month <= as_of], as_of)
+
+
+def _has_target(reports: _Reports) -> bool:
+    """Whether there may be a target: the report goes through all orders even without one."""
+    name = reports.names.table("current_fact_sales_target")
+    try:
+        with reports.connection.transaction():
+            query = sql.SQL("SELECT EXISTS (SELECT FROM {})").format(name)
+            return bool(one(reports.connection, query)[0])
+    except (errors.UndefinedTable, errors.InsufficientPrivilege):
+        return True
 
 
 def _amended(reports: _Reports) -> list[Amended]:

@@ -67,7 +67,7 @@ def test_payments_are_added_up_by_direction_and_currency(whole: str) -> None:
 
 def test_unfinished_month_is_marked_in_the_picture_and_in_words(whole: str) -> None:
     assert whole.count('fill-opacity="0.15"') == 2 * 3  # in both widths, for three currencies
-    assert "dashed bar is November 2024, which is not over" in text(whole)
+    assert "dashed bar is a month that is not over" in text(whole)
     assert "November 2024 (not over)" in text(whole)
 
 
