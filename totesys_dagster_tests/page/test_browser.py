@@ -14,8 +14,12 @@ from typing import Any
 
 import pytest
 
+from totesys_dagster import settings
+from totesys_dagster.lake.store import Store
+from totesys_dagster.page.newest import key_of
 from totesys_dagster.page.render import page
-from totesys_dagster_tests.page.samples import answers, months
+from totesys_dagster.web.reports import HEADERS, newest_page
+from totesys_dagster_tests.page.samples import NOON, answers, months
 
 sync_api = pytest.importorskip(
     "playwright.sync_api", reason="Playwright is not installed: the page is not opened in a browser"
@@ -120,7 +124,8 @@ def test_many_currencies_scroll_in_their_table_alone(chromium: Any, tmp_path: Pa
     with Window(chromium, path, 390) as window:
         window.ask("document.querySelectorAll('details').forEach(one => one.open = true)")
         assert window.ask("document.documentElement.scrollWidth") <= 390
-        assert window.ask("document.querySelector('.scroll').scrollWidth") > 390
+        table = "[aria-label='Revenue by month and currency']"
+        assert window.page.locator(table).evaluate("one => one.scrollWidth") > 390
 
 
 def test_page_follows_light_and_dark(chromium: Any, file: Path) -> None:
@@ -137,6 +142,33 @@ def test_page_follows_light_and_dark(chromium: Any, file: Path) -> None:
         ["rgb(255, 255, 255)", "rgb(43, 102, 168)"],
         ["rgb(18, 22, 29)", "rgb(110, 168, 230)"],
     ]
+
+
+def test_page_reads_the_same_where_the_web_server_sends_it(
+    chromium: Any, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its policy forbids all but what the page needs: style, and links within it."""
+    monkeypatch.setenv(settings.INGESTION_URL, str(tmp_path / "ingestion"))
+    monkeypatch.setenv(settings.PROCESSED_URL, str(tmp_path / "processed"))
+    lake = Store((tmp_path / "processed").as_uri(), settings.PROCESSED_URL)
+    lake.put(key_of(NOON.date(), 7), file.read_bytes())
+    sent = newest_page()
+    url = "http://ui.example/reports/page"
+    with Window(chromium, file, 390) as window:
+        window.context.set_offline(False)
+        window.context.route(
+            "**",
+            lambda route: route.fulfill(
+                body=bytes(sent.body), headers={**HEADERS, "content-type": "text/html"}
+            ),
+        )
+        window.page.goto(url)
+        window.page.click("a[href='#revenue_by_month'] >> nth=0")
+        assert window.page.url == f"{url}#revenue_by_month"
+        assert window.requests == [file.as_uri(), url]
+        assert window.said == []
+        assert window.ask("document.documentElement.scrollWidth") <= 390
+        assert window.ask("getComputedStyle(document.querySelector('.wide')).display") == "none"
 
 
 def test_page_is_printed_in_light_and_with_its_tables(chromium: Any, file: Path) -> None:
