@@ -121,7 +121,11 @@ def test_last_day_comes_where_no_address_answers_for_the_first(made: Platform) -
     ]
 
 
-@pytest.mark.parametrize("torn", [b"", history(QUOTED)[:60], b"<html>", history("no,thing,here")])
+@pytest.mark.parametrize(
+    "torn",
+    [b"", history(QUOTED)[:60], b"<html>", history("no,thing,here")],
+    ids=["empty", "cut", "a page", "no day"],
+)
 def test_torn_history_is_refused_and_days_come_all_the_same(made: Platform, torn: bytes) -> None:
     receive(made, history(QUOTED))
     receive(made, torn, NOON + dt.timedelta(days=1))
