@@ -9,6 +9,7 @@ from totesys_dagster import settings
 from totesys_dagster.errors import SettingError
 from totesys_dagster.orchestration.history import keep_history
 from totesys_dagster.orchestration.jobs import page, verify_lake
+from totesys_dagster.orchestration.rates import daily_exchange_rates
 from totesys_dagster.page import mail, published
 from totesys_dagster.resources import Warehouse, clear_failures
 from totesys_dagster.runs.tags import MAIL_TAG, PAGE_STAGE, STAGE_TAG, VERIFY_STAGE
@@ -60,9 +61,10 @@ def page_is_due(warehouse: Warehouse, moment: dt.datetime) -> bool:
 
 def schedules() -> list[Any]:
     """The schedules for the settings. Raises SettingError."""
+    others = [hourly_history, daily_exchange_rates, evening_page]
     cron = settings.verify_schedule()
     if cron is None:
-        return [hourly_history, evening_page]
+        return others
     try:
         schedule = dg.schedule(
             job=verify_lake,
@@ -75,4 +77,4 @@ def schedules() -> list[Any]:
             f"{settings.VERIFY_SCHEDULE} is {cron!r}, but must be a cron expression of five fields,"
             " such as '30 3 * * *' for each day at half past three (UTC), or 'off'."
         ) from None
-    return [schedule, hourly_history, evening_page]
+    return [schedule, *others]

@@ -39,6 +39,7 @@ class Migration:
 MIGRATIONS = (
     Migration(1, "0001_ledger.sql"),
     Migration(2, "0002_reports.sql"),
+    Migration(3, "0003_reporting_currency.sql"),
     Migration(4, "0004_pages.sql"),
 )
 

@@ -18,7 +18,7 @@ from totesys_dagster.warehouse import ddl, ledger, schema
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1
 
-FILES = ["0001_ledger.sql", "0002_reports.sql", "0004_pages.sql"]
+FILES = ["0001_ledger.sql", "0002_reports.sql", "0003_reporting_currency.sql", "0004_pages.sql"]
 MADE = [*FILES, *(f"{name} is made" for name in WAREHOUSE_TABLES)]
 
 
@@ -69,6 +69,7 @@ def test_first_migration_makes_the_tables_and_the_ledger(connection: Connection)
         "quarantine",
         "released",
         "report",
+        "reporting_currency",
         "star",
     ]
 
