@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from psycopg import errors, sql
 
+from totesys_dagster import settings
 from totesys_dagster.errors import LoadError, OtherLakeError, SequenceGapError
 from totesys_dagster.lake.log import TOTESYS
 from totesys_dagster.lake.manifest import Commit, Manifest, ManifestLog
@@ -192,10 +193,16 @@ def in_ledger(connection: Connection, names: Names, manifest: Commit) -> bool:
     row = one(connection, query, manifest.model_dump(include={"log", "sequence"}))
     last, known_sha256 = row[0] or 0, row[1]
     if known_sha256 is not None and known_sha256 != manifest.sha256:
+        is_batch = manifest.log == TOTESYS
+        what = (
+            f"batch {manifest.sequence}"
+            if is_batch
+            else f"delivery {manifest.sequence} of {manifest.log}"
+        )
         raise OtherLakeError(
-            f"The warehouse holds another batch {manifest.sequence} than the lake: it was"
-            " loaded from another lake; point TOTESYS_INGESTION_URL to that one, or rebuild the"
-            " warehouse with `totesys rebuild`."
+            f"The warehouse holds another {what} than the lake: it was changed after it was"
+            " written, and has to be restored from the bucket's older versions, or"
+            f" {settings.INGESTION_URL} points to another lake."
         )
     if known_sha256 is None and manifest.sequence != last + 1:
         raise SequenceGapError(

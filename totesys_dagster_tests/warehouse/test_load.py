@@ -460,7 +460,7 @@ def test_batch_of_another_lake_is_refused(platform: Platform, tmp_path: Path) ->
     other, _ = processed_batch(platform)
 
     assert str(refusal(platform, other)).startswith(
-        "The warehouse holds another batch 1 than the lake: it was loaded from another lake"
+        "The warehouse holds another batch 1 than the lake: it was changed after it was written"
     )
 
 
