@@ -23,6 +23,7 @@ from psycopg import sql
 
 from totesys_dagster import settings
 from totesys_dagster.local.server import SUPERUSER
+from totesys_dagster.postgres.patience import PatientConnection
 from totesys_dagster.postgres.sessions import connect
 from totesys_dagster_tests.conftest import Platform
 
@@ -243,7 +244,7 @@ def _row_by_row(plans: list[Plan]) -> list[str]:
 @contextmanager
 def watched(platform: Platform) -> Iterator[Plans]:
     """Open the platform's connections anew, so that all that they run is noted."""
-    plans, open_ = Plans(), psycopg.connect
+    plans, open_ = Plans(), PatientConnection.connect
 
     def noting(*arguments: Any, **options: Any) -> psycopg.Connection:
         connection = open_(*arguments, **options)
@@ -258,7 +259,7 @@ def watched(platform: Platform) -> Iterator[Plans]:
     for database in (platform.source_database, platform.warehouse_database):
         set_for(platform, database, session_preload_libraries="auto_explain", **parameters)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(psycopg, "connect", noting)
+        patch.setattr(PatientConnection, "connect", noting)
         for connection in (platform.source, platform.warehouse):
             connection.close()
         platform.source = connect(settings.SOURCE_DSN)
