@@ -12,6 +12,7 @@ from totesys_dagster.catalogue import STAR_TABLES, Kind
 from totesys_dagster.local import stack
 from totesys_dagster.operations.rebuild import rebuild
 from totesys_dagster.operations.renew import outdated, renew
+from totesys_dagster.operations.verify import verify
 from totesys_dagster.warehouse import schema
 from totesys_dagster.warehouse.tables import past
 from totesys_dagster_tests.conftest import Platform
@@ -117,6 +118,25 @@ def test_deletion_closes_a_version_and_a_comeback_opens_one(platform: Platform) 
     ]
 
 
+def test_changes_of_one_batch_are_one_version(platform: Platform) -> None:
+    platform.first()
+    edit(platform, f"{moved(2)}; {moved(1)}; {renamed('Trade')}; {renamed('Shop')}")
+    edit(platform, f"{moved(2)}; {moved(1)}")
+
+    assert [row[:3] for row in of_staff(platform)] == [(1, "Sales", 1), (2, "Shop", 2)]
+
+
+def test_row_that_goes_and_comes_back_in_one_batch_is_changed(platform: Platform) -> None:
+    platform.first()
+    edit(platform, new_design(9))
+    edit(platform, f"{DELETE_DESIGN}; {new_design(9).replace('Steel', 'Iron')}")
+
+    assert platform.rows(
+        "SELECT version, design_name, batch_seq, is_deleted"
+        " FROM history_dim_design WHERE design_id = 9 ORDER BY version"
+    ) == [(1, "Steel", 2, False), (2, "Iron", 3, False)]
+
+
 def test_same_row_again_is_no_version(platform: Platform) -> None:
     platform.first()
     before = all_histories(platform)
@@ -176,27 +196,41 @@ def test_warehouse_that_is_lost_comes_back_with_its_history(platform: Platform) 
     assert all_histories(platform) == before
 
 
+def verify_of(platform: Platform) -> list[str]:
+    return verify(
+        platform.warehouse, platform.names, platform.ingestion, platform.processed
+    ).findings
+
+
 @pytest.mark.parametrize(
-    ("harm", "rows"),
+    ("star", "harm", "rows"),
     [
-        ("DELETE FROM past_dim_staff WHERE staff_id = 1 AND batch_seq = 1", 1),
-        ("UPDATE past_dim_staff SET first_name = 'Nobody' WHERE batch_seq = 2", 2),
-        ("UPDATE past_dim_staff SET batch_seq = 8 WHERE batch_seq = 2", 2),
-        ("INSERT INTO past_dim_staff SELECT * FROM current_dim_staff WHERE staff_id = 2", 1),
+        ("dim_staff", "DELETE FROM past_dim_staff WHERE staff_id = 1 AND batch_seq = 1", 1),
+        ("dim_staff", "UPDATE past_dim_staff SET first_name = 'X' WHERE batch_seq = 2", 2),
+        ("dim_staff", "UPDATE past_dim_staff SET location = NULL WHERE batch_seq = 1", 2),
+        ("dim_staff", "UPDATE past_dim_staff SET batch_seq = 8 WHERE batch_seq = 2", 2),
+        ("dim_staff", "INSERT INTO past_dim_staff SELECT * FROM dim_staff WHERE staff_id = 2", 1),
+        ("dim_design", "UPDATE past_dim_design SET design_name = 'X' WHERE is_deleted", 2),
+        ("dim_design", "UPDATE past_dim_design SET is_deleted = NOT is_deleted", 6),
     ],
 )
-def test_history_that_was_changed_by_hand_is_rebuilt(
-    platform: Platform, harm: str, rows: int
+def test_history_that_was_changed_by_hand_is_found_and_rebuilt(
+    platform: Platform, star: str, harm: str, rows: int
 ) -> None:
     busy_week(platform)
     before = all_histories(platform)
+    assert verify_of(platform) == []
     platform.rows("SELECT 1")  # sets the search path
     platform.warehouse.execute(harm.encode())
     assert all_histories(platform) != before
-    different = rebuild_of(platform).different
 
-    assert {star: count for star, count in different.items() if count} == {"dim_staff": rows}
+    [finding] = verify_of(platform)
+    assert finding.startswith(f"The history of {star} is not what the lake gives, in versions of")
+    assert finding.endswith("`totesys rebuild` puts the lake's rows in their place.")
+    different = rebuild_of(platform).different
+    assert {star: count for star, count in different.items() if count} == {star: rows}
     assert all_histories(platform) == before
+    assert verify_of(platform) == []
 
 
 # Warehouses that were made before
