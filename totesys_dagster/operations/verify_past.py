@@ -40,7 +40,7 @@ WHERE coalesce(held.versions, 0) <> coalesce(told.versions, 0)
 # A deletion leaves a row as it was.
 _DELETED_OTHERWISE = """
 SELECT d.batch_seq FROM (
-    SELECT * FROM {past} WHERE is_deleted
+    SELECT {columns}, batch_seq, is_deleted FROM {past} WHERE is_deleted
     UNION ALL
     SELECT {columns}, batch_seq, is_deleted FROM {table} WHERE is_deleted
 ) AS d LEFT JOIN LATERAL (

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -18,6 +20,7 @@ from totesys_dagster.warehouse.tables import past
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import new_design
 
+ROOT = Path(__file__).parents[2]
 Rows = list[tuple[Any, ...]]
 
 DIMENSIONS = [star for star in STAR_TABLES.values() if star.kind is Kind.DIMENSION]
@@ -51,6 +54,11 @@ def all_histories(platform: Platform) -> dict[str, Rows]:
 def moments(platform: Platform) -> list[dt.datetime | None]:
     """When each batch was read, and None for the time after them."""
     return [m for (m,) in platform.rows("SELECT observed_at FROM batch ORDER BY sequence")] + [None]
+
+
+def reader_of(platform: Platform) -> psycopg.Connection:
+    dsn = platform.server.dsn(stack.READER, platform.warehouse_database)
+    return psycopg.connect(dsn, autocommit=True)
 
 
 def of_staff(platform: Platform) -> Rows:
@@ -147,18 +155,27 @@ def test_same_row_again_is_no_version(platform: Platform) -> None:
 
 
 def test_who_was_in_which_department_then(platform: Platform) -> None:
+    """As docs/insights.md asks, by the reader."""
     platform.first()
     edit(platform, moved(2), moved(1))
-    then = (
-        "SELECT department_name FROM warehouse.history_dim_staff WHERE staff_id = 1"
-        " AND valid_from <= %(then)s AND (valid_to > %(then)s OR valid_to IS NULL)"
-        " AND NOT is_deleted"
-    )
-    found = [
-        platform.warehouse.execute(then, {"then": moment}).fetchall()
-        for moment in moments(platform)[:-1]
+    text = (ROOT / "docs" / "insights.md").read_text()
+    section = text[text.index("## Ask what was") : text.index("## Ask the lake with DuckDB")]
+    then, changed = re.findall(r"```sql\n(.*?)```", section, re.DOTALL)
+    first, second, third, _ = moments(platform)
+    assert then.count("now() - interval '1 day'") == 2
+    with reader_of(platform) as reader:
+        found = [
+            reader.execute(then.replace("now() - interval '1 day'", f"'{m}'").encode()).fetchall()
+            for m in (first, second, third)
+        ]
+        since = reader.execute(changed.encode()).fetchall()
+
+    assert [{row[0]: row[3] for row in rows} for rows in found] == [
+        {1: "Sales", 2: "Purchasing"},
+        {1: "Purchasing", 2: "Purchasing"},
+        {1: "Sales", 2: "Purchasing"},
     ]
-    assert found == [[("Sales",)], [("Purchasing",)], [("Sales",)]]
+    assert since == [(1, "Purchasing", "Sales", third)]
 
 
 @pytest.mark.parametrize("star", DIMENSIONS, ids=lambda star: star.name)
@@ -300,8 +317,7 @@ def test_what_the_release_before_loads_afterwards_is_found(platform: Platform) -
 
 def test_reader_sees_histories_and_no_table_of_past_versions(platform: Platform) -> None:
     platform.first()
-    dsn = platform.server.dsn(stack.READER, platform.warehouse_database)
-    with psycopg.connect(dsn, autocommit=True) as connection:
+    with reader_of(platform) as connection:
         for star in DIMENSIONS:
             connection.execute(f"SELECT FROM warehouse.history_{star.name}".encode())
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
