@@ -10,6 +10,9 @@ SECONDS ?= 60
 KILLS ?= 0
 STORE ?= s3
 
+# Where `make dev` serves the UI.
+PORT ?= 3000
+
 # How dependencies are resolved; UPGRADE=1 takes the newest of each.
 UPGRADE ?=
 LOCK := --quiet --no-header --universal --generate-hashes --python-version 3.11 \
@@ -28,9 +31,9 @@ run: .venv/installed  ## take two batches the whole way on the embedded default
 	@$(BIN)/totesys demo
 
 dev: .venv/installed  ## the Dagster UI, with the simulated business going on
-	@$(BIN)/totesys dev
+	@$(BIN)/totesys dev --port $(PORT)
 
-psql: .venv/installed  ## a prompt in the warehouse
+psql: .venv/installed  ## a prompt in the warehouse, as its reader
 	@$(BIN)/totesys psql
 
 notebook: .venv/installed-dev  ## five questions to the warehouse, in the browser
@@ -83,15 +86,15 @@ clean:  ## remove the environment and the state of the embedded default
 # Compiled at once: every run is a process of its own, and imports then take half the time.
 .venv/uv: requirements-uv.lock
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements-uv.lock
 	@touch $@
 
 .venv/installed: .venv/uv requirements.lock pyproject.toml
-	$(UV) install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
-	$(UV) install --quiet --python $(BIN)/python --no-deps -e .
+	$(UV) install --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
+	$(UV) install --python $(BIN)/python --no-deps -e .
 	$(BIN)/python -m compileall -q totesys_dagster totesys_simulator
 	@touch $@
 
 .venv/installed-dev: .venv/installed requirements-dev.lock
-	$(UV) install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	$(UV) install --compile-bytecode --python $(BIN)/python --require-hashes -r requirements-dev.lock
 	@touch $@

@@ -15,15 +15,33 @@ if TYPE_CHECKING:
     import dagster as dg
 
 
-@contextmanager
-def opened_instance() -> Iterator[dg.DagsterInstance]:
-    """The Dagster instance of DAGSTER_HOME, or of the dagster.yaml of this directory."""
+def directory() -> Path:
+    """Where Dagster's instance is: DAGSTER_HOME, or here. Raises SettingError."""
     home = os.environ.get("DAGSTER_HOME")
     if not home and not Path("dagster.yaml").exists():
         raise SettingError(
             "There is no dagster.yaml here: run totesys in the project's directory, or set"
             " DAGSTER_HOME to the directory of your Dagster instance."
         )
+    return Path(home) if home else Path.cwd()
+
+
+def elsewhere() -> str | None:
+    """A sentence where Dagster's instance is not the one of this project."""
+    home = os.environ.get("DAGSTER_HOME")
+    if not home or Path(home).resolve() == Path.cwd():
+        return None
+    return (
+        f"DAGSTER_HOME is set: runs and logs are kept in {home}, as the dagster.yaml there says;"
+        " unset it to use the one of this directory."
+    )
+
+
+@contextmanager
+def opened_instance() -> Iterator[dg.DagsterInstance]:
+    """The Dagster instance of DAGSTER_HOME, or of the dagster.yaml of this directory."""
+    directory()
+    home = os.environ.get("DAGSTER_HOME")
     with _open_instance(home) as instance:
         yield instance
 

@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from totesys_dagster import cli, settings
+from totesys_dagster import cli
 from totesys_dagster.dagster_home import opened_instance
 from totesys_dagster.errors import SettingError
+from totesys_dagster.local import locks
+from totesys_dagster.local.server import free_port
 from totesys_dagster_tests.conftest import Platform
 
 INSTANCE = Path(__file__).parents[1] / "dagster.yaml"
@@ -284,13 +286,51 @@ def test_simulated_business_is_captured(demonstrated: Path) -> None:
 
 
 @pytest.mark.long
-def test_psql_opens_the_warehouse(demonstrated: Path) -> None:
-    done = totesys(
-        demonstrated, "psql", "warehouse", "--", "-Atc", "SELECT count(*) FROM dim_currency"
-    )
+@pytest.mark.parametrize(
+    ("arguments", "role"),
+    [
+        ((), "warehouse_reader"),
+        (("--",), "warehouse_reader"),
+        (("warehouse", "--"), "warehouse_reader"),
+        (("--write",), "warehouse_loader"),
+        (("source",), "totesys_extractor"),
+        (("source", "--write", "--"), "totesys_application"),
+    ],
+)
+def test_psql_is_somebody_who_may_do_what_was_asked_for(
+    demonstrated: Path, arguments: tuple[str, ...], role: str
+) -> None:
+    done = totesys(demonstrated, "psql", *arguments, "-Atc", "SELECT current_user")
 
-    assert done.stdout.strip() == "3"
-    assert settings.WAREHOUSE_DSN not in done.stderr
+    assert (done.stdout.strip(), done.stderr) == (role, "")
+
+
+@pytest.mark.usefixtures("platform")
+def test_psql_never_writes_to_a_real_source(project: Path) -> None:
+    done = here(project, "psql", "source", "--write")
+
+    assert done.returncode == 1
+    assert "a real source is never written to" in " ".join(done.stderr.split())
+
+
+def test_what_each_command_does_fits_its_line(tmp_path: Path) -> None:
+    _, _, listed = here(tmp_path, "--help").stdout.partition("Options:")
+
+    assert "  psql " in listed
+    assert "..." not in listed
+
+
+def test_second_dev_says_that_there_is_a_first(project: Path) -> None:
+    (project / ".dagster").mkdir()
+    held = locks.acquire(project / ".dagster" / "dev.lock")
+    assert held is not None
+    try:
+        done = here(project, "dev", "--port", str(free_port(None)))
+    finally:
+        os.close(held)
+
+    assert done.returncode == 1
+    assert f"`totesys dev` runs already for {project}" in "".join(done.stderr.split("\n"))
 
 
 def test_new_table_is_shown_by_its_name(platform: Platform, project: Path) -> None:

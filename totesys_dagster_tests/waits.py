@@ -20,10 +20,11 @@ WAITS: dict[str, tuple[str, str]] = {
     "aws_secrets.py _fetch get_secret_value": ("ATTEMPTS * 20 s", "… cannot be read (…): check …"),
     "aws_secrets.py _fetch boto3.client": ("at once", "opens no connection yet"),
     # Commands that are for as long as a person wants them.
-    "cli.py dev subprocess.Popen": ("does not wait", "ends after `totesys dev`"),
-    "cli.py dev os.execv": ("until Ctrl-C", "it was said that Ctrl-C stops everything"),
-    "cli.py web os.execv": ("until Ctrl-C", "the UI's server says where it listens"),
-    "cli.py psql subprocess.run": ("until psql is left", "psql's own prompt"),
+    "commands/serve.py dev subprocess.Popen": ("does not wait", "ends after `totesys dev`"),
+    "commands/serve.py _require_to_be_alone locks.acquire": ("at once", "… runs already for …"),
+    "commands/serve.py dev os.execv": ("until Ctrl-C", "it was said that Ctrl-C stops everything"),
+    "commands/serve.py web os.execv": ("until Ctrl-C", "the UI's server says where it listens"),
+    "commands/read.py psql subprocess.run": ("until psql is left", "psql's own prompt"),
     "entry.py _require_utf8 os.execv": ("at once", "the same command starts again"),
     # What ticks wait for.
     "ingestion/poll.py transaction_ends time.sleep": ("3.5 s, by its caller", "the tick goes on"),

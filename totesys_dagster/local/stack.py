@@ -103,8 +103,12 @@ def _provide_lake() -> tuple[set[str], str]:
 
 def application(home: Path) -> psycopg.Connection:
     """An autocommit connection to the embedded ToteSys as its application, for the simulator."""
-    server = postgres.start(home, ROLES)
-    return server.connect(APPLICATION, SOURCE)
+    return postgres.start(home, ROLES).connect(APPLICATION, SOURCE)
+
+
+def application_dsn(home: Path) -> str:
+    """Where the application of the embedded ToteSys writes, for the time of this process."""
+    return postgres.start(home, ROLES).dsn(APPLICATION, SOURCE)
 
 
 def _suffix(needed: set[str]) -> str:

@@ -1,0 +1,1 @@
+"""The commands of `totesys`, one module for each section of its help."""

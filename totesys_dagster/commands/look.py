@@ -1,0 +1,144 @@
+"""`totesys status`, `quarantine` and `verify`: how lake and warehouse stand."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import click
+from rich.markup import escape
+
+from totesys_dagster import settings
+from totesys_dagster.commands.terminal import as_json, loaded_tables, output, print_source, progress
+from totesys_dagster.words import counted
+
+if TYPE_CHECKING:
+    from totesys_dagster.lake.verification import Verification
+
+
+@click.command()
+@as_json
+def status(json_: bool) -> None:
+    """Show how far lake and warehouse are, and how each table is."""
+    from totesys_dagster import report
+    from totesys_dagster.feeds.registry import FEEDS
+    from totesys_dagster.feeds.status import feed_status
+    from totesys_dagster.local import stack
+    from totesys_dagster.operations.quarantine import stopped
+    from totesys_dagster.operations.renew import Due, due
+    from totesys_dagster.resources import Lake, Warehouse
+    from totesys_dagster.warehouse import ledger, schema
+    from totesys_dagster.warehouse.status import table_status
+
+    stack.start()
+    warehouse, lake = Warehouse(), Lake()
+    log, zones = lake.log(), (lake.ingestion(), lake.processed())
+    names, head = warehouse.names(), log.head()
+    with warehouse.connect() as connection:
+        loaded = ledger.check_log(connection, names, log)
+        ready = not schema.pending(connection, names)
+        made = schema.is_made(connection, names)
+        tables = table_status(connection, names) if ready else []
+        outdated = due(connection, names, log) if ready else Due(())
+        feeds = [feed_status(connection, names, one, *zones) for one in FEEDS] if ready else []
+    why = stopped(log, zones[1], loaded, settings.quarantine_limit())
+    found = report.Status(settings.describe_source(), head, loaded, tables, outdated, feeds, why)
+    if json_:
+        click.echo(json.dumps(found.data(), indent=1))
+        return
+    print_source()
+    found.print(output, declared=ready or not made)
+
+
+@click.command()
+@click.option("--batch", type=click.IntRange(min=1), help="Of this batch, loaded or not.")
+@as_json
+def quarantine(batch: int | None, json_: bool) -> None:
+    """List the rows in quarantine, of a batch or all of now."""
+    from totesys_dagster import report
+    from totesys_dagster.local import stack
+    from totesys_dagster.operations.quarantine import of_batch, of_now
+    from totesys_dagster.resources import Lake, Warehouse
+
+    stack.start()
+    lake, warehouse = Lake(), Warehouse()
+    names, log, processed = warehouse.names(), lake.log(), lake.processed()
+    with warehouse.connect() as connection:
+        rows = [
+            *(
+                of_batch(connection, names, log, processed, batch)
+                if batch
+                else of_now(connection, names, log, processed)
+            )
+        ]
+    if json_:
+        click.echo(json.dumps([row.data() for row in rows], indent=1))
+    elif rows:
+        report.print_quarantine(output, rows)
+    else:
+        output.print("No row is in quarantine.")
+
+
+@click.command()
+@click.option(
+    "--repair",
+    "repair_",
+    is_flag=True,
+    help="Make damaged objects of the processed zone again from the ingestion zone, and verify once"
+    " more.",
+)
+@as_json
+def verify(repair_: bool, json_: bool) -> None:
+    """Check the lake's chain, every object of it, and the audits.
+
+    Exit status: 0 when all is well, 1 when something was found.
+    """
+    from totesys_dagster import report
+    from totesys_dagster.local import stack
+
+    stack.start()
+    result = _verify(repair=repair_)
+    if json_:
+        data = {"source": settings.describe_source(), "passed": result.passed, **vars(result)}
+        click.echo(json.dumps(data, indent=1))
+    else:
+        print_source()
+        for finding in result.findings:
+            output.print(f"[red]{escape(finding)}")
+        output.print(
+            f"{counted(result.batches, 'batch')}, {counted(result.objects, 'object')}"
+            f" ({result.bytes:,} bytes) and"
+            f" {result.audits} audits checked:"
+            f" {f'{len(result.findings)} findings' if result.findings else 'all is well'}."
+        )
+        if result.audits and result.passed:
+            output.print(escape(report.conclusion(loaded_tables())))
+    sys.exit(0 if result.passed else 1)
+
+
+def _verify(*, repair: bool) -> Verification:
+    from totesys_dagster.operations.repair import repair as make_again
+    from totesys_dagster.operations.verify import verify as verify_all
+    from totesys_dagster.resources import Lake, Warehouse
+
+    lake, warehouse = Lake(), Warehouse()
+    ingestion, processed = lake.ingestion(), lake.processed()
+    with progress.status("Verifying") as state, warehouse.connect() as connection:
+
+        def look() -> Verification:
+            return verify_all(
+                connection,
+                warehouse.names(),
+                ingestion,
+                processed,
+                lambda done, all_: state.update(f"Verified batch {done} of {all_}"),
+            )
+
+        result = look()
+        if repair and result.damaged:
+            for number, star in result.damaged:
+                progress.print(f"Making {star} of batch {number} again")
+            make_again(ingestion, processed, result.damaged)
+            result = look()
+    return result

@@ -1,0 +1,110 @@
+"""`totesys migrate` and `totesys rebuild`: the warehouse is brought up to date, or made again."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from totesys_dagster import settings
+from totesys_dagster.commands.terminal import as_json, output, print_source, progress
+from totesys_dagster.words import counted
+
+if TYPE_CHECKING:
+    from totesys_dagster.operations.renew import Due
+    from totesys_dagster.postgres.sessions import Connection, Names
+
+
+@click.command()
+@click.option("--print", "print_", is_flag=True, help="Print the SQL, and run none of it.")
+def migrate(print_: bool) -> None:
+    """Make the tables, or bring them up to date, as their owner."""
+    from totesys_dagster.local import stack
+    from totesys_dagster.resources import Warehouse
+    from totesys_dagster.warehouse import schema
+
+    stack.start()
+    warehouse = Warehouse()
+    with warehouse.connect_as_admin() as connection:
+        if print_:
+            text = schema.show(connection, warehouse.names())
+            click.echo(text or "-- The warehouse is up to date.")
+            return
+        done = schema.migrate(connection, warehouse.names())
+        found = _renew(connection, warehouse.names())
+    if found and not found.is_asked_for:
+        done += [f"{star.name} is rebuilt from the lake" for star in found.stars]
+    output.print(f"Migrated: {'; '.join(done)}." if done else "The warehouse is up to date.")
+    if found and found.is_asked_for:
+        output.print(found.question)
+
+
+def _renew(connection: Connection, names: Names) -> Due | None:
+    """Rebuild the tables whose declaration has changed; what that was, None for nothing."""
+    from totesys_dagster.operations.renew import outdated, renew
+    from totesys_dagster.resources import Lake
+
+    if not outdated(connection, names):
+        return None
+    lake = Lake()
+    with progress.status("Migrating") as state:
+        return renew(
+            connection,
+            names,
+            lake.ingestion(),
+            lake.processed(),
+            quarantine_limit=settings.quarantine_limit(),
+            progress=state.update,
+        )
+
+
+@click.command()
+@click.option(
+    "--lose-loaded-batches",
+    is_flag=True,
+    help="Go on though the warehouse holds batches that this lake does not have: what they brought"
+    " is lost.",
+)
+@as_json
+def rebuild(lose_loaded_batches: bool, json_: bool) -> None:
+    """Rebuild the warehouse from the lake alone, and compare.
+
+    Its rows are replaced only where the new ones are proved to be what the source held.
+    """
+    from totesys_dagster.local import stack
+    from totesys_dagster.operations.rebuild import rebuild as rebuild_all
+    from totesys_dagster.resources import Lake, Warehouse
+
+    stack.start()
+    lake, warehouse = Lake(), Warehouse()
+    with progress.status("Rebuilding") as state, warehouse.connect_as_admin() as connection:
+        result = rebuild_all(
+            connection,
+            warehouse.names(),
+            lake.ingestion(),
+            lake.processed(),
+            quarantine_limit=settings.quarantine_limit(),
+            progress=lambda done, all_: state.update(f"Loaded batch {done} of {all_}"),
+            lose_loaded_batches=lose_loaded_batches,
+        )
+    if json_:
+        data = {"source": settings.describe_source(), **vars(result)}
+        click.echo(json.dumps(data, indent=1))
+        return
+    print_source()
+    output.print(f"Rebuilt from {counted(result.batches, 'batch')}:")
+    for star, rows in result.rows.items():
+        output.print(f"  {star:<22}{rows:>12,} rows{_compared(result.different, star)}")
+    if result.different is None:
+        output.print("The warehouse was empty, and is filled now.")
+    elif any(result.different.values()):
+        output.print("Where rows differed, those of the lake have taken their place.")
+    else:
+        output.print("The rebuilt warehouse equals the one that was there, row for row.")
+
+
+def _compared(different: dict[str, int] | None, star: str) -> str:
+    if different is None:
+        return ""
+    return f", {different[star]:,} different" if different[star] else ", equal"

@@ -1,0 +1,120 @@
+"""`totesys run` and `totesys audit`: what changed is taken the whole way."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import click
+from rich.markup import escape
+
+from totesys_dagster import settings
+from totesys_dagster.catalogue import SOURCE_TABLES
+from totesys_dagster.commands.terminal import (
+    as_json,
+    imports,
+    loaded_tables,
+    output,
+    print_source,
+    progress,
+)
+from totesys_dagster.dagster_home import elsewhere, opened_instance
+
+if TYPE_CHECKING:
+    from totesys_dagster.orchestration.whole_path import BatchReport
+    from totesys_dagster.warehouse.status import TableStatus
+
+
+@click.command()
+@click.option(
+    "--full",
+    "full_read",
+    multiple=True,
+    type=click.Choice(list(SOURCE_TABLES)),
+    help="Read this source table in full, whatever changed; may be given several times.",
+)
+@as_json
+def run(full_read: tuple[str, ...], json_: bool) -> None:
+    """Capture what changed, process, load and audit it, once.
+
+    Exit status: 0 when every table of the warehouse equals the source, as far as it was compared
+    (see `status`), also when nothing changed; 1 otherwise.
+    """
+    _run(full_read, whole=False, json_=json_)
+
+
+@click.command()
+@as_json
+def audit(json_: bool) -> None:
+    """The same, and compare each table as a whole, however large.
+
+    Exit status: 0 when every table of the warehouse equals the source; 1 otherwise.
+    """
+    _run((), whole=True, json_=json_)
+
+
+def _run(full_read: tuple[str, ...], *, whole: bool, json_: bool) -> None:
+    from totesys_dagster.warehouse.status import all_equal
+
+    reports = take_what_changed(full_read, whole=whole)
+    tables = loaded_tables()
+    _print_reports(reports, tables, json_)
+    sys.exit(not all_equal(tables))
+
+
+def take_what_changed(full_read: tuple[str, ...] = (), *, whole: bool = False) -> list[BatchReport]:
+    """Take what changed the whole way, telling on the way what is being done."""
+    from totesys_dagster.local import stack
+
+    with progress.status("Starting") as status, ExitStack() as resources:
+
+        def tell(what: str) -> None:
+            status.update(what)
+            if not progress.is_terminal:
+                progress.print(f"{what} …")
+
+        if other := elsewhere():
+            progress.print(escape(other))
+        tell("Starting")
+        stack.start()
+        tell("Loading Dagster")
+        with imports():
+            from totesys_dagster.definitions import defs
+            from totesys_dagster.orchestration.whole_path import run_path
+            from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
+
+            instance = resources.enter_context(opened_instance())
+
+        return run_path(
+            instance,
+            defs.resolve_job_def,
+            SourceDatabase(),
+            Lake(),
+            Warehouse(),
+            full_read=full_read,
+            whole=whole,
+            progress=tell,
+        )
+
+
+def _print_reports(reports: list[BatchReport], tables: list[TableStatus], json_: bool) -> None:
+    from totesys_dagster import report
+    from totesys_dagster.warehouse.status import all_equal
+
+    if json_:
+        data = {
+            "source": settings.describe_source(),
+            "batches": [report.batch_data(one) for one in reports],
+            "equal": all_equal(tables),
+            "tables": report.status_data(tables),
+        }
+        click.echo(json.dumps(data, indent=1))
+        return
+    print_source()
+    if not reports:
+        output.print("Nothing changed in the source since the last batch.")
+    for one in reports:
+        report.print_batch(output, one)
+    output.print(escape(report.conclusion(tables)))

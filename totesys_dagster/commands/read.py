@@ -1,0 +1,131 @@
+"""`totesys psql` and `totesys connect`: the ways to read the warehouse."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from totesys_dagster import settings
+from totesys_dagster.commands.terminal import as_json
+from totesys_dagster.errors import SettingError
+
+DATABASES = ("warehouse", "source")
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command(
+    context_settings={"ignore_unknown_options": True}, options_metavar="[OPTIONS] [DATABASE]"
+)
+@click.option("--write", is_flag=True, help="As a role that may change what is there.")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS OF psql]")
+def psql(write: bool, arguments: tuple[str, ...]) -> None:
+    """Open psql in the warehouse, as its reader.
+
+    DATABASE is `warehouse` or `source`. The source is read as the platform reads it; with --write
+    you are the application of the invented company, whose orders you may edit. A real source is
+    never written to. In the warehouse, --write is the role that loads it.
+
+    \b
+    totesys psql -c '\\dv+'             list the reports
+    totesys psql -f questions.sql       run a file
+    totesys psql source --write         edit an order
+    """
+    from totesys_dagster.local import stack
+    from totesys_dagster.local.programs import find_binaries
+
+    database = arguments[0] if arguments and arguments[0] in DATABASES else "warehouse"
+    arguments = arguments[arguments[:1] == (database,) :]
+    login = _login(database, stack.start(), write=write)
+    program = shutil.which("psql") or str(find_binaries() / "psql")
+    # Schemas as SQL quotes them; a backslash keeps what the options would be split at.
+    schema = settings.warehouse_schema()
+    both = ['"' + one.replace('"', '""') + '"' for one in (settings.reports_schema(schema), schema)]
+    options = "-c search_path=" + re.sub(r"([\\\s])", r"\\\1", ",".join([*both, "public"]))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is psql's to handle
+    # Not on the command line, where every user of the machine can read it.
+    environment = {**os.environ, **_environment(login), "PGOPTIONS": options}
+    sys.exit(subprocess.run([program, *arguments], env=environment, check=False).returncode)  # nosec B603
+
+
+def _login(database: str, provided: set[str], *, write: bool) -> Mapping[str, Any]:
+    """libpq's parameters of the role that a person is in psql. Raises SettingError."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    from totesys_dagster import connect as readers
+    from totesys_dagster.local import stack
+    from totesys_dagster.postgres.targets import conninfo
+
+    if database == "warehouse" and not write:
+        return readers.reader().parameters
+    if database == "source" and write:
+        if settings.SOURCE_DSN not in provided:
+            raise SettingError(
+                f"{settings.SOURCE_DSN} is set, and a real source is never written to: leave out"
+                " --write, or unset it to edit the embedded one."
+            )
+        return conninfo_to_dict(stack.application_dsn(settings.home()))
+    name = settings.WAREHOUSE_DSN if database == "warehouse" else settings.SOURCE_DSN
+    return conninfo_to_dict(conninfo(name))
+
+
+def _environment(parameters: Mapping[str, Any]) -> dict[str, str]:
+    """libpq's parameters as the environment variables that it reads."""
+    named = {"database" if name == "dbname" else name: v for name, v in parameters.items()}
+    return {f"PG{name.upper()}": str(value) for name, value in named.items() if value is not None}
+
+
+@click.command()
+@click.option("--with-password", is_flag=True, help="Tell the reader's password, too.")
+@click.option("--uri", "only_uri", is_flag=True, help="Print the connection string alone.")
+@click.option("--pbids", type=_FILE, help="Write a file that Power BI Desktop opens.")
+@click.option("--tds", type=_FILE, help="Write a data source that Tableau opens.")
+@click.option("--force", is_flag=True, help="Replace files that are there.")
+@as_json
+def connect(
+    with_password: bool,
+    only_uri: bool,
+    pbids: Path | None,
+    tds: Path | None,
+    force: bool,
+    json_: bool,
+) -> None:
+    """Tell how other tools read the warehouse, as its reader.
+
+    No file has a password in it. The embedded server listens while a command runs, such as `dev`.
+    """
+    from totesys_dagster import connect as readers
+    from totesys_dagster.local import stack
+    from totesys_dagster.resources import Warehouse
+
+    if pbids is not None and pbids == tds:
+        raise click.UsageError("--pbids and --tds name the same file.")
+    stack.start()
+    warehouse, reader = Warehouse(), readers.reader()
+    with warehouse.connect() as connection:
+        readers.require_reader(connection, warehouse.names(), reader.user)
+    uri = reader.uri(with_password=with_password)
+    pieces = reader.pieces(with_password=with_password)
+    files = {p: text() for p, text in ((pbids, reader.pbids), (tds, reader.tds)) if p}
+    readers.write(files, force=force)
+    # Not through rich, which breaks long lines.
+    if json_:
+        click.echo(json.dumps({"uri": uri, **pieces, "files": [*map(str, files)]}, indent=1))
+    elif only_uri:
+        click.echo(uri)
+    else:
+        click.echo(uri)
+        for name, value in pieces.items():
+            click.echo(f"{name:<10}{value}")
+        for path in files:
+            click.echo(f"Wrote {path}.")

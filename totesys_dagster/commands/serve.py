@@ -1,0 +1,95 @@
+"""`totesys dev` and `totesys web`: the Dagster UI."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+
+import click
+from rich.markup import escape
+
+from totesys_dagster.commands.terminal import progress
+from totesys_dagster.dagster_home import directory, elsewhere
+from totesys_dagster.errors import SettingError
+
+port_option = click.option(
+    "--port",
+    "-p",
+    type=click.IntRange(1, 65535),
+    default=3000,
+    show_default=True,
+    help="Where the Dagster UI listens.",
+)
+
+
+@click.command()
+@port_option
+def dev(port: int) -> None:
+    """Open the Dagster UI with the sensors on; Ctrl-C ends all.
+
+    With the invented company as the source, its business goes on.
+    """
+    from totesys_dagster.alerting import notify
+    from totesys_dagster.local import leftovers as leftovers_
+    from totesys_dagster.web.server import HOST, take_port
+
+    for taken in take_port(HOST, port):
+        taken.close()
+    _require_to_be_alone()
+    if other := elsewhere():
+        progress.print(escape(other))
+    if not notify.channels():
+        progress.print(notify.ALERTS_OFF)
+    progress.print(
+        f"The Dagster UI opens on http://127.0.0.1:{port} soon; Ctrl-C stops everything."
+    )
+    # A shell starts background jobs with Ctrl-C ignored, and a process passes that on.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # The daemon starts runs by forking, which gRPC's library would remark upon each time.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    os.environ[leftovers_.MARK] = secrets.token_hex(8)
+    leftovers = [sys.executable, "-m", "totesys_dagster.local.leftovers", str(os.getpid())]
+    subprocess.Popen(leftovers, stdin=subprocess.DEVNULL)  # nosec B603
+    options = ["-h", HOST, "-p", str(port), "--log-level", "warning"]
+    quiet = ["-W", "ignore:Function `dev_command` is superseded"]
+    command = [sys.executable, *quiet, "-m", "totesys_dagster.local.dev", *options]
+    os.execv(sys.executable, command)  # nosec B606
+
+
+def _require_to_be_alone() -> None:
+    """One `totesys dev` for each Dagster instance: two daemons would start every run twice.
+
+    Raises SettingError. The lock is held by what this process becomes, until that ends.
+    """
+    from totesys_dagster.local import locks
+
+    path = directory() / ".dagster" / "dev.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    held = locks.acquire(path)
+    if held is None:
+        raise SettingError(
+            f"`totesys dev` runs already for {path.parent.parent}: use its UI, or end it by Ctrl-C"
+            " where it runs."
+        )
+    os.set_inheritable(held, True)
+
+
+@click.command(
+    context_settings={"help_option_names": ["--help"], "ignore_unknown_options": True},
+    options_metavar="[OPTIONS OF dagster-webserver]",
+)
+@click.option("--host", "-h", default="127.0.0.1", show_default=True, help="Where to listen.")
+@port_option
+@click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="")
+def web(host: str, port: int, options: tuple[str, ...]) -> None:
+    """Serve the Dagster UI alone, to its own pages only.
+
+    It is Dagster's web server, which has no login, behind a guard: requests of other pages are
+    refused, and so are hosts other than this machine and those of TOTESYS_WEB_HOSTS.
+    """
+    # What the command line has imported is of no use to a server.
+    server = [sys.executable, "-m", "totesys_dagster.web", "--host", host, "--port", str(port)]
+    os.execv(sys.executable, [*server, *options])  # nosec B606

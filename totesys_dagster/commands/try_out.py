@@ -1,0 +1,86 @@
+"""`totesys demo`, `simulate` and `clean`: the embedded default, and business in its source."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from rich.markup import escape
+
+from totesys_dagster import settings
+from totesys_dagster.commands.move import take_what_changed
+from totesys_dagster.commands.terminal import loaded_tables, output, print_source
+from totesys_dagster.errors import SettingError
+
+
+@click.command()
+def demo() -> None:
+    """Run, let a day of business happen, and run again."""
+    from totesys_dagster import report
+    from totesys_dagster.local import stack
+    from totesys_dagster.warehouse.status import all_equal
+
+    reports = take_what_changed()
+    print_source()
+    if not reports:
+        output.print("Nothing changed in the source since the last run.\n")
+    if settings.SOURCE_DSN in stack.start():
+        _simulate(days=1, moments=0)
+        reports += take_what_changed()
+    for one in reports:
+        report.print_batch(output, one)
+    tables = loaded_tables()
+    report.print_status(output, tables)
+    output.print(
+        f"\n{escape(report.conclusion(tables))}\n\n"
+        "Next: `make dev` opens the Dagster UI with the business going on,\n"
+        "`make psql` a prompt in the warehouse, and `.venv/bin/totesys --help` lists the rest."
+    )
+    sys.exit(not all_equal(tables))
+
+
+def _simulate(days: int, moments: int) -> None:
+    import datetime as dt
+    import random
+
+    from totesys_dagster.local import stack
+    from totesys_simulator import simulator
+
+    with stack.application(settings.home()) as connection:
+        for _ in range(days):
+            done = simulator.business_day(connection)
+            output.print(
+                f"Simulated {done.day:%A %d %B %Y}: {done.sales} sales, {done.purchases} purchases,"
+                f" {done.payments_received} payments received, {done.silent_edits} silent edits of"
+                f" orders, {done.designs_added} new designs, {done.orders_deleted} order deleted.\n"
+            )
+        for _ in range(moments):
+            now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+            output.print(simulator.business_moment(connection, random.Random(), now))  # nosec B311
+
+
+@click.command()
+@click.option("--days", type=click.IntRange(0, 1000), default=1, show_default=True)
+@click.option("--moments", type=click.IntRange(0, 100_000), default=0, show_default=True)
+def simulate(days: int, moments: int) -> None:
+    """Let business happen in the source: whole days, or moments."""
+    from totesys_dagster.local import stack
+
+    if settings.SOURCE_DSN not in stack.start():
+        raise SettingError(
+            f"{settings.SOURCE_DSN} is set, and a real source is never written to: unset it to"
+            " simulate business in the embedded one."
+        )
+    _simulate(days, moments)
+
+
+@click.command()
+def clean() -> None:
+    """Remove the invented company, its lake and its warehouse."""
+    from totesys_dagster.local import server as postgres
+
+    home = settings.home()
+    known = (home / "server.json").exists()
+    postgres.remove(home)
+    if known and home.exists():
+        output.print(f"{home} stays, for it holds files that are not of the embedded default.")
