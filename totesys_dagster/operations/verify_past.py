@@ -34,8 +34,8 @@ SELECT DISTINCT batch_seq FROM (
 ) AS held FULL JOIN (
     SELECT sequence AS batch_seq, inserted + updated + deleted AS versions FROM {batch_table}
     WHERE log = {log} AND star = {star}
-) AS told USING (batch_seq)
-WHERE coalesce(held.versions, 0) <> coalesce(told.versions, 0)
+) AS noted USING (batch_seq)
+WHERE coalesce(held.versions, 0) <> coalesce(noted.versions, 0)
 """
 # A deletion leaves a row as it was.
 _DELETED_OTHERWISE = """

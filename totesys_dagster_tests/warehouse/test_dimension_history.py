@@ -16,6 +16,7 @@ from totesys_dagster.operations.rebuild import rebuild
 from totesys_dagster.operations.renew import outdated, renew
 from totesys_dagster.operations.verify import verify
 from totesys_dagster.warehouse import schema
+from totesys_dagster.warehouse.status import table_status
 from totesys_dagster.warehouse.tables import past
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import new_design
@@ -176,6 +177,18 @@ def test_who_was_in_which_department_then(platform: Platform) -> None:
         {1: "Sales", 2: "Purchasing"},
     ]
     assert since == [(1, "Purchasing", "Sales", third)]
+
+
+def test_past_versions_are_counted_with_their_dimension_and_are_no_table_of_their_own(
+    platform: Platform,
+) -> None:
+    platform.first()
+    edit(platform, moved(2), moved(1))
+    [staff] = [s for s in table_status(platform.warehouse, platform.names) if s.star == "dim_staff"]
+    tables = platform.rows("SELECT table_name FROM reports.data_quality ORDER BY 1")
+
+    assert (staff.current, staff.versions) == (2, 4)
+    assert tables == [(name,) for name in sorted(STAR_TABLES)]
 
 
 @pytest.mark.parametrize("star", DIMENSIONS, ids=lambda star: star.name)
