@@ -124,6 +124,19 @@ COMMENT ON TABLE report IS 'The views and functions that the platform has made i
 
 INSERT INTO warehouse_bookkeeping.migration (number, file) VALUES (2, '0002_reports.sql');
 
+SET LOCAL search_path TO warehouse_bookkeeping, pg_temp;
+
+-- The currency that reports convert into: the newest row. A setting says so, and views cannot read it.
+
+CREATE TABLE reporting_currency (
+    number integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    currency_code text NOT NULL,
+    noted_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE reporting_currency IS 'The currencies that reports were to convert into, the newest last.';
+
+INSERT INTO warehouse_bookkeeping.migration (number, file) VALUES (3, '0003_reporting_currency.sql');
+
 CREATE TABLE warehouse.dim_date (
     date_id date PRIMARY KEY,
     year integer NOT NULL,
@@ -276,7 +289,7 @@ CREATE TABLE warehouse.fact_exchange_rate (
     exchange_rate_record_id serial PRIMARY KEY,
     rate_date date NOT NULL,
     currency_code character varying NOT NULL,
-    rate_to_gbp numeric(18,10),
+    rate_to_gbp numeric(28,18),
     quoted_on date,
     carried_days integer,
     source character varying,
@@ -1597,6 +1610,13 @@ FROM (
 JOIN warehouse.dim_date AS d USING (date_id)
 GROUP BY d.day_of_week, d.day_name;
 
+CREATE VIEW reports.pounds_for_currencies AS
+SELECT rate_date, currency_code, rate_to_gbp, quoted_on, carried_days, source
+FROM warehouse.current_fact_exchange_rate
+UNION ALL
+SELECT DISTINCT rate_date, 'GBP', 1::numeric(28, 18), NULL::date, NULL::integer, NULL
+FROM warehouse.current_fact_exchange_rate;
+
 CREATE VIEW reports.purchases_by_month AS
 SELECT
     month,
@@ -1608,6 +1628,12 @@ FROM warehouse.current_fact_purchase_order AS o
 JOIN warehouse.dim_currency AS c USING (currency_id)
 CROSS JOIN LATERAL (SELECT date_trunc('month', o.created_date::timestamp)::date) AS m (month)
 GROUP BY month, c.currency_code;
+
+CREATE VIEW reports.reporting_currency AS
+SELECT coalesce(
+    (SELECT currency_code FROM warehouse_bookkeeping.reporting_currency ORDER BY number DESC LIMIT 1),
+    'GBP'
+) AS reporting_currency;
 
 CREATE VIEW reports.revenue_against_target AS
 SELECT
@@ -1799,6 +1825,20 @@ JOIN warehouse.dim_location AS l USING (location_id)
 LEFT JOIN reports.country_names AS n ON lower(n.country_name) = lower(l.country)
 GROUP BY l.country, n.country_code;
 
+CREATE VIEW reports.exchange_rates AS
+SELECT
+    q.rate_date,
+    q.currency_code,
+    n.reporting_currency,
+    q.rate_to_gbp / r.rate_to_gbp AS rate,
+    least(q.quoted_on, r.quoted_on) AS quoted_on,
+    greatest(q.carried_days, r.carried_days) AS carried_days,
+    coalesce(q.source, r.source) AS source
+FROM reports.pounds_for_currencies AS q
+JOIN reports.pounds_for_currencies AS r ON r.rate_date = q.rate_date
+JOIN reports.reporting_currency AS n ON n.reporting_currency = r.currency_code
+WHERE q.currency_code <> r.currency_code;
+
 CREATE FUNCTION reports.order_history(sales_order_id integer)
 RETURNS TABLE (version bigint, valid_from timestamp with time zone, valid_to timestamp with time zone, loaded_at timestamp with time zone, is_deleted boolean, created_date date, sales_staff_id integer, counterparty_id integer, design_id integer, units_sold integer, unit_price numeric, currency_code character varying, revenue numeric, agreed_payment_date date, agreed_delivery_date date, agreed_delivery_location_id integer, batch_seq integer)
 LANGUAGE sql STABLE PARALLEL SAFE
@@ -1889,6 +1929,40 @@ WHERE NOT v.is_deleted
 );
 END;
 
+CREATE VIEW reports.orders_in_reporting_currency AS
+SELECT
+    o.sales_order_id,
+    o.created_date,
+    o.counterparty_id,
+    o.design_id,
+    o.sales_staff_id,
+    c.currency_code,
+    o.units_sold,
+    o.units_sold * o.unit_price AS revenue,
+    n.reporting_currency,
+    round(o.units_sold * o.unit_price * rate, 2) AS converted,
+    rate IS NOT NULL AND greatest(q.carried_days, r.carried_days, 0) > 0 AS carried
+FROM warehouse.current_fact_sales_order AS o
+JOIN warehouse.dim_currency AS c USING (currency_id)
+CROSS JOIN reports.reporting_currency AS n
+LEFT JOIN warehouse.current_fact_exchange_rate AS q
+    -- The pound is fixed with the euro.
+    ON q.rate_date = o.created_date
+    AND q.currency_code = CASE c.currency_code WHEN 'GBP' THEN 'EUR' ELSE c.currency_code END
+LEFT JOIN warehouse.current_fact_exchange_rate AS r
+    ON r.rate_date = o.created_date AND r.currency_code = n.reporting_currency
+CROSS JOIN LATERAL (
+    -- The pound is what rates are in, and has none.
+    SELECT CASE c.currency_code WHEN 'GBP' THEN 1 ELSE q.rate_to_gbp END AS of_order,
+        CASE n.reporting_currency WHEN 'GBP' THEN 1 ELSE r.rate_to_gbp END AS of_report
+) AS pounds
+CROSS JOIN LATERAL (
+    SELECT CASE c.currency_code
+        WHEN n.reporting_currency THEN 1
+        ELSE pounds.of_order / pounds.of_report
+    END
+) AS exchange (rate);
+
 CREATE FUNCTION reports.overdue(as_of date)
 RETURNS TABLE (direction text, currency_code character varying, payments bigint, amount numeric, reason text)
 LANGUAGE sql STABLE PARALLEL SAFE
@@ -1929,9 +2003,64 @@ CREATE VIEW reports.overdue_today AS
 SELECT direction, currency_code, payments, amount, reason
 FROM reports.overdue((now() AT TIME ZONE 'Europe/London')::date);
 
-DELETE FROM warehouse_bookkeeping.report WHERE name <> ALL('{batches,country_names,data_quality,deliveries_next_days,delivery_slippage,designs_never_sold,open_payments,order_amendments,order_versions,orders_by_staff,orders_by_weekday,purchases_by_month,revenue_against_target,revenue_by_currency,revenue_by_customer,revenue_by_design,revenue_by_month,revenue_by_office,revenue_by_week,ageing,cash_next_days,deliveries_by_country,order_history,orders_as_of,orders_at,overdue,sales_and_purchases_by_month,overdue_today}'::text[]);
+CREATE VIEW reports.revenue_in_reporting_currency_by_customer AS
+SELECT
+    i.counterparty_id,
+    p.counterparty_legal_name,
+    i.reporting_currency,
+    count(*) AS orders,
+    sum(i.units_sold)::bigint AS units,
+    sum(i.converted) AS revenue,
+    count(*) FILTER (WHERE i.carried) AS orders_at_carried_rate,
+    count(*) FILTER (WHERE i.converted IS NULL) AS orders_without_rate
+FROM reports.orders_in_reporting_currency AS i
+JOIN warehouse.dim_counterparty AS p USING (counterparty_id)
+GROUP BY i.counterparty_id, p.counterparty_legal_name, i.reporting_currency;
 
-INSERT INTO warehouse_bookkeeping.report (name) SELECT unnest('{batches,country_names,data_quality,deliveries_next_days,delivery_slippage,designs_never_sold,open_payments,order_amendments,order_versions,orders_by_staff,orders_by_weekday,purchases_by_month,revenue_against_target,revenue_by_currency,revenue_by_customer,revenue_by_design,revenue_by_month,revenue_by_office,revenue_by_week,ageing,cash_next_days,deliveries_by_country,order_history,orders_as_of,orders_at,overdue,sales_and_purchases_by_month,overdue_today}'::text[]) ON CONFLICT DO NOTHING;
+CREATE VIEW reports.revenue_in_reporting_currency_by_design AS
+SELECT
+    d.design_name,
+    i.reporting_currency,
+    count(*) AS orders,
+    sum(i.units_sold)::bigint AS units,
+    sum(i.converted) AS revenue,
+    count(*) FILTER (WHERE i.carried) AS orders_at_carried_rate,
+    count(*) FILTER (WHERE i.converted IS NULL) AS orders_without_rate
+FROM reports.orders_in_reporting_currency AS i
+JOIN warehouse.dim_design AS d USING (design_id)
+GROUP BY d.design_name, i.reporting_currency;
+
+CREATE VIEW reports.revenue_in_reporting_currency_by_month AS
+SELECT
+    month,
+    i.reporting_currency,
+    count(*) AS orders,
+    sum(i.units_sold)::bigint AS units,
+    sum(i.converted) AS revenue,
+    count(*) FILTER (WHERE i.carried) AS orders_at_carried_rate,
+    count(*) FILTER (WHERE i.converted IS NULL) AS orders_without_rate,
+    month >= date_trunc('month', now() AT TIME ZONE 'Europe/London')::date AS unfinished
+FROM reports.orders_in_reporting_currency AS i
+CROSS JOIN LATERAL (SELECT date_trunc('month', i.created_date::timestamp)::date) AS m (month)
+GROUP BY month, i.reporting_currency;
+
+CREATE VIEW reports.revenue_in_reporting_currency_by_office AS
+SELECT
+    coalesce(spelling.office, s.location) AS office,
+    i.reporting_currency,
+    count(*) AS orders,
+    sum(i.units_sold)::bigint AS units,
+    sum(i.converted) AS revenue,
+    count(*) FILTER (WHERE i.carried) AS orders_at_carried_rate,
+    count(*) FILTER (WHERE i.converted IS NULL) AS orders_without_rate
+FROM reports.orders_in_reporting_currency AS i
+JOIN warehouse.dim_staff AS s ON s.staff_id = i.sales_staff_id
+LEFT JOIN (VALUES ('Leds', 'Leeds')) AS spelling (location, office) ON spelling.location = s.location
+GROUP BY 1, i.reporting_currency;
+
+DELETE FROM warehouse_bookkeeping.report WHERE name <> ALL('{batches,country_names,data_quality,deliveries_next_days,delivery_slippage,designs_never_sold,open_payments,order_amendments,order_versions,orders_by_staff,orders_by_weekday,pounds_for_currencies,purchases_by_month,reporting_currency,revenue_against_target,revenue_by_currency,revenue_by_customer,revenue_by_design,revenue_by_month,revenue_by_office,revenue_by_week,ageing,cash_next_days,deliveries_by_country,exchange_rates,order_history,orders_as_of,orders_at,orders_in_reporting_currency,overdue,sales_and_purchases_by_month,overdue_today,revenue_in_reporting_currency_by_customer,revenue_in_reporting_currency_by_design,revenue_in_reporting_currency_by_month,revenue_in_reporting_currency_by_office}'::text[]);
+
+INSERT INTO warehouse_bookkeeping.report (name) SELECT unnest('{batches,country_names,data_quality,deliveries_next_days,delivery_slippage,designs_never_sold,open_payments,order_amendments,order_versions,orders_by_staff,orders_by_weekday,pounds_for_currencies,purchases_by_month,reporting_currency,revenue_against_target,revenue_by_currency,revenue_by_customer,revenue_by_design,revenue_by_month,revenue_by_office,revenue_by_week,ageing,cash_next_days,deliveries_by_country,exchange_rates,order_history,orders_as_of,orders_at,orders_in_reporting_currency,overdue,sales_and_purchases_by_month,overdue_today,revenue_in_reporting_currency_by_customer,revenue_in_reporting_currency_by_design,revenue_in_reporting_currency_by_month,revenue_in_reporting_currency_by_office}'::text[]) ON CONFLICT DO NOTHING;
 
 ALTER TABLE warehouse.fact_payment ADD FOREIGN KEY (created_date) REFERENCES warehouse.dim_date NOT ENFORCED;
 
@@ -3137,6 +3266,20 @@ COMMENT ON COLUMN reports.orders_by_weekday.orders IS 'Number of orders.';
 
 COMMENT ON COLUMN reports.orders_by_weekday.units IS 'Number of bags.';
 
+COMMENT ON VIEW reports.pounds_for_currencies IS 'How many pounds sterling was a currency, day by day, the pound among them? Unit: pounds sterling for one unit of the currency. Grain: a row for each day and currency. Trap: It is what other reports convert with; exchange_rates is for people. The pound has no source, and quotes itself each day.';
+
+COMMENT ON COLUMN reports.pounds_for_currencies.rate_date IS 'The day for which the rate holds.';
+
+COMMENT ON COLUMN reports.pounds_for_currencies.currency_code IS 'ISO 4217 code, as GBP.';
+
+COMMENT ON COLUMN reports.pounds_for_currencies.rate_to_gbp IS 'Pounds sterling for one unit of the currency; NULL where no quotation of the seven days before is known.';
+
+COMMENT ON COLUMN reports.pounds_for_currencies.quoted_on IS 'The day of the quotation that holds.';
+
+COMMENT ON COLUMN reports.pounds_for_currencies.carried_days IS 'How many days ago that was.';
+
+COMMENT ON COLUMN reports.pounds_for_currencies.source IS 'Who quoted it.';
+
 COMMENT ON VIEW reports.purchases_by_month IS 'What have we bought, month by month? Unit: purchase orders, and money in the currency of the row. Grain: a row for each month and currency in which there is a purchase order. Trap: A month without a purchase is missing, not zero. The current month is not over: it is marked as unfinished. Each item code occurs once, so there are no top items.';
 
 COMMENT ON COLUMN reports.purchases_by_month.month IS 'The first day of the month.';
@@ -3148,6 +3291,10 @@ COMMENT ON COLUMN reports.purchases_by_month.orders IS 'Number of orders.';
 COMMENT ON COLUMN reports.purchases_by_month.amount IS 'Money, in the currency of the row.';
 
 COMMENT ON COLUMN reports.purchases_by_month.unfinished IS 'Whether the month or week is not over, in London.';
+
+COMMENT ON VIEW reports.reporting_currency IS 'Into which currency do reports convert? Unit: the code of a currency. Grain: one row. Trap: It is a setting, TOTESYS_REPORTING_CURRENCY: once that is another, all that is converted has other amounts, those of past months too.';
+
+COMMENT ON COLUMN reports.reporting_currency.reporting_currency IS 'The currency that is converted into, a setting.';
 
 COMMENT ON VIEW reports.revenue_against_target IS 'How does what each office has sold compare with its target? Unit: orders, and money in the currency of the row. Grain: a row for each month, office and currency that has an order, a target, or both. Trap: What is missing is NULL, not zero: a target without an order has no revenue, and sales without a target have none to be compared with. An order counts where its member of staff works now, and the town Leds is Leeds, as in revenue_by_office. The current month is not over: it is marked as unfinished.';
 
@@ -3261,11 +3408,51 @@ COMMENT ON COLUMN reports.deliveries_by_country.orders IS 'Number of orders.';
 
 COMMENT ON COLUMN reports.deliveries_by_country.units IS 'Number of bags.';
 
+COMMENT ON VIEW reports.exchange_rates IS 'What was a currency in the reporting currency, day by day? Unit: units of the reporting currency for one unit of the currency. Grain: a row for each day and each currency but the reporting one. Trap: Weekends, holidays and days without a quotation have that of a day before, as carried_days says; after seven days there is none. A rate that is carried is replaced when a quotation of its day arrives: history_fact_exchange_rate has both.';
+
+COMMENT ON COLUMN reports.exchange_rates.rate_date IS 'The day for which the rate holds.';
+
+COMMENT ON COLUMN reports.exchange_rates.currency_code IS 'ISO 4217 code, as GBP.';
+
+COMMENT ON COLUMN reports.exchange_rates.reporting_currency IS 'The currency that is converted into, a setting.';
+
+COMMENT ON COLUMN reports.exchange_rates.rate IS 'What a unit of the currency is in the reporting currency.';
+
+COMMENT ON COLUMN reports.exchange_rates.quoted_on IS 'The day of the quotation that holds.';
+
+COMMENT ON COLUMN reports.exchange_rates.carried_days IS 'How many days ago that was.';
+
+COMMENT ON COLUMN reports.exchange_rates.source IS 'Who quoted it.';
+
 COMMENT ON FUNCTION reports.order_history(integer) IS 'What has become of one sales order? Unit: bags, and money in the currency of the row. Grain: a row for each version of the order, the first one first; a deletion is one, too. Trap: A version holds from the snapshot that first had it, so it is as exact as the batches are frequent. A deleted order still shows the values that it had. Columns: version: The number of the version of its row, from 1 on. valid_from: From when on the version was current. valid_to: Until when; NULL while it is. loaded_at: When the batch was loaded. is_deleted: Whether the source had deleted the row by then. created_date: Date on which the row was created. sales_staff_id: Member of staff who made the sale. counterparty_id: Key of the counterparty. design_id: Key of the design. units_sold: Number of bags. unit_price: Price of one bag in the order''s currency. currency_code: ISO 4217 code, as GBP. revenue: Units times their price, in the currency of the row. agreed_payment_date: Date of payment agreed. agreed_delivery_date: Date of delivery agreed. agreed_delivery_location_id: Place of delivery agreed. batch_seq: The batch that brought the row: of a dimension, its values.';
 
 COMMENT ON FUNCTION reports.orders_as_of(timestamp with time zone) IS 'What did the warehouse believe of the sales orders at a moment? Unit: bags, and money in the currency of the row. Grain: a row for each order that was there, in the version of that moment. Trap: It counts when a batch was loaded, not when ToteSys was read: for what ToteSys held, ask orders_at. After a rebuild that wrote the ledger anew, nothing is known of moments before it. Columns: sales_order_id: Key of the order. created_date: Date on which the row was created. sales_staff_id: Member of staff who made the sale. counterparty_id: Key of the counterparty. design_id: Key of the design. units_sold: Number of bags. unit_price: Price of one bag in the order''s currency. currency_code: ISO 4217 code, as GBP. revenue: Units times their price, in the currency of the row. agreed_payment_date: Date of payment agreed. agreed_delivery_date: Date of delivery agreed. agreed_delivery_location_id: Place of delivery agreed. batch_seq: The batch that brought the row: of a dimension, its values. observed_at: When the source was read that had the version.';
 
 COMMENT ON FUNCTION reports.orders_at(timestamp with time zone) IS 'Which sales orders did ToteSys hold at a moment? Unit: bags, and money in the currency of the row. Grain: a row for each order that was there, in the version of that moment. Trap: It is what the last batch up to that moment has read: what ToteSys changed after it is not in it. For what the warehouse knew by then, ask orders_as_of. Columns: sales_order_id: Key of the order. created_date: Date on which the row was created. sales_staff_id: Member of staff who made the sale. counterparty_id: Key of the counterparty. design_id: Key of the design. units_sold: Number of bags. unit_price: Price of one bag in the order''s currency. currency_code: ISO 4217 code, as GBP. revenue: Units times their price, in the currency of the row. agreed_payment_date: Date of payment agreed. agreed_delivery_date: Date of delivery agreed. agreed_delivery_location_id: Place of delivery agreed. batch_seq: The batch that brought the row: of a dimension, its values. observed_at: When the source was read that had the version.';
+
+COMMENT ON VIEW reports.orders_in_reporting_currency IS 'What is each order in the reporting currency, at the rate of its day? Unit: money in the reporting currency, rounded to hundredths for each order. Grain: a row for each order. Trap: Where no rate of its day is known, nor one of the seven days before, `converted` is NULL and no sum has it: count such orders beside every sum. An order in the reporting currency needs no rate, and is yet called carried on a day whose rates are.';
+
+COMMENT ON COLUMN reports.orders_in_reporting_currency.sales_order_id IS 'Key of the order.';
+
+COMMENT ON COLUMN reports.orders_in_reporting_currency.created_date IS 'Date on which the row was created.';
+
+COMMENT ON COLUMN reports.orders_in_reporting_currency.counterparty_id IS 'Key of the counterparty.';
+
+COMMENT ON COLUMN reports.orders_in_reporting_currency.design_id IS 'Key of the design.';
+
+COMMENT ON COLUMN reports.orders_in_reporting_currency.sales_staff_id IS 'Member of staff who made the sale.';
+
+COMMENT ON COLUMN reports.orders_in_reporting_currency.currency_code IS 'ISO 4217 code, as GBP.';
+
+COMMENT ON COLUMN reports.orders_in_reporting_currency.units_sold IS 'Number of bags.';
+
+COMMENT ON COLUMN reports.orders_in_reporting_currency.revenue IS 'Units times their price, in the currency of the row.';
+
+COMMENT ON COLUMN reports.orders_in_reporting_currency.reporting_currency IS 'The currency that is converted into, a setting.';
+
+COMMENT ON COLUMN reports.orders_in_reporting_currency.converted IS 'Revenue in the reporting currency, NULL without a rate.';
+
+COMMENT ON COLUMN reports.orders_in_reporting_currency.carried IS 'Whether the rate is one of a day before.';
 
 COMMENT ON FUNCTION reports.overdue(date) IS 'Which payments are overdue on a day, and why? Unit: payments, and money in the currency of the row. Grain: a row for each direction, currency and reason. Trap: The day moves the limit, not the knowledge: what has been paid since then is not overdue any more. What is due on the day itself is not overdue. Columns: direction: Whether we are to get the money (receivable) or to give it. currency_code: ISO 4217 code, as GBP. payments: Number of payments. amount: Money, in the currency of the row. reason: Why it is open: what the payment run of each weekday leaves.';
 
@@ -3296,6 +3483,74 @@ COMMENT ON COLUMN reports.overdue_today.payments IS 'Number of payments.';
 COMMENT ON COLUMN reports.overdue_today.amount IS 'Money, in the currency of the row.';
 
 COMMENT ON COLUMN reports.overdue_today.reason IS 'Why it is open: what the payment run of each weekday leaves.';
+
+COMMENT ON VIEW reports.revenue_in_reporting_currency_by_customer IS 'Which customers buy, in one currency? Unit: orders, bags, and money in the reporting currency. Grain: a row for each customer that has an order. Trap: Orders of a day without a rate count as orders and not as revenue: orders_without_rate says how many. Two customers may share a name: group by counterparty_id.';
+
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_customer.counterparty_id IS 'Key of the counterparty.';
+
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_customer.counterparty_legal_name IS 'Registered name of the company.';
+
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_customer.reporting_currency IS 'The currency that is converted into, a setting.';
+
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_customer.orders IS 'Number of orders.';
+
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_customer.units IS 'Number of bags.';
+
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_customer.revenue IS 'Units times their price, in the currency of the row.';
+
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_customer.orders_at_carried_rate IS 'Those of them at a rate of a day before.';
+
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_customer.orders_without_rate IS 'Those of them that no revenue is known of.';
+
+COMMENT ON VIEW reports.revenue_in_reporting_currency_by_design IS 'Which designs sell, by name, in one currency? Unit: orders, bags, and money in the reporting currency. Grain: a row for each name of a design that was ordered. Trap: Orders of a day without a rate count as orders and not as revenue: orders_without_rate says how many. A name is no key: many designs share one.';
+
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_design.design_name IS 'Name of the design.';
+
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_design.reporting_currency IS 'The currency that is converted into, a setting.';
+
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_design.orders IS 'Number of orders.';
+
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_design.units IS 'Number of bags.';
+
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_design.revenue IS 'Units times their price, in the currency of the row.';
+
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_design.orders_at_carried_rate IS 'Those of them at a rate of a day before.';
+
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_design.orders_without_rate IS 'Those of them that no revenue is known of.';
+
+COMMENT ON VIEW reports.revenue_in_reporting_currency_by_month IS 'What have we sold, month by month, in one currency? Unit: orders, bags, and money in the reporting currency. Grain: a row for each month in which there is an order. Trap: Orders of a day without a rate count as orders and not as revenue: orders_without_rate says how many. The current month is not over: it is marked as unfinished.';
+
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_month.month IS 'The first day of the month.';
+
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_month.reporting_currency IS 'The currency that is converted into, a setting.';
+
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_month.orders IS 'Number of orders.';
+
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_month.units IS 'Number of bags.';
+
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_month.revenue IS 'Units times their price, in the currency of the row.';
+
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_month.orders_at_carried_rate IS 'Those of them at a rate of a day before.';
+
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_month.orders_without_rate IS 'Those of them that no revenue is known of.';
+
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_month.unfinished IS 'Whether the month or week is not over, in London.';
+
+COMMENT ON VIEW reports.revenue_in_reporting_currency_by_office IS 'Which office sells, in one currency? Unit: orders, bags, and money in the reporting currency. Grain: a row for each office whose staff has an order. Trap: Orders of a day without a rate count as orders and not as revenue: orders_without_rate says how many. Leds counts as Leeds, as in revenue_by_office. An order counts where its member of staff works now.';
+
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_office.office IS 'The town in which the member of staff works.';
+
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_office.reporting_currency IS 'The currency that is converted into, a setting.';
+
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_office.orders IS 'Number of orders.';
+
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_office.units IS 'Number of bags.';
+
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_office.revenue IS 'Units times their price, in the currency of the row.';
+
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_office.orders_at_carried_rate IS 'Those of them at a rate of a day before.';
+
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_office.orders_without_rate IS 'Those of them that no revenue is known of.';
 
 CREATE OR REPLACE FUNCTION warehouse_bookkeeping.keys_of(
     fact text, OUT record_id text, OUT business_key text
@@ -3474,6 +3729,8 @@ GRANT INSERT ON warehouse_bookkeeping.batch, warehouse_bookkeeping.batch_table, 
 
 GRANT INSERT, UPDATE ON warehouse_bookkeeping.star TO warehouse_loader;
 
+GRANT INSERT ON warehouse_bookkeeping.reporting_currency TO warehouse_loader;
+
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA warehouse_bookkeeping TO warehouse_loader;
 
 GRANT USAGE ON SCHEMA reports TO warehouse_loader, warehouse_reader;
@@ -3500,7 +3757,11 @@ GRANT SELECT ON reports.orders_by_staff TO warehouse_loader, warehouse_reader;
 
 GRANT SELECT ON reports.orders_by_weekday TO warehouse_loader, warehouse_reader;
 
+GRANT SELECT ON reports.pounds_for_currencies TO warehouse_loader, warehouse_reader;
+
 GRANT SELECT ON reports.purchases_by_month TO warehouse_loader, warehouse_reader;
+
+GRANT SELECT ON reports.reporting_currency TO warehouse_loader, warehouse_reader;
 
 GRANT SELECT ON reports.revenue_against_target TO warehouse_loader, warehouse_reader;
 
@@ -3522,11 +3783,15 @@ GRANT EXECUTE ON FUNCTION reports.cash_next_days(date, integer) TO warehouse_loa
 
 GRANT SELECT ON reports.deliveries_by_country TO warehouse_loader, warehouse_reader;
 
+GRANT SELECT ON reports.exchange_rates TO warehouse_loader, warehouse_reader;
+
 GRANT EXECUTE ON FUNCTION reports.order_history(integer) TO warehouse_loader, warehouse_reader;
 
 GRANT EXECUTE ON FUNCTION reports.orders_as_of(timestamp with time zone) TO warehouse_loader, warehouse_reader;
 
 GRANT EXECUTE ON FUNCTION reports.orders_at(timestamp with time zone) TO warehouse_loader, warehouse_reader;
+
+GRANT SELECT ON reports.orders_in_reporting_currency TO warehouse_loader, warehouse_reader;
 
 GRANT EXECUTE ON FUNCTION reports.overdue(date) TO warehouse_loader, warehouse_reader;
 
@@ -3534,6 +3799,14 @@ GRANT SELECT ON reports.sales_and_purchases_by_month TO warehouse_loader, wareho
 
 GRANT SELECT ON reports.overdue_today TO warehouse_loader, warehouse_reader;
 
-INSERT INTO warehouse_bookkeeping.declaration (sha256) VALUES ('20c7e66a00d9dda68481283ff89621df0a6247eaf3c92b6199664d0aa557074b');
+GRANT SELECT ON reports.revenue_in_reporting_currency_by_customer TO warehouse_loader, warehouse_reader;
+
+GRANT SELECT ON reports.revenue_in_reporting_currency_by_design TO warehouse_loader, warehouse_reader;
+
+GRANT SELECT ON reports.revenue_in_reporting_currency_by_month TO warehouse_loader, warehouse_reader;
+
+GRANT SELECT ON reports.revenue_in_reporting_currency_by_office TO warehouse_loader, warehouse_reader;
+
+INSERT INTO warehouse_bookkeeping.declaration (sha256) VALUES ('2590d65e43c2e862ab3b5c78c6f049e9782471b3f31c4671318ae2e5a8b78c8e');
 
 COMMIT;

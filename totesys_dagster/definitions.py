@@ -26,6 +26,7 @@ from totesys_dagster.orchestration.schedules import schedules
 from totesys_dagster.orchestration.sensors import sensors
 from totesys_dagster.processed.assets import STAR_ASSETS
 from totesys_dagster.processed.io_manager import ParquetIOManager
+from totesys_dagster.rates.assets import RATE_ASSETS, sources_agree
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.warehouse.assets import warehouse_tables
 
@@ -36,14 +37,14 @@ with warnings.catch_warnings():
     # Links to code are beta in Dagster 1.13; without them the UI shows all but the links.
     warnings.simplefilter("ignore", dg.BetaWarning)
     _assets = dg.with_source_code_references(
-        [raw_tables, *STAR_ASSETS, warehouse_tables, *FILE_ASSETS, LOG]
+        [raw_tables, *STAR_ASSETS, warehouse_tables, *RATE_ASSETS, *FILE_ASSETS, LOG]
     )
 
 _lake = Lake()
 
 defs = dg.Definitions(
     assets=_assets,
-    asset_checks=[lake_verified],
+    asset_checks=[lake_verified, sources_agree],
     jobs=JOBS,
     sensors=[*sensors(), alerts],
     schedules=schedules(),

@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from psycopg import ProgrammingError, pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -45,6 +46,9 @@ UI_URL = "TOTESYS_UI_URL"
 WEB_HOSTS = "TOTESYS_WEB_HOSTS"
 FRESHNESS_MINUTES = "TOTESYS_FRESHNESS_MINUTES"
 POSTGRES_BIN = "TOTESYS_POSTGRES_BIN"
+REPORTING_CURRENCY = "TOTESYS_REPORTING_CURRENCY"
+RATES_URL = "TOTESYS_RATES_URL"
+RATES_FALLBACK_URL = "TOTESYS_RATES_FALLBACK_URL"
 DROPS_URL = "TOTESYS_DROPS_URL"
 DROP_BYTES = "TOTESYS_DROP_BYTES"
 CONTRACTS = "TOTESYS_CONTRACTS"
@@ -75,6 +79,9 @@ SETTINGS = (
     WEB_HOSTS,
     FRESHNESS_MINUTES,
     POSTGRES_BIN,
+    REPORTING_CURRENCY,
+    RATES_URL,
+    RATES_FALLBACK_URL,
     DROPS_URL,
     DROP_BYTES,
     CONTRACTS,
@@ -86,6 +93,12 @@ EMBEDDED = "TOTESYS_EMBEDDED"
 LONGEST_IDENTIFIER = 63  # bytes, in PostgreSQL
 BOOKKEEPING_SUFFIX = "_bookkeeping"
 DEFAULT_SCHEMA = "warehouse"
+# Where the rates of a day are, from 00:00 UTC on: the same file at two hosts.
+PUBLIC_RATES = (
+    "https://cdn.jsdelivr.net/npm/@fawazahmed0/currency-api@{date}/v1/currencies/gbp.json",
+    "https://{date}.currency-api.pages.dev/v1/currencies/gbp.json",
+)
+REPORTING_CURRENCIES = ("GBP", "EUR", "USD")
 REPORTS = "reports"
 
 
@@ -204,9 +217,14 @@ def _from_json(text: str) -> str:
     return make_conninfo(**parameters)
 
 
+def is_source_embedded() -> bool:
+    """Whether ToteSys is the simulated one of the embedded default."""
+    return SOURCE_DSN in os.environ.get(EMBEDDED, "").split()
+
+
 def describe_source() -> str:
     """Which ToteSys is read, in words for people and without any secret. Raises SettingError."""
-    if SOURCE_DSN in os.environ.get(EMBEDDED, "").split():
+    if is_source_embedded():
         return (
             f"the embedded ToteSys with simulated business (nothing real: {SOURCE_DSN} is not set)"
         )
@@ -348,6 +366,48 @@ def home() -> Path:
 def freshness_minutes() -> int:
     """Minutes for which changes or batches may wait without any batch being loaded, at least 1."""
     return _whole_number(FRESHNESS_MINUTES, 15, 1)
+
+
+def reporting_currency() -> str:
+    """The currency that reports convert into. Raises SettingError."""
+    code = get(REPORTING_CURRENCY, "GBP").upper()
+    if code not in REPORTING_CURRENCIES:
+        raise SettingError(
+            f"{REPORTING_CURRENCY} is {code!r}, but must be one of"
+            f" {', '.join(REPORTING_CURRENCIES)}."
+        )
+    return code
+
+
+def rates_urls() -> tuple[str, ...]:
+    """Where the exchange rates of a day are asked for, one place after the other, with `{date}` for
+    the day; none where they are not. Raises SettingError.
+
+    Beside the simulated business nobody is asked, unless an address is set: the embedded default
+    needs no internet. Beside an address of your own, the public fallback is not asked.
+    """
+    own = is_set(RATES_URL)
+    public = ("off", "off") if own or is_source_embedded() else PUBLIC_RATES
+    pairs = zip((RATES_URL, RATES_FALLBACK_URL), public, strict=True)
+    urls = [(name, get(name, default)) for name, default in pairs]
+    if urls[0][1] == "off":
+        return ()
+    return tuple(_rates_url(name, url) for name, url in urls if url != "off")
+
+
+def _rates_url(name: str, url: str) -> str:
+    """The value is not shown: it may have a key in it."""
+    try:
+        parts = urlsplit(url.replace("{date}", "2024-11-15"))
+        known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        known = False
+    if not known or "{date}" not in url:
+        raise SettingError(
+            f"{name} is no address of exchange rates: write http:// or https:// with {{date}} in"
+            f" the place of the day, as in {PUBLIC_RATES[0]}, or off."
+        )
+    return url
 
 
 def drops() -> str:

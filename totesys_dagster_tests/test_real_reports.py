@@ -253,3 +253,23 @@ def test_data_quality(reader: Reader) -> None:
     found = reader.rows("SELECT quarantined, audited_in_batch, state FROM data_quality")
 
     assert found == [(0, 1, "equal")] * 11
+
+
+def test_revenue_in_pounds_at_the_rates_of_the_bank(reader: Reader) -> None:
+    """The revenue was computed apart from this project, at the last fixing before or on a day."""
+    found = reader.rows(
+        "SELECT sum(orders), sum(revenue), sum(orders_at_carried_rate), sum(orders_without_rate)"
+        " FROM revenue_in_reporting_currency_by_month"
+    )
+    assert found == [(11_187, Decimal("1489654748.72"), 221, 0)]
+
+
+def test_revenue_in_one_currency_is_that_of_all_whatever_it_is_by(reader: Reader) -> None:
+    totals = [
+        reader.rows(
+            "SELECT sum(orders), sum(units), sum(revenue), sum(orders_at_carried_rate)"
+            f" FROM revenue_in_reporting_currency_by_{what}"
+        )
+        for what in ("month", "customer", "design", "office")
+    ]
+    assert totals == [totals[0]] * 4

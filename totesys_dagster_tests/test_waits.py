@@ -36,6 +36,7 @@ OF = {
     ("account", "run"),
     ("self", "run"),
     ("session", "client"),
+    ("session", "get"),
     ("PatientConnection", "connect"),
     ("boto3", "client"),
     ("db", "create_engine"),

@@ -112,6 +112,11 @@ WAITS: dict[str, tuple[str, str]] = {
         "sum(CONFLICT_PAUSES)",
         "PostgreSQL …",
     ),
+    # Exchange rates.
+    "rates/client.py Client.answers self.sleep": ("DAY_SECONDS", "the check `quoted` says so"),
+    "rates/client.py _bounded threading.Thread": ("REQUEST_SECONDS", "… did not answer in time"),
+    "rates/client.py _bounded thread.join": ("REQUEST_SECONDS", "… did not answer in time"),
+    "rates/client.py _get session.get": ("REQUEST_SECONDS", "… did not answer in time"),
     # The settings, and the helpers of all of these.
     "settings.py - threading.RLock": (OWN_WORK, NOTHING),
     "waiting.py looks time.sleep": ("what its caller says", "what its caller says"),

@@ -15,13 +15,14 @@ import dagster as dg
 from pydantic import BaseModel, ConfigDict
 
 from totesys_dagster import settings
-from totesys_dagster.alerting import ended_runs, freshness, notify, recipients
+from totesys_dagster.alerting import ended_runs, freshness, notify, rates, recipients
 from totesys_dagster.alerting import health as systems
 from totesys_dagster.alerting.ended_runs import SeenRuns
 from totesys_dagster.alerting.freshness import Waiting
 from totesys_dagster.alerting.health import Changes, Position, Systems
 from totesys_dagster.alerting.incidents import Incident, Recovery, Trouble, decide
 from totesys_dagster.alerting.notify import ALERTS_OFF, Outgoing
+from totesys_dagster.alerting.rates import Looked
 from totesys_dagster.errors import SettingError
 from totesys_dagster.orchestration.sensors import interval
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
@@ -37,6 +38,7 @@ class State(BaseModel):
     runs: SeenRuns = SeenRuns()
     changes: Changes = Changes()
     waiting: Waiting = Waiting()
+    rates: Looked = Looked()
 
 
 @dg.sensor(
@@ -58,7 +60,8 @@ def alerts(
     found = systems.look_around(source, lake, warehouse, before.changes, now)
     runs, seen = _ended(context.instance, before, found, now)
     waiting, late = _late(before.waiting, found, now)
-    observed = [*found.observations, *runs, *late]
+    looked, of_rates = rates.look(lake, before.rates, now)
+    observed = [*found.observations, *runs, *late, *of_rates]
     incidents, messages = decide(before.incidents, observed, now, _ui_url(context))
     outbox, failures = notify.deliver([*before.outbox, *notify.addressed(messages)])
     state = State(
@@ -67,6 +70,7 @@ def alerts(
         runs=seen,
         changes=found.changes or before.changes,
         waiting=waiting,
+        rates=looked,
     )
     context.update_cursor(state.model_dump_json())
     for failure in failures:

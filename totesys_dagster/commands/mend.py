@@ -23,6 +23,7 @@ def migrate(print_: bool) -> None:
     from totesys_dagster.local import stack
     from totesys_dagster.resources import Warehouse
     from totesys_dagster.warehouse import schema
+    from totesys_dagster.warehouse.reporting import note_reporting_currency
 
     stack.start()
     warehouse = Warehouse()
@@ -32,6 +33,7 @@ def migrate(print_: bool) -> None:
             click.echo(text or "-- The warehouse is up to date.")
             return
         done = schema.migrate(connection, warehouse.names())
+        note_reporting_currency(connection, warehouse.names(), settings.reporting_currency())
         found = _renew(connection, warehouse.names())
     if found and not found.is_asked_for:
         done += [f"{star.name} is rebuilt from the lake" for star in found.stars]

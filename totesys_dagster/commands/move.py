@@ -82,21 +82,26 @@ def take_what_changed(full_read: tuple[str, ...] = (), *, whole: bool = False) -
         tell("Loading Dagster")
         with imports():
             from totesys_dagster.definitions import defs
+            from totesys_dagster.orchestration.rates import bring_rates
             from totesys_dagster.orchestration.whole_path import run_path
             from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 
             instance = resources.enter_context(opened_instance())
 
-        return run_path(
+        lake, warehouse = Lake(), Warehouse()
+        reports = run_path(
             instance,
             defs.resolve_job_def,
             SourceDatabase(),
-            Lake(),
-            Warehouse(),
+            lake,
+            warehouse,
             full_read=full_read,
             whole=whole,
             progress=tell,
         )
+        if wrong := bring_rates(instance, defs.resolve_job_def, lake, warehouse, tell):
+            progress.print(escape(wrong))
+        return reports
 
 
 def _print_reports(reports: list[BatchReport], tables: list[TableStatus], json_: bool) -> None:

@@ -4,7 +4,7 @@ They have no partitions: each takes all that was delivered and not yet taken. Ho
 received differs from feed to feed, so its raw asset is declared with the feed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import dagster as dg
@@ -20,18 +20,19 @@ from totesys_dagster.feeds.verify import verify_feed
 from totesys_dagster.lake.feed_receipt import FeedReceipt
 from totesys_dagster.lake.receipt import read_star
 from totesys_dagster.metadata import OWNERS, asset_key, preview, remedy, star_definition
+from totesys_dagster.postgres.sessions import Connection, Names
 from totesys_dagster.resources import Lake, Warehouse, clear_failures
 from totesys_dagster.warehouse import schema
 from totesys_dagster.words import counted
 
 
 def _spec(
-    feed: Feed, key: dg.AssetKey, upstream: dg.AssetKey, description: str, kinds: set[str]
+    feed: Feed, key: dg.AssetKey, deps: Sequence[dg.AssetKey], description: str, kinds: set[str]
 ) -> dg.AssetSpec:
     zone = key.path[0]
     return dg.AssetSpec(
         key,
-        deps=[upstream],
+        deps=deps,
         description=description,
         group_name=zone,
         kinds=kinds,
@@ -41,8 +42,9 @@ def _spec(
     )
 
 
-def processed_asset(feed: Feed) -> dg.AssetsDefinition:
-    """`processed/<feed>`: Parquet of every delivery, and the check `contract`."""
+def processed_asset(feed: Feed, *more: dg.AssetKey) -> dg.AssetsDefinition:
+    """`processed/<feed>`: Parquet of every delivery, and the check `contract`. `more` are the raw
+    assets whose deliveries are in the feed's log, beside that of its name."""
     key = asset_key(PROCESSED, feed.name)
 
     @dg.multi_asset(
@@ -51,7 +53,7 @@ def processed_asset(feed: Feed) -> dg.AssetsDefinition:
             _spec(
                 feed,
                 key,
-                asset_key(INGESTION, feed.name),
+                [asset_key(INGESTION, feed.name), *more],
                 f"{feed.title}, as Parquet. {feed.table.description}",
                 {"parquet"},
             )
@@ -103,8 +105,11 @@ def _processed(feed: Feed, lake: Lake, receipt: FeedReceipt | None) -> dict[str,
     return found
 
 
-def warehouse_asset(feed: Feed) -> dg.AssetsDefinition:
-    """`warehouse/<table>`: every delivery loaded, and the check `audit`."""
+def warehouse_asset(
+    feed: Feed, prepare: Callable[[Connection, Names], object] = lambda *_: None
+) -> dg.AssetsDefinition:
+    """`warehouse/<table>`: every delivery loaded, and the check `audit`. `prepare` is called
+    before, with a warehouse that is what is declared."""
     key = asset_key(WAREHOUSE, feed.table.name)
 
     @dg.multi_asset(
@@ -113,7 +118,7 @@ def warehouse_asset(feed: Feed) -> dg.AssetsDefinition:
             _spec(
                 feed,
                 key,
-                asset_key(PROCESSED, feed.name),
+                [asset_key(PROCESSED, feed.name)],
                 feed.table.description,
                 {"postgres", "table"},
             )
@@ -137,6 +142,7 @@ def warehouse_asset(feed: Feed) -> dg.AssetsDefinition:
         with clear_failures(), warehouse.connect() as connection:
             ingestion, processed, names = lake.ingestion(), lake.processed(), warehouse.names()
             schema.migrate(connection, names)
+            prepare(connection, names)
             loads = []
             for one in load_all(connection, names, feed, ingestion, processed):
                 loads.append(one)

@@ -22,9 +22,11 @@ class Faulty:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a delivery gives: `rows` in the table's `arrow_schema`, none where it is `refused`.
+    """What a delivery gives: `rows` in the table's `arrow_schema`.
 
-    `state` is handed to the next delivery, as it is.
+    One that is `refused` has no rows of its own and replaces nothing; it may have others, as the
+    rates that are carried over the day of a refused body. `state` is handed to the next
+    delivery, as it is.
     """
 
     rows: pa.Table

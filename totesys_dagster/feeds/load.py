@@ -130,10 +130,11 @@ class _Load:
 
     def run(self, processed: Store) -> FeedLoad:
         inserted = updated = deleted = 0
-        if self.receipt.refused is None:
+        if self.receipt.refused is None or self.receipt.rows:
             self._stage(processed)
             inserted, updated = self._write()
-            deleted = self._delete() if self.feed.replaces else 0
+        if self.receipt.refused is None and self.feed.replaces:
+            deleted = self._delete()
         done = FeedLoad(self.delivery, self.receipt, inserted, updated, deleted)
         self._note(done)
         return done

@@ -53,9 +53,14 @@ def _process(
     if before is not None:
         receipt = read_feed_receipt(processed, feed.table, before)
         assert receipt is not None  # `process_up_to` begins there
-        state = _read(processed, receipt.state)
+        state = state_of(processed, receipt)
     outcome = feed.process(delivery, read_body(ingestion, delivery), state)
     return _write(feed, delivery, outcome, processed)
+
+
+def state_of(processed: Store, receipt: FeedReceipt) -> pa.Table | None:
+    """The state that a delivery has left. Raises LakeError."""
+    return _read(processed, receipt.state)
 
 
 def _write(feed: Feed, delivery: Delivery, outcome: Outcome, processed: Store) -> FeedReceipt:

@@ -116,8 +116,6 @@ class _Expected:
         self.versions: list[Version] = []
 
     def add(self, delivery: Delivery, rows: Iterable[Row], receipt: FeedReceipt) -> None:
-        if receipt.refused is not None:
-            return
         given = {tuple(row[i] for i in self._key): row for row in rows}
         for key, row in given.items():
             if self._current.get(key) != row:
@@ -125,7 +123,10 @@ class _Expected:
         gone = [
             key
             for key, row in self._current.items()
-            if self._scope is not None and row[self._scope] == delivery.name and key not in given
+            if self._scope is not None
+            and receipt.refused is None
+            and row[self._scope] == delivery.name
+            and key not in given
         ]
         self.versions += [(self._current.pop(key), delivery.sequence, True) for key in gone]
         self._current |= given

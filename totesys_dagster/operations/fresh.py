@@ -17,7 +17,7 @@ from totesys_dagster.postgres.sessions import (
 from totesys_dagster.warehouse import ddl, schema
 from totesys_dagster.warehouse.tables import all_tables
 
-STATE_TABLES = ("star", "declaration", "migration", "report")
+STATE_TABLES = ("star", "declaration", "migration", "report", "reporting_currency")
 FUNCTIONS = {
     "keys_of": "text",
     "take_keys_off": "text",

@@ -10,6 +10,7 @@ from totesys_dagster.orchestration.audits import audit_job
 from totesys_dagster.orchestration.checks import LOG
 from totesys_dagster.orchestration.file_jobs import FILE_JOBS
 from totesys_dagster.orchestration.history import keep_history
+from totesys_dagster.orchestration.rates import exchange_rate_history, exchange_rates
 from totesys_dagster.orchestration.whole_path import run_path
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse, clear_failures
 from totesys_dagster.runs.tags import (
@@ -119,5 +120,7 @@ JOBS: list[Any] = [
     audit_job,
     verify_lake,
     keep_history,
+    exchange_rates,
+    exchange_rate_history,
     *FILE_JOBS.values(),
 ]

@@ -8,6 +8,7 @@ from totesys_dagster import settings
 from totesys_dagster.errors import SettingError
 from totesys_dagster.orchestration.history import keep_history
 from totesys_dagster.orchestration.jobs import verify_lake
+from totesys_dagster.orchestration.rates import daily_exchange_rates
 from totesys_dagster.runs.tags import STAGE_TAG, VERIFY_STAGE
 from totesys_dagster.runs.unfinished import unfinished
 
@@ -32,7 +33,7 @@ def schedules() -> list[Any]:
     """The schedules for the settings. Raises SettingError."""
     cron = settings.verify_schedule()
     if cron is None:
-        return [hourly_history]
+        return [hourly_history, daily_exchange_rates]
     try:
         schedule = dg.schedule(
             job=verify_lake,
@@ -45,4 +46,4 @@ def schedules() -> list[Any]:
             f"{settings.VERIFY_SCHEDULE} is {cron!r}, but must be a cron expression of five fields,"
             " such as '30 3 * * *' for each day at half past three (UTC), or 'off'."
         ) from None
-    return [schedule, hourly_history]
+    return [schedule, hourly_history, daily_exchange_rates]

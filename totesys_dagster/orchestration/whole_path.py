@@ -284,24 +284,29 @@ class _Path:
             raise _failed(result)
         return _summary(result)
 
-    def _run(
-        self,
-        job: dg.JobDefinition,
-        *,
-        run_config: dict[str, Any] | None = None,
-        tags: Mapping[str, str] | None = None,
-        **options: Any,
-    ) -> dg.ExecuteInProcessResult:
-        return job.execute_in_process(
-            instance=self.instance,
-            run_config={
-                **(run_config or {}),
-                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-            },
-            tags={**(tags or {}), PROCESS_TAG: str(RunProcess.of(os.getpid()))},
-            raise_on_error=False,
-            **options,
-        )
+    def _run(self, job: dg.JobDefinition, **options: Any) -> dg.ExecuteInProcessResult:
+        return execute(self.instance, job, **options)
+
+
+def execute(
+    instance: dg.DagsterInstance,
+    job: dg.JobDefinition,
+    *,
+    run_config: dict[str, Any] | None = None,
+    tags: Mapping[str, str] | None = None,
+    **options: Any,
+) -> dg.ExecuteInProcessResult:
+    """Execute a run in this process, without its log on the console."""
+    return job.execute_in_process(
+        instance=instance,
+        run_config={
+            **(run_config or {}),
+            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+        },
+        tags={**(tags or {}), PROCESS_TAG: str(RunProcess.of(os.getpid()))},
+        raise_on_error=False,
+        **options,
+    )
 
 
 def _failed(result: dg.ExecuteInProcessResult) -> RunFailedError:

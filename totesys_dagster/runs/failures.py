@@ -32,6 +32,6 @@ def first_failure(events: Iterable[dg.DagsterEvent]) -> str | None:
 
 def _first_line(error: SerializableErrorInfo) -> str:
     """What an exception says, or the one under it where Dagster's own only says where it was."""
-    while error.cause is not None and error.message.startswith("dagster._core.errors."):
+    while error.cause is not None and error.message.startswith(f"{dg.DagsterError.__module__}."):
         error = error.cause
     return error.message.strip().splitlines()[0]

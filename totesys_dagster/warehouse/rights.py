@@ -46,6 +46,7 @@ def grants(names: Names, made: Iterable[str]) -> list[sql.Composed]:
         "dimensions": _tables(names, [s for s in stars if s.kind is not Kind.FACT]),
         "ledger": sql.SQL(", ").join(map(names.ledger, ddl.LEDGER)),
         "state": names.ledger("star"),
+        "reporting": names.ledger("reporting_currency"),
     }
     nothing = [
         name
@@ -69,6 +70,7 @@ _GRANTS = (
     "GRANT INSERT, UPDATE ON {dimensions} TO {loader}",
     "GRANT INSERT ON {ledger} TO {loader}",
     "GRANT INSERT, UPDATE ON {state} TO {loader}",
+    "GRANT INSERT ON {reporting} TO {loader}",
     "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {bookkeeping} TO {loader}",
 )
 

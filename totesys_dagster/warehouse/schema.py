@@ -36,7 +36,11 @@ class Migration:
 
 
 # Only ever added to: a file that has been released is never edited.
-MIGRATIONS = (Migration(1, "0001_ledger.sql"), Migration(2, "0002_reports.sql"))
+MIGRATIONS = (
+    Migration(1, "0001_ledger.sql"),
+    Migration(2, "0002_reports.sql"),
+    Migration(3, "0003_reporting_currency.sql"),
+)
 
 # The file from which on readers have reports, and no tables.
 REPORTS_SINCE = 2

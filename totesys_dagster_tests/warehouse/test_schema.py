@@ -18,7 +18,12 @@ from totesys_dagster.warehouse.tables import all_tables
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1
 
-MADE = ["0001_ledger.sql", "0002_reports.sql", *(f"{name} is made" for name in all_tables())]
+MADE = [
+    "0001_ledger.sql",
+    "0002_reports.sql",
+    "0003_reporting_currency.sql",
+    *(f"{name} is made" for name in all_tables()),
+]
 
 
 @pytest.fixture
@@ -73,6 +78,7 @@ def test_first_migration_makes_the_tables_and_the_ledger(connection: Connection)
         "quarantine",
         "released",
         "report",
+        "reporting_currency",
         "star",
     ]
 

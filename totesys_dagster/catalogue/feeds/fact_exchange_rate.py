@@ -17,7 +17,7 @@ TABLE = StarTable(
             "Pounds sterling for one unit of the currency; NULL where no quotation of the seven"
             " days before is known.",
             nullable=True,
-            digits=(18, 10),
+            digits=(28, 18),
         ),
         given("quoted_on", Type.DATE, "The day of the quotation that holds.", nullable=True),
         given("carried_days", Type.INTEGER, "How many days ago that was.", nullable=True),

@@ -1,0 +1,49 @@
+"""Whether exchange rates come: an outage of some days holds up nothing, and people are to know."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from pydantic import BaseModel, ConfigDict
+
+from totesys_dagster import settings
+from totesys_dagster.alerting.incidents import Recovery, Trouble
+from totesys_dagster.errors import TotesysError
+from totesys_dagster.rates.policy import CARRIED_DAYS
+from totesys_dagster.rates.standing import standing
+from totesys_dagster.resources import Lake
+
+KEY = "exchange rates"
+LONGEST_OUTAGE_DAYS = 3
+LOOK_EVERY = dt.timedelta(minutes=10)
+
+
+class Looked(BaseModel):
+    """When the rates were looked at last."""
+
+    model_config = ConfigDict(frozen=True)
+
+    at: dt.datetime | None = None
+
+
+def look(lake: Lake, before: Looked, now: dt.datetime) -> tuple[Looked, list[Trouble | Recovery]]:
+    """What is to be said of the rates; nothing where nobody is asked for them, where that has not
+    begun, or where the lake does not tell."""
+    if before.at and dt.timedelta(0) <= now - before.at < LOOK_EVERY:
+        return before, []
+    try:
+        if not settings.rates_urls():
+            return Looked(at=now), [Recovery(KEY, "Nobody is asked for exchange rates any more.")]
+        known = standing(lake.ingestion(), lake.processed())
+    except TotesysError:
+        return before, []
+    if known is None:
+        return Looked(at=now), []
+    last = known.last_quoted()
+    if (now.date() - last).days < LONGEST_OUTAGE_DAYS:
+        return Looked(at=now), [Recovery(KEY, "Exchange rates come again.")]
+    reason = (
+        f"The daily source has given no exchange rate that holds since {last}: the check `quoted`"
+        f" of ingestion/exchange_rate says why. The last rates are carried for {CARRIED_DAYS} days."
+    )
+    return Looked(at=now), [Trouble(KEY, "no exchange rates come", reason)]

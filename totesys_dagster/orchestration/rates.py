@@ -1,0 +1,120 @@
+"""When exchange rates come: the jobs, the schedule, and what `totesys run` does about them.
+
+They have nothing to do with the runs of ToteSys' batches: an outage of theirs holds up no batch.
+"""
+
+import datetime as dt
+
+import dagster as dg
+
+from totesys_dagster import settings
+from totesys_dagster.errors import TotesysError
+from totesys_dagster.lake.store import sha256
+from totesys_dagster.metadata import remedy
+from totesys_dagster.orchestration.whole_path import GetJob, Progress, execute
+from totesys_dagster.rates.assets import (
+    DAY,
+    DAYS,
+    HISTORY,
+    SECTION,
+    loaded_rates,
+    note_currency,
+    processed_rates,
+)
+from totesys_dagster.rates.receive import packaged_history
+from totesys_dagster.rates.standing import ASKED_AGAIN_DAYS, Standing, standing
+from totesys_dagster.resources import Lake, Warehouse
+from totesys_dagster.runs.failures import first_failure
+from totesys_dagster.runs.tags import RATE_HISTORY, RATES, RATES_STAGE, STAGE_TAG
+from totesys_dagster.runs.unfinished import unfinished
+from totesys_dagster.warehouse import schema
+
+_TAGS = {STAGE_TAG: RATES_STAGE}
+_MADE_OF_BOTH = dg.AssetSelection.assets(processed_rates, loaded_rates)
+
+exchange_rates = dg.define_asset_job(
+    RATES,
+    selection=dg.AssetSelection.assets(DAY, HISTORY) | _MADE_OF_BOTH,
+    description="Ask the daily source for days, and load what came, with the history of the"
+    " European Central Bank where there is a newer one. Its partition is a day, or a range."
+    + remedy("its error says why; the next hour brings what is missing.", SECTION),
+    tags=_TAGS,
+)
+
+exchange_rate_history = dg.define_asset_job(
+    RATE_HISTORY,
+    selection=dg.AssetSelection.assets(HISTORY) | _MADE_OF_BOTH,
+    description="Load the history of the European Central Bank that is installed. Asks nobody."
+    + remedy("its error says why; run it again, or wait for the next hour.", SECTION),
+    tags=_TAGS,
+)
+
+
+def range_tags(first: dt.date, last: dt.date) -> dict[str, str]:
+    """The tags of a run for all days of a range."""
+    return {
+        "dagster/asset_partition_range_start": first.isoformat(),
+        "dagster/asset_partition_range_end": last.isoformat(),
+    }
+
+
+@dg.schedule(
+    job=exchange_rates,
+    cron_schedule="20 * * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Asks for the rates of the day, once they are due each hour until they have come,"
+    " and for those of the week before that are missing.",
+)
+def daily_exchange_rates(
+    context: dg.ScheduleEvaluationContext, lake: Lake
+) -> dg.RunRequest | dg.SkipReason:
+    """A run for the last days, unless today has what it can have."""
+    today = context.scheduled_execution_time.astimezone(dt.UTC).date()
+    if unfinished(context.instance, _TAGS):
+        return dg.SkipReason("Exchange rates are being loaded already.")
+    known = standing(lake.ingestion(), lake.processed())
+    asks = bool(settings.rates_urls())
+    if known and (known.is_quoted(today) if asks else not is_due(known, today)):
+        return dg.SkipReason("The rates of today are there.")
+    first = today - dt.timedelta(days=ASKED_AGAIN_DAYS) if asks else today
+    return dg.RunRequest(tags=range_tags(max(first, _first_day()), today))
+
+
+def _first_day() -> dt.date:
+    first = DAYS.get_first_partition_key()
+    assert first is not None
+    return dt.date.fromisoformat(first)
+
+
+def is_due(known: Standing | None, today: dt.date) -> bool:
+    """Whether a day has come, or a history been installed, that the rates do not know of."""
+    if known is None or known.known.as_of is None or known.known.as_of < today:
+        return True
+    return known.known.history != sha256(packaged_history())
+
+
+def bring_rates(
+    instance: dg.DagsterInstance,
+    get_job: GetJob,
+    lake: Lake,
+    warehouse: Warehouse,
+    progress: Progress = lambda _: None,
+) -> str | None:
+    """Load what is known of exchange rates without asking anybody. What prevents it, in a
+    sentence; no batch waits for that."""
+    try:
+        with warehouse.connect() as connection:
+            schema.migrate(connection, warehouse.names())
+            note_currency(connection, warehouse.names())
+        known = standing(lake.ingestion(), lake.processed())
+        if not is_due(known, dt.datetime.now(dt.UTC).date()):
+            return None
+        progress("Loading exchange rates")
+        result = execute(instance, get_job(RATE_HISTORY))
+    except TotesysError as error:
+        return f"Exchange rates were not loaded: {error}"
+    if result.success:
+        return None
+    why = first_failure(result.all_events) or "the run failed before any step did"
+    return f"Exchange rates were not loaded: {why} (Dagster run {result.run_id})"

@@ -1,0 +1,58 @@
+"""How far the rates are, by the last delivery alone: a look takes four small reads."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from totesys_dagster.feeds.process import state_of
+from totesys_dagster.feeds.receive import log_of
+from totesys_dagster.lake.feed_receipt import read_feed_receipt
+from totesys_dagster.lake.store import Store
+from totesys_dagster.rates import policy
+from totesys_dagster.rates.known import Known
+from totesys_dagster.rates.policy import DAILY, Judgement
+from totesys_dagster.rates.process import EXCHANGE_RATES
+
+# For how many days a day is asked for again that has no rate of its own.
+ASKED_AGAIN_DAYS = 7
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is known after the last delivery, and when the first one was received."""
+
+    known: Known
+    judged: Judgement
+    began: dt.datetime
+
+    def is_quoted(self, day: dt.date) -> bool:
+        """Whether the day has a quotation of the daily source that holds."""
+        return day in self.judged.accepted[DAILY]
+
+    def last_quoted(self) -> dt.date:
+        """The last day of which that is so, or the one before the first delivery was received."""
+        began = self.began.date() - dt.timedelta(days=1)
+        return max(self.judged.accepted[DAILY], default=began)
+
+    def remarks(self, since: dt.date) -> dict[str, str]:
+        """Quotations since a day that are refused, and days on which the sources differ."""
+        refused = {
+            f"{day}, {source}": why
+            for (source, day), why in self.judged.refused.items()
+            if day >= since
+        }
+        differ = {f"{day}": why for day, why in self.judged.warnings.items() if day >= since}
+        return refused | differ
+
+
+def standing(ingestion: Store, processed: Store) -> Standing | None:
+    """How far the rates are; None before the first delivery is processed, or while the last one is
+    not. Raises LakeError."""
+    log = log_of(EXCHANGE_RATES, ingestion)
+    head = log.head()
+    receipt = read_feed_receipt(processed, EXCHANGE_RATES.table, head) if head else None
+    if receipt is None:
+        return None
+    known = Known.of(state_of(processed, receipt))
+    return Standing(known, policy.judge(known.quotations), log.read(1).observed_at)
