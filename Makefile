@@ -25,7 +25,7 @@ PYTEST := $(BIN)/pytest -n auto --dist worksteal
 # An image of the Dockerfile, whose containers `make rehearsal` plays in; processes without.
 IMAGE ?=
 
-.PHONY: run dev psql notebook test torture smoke rehearsal nightly check audit render format lock clean bench-batches bench-commands bench-distributed bench-full bench-growth bench-increment bench-freshness bench-idle bench-reports bench-soak bench-start
+.PHONY: run dev psql notebook test torture smoke rehearsal nightly check audit render format lock clean bench-batches bench-commands bench-distributed bench-full bench-growth bench-increment bench-freshness bench-idle bench-page bench-reports bench-soak bench-start
 
 run: .venv/installed  ## take two batches the whole way on the embedded default
 	@$(BIN)/totesys demo
@@ -63,7 +63,7 @@ check: .venv/installed-dev audit  ## format, lint, types, security lint, known v
 audit: .venv/installed-dev  ## known vulnerabilities in what the lock files install
 	$(BIN)/python .ci/audit.py requirements.lock requirements-uv.lock
 
-bench-batches bench-commands bench-distributed bench-full bench-growth bench-increment bench-freshness bench-idle bench-reports bench-soak bench-start: .venv/installed-dev  ## see benchmarks/README.md
+bench-batches bench-commands bench-distributed bench-full bench-growth bench-increment bench-freshness bench-idle bench-page bench-reports bench-soak bench-start: .venv/installed-dev  ## see benchmarks/README.md
 	$(BIN)/python -m benchmarks.$(subst bench-,,$@)
 
 render: .venv/installed  ## write the files that follow from the catalogue

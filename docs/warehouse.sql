@@ -137,6 +137,32 @@ COMMENT ON TABLE reporting_currency IS 'The currencies that reports were to conv
 
 INSERT INTO warehouse_bookkeeping.migration (number, file) VALUES (3, '0003_reporting_currency.sql');
 
+SET LOCAL search_path TO warehouse_bookkeeping, pg_temp;
+
+-- Which pages of the reports are in the processed zone, and which of them were mailed.
+-- A rebuild leaves both as they are: what was published stays published.
+
+CREATE TABLE page (
+    day date NOT NULL,
+    sequence integer NOT NULL,
+    manifest_sha256 text NOT NULL,
+    key text NOT NULL,
+    sha256 text NOT NULL,
+    published_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (day, manifest_sha256)
+);
+COMMENT ON TABLE page IS 'The pages of the reports that are in the processed zone: the day in London and the batch that each is of, the key of the object, and its hash.';
+
+CREATE TABLE page_mail (
+    day date NOT NULL,
+    manifest_sha256 text NOT NULL,
+    mailed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    FOREIGN KEY (day, manifest_sha256) REFERENCES page
+);
+COMMENT ON TABLE page_mail IS 'When a page was mailed to its readers.';
+
+INSERT INTO warehouse_bookkeeping.migration (number, file) VALUES (4, '0004_pages.sql');
+
 CREATE TABLE warehouse.dim_date (
     date_id date PRIMARY KEY,
     year integer NOT NULL,
@@ -3725,7 +3751,7 @@ GRANT INSERT ON warehouse.fact_payment, warehouse.fact_purchase_order, warehouse
 
 GRANT INSERT, UPDATE ON warehouse.dim_date, warehouse.dim_counterparty, warehouse.dim_currency, warehouse.dim_design, warehouse.dim_location, warehouse.dim_payment_type, warehouse.dim_staff, warehouse.dim_transaction TO warehouse_loader;
 
-GRANT INSERT ON warehouse_bookkeeping.batch, warehouse_bookkeeping.batch_table, warehouse_bookkeeping.quarantine, warehouse_bookkeeping.released, warehouse_bookkeeping.audit TO warehouse_loader;
+GRANT INSERT ON warehouse_bookkeeping.batch, warehouse_bookkeeping.batch_table, warehouse_bookkeeping.quarantine, warehouse_bookkeeping.released, warehouse_bookkeeping.audit, warehouse_bookkeeping.page, warehouse_bookkeeping.page_mail TO warehouse_loader;
 
 GRANT INSERT, UPDATE ON warehouse_bookkeeping.star TO warehouse_loader;
 
@@ -3807,6 +3833,6 @@ GRANT SELECT ON reports.revenue_in_reporting_currency_by_month TO warehouse_load
 
 GRANT SELECT ON reports.revenue_in_reporting_currency_by_office TO warehouse_loader, warehouse_reader;
 
-INSERT INTO warehouse_bookkeeping.declaration (sha256) VALUES ('2590d65e43c2e862ab3b5c78c6f049e9782471b3f31c4671318ae2e5a8b78c8e');
+INSERT INTO warehouse_bookkeeping.declaration (sha256) VALUES ('44c467085da134321baec99a78e6b598f3dbbb4a6d44d4d4d94ad65ea1f43105');
 
 COMMIT;

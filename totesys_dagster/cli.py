@@ -26,7 +26,7 @@ with suppress(OSError, UnicodeError):
         os.environ.setdefault(settings.CONTRACTS, _contracts)
 
 try:
-    from totesys_dagster.commands import look, mend, move, read, serve, try_out
+    from totesys_dagster.commands import look, mend, move, page, read, serve, try_out
 except (DeclarationError, SettingError) as error:
     sys.exit(f"Error: {error}")
 
@@ -35,7 +35,7 @@ SECTIONS = {
     "Take what changed": (move.run, move.audit),
     "See how lake and warehouse stand": (look.status, look.quarantine, look.verify),
     "Make the warehouse, or make it again": (mend.migrate, mend.rebuild),
-    "Read the warehouse": (read.psql, read.connect),
+    "Read the warehouse": (page.report, read.psql, read.connect),
     "Serve the Dagster UI": (serve.dev, serve.web),
 }
 

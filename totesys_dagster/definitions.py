@@ -24,6 +24,7 @@ from totesys_dagster.orchestration.checks import LOG, lake_verified
 from totesys_dagster.orchestration.jobs import JOBS
 from totesys_dagster.orchestration.schedules import schedules
 from totesys_dagster.orchestration.sensors import sensors
+from totesys_dagster.page.assets import reports_page
 from totesys_dagster.processed.assets import STAR_ASSETS
 from totesys_dagster.processed.io_manager import ParquetIOManager
 from totesys_dagster.rates.assets import RATE_ASSETS, sources_agree
@@ -37,7 +38,15 @@ with warnings.catch_warnings():
     # Links to code are beta in Dagster 1.13; without them the UI shows all but the links.
     warnings.simplefilter("ignore", dg.BetaWarning)
     _assets = dg.with_source_code_references(
-        [raw_tables, *STAR_ASSETS, warehouse_tables, *RATE_ASSETS, *FILE_ASSETS, LOG]
+        [
+            raw_tables,
+            *STAR_ASSETS,
+            warehouse_tables,
+            *RATE_ASSETS,
+            *FILE_ASSETS,
+            reports_page,
+            LOG,
+        ]
     )
 
 _lake = Lake()

@@ -42,6 +42,8 @@ SMTP_URL = "TOTESYS_SMTP_URL"
 ALERT_FROM = "TOTESYS_ALERT_FROM"
 ALERT_TO = "TOTESYS_ALERT_TO"
 ALERT_TOPIC = "TOTESYS_ALERT_TOPIC"
+REPORT_TO = "TOTESYS_REPORT_TO"
+REPORT_STAFF = "TOTESYS_REPORT_STAFF"
 UI_URL = "TOTESYS_UI_URL"
 WEB_HOSTS = "TOTESYS_WEB_HOSTS"
 FRESHNESS_MINUTES = "TOTESYS_FRESHNESS_MINUTES"
@@ -75,6 +77,8 @@ SETTINGS = (
     ALERT_FROM,
     ALERT_TO,
     ALERT_TOPIC,
+    REPORT_TO,
+    REPORT_STAFF,
     UI_URL,
     WEB_HOSTS,
     FRESHNESS_MINUTES,
@@ -408,6 +412,17 @@ def _rates_url(name: str, url: str) -> str:
             f" the place of the day, as in {PUBLIC_RATES[0]}, or off."
         )
     return url
+
+
+def publishes_staff_names() -> bool:
+    """Whether the published page names members of staff, and not their numbers alone.
+
+    Raises SettingError.
+    """
+    value = get(REPORT_STAFF, "numbers")
+    if value not in ("numbers", "names"):
+        raise SettingError(f"{REPORT_STAFF} is {value!r}, but must be numbers or names.")
+    return value == "names"
 
 
 def drops() -> str:

@@ -140,6 +140,15 @@ def test_reports_for_people_name_every_table(project: Path) -> None:
         assert name in report
 
 
+def test_report_is_a_file_that_is_named(platform: Platform, project: Path) -> None:
+    platform.first()
+    made = here(project, "report", "--as-of", "2022-11-09", "--output", "page.html")
+
+    assert made.stdout.strip() == str(project / "page.html")
+    assert "3 payments due before 9 Nov 2022" in (project / "page.html").read_text()
+    assert [path.name for path in project.iterdir() if path.name.startswith(".unfinished")] == []
+
+
 def test_damaged_lake_is_found(platform: Platform, project: Path, tmp_path: Path) -> None:
     platform.first()
     next((tmp_path / "ingestion" / "rows" / "staff").rglob("*.zst")).write_bytes(b"")
@@ -244,7 +253,10 @@ def test_real_source_is_never_simulated(project: Path) -> None:
 @pytest.mark.parametrize(
     ("command", "ask"),
     [
-        *((command, here) for command in ("run", "status", "verify", "rebuild", "simulate")),
+        *(
+            (command, here)
+            for command in ("run", "status", "verify", "rebuild", "simulate", "report")
+        ),
         *((command, totesys) for command in ("demo", "dev", "psql")),  # no other test starts them
     ],
 )

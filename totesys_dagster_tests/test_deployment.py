@@ -204,6 +204,21 @@ def test_tasks_refer_to_secrets_as_the_platform_reads_them() -> None:
     assert re.search(r"\bAWS_DEFAULT_REGION += var\.region", tasks)
 
 
+def test_no_rule_leads_round_the_login_of_the_load_balancer() -> None:
+    """What has no rule of its own falls to the listener's default: a login, then the web server."""
+    texts = terraform()
+
+    assert not any("aws_lb_listener_rule" in text for text in texts.values())
+    balancer = texts["terraform/modules/cluster/balancer.tf"]
+    [listener] = re.findall(
+        r'resource "aws_lb_listener" .+?^\}', balancer, re.MULTILINE | re.DOTALL
+    )
+    assert re.findall(r'^    type += "(.+)"', listener, re.MULTILINE) == [
+        "authenticate-cognito",
+        "forward",
+    ]
+
+
 def test_boundary_allows_what_the_roles_are_given() -> None:
     def actions(module: str) -> set[str]:
         text = terraform()[f"terraform/modules/{module}/main.tf"]

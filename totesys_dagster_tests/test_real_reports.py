@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -16,7 +17,7 @@ import pytest
 
 from totesys_dagster.local import stack
 from totesys_dagster.local.server import Server
-from totesys_dagster_tests import test_real_rows
+from totesys_dagster_tests import test_real_rows, two_sources
 from totesys_dagster_tests.test_real_rows import Loaded, loaded  # noqa: F401
 
 pytestmark = test_real_rows.pytestmark
@@ -262,6 +263,19 @@ def test_revenue_in_pounds_at_the_rates_of_the_bank(reader: Reader) -> None:
         " FROM revenue_in_reporting_currency_by_month"
     )
     assert found == [(11_187, Decimal("1489654748.72"), 221, 0)]
+
+
+def test_revenue_in_pounds_at_the_rates_of_both_sources(
+    loaded: Loaded,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    refused, found, expected = two_sources.with_two_sources(
+        loaded.warehouse, loaded.source, tmp_path
+    )
+
+    assert refused == [*two_sources.WRONG]
+    assert found == expected
+    assert found == (11_187, Decimal("1489626304.00"), 221, 589)
 
 
 def test_revenue_in_one_currency_is_that_of_all_whatever_it_is_by(reader: Reader) -> None:

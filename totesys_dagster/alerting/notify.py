@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from email.message import EmailMessage
+from types import MappingProxyType
 
 from pydantic import BaseModel, ConfigDict
 
@@ -84,16 +85,25 @@ def deliver(outbox: Sequence[Outgoing]) -> tuple[list[Outgoing], list[str]]:
     return left, list(failures.values())
 
 
-def send_mail(subject: str, body: str) -> None:
-    """Send a mail as the settings say. Raises SettingError or NotSentError."""
+def send_alert(subject: str, body: str) -> None:
+    """Mail an alert as the settings say. Raises SettingError or NotSentError."""
     mail = recipients.mail()
-    if mail is None:
-        return
+    if mail is not None:
+        send_mail(subject, body, mail)
+
+
+def send_mail(
+    subject: str, body: str, mail: Mail, attached: Mapping[str, bytes] = MappingProxyType({})
+) -> None:
+    """Send a mail, with HTML files by name attached. Raises NotSentError."""
     message = EmailMessage()
     message["Subject"] = _one_line(subject)
     message["From"] = mail.sender
     message["To"] = ", ".join(mail.recipients)
     message.set_content(body)
+    for name, data in attached.items():
+        # As bytes, so that the file is what was written, to the end of each line.
+        message.add_attachment(data, maintype="text", subtype="html", filename=name)
     try:
         with _connect(mail) as server:
             if mail.user is not None:
@@ -165,6 +175,6 @@ def _short(subject: str) -> str:
 
 Send = Callable[[str, str], None]
 CHANNELS: Mapping[str, tuple[Callable[[], bool], Send]] = {
-    "e-mail": (recipients.mail_is_set, send_mail),
+    "e-mail": (recipients.mail_is_set, send_alert),
     "SNS": (recipients.alert_topic_is_set, publish),
 }

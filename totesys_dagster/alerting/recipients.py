@@ -26,14 +26,19 @@ class Mail:
 
 
 def mail_is_set() -> bool:
-    """Whether any of the settings for mail is set."""
+    """Whether alerts are to be mailed. Server and sender alone may be those of the page's mail."""
+    if settings.is_set(settings.REPORT_TO):
+        return settings.is_set(settings.ALERT_TO)
     return any(map(settings.is_set, (settings.SMTP_URL, settings.ALERT_FROM, settings.ALERT_TO)))
 
 
 def mail() -> Mail | None:
     """How to send alerts, or None when none of its settings is set. Raises SettingError."""
-    if not mail_is_set():
-        return None
+    return mail_to(settings.ALERT_TO) if mail_is_set() else None
+
+
+def mail_to(setting: str) -> Mail:
+    """How to send mail to those whom `setting` names. Raises SettingError."""
     try:
         url = urlsplit(settings.get(settings.SMTP_URL))
         port = url.port
@@ -47,13 +52,10 @@ def mail() -> Mail | None:
             " offered) or smtps://user:password@host:465, with special characters of the password"
             " percent-encoded."
         )
-    recipients = tuple(
-        part.strip() for part in settings.get(settings.ALERT_TO).split(",") if part.strip()
-    )
+    recipients = tuple(part.strip() for part in settings.get(setting).split(",") if part.strip())
     if not recipients:
         raise SettingError(
-            f"{settings.ALERT_TO} names no recipient: write one or more addresses,"
-            " separated by commas."
+            f"{setting} names no recipient: write one or more addresses, separated by commas."
         )
     return Mail(
         host=url.hostname,

@@ -11,6 +11,7 @@ import sys
 import click
 from rich.markup import escape
 
+from totesys_dagster import settings
 from totesys_dagster.commands.terminal import progress
 from totesys_dagster.dagster_home import directory, elsewhere
 from totesys_dagster.errors import SettingError
@@ -39,6 +40,7 @@ def dev(port: int) -> None:
     for taken in take_port(HOST, port):
         taken.close()
     _require_to_be_alone()
+    _provide_lake()
     if other := elsewhere():
         progress.print(escape(other))
     if not notify.channels():
@@ -57,6 +59,14 @@ def dev(port: int) -> None:
     quiet = ["-W", "ignore:Function `dev_command` is superseded"]
     command = [sys.executable, *quiet, "-m", "totesys_dagster.local.dev", *options]
     os.execv(sys.executable, command)  # nosec B606
+
+
+def _provide_lake() -> None:
+    """Let the web server find the pages of the embedded default. No server is started for it."""
+    from totesys_dagster.local import stack
+
+    if not settings.is_set(settings.PROCESSED_URL):
+        stack.start_when_needed()
 
 
 def _require_to_be_alone() -> None:
@@ -90,6 +100,7 @@ def web(host: str, port: int, options: tuple[str, ...]) -> None:
     It is Dagster's web server, which has no login, behind a guard: requests of other pages are
     refused, and so are hosts other than this machine and those of TOTESYS_WEB_HOSTS.
     """
+    _provide_lake()
     # What the command line has imported is of no use to a server.
     server = [sys.executable, "-m", "totesys_dagster.web", "--host", host, "--port", str(port)]
     os.execv(sys.executable, [*server, *options])  # nosec B606

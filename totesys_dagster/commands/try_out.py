@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from totesys_dagster import settings
 from totesys_dagster.commands.move import take_what_changed
+from totesys_dagster.commands.page import make_page
 from totesys_dagster.commands.terminal import loaded_tables, output, print_source
 from totesys_dagster.errors import SettingError
 
@@ -31,9 +32,10 @@ def demo() -> None:
         report.print_batch(output, one)
     tables = loaded_tables()
     report.print_status(output, tables)
+    output.print(f"\n{escape(report.conclusion(tables))}\n")
+    output.print(f"The answers are on one page: {escape(str(make_page()))}", soft_wrap=True)
     output.print(
-        f"\n{escape(report.conclusion(tables))}\n\n"
-        "Next: `make dev` opens the Dagster UI with the business going on,\n"
+        "\nNext: `make dev` opens the Dagster UI with the business going on,\n"
         "`make psql` a prompt in the warehouse, and `.venv/bin/totesys --help` lists the rest."
     )
     sys.exit(not all_equal(tables))

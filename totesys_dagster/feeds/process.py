@@ -39,23 +39,26 @@ def process_up_to(
         first -= 1
     for sequence in range(first, last.sequence + 1):
         delivery = log.read(sequence)
-        before = log.read(sequence - 1) if sequence > 1 else None
-        yield delivery, _process(feed, delivery, before, ingestion, processed)
+        receipt = read_feed_receipt(processed, feed.table, delivery)
+        yield delivery, receipt or process_again(feed, delivery, ingestion, processed)
 
 
-def _process(
-    feed: Feed, delivery: Delivery, before: Delivery | None, ingestion: Store, processed: Store
+def process_again(
+    feed: Feed, delivery: Delivery, ingestion: Store, processed: Store
 ) -> FeedReceipt:
-    done = read_feed_receipt(processed, feed.table, delivery)
-    if done is not None:
-        return done
+    """Process a delivery, whether or not it is; what was made of it before has to come out alike.
+
+    Raises LakeError or ProcessingError.
+    """
+    log = log_of(feed, ingestion)
+    before = log.read(delivery.sequence - 1) if delivery.sequence > 1 else None
     state = None
     if before is not None:
-        receipt = read_feed_receipt(processed, feed.table, before)
-        assert receipt is not None  # `process_up_to` begins there
+        [*_, (_, receipt)] = process_up_to(feed, before, ingestion, processed)
         state = state_of(processed, receipt)
-    outcome = feed.process(delivery, read_body(ingestion, delivery), state)
-    return _write(feed, delivery, outcome, processed)
+    return _write(
+        feed, delivery, feed.process(delivery, read_body(ingestion, delivery), state), processed
+    )
 
 
 def state_of(processed: Store, receipt: FeedReceipt) -> pa.Table | None:

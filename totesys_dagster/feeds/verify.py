@@ -18,6 +18,7 @@ from totesys_dagster.lake.receipt import read_star
 from totesys_dagster.lake.store import Store
 from totesys_dagster.lake.verification import Verification
 from totesys_dagster.postgres.sessions import Connection, Names, failures, transaction
+from totesys_dagster.warehouse import ledger
 
 Row = tuple[Any, ...]
 # A version: the row, the delivery that brought it, and whether it was deleted by that.
@@ -31,7 +32,7 @@ def verify_feed(
     be used at all."""
     result = Verification()
     made = _is_made(connection, names, feed)
-    loaded = _loaded(connection, names, feed) if made else {}
+    loaded = ledger.deliveries(connection, names, feed.name) if made else {}
     log = log_of(feed, ingestion)
     with result.noted():
         if loaded and max(loaded) > log.end():
@@ -69,26 +70,43 @@ def _walk(
         previous = delivery.sha256
         with result.noted():
             read_body(ingestion, delivery)
-        if delivery.sequence not in loaded:
-            continue
-        delivery_sha256, receipt_sha256 = loaded[delivery.sequence]
-        receipt = None
-        with result.noted():
-            receipt = read_feed_receipt(processed, feed.table, delivery)
-        if delivery_sha256 != delivery.sha256:
+        known = loaded.get(delivery.sequence)
+        if known is not None and known[0] != delivery.sha256:
             result.findings.append(
                 f"The warehouse holds another delivery {delivery.sequence} of {feed.title} than the"
                 " lake: it was changed after it was written; restore it from the bucket's older"
                 " versions."
             )
-        elif receipt is None or receipt.sha256 != receipt_sha256:
-            result.findings.append(
-                f"The receipt of delivery {delivery.sequence} of {feed.title} is not the one that"
-                " was loaded: `totesys rebuild` processes it again and compares."
-            )
-        else:
-            _read_objects(result, processed, receipt)
+            continue
+        before = len(result.findings)
+        receipt = _receipt(result, feed, delivery, known, processed)
+        if len(result.findings) > before:
+            result.damaged.append((delivery.sequence, feed.table.name))
+        elif receipt is not None and known is not None:
             yield delivery, receipt
+
+
+def _receipt(
+    result: Verification,
+    feed: Feed,
+    delivery: Delivery,
+    known: tuple[str, str | None] | None,
+    processed: Store,
+) -> FeedReceipt | None:
+    """What was made of a delivery, checked. `known` is None where the warehouse does not hold it,
+    so that there may be nothing yet."""
+    receipt = None
+    with result.noted():
+        receipt = read_feed_receipt(processed, feed.table, delivery)
+        if receipt is not None:
+            _read_objects(result, processed, receipt)
+    if known is not None and known[1] != (receipt and receipt.sha256):
+        result.findings.append(
+            f"The receipt of delivery {delivery.sequence} of {feed.title} is not the one that was"
+            " loaded: `totesys verify --repair` makes it again, or `totesys rebuild`, which"
+            " compares."
+        )
+    return receipt
 
 
 def _read_objects(result: Verification, processed: Store, receipt: FeedReceipt) -> None:
@@ -158,14 +176,3 @@ def _is_made(connection: Connection, names: Names, feed: Feed) -> bool:
     with failures(LoadError, "a look at the ledger"), transaction(connection):
         found = connection.execute(query, [t.as_string(connection) for t in tables]).fetchone()
     return found == (True,)
-
-
-def _loaded(connection: Connection, names: Names, feed: Feed) -> dict[int, tuple[str, str | None]]:
-    """The deliveries that the warehouse holds, each with its hash and that of its receipt."""
-    query = sql.SQL(
-        "SELECT b.sequence, b.manifest_sha256, t.receipt_sha256 FROM {} AS b"
-        " LEFT JOIN {} AS t USING (log, sequence) WHERE b.log = %s"
-    ).format(names.ledger("batch"), names.ledger("batch_table"))
-    with failures(LoadError, "a look at the ledger"), transaction(connection):
-        rows = connection.execute(query, [feed.name])
-        return {sequence: (delivery, receipt) for sequence, delivery, receipt in rows}

@@ -104,6 +104,10 @@ class Directory:
         mode = self._root.stat().st_mode
         return mode & S_IRWXG if mode & S_ISGID else 0
 
+    @property
+    def _mode(self) -> int:
+        return 0o600 | self._of_group & 0o060
+
     def _close(self) -> None:
         """Close what an earlier release has left open to all."""
         if not self._of_group:
@@ -122,12 +126,11 @@ class Directory:
                 unfinished.unlink()
 
     def _write(self, path: Path, data: bytes) -> None:
-        mode = 0o600 | self._of_group & 0o060
         try:
-            files.write_new(path, data, mode)
-        except FileNotFoundError:
+            files.write_new(path, data, self._mode)
+        except FileNotFoundError:  # the zone itself may not be there yet
             self._make(path.parent)
-            files.write_new(path, data, mode)
+            files.write_new(path, data, self._mode)
 
     def _make(self, folder: Path) -> None:
         """Make a folder and those above it, up to the zone."""

@@ -53,6 +53,7 @@ HOME_FILES = (
     "start.lock",
     "supervisor.lock",
     "databases.lock",
+    "report.html",  # the page, as page/local_copy.py calls it
 )
 LAKES = re.compile(r"lake(_[0-9a-f]{8})?")
 

@@ -59,6 +59,8 @@ class Filling:
             with ledger.exclusive(self.connection, target):
                 audit.audit_source(self.connection, target, newest)
         for feed in FEEDS if only is None else ():
+            known = ledger.deliveries(self.connection, self.names, feed.name)
+            proof.process_feed(feed, self.log.store, self.processed, known)
             for _ in load_all(self.connection, target, feed, self.log.store, self.processed):
                 pass
 

@@ -69,7 +69,7 @@ def _drop(connection: Connection, fresh: Names) -> None:
         for star in WAREHOUSE_TABLES
         for view in ("current", "history")
     )
-    ledger = sql.SQL(", ").join(map(fresh.ledger, (*ddl.LEDGER, *STATE_TABLES)))
+    ledger = sql.SQL(", ").join(map(fresh.ledger, (*ddl.LEDGER, *ddl.PAGES, *STATE_TABLES)))
     functions = sql.SQL(", ").join(
         sql.SQL("{}({})").format(fresh.ledger(name), sql.SQL(arguments))
         for name, arguments in FUNCTIONS.items()

@@ -17,8 +17,12 @@ from dataclasses import dataclass, field
 
 from totesys_dagster.catalogue import STAR_TABLES, Kind, StarTable, revision
 from totesys_dagster.errors import LakeError, LoadError, NotProvedError, OtherLakeError
+from totesys_dagster.feeds.feed import Feed
+from totesys_dagster.feeds.process import process_again
+from totesys_dagster.feeds.receive import log_of
 from totesys_dagster.ingestion.known import Known
 from totesys_dagster.lake.audits import AuditLog
+from totesys_dagster.lake.feed_receipt import read_feed_receipt
 from totesys_dagster.lake.manifest import Manifest, ManifestLog, StarEntry, broken_link
 from totesys_dagster.lake.receipt import sound_receipt, touched_stars
 from totesys_dagster.lake.store import Store
@@ -113,6 +117,40 @@ def process(
         due |= {fact.name: fact for fact in facts}
     for star in sorted(due.values(), key=lambda star: star.kind is Kind.CALENDAR):
         process_star(star, manifest, ingestion, processed, again=True)
+
+
+def process_feed(
+    feed: Feed,
+    ingestion: Store,
+    processed: Store,
+    loaded: Mapping[int, tuple[str, str | None]],
+) -> None:
+    """Hold the deliveries of a feed against each other and against the ledger, and process those
+    that are not processed, and again those whose receipt is not the one that was loaded.
+
+    `loaded` are the hashes of the deliveries that were, and of their receipts. Raises LakeError,
+    OtherLakeError or ProcessingError.
+    """
+    previous: str | None = None
+    for delivery in log_of(feed, ingestion).after(0):
+        number = delivery.sequence
+        if delivery.previous_sha256 != previous:
+            raise LakeError(
+                f"Delivery {number} of {feed.title} does not follow from the one before it: one of"
+                " the two was changed after it was written, and has to be restored from the"
+                " bucket's older versions."
+            )
+        previous = delivery.sha256
+        sha256, known = loaded.get(number, (previous, None))
+        if sha256 != previous:
+            raise OtherLakeError(
+                f"The warehouse holds another delivery {number} of {feed.title} than the lake at"
+                f" {ingestion.url}: it was changed after it was written, and has to be restored"
+                f" from the bucket's older versions, or {ingestion.setting} points to another lake."
+            )
+        receipt = read_feed_receipt(processed, feed.table, delivery)
+        if receipt is None or receipt.sha256 != known:
+            process_again(feed, delivery, ingestion, processed)
 
 
 @dataclass

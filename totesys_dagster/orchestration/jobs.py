@@ -12,6 +12,7 @@ from totesys_dagster.orchestration.file_jobs import FILE_JOBS
 from totesys_dagster.orchestration.history import keep_history
 from totesys_dagster.orchestration.rates import exchange_rate_history, exchange_rates
 from totesys_dagster.orchestration.whole_path import run_path
+from totesys_dagster.page.assets import PAGE
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse, clear_failures
 from totesys_dagster.runs.tags import (
     BATCH,
@@ -20,8 +21,10 @@ from totesys_dagster.runs.tags import (
     CAPTURE_STAGE,
     LOAD,
     LOAD_STAGE,
+    PAGE_STAGE,
     PROCESS,
     PROCESS_STAGE,
+    REPORTS_PAGE,
     STAGE_TAG,
     VERIFY_LAKE,
     VERIFY_STAGE,
@@ -81,6 +84,13 @@ verify_lake = dg.define_asset_job(
     tags={STAGE_TAG: VERIFY_STAGE},
 )
 
+page = dg.define_asset_job(
+    REPORTS_PAGE,
+    selection=dg.AssetSelection.assets(PAGE),
+    description="Publish the page of the reports, where a batch has come since the last one.",
+    tags={STAGE_TAG: PAGE_STAGE},
+)
+
 
 @dg.op
 def capture_process_load(
@@ -122,5 +132,6 @@ JOBS: list[Any] = [
     keep_history,
     exchange_rates,
     exchange_rate_history,
+    page,
     *FILE_JOBS.values(),
 ]

@@ -1,5 +1,6 @@
 """What happens at set times."""
 
+import datetime as dt
 from typing import Any
 
 import dagster as dg
@@ -7,9 +8,11 @@ import dagster as dg
 from totesys_dagster import settings
 from totesys_dagster.errors import SettingError
 from totesys_dagster.orchestration.history import keep_history
-from totesys_dagster.orchestration.jobs import verify_lake
+from totesys_dagster.orchestration.jobs import page, verify_lake
 from totesys_dagster.orchestration.rates import daily_exchange_rates
-from totesys_dagster.runs.tags import STAGE_TAG, VERIFY_STAGE
+from totesys_dagster.page import mail, published
+from totesys_dagster.resources import Warehouse, clear_failures
+from totesys_dagster.runs.tags import MAIL_TAG, PAGE_STAGE, STAGE_TAG, VERIFY_STAGE
 from totesys_dagster.runs.unfinished import unfinished
 
 
@@ -29,11 +32,39 @@ hourly_history = dg.ScheduleDefinition(
 )
 
 
+@dg.schedule(
+    job=page,
+    # Once an evening: the later looks are for what went wrong at the first.
+    cron_schedule="30 19-23 * * *",
+    execution_timezone="Europe/London",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Publishes the page of the reports after the business day, and mails it to those of"
+    f" {settings.REPORT_TO}, where a batch has come since the page before.",
+)
+def evening_page(
+    context: dg.ScheduleEvaluationContext, warehouse: Warehouse
+) -> dg.RunRequest | dg.SkipReason:
+    """Ask for the page of an evening, unless it is there or being made."""
+    if unfinished(context.instance, {STAGE_TAG: PAGE_STAGE}):
+        return dg.SkipReason("The page is being made already.")
+    if not page_is_due(warehouse, context.scheduled_execution_time):
+        return dg.SkipReason("The page of this evening is there, or no batch came since the last.")
+    return dg.RunRequest(tags={MAIL_TAG: "yes"})
+
+
+def page_is_due(warehouse: Warehouse, moment: dt.datetime) -> bool:
+    """Whether there is a page to be made or mailed after the business day before that moment."""
+    with clear_failures(), warehouse.connect() as connection:
+        where = published.position(connection, warehouse.names())
+    return where.is_due(published.evening(moment), mail=mail.is_set())
+
+
 def schedules() -> list[Any]:
     """The schedules for the settings. Raises SettingError."""
+    others = [hourly_history, daily_exchange_rates, evening_page]
     cron = settings.verify_schedule()
     if cron is None:
-        return [hourly_history, daily_exchange_rates]
+        return others
     try:
         schedule = dg.schedule(
             job=verify_lake,
@@ -46,4 +77,4 @@ def schedules() -> list[Any]:
             f"{settings.VERIFY_SCHEDULE} is {cron!r}, but must be a cron expression of five fields,"
             " such as '30 3 * * *' for each day at half past three (UTC), or 'off'."
         ) from None
-    return [schedule, hourly_history, daily_exchange_rates]
+    return [schedule, *others]

@@ -10,10 +10,13 @@ KEEP_HISTORY = "keep_history"
 AUDIT = "audit"
 RATES = "exchange_rates"
 RATE_HISTORY = "exchange_rate_history"
+REPORTS_PAGE = "reports_page"
 
 STAGE_TAG = "totesys/stage"
 # Of a run that is to load several batches, from that of its tag `totesys/batch` on.
 LAST_BATCH_TAG = "totesys/last_batch"
+# Of a run that mails the page, too, and not only makes it.
+MAIL_TAG = "totesys/mail"
 # The feed whose deliveries a run takes.
 FEED_TAG = "totesys/feed"
 # The process that executes a run without its code server's knowing: a RunProcess. Dagster's UI does
@@ -22,5 +25,5 @@ PROCESS_TAG = ".dagster/totesys_process"
 
 BATCH_STAGE, CAPTURE_STAGE, PROCESS_STAGE, LOAD_STAGE = "batch", "capture", "process", "load"
 WHOLE_STAGE = "whole"
-VERIFY_STAGE, HISTORY_STAGE, AUDIT_STAGE = "verify", "history", "audit"
+VERIFY_STAGE, HISTORY_STAGE, AUDIT_STAGE, PAGE_STAGE = "verify", "history", "audit", "page"
 FEED_STAGE, RATES_STAGE = "feed", "rates"

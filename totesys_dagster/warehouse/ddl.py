@@ -308,3 +308,5 @@ $body$"""
 
 # The tables of the bookkeeping to which rows are only ever added.
 LEDGER = ("batch", "batch_table", "quarantine", "released", "audit")
+# Those about pages, which no rebuild makes anew.
+PAGES = ("page", "page_mail")

@@ -125,6 +125,21 @@ def manifests(connection: Connection, names: Names) -> dict[int, str]:
         return dict(connection.execute(query).fetchall())
 
 
+def deliveries(connection: Connection, names: Names, log: str) -> dict[int, tuple[str, str | None]]:
+    """The deliveries of a feed's log that the warehouse holds, each with the SHA-256 of its
+    document and that of its receipt.
+
+    Raises LoadError.
+    """
+    query = sql.SQL(
+        "SELECT b.sequence, b.manifest_sha256, t.receipt_sha256 FROM {} AS b"
+        " LEFT JOIN {} AS t USING (log, sequence) WHERE b.log = {}"
+    ).format(names.ledger("batch"), names.ledger("batch_table"), sql.Literal(log))
+    with failures(LoadError, "a look at the ledger"), transaction(connection):
+        rows = connection.execute(query)
+        return {sequence: (delivery, receipt) for sequence, delivery, receipt in rows}
+
+
 def receipts(
     connection: Connection, names: Names, first: int, last: int
 ) -> dict[int, dict[str, LoadedReceipt]]:

@@ -65,7 +65,7 @@ _OF = {
     "counterparty_legal_name": ("dim_counterparty",),
     "country": ("dim_location",),
     "created_date": ("fact_sales_order",),
-    "currency_code": ("dim_currency",),
+    "currency_code": ("dim_currency", "fact_exchange_rate", "fact_sales_target"),
     "day_name": ("dim_date",),
     "day_of_week": ("dim_date",),
     "department_name": ("dim_staff",),

@@ -44,7 +44,7 @@ def grants(names: Names, made: Iterable[str]) -> list[sql.Composed]:
         "all": _tables(names, [*stars, *past]),
         "versions": _tables(names, [*(s for s in stars if s.kind is Kind.FACT), *past]),
         "dimensions": _tables(names, [s for s in stars if s.kind is not Kind.FACT]),
-        "ledger": sql.SQL(", ").join(map(names.ledger, ddl.LEDGER)),
+        "ledger": sql.SQL(", ").join(map(names.ledger, (*ddl.LEDGER, *ddl.PAGES))),
         "state": names.ledger("star"),
         "reporting": names.ledger("reporting_currency"),
     }

@@ -40,6 +40,7 @@ MIGRATIONS = (
     Migration(1, "0001_ledger.sql"),
     Migration(2, "0002_reports.sql"),
     Migration(3, "0003_reporting_currency.sql"),
+    Migration(4, "0004_pages.sql"),
 )
 
 # The file from which on readers have reports, and no tables.

@@ -62,15 +62,18 @@ def serve(host: str, port: int, options: Sequence[str]) -> None:
     names = served_names()
     sockets = take_port(host, port)
 
+    import click
     import uvicorn
 
     from totesys_dagster.dagster_insides import web_server_command
     from totesys_dagster.web.guard import Application, Guard
+    from totesys_dagster.web.reports import Reports
 
     def run(application: Application, *, host: str, port: int, log_level: str) -> None:
+        prefix = click.get_current_context().params["path_prefix"]
         # Who is asked for decides whether an answer is given, so no header of a proxy changes it.
         config = uvicorn.Config(
-            Guard(application, names),
+            Guard(Reports(application, prefix), names),
             host=host,
             port=port,
             log_level=log_level,

@@ -6,16 +6,12 @@ import datetime as dt
 import json
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from email import message_from_bytes, policy
-from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
 import boto3
 import dagster as dg
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
 from moto.server import ThreadedMotoServer
 
 from totesys_dagster import settings
@@ -25,52 +21,17 @@ from totesys_dagster.alerting.notify import ALERTS_OFF, NotSentError
 from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.definitions import defs
 from totesys_dagster.lake.manifest import batch_key
-from totesys_dagster.local.server import free_port
 from totesys_dagster.metadata import BATCH_TAG
 from totesys_dagster.orchestration.sensors import scheduled_load
 from totesys_dagster.orchestration.whole_path import RunFailedError, run_path
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster_tests.edits import EDIT_ORDER_1
+from totesys_dagster_tests.inbox import Inbox
 from totesys_dagster_tests.orchestra import Orchestra, damage
 
 BAD_ORDER = "UPDATE sales_order SET agreed_delivery_date = '2022-13-45' WHERE sales_order_id = 1"
 GOOD_ORDER = "UPDATE sales_order SET agreed_delivery_date = '2022-11-09' WHERE sales_order_id = 1"
 UNREACHABLE = "postgresql://nobody:hidden@127.0.0.1:1/nothing"
-
-
-class Inbox:
-    """Keeps the mails that the server was given."""
-
-    def __init__(self) -> None:
-        self.mails: list[EmailMessage] = []
-        self.refuses = False
-
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
-        assert isinstance(envelope.content, bytes)
-        if self.refuses:
-            return "451 come back later"
-        self.mails.append(message_from_bytes(envelope.content, policy=policy.default))
-        return "250 OK"
-
-    def take(self) -> list[tuple[str, str]]:
-        """Subject and text of the mails that came since the last call."""
-        mails, self.mails = self.mails, []
-        texts = [str(mail.get_content()).replace("\r\n", "\n") for mail in mails]
-        return [(mail["Subject"].strip(), text) for mail, text in zip(mails, texts, strict=True)]
-
-
-@pytest.fixture
-def inbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Inbox]:
-    """The mails received while the settings point to a server on loopback."""
-    inbox = Inbox()
-    port = free_port(None)
-    controller = Controller(inbox, hostname="127.0.0.1", port=port)
-    controller.start()
-    monkeypatch.setenv(settings.SMTP_URL, f"smtp://127.0.0.1:{port}")
-    monkeypatch.setenv(settings.ALERT_FROM, "totesys@example.com")
-    monkeypatch.setenv(settings.ALERT_TO, "ann@example.com, bob@example.com")
-    yield inbox
-    controller.stop()
 
 
 class Watch:
@@ -743,7 +704,7 @@ def test_subject_of_any_name_can_be_sent(
     inbox: Inbox, topic: Callable[[], list[dict[str, str]]]
 ) -> None:
     subject = "[totesys_dagster] ö\nBcc: all@example.com " + "x" * 200
-    for send in (notify.send_mail, notify.publish):
+    for send in (notify.send_alert, notify.publish):
         send(subject, "body")
 
     assert inbox.mails[0]["Bcc"] is None
@@ -760,7 +721,7 @@ def test_password_is_not_sent_in_clear(inbox: Inbox, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv(settings.SMTP_URL, f"smtp://ann:secret@127.0.0.1:{server.port}")
 
     with pytest.raises(NotSentError, match="offers no encryption, so the password was not sent"):
-        notify.send_mail("subject", "body")
+        notify.send_alert("subject", "body")
     assert inbox.mails == []
 
 
@@ -770,5 +731,5 @@ def test_mail_server_out_of_reach_is_one_sentence(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv(settings.ALERT_TO, "ann@example.com")
 
     with pytest.raises(NotSentError, match=r"TOTESYS_SMTP_URL .* did not take a mail") as error:
-        notify.send_mail("subject", "body")
+        notify.send_alert("subject", "body")
     assert "secret" not in str(error.value)

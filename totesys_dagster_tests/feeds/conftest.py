@@ -15,7 +15,7 @@ from totesys_dagster.feeds.feed import Faulty, Feed, Outcome
 from totesys_dagster.feeds.load import FeedLoad
 from totesys_dagster.lake.deliveries import Delivery
 from totesys_dagster.lake.verification import Verification
-from totesys_dagster.operations import filling, rebuild
+from totesys_dagster.operations import filling, rebuild, repair
 from totesys_dagster.operations import replace as replacing
 from totesys_dagster.operations import verify as verify_all
 from totesys_dagster.warehouse import schema
@@ -109,7 +109,7 @@ def feeding(platform: Platform) -> Feeding:
 @pytest.fixture
 def registered(feeding: Feeding, monkeypatch: pytest.MonkeyPatch) -> Feeding:
     """The feed as one of the platform's, for what goes through all of them."""
-    for module in (registry, filling, rebuild, replacing, verify_all):
+    for module in (registry, filling, rebuild, repair, replacing, verify_all):
         monkeypatch.setattr(module, "FEEDS", (FEED,))
     return feeding
 

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from psycopg import sql
 
 from totesys_dagster.errors import LoadError, OtherLakeError, ProcessingError
 from totesys_dagster.feeds import process, receive
 from totesys_dagster.feeds.feed import Feed, Outcome
+from totesys_dagster.feeds.load import FeedLoad
+from totesys_dagster.feeds.process import process_again
 from totesys_dagster.feeds.status import feed_status
+from totesys_dagster.lake.deliveries import Delivery
 from totesys_dagster.lake.feed_receipt import feed_receipt_key
 from totesys_dagster.lake.parts import read_lines
+from totesys_dagster.lake.store import Store
 from totesys_dagster.operations.rebuild import rebuild
+from totesys_dagster.operations.repair import repair
 from totesys_dagster.operations.verify import verify
+from totesys_dagster.postgres.sessions import Connection, Names
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.feeds.conftest import FEED, TABLE, Feeding, read_csv, without_scope
 from totesys_dagster_tests.warehouse.conftest import by_hand
@@ -275,3 +283,71 @@ def test_two_rows_of_one_key_load_nothing(feeding: Feeding) -> None:
 
     assert feeding.versions() == []
     assert feeding.platform.rows("SELECT count(*) FROM batch") == [(0,)]
+
+
+def parts(feeding: Feeding) -> tuple[Connection, Names, Store, Store]:
+    platform = feeding.platform
+    return platform.warehouse, platform.names, platform.ingestion, platform.processed
+
+
+def loaded_twice(feeding: Feeding) -> list[FeedLoad]:
+    feeding.platform.first()
+    for number in range(2):
+        feeding.receive(f"2024-11-1{number},USD,1\n", f"{number}.csv")
+    return feeding.load()
+
+
+@pytest.mark.parametrize("what", ["objects", "state", "receipt"])
+@pytest.mark.parametrize("data", [b"changed", None])
+def test_damage_in_the_processed_zone_is_repaired(
+    registered: Feeding, what: str, data: bytes | None
+) -> None:
+    load, _ = loaded_twice(registered)
+    key = feed_receipt_key(TABLE, load.delivery)
+    if what != "receipt":
+        key = getattr(load.receipt, what)[0].key
+    path = path_of(registered.platform, "processed", key)
+    path.chmod(0o644)
+    path.write_bytes(data) if data else path.unlink()
+
+    found = verify(*parts(registered))
+    repair(registered.platform.ingestion, registered.platform.processed, found.damaged)
+
+    assert (1, "fact_exchange_rate") in found.damaged
+    assert verify(*parts(registered)).findings == []
+
+
+def test_forged_rows_do_not_take_the_place_of_others(registered: Feeding) -> None:
+    """Parquet and a receipt that fit together, and that the delivery does not give."""
+    load, _ = loaded_twice(registered)
+    before = registered.versions()
+    for key in (load.receipt.objects[0].key, feed_receipt_key(TABLE, load.delivery)):
+        path_of(registered.platform, "processed", key).unlink()
+
+    def forge(delivery: Delivery, body: bytes, state: pa.Table | None) -> Outcome:
+        return read_csv(delivery, body.replace(b",1\n", b",7\n"), state)
+
+    process_again(
+        replace(FEED, process=forge),
+        load.delivery,
+        registered.platform.ingestion,
+        registered.platform.processed,
+    )
+
+    with pytest.raises(ProcessingError, match="was processed before with another result"):
+        rebuild(*parts(registered), quarantine_limit=100)
+    assert registered.versions() == before
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_delivery_that_was_changed_rebuilds_nothing(registered: Feeding, number: int) -> None:
+    loaded_twice(registered)
+    before = registered.versions()
+    name = f"deliveries/exchange_rate/{number:010}.json"
+    path = path_of(registered.platform, "ingestion", name)
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes().replace(b'"test"', b'"tset"'))
+
+    with pytest.raises(OtherLakeError, match="changed after it was written"):
+        rebuild(*parts(registered), quarantine_limit=100)
+    assert registered.versions() == before

@@ -1,4 +1,4 @@
-"""What Dagster knows: 33 tables and the lake, their lineage, and what the UI shows of each."""
+"""What Dagster knows: 33 tables, the lake and the page, their lineage, and what the UI shows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from totesys_dagster_tests.orchestra import Orchestra, materialized
 
 SPECS = {spec.key: spec for spec in sorted(defs.resolve_all_asset_specs(), key=lambda s: s.key)}
 FEEDS = {key for key, spec in SPECS.items() if spec.tags.get("kind") == "feed"}
-TABLES = [key for key in SPECS if key != asset_key("lake", "log") and key not in FEEDS]
+LOG, PAGE = asset_key("lake", "log"), asset_key("reports", "page")
+TABLES = [key for key in SPECS if key not in (LOG, PAGE) and key not in FEEDS]
 
 
 def materialization(event: dg.DagsterEvent) -> dg.AssetMaterialization:
@@ -30,12 +31,13 @@ def spec(zone: str, table: str) -> dg.AssetSpec:
     return SPECS[asset_key(zone, table)]
 
 
-def test_there_are_33_tables_in_three_groups_and_the_lake() -> None:
+def test_there_are_33_tables_in_three_groups_the_lake_and_the_page() -> None:
     assert {key.to_user_string() for key in SPECS if key not in FEEDS} == {
         *(f"ingestion/{name}" for name in SOURCE_TABLES),
         *(f"processed/{name}" for name in STAR_TABLES),
         *(f"warehouse/{name}" for name in STAR_TABLES),
         "lake/log",
+        "reports/page",
     }
     assert all(spec.group_name == spec.key.path[0] for spec in SPECS.values())
 
@@ -93,12 +95,19 @@ def test_lake_is_made_by_the_raw_and_the_processed_tables() -> None:
     assert deps == {key for key in TABLES if key.path[0] in ("ingestion", "processed")}
 
 
-def test_lake_says_what_it_is() -> None:
-    lake = spec("lake", "log")
+def test_page_is_made_of_the_warehouse() -> None:
+    deps = {dep.asset_key for dep in spec("reports", "page").deps}
 
-    assert lake.description
-    assert lake.owners == ["team:data-engineering"]
-    assert lake.partitions_def is None
+    assert deps == {key for key in TABLES if key.path[0] == "warehouse"}
+
+
+@pytest.mark.parametrize("key", [LOG, PAGE], ids=lambda key: key.to_user_string())
+def test_lake_and_page_say_what_they_are(key: dg.AssetKey) -> None:
+    one = SPECS[key]
+
+    assert one.description
+    assert one.owners == ["team:data-engineering"]
+    assert one.partitions_def is None
 
 
 @pytest.mark.parametrize("key", TABLES, ids=lambda key: key.to_user_string())
@@ -138,6 +147,7 @@ def test_every_asset_has_a_check() -> None:
         ("processed", "contract"),
         ("warehouse", "audit"),
         ("lake", "verified"),
+        ("reports", "countries"),
     }
 
 
@@ -239,11 +249,12 @@ def test_pure_modules_do_not_import_dagster() -> None:
     assert done.returncode == 0
 
 
-def test_code_location_does_not_import_what_only_transforms_need() -> None:
+def test_code_location_does_not_import_what_only_transforms_and_pictures_need() -> None:
     """Each run is a process that imports it; those that capture would wait for nothing."""
+    late = {"pandas", "pyarrow.compute", "altair", "vl_convert", "narwhals"}
     code = (
         "import sys, totesys_dagster.definitions;"
-        " sys.exit(', '.join({'pandas', 'pyarrow.compute'} & {*sys.modules}) or 0)"
+        f" sys.exit(', '.join({late} & {{*sys.modules}}) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

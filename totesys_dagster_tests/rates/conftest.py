@@ -36,7 +36,7 @@ def history(*lines: str) -> bytes:
     """A history of the bank, of lines as `2024-11-08,1.0666,0.83`: what a euro was."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
-        file.writestr("eurofxref-hist.csv", "\n".join(["Date,USD,GBP", *lines]))
+        file.writestr(zipfile.ZipInfo("eurofxref-hist.csv"), "\n".join(["Date,USD,GBP", *lines]))
     return archive.getvalue()
 
 

@@ -11,8 +11,9 @@ from totesys_dagster.feeds.receive import receive as receive_body
 from totesys_dagster.feeds.verify import verify_feed
 from totesys_dagster.operations.rebuild import rebuild
 from totesys_dagster.rates import process
+from totesys_dagster.rates.client import Client
 from totesys_dagster.rates.process import EXCHANGE_RATES
-from totesys_dagster.rates.receive import receive_history, receive_nothing
+from totesys_dagster.rates.receive import receive_days, receive_history
 from totesys_dagster.warehouse.reporting import note_reporting_currency
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.rates.conftest import NOON, body, dollars, history, load
@@ -104,19 +105,37 @@ def test_body_of_a_day_that_comes_again_replaces_the_first_unless_it_is_refused(
     ]
 
 
-@pytest.mark.parametrize("torn", [b"", history(QUOTED)[:60], b"<html>", history("no,thing,here")])
+def test_last_day_comes_where_no_address_answers_for_the_first(made: Platform) -> None:
+    receive(made, history(QUOTED), dt.datetime(2024, 11, 8, tzinfo=dt.UTC))
+    client = Client(["http://127.0.0.1:1/{date}"], sleep=lambda _: None)
+    days = [dt.date(2024, 11, day) for day in (9, 10, 11)]
+    asked = [*receive_days(made.ingestion, client, days, NOON, "test")]
+    load(made)
+
+    assert [one.came for one in asked] == [False] * 3
+    assert [day for day, *_ in dollars(made, "2024-11-01", "2024-11-30")] == [
+        "08",
+        "09",
+        "10",
+        "11",
+    ]
+
+
+@pytest.mark.parametrize(
+    "torn",
+    [b"", history(QUOTED)[:60], b"<html>", history("no,thing,here")],
+    ids=["empty", "cut", "a page", "no day"],
+)
 def test_torn_history_is_refused_and_days_come_all_the_same(made: Platform, torn: bytes) -> None:
     receive(made, history(QUOTED))
     receive(made, torn, NOON + dt.timedelta(days=1))
-    receive_nothing(made.ingestion, dt.date(2024, 11, 17), "nobody", NOON, "test")
-    _, refused, _ = load(made)
+    _, refused = load(made)
 
     assert refused.receipt.refused
     assert dollars(made, "2024-11-14", "2024-11-17") == [
         ("14", "ECB", 6),
         ("15", "ECB", 7),
         ("16", None, None),
-        ("17", None, None),
     ]
 
 

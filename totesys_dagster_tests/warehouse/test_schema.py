@@ -18,12 +18,8 @@ from totesys_dagster.warehouse.tables import all_tables
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1
 
-MADE = [
-    "0001_ledger.sql",
-    "0002_reports.sql",
-    "0003_reporting_currency.sql",
-    *(f"{name} is made" for name in all_tables()),
-]
+FILES = ["0001_ledger.sql", "0002_reports.sql", "0003_reporting_currency.sql", "0004_pages.sql"]
+MADE = [*FILES, *(f"{name} is made" for name in all_tables())]
 
 
 @pytest.fixture
@@ -75,6 +71,8 @@ def test_first_migration_makes_the_tables_and_the_ledger(connection: Connection)
         "batch_table",
         "declaration",
         "migration",
+        "page",
+        "page_mail",
         "quarantine",
         "released",
         "report",

@@ -14,8 +14,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from totesys_dagster import settings
+from totesys_dagster.lake.store import Store
 from totesys_dagster.local.server import free_port
 
+# Under which people reach the server, by way of something that has them log in.
+HOST = "ui.example"
 LOCATION = """
 import dagster as dg
 
@@ -46,6 +50,9 @@ class Web:
     def url(self) -> str:
         return f"http://{self.place}"
 
+    def processed(self) -> Store:
+        return Store((self.directory / "processed").as_uri(), settings.PROCESSED_URL)
+
     def ask(self, query: str) -> dict:  # type: ignore[type-arg]
         answer = httpx.post(f"{self.url}/graphql", json={"query": query}, timeout=60)
         return dict(answer.json()["data"])
@@ -70,7 +77,7 @@ def wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
             return
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     directory = tmp_path_factory.mktemp("web")
     (directory / "location.py").write_text(LOCATION)
@@ -81,7 +88,13 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
             [*(sys.executable, "-m", "totesys_dagster.cli", "web", "--port", str(running.port)),
              *("-f", "location.py")],
             cwd=directory,
-            env={**os.environ, "DAGSTER_HOME": str(directory)},
+            env={
+                **os.environ,
+                "DAGSTER_HOME": str(directory),
+                settings.INGESTION_URL: str(directory / "ingestion"),
+                settings.PROCESSED_URL: str(directory / "processed"),
+                settings.WEB_HOSTS: HOST,
+            },
             stdout=log,
             stderr=log,
         )  # fmt: skip

@@ -39,13 +39,20 @@ locals {
     DAGSTER_PASSWORD_SECRET    = var.secret_arns["dagster-password"]
   }
 
-  code_environment = var.alert_mail == null ? {} : {
+  # The schedule of the page looks in the code location whether it has readers; the run mails it.
+  page_environment = try(length(var.alert_mail.readers) > 0, false) ? {
+    TOTESYS_ALERT_FROM = var.alert_mail.sender
+    TOTESYS_REPORT_TO  = join(",", var.alert_mail.readers)
+  } : {}
+
+  code_environment = var.alert_mail == null ? {} : merge(local.page_environment, {
     TOTESYS_ALERT_FROM = var.alert_mail.sender
     TOTESYS_ALERT_TO   = join(",", var.alert_mail.recipients)
-  }
+  })
 
   part_environment = {
     code    = local.code_environment
+    whole   = local.page_environment
     admin   = local.admin_environment
     prepare = local.prepare_environment
   }

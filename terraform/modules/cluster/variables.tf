@@ -135,8 +135,8 @@ variable "alert_topic_arn" {
 }
 
 variable "alert_mail" {
-  description = "TOTESYS_ALERT_FROM and TOTESYS_ALERT_TO; null where no alerts are mailed"
-  type        = object({ sender = string, recipients = list(string) })
+  description = "TOTESYS_ALERT_FROM, TOTESYS_ALERT_TO and TOTESYS_REPORT_TO; null where no alerts are mailed"
+  type        = object({ sender = string, recipients = list(string), readers = optional(list(string), []) })
   default     = null
 }
 

@@ -11,12 +11,14 @@ locals {
   source    = { TOTESYS_SOURCE_DSN = local.secrets["source-dsn"] }
   warehouse = { TOTESYS_WAREHOUSE_DSN = local.secrets["warehouse-dsn"] }
   mail      = var.alert_mail == null ? {} : { TOTESYS_SMTP_URL = local.secrets["smtp-url"] }
+  # The page of the reports is mailed by the run that makes it, where it has readers.
+  page_mail = try(length(var.alert_mail.readers) > 0, false) ? local.mail : {}
 
   part_setting_secrets = {
     capture = local.source
     process = {}
     load    = local.warehouse
-    whole   = merge(local.source, local.warehouse)
+    whole   = merge(local.source, local.warehouse, local.page_mail)
     code    = merge(local.source, local.warehouse, local.mail)
     daemon  = {}
     web     = {}

@@ -132,8 +132,8 @@ variable "alert_emails" {
 }
 
 variable "alert_mail" {
-  description = "Sender and recipients of the platform's own alerts by mail, and the port of the mail server, which the secret `smtp-url` names; null for none: the topic tells of them in any case"
-  type        = object({ sender = string, recipients = list(string), port = number })
+  description = "Sender and recipients of the platform's own alerts by mail, readers of the page of the reports, and the port of the mail server, which the secret `smtp-url` names; null for none: the topic tells of them in any case"
+  type        = object({ sender = string, recipients = list(string), port = number, readers = optional(list(string), []) })
   default     = null
 
   validation {

@@ -7,7 +7,8 @@
 #   whole     all of that: for the job `whole_path`, and for what people launch by hand
 #   code      the code location, whose sensors read both zones and write the audit's requests
 #   daemon    launches and watches runs
-#   web       shows them, and stops them when asked
+#   web       shows them, and stops them when asked; reads the published pages, and no other object
+#             of the lake
 #   prepare   makes the roles of the databases and their passwords
 #   admin     migrates, verifies and rebuilds the warehouse, when a person starts it
 
@@ -23,7 +24,7 @@ locals {
   # Which keys each step writes; see The lake in ARCHITECTURE.md.
   batch_keys     = [for kind in ["manifests", "commits", "audits", "rows", "keys", "schemas", "references", "probe"] : "${var.bucket_arns.ingestion}/${kind}/*"]
   request_keys   = ["${var.bucket_arns.ingestion}/requests/*"]
-  processed_keys = [for kind in ["receipts", "rows", "quarantine", "probe"] : "${var.bucket_arns.processed}/${kind}/*"]
+  processed_keys = [for kind in ["receipts", "reports", "rows", "quarantine", "probe"] : "${var.bucket_arns.processed}/${kind}/*"]
 
   read_ingestion = {
     Sid      = "ReadIngestionZone"
@@ -37,6 +38,21 @@ locals {
     Action   = ["s3:GetObject", "s3:ListBucket"]
     Resource = [var.bucket_arns.processed, "${var.bucket_arns.processed}/*"]
   }
+  read_pages = [
+    {
+      Sid      = "ReadPages"
+      Effect   = "Allow"
+      Action   = "s3:GetObject"
+      Resource = "${var.bucket_arns.processed}/reports/page/*"
+    },
+    {
+      Sid       = "ListPages"
+      Effect    = "Allow"
+      Action    = "s3:ListBucket"
+      Resource  = var.bucket_arns.processed
+      Condition = { StringLike = { "s3:prefix" = "reports/page/*" } }
+    },
+  ]
   write_batches = {
     Sid      = "WriteBatches"
     Effect   = "Allow"
@@ -168,7 +184,7 @@ locals {
       local.read_ingestion, local.read_processed, local.write_requests, local.use_key, local.compute_logs,
     ])
     daemon = concat(local.describe_runs, local.launch_runs, [local.compute_logs, local.use_key])
-    web    = concat(local.describe_runs, [local.read_compute_logs, local.use_key])
+    web    = concat(local.describe_runs, local.read_pages, [local.read_compute_logs, local.use_key])
     admin = [
       local.read_ingestion, local.read_processed, local.write_processed, local.write_requests,
       local.use_key, local.compute_logs,

@@ -152,3 +152,27 @@ run "alerts_are_mailed_by_the_code_location_alone" {
     error_message = "Alerts are not mailed to whom they are for."
   }
 }
+
+run "the_page_is_mailed_to_its_readers_by_the_run_that_makes_it" {
+  command = plan
+
+  variables {
+    alert_mail = { sender = "totesys@example.com", recipients = ["ann@example.com"], readers = ["eve@example.com"] }
+  }
+
+  assert {
+    condition = [
+      for part, task in aws_ecs_task_definition.this : part if strcontains(task.container_definitions, "eve@example.com")
+    ] == ["code", "whole"]
+    error_message = "The readers of the page are not known to the code location and the run, or to another part."
+  }
+}
+
+run "nothing_is_served_without_a_login" {
+  command = plan
+
+  assert {
+    condition     = aws_lb_listener.https.default_action[0].type == "authenticate-cognito" && aws_lb_listener.https.default_action[0].authenticate_cognito[0].on_unauthenticated_request == "authenticate"
+    error_message = "The load balancer passes on what nobody has logged in for, such as the page of the reports."
+  }
+}

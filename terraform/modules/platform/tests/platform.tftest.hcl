@@ -194,6 +194,19 @@ run "the_mail_server_is_for_the_code_location_alone" {
   }
 }
 
+run "the_page_is_mailed_by_the_run_that_makes_it" {
+  command = plan
+
+  variables {
+    alert_mail = { sender = "totesys@example.com", recipients = ["ann@example.com"], port = 587, readers = ["eve@example.com"] }
+  }
+
+  assert {
+    condition     = [for part, policy in output.policies : part if strcontains(policy, "arn:mail")] == ["code", "whole"]
+    error_message = "The run that mails the page may not read the password of the mail server, or another part may."
+  }
+}
+
 run "mail_without_a_recipient_is_refused" {
   command = plan
 

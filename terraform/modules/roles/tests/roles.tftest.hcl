@@ -107,10 +107,19 @@ run "each_stage_writes_its_own_keys_only" {
   }
 
   assert {
-    condition = alltrue([
-      for part in ["daemon", "web"] : !strcontains(output.policies[part], "s3:::ingestion") && !strcontains(output.policies[part], "s3:::processed")
-    ])
-    error_message = "The daemon or the web server reaches the lake."
+    condition     = !strcontains(output.policies["daemon"], "s3:::ingestion") && !strcontains(output.policies["daemon"], "s3:::processed")
+    error_message = "The daemon reaches the lake."
+  }
+
+  assert {
+    condition = [
+      for statement in jsondecode(output.policies["web"]).Statement : [statement.Action, statement.Resource, lookup(statement, "Condition", null)]
+      if strcontains(jsonencode(statement.Resource), "s3:::ingestion") || strcontains(jsonencode(statement.Resource), "s3:::processed")
+      ] == [
+      ["s3:GetObject", "arn:aws:s3:::processed/reports/page/*", null],
+      ["s3:ListBucket", "arn:aws:s3:::processed", { StringLike = { "s3:prefix" = "reports/page/*" } }],
+    ]
+    error_message = "The web server reaches more of the lake than the pages that it shows, or not those."
   }
 }
 

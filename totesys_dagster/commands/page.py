@@ -1,0 +1,47 @@
+"""`totesys report`: the page of the reports."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import click
+
+from totesys_dagster.commands.terminal import imports, progress
+
+
+@click.command("report")
+@click.option("--open", "open_", is_flag=True, help="Open it in the browser.")
+@click.option(
+    "--as-of",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="The day by which it is judged what is due and overdue, today without.",
+)
+@click.option(
+    "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write it to this file."
+)
+def report(open_: bool, as_of: dt.datetime | None, output: Path | None) -> None:
+    """Make the page of the reports, and print where it is.
+
+    It is one HTML file. The warehouse's reader may make it as well. It names members of staff: keep
+    it to yourself.
+    """
+    from totesys_dagster.local import stack
+
+    stack.start()
+    path = make_page(as_of.date() if as_of else None, output)
+    click.echo(path)
+    if open_ and click.launch(path.as_uri()) != 0:
+        progress.print("No browser could be started: open the file with one.")
+
+
+def make_page(as_of: dt.date | None = None, path: Path | None = None) -> Path:
+    """Make the page of the warehouse as it is now; where it is."""
+    from totesys_dagster.resources import Warehouse
+
+    warehouse = Warehouse()
+    with progress.status("Making the page"), warehouse.connect() as connection, imports():
+        from totesys_dagster.page import local_copy
+
+        path = path or local_copy.default_path()
+        return local_copy.write(connection, warehouse.names(), path, as_of)

@@ -1,0 +1,24 @@
+"""The mail with the page, to those whom TOTESYS_REPORT_TO names."""
+
+from __future__ import annotations
+
+from totesys_dagster import settings
+from totesys_dagster.alerting import notify, recipients
+from totesys_dagster.page import summary
+from totesys_dagster.page.answers import Answers
+
+
+def is_set() -> bool:
+    """Whether anybody is to get the page by mail."""
+    return settings.is_set(settings.REPORT_TO)
+
+
+def send(answers: Answers, page: bytes) -> None:
+    """Send the numbers, with the page attached. Raises SettingError or NotSentError."""
+    name = f"totesys-{answers.as_of}-batch-{answers.batch.batch_seq}.html"
+    notify.send_mail(
+        summary.subject(answers),
+        summary.text(answers),
+        recipients.mail_to(settings.REPORT_TO),
+        attached={name: page},
+    )

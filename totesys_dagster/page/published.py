@@ -1,0 +1,118 @@
+"""The pages that were published: objects of the processed zone, and what the ledger knows of them.
+
+A page is written once for a day and batch. The object comes first: where a process dies before the
+ledger knows of it, the next one finds the object and notes that.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from psycopg import sql
+
+from totesys_dagster.errors import LoadError, ObjectConflictError
+from totesys_dagster.lake.log import TOTESYS
+from totesys_dagster.lake.store import Store, sha256
+from totesys_dagster.page.newest import key_of
+from totesys_dagster.postgres.sessions import Connection, Names, failures, transaction
+
+LONDON = ZoneInfo("Europe/London")
+
+
+@dataclass(frozen=True)
+class Published:
+    """A page in the processed zone. `mailed_at` is when it was mailed last, None if never."""
+
+    day: dt.date
+    sequence: int
+    manifest_sha256: str
+    key: str
+    sha256: str
+    published_at: dt.datetime
+    mailed_at: dt.datetime | None
+
+
+@dataclass(frozen=True)
+class Position:
+    """The newest page and the batch that the warehouse holds now; None where there is none."""
+
+    newest: Published | None
+    head: tuple[int, str] | None
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the newest page is of the batch that the warehouse holds."""
+        newest = self.newest
+        return bool(newest and self.head == (newest.sequence, newest.manifest_sha256))
+
+    def is_due(self, evening: dt.datetime, *, mail: bool) -> bool:
+        """Whether there is something to do on an evening: once for each, and nothing where no
+        batch came since the page before."""
+        newest = self.newest
+        if self.head is None:
+            return False
+        done = newest and (newest.mailed_at if mail else newest.published_at)
+        if done:
+            return not self.is_current and done < evening
+        return True
+
+
+def position(connection: Connection, names: Names) -> Position:
+    """Where the pages are. Raises LoadError."""
+    query = sql.SQL(
+        "SELECT p.day, p.sequence, p.manifest_sha256, p.key, p.sha256, p.published_at,"
+        " (SELECT max(m.mailed_at) FROM {mail} AS m WHERE (m.day, m.manifest_sha256)"
+        " = (p.day, p.manifest_sha256)) FROM {page} AS p ORDER BY p.published_at DESC LIMIT 1"
+    ).format(mail=names.ledger("page_mail"), page=names.ledger("page"))
+    head = sql.SQL(
+        "SELECT sequence, manifest_sha256 FROM {} WHERE log = %s ORDER BY sequence DESC LIMIT 1"
+    ).format(names.ledger("batch"))
+    with failures(LoadError, "a look at the published pages"), transaction(connection):
+        newest = connection.execute(query).fetchone()
+        last = connection.execute(head, [TOTESYS]).fetchone()
+    return Position(Published(*newest) if newest else None, (last[0], last[1]) if last else None)
+
+
+def publish(
+    connection: Connection, names: Names, processed: Store, page: str, day: dt.date, sequence: int
+) -> Published:
+    """Write the page of a day and batch, and note it in the ledger.
+
+    Where another process has written that page before, its page stands. Raises LakeError or
+    LoadError.
+    """
+    key = key_of(day, sequence)
+    data = page.encode()
+    try:
+        processed.put(key, data)
+    except ObjectConflictError:
+        data = processed.get(key)
+    note = sql.SQL(
+        "INSERT INTO {page} (day, sequence, manifest_sha256, key, sha256)"
+        " SELECT %s, sequence, manifest_sha256, %s, %s FROM {batch}"
+        " WHERE log = %s AND sequence = %s ON CONFLICT DO NOTHING"
+    ).format(page=names.ledger("page"), batch=names.ledger("batch"))
+    with failures(LoadError, "the note that a page is published"), transaction(connection):
+        connection.execute(note, [day, key, sha256(data), TOTESYS, sequence])
+    newest = position(connection, names).newest
+    if newest is None:
+        raise LoadError(f"Batch {sequence} left the ledger while its page was made: make another.")
+    return newest
+
+
+def mailed(connection: Connection, names: Names, page: Published) -> None:
+    """Note that a page was mailed. Raises LoadError."""
+    note = sql.SQL("INSERT INTO {} (day, manifest_sha256) VALUES (%s, %s)").format(
+        names.ledger("page_mail")
+    )
+    with failures(LoadError, "the note that a page is mailed"), transaction(connection):
+        connection.execute(note, [page.day, page.manifest_sha256])
+
+
+def evening(moment: dt.datetime) -> dt.datetime:
+    """When the business day of that moment was over: 19:30 in London, of that day or the last."""
+    local = moment.astimezone(LONDON)
+    end = local.replace(hour=19, minute=30, second=0, microsecond=0)
+    return end if end <= local else end - dt.timedelta(days=1)

@@ -1,0 +1,214 @@
+"""The page of the answers: one HTML file without script, and without a request to anywhere."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from importlib import resources
+
+import jinja2
+from markupsafe import Markup
+
+from totesys_dagster.page import charts
+from totesys_dagster.page.answers import Answers, Month, Rate
+from totesys_dagster.page.verdict import Verdict, day, moment, money, month_name, verdict
+from totesys_dagster.warehouse.reports import Report, all_reports
+from totesys_dagster.words import counted
+
+BUCKETS = ("1-30", "31-60", "61-90", "91-365", "over 365")
+# A look at ToteSys that is older than this is said to be old.
+OLD = dt.timedelta(hours=36)
+DIRECTIONS = {"receivable": "Owed to us", "payable": "Owed by us"}
+
+
+def page(answers: Answers, *, staff_names: bool) -> str:
+    """The page. Without `staff_names` members of staff are named by their number alone."""
+    return _template().render(page=_Page(answers, staff_names))
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("totesys_dagster.page"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {
+        "counted": counted,
+        "day": day,
+        "money": money,
+        "month": month_name,
+        "moment": moment,
+        "number": lambda number: f"{number:,}",
+        "rate": lambda rate: "none" if rate is None else f"{rate:.6f}",
+    }
+    return environment.get_template("page.html")
+
+
+@dataclass(frozen=True)
+class _Aged:
+    """A row of a table of ages: payments and amount by currency."""
+
+    bucket: str
+    cells: Sequence[tuple[int, Decimal | None]]
+
+
+@dataclass(frozen=True)
+class _Page:
+    """What the template asks for."""
+
+    answers: Answers
+    staff_names: bool
+
+    @property
+    def style(self) -> Markup:
+        return Markup((resources.files(__package__) / "templates" / "page.css").read_text())  # nosec B704
+
+    @property
+    def verdict(self) -> Verdict:
+        return verdict(self.answers)
+
+    @property
+    def is_old(self) -> bool:
+        seen = self.seen
+        return seen is None or self.answers.made_at - seen > OLD
+
+    @property
+    def seen(self) -> dt.datetime | None:
+        """The last look at ToteSys that the warehouse is known to follow."""
+        looks = [row.fresh_as_of for row in self.answers.quality if row.fresh_as_of]
+        return max([self.answers.batch.observed_at, *looks])
+
+    @property
+    def wide(self) -> Markup:
+        return Markup(charts.by_month(self.answers.months, charts.WIDE))  # nosec B704
+
+    @property
+    def narrow(self) -> Markup:
+        return Markup(charts.by_month(self.answers.months, charts.NARROW))  # nosec B704
+
+    @property
+    def world(self) -> Markup:
+        return Markup(charts.world(self.answers.countries))  # nosec B704
+
+    def finished(self, currency: str) -> Sequence[Month]:
+        """The last two months of a currency that are over, the newest first."""
+        found = [m for m in self.answers.months if m.currency_code == currency]
+        return [m for m in reversed(found) if not m.unfinished][:2]
+
+    @cached_property
+    def currencies(self) -> Sequence[str]:
+        return sorted({row.currency_code for row in self.answers.months})
+
+    @property
+    def months(self) -> Sequence[tuple[dt.date, bool, Sequence[Decimal | None]]]:
+        """Newest first: the month, whether it is unfinished, and its revenue by currency."""
+        found: dict[dt.date, dict[str, Month]] = {}
+        for row in self.answers.months:
+            found.setdefault(row.month, {})[row.currency_code] = row
+        return [
+            (
+                month,
+                any(row.unfinished for row in rows.values()),
+                [rows[c].revenue if c in rows else None for c in self.currencies],
+            )
+            for month, rows in sorted(found.items(), reverse=True)
+        ]
+
+    @property
+    def directions(self) -> Sequence[tuple[str, Sequence[str], Sequence[_Aged]]]:
+        """The overdue payments: what each direction is called, its currencies, a row an age."""
+        rows = self.answers.ageing
+        result = []
+        for direction in sorted({row.direction for row in rows}, reverse=True):
+            cells = {
+                (row.bucket, row.currency_code): (row.payments, row.amount)
+                for row in rows
+                if row.direction == direction
+            }
+            currencies = sorted({currency for _, currency in cells})
+            ages = [
+                _Aged(bucket, [cells.get((bucket, currency), (0, None)) for currency in currencies])
+                for bucket in BUCKETS
+            ]
+            total = [
+                (
+                    sum(cells.get((bucket, currency), (0, None))[0] for bucket in BUCKETS),
+                    sum((cells[k][1] for k in cells if k[1] == currency), Decimal()),
+                )
+                for currency in currencies
+            ]
+            result.append(
+                (DIRECTIONS.get(direction, direction), currencies, [*ages, _Aged("all", total)])
+            )
+        return result
+
+    @property
+    def reasons(self) -> Sequence[tuple[str, int]]:
+        """Why payments are overdue, and how many."""
+        found: dict[str, int] = {}
+        for row in self.answers.overdue:
+            found[row.reason] = found.get(row.reason, 0) + row.payments
+        return sorted(found.items(), key=lambda one: (-one[1], one[0]))
+
+    @property
+    def sources(self) -> Sequence[Report]:
+        """The reports that were asked, each with its question and trap."""
+        answers = self.answers
+        optional = {
+            "revenue_in_reporting_currency_by_month": answers.converted,
+            "exchange_rates": answers.converted and answers.rates,
+            "revenue_against_target": answers.targets,
+        }
+        left_away = {*answers.missing, *(name for name, rows in optional.items() if not rows)}
+        reports = all_reports()
+        return [reports[n] for n in SOURCES if n in reports and n not in left_away]
+
+    @property
+    def converted_total(self) -> Decimal:
+        """The revenue of all months in the reporting currency."""
+        return sum((row.revenue or Decimal() for row in self.answers.converted), Decimal())
+
+    @property
+    def carried(self) -> int:
+        """Orders at the rate of an earlier day."""
+        return sum(row.orders_at_carried_rate for row in self.answers.converted)
+
+    @property
+    def without_rate(self) -> int:
+        """Orders that are in no revenue in the reporting currency."""
+        return sum(row.orders_without_rate for row in self.answers.converted)
+
+    def age(self, rate: Rate) -> int:
+        """Days from that of a rate to the day that counts."""
+        return (self.answers.as_of - rate.rate_date).days
+
+    def staff(self, staff_id: int, name: str) -> str:
+        return name if self.staff_names else f"Staff {staff_id}"
+
+    @staticmethod
+    def share(value: int, values: Iterable[int]) -> str:
+        """The width of a bar, in per cent of the longest: bars begin at zero."""
+        return f"{100 * value / max(values):.1f}"
+
+
+# The reports that the page is made of, in the order of its sections.
+SOURCES = (
+    "revenue_by_currency",
+    "revenue_in_reporting_currency_by_month",
+    "exchange_rates",
+    "revenue_against_target",
+    "revenue_by_month",
+    "deliveries_by_country",
+    "orders_by_staff",
+    "ageing",
+    "overdue",
+    "order_amendments",
+    "delivery_slippage",
+    "data_quality",
+    "batches",
+)
