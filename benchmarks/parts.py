@@ -42,6 +42,7 @@ from totesys_dagster.processed.process import process_star
 from totesys_dagster.resources import Warehouse
 from totesys_dagster.warehouse.ledger import Loaded
 from totesys_dagster.warehouse.load import load_batch
+from totesys_dagster.warehouse.tables import pasts
 from totesys_simulator import simulator
 
 LAST_DAY = dt.date(2024, 11, 15)
@@ -190,8 +191,8 @@ def empty_again(started: Server, built: Platform) -> None:
         shutil.rmtree(urlsplit(store.url).path, ignore_errors=True)
     dsn = started.dsn(SUPERUSER, built.warehouse.info.dbname)
     with psycopg.connect(dsn, autocommit=True) as admin:
-        for star in STAR_TABLES:
-            admin.execute(sql.SQL("TRUNCATE {} CASCADE").format(built.names.table(star)))
+        for table in [*STAR_TABLES, *pasts()]:
+            admin.execute(sql.SQL("TRUNCATE {} CASCADE").format(built.names.table(table)))
         admin.execute(sql.SQL("TRUNCATE {} CASCADE").format(built.names.ledger("batch")))
         admin.execute("CHECKPOINT")
 

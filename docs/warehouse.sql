@@ -338,6 +338,84 @@ CREATE TABLE warehouse.fact_sales_target (
     UNIQUE (month, office, currency_code, batch_seq)
 );
 
+CREATE TABLE warehouse.past_dim_counterparty (
+    counterparty_id integer NOT NULL,
+    counterparty_legal_name character varying,
+    counterparty_legal_address_line_1 character varying,
+    counterparty_legal_address_line_2 character varying,
+    counterparty_legal_district character varying,
+    counterparty_legal_city character varying,
+    counterparty_legal_postal_code character varying,
+    counterparty_legal_country character varying,
+    counterparty_legal_phone_number character varying,
+    batch_seq integer NOT NULL,
+    is_deleted boolean NOT NULL DEFAULT FALSE,
+    PRIMARY KEY (counterparty_id, batch_seq)
+);
+
+CREATE TABLE warehouse.past_dim_currency (
+    currency_id integer NOT NULL,
+    currency_code character varying,
+    currency_name character varying,
+    batch_seq integer NOT NULL,
+    is_deleted boolean NOT NULL DEFAULT FALSE,
+    PRIMARY KEY (currency_id, batch_seq)
+);
+
+CREATE TABLE warehouse.past_dim_design (
+    design_id integer NOT NULL,
+    design_name character varying,
+    file_location character varying,
+    file_name character varying,
+    batch_seq integer NOT NULL,
+    is_deleted boolean NOT NULL DEFAULT FALSE,
+    PRIMARY KEY (design_id, batch_seq)
+);
+
+CREATE TABLE warehouse.past_dim_location (
+    location_id integer NOT NULL,
+    address_line_1 character varying,
+    address_line_2 character varying,
+    district character varying,
+    city character varying,
+    postal_code character varying,
+    country character varying,
+    phone character varying,
+    batch_seq integer NOT NULL,
+    is_deleted boolean NOT NULL DEFAULT FALSE,
+    PRIMARY KEY (location_id, batch_seq)
+);
+
+CREATE TABLE warehouse.past_dim_payment_type (
+    payment_type_id integer NOT NULL,
+    payment_type_name character varying,
+    batch_seq integer NOT NULL,
+    is_deleted boolean NOT NULL DEFAULT FALSE,
+    PRIMARY KEY (payment_type_id, batch_seq)
+);
+
+CREATE TABLE warehouse.past_dim_staff (
+    staff_id integer NOT NULL,
+    first_name character varying,
+    last_name character varying,
+    department_name character varying,
+    location character varying,
+    email_address character varying,
+    batch_seq integer NOT NULL,
+    is_deleted boolean NOT NULL DEFAULT FALSE,
+    PRIMARY KEY (staff_id, batch_seq)
+);
+
+CREATE TABLE warehouse.past_dim_transaction (
+    transaction_id integer NOT NULL,
+    transaction_type character varying,
+    sales_order_id integer,
+    purchase_order_id integer,
+    batch_seq integer NOT NULL,
+    is_deleted boolean NOT NULL DEFAULT FALSE,
+    PRIMARY KEY (transaction_id, batch_seq)
+);
+
 CREATE VIEW warehouse.current_dim_counterparty AS
 SELECT
     counterparty_id,
@@ -354,6 +432,51 @@ SELECT
 FROM warehouse.dim_counterparty
 WHERE NOT is_deleted;
 
+CREATE VIEW warehouse.history_dim_counterparty AS
+SELECT
+    counterparty_id,
+    counterparty_legal_name,
+    counterparty_legal_address_line_1,
+    counterparty_legal_address_line_2,
+    counterparty_legal_district,
+    counterparty_legal_city,
+    counterparty_legal_postal_code,
+    counterparty_legal_country,
+    counterparty_legal_phone_number,
+    batch_seq,
+    observed_at,
+    is_deleted,
+    row_number() OVER versions AS version,
+    observed_at AS valid_from,
+    lead(observed_at) OVER versions AS valid_to
+FROM (
+    SELECT counterparty_id,
+    counterparty_legal_name,
+    counterparty_legal_address_line_1,
+    counterparty_legal_address_line_2,
+    counterparty_legal_district,
+    counterparty_legal_city,
+    counterparty_legal_postal_code,
+    counterparty_legal_country,
+    counterparty_legal_phone_number,
+    batch_seq,
+    is_deleted FROM warehouse.past_dim_counterparty
+    UNION ALL
+    SELECT counterparty_id,
+    counterparty_legal_name,
+    counterparty_legal_address_line_1,
+    counterparty_legal_address_line_2,
+    counterparty_legal_district,
+    counterparty_legal_city,
+    counterparty_legal_postal_code,
+    counterparty_legal_country,
+    counterparty_legal_phone_number,
+    batch_seq,
+    is_deleted FROM warehouse.dim_counterparty
+) AS held
+JOIN warehouse_bookkeeping.batch AS batch ON batch.log = 'totesys' AND batch.sequence = held.batch_seq
+WINDOW versions AS (PARTITION BY counterparty_id ORDER BY batch_seq);
+
 CREATE VIEW warehouse.current_dim_currency AS
 SELECT
     currency_id,
@@ -363,6 +486,33 @@ SELECT
     is_deleted
 FROM warehouse.dim_currency
 WHERE NOT is_deleted;
+
+CREATE VIEW warehouse.history_dim_currency AS
+SELECT
+    currency_id,
+    currency_code,
+    currency_name,
+    batch_seq,
+    observed_at,
+    is_deleted,
+    row_number() OVER versions AS version,
+    observed_at AS valid_from,
+    lead(observed_at) OVER versions AS valid_to
+FROM (
+    SELECT currency_id,
+    currency_code,
+    currency_name,
+    batch_seq,
+    is_deleted FROM warehouse.past_dim_currency
+    UNION ALL
+    SELECT currency_id,
+    currency_code,
+    currency_name,
+    batch_seq,
+    is_deleted FROM warehouse.dim_currency
+) AS held
+JOIN warehouse_bookkeeping.batch AS batch ON batch.log = 'totesys' AND batch.sequence = held.batch_seq
+WINDOW versions AS (PARTITION BY currency_id ORDER BY batch_seq);
 
 CREATE VIEW warehouse.current_dim_design AS
 SELECT
@@ -374,6 +524,36 @@ SELECT
     is_deleted
 FROM warehouse.dim_design
 WHERE NOT is_deleted;
+
+CREATE VIEW warehouse.history_dim_design AS
+SELECT
+    design_id,
+    design_name,
+    file_location,
+    file_name,
+    batch_seq,
+    observed_at,
+    is_deleted,
+    row_number() OVER versions AS version,
+    observed_at AS valid_from,
+    lead(observed_at) OVER versions AS valid_to
+FROM (
+    SELECT design_id,
+    design_name,
+    file_location,
+    file_name,
+    batch_seq,
+    is_deleted FROM warehouse.past_dim_design
+    UNION ALL
+    SELECT design_id,
+    design_name,
+    file_location,
+    file_name,
+    batch_seq,
+    is_deleted FROM warehouse.dim_design
+) AS held
+JOIN warehouse_bookkeeping.batch AS batch ON batch.log = 'totesys' AND batch.sequence = held.batch_seq
+WINDOW versions AS (PARTITION BY design_id ORDER BY batch_seq);
 
 CREATE VIEW warehouse.current_dim_location AS
 SELECT
@@ -390,6 +570,48 @@ SELECT
 FROM warehouse.dim_location
 WHERE NOT is_deleted;
 
+CREATE VIEW warehouse.history_dim_location AS
+SELECT
+    location_id,
+    address_line_1,
+    address_line_2,
+    district,
+    city,
+    postal_code,
+    country,
+    phone,
+    batch_seq,
+    observed_at,
+    is_deleted,
+    row_number() OVER versions AS version,
+    observed_at AS valid_from,
+    lead(observed_at) OVER versions AS valid_to
+FROM (
+    SELECT location_id,
+    address_line_1,
+    address_line_2,
+    district,
+    city,
+    postal_code,
+    country,
+    phone,
+    batch_seq,
+    is_deleted FROM warehouse.past_dim_location
+    UNION ALL
+    SELECT location_id,
+    address_line_1,
+    address_line_2,
+    district,
+    city,
+    postal_code,
+    country,
+    phone,
+    batch_seq,
+    is_deleted FROM warehouse.dim_location
+) AS held
+JOIN warehouse_bookkeeping.batch AS batch ON batch.log = 'totesys' AND batch.sequence = held.batch_seq
+WINDOW versions AS (PARTITION BY location_id ORDER BY batch_seq);
+
 CREATE VIEW warehouse.current_dim_payment_type AS
 SELECT
     payment_type_id,
@@ -398,6 +620,30 @@ SELECT
     is_deleted
 FROM warehouse.dim_payment_type
 WHERE NOT is_deleted;
+
+CREATE VIEW warehouse.history_dim_payment_type AS
+SELECT
+    payment_type_id,
+    payment_type_name,
+    batch_seq,
+    observed_at,
+    is_deleted,
+    row_number() OVER versions AS version,
+    observed_at AS valid_from,
+    lead(observed_at) OVER versions AS valid_to
+FROM (
+    SELECT payment_type_id,
+    payment_type_name,
+    batch_seq,
+    is_deleted FROM warehouse.past_dim_payment_type
+    UNION ALL
+    SELECT payment_type_id,
+    payment_type_name,
+    batch_seq,
+    is_deleted FROM warehouse.dim_payment_type
+) AS held
+JOIN warehouse_bookkeeping.batch AS batch ON batch.log = 'totesys' AND batch.sequence = held.batch_seq
+WINDOW versions AS (PARTITION BY payment_type_id ORDER BY batch_seq);
 
 CREATE VIEW warehouse.current_dim_staff AS
 SELECT
@@ -412,6 +658,42 @@ SELECT
 FROM warehouse.dim_staff
 WHERE NOT is_deleted;
 
+CREATE VIEW warehouse.history_dim_staff AS
+SELECT
+    staff_id,
+    first_name,
+    last_name,
+    department_name,
+    location,
+    email_address,
+    batch_seq,
+    observed_at,
+    is_deleted,
+    row_number() OVER versions AS version,
+    observed_at AS valid_from,
+    lead(observed_at) OVER versions AS valid_to
+FROM (
+    SELECT staff_id,
+    first_name,
+    last_name,
+    department_name,
+    location,
+    email_address,
+    batch_seq,
+    is_deleted FROM warehouse.past_dim_staff
+    UNION ALL
+    SELECT staff_id,
+    first_name,
+    last_name,
+    department_name,
+    location,
+    email_address,
+    batch_seq,
+    is_deleted FROM warehouse.dim_staff
+) AS held
+JOIN warehouse_bookkeeping.batch AS batch ON batch.log = 'totesys' AND batch.sequence = held.batch_seq
+WINDOW versions AS (PARTITION BY staff_id ORDER BY batch_seq);
+
 CREATE VIEW warehouse.current_dim_transaction AS
 SELECT
     transaction_id,
@@ -422,6 +704,36 @@ SELECT
     is_deleted
 FROM warehouse.dim_transaction
 WHERE NOT is_deleted;
+
+CREATE VIEW warehouse.history_dim_transaction AS
+SELECT
+    transaction_id,
+    transaction_type,
+    sales_order_id,
+    purchase_order_id,
+    batch_seq,
+    observed_at,
+    is_deleted,
+    row_number() OVER versions AS version,
+    observed_at AS valid_from,
+    lead(observed_at) OVER versions AS valid_to
+FROM (
+    SELECT transaction_id,
+    transaction_type,
+    sales_order_id,
+    purchase_order_id,
+    batch_seq,
+    is_deleted FROM warehouse.past_dim_transaction
+    UNION ALL
+    SELECT transaction_id,
+    transaction_type,
+    sales_order_id,
+    purchase_order_id,
+    batch_seq,
+    is_deleted FROM warehouse.dim_transaction
+) AS held
+JOIN warehouse_bookkeeping.batch AS batch ON batch.log = 'totesys' AND batch.sequence = held.batch_seq
+WINDOW versions AS (PARTITION BY transaction_id ORDER BY batch_seq);
 
 CREATE VIEW warehouse.current_fact_payment AS
 SELECT
@@ -1169,7 +1481,9 @@ CROSS JOIN LATERAL (
             WHERE done.star = s.star AND done.key = r.key AND done.sequence > r.sequence
         )
     ) AS unsettled
-) AS q;
+) AS q
+-- The past versions of a dimension are a table of their own, and none that readers know.
+WHERE NOT EXISTS (SELECT FROM warehouse_bookkeeping.star AS d WHERE s.star = 'past_' || d.star);
 
 CREATE FUNCTION reports.deliveries_next_days(as_of date, days integer)
 RETURNS TABLE (agreed_delivery_date date, orders bigint, units bigint)
@@ -1868,6 +2182,30 @@ COMMENT ON COLUMN warehouse.dim_counterparty.batch_seq IS 'The batch that brough
 
 COMMENT ON COLUMN warehouse.dim_counterparty.is_deleted IS 'Whether the source had deleted the row by then.';
 
+COMMENT ON TABLE warehouse.past_dim_counterparty IS 'Versions of the rows of dim_counterparty that later ones have followed.';
+
+COMMENT ON COLUMN warehouse.past_dim_counterparty.counterparty_id IS 'Key of the counterparty.';
+
+COMMENT ON COLUMN warehouse.past_dim_counterparty.counterparty_legal_name IS 'Registered name of the company.';
+
+COMMENT ON COLUMN warehouse.past_dim_counterparty.counterparty_legal_address_line_1 IS 'Street and number.';
+
+COMMENT ON COLUMN warehouse.past_dim_counterparty.counterparty_legal_address_line_2 IS 'Second line.';
+
+COMMENT ON COLUMN warehouse.past_dim_counterparty.counterparty_legal_district IS 'District or county.';
+
+COMMENT ON COLUMN warehouse.past_dim_counterparty.counterparty_legal_city IS 'City.';
+
+COMMENT ON COLUMN warehouse.past_dim_counterparty.counterparty_legal_postal_code IS 'Postal code, with its leading zeros.';
+
+COMMENT ON COLUMN warehouse.past_dim_counterparty.counterparty_legal_country IS 'Country, in English.';
+
+COMMENT ON COLUMN warehouse.past_dim_counterparty.counterparty_legal_phone_number IS 'Telephone number.';
+
+COMMENT ON COLUMN warehouse.past_dim_counterparty.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+
+COMMENT ON COLUMN warehouse.past_dim_counterparty.is_deleted IS 'Whether the source had deleted the row by then.';
+
 COMMENT ON VIEW warehouse.current_dim_counterparty IS 'Customers and suppliers with their registered address. Only the rows that the source has now.';
 
 COMMENT ON COLUMN warehouse.current_dim_counterparty.counterparty_id IS 'Key of the counterparty.';
@@ -1892,6 +2230,38 @@ COMMENT ON COLUMN warehouse.current_dim_counterparty.batch_seq IS 'The batch tha
 
 COMMENT ON COLUMN warehouse.current_dim_counterparty.is_deleted IS 'Whether the source had deleted the row by then.';
 
+COMMENT ON VIEW warehouse.history_dim_counterparty IS 'Customers and suppliers with their registered address. Every version, and the time during which it was current.';
+
+COMMENT ON COLUMN warehouse.history_dim_counterparty.counterparty_id IS 'Key of the counterparty.';
+
+COMMENT ON COLUMN warehouse.history_dim_counterparty.counterparty_legal_name IS 'Registered name of the company.';
+
+COMMENT ON COLUMN warehouse.history_dim_counterparty.counterparty_legal_address_line_1 IS 'Street and number.';
+
+COMMENT ON COLUMN warehouse.history_dim_counterparty.counterparty_legal_address_line_2 IS 'Second line.';
+
+COMMENT ON COLUMN warehouse.history_dim_counterparty.counterparty_legal_district IS 'District or county.';
+
+COMMENT ON COLUMN warehouse.history_dim_counterparty.counterparty_legal_city IS 'City.';
+
+COMMENT ON COLUMN warehouse.history_dim_counterparty.counterparty_legal_postal_code IS 'Postal code, with its leading zeros.';
+
+COMMENT ON COLUMN warehouse.history_dim_counterparty.counterparty_legal_country IS 'Country, in English.';
+
+COMMENT ON COLUMN warehouse.history_dim_counterparty.counterparty_legal_phone_number IS 'Telephone number.';
+
+COMMENT ON COLUMN warehouse.history_dim_counterparty.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+
+COMMENT ON COLUMN warehouse.history_dim_counterparty.observed_at IS 'When the source was read that had the version.';
+
+COMMENT ON COLUMN warehouse.history_dim_counterparty.is_deleted IS 'Whether the source had deleted the row by then.';
+
+COMMENT ON COLUMN warehouse.history_dim_counterparty.version IS 'The number of the version of its row, from 1 on.';
+
+COMMENT ON COLUMN warehouse.history_dim_counterparty.valid_from IS 'From when on the version was current.';
+
+COMMENT ON COLUMN warehouse.history_dim_counterparty.valid_to IS 'Until when; NULL while it is.';
+
 COMMENT ON TABLE warehouse.dim_currency IS 'Currencies of orders and payments.';
 
 COMMENT ON COLUMN warehouse.dim_currency.currency_id IS 'Key of the currency.';
@@ -1904,6 +2274,18 @@ COMMENT ON COLUMN warehouse.dim_currency.batch_seq IS 'The batch that brought th
 
 COMMENT ON COLUMN warehouse.dim_currency.is_deleted IS 'Whether the source had deleted the row by then.';
 
+COMMENT ON TABLE warehouse.past_dim_currency IS 'Versions of the rows of dim_currency that later ones have followed.';
+
+COMMENT ON COLUMN warehouse.past_dim_currency.currency_id IS 'Key of the currency.';
+
+COMMENT ON COLUMN warehouse.past_dim_currency.currency_code IS 'ISO 4217 code, as GBP.';
+
+COMMENT ON COLUMN warehouse.past_dim_currency.currency_name IS 'Name that ISO 4217 gives to the code, as Pound Sterling.';
+
+COMMENT ON COLUMN warehouse.past_dim_currency.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+
+COMMENT ON COLUMN warehouse.past_dim_currency.is_deleted IS 'Whether the source had deleted the row by then.';
+
 COMMENT ON VIEW warehouse.current_dim_currency IS 'Currencies of orders and payments. Only the rows that the source has now.';
 
 COMMENT ON COLUMN warehouse.current_dim_currency.currency_id IS 'Key of the currency.';
@@ -1915,6 +2297,26 @@ COMMENT ON COLUMN warehouse.current_dim_currency.currency_name IS 'Name that ISO
 COMMENT ON COLUMN warehouse.current_dim_currency.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
 
 COMMENT ON COLUMN warehouse.current_dim_currency.is_deleted IS 'Whether the source had deleted the row by then.';
+
+COMMENT ON VIEW warehouse.history_dim_currency IS 'Currencies of orders and payments. Every version, and the time during which it was current.';
+
+COMMENT ON COLUMN warehouse.history_dim_currency.currency_id IS 'Key of the currency.';
+
+COMMENT ON COLUMN warehouse.history_dim_currency.currency_code IS 'ISO 4217 code, as GBP.';
+
+COMMENT ON COLUMN warehouse.history_dim_currency.currency_name IS 'Name that ISO 4217 gives to the code, as Pound Sterling.';
+
+COMMENT ON COLUMN warehouse.history_dim_currency.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+
+COMMENT ON COLUMN warehouse.history_dim_currency.observed_at IS 'When the source was read that had the version.';
+
+COMMENT ON COLUMN warehouse.history_dim_currency.is_deleted IS 'Whether the source had deleted the row by then.';
+
+COMMENT ON COLUMN warehouse.history_dim_currency.version IS 'The number of the version of its row, from 1 on.';
+
+COMMENT ON COLUMN warehouse.history_dim_currency.valid_from IS 'From when on the version was current.';
+
+COMMENT ON COLUMN warehouse.history_dim_currency.valid_to IS 'Until when; NULL while it is.';
 
 COMMENT ON TABLE warehouse.dim_design IS 'Designs of tote bags.';
 
@@ -1930,6 +2332,20 @@ COMMENT ON COLUMN warehouse.dim_design.batch_seq IS 'The batch that brought the 
 
 COMMENT ON COLUMN warehouse.dim_design.is_deleted IS 'Whether the source had deleted the row by then.';
 
+COMMENT ON TABLE warehouse.past_dim_design IS 'Versions of the rows of dim_design that later ones have followed.';
+
+COMMENT ON COLUMN warehouse.past_dim_design.design_id IS 'Key of the design.';
+
+COMMENT ON COLUMN warehouse.past_dim_design.design_name IS 'Name of the design.';
+
+COMMENT ON COLUMN warehouse.past_dim_design.file_location IS 'Directory of its drawing.';
+
+COMMENT ON COLUMN warehouse.past_dim_design.file_name IS 'File of its drawing.';
+
+COMMENT ON COLUMN warehouse.past_dim_design.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+
+COMMENT ON COLUMN warehouse.past_dim_design.is_deleted IS 'Whether the source had deleted the row by then.';
+
 COMMENT ON VIEW warehouse.current_dim_design IS 'Designs of tote bags. Only the rows that the source has now.';
 
 COMMENT ON COLUMN warehouse.current_dim_design.design_id IS 'Key of the design.';
@@ -1943,6 +2359,28 @@ COMMENT ON COLUMN warehouse.current_dim_design.file_name IS 'File of its drawing
 COMMENT ON COLUMN warehouse.current_dim_design.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
 
 COMMENT ON COLUMN warehouse.current_dim_design.is_deleted IS 'Whether the source had deleted the row by then.';
+
+COMMENT ON VIEW warehouse.history_dim_design IS 'Designs of tote bags. Every version, and the time during which it was current.';
+
+COMMENT ON COLUMN warehouse.history_dim_design.design_id IS 'Key of the design.';
+
+COMMENT ON COLUMN warehouse.history_dim_design.design_name IS 'Name of the design.';
+
+COMMENT ON COLUMN warehouse.history_dim_design.file_location IS 'Directory of its drawing.';
+
+COMMENT ON COLUMN warehouse.history_dim_design.file_name IS 'File of its drawing.';
+
+COMMENT ON COLUMN warehouse.history_dim_design.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+
+COMMENT ON COLUMN warehouse.history_dim_design.observed_at IS 'When the source was read that had the version.';
+
+COMMENT ON COLUMN warehouse.history_dim_design.is_deleted IS 'Whether the source had deleted the row by then.';
+
+COMMENT ON COLUMN warehouse.history_dim_design.version IS 'The number of the version of its row, from 1 on.';
+
+COMMENT ON COLUMN warehouse.history_dim_design.valid_from IS 'From when on the version was current.';
+
+COMMENT ON COLUMN warehouse.history_dim_design.valid_to IS 'Until when; NULL while it is.';
 
 COMMENT ON TABLE warehouse.dim_location IS 'Places of delivery.';
 
@@ -1966,6 +2404,28 @@ COMMENT ON COLUMN warehouse.dim_location.batch_seq IS 'The batch that brought th
 
 COMMENT ON COLUMN warehouse.dim_location.is_deleted IS 'Whether the source had deleted the row by then.';
 
+COMMENT ON TABLE warehouse.past_dim_location IS 'Versions of the rows of dim_location that later ones have followed.';
+
+COMMENT ON COLUMN warehouse.past_dim_location.location_id IS 'Key of the address.';
+
+COMMENT ON COLUMN warehouse.past_dim_location.address_line_1 IS 'Street and number.';
+
+COMMENT ON COLUMN warehouse.past_dim_location.address_line_2 IS 'Second line.';
+
+COMMENT ON COLUMN warehouse.past_dim_location.district IS 'District or county.';
+
+COMMENT ON COLUMN warehouse.past_dim_location.city IS 'City.';
+
+COMMENT ON COLUMN warehouse.past_dim_location.postal_code IS 'Postal code, with its leading zeros.';
+
+COMMENT ON COLUMN warehouse.past_dim_location.country IS 'Country, in English.';
+
+COMMENT ON COLUMN warehouse.past_dim_location.phone IS 'Telephone number.';
+
+COMMENT ON COLUMN warehouse.past_dim_location.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+
+COMMENT ON COLUMN warehouse.past_dim_location.is_deleted IS 'Whether the source had deleted the row by then.';
+
 COMMENT ON VIEW warehouse.current_dim_location IS 'Places of delivery. Only the rows that the source has now.';
 
 COMMENT ON COLUMN warehouse.current_dim_location.location_id IS 'Key of the address.';
@@ -1988,6 +2448,36 @@ COMMENT ON COLUMN warehouse.current_dim_location.batch_seq IS 'The batch that br
 
 COMMENT ON COLUMN warehouse.current_dim_location.is_deleted IS 'Whether the source had deleted the row by then.';
 
+COMMENT ON VIEW warehouse.history_dim_location IS 'Places of delivery. Every version, and the time during which it was current.';
+
+COMMENT ON COLUMN warehouse.history_dim_location.location_id IS 'Key of the address.';
+
+COMMENT ON COLUMN warehouse.history_dim_location.address_line_1 IS 'Street and number.';
+
+COMMENT ON COLUMN warehouse.history_dim_location.address_line_2 IS 'Second line.';
+
+COMMENT ON COLUMN warehouse.history_dim_location.district IS 'District or county.';
+
+COMMENT ON COLUMN warehouse.history_dim_location.city IS 'City.';
+
+COMMENT ON COLUMN warehouse.history_dim_location.postal_code IS 'Postal code, with its leading zeros.';
+
+COMMENT ON COLUMN warehouse.history_dim_location.country IS 'Country, in English.';
+
+COMMENT ON COLUMN warehouse.history_dim_location.phone IS 'Telephone number.';
+
+COMMENT ON COLUMN warehouse.history_dim_location.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+
+COMMENT ON COLUMN warehouse.history_dim_location.observed_at IS 'When the source was read that had the version.';
+
+COMMENT ON COLUMN warehouse.history_dim_location.is_deleted IS 'Whether the source had deleted the row by then.';
+
+COMMENT ON COLUMN warehouse.history_dim_location.version IS 'The number of the version of its row, from 1 on.';
+
+COMMENT ON COLUMN warehouse.history_dim_location.valid_from IS 'From when on the version was current.';
+
+COMMENT ON COLUMN warehouse.history_dim_location.valid_to IS 'Until when; NULL while it is.';
+
 COMMENT ON TABLE warehouse.dim_payment_type IS 'Kinds of payment.';
 
 COMMENT ON COLUMN warehouse.dim_payment_type.payment_type_id IS 'Key of the kind of payment.';
@@ -1998,6 +2488,16 @@ COMMENT ON COLUMN warehouse.dim_payment_type.batch_seq IS 'The batch that brough
 
 COMMENT ON COLUMN warehouse.dim_payment_type.is_deleted IS 'Whether the source had deleted the row by then.';
 
+COMMENT ON TABLE warehouse.past_dim_payment_type IS 'Versions of the rows of dim_payment_type that later ones have followed.';
+
+COMMENT ON COLUMN warehouse.past_dim_payment_type.payment_type_id IS 'Key of the kind of payment.';
+
+COMMENT ON COLUMN warehouse.past_dim_payment_type.payment_type_name IS 'Name of the kind.';
+
+COMMENT ON COLUMN warehouse.past_dim_payment_type.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+
+COMMENT ON COLUMN warehouse.past_dim_payment_type.is_deleted IS 'Whether the source had deleted the row by then.';
+
 COMMENT ON VIEW warehouse.current_dim_payment_type IS 'Kinds of payment. Only the rows that the source has now.';
 
 COMMENT ON COLUMN warehouse.current_dim_payment_type.payment_type_id IS 'Key of the kind of payment.';
@@ -2007,6 +2507,24 @@ COMMENT ON COLUMN warehouse.current_dim_payment_type.payment_type_name IS 'Name 
 COMMENT ON COLUMN warehouse.current_dim_payment_type.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
 
 COMMENT ON COLUMN warehouse.current_dim_payment_type.is_deleted IS 'Whether the source had deleted the row by then.';
+
+COMMENT ON VIEW warehouse.history_dim_payment_type IS 'Kinds of payment. Every version, and the time during which it was current.';
+
+COMMENT ON COLUMN warehouse.history_dim_payment_type.payment_type_id IS 'Key of the kind of payment.';
+
+COMMENT ON COLUMN warehouse.history_dim_payment_type.payment_type_name IS 'Name of the kind.';
+
+COMMENT ON COLUMN warehouse.history_dim_payment_type.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+
+COMMENT ON COLUMN warehouse.history_dim_payment_type.observed_at IS 'When the source was read that had the version.';
+
+COMMENT ON COLUMN warehouse.history_dim_payment_type.is_deleted IS 'Whether the source had deleted the row by then.';
+
+COMMENT ON COLUMN warehouse.history_dim_payment_type.version IS 'The number of the version of its row, from 1 on.';
+
+COMMENT ON COLUMN warehouse.history_dim_payment_type.valid_from IS 'From when on the version was current.';
+
+COMMENT ON COLUMN warehouse.history_dim_payment_type.valid_to IS 'Until when; NULL while it is.';
 
 COMMENT ON TABLE warehouse.dim_staff IS 'Members of staff with their department.';
 
@@ -2026,6 +2544,24 @@ COMMENT ON COLUMN warehouse.dim_staff.batch_seq IS 'The batch that brought the r
 
 COMMENT ON COLUMN warehouse.dim_staff.is_deleted IS 'Whether the source had deleted the row by then.';
 
+COMMENT ON TABLE warehouse.past_dim_staff IS 'Versions of the rows of dim_staff that later ones have followed.';
+
+COMMENT ON COLUMN warehouse.past_dim_staff.staff_id IS 'Key of the member of staff.';
+
+COMMENT ON COLUMN warehouse.past_dim_staff.first_name IS 'First name.';
+
+COMMENT ON COLUMN warehouse.past_dim_staff.last_name IS 'Last name.';
+
+COMMENT ON COLUMN warehouse.past_dim_staff.department_name IS 'Name of the department.';
+
+COMMENT ON COLUMN warehouse.past_dim_staff.location IS 'Town in which the department works.';
+
+COMMENT ON COLUMN warehouse.past_dim_staff.email_address IS 'E-mail address at work.';
+
+COMMENT ON COLUMN warehouse.past_dim_staff.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+
+COMMENT ON COLUMN warehouse.past_dim_staff.is_deleted IS 'Whether the source had deleted the row by then.';
+
 COMMENT ON VIEW warehouse.current_dim_staff IS 'Members of staff with their department. Only the rows that the source has now.';
 
 COMMENT ON COLUMN warehouse.current_dim_staff.staff_id IS 'Key of the member of staff.';
@@ -2044,6 +2580,32 @@ COMMENT ON COLUMN warehouse.current_dim_staff.batch_seq IS 'The batch that broug
 
 COMMENT ON COLUMN warehouse.current_dim_staff.is_deleted IS 'Whether the source had deleted the row by then.';
 
+COMMENT ON VIEW warehouse.history_dim_staff IS 'Members of staff with their department. Every version, and the time during which it was current.';
+
+COMMENT ON COLUMN warehouse.history_dim_staff.staff_id IS 'Key of the member of staff.';
+
+COMMENT ON COLUMN warehouse.history_dim_staff.first_name IS 'First name.';
+
+COMMENT ON COLUMN warehouse.history_dim_staff.last_name IS 'Last name.';
+
+COMMENT ON COLUMN warehouse.history_dim_staff.department_name IS 'Name of the department.';
+
+COMMENT ON COLUMN warehouse.history_dim_staff.location IS 'Town in which the department works.';
+
+COMMENT ON COLUMN warehouse.history_dim_staff.email_address IS 'E-mail address at work.';
+
+COMMENT ON COLUMN warehouse.history_dim_staff.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+
+COMMENT ON COLUMN warehouse.history_dim_staff.observed_at IS 'When the source was read that had the version.';
+
+COMMENT ON COLUMN warehouse.history_dim_staff.is_deleted IS 'Whether the source had deleted the row by then.';
+
+COMMENT ON COLUMN warehouse.history_dim_staff.version IS 'The number of the version of its row, from 1 on.';
+
+COMMENT ON COLUMN warehouse.history_dim_staff.valid_from IS 'From when on the version was current.';
+
+COMMENT ON COLUMN warehouse.history_dim_staff.valid_to IS 'Until when; NULL while it is.';
+
 COMMENT ON TABLE warehouse.dim_transaction IS 'The link between an order and its payment.';
 
 COMMENT ON COLUMN warehouse.dim_transaction.transaction_id IS 'Key of the transaction.';
@@ -2058,6 +2620,20 @@ COMMENT ON COLUMN warehouse.dim_transaction.batch_seq IS 'The batch that brought
 
 COMMENT ON COLUMN warehouse.dim_transaction.is_deleted IS 'Whether the source had deleted the row by then.';
 
+COMMENT ON TABLE warehouse.past_dim_transaction IS 'Versions of the rows of dim_transaction that later ones have followed.';
+
+COMMENT ON COLUMN warehouse.past_dim_transaction.transaction_id IS 'Key of the transaction.';
+
+COMMENT ON COLUMN warehouse.past_dim_transaction.transaction_type IS 'SALE or PURCHASE.';
+
+COMMENT ON COLUMN warehouse.past_dim_transaction.sales_order_id IS 'Sales order, of a sale only.';
+
+COMMENT ON COLUMN warehouse.past_dim_transaction.purchase_order_id IS 'Purchase order, of a purchase only.';
+
+COMMENT ON COLUMN warehouse.past_dim_transaction.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+
+COMMENT ON COLUMN warehouse.past_dim_transaction.is_deleted IS 'Whether the source had deleted the row by then.';
+
 COMMENT ON VIEW warehouse.current_dim_transaction IS 'The link between an order and its payment. Only the rows that the source has now.';
 
 COMMENT ON COLUMN warehouse.current_dim_transaction.transaction_id IS 'Key of the transaction.';
@@ -2071,6 +2647,28 @@ COMMENT ON COLUMN warehouse.current_dim_transaction.purchase_order_id IS 'Purcha
 COMMENT ON COLUMN warehouse.current_dim_transaction.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
 
 COMMENT ON COLUMN warehouse.current_dim_transaction.is_deleted IS 'Whether the source had deleted the row by then.';
+
+COMMENT ON VIEW warehouse.history_dim_transaction IS 'The link between an order and its payment. Every version, and the time during which it was current.';
+
+COMMENT ON COLUMN warehouse.history_dim_transaction.transaction_id IS 'Key of the transaction.';
+
+COMMENT ON COLUMN warehouse.history_dim_transaction.transaction_type IS 'SALE or PURCHASE.';
+
+COMMENT ON COLUMN warehouse.history_dim_transaction.sales_order_id IS 'Sales order, of a sale only.';
+
+COMMENT ON COLUMN warehouse.history_dim_transaction.purchase_order_id IS 'Purchase order, of a purchase only.';
+
+COMMENT ON COLUMN warehouse.history_dim_transaction.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+
+COMMENT ON COLUMN warehouse.history_dim_transaction.observed_at IS 'When the source was read that had the version.';
+
+COMMENT ON COLUMN warehouse.history_dim_transaction.is_deleted IS 'Whether the source had deleted the row by then.';
+
+COMMENT ON COLUMN warehouse.history_dim_transaction.version IS 'The number of the version of its row, from 1 on.';
+
+COMMENT ON COLUMN warehouse.history_dim_transaction.valid_from IS 'From when on the version was current.';
+
+COMMENT ON COLUMN warehouse.history_dim_transaction.valid_to IS 'Until when; NULL while it is.';
 
 COMMENT ON TABLE warehouse.fact_payment IS 'Every version of every payment.';
 
@@ -3145,11 +3743,11 @@ GRANT USAGE ON SCHEMA warehouse TO warehouse_reader;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA warehouse_bookkeeping TO warehouse_loader;
 
-GRANT SELECT ON warehouse.current_dim_counterparty, warehouse.current_dim_currency, warehouse.current_dim_design, warehouse.current_dim_location, warehouse.current_dim_payment_type, warehouse.current_dim_staff, warehouse.current_dim_transaction, warehouse.current_fact_payment, warehouse.history_fact_payment, warehouse.current_fact_purchase_order, warehouse.history_fact_purchase_order, warehouse.current_fact_sales_order, warehouse.history_fact_sales_order, warehouse.current_fact_exchange_rate, warehouse.history_fact_exchange_rate, warehouse.current_fact_sales_target, warehouse.history_fact_sales_target, warehouse.dim_date TO warehouse_loader, warehouse_reader;
+GRANT SELECT ON warehouse.current_dim_counterparty, warehouse.history_dim_counterparty, warehouse.current_dim_currency, warehouse.history_dim_currency, warehouse.current_dim_design, warehouse.history_dim_design, warehouse.current_dim_location, warehouse.history_dim_location, warehouse.current_dim_payment_type, warehouse.history_dim_payment_type, warehouse.current_dim_staff, warehouse.history_dim_staff, warehouse.current_dim_transaction, warehouse.history_dim_transaction, warehouse.current_fact_payment, warehouse.history_fact_payment, warehouse.current_fact_purchase_order, warehouse.history_fact_purchase_order, warehouse.current_fact_sales_order, warehouse.history_fact_sales_order, warehouse.current_fact_exchange_rate, warehouse.history_fact_exchange_rate, warehouse.current_fact_sales_target, warehouse.history_fact_sales_target, warehouse.dim_date TO warehouse_loader, warehouse_reader;
 
-GRANT SELECT ON warehouse.dim_date, warehouse.dim_counterparty, warehouse.dim_currency, warehouse.dim_design, warehouse.dim_location, warehouse.dim_payment_type, warehouse.dim_staff, warehouse.dim_transaction, warehouse.fact_payment, warehouse.fact_purchase_order, warehouse.fact_sales_order, warehouse.fact_exchange_rate, warehouse.fact_sales_target TO warehouse_loader;
+GRANT SELECT ON warehouse.dim_date, warehouse.dim_counterparty, warehouse.dim_currency, warehouse.dim_design, warehouse.dim_location, warehouse.dim_payment_type, warehouse.dim_staff, warehouse.dim_transaction, warehouse.fact_payment, warehouse.fact_purchase_order, warehouse.fact_sales_order, warehouse.fact_exchange_rate, warehouse.fact_sales_target, warehouse.past_dim_counterparty, warehouse.past_dim_currency, warehouse.past_dim_design, warehouse.past_dim_location, warehouse.past_dim_payment_type, warehouse.past_dim_staff, warehouse.past_dim_transaction TO warehouse_loader;
 
-GRANT INSERT ON warehouse.fact_payment, warehouse.fact_purchase_order, warehouse.fact_sales_order, warehouse.fact_exchange_rate, warehouse.fact_sales_target TO warehouse_loader;
+GRANT INSERT ON warehouse.fact_payment, warehouse.fact_purchase_order, warehouse.fact_sales_order, warehouse.fact_exchange_rate, warehouse.fact_sales_target, warehouse.past_dim_counterparty, warehouse.past_dim_currency, warehouse.past_dim_design, warehouse.past_dim_location, warehouse.past_dim_payment_type, warehouse.past_dim_staff, warehouse.past_dim_transaction TO warehouse_loader;
 
 GRANT INSERT, UPDATE ON warehouse.dim_date, warehouse.dim_counterparty, warehouse.dim_currency, warehouse.dim_design, warehouse.dim_location, warehouse.dim_payment_type, warehouse.dim_staff, warehouse.dim_transaction TO warehouse_loader;
 
@@ -3235,6 +3833,6 @@ GRANT SELECT ON reports.revenue_in_reporting_currency_by_month TO warehouse_load
 
 GRANT SELECT ON reports.revenue_in_reporting_currency_by_office TO warehouse_loader, warehouse_reader;
 
-INSERT INTO warehouse_bookkeeping.declaration (sha256) VALUES ('05df865335e62568fb4bea700fe726f41bdf5a7432f4f16befd719a85bcb0357');
+INSERT INTO warehouse_bookkeeping.declaration (sha256) VALUES ('44c467085da134321baec99a78e6b598f3dbbb4a6d44d4d4d94ad65ea1f43105');
 
 COMMIT;

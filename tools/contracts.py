@@ -33,7 +33,7 @@ _TRAP = "Every version of a row is in the history: count and add up rows of curr
 
 def contract_of(star: StarTable) -> str:
     """The contract of a table, in YAML."""
-    versions = star.kind is Kind.FACT
+    versions = star.kind is not Kind.CALENDAR
     return _contract(
         star.name,
         revision(star),

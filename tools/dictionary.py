@@ -16,9 +16,9 @@ What the warehouse has for its readers. `make render` writes this file from the 
 
 Questions are answered by the [reports](#reports): begin there. Behind them are three stars. Of each
 table below, readers see the view `current_<table>`, with one row for each row that ToteSys has, and
-of a fact `history_<table>` as well, with every version of it; the calendar `dim_date` they see
-itself. A version may refer to a dimension row that ToteSys has deleted since, and `current_*` no
-longer has: join a history by LEFT JOIN.
+`history_<table>`, with every version of it; the calendar `dim_date` they see itself. A version may
+refer to a dimension row that ToteSys has deleted since, and `current_*` no
+longer has: join a history by LEFT JOIN, or with the history of the dimension.
 
 """
 _LINEAGE_HEAD = """\

@@ -15,6 +15,7 @@ from totesys_dagster.postgres.sessions import (
     transaction,
 )
 from totesys_dagster.warehouse import ddl, schema
+from totesys_dagster.warehouse.tables import all_tables
 
 STATE_TABLES = ("star", "declaration", "migration", "report", "reporting_currency")
 FUNCTIONS = {
@@ -62,7 +63,7 @@ def _make(connection: Connection, fresh: Names) -> None:
 
 def _drop(connection: Connection, fresh: Names) -> None:
     """Drop what a rebuild has made, by its names: nothing that others put there or built upon."""
-    stars = sql.SQL(", ").join(map(fresh.table, WAREHOUSE_TABLES))
+    stars = sql.SQL(", ").join(map(fresh.table, all_tables()))
     views = sql.SQL(", ").join(
         fresh.table(f"{view}_{star}")
         for star in WAREHOUSE_TABLES

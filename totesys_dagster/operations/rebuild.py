@@ -36,6 +36,7 @@ from totesys_dagster.postgres.sessions import (
     transaction,
 )
 from totesys_dagster.warehouse import ledger, schema
+from totesys_dagster.warehouse.tables import all_tables
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,7 @@ def _require_tables(connection: Connection, names: Names) -> None:
           AND (c.relkind NOT IN ('r', 'p') OR child IS NOT NULL)
     """
     with transaction(connection):
-        found = connection.execute(query, [names.schema, list(WAREHOUSE_TABLES)]).fetchone()
+        found = connection.execute(query, [names.schema, list(all_tables())]).fetchone()
     if found is None:
         return
     star, child = found

@@ -18,6 +18,7 @@ from totesys_dagster.postgres.sessions import (
     one,
 )
 from totesys_dagster.warehouse import ddl, ledger, state
+from totesys_dagster.warehouse.tables import all_tables, kept
 
 _ALL = sql.SQL("")
 
@@ -46,10 +47,13 @@ def replace(
             return None
         stars = list(STAR_TABLES.values()) if only is None else only
         replaced = list(WAREHOUSE_TABLES.values()) if only is None else only
-        pairs = [_Pair.of(connection, names, fresh, star) for star in replaced]
-        different = {pair.star.name: pair.count(DIFFERENT) for pair in pairs}
+        pairs = [
+            _Pair.of(connection, names, fresh, table) for star in replaced for table in kept(star)
+        ]
+        rows = {pair.star.name: pair.count(DIFFERENT) for pair in pairs}
+        different = {s.name: sum(rows[table.name] for table in kept(s)) for s in replaced}
         require_proof(different)
-        _replace_rows([pair for pair in pairs if different[pair.star.name]])
+        _replace_rows([pair for pair in pairs if rows[pair.star.name]])
         state.note(connection, names, stars, ledger.head(connection, fresh), renewed=bool(only))
         if only is None:
             _replace_ledger(connection, names, fresh)
@@ -153,17 +157,16 @@ class _Pair:
     connection: Connection
     names: Names
     star: StarTable
-    key: str
     fragments: dict[str, sql.Composable]
 
     @classmethod
     def of(cls, connection: Connection, names: Names, fresh: Names, star: StarTable) -> _Pair:
-        key = star.record_id or star.key
+        keys = (star.record_id,) if star.record_id else star.keys
         new = fresh.table(star.name)
         fragments: dict[str, sql.Composable] = {
             "old": names.table(star.name),
             "new": new,
-            "key": sql.Identifier(key),
+            "key": sql.Identifier(keys[0]),
             "columns": _columns(connection, new),
             "of_old": _columns(connection, new, "o."),
             "of_new": _columns(connection, new, "n."),
@@ -175,9 +178,11 @@ class _Pair:
                 )
                 for column in _no_longer_filled(connection, names, star)
             ),
+            "same_key": sql.SQL(" AND ").join(
+                sql.SQL("n.{0} = o.{0}").format(sql.Identifier(key)) for key in keys
+            ),
         }
-        fragments["same_key"] = sql.SQL("n.{key} = o.{key}").format(**fragments)
-        return cls(connection, names, star, key, fragments)
+        return cls(connection, names, star, fragments)
 
     def count(self, query: str) -> int:
         row = one(self.connection, sql.SQL(query).format(**self.fragments))
@@ -189,7 +194,7 @@ class _Pair:
     def require_free(self) -> None:
         """Refuse, before anything is changed, where a foreign key of others loses its rows."""
         table = self.fragments["old"].as_string(self.connection)
-        others = [table, self.names.schema, list(WAREHOUSE_TABLES)]
+        others = [table, self.names.schema, list(all_tables())]
         found = self.connection.execute(REFERENCES, others).fetchall()
         gone = self.count(GONE) if found else 0
         for constraint, child, by_key in found:

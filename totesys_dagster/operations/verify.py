@@ -18,6 +18,7 @@ from totesys_dagster.lake.store import Store
 from totesys_dagster.lake.verification import Verification
 from totesys_dagster.operations.renew import outdated
 from totesys_dagster.operations.verify_batch import Batch, Readable, check_batch
+from totesys_dagster.operations.verify_past import verify_past
 from totesys_dagster.parallel import ahead
 from totesys_dagster.postgres.sessions import Connection, Names, failures, transaction
 from totesys_dagster.warehouse import ledger, state
@@ -42,7 +43,8 @@ def verify(
     *,
     blocks: Callable[[int], list[range]] = lambda last: [range(1, last + 1)],
 ) -> Verification:
-    """Walk the log: the chain of hashes, every object of both zones, and the last audits.
+    """Walk the log: the chain of hashes, every object of both zones, the last audits, and what the
+    rows of dimensions held before.
 
     `blocks` says which numbers to look at, given the last one; by default that is all of them.
     Objects that cannot be read are findings, not errors. Raises TotesysError when a system cannot
@@ -71,6 +73,7 @@ def verify(
         _check_ledger(result, loaded)
         _check_last_source(result, connection, names, ingestion)
         _check_standings(result, connection, names, ingestion, waiting)
+        result.add(verify_past(connection, names, ingestion, processed, due, waiting))
     for feed in FEEDS:
         result.add(verify_feed(connection, names, feed, ingestion, processed))
     return result

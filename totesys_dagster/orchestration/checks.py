@@ -44,12 +44,13 @@ LOG = dg.AssetSpec(
     name="verified",
     blocking=True,  # fails the run, which the alerts tell of
     description="The chain of manifests is unbroken, every object of the lake is what was written,"
-    " and the last audit of each table found the warehouse equal to the source. Beyond"
+    " the last audit of each table found the warehouse equal to the source, and dimensions held"
+    " before what the lake says. Beyond"
     f" {NIGHTLY_BATCHES:,} batches, the newest are verified each night and the older ones in turn;"
     " `totesys verify` verifies all."
     + remedy(
-        "its metadata lists the findings. The warehouse is not touched: bring the object back from"
-        " the bucket's older versions, then run `totesys verify`.",
+        "its metadata lists the findings. The warehouse is not touched: bring an object back from"
+        " the bucket's older versions, rebuild what differs, then run `totesys verify`.",
         "An object of the lake is lost or damaged",
     ),
 )

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from totesys_dagster.catalogue import STAR_TABLES, Kind, StarTable
+from totesys_dagster.lake.log import TOTESYS
 from totesys_dagster.postgres.sessions import Names
+from totesys_dagster.warehouse.tables import kept, past
 
 # From here on foreign keys may be declared that the server does not check row by row.
 NOT_ENFORCED_SINCE = 180000
@@ -79,6 +81,8 @@ def create_table(names: Names, star: StarTable) -> sql.Composed:
     ]
     if star.kind is Kind.FACT:
         lines.append(sql.SQL("UNIQUE ({}, batch_seq)").format(listed(star.keys)))
+    elif len(star.keys) > 1:
+        lines.append(sql.SQL("PRIMARY KEY ({})").format(listed(star.keys)))
     return sql.SQL("CREATE TABLE {} (\n    {}\n)").format(
         names.table(star.name), sql.SQL(",\n    ").join(lines)
     )
@@ -91,7 +95,8 @@ def listed(columns: Iterable[str], alias: str | None = None) -> sql.Composed:
 
 
 def _is_key(star: StarTable, attribute: Attribute) -> bool:
-    return attribute.name == (star.record_id or star.key)
+    """Whether the column alone is the primary key."""
+    return [attribute.name] == ([star.record_id] if star.record_id else [*star.keys])
 
 
 def _definition(attribute: Attribute, primary: bool) -> list[sql.Composable]:
@@ -174,39 +179,65 @@ _HISTORY = """SELECT
 FROM {table}
 WINDOW versions AS (PARTITION BY {keys} ORDER BY batch_seq)"""
 
+# A dimension holds the current version of each row; when its batch was read, the ledger knows.
+_HISTORY_DIMENSION = """SELECT
+    {declared},
+    batch_seq,
+    observed_at,
+    is_deleted,
+    row_number() OVER versions AS version,
+    observed_at AS valid_from,
+    lead(observed_at) OVER versions AS valid_to
+FROM (
+    SELECT {columns} FROM {past}
+    UNION ALL
+    SELECT {columns} FROM {table}
+) AS held
+JOIN {batch} AS batch ON batch.log = {log} AND batch.sequence = held.batch_seq
+WINDOW versions AS (PARTITION BY {keys} ORDER BY batch_seq)"""
+
 
 def views(names: Names, star: StarTable) -> list[View]:
     """The views of a star table: `current_*` has one row for each business key that the source has,
-    `history_*` every version of a fact. The calendar, from which nothing is deleted, has none."""
+    `history_*` every version. The calendar, from which nothing is deleted, has none."""
     columns = attributes(star)
     fragments: dict[str, sql.Composable] = {
         "columns": sql.SQL(",\n    ").join(sql.Identifier(column.name) for column in columns),
         "table": names.table(star.name),
+        "declared": sql.SQL(",\n    ").join(map(sql.Identifier, star.column_names)),
+        "past": names.table(past(star).name),
+        "batch": names.ledger("batch"),
+        "log": sql.Literal(TOTESYS),
         "keys": listed(star.keys),
         "same_key": sql.SQL(" AND ").join(
             sql.SQL("later.{0} = fact.{0}").format(sql.Identifier(key)) for key in star.keys
         ),
     }
 
-    def view(prefix: str, query: str, comment: str, *more: Attribute) -> View:
+    def view(prefix: str, query: str, comment: str, shown: Sequence[Attribute]) -> View:
         composed = sql.SQL(query).format(**fragments)
-        return View(f"{prefix}_{star.name}", (*columns, *more), composed, comment)
+        return View(f"{prefix}_{star.name}", tuple(shown), composed, comment)
 
     if star.kind is Kind.CALENDAR:
         return []
     current = f"{star.description} Only the rows that the source has now."
     if star.kind is Kind.DIMENSION:
-        return [view("current", _CURRENT_DIMENSION, current)]
+        history = f"{star.description} Every version, and the time during which it was current."
+        shown = [a for a in columns if a not in LINEAGE]
+        return [
+            view("current", _CURRENT_DIMENSION, current, columns),
+            view("history", _HISTORY_DIMENSION, history, [*shown, *LINEAGE, *VERSIONS]),
+        ]
     history = f"{star.description} With its number, and the time during which it was current."
     return [
-        view("current", _CURRENT_FACT, f"{current} Each in its latest version."),
-        view("history", _HISTORY, history, *VERSIONS),
+        view("current", _CURRENT_FACT, f"{current} Each in its latest version.", columns),
+        view("history", _HISTORY, history, [*columns, *VERSIONS]),
     ]
 
 
 def comments(names: Names, star: StarTable) -> list[sql.Composed]:
     """What the table, its views and their columns mean, for people and tools that ask for it."""
-    relations = [(names.table(star.name), star.description, attributes(star), "TABLE")]
+    relations = [(names.table(s.name), s.description, attributes(s), "TABLE") for s in kept(star)]
     relations += [(names.table(v.name), v.comment, v.columns, "VIEW") for v in views(names, star)]
     statements = []
     for relation, description, columns, kind in relations:

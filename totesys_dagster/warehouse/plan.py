@@ -18,6 +18,7 @@ from totesys_dagster.postgres.sessions import Connection, Names
 from totesys_dagster.warehouse import ddl, report_plan, reports
 from totesys_dagster.warehouse.ddl import Attribute, View
 from totesys_dagster.warehouse.report_plan import Made
+from totesys_dagster.warehouse.tables import all_tables
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,9 @@ def plan(
 ) -> list[Step]:
     """The statements that bring the tables of a warehouse to what is declared."""
     stars = list(WAREHOUSE_TABLES.values())
-    tables = [step for star in stars for step in _table(names, star, found)]
-    retyped = [star.name for star in stars if _retyped(star, found)]
+    made = all_tables().values()
+    tables = [step for star in made for step in _table(names, star, found)]
+    retyped = [star.name for star in made if _retyped(star, found)]
     anew = [
         view.name
         for star in stars
@@ -291,7 +293,7 @@ def _foreign_keys(names: Names, stars: Iterable[StarTable], found: Found) -> Ite
 
 def _withdrawn(names: Names, found: Found) -> Iterable[Step]:
     """Say of tables that are no longer declared that nothing comes any more."""
-    for name in sorted(set(found.stars) - set(WAREHOUSE_TABLES)):
+    for name in sorted(set(found.stars) - set(all_tables())):
         if name in found.tables:
             text = "No longer filled: the catalogue does not declare it any more."
             yield Step(

@@ -10,18 +10,28 @@ from totesys_dagster.catalogue import WAREHOUSE_TABLES, Kind, StarTable
 from totesys_dagster.postgres.sessions import Names
 from totesys_dagster.warehouse import ddl, reports
 from totesys_dagster.warehouse.plan import Found
+from totesys_dagster.warehouse.tables import pasts
 
 
 def grants(names: Names, made: Iterable[str]) -> list[sql.Composed]:
-    """What the loader and the reader may do, with the stars that are `made` and with the
+    """What the loader and the reader may do, with the tables that are `made` and with the
     bookkeeping. What was granted of others before, or taken away, stays.
 
-    The loader can neither change nor delete a version of a fact or a row of the ledger: history is
-    written once, by privilege and not only by intent. The reader sees views, and no table but the
-    calendar, which has none: over all versions of orders, 6,269 payments were overdue for 6,106.
+    The loader can neither change nor delete a version that is kept or a row of the ledger: history
+    is written once, by privilege and not only by intent. The reader sees views, and no table but
+    the calendar, which has none: over all versions of orders, 6,269 payments were overdue for
+    6,106.
     """
-    stars = [WAREHOUSE_TABLES[name] for name in made]
-    shown = [names.table(view.name) for star in stars for view in ddl.views(names, star)]
+    made = set(made)
+    stars = [star for star in WAREHOUSE_TABLES.values() if star.name in made]
+    past = [table for name, table in pasts().items() if name in made]
+    shown = [
+        names.table(view.name)
+        for star in WAREHOUSE_TABLES.values()
+        for view in ddl.views(names, star)
+        # Its history came later than a dimension itself.
+        if {star.name, view.name.replace("history_", "past_", 1)} & made
+    ]
     shown += [names.table(star.name) for star in stars if star.kind is Kind.CALENDAR]
     both = sql.SQL(", ").join(map(sql.Identifier, (names.schema, names.bookkeeping)))
     fragments: dict[str, sql.Composable] = {
@@ -31,8 +41,8 @@ def grants(names: Names, made: Iterable[str]) -> list[sql.Composed]:
         "reader": sql.Identifier(ddl.READER),
         "schema": sql.Identifier(names.schema),
         "shown": sql.SQL(", ").join(shown),
-        "all": _tables(names, stars),
-        "facts": _tables(names, [s for s in stars if s.kind is Kind.FACT]),
+        "all": _tables(names, [*stars, *past]),
+        "versions": _tables(names, [*(s for s in stars if s.kind is Kind.FACT), *past]),
         "dimensions": _tables(names, [s for s in stars if s.kind is not Kind.FACT]),
         "ledger": sql.SQL(", ").join(map(names.ledger, (*ddl.LEDGER, *ddl.PAGES))),
         "state": names.ledger("star"),
@@ -40,7 +50,7 @@ def grants(names: Names, made: Iterable[str]) -> list[sql.Composed]:
     }
     nothing = [
         name
-        for name in ("shown", "all", "facts", "dimensions")
+        for name in ("shown", "all", "versions", "dimensions")
         if not fragments[name].as_string(None)
     ]
     return [
@@ -56,7 +66,7 @@ _GRANTS = (
     "GRANT SELECT ON ALL TABLES IN SCHEMA {bookkeeping} TO {loader}",
     "GRANT SELECT ON {shown} TO {loader}, {reader}",
     "GRANT SELECT ON {all} TO {loader}",
-    "GRANT INSERT ON {facts} TO {loader}",
+    "GRANT INSERT ON {versions} TO {loader}",
     "GRANT INSERT, UPDATE ON {dimensions} TO {loader}",
     "GRANT INSERT ON {ledger} TO {loader}",
     "GRANT INSERT, UPDATE ON {state} TO {loader}",

@@ -16,7 +16,6 @@ from importlib import resources
 import psycopg
 from psycopg import errors, sql
 
-from totesys_dagster.catalogue import WAREHOUSE_TABLES
 from totesys_dagster.errors import LoadError
 from totesys_dagster.lake.digest import passes_test_vector
 from totesys_dagster.postgres.sessions import Connection, Names, failures, transaction
@@ -25,6 +24,7 @@ from totesys_dagster.warehouse.ddl import LOADER, NOT_ENFORCED_SINCE, OWNER
 from totesys_dagster.warehouse.ledger import exclusive
 from totesys_dagster.warehouse.plan import DropAndRestore, Found, Step, find, no_views, plan
 from totesys_dagster.warehouse.readable import readable
+from totesys_dagster.warehouse.tables import all_tables
 
 
 @dataclass(frozen=True)
@@ -311,7 +311,7 @@ def _declared(
     names: Names, found: Found, drop_and_restore: DropAndRestore, *, foreign_keys: bool, roles: bool
 ) -> list[Step]:
     """What follows from the catalogue."""
-    made = [star for star in WAREHOUSE_TABLES if star not in found.tables]
+    made = [name for name in all_tables() if name not in found.tables]
     return [
         *plan(names, found, drop_and_restore, foreign_keys=foreign_keys),
         *map(Step, ddl.functions(names)),

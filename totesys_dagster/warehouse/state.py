@@ -15,6 +15,7 @@ from psycopg.types.json import Jsonb
 
 from totesys_dagster.catalogue import STAR_TABLES, StarTable, definition, revision
 from totesys_dagster.postgres.sessions import Connection, Names
+from totesys_dagster.warehouse.tables import kept
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,13 @@ def states(connection: Connection, names: Names) -> dict[str, State]:
 
 
 def outdated(found: Mapping[str, State]) -> list[StarTable]:
-    """The tables that are the result of another declaration, or of none that is known."""
-    return [star for star in STAR_TABLES.values() if not _is_of(star, found.get(star.name))]
+    """The tables that are the result of another declaration, or of none that is known; dimensions
+    also where that is so of their past versions."""
+    return [
+        star
+        for star in STAR_TABLES.values()
+        if not all(_is_of(star, found.get(name)) for name in _kept(star))
+    ]
 
 
 def not_comparable(found: Mapping[str, State]) -> list[str]:
@@ -47,7 +53,11 @@ def not_comparable(found: Mapping[str, State]) -> list[str]:
     return [
         star.name
         for star in outdated(found)
-        if star.name not in found or not _is_part(definition(star), found[star.name].definition)
+        if star.name not in found
+        or (
+            not _is_of(star, found[star.name])
+            and not _is_part(definition(star), found[star.name].definition)
+        )
     ]
 
 
@@ -57,8 +67,15 @@ def behind(found: Mapping[str, State], head: int) -> list[StarTable]:
     return [
         star
         for star in STAR_TABLES.values()
-        if _is_of(star, state := found.get(star.name)) and state and state.sequence < head
+        if all(_is_of(star, found.get(name)) for name in _kept(star))
+        and min(found[name].sequence for name in _kept(star)) < head
     ]
+
+
+def _kept(star: StarTable) -> list[str]:
+    """The names of the tables that a load of the star writes: a release that knows no past versions
+    carries on the dimension alone."""
+    return [table.name for table in kept(star)]
 
 
 def _is_of(star: StarTable, state: State | None) -> bool:
@@ -95,11 +112,11 @@ def carry_on(connection: Connection, names: Names, sequence: int) -> list[str]:
           AND state.sequence = %(now)s - 1
         """
     ).format(star=names.ledger("star"))
-    stars = list(STAR_TABLES.values())
+    declared = [(name, revision(star)) for star in STAR_TABLES.values() for name in _kept(star)]
     parameters = {
         "now": sequence,
-        "stars": [star.name for star in stars],
-        "revisions": [revision(star) for star in stars],
+        "stars": [name for name, _ in declared],
+        "revisions": [its for _, its in declared],
     }
     connection.execute(query, parameters)
     return not_comparable(states(connection, names))
@@ -126,4 +143,5 @@ def note(
     ).format(names.ledger("star"))
     for star in stars:
         declared = [revision(star), Jsonb(definition(star)), list(star.column_names)]
-        connection.execute(query, [star.name, *declared, sequence, renewed])
+        for name in _kept(star):
+            connection.execute(query, [name, *declared, sequence, renewed])

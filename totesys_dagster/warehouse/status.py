@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from totesys_dagster.catalogue import STAR_TABLES
+from totesys_dagster.catalogue import STAR_TABLES, StarTable
 from totesys_dagster.errors import LoadError
 from totesys_dagster.postgres.sessions import Connection, Names, failures, one, transaction
 from totesys_dagster.warehouse import state
 from totesys_dagster.warehouse.quarantine import quarantine_of
 from totesys_dagster.warehouse.standing import Standing, standings
+from totesys_dagster.warehouse.tables import kept
 
 # Without a join, whose plan depends on what PostgreSQL expects to find.
 CURRENT_AND_VERSIONS = """
@@ -52,16 +53,22 @@ def table_status(connection: Connection, names: Names) -> list[TableStatus]:
         )
         with failures(LoadError, "a look at the warehouse's tables"), transaction(connection):
             row = one(connection, query)
+            past = sum(_count(connection, names, table) for table in kept(star)[1:])
         result.append(
             TableStatus(
                 star.name,
                 current=row[0],
-                versions=row[1],
+                versions=row[1] + past,
                 quarantined=quarantine_of(connection, names, star).count,
                 standing=last[star.name],
             )
         )
     return result
+
+
+def _count(connection: Connection, names: Names, table: StarTable) -> int:
+    row = one(connection, sql.SQL("SELECT count(*) FROM {}").format(names.table(table.name)))
+    return int(row[0])
 
 
 def all_equal(tables: Iterable[TableStatus]) -> bool:

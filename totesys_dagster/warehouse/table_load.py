@@ -22,6 +22,8 @@ from totesys_dagster.warehouse.copy import copy_in
 from totesys_dagster.warehouse.ddl import listed
 from totesys_dagster.warehouse.fill import References, fill
 from totesys_dagster.warehouse.quarantine import release
+from totesys_dagster.warehouse.tables import past
+from totesys_dagster.warehouse.upsert import upsert
 
 
 class TableLoader:
@@ -52,6 +54,8 @@ class TableLoader:
             "columns": listed(star.column_names),
             "staged": listed(star.column_names, "s"),
             "current": listed(star.column_names, "c"),
+            "was": listed(star.column_names, "o"),
+            "past": names.table(past(star).name),
             "sequence": sql.Literal(manifest.sequence),
             "observed_at": sql.Literal(manifest.observed_at),
             "quarantine": names.ledger("quarantine"),
@@ -65,7 +69,7 @@ class TableLoader:
         query = sql.SQL(statement).format(**self.fragments, **more)
         return self.connection.execute(query, parameters)
 
-    def _execute(self, statement: str, **more: sql.Composable) -> int:
+    def _execute(self, statement: str, /, **more: sql.Composable) -> int:
         """Run a statement made of `fragments` and return how many rows it touched."""
         return max(self._query(statement, **more).rowcount, 0)
 
@@ -89,7 +93,7 @@ class TableLoader:
         if self.star.kind is Kind.FACT:
             inserted, updated, deleted = self._append_versions()
         else:
-            inserted, updated, deleted = self._upsert()
+            inserted, updated, deleted = upsert(self._execute, self.star)
         if self.star.kind is Kind.CALENDAR:
             inserted += calendar.close_gaps(self.connection, self.names, manifest.sequence)
         self._record(staged, inserted, updated, deleted, orphans)
@@ -212,35 +216,6 @@ class TableLoader:
             reason=sql.Literal(f"{column} refers to a row that {dimension.name} does not have"),
             dimension_name=sql.Literal(dimension.name),
         )
-
-    def _upsert(self) -> tuple[int, int, int]:
-        """Dimensions hold the latest values; a row that is not new and not different is left."""
-        others = [name for name in self.star.column_names if name != self.star.key]
-        updated = self._execute(
-            """
-            UPDATE {target} AS c
-            SET ({others}) = ROW({staged_others}), batch_seq = {sequence}, is_deleted = FALSE
-            FROM {staging} AS s
-            WHERE c.{key} = s.{key}
-              AND (c.is_deleted OR ROW({current}) IS DISTINCT FROM ROW({staged}))
-            """,
-            others=listed(others),
-            staged_others=listed(others, "s"),
-        )
-        inserted = self._execute(
-            """
-            INSERT INTO {target} ({columns}, batch_seq)
-            SELECT {staged}, {sequence} FROM {staging} AS s
-            WHERE NOT EXISTS (SELECT FROM {target} AS c WHERE c.{key} = s.{key})
-            """
-        )
-        deleted = self._execute(
-            """
-            UPDATE {target} AS c SET is_deleted = TRUE, batch_seq = {sequence}
-            FROM {deleted_keys} AS g WHERE c.{key} = g.key AND NOT c.is_deleted
-            """
-        )
-        return inserted, updated, deleted
 
     def _append_versions(self) -> tuple[int, int, int]:
         """Facts get a new version if and only if it differs from the current one of their key.

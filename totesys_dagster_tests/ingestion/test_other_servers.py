@@ -117,8 +117,10 @@ def test_whole_path_on_another_version(platform_there: Platform) -> None:
     loads.append(platform.run())
     platform.application.execute("COMMIT PREPARED 'order 9'")
     loads.append(platform.run())
+    platform.application.execute("UPDATE staff SET department_id = 2 WHERE staff_id = 1")
+    loads.append(platform.run())
 
-    assert [loaded and loaded.sequence for loaded in loads] == [1, 2, 3, 4]
+    assert [loaded and loaded.sequence for loaded in loads] == [1, 2, 3, 4, 5]
     assert all(a.equal for loaded in loads if loaded for a in loaded.audits.values())
     assert platform.rows(
         "SELECT sales_order_id, design_id, batch_seq, is_deleted"
@@ -127,6 +129,10 @@ def test_whole_path_on_another_version(platform_there: Platform) -> None:
     assert platform.rows(
         "SELECT payment_amount FROM current_fact_payment WHERE payment_id = 9"
     ) == [(Decimal("4200.00"),)]
+    assert platform.rows(
+        "SELECT department_name, batch_seq, valid_to IS NULL FROM history_dim_staff"
+        " WHERE staff_id = 1 ORDER BY version"
+    ) == [("Sales", 1, False), ("Purchasing", 5, True)]
     assert healing.request_healing(platform.warehouse, platform.names, platform.ingestion) == []
     assert verify(platform.warehouse, platform.names, platform.ingestion, platform.processed).passed
     rebuilt = rebuild(

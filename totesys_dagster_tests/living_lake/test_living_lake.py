@@ -119,6 +119,10 @@ def test_column_of_a_dimension_that_was_archived_all_along(project: Project) -> 
         (1, "Shelley Levene"),
         (2, None),
     ]
+    assert project.rows(
+        "SELECT staff_id, manager, batch_seq, valid_to IS NULL FROM history_dim_staff"
+        " ORDER BY staff_id, version"
+    ) == [(1, "Richard Roma", 1, False), (1, "Shelley Levene", 2, True), (2, None, 1, True)]
 
 
 def test_column_of_a_fact_that_was_archived_all_along_has_its_history(project: Project) -> None:

@@ -20,6 +20,7 @@ from totesys_dagster.operations.verify import verify
 from totesys_dagster.postgres.sessions import Connection, Names, connect
 from totesys_dagster.warehouse import ddl, healing, schema
 from totesys_dagster.warehouse.standing import standings
+from totesys_dagster.warehouse.tables import pasts
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import (
     DELETE_ORDER_1,
@@ -64,7 +65,8 @@ def three_batches(platform: Platform) -> None:
 
 def everything(platform: Platform) -> Rows:
     """All rows of the warehouse and of its bookkeeping, but for when they were loaded."""
-    rows = {name: platform.rows(f"SELECT * FROM {name} ORDER BY 1") for name in STAR_TABLES}
+    tables = [*STAR_TABLES, *pasts()]
+    rows = {name: platform.rows(f"SELECT * FROM {name} ORDER BY 1, batch_seq") for name in tables}
     for name in ddl.LEDGER:
         when = "ARRAY['loaded_at', 'compared_at']"
         rows[name] = platform.rows(f"SELECT to_jsonb(t) - {when} FROM {name} AS t ORDER BY 1")

@@ -73,7 +73,10 @@ def test_new_column_stands_last_in_the_table_and_in_its_place_in_the_view(
 ) -> None:
     declare("dim_staff", columns=with_manager())
 
-    assert schema.migrate(admin, NAMES) == ["dim_staff.manager is added"]
+    assert schema.migrate(admin, NAMES) == [
+        "dim_staff.manager is added",
+        "past_dim_staff.manager is added",
+    ]
     assert columns(admin, "warehouse.dim_staff")[-2:] == ["is_deleted", "manager"]
     assert columns(admin, "warehouse.current_dim_staff")[4:7] == [
         "location",
@@ -184,6 +187,7 @@ def test_views_of_others_are_put_back_as_they_were(
 
     assert done == [
         "dim_staff.manager is added",
+        "past_dim_staff.manager is added",
         "the view theirs.staff is made again",
         "the view theirs.names is made again",
     ]
@@ -277,7 +281,10 @@ def test_column_that_was_added_by_a_declaration_is_known_by_the_next(
     columns_ = STAR_TABLES["dim_staff"].columns
     declare("dim_staff", columns=(*columns_, carry("department.department_id", "number")))
 
-    assert schema.migrate(admin, NAMES) == ["dim_staff.number is added"]
+    assert schema.migrate(admin, NAMES) == [
+        "dim_staff.number is added",
+        "past_dim_staff.number is added",
+    ]
 
 
 def test_right_that_was_taken_away_is_not_given_back(
@@ -365,7 +372,8 @@ def test_printed_sql_is_what_is_run(admin: psycopg.Connection, declare: Declare)
     declare("dim_staff", columns=with_manager())
     text = schema.show(admin, NAMES)
 
-    assert text.startswith("-- dim_staff.manager is added\n\nBEGIN;")
+    added = "-- dim_staff.manager is added\n-- past_dim_staff.manager is added\n"
+    assert text.startswith(f"{added}\nBEGIN;")
     assert "ALTER TABLE warehouse.dim_staff ADD COLUMN manager character varying;" in text
     assert columns(admin, "warehouse.dim_staff")[-1] == "is_deleted"
     admin.execute(text.encode())

@@ -253,6 +253,7 @@ def test_views_of_others_on_reports_are_put_back(
     assert sorted(done) == [
         "dim_design.created_at is added",
         "fact_payment.created_at is added",
+        "past_dim_design.created_at is added",
         "the view mine.designs is made again",
         "the view mine.late is made again",
     ]

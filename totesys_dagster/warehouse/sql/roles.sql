@@ -2,7 +2,7 @@
 --
 --     warehouse_owner    owns schemas and tables, cannot log in
 --     warehouse_admin    migrates and rebuilds, as a member of the owner
---     warehouse_loader   loads batches: inserts facts and ledger rows, upserts dimensions
+--     warehouse_loader   loads batches: inserts facts, past versions and ledger rows, upserts dimensions
 --     warehouse_reader   reads reports, and the views current_* and history_*; makes nothing
 --
 -- Run in the warehouse's database by an administrator, then give each role a password:

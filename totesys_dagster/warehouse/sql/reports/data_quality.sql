@@ -66,3 +66,5 @@ CROSS JOIN LATERAL (
         )
     ) AS unsettled
 ) AS q
+-- The past versions of a dimension are a table of their own, and none that readers know.
+WHERE NOT EXISTS (SELECT FROM {ledger_star} AS d WHERE s.star = 'past_' || d.star)

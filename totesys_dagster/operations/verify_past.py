@@ -1,0 +1,147 @@
+"""What the rows of dimensions held before, checked against the lake and the ledger.
+
+An audit compares current rows with the source, which no longer has the others. A batch's rows in
+the processed zone have what it brought, and the ledger how many versions it made of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from psycopg import Cursor, sql
+
+from totesys_dagster.catalogue import STAR_TABLES, Kind, StarTable
+from totesys_dagster.errors import LakeError, LakeUnusableError, LoadError
+from totesys_dagster.lake.log import TOTESYS
+from totesys_dagster.lake.manifest import Manifest, ManifestLog
+from totesys_dagster.lake.receipt import read_receipt, read_star
+from totesys_dagster.lake.store import Store
+from totesys_dagster.lake.verification import Verification
+from totesys_dagster.postgres.sessions import Connection, Names, failures, transaction
+from totesys_dagster.warehouse.copy import copy_in
+from totesys_dagster.warehouse.ddl import listed
+from totesys_dagster.warehouse.tables import past
+from totesys_dagster.words import counted
+
+# A batch makes a version of each row that it inserts, changes or deletes.
+_MISCOUNTED = """
+SELECT DISTINCT batch_seq FROM (
+    SELECT batch_seq, count(*) AS versions FROM (
+        SELECT batch_seq FROM {past} UNION ALL SELECT batch_seq FROM {table}
+    ) AS held GROUP BY batch_seq
+) AS held FULL JOIN (
+    SELECT sequence AS batch_seq, inserted + updated + deleted AS versions FROM {batch_table}
+    WHERE log = {log} AND star = {star}
+) AS noted USING (batch_seq)
+WHERE coalesce(held.versions, 0) <> coalesce(noted.versions, 0)
+"""
+# A deletion leaves a row as it was.
+_DELETED_OTHERWISE = """
+SELECT d.batch_seq FROM (
+    SELECT {columns}, batch_seq, is_deleted FROM {past} WHERE is_deleted
+    UNION ALL
+    SELECT {columns}, batch_seq, is_deleted FROM {table} WHERE is_deleted
+) AS d LEFT JOIN LATERAL (
+    SELECT * FROM {past} AS p WHERE p.{key} = d.{key} AND p.batch_seq < d.batch_seq
+    ORDER BY p.batch_seq DESC LIMIT 1
+) AS before ON TRUE
+WHERE ROW({of_before}) IS DISTINCT FROM ROW({of_deleted}) OR before.is_deleted
+"""
+_BROUGHT_OTHERWISE = """
+SELECT p.batch_seq FROM {past} AS p LEFT JOIN brought AS b ON b.{key} = p.{key}
+WHERE p.batch_seq = %s AND NOT p.is_deleted AND ROW({of_past}) IS DISTINCT FROM ROW({of_brought})
+"""
+
+
+def verify_past(
+    connection: Connection,
+    names: Names,
+    ingestion: Store,
+    processed: Store,
+    due: Collection[range],
+    outdated: Collection[str],
+) -> Verification:
+    """Check the versions that the batches in `due` have brought, of tables that are not `outdated`.
+
+    What is wrong is a finding; what of the lake cannot be read is one already, and not compared.
+    Raises TotesysError when a system cannot be used at all.
+    """
+    result = Verification()
+    for star in STAR_TABLES.values():
+        if star.kind is not Kind.DIMENSION or star.name in outdated:
+            continue
+        wrong = _History(connection, names, star).wrong(ingestion, processed, due)
+        if wrong:
+            result.findings.append(
+                f"The history of {star.name} is not what the lake gives, in versions of"
+                f" {counted(len(wrong), 'batch')} from batch {min(wrong)} on: `totesys rebuild`"
+                " puts the lake's rows in their place."
+            )
+    return result
+
+
+class _History:
+    """The versions of a dimension's rows."""
+
+    def __init__(self, connection: Connection, names: Names, star: StarTable) -> None:
+        self._connection, self._star = connection, star
+        self._fragments: dict[str, sql.Composable] = {
+            "past": names.table(past(star).name),
+            "table": names.table(star.name),
+            "batch_table": names.ledger("batch_table"),
+            "log": sql.Literal(TOTESYS),
+            "star": sql.Literal(star.name),
+            "key": sql.Identifier(star.key),
+            "columns": listed(star.column_names),
+            "of_before": listed(star.column_names, "before"),
+            "of_deleted": listed(star.column_names, "d"),
+            "of_past": listed(star.column_names, "p"),
+            "of_brought": listed(star.column_names, "b"),
+        }
+
+    def wrong(self, ingestion: Store, processed: Store, due: Collection[range]) -> set[int]:
+        """The batches whose versions are not what they brought."""
+        with self._looking():
+            wrong = {*self._batches(_MISCOUNTED), *self._batches(_DELETED_OTHERWISE)}
+            brought = self._batches("SELECT DISTINCT batch_seq FROM {past} WHERE NOT is_deleted")
+        for sequence in sorted(set(brought) - wrong):
+            if any(sequence in block for block in due):
+                try:
+                    if self._differs(ManifestLog(ingestion).read(sequence), processed):
+                        wrong.add(sequence)
+                except LakeUnusableError:
+                    raise
+                except LakeError:
+                    continue
+        return wrong
+
+    def _differs(self, manifest: Manifest, processed: Store) -> bool:
+        """Whether past versions of a batch differ from its rows in the processed zone."""
+        receipt = read_receipt(processed, self._star, manifest)
+        if receipt is None:
+            return False
+        parts = (read_star(processed, self._star, entry) for entry in receipt.objects)
+        with self._looking():
+            self._execute(
+                "CREATE TEMP TABLE brought ON COMMIT DROP AS SELECT {columns} FROM {past} LIMIT 0"
+            )
+            copy_in(self._connection, sql.SQL("brought"), self._star.arrow_schema, parts)
+            self._execute("ANALYZE brought ({key})")
+            return bool(self._batches(_BROUGHT_OTHERWISE, manifest.sequence))
+
+    @contextmanager
+    def _looking(self) -> Iterator[None]:
+        with (
+            failures(LoadError, f"a look at the history of {self._star.name}"),
+            transaction(self._connection),
+        ):
+            yield
+
+    def _execute(self, statement: str, *parameters: int) -> Cursor[tuple[Any, ...]]:
+        query = sql.SQL(statement).format(**self._fragments)
+        return self._connection.execute(query, parameters or None)
+
+    def _batches(self, statement: str, *parameters: int) -> list[int]:
+        return [sequence for (sequence,) in self._execute(statement, *parameters)]
