@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import threading
 
 import pytest
@@ -71,6 +72,106 @@ def test_same_bytes_once_more_change_nothing_and_what_was_there_before_comes_bac
 
     assert dropping.current() == [("2024-11", "Leeds GBP", "10.00")]
     assert dropping.platform.rows("SELECT count(*) FROM fact_sales_target") == [(5,)]
+    assert dropping.findings() == []
+
+
+def amounts(dropping: Dropping) -> dict[str, tuple[str, str]]:
+    """By month."""
+    rows = dropping.platform.rows(
+        "SELECT to_char(month, 'MM'), file_name, target_amount::text FROM current_fact_sales_target"
+    )
+    return {month: (name, amount) for month, name, amount in rows}
+
+
+def months(*given: str, amount: int) -> str:
+    return "".join(f"2025-{month},Leeds,GBP,{amount}\n" for month in given)
+
+
+def test_row_that_the_newest_file_no_longer_has_comes_back_from_the_file_that_has_it(
+    dropping: Dropping,
+) -> None:
+    dropping.platform.first()
+    dropping.drop(months("01", "02", amount=1), "a.csv")
+    dropping.drop(months("01", amount=5), "c.csv")
+    dropping.drop(months("01", "03", amount=2), "b.csv")
+    dropping.take()
+    assert amounts(dropping)["01"] == ("b.csv", "2.00")
+
+    dropping.drop(months("03", amount=2), "b.csv")
+    [load] = dropping.take()
+    assert (load.inserted, load.updated, load.deleted) == (0, 1, 0)
+    assert amounts(dropping)["01"] == ("c.csv", "5.00")
+    dropping.drop(months("04", amount=5), "c.csv")
+    dropping.take()
+    assert amounts(dropping)["01"] == ("a.csv", "1.00")
+    dropping.drop(months("02", amount=1), "a.csv")
+    dropping.take()
+    assert sorted(amounts(dropping)) == ["02", "03", "04"]
+
+    platform = dropping.platform
+    before = platform.rows("SELECT * FROM fact_sales_target ORDER BY 1")
+    parts = (platform.warehouse, platform.names, platform.ingestion, platform.processed)
+    assert dropping.findings() == []
+    rebuild(*parts, quarantine_limit=100)
+    assert platform.rows("SELECT * FROM fact_sales_target ORDER BY 1") == before
+
+
+def test_row_does_not_come_back_from_a_file_that_has_dropped_it_too(dropping: Dropping) -> None:
+    for rows, name in (
+        (months("01", "02", amount=1), "a.csv"),
+        (months("01", "03", amount=2), "b.csv"),
+        (months("02", amount=1), "a.csv"),
+        (months("03", amount=2), "b.csv"),
+    ):
+        dropping.drop(rows, name)
+        dropping.take()
+
+    assert sorted(amounts(dropping)) == ["02", "03"]
+    assert dropping.findings() == []
+
+
+def test_row_comes_back_from_the_last_version_of_a_file_that_was_accepted(
+    dropping: Dropping,
+) -> None:
+    for rows, name in (
+        (months("01", amount=1), "a.csv"),
+        (months("01", "03", amount=2), "b.csv"),
+        ("2025-01,Leeds,GBP,x\n", "a.csv"),
+        (months("03", amount=2), "b.csv"),
+    ):
+        dropping.drop(rows, name)
+        dropping.take()
+
+    assert amounts(dropping)["01"] == ("a.csv", "1.00")
+    assert dropping.findings() == []
+
+
+def test_file_that_is_only_written_anew_takes_nothing_from_a_newer_one(dropping: Dropping) -> None:
+    dropping.drop(months("01", amount=1), "a.csv")
+    dropping.drop(months("01", amount=2), "b.csv")
+    dropping.take()
+    dropping.drop(months("01", amount=1), "a.csv")
+
+    [load] = dropping.take()
+    assert (load.inserted, load.updated, load.deleted) == (0, 0, 0)
+    assert amounts(dropping) == {"01": ("b.csv", "2.00")}
+    assert dropping.take() == []
+    assert dropping.findings() == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_load_and_verify_agree_on_files_that_overlap_at_random(
+    dropping: Dropping, seed: int
+) -> None:
+    chance = random.Random(seed)
+    for _ in range(30):
+        chosen = chance.sample(["01", "02", "03"], chance.randint(1, 3))
+        amount = chance.choice(["1", "2", "2", "x"])
+        rows = "".join(f"2025-{month},Leeds,GBP,{amount}\n" for month in sorted(chosen))
+        dropping.drop(rows, f"{chance.choice('abc')}.csv")
+        dropping.deliver()
+    dropping.load()
+
     assert dropping.findings() == []
 
 
