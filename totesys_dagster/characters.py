@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import unicodedata
-
-# Control, format (as a soft hyphen, or what turns the direction of text), half a character, private
-# use, not assigned, and the separators of lines and paragraphs.
-_UNSEEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
-# Letters and marks by their category that show nothing; U+FFFD is what is left of one that was lost.
+# Letters and marks that show nothing; U+FFFD is what is left of a letter that was lost.
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0\ufffd")
 
 
 def is_unseen(letter: str) -> bool:
-    """Whether a character shows nothing; line break and tab are among them, a space is not."""
-    if letter.isascii():
-        return not letter.isprintable()
-    return unicodedata.category(letter) in _UNSEEN or letter in _BLANK or _selects(letter)
+    """Whether a character shows nothing, or space that is not the space: line break and tab are
+    among them, as are what turns the direction of text, private use, and what is not assigned."""
+    return not letter.isprintable() or letter in _BLANK or _selects(letter)
 
 
 def _selects(letter: str) -> bool:

@@ -48,7 +48,7 @@ def text(values: Mapping[str, Any], name: str, default: str | None = None) -> st
     value = values.get(name, default)
     if not isinstance(value, str) or (not value and default is None):
         raise DeclarationError(f"`{name}` is missing, or is no text")
-    if any(is_unseen(letter) and letter not in "\n\t" for letter in value):
+    if any(is_unseen(letter) and letter not in "\n\t\xa0" for letter in value):
         raise DeclarationError(f"`{name}` has a character that cannot be seen")
     return value
 
