@@ -17,8 +17,8 @@ from totesys_dagster.lake.deliveries import Delivery
 from totesys_dagster.lake.feed_receipt import FeedReceipt
 from totesys_dagster.lake.receipt import read_star
 from totesys_dagster.lake.store import Store
-from totesys_dagster.postgres.sessions import Connection, Names, failures, one
-from totesys_dagster.warehouse import ledger
+from totesys_dagster.postgres.sessions import Connection, Names, failures, one, transaction
+from totesys_dagster.warehouse import ledger, schema
 from totesys_dagster.warehouse.copy import copy_in
 from totesys_dagster.warehouse.ddl import listed
 
@@ -43,6 +43,7 @@ def load_all(
     """
     log = log_of(feed, ingestion)
     held = check_log(connection, names, feed, ingestion)
+    require_fit(connection, names, feed)
     accepted = AcceptedDeliveries(feed, ingestion, processed)
     for delivery in log.after(held):
         [*_, (_, receipt)] = process_up_to(feed, delivery, ingestion, processed)
@@ -50,6 +51,14 @@ def load_all(
         loaded = load_delivery(connection, names, feed, delivery, receipt, processed, known)
         if loaded is not None:
             yield loaded
+
+
+def require_fit(connection: Connection, names: Names, feed: Feed) -> None:
+    """Raise LoadError unless the feed's table is what is declared."""
+    with failures(LoadError, f"a look at {feed.table.name}"), transaction(connection):
+        why = schema.unfit(connection, names, feed.table)
+    if why is not None:
+        raise LoadError(why)
 
 
 def check_log(connection: Connection, names: Names, feed: Feed, ingestion: Store) -> int:
@@ -194,9 +203,9 @@ class _Load:
         """The rows that this name no longer gives and another one still does: a version for each,
         of the newest delivery that has it. How many."""
         back = 0
-        others = [known[name] for name in self._others() if name in known]
-        for one in sorted(others, key=lambda one: -one.delivery.sequence):
-            self._stage(processed, self.other, one.receipt)
+        receipts = [known[name].receipt for name in self._others() if name in known]
+        for receipt in sorted(receipts, key=lambda receipt: -receipt.sequence):
+            self._stage(processed, self.other, receipt)
             back += self._execute(
                 """
                 INSERT INTO {target} ({record_id}, {columns}, batch_seq, observed_at)

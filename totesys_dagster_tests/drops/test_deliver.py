@@ -8,6 +8,7 @@ import random
 import threading
 
 import pytest
+from rich.console import Console
 
 from totesys_dagster import settings
 from totesys_dagster.drops import deliver as delivering
@@ -18,7 +19,9 @@ from totesys_dagster.feeds.receive import log_of, read_body
 from totesys_dagster.lake.deliveries import DeliveryLog
 from totesys_dagster.lake.parts import read_lines
 from totesys_dagster.operations.rebuild import rebuild
+from totesys_dagster.operations.renew import Due
 from totesys_dagster.operations.verify import verify
+from totesys_dagster.report import Status
 from totesys_dagster_tests.drops.conftest import LONG_AGO, TARGETS, Dropping
 
 FEED = TARGETS[1]
@@ -210,6 +213,32 @@ def test_file_with_one_faulty_line_is_refused_until_it_is_replaced(dropping: Dro
     assert dropping.status().refused == {}
     assert dropping.current() == [("2024-11", "York GBP", "20.00")]
     assert dropping.findings() == []
+
+
+def test_refused_file_that_is_taken_away_is_refused_no_more(dropping: Dropping) -> None:
+    path = dropping.drop("milk\n", "notes.txt")
+    dropping.drop("2024-11,Leeds,GBP,x\n")
+    dropping.take()
+    assert sorted(dropping.status().refused) == ["a.csv", "notes.txt"]
+
+    path.unlink()
+    assert sorted(dropping.status().refused) == ["a.csv"]
+    dropping.directory.rename(dropping.directory.with_name("elsewhere"))  # cannot be listed
+    assert sorted(dropping.status().refused) == ["a.csv", "notes.txt"]
+
+
+def test_name_of_a_file_is_printed_without_what_moves_a_terminal(
+    dropping: Dropping, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dropping.drop("2024-11,Leeds,GBP,x\n", "a\x1b[31m\n\u202e[b].csv")
+    dropping.take()
+
+    status = Status("", None, 0, (), Due(()), [dropping.status()])
+    status.print(Console(width=200), declared=True)
+    printed = capsys.readouterr().out
+    assert "a\\x1b[31m\\n\\u202e[b].csv was refused" in printed
+    assert "(a\\x1b[31m\\n\\u202e[b].csv) arrived" in printed
+    assert "\x1b" not in printed
 
 
 def test_file_that_is_too_large_is_refused_unread_until_a_smaller_one_comes(
