@@ -399,6 +399,12 @@ def rates_urls() -> tuple[str, ...]:
     return tuple(_rates_url(name, url) for name, url in urls if url != "off")
 
 
+def require_rates() -> None:
+    """Raise SettingError where what is set of exchange rates is not to be used."""
+    reporting_currency()
+    rates_urls()
+
+
 def _rates_url(name: str, url: str) -> str:
     """The value is not shown: it may have a key in it."""
     try:

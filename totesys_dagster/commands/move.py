@@ -79,6 +79,7 @@ def take_what_changed(full_read: tuple[str, ...] = (), *, whole: bool = False) -
             progress.print(escape(other))
         tell("Starting")
         stack.start()
+        settings.require_rates()
         tell("Loading Dagster")
         with imports():
             from totesys_dagster.definitions import defs

@@ -26,7 +26,7 @@ WORK_MEMORY = "32MB"
 LOCK_SECONDS = 600
 LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('totesys_dagster ' || %s, 0))"
 HOLDER = """
-    SELECT l.pid, a.xact_start AT TIME ZONE 'UTC'
+    SELECT l.pid, a.usename, coalesce(a.xact_start, a.backend_start) AT TIME ZONE 'UTC'
     FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid),
          hashtextextended('totesys_dagster ' || %s, 0) AS key (number)
     WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
@@ -87,7 +87,11 @@ def _lock(connection: Connection, names: Names) -> None:
         if one(connection, LOCK, [names.schema]) == (True,):
             return
     found = connection.execute(HOLDER, [names.schema]).fetchone()
-    who = f"server process {found[0]}, since {found[1]:%H:%M:%S} UTC" if found else "it has ended"
+    who = (
+        f"server process {found[0]} of {found[1]}, since {found[2]:%H:%M:%S} UTC"
+        if found
+        else "it has ended"
+    )
     raise LoadError(
         f"Another load or migration of {names.schema} is at work for over {LOCK_SECONDS} seconds"
         f" ({who}): nothing was written; the next attempt tries again, and"
