@@ -1,4 +1,4 @@
-"""What Dagster knows: 33 tables, the lake and the page, their lineage, and what the UI shows."""
+"""What Dagster knows: 33 tables, the lake, the page, the overview and the reports, their lineage, and what the UI shows."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES
 from totesys_dagster.definitions import defs
 from totesys_dagster.lake.manifest import batch_key
 from totesys_dagster.metadata import asset_key
+from totesys_dagster.warehouse.reports import all_reports, declared
 from totesys_dagster_tests.orchestra import Orchestra, materialized
 
 SPECS = {spec.key: spec for spec in sorted(defs.resolve_all_asset_specs(), key=lambda s: s.key)}
 FEEDS = {key for key, spec in SPECS.items() if spec.tags.get("kind") == "feed"}
+REPORTS = {key for key, spec in SPECS.items() if spec.tags.get("kind") == "report"}
 LOG, PAGE = asset_key("lake", "log"), asset_key("reports", "page")
-TABLES = [key for key in SPECS if key not in (LOG, PAGE) and key not in FEEDS]
+HEARTBEAT = asset_key("overview", "heartbeat")
+OTHERS = {LOG, PAGE, HEARTBEAT, *REPORTS, *FEEDS}
+TABLES = [key for key in SPECS if key not in OTHERS]
 
 
 def materialization(event: dg.DagsterEvent) -> dg.AssetMaterialization:
@@ -31,12 +35,13 @@ def spec(zone: str, table: str) -> dg.AssetSpec:
     return SPECS[asset_key(zone, table)]
 
 
-def test_there_are_33_tables_in_three_groups_the_lake_and_the_page() -> None:
-    assert {key.to_user_string() for key in SPECS if key not in FEEDS} == {
+def test_there_are_33_tables_in_three_groups_the_lake_the_overview_and_the_page() -> None:
+    assert {key.to_user_string() for key in SPECS if key not in FEEDS | REPORTS} == {
         *(f"ingestion/{name}" for name in SOURCE_TABLES),
         *(f"processed/{name}" for name in STAR_TABLES),
         *(f"warehouse/{name}" for name in STAR_TABLES),
         "lake/log",
+        "overview/heartbeat",
         "reports/page",
     }
     assert all(spec.group_name == spec.key.path[0] for spec in SPECS.values())
@@ -101,8 +106,31 @@ def test_page_is_made_of_the_warehouse() -> None:
     assert deps == {key for key in TABLES if key.path[0] == "warehouse"}
 
 
-@pytest.mark.parametrize("key", [LOG, PAGE], ids=lambda key: key.to_user_string())
-def test_lake_and_page_say_what_they_are(key: dg.AssetKey) -> None:
+def test_every_report_of_the_warehouse_is_an_asset() -> None:
+    assert {key.path[-1] for key in REPORTS} == {report.name for report in declared()}
+
+
+@pytest.mark.parametrize("key", sorted(REPORTS), ids=lambda key: key.path[-1])
+def test_report_says_what_it_answers_and_reads(key: dg.AssetKey) -> None:
+    one, report = SPECS[key], all_reports()[key.path[-1]]
+
+    for term in ("Question", "Unit", "Grain", "Trap"):
+        assert report.terms[term] in str(one.description)
+    assert f"FROM reports.{report.name}" in str(one.description)
+    assert one.owners == ["team:data-engineering"]
+    columns = one.metadata["dagster/column_schema"].columns
+    assert [(c.name, c.type) for c in columns] == [(c.name, c.type) for c in report.columns]
+    assert all(column.description for column in columns)
+    # Whatever is no table of the ledger has an asset, and is upstream.
+    read = [name for name in report.relations if not name.startswith("ledger_")]
+    assert {dep.asset_key for dep in one.deps} <= {*SPECS}
+    assert len(one.deps) == len(
+        {name.removeprefix("current_").removeprefix("history_") for name in read}
+    )
+
+
+@pytest.mark.parametrize("key", [LOG, PAGE, HEARTBEAT], ids=lambda key: key.to_user_string())
+def test_lake_page_and_heartbeat_say_what_they_are(key: dg.AssetKey) -> None:
     one = SPECS[key]
 
     assert one.description
@@ -133,7 +161,8 @@ def test_every_asset_has_a_check() -> None:
 
     # What is wrong with the history is said with the rates that follow from it.
     assert {key for key, _ in checks} == {*SPECS} - {
-        asset_key("ingestion", "exchange_rate_history")
+        asset_key("ingestion", "exchange_rate_history"),
+        *REPORTS,
     }
     assert {(key.path[0], name) for key, name in checks if key in FEEDS} == {
         ("ingestion", "taken"),
@@ -148,6 +177,7 @@ def test_every_asset_has_a_check() -> None:
         ("warehouse", "audit"),
         ("lake", "verified"),
         ("reports", "countries"),
+        ("overview", "equal"),
     }
 
 
