@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import dagster as dg
 from pydantic import Field
 
-from totesys_dagster import settings
+from totesys_dagster import descriptions, settings
 from totesys_dagster.catalogue import INGESTION, SOURCE_TABLES
 from totesys_dagster.errors import CommitConflictError
 from totesys_dagster.ingestion.capture import TableRead, open_capture
@@ -44,7 +44,7 @@ class CaptureConfig(dg.Config):
 OUTS = {
     table.name: dg.AssetOut(
         key=asset_key(INGESTION, table.name),
-        description=table.description,
+        description=descriptions.raw(table),
         is_required=False,
         io_manager_key="ingestion_io",
         group_name=INGESTION,

@@ -72,8 +72,8 @@ def last_of(instance: dg.DagsterInstance, key: dg.AssetKey) -> dg.AssetMateriali
 
 
 def switched_off(instance: dg.DagsterInstance) -> list[str]:
-    """The sensors and schedules that somebody has switched off."""
-    states = instance.all_instigator_state()
+    """The sensors and schedules that somebody has switched off, where the instance keeps that."""
+    states = instance.all_instigator_state() if instance.schedule_storage else ()
     return sorted(one.name for one in states if one.status.value == "STOPPED")
 
 
@@ -96,7 +96,7 @@ def _lake(
         metadata={
             "head": head.batch,
             "committed as of": dg.MetadataValue.timestamp(head.observed_at),
-            "SHA-256 of the head": head.sha256,
+            "hash of the head": head.sha256[:16],
             "batches": head.sequence,
             **whole,
             VERIFICATION: before.get(VERIFICATION, "not yet: launch `verify_lake`"),

@@ -77,6 +77,7 @@ class Beat:
         and schedules that are switched off."""
         return {
             "overview": dg.MetadataValue.md(self._markdown(off)),
+            "verdict": conclusion(self.tables),
             FRESH_AS_OF: dg.MetadataValue.timestamp(self.fresh_as_of),
             "batch": self.batch,
             "batches waiting": self.waiting,

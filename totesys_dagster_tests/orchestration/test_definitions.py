@@ -1,4 +1,5 @@
-"""What Dagster knows: 33 tables, the lake, the page, the overview and the reports, their lineage, and what the UI shows."""
+"""What Dagster knows: 33 tables, the lake, the page, the overview and the reports, and what of them
+the UI shows."""
 
 from __future__ import annotations
 
