@@ -24,6 +24,11 @@ def asset_key(zone: str, table: str) -> dg.AssetKey:
     return dg.AssetKey([zone, table])
 
 
+def use(text: str) -> str:
+    """How a person launches a job, in Markdown."""
+    return f"\n\n**To launch it**: {text}"
+
+
 def remedy(text: str, section: str) -> str:
     """What to do where a check or a job fails, in Markdown, and where more of it is written."""
     return f"\n\n**When it fails**: {text} See *{section}* in `docs/operations.md`."

@@ -12,8 +12,11 @@ import dagster as dg
 import pytest
 
 import totesys_dagster
+from totesys_dagster import code_links, settings
 from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES
 from totesys_dagster.definitions import defs
+from totesys_dagster.errors import SettingError
+from totesys_dagster.ingestion.assets import CaptureConfig
 from totesys_dagster.lake.manifest import batch_key
 from totesys_dagster.metadata import asset_key
 from totesys_dagster.warehouse.reports import all_reports, declared
@@ -311,13 +314,71 @@ def test_every_check_and_job_says_what_to_do_where_docs_have_more() -> None:
     text = (Path(totesys_dagster.__file__).parent.parent / "docs/operations.md").read_text()
     checks = defs.resolve_asset_graph().asset_check_keys
     specs = [defs.resolve_asset_graph().get_check_spec(key).description or "" for key in checks]
-    jobs = [
-        job.description or ""
-        for job in defs.resolve_all_job_defs()
-        if job.name in ("capture", "process", "load", "batch", "whole_path", "verify_lake")
-        or job.name.startswith("exchange_rate")
-    ]
+    jobs = [job.description or "" for job in _jobs()]
 
     for said in {*specs, *jobs}:
         [section] = re.findall(r"\*\*When it fails\*\*: .* See \*(.*)\* in `docs/op", said)
         assert f"\n## {section}\n" in text
+
+
+def test_every_job_says_how_to_launch_it() -> None:
+    assert all("**To launch it**: " in (job.description or "") for job in _jobs())
+
+
+def test_configuration_of_a_capture_is_explained() -> None:
+    fields = CaptureConfig.model_fields.values()
+    assert all(field.description for field in fields)
+
+
+def _jobs() -> list[dg.JobDefinition]:
+    return [job for job in defs.resolve_all_job_defs() if not job.name.startswith("__")]
+
+
+@pytest.mark.parametrize("star", STAR_TABLES)
+def test_table_of_the_warehouse_says_how_to_ask_it(star: str) -> None:
+    said = str(spec("warehouse", star).description)
+
+    assert said.startswith(STAR_TABLES[star].description)
+    assert f"FROM warehouse.current_{star}\n" in said
+    assert f"(/assets/processed/{star})" in said
+
+
+@pytest.mark.parametrize("key", [k for k in TABLES if k.path[0] != "warehouse"], ids=str)
+def test_table_of_the_lake_says_where_it_is_and_what_missing_means(key: dg.AssetKey) -> None:
+    said = str(SPECS[key].description)
+
+    assert f"`rows/{key.path[1]}/" in said
+    assert "shows as *missing* here" in said
+
+
+def test_questions_are_those_of_the_reports_that_read_the_table() -> None:
+    said = str(spec("warehouse", "dim_design").description)
+
+    assert "[Which designs has nobody ordered?](/assets/reports/designs_never_sold)" in said
+    assert "/assets/reports/overdue" not in said
+
+
+def test_links_lead_to_git_where_that_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(settings.CODE_URL, "https://git.example.com/blob/1a2b/")
+    [linked] = code_links.linked([SPECS[asset_key("reports", "overdue")]])
+
+    assert isinstance(linked, dg.AssetSpec)
+    urls = [one.url for one in linked.metadata["dagster/code_references"].code_references]
+    path = "totesys_dagster/warehouse/sql/reports/overdue.sql"
+    assert urls[0] == f"https://git.example.com/blob/1a2b/{path}#L1"
+
+
+def test_installed_package_has_no_links(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(code_links, "PACKAGE", tmp_path / "totesys_dagster")
+    before = dg.AssetSpec(asset_key("warehouse", "dim_design"))
+
+    assert code_links.linked([before]) == [before]
+
+
+@pytest.mark.parametrize("value", ["git@github.com:a/b", "ftp://x/y", "https://", "https://a:b@c"])
+def test_address_of_the_code_that_is_none_is_refused(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(settings.CODE_URL, value)
+    with pytest.raises(SettingError, match="address of the code on git"):
+        settings.code_url()
