@@ -20,7 +20,7 @@ from totesys_dagster.warehouse.reports import Report, all_reports, declared
 
 # How many columns the example of a query shows, and how many questions are listed.
 COLUMNS = 5
-QUESTIONS = 8
+QUESTIONS = 6
 
 MISSING = (
     "A batch that did not touch this table shows as *missing* here. That is right, and nothing has"
@@ -31,7 +31,8 @@ MISSING = (
 def raw(table: SourceTable) -> str:
     """Of a table in the ingestion zone."""
     return _paragraphs(
-        f"{table.description} Here, the rows that each batch found changed, as they were.",
+        table.description,
+        "Here, the rows that each batch found changed, as they were.",
         f"**Where it is**: ToteSys `public.{table.name}` → ingestion zone"
         f" `rows/{table.name}/batch=<batch>/*.jsonl.zst`.",
         MISSING,
@@ -43,7 +44,8 @@ def processed(star: StarTable) -> str:
     place = f"rows/{star.name}/{revision(star)}/batch=<batch>"
     everywhere = f"rows/{star.name}/{revision(star)}/*/*.parquet"
     return _paragraphs(
-        f"{star.description} Here, the rows that a batch brings.",
+        star.description,
+        "Here, the rows that each batch brings.",
         f"**Where it is**: {_origin(star)} → processed zone `{place}/*.parquet` →"
         f" {_asset(WAREHOUSE, star.name)}.",
         _sql(f"-- DuckDB\nSELECT * FROM read_parquet('<processed zone>/{everywhere}');"),
@@ -62,9 +64,9 @@ def warehouse(star: StarTable) -> str:
     )
     return _paragraphs(
         star.description,
-        _questions(star),
         f"**Ask** `current_{star.name}`, a row for each key that the source has{_versions(star)}:",
         _sql(question),
+        _questions(star),
         f"**Where it comes from**: {_origin(star)} → {_asset(PROCESSED, star.feed or star.name)} →"
         f" `{schema}.{star.name}`.",
     )

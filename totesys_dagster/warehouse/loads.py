@@ -9,6 +9,8 @@ from typing import Any
 from totesys_dagster.warehouse.ledger import Loaded
 from totesys_dagster.warehouse.standing import Audit
 
+RARE = ("deletions", "orphans")
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -42,7 +44,9 @@ class TableLoads:
         if self.first.sequence == 1:
             counts = (f"{rows:,} {what}" for what, rows in self.rows.items() if rows)
             return {**shown, "first load": ", ".join(counts)}
-        return {**shown, **self.rows, **self._times()}
+        # Deletions and orphans are rare, and each key is stored with every load of every table.
+        usual = {what: rows for what, rows in self.rows.items() if rows or what not in RARE}
+        return {**shown, **usual, **self._times()}
 
     def _times(self) -> dict[str, float]:
         if not self.timings:

@@ -12,6 +12,7 @@ from totesys_dagster.metadata import asset_key
 from totesys_dagster.orchestration import overview
 from totesys_dagster.orchestration.heartbeat import last_of
 from totesys_dagster.orchestration.overview import HEARTBEAT
+from totesys_dagster.runs import history
 from totesys_dagster.warehouse.reports import declared
 from totesys_dagster.warehouse.standing import Audit, Standing
 from totesys_dagster_tests.orchestra import Orchestra
@@ -152,3 +153,20 @@ def test_state_tells_quarantine_from_difference() -> None:
         "1 differs, 1 equal, 1 equal but for quarantine, 1 not compared"
     )
     assert overview.verdict(found)["description"] == "b, c: not equal."
+
+
+def test_old_reports_leave_and_the_last_of_each_stays(begun: Orchestra) -> None:
+    for batch in (1, 2, 3):
+        one = dg.AssetMaterialization(HEARTBEAT.key, metadata={"batch": batch})
+        begun.instance.report_runless_asset_event(one)
+        begun.instance.report_runless_asset_event(dg.AssetMaterialization(LOG))
+    later = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
+    history.delete_reported(begun.instance, [HEARTBEAT.key], later - dt.timedelta(days=2))
+    assert len(begun.instance.fetch_materializations(HEARTBEAT.key, limit=9).records) == 3
+
+    history.delete_reported(begun.instance, [HEARTBEAT.key], later)
+
+    [stays] = begun.instance.fetch_materializations(HEARTBEAT.key, limit=9).records
+    assert stays.asset_materialization is not None
+    assert stays.asset_materialization.metadata["batch"].value == 3
+    assert len(begun.instance.fetch_materializations(LOG, limit=9).records) == 3
