@@ -89,12 +89,13 @@ def _no_server_left(
     removal of so many."""
     yield
     places = [tmp_path_factory.getbasetemp(), *([in_memory] if in_memory else [])]
+    removed: list[str | Path] = []
     for state in [state for place in places for state in place.rglob("server.json")]:
         directory = json.loads(state.read_text())["directory"]
         supervisor.stop(Path(directory) / "data", None, at_once=True)
-        subprocess.Popen(["rm", "-rf", directory, state.parent], start_new_session=True)
-    if in_memory:
-        subprocess.Popen(["rm", "-rf", in_memory], start_new_session=True)
+        removed += [directory, state.parent]
+    removed += [in_memory] if in_memory else []
+    subprocess.Popen(["rm", "-rf", *removed], start_new_session=True)
 
 
 @pytest.fixture(scope="session")

@@ -39,6 +39,7 @@ from totesys_dagster.ingestion.known import Known
 from totesys_dagster.ingestion.source_view import SourceView
 from totesys_dagster.lake import key_sets, references
 from totesys_dagster.lake.audits import AuditLog, Head, SourceAudit
+from totesys_dagster.lake.digest import covers
 from totesys_dagster.lake.key_ranges import Ranges
 from totesys_dagster.lake.manifest import (
     BATCH_KEY,
@@ -310,7 +311,7 @@ class Capture:
         """What the warehouse must equal: all rows where they were compared as a whole, else the
         rows of this batch and the last digest of all."""
         known = self._known.stars.get(star.name)
-        covered = known is not None and known.whole.columns == digests.columns(star)
+        covered = known is not None and covers(known.whole, star)
         if known is not None and covered and not changes.is_whole(star, self.states):
             return StarEntry(whole=known.whole, touched=self._touched(star), without=known.without)
         taken = self._digests.get(star.name) or digests.whole(self.view, star)

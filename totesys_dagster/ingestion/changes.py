@@ -22,6 +22,7 @@ from totesys_dagster.ingestion import digests, identity, scans
 from totesys_dagster.ingestion.known import Known
 from totesys_dagster.ingestion.source_view import SourceView
 from totesys_dagster.lake import key_ranges, key_sets
+from totesys_dagster.lake.digest import covers
 from totesys_dagster.lake.key_ranges import Ranges
 from totesys_dagster.lake.key_sets import KeySet
 from totesys_dagster.lake.manifest import (
@@ -348,4 +349,4 @@ def audit_in(view: SourceView, known: Known) -> dt.timedelta:
 
 def _covers(known: Known, star: StarTable) -> bool:
     """Whether the last digest of a star table is of the columns that it has now."""
-    return known.stars[star.name].whole.columns == digests.columns(star)
+    return covers(known.stars[star.name].whole, star)

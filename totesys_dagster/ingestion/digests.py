@@ -12,7 +12,7 @@ from totesys_dagster.errors import SourceError
 from totesys_dagster.ingestion import row_size
 from totesys_dagster.ingestion.source_view import SourceView
 from totesys_dagster.lake import digest
-from totesys_dagster.lake.digest import audited_columns
+from totesys_dagster.lake.digest import digested_columns
 from totesys_dagster.lake.manifest import Digest, PartialDigest
 from totesys_dagster.postgres.sessions import Connection, failures, one
 
@@ -39,11 +39,6 @@ def without(view: SourceView, star: StarTable, keys: Collection[int]) -> Partial
     return PartialDigest(**rest.model_dump(), quarantined=quarantined)
 
 
-def columns(star: StarTable) -> tuple[str, ...]:
-    """The columns that a digest of a star table covers."""
-    return tuple(column.name for column in audited_columns(star))
-
-
 def _take(view: SourceView, star: StarTable, condition: sql.Composable | None) -> Digest:
     types = {
         (schema.table, name): type_
@@ -54,7 +49,7 @@ def _take(view: SourceView, star: StarTable, condition: sql.Composable | None) -
         method = digest.source_method(star, types, hashes_alike=_hashes_alike(view.connection))
         query = digest.source_query(star, types, method, condition, _too_large(view, star))
         row = one(view.connection, query)
-    return Digest(method=method, columns=columns(star), rows=row[0], digest=row[1])
+    return Digest(method=method, columns=digested_columns(star), rows=row[0], digest=row[1])
 
 
 def _too_large(view: SourceView, star: StarTable) -> sql.Composable | None:

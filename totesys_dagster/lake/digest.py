@@ -26,7 +26,7 @@ from totesys_dagster.catalogue import (
     StarTable,
     Type,
 )
-from totesys_dagster.lake.manifest import DigestMethod
+from totesys_dagster.lake.manifest import Digest, DigestMethod
 from totesys_dagster.postgres.sessions import Connection
 
 # Earlier servers are not asked.
@@ -69,6 +69,21 @@ _NUMERIC_TYPES = ("numeric", "smallint", "integer", "bigint")
 def audited_columns(star: StarTable) -> tuple[StarColumn, ...]:
     """The columns that are carried from the source, and so can be compared with it."""
     return tuple(column for column in star.columns if column.source)
+
+
+def digested_columns(star: StarTable) -> tuple[str, ...]:
+    """What a digest says of its columns: each by its name and declared type, since a value of
+    another type has another hash."""
+    return tuple(f"{column.name} {column.sql_type}" for column in audited_columns(star))
+
+
+def covers(digest: Digest, star: StarTable) -> bool:
+    """Whether a digest is of the columns that a table has now, and so can be compared with it.
+
+    Earlier releases wrote names alone.
+    """
+    names = tuple(column.name for column in audited_columns(star))
+    return digest.columns in (digested_columns(star), names)
 
 
 def passes_test_vector(connection: Connection) -> bool:

@@ -12,6 +12,7 @@ from totesys_dagster.feeds.registry import FEEDS
 from totesys_dagster.feeds.verify import verify_feed
 from totesys_dagster.ingestion.known import Known
 from totesys_dagster.lake.audits import AuditLog, SourceAudit
+from totesys_dagster.lake.digest import covers
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.requests import Requests
 from totesys_dagster.lake.store import Store
@@ -22,7 +23,6 @@ from totesys_dagster.operations.verify_past import verify_past
 from totesys_dagster.parallel import ahead
 from totesys_dagster.postgres.sessions import Connection, Names, failures, transaction
 from totesys_dagster.warehouse import ledger, state
-from totesys_dagster.warehouse.audit import covers
 from totesys_dagster.warehouse.standing import last_source, standings
 from totesys_dagster.words import counted
 

@@ -25,7 +25,7 @@ from psycopg import sql
 from totesys_dagster.catalogue import STAR_TABLES, Kind, StarTable
 from totesys_dagster.errors import LoadError
 from totesys_dagster.lake.audits import SourceAudit
-from totesys_dagster.lake.digest import COUNT_AND_DIGEST, audited_columns, hash_of_row, not_among
+from totesys_dagster.lake.digest import COUNT_AND_DIGEST, covers, hash_of_row, not_among
 from totesys_dagster.lake.log import TOTESYS
 from totesys_dagster.lake.manifest import Digest, Manifest, StarEntry
 from totesys_dagster.postgres.sessions import Connection, Names, failures, transaction
@@ -255,11 +255,6 @@ def _touched(
         quarantined=0 if equal else quarantine_of(connection, names, star).count,
         equal_without=None,
     )
-
-
-def covers(digest: Digest, star: StarTable) -> bool:
-    """Whether a digest is of the columns that a table has now, and so can be compared with it."""
-    return digest.columns == tuple(column.name for column in audited_columns(star))
 
 
 def _digest(connection: Connection, hashes: sql.Composable) -> tuple[int, str]:

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from totesys_dagster.catalogue import STAR_TABLES, StarColumn, StarTable
+from totesys_dagster.catalogue import STAR_TABLES, StarTable
 from totesys_dagster.ingestion import changes, digests
 from totesys_dagster.ingestion.poll import changed_tables
 from totesys_dagster.lake import digest
-from totesys_dagster.lake.manifest import Manifest, ManifestLog
+from totesys_dagster.lake.manifest import Digest, Manifest, ManifestLog
 from totesys_dagster.lake.requests import Requests
 from totesys_dagster.report import status_data
 from totesys_dagster.warehouse import audit, quarantine, table_load
@@ -118,6 +118,24 @@ def test_no_two_days_have_one_hash(platform: Platform) -> None:
     ).fetchone()
 
     assert found == (36_525, 36_525)
+
+
+def test_digest_of_another_type_is_not_compared() -> None:
+    star = STAR_TABLES["fact_sales_order"]
+    wider = replace(
+        star,
+        columns=tuple(
+            replace(c, sql_type="numeric(14,3)") if c.name == "unit_price" else c
+            for c in star.columns
+        ),
+    )
+    typed = Digest(method="md5-1", columns=digest.digested_columns(star), rows=0, digest="0")
+    names = tuple(column.split()[0] for column in typed.columns)
+    of_an_earlier_release = typed.model_copy(update={"columns": names})
+
+    assert digest.covers(typed, star)
+    assert digest.covers(of_an_earlier_release, star)
+    assert not digest.covers(typed, wider)
 
 
 def methods(manifest: Manifest | None) -> set[str]:
@@ -325,8 +343,8 @@ def test_digest_of_other_columns_is_no_proof_and_makes_an_audit_due(
 ) -> None:
     """As of a catalogue that carried fewer columns of a table."""
 
-    def fewer(star: StarTable) -> list[StarColumn]:
-        columns = list(digest.audited_columns(star))
+    def fewer(star: StarTable) -> tuple[str, ...]:
+        columns = digest.digested_columns(star)
         return columns[:-1] if star.name == "dim_staff" else columns
 
     manifest = captured_with(platform, monkeypatch, fewer)
@@ -349,11 +367,11 @@ def test_digest_of_other_columns_is_no_proof_and_makes_an_audit_due(
 def captured_with(
     platform: Platform,
     monkeypatch: pytest.MonkeyPatch,
-    columns: Callable[[StarTable], list[StarColumn]],
+    columns: Callable[[StarTable], tuple[str, ...]],
 ) -> Manifest:
     """A processed batch whose digests are of these columns."""
     with monkeypatch.context() as patched:
-        patched.setattr(digests, "audited_columns", columns)
+        patched.setattr(digests, "digested_columns", columns)
         manifest = platform.capture()
     assert manifest is not None
     platform.process(manifest)
