@@ -56,8 +56,8 @@ def processed(star: StarTable) -> str:
 def warehouse(star: StarTable) -> str:
     """Of a star table in the warehouse."""
     schema = settings.warehouse_schema()
-    told = (c for c in star.columns if not c.pii and c.component is not Component.TIME)
-    shown = [column.name for column in told][:COLUMNS]
+    plain = (c for c in star.columns if not c.pii and c.component is not Component.TIME)
+    shown = [column.name for column in plain][:COLUMNS]
     question = (
         f"SELECT {', '.join(shown)}\nFROM {schema}.current_{star.name}"
         f"\nORDER BY {star.key} DESC LIMIT 10;"
