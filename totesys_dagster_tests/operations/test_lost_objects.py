@@ -21,6 +21,7 @@ from totesys_dagster.lake import key_sets, log
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.store import Store
 from totesys_dagster.operations.rebuild import rebuild
+from totesys_dagster.operations.repair import repair
 from totesys_dagster.operations.verify import verify
 from totesys_dagster.orchestration.whole_path import run_path
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
@@ -313,3 +314,27 @@ def test_delete_marker_on_the_head_is_not_written_over(
 
     assert take(orchestra) == 1
     assert versions_of_order_1(orchestra.platform) == [1, 2, 1]
+
+
+# Damage in a bucket
+
+
+def test_damaged_object_of_a_bucket_is_made_again(
+    platform: Platform, s3: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    places = ("ingestion", settings.INGESTION_URL), ("processed", settings.PROCESSED_URL)
+    zones = [Store(f"s3://{s3.bucket}/damaged/{zone}", setting) for zone, setting in places]
+    platform.ingestion, platform.processed = zones
+    platform.run()
+    client = boto3.client("s3", endpoint_url=s3.endpoint, region_name="eu-west-2")
+    for folder in ("rows/fact_sales_order", "receipts/dim_staff"):
+        [key] = platform.processed.list(folder)
+        client.put_object(Bucket=s3.bucket, Key=f"damaged/processed/{key}", Body=b"damaged")
+
+    found = verify(platform.warehouse, platform.names, *zones)
+    repair(*zones, found.damaged)
+
+    assert {star for _, star in found.damaged} == {"fact_sales_order", "dim_staff"}
+    assert findings(platform) == []
