@@ -48,7 +48,7 @@ def processed(star: StarTable) -> str:
         "Here, the rows that each batch brings.",
         f"**Where it is**: {_origin(star)} → processed zone `{place}/*.parquet` →"
         f" {_asset(WAREHOUSE, star.name)}.",
-        _sql(f"-- DuckDB\nSELECT * FROM read_parquet('<processed zone>/{everywhere}');"),
+        _sql(f"-- DuckDB\nSELECT * FROM read_parquet('<processed zone>/{everywhere}');"),  # nosec B608
         MISSING,
     )
 
@@ -59,7 +59,7 @@ def warehouse(star: StarTable) -> str:
     plain = (c for c in star.columns if not c.pii and c.component is not Component.TIME)
     shown = [column.name for column in plain][:COLUMNS]
     question = (
-        f"SELECT {', '.join(shown)}\nFROM {schema}.current_{star.name}"
+        f"SELECT {', '.join(shown)}\nFROM {schema}.current_{star.name}"  # nosec B608
         f"\nORDER BY {star.key} DESC LIMIT 10;"
     )
     return _paragraphs(

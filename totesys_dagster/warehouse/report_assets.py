@@ -39,10 +39,10 @@ def example(report: Report) -> str:
     """A query of the report."""
     name = f"{_SCHEMA}.{report.name}"
     if report.parameters is None:
-        return f"SELECT * FROM {name} LIMIT 10;"
+        return f"SELECT * FROM {name} LIMIT 10;"  # nosec B608
     types = [one.partition(" ")[2] for one in report.parameters.split(", ")]
     arguments = ", ".join(_ARGUMENTS.get(type_, "1") for type_ in types)
-    return f"SELECT * FROM {name}({arguments}) LIMIT 10;"
+    return f"SELECT * FROM {name}({arguments}) LIMIT 10;"  # nosec B608
 
 
 def _description(report: Report) -> str:
