@@ -45,6 +45,7 @@ ALERT_TOPIC = "TOTESYS_ALERT_TOPIC"
 REPORT_TO = "TOTESYS_REPORT_TO"
 REPORT_STAFF = "TOTESYS_REPORT_STAFF"
 UI_URL = "TOTESYS_UI_URL"
+CODE_URL = "TOTESYS_CODE_URL"
 WEB_HOSTS = "TOTESYS_WEB_HOSTS"
 FRESHNESS_MINUTES = "TOTESYS_FRESHNESS_MINUTES"
 POSTGRES_BIN = "TOTESYS_POSTGRES_BIN"
@@ -80,6 +81,7 @@ SETTINGS = (
     REPORT_TO,
     REPORT_STAFF,
     UI_URL,
+    CODE_URL,
     WEB_HOSTS,
     FRESHNESS_MINUTES,
     POSTGRES_BIN,
@@ -370,6 +372,23 @@ def home() -> Path:
 def freshness_minutes() -> int:
     """Minutes for which changes or batches may wait without any batch being loaded, at least 1."""
     return _whole_number(FRESHNESS_MINUTES, 15, 1)
+
+
+def code_url() -> str | None:
+    """Where the code of this release lies on git, for links from the UI; None for no links.
+
+    Raises SettingError.
+    """
+    value = get(CODE_URL, "").rstrip("/")
+    if not value:
+        return None
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+        raise SettingError(
+            f"{CODE_URL} is not the address of the code on git: write that of its folder at the"
+            " commit that is deployed, as https://github.com/<owner>/<repository>/blob/<commit>."
+        )
+    return value
 
 
 def reporting_currency() -> str:

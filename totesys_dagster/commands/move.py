@@ -107,7 +107,7 @@ def take_what_changed(full_read: tuple[str, ...] = (), *, whole: bool = False) -
 
 def _print_reports(reports: list[BatchReport], tables: list[TableStatus], json_: bool) -> None:
     from totesys_dagster import report
-    from totesys_dagster.warehouse.status import all_equal
+    from totesys_dagster.warehouse.status import all_equal, conclusion
 
     if json_:
         data = {
@@ -123,4 +123,4 @@ def _print_reports(reports: list[BatchReport], tables: list[TableStatus], json_:
         output.print("Nothing changed in the source since the last batch.")
     for one in reports:
         report.print_batch(output, one)
-    output.print(escape(report.conclusion(tables)))
+    output.print(escape(conclusion(tables)))

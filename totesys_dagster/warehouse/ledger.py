@@ -130,6 +130,19 @@ def manifests(connection: Connection, names: Names) -> dict[int, str]:
         return dict(connection.execute(query).fetchall())
 
 
+def newest(connection: Connection, names: Names) -> tuple[int, dt.datetime, dt.datetime] | None:
+    """The last batch of ToteSys: its sequence, the moment of its snapshot, and when it was loaded.
+
+    Raises LoadError.
+    """
+    query = sql.SQL(
+        "SELECT sequence, observed_at, loaded_at FROM {} WHERE log = %s"
+        " ORDER BY sequence DESC LIMIT 1"
+    ).format(names.ledger("batch"))
+    with failures(LoadError, "a look at the ledger"), transaction(connection):
+        return connection.execute(query, [TOTESYS]).fetchone()
+
+
 def deliveries(connection: Connection, names: Names, log: str) -> dict[int, tuple[str, str | None]]:
     """The deliveries of a feed's log that the warehouse holds, each with the SHA-256 of its
     document and that of its receipt.
