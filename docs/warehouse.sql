@@ -3478,7 +3478,7 @@ COMMENT ON COLUMN reports.orders_in_reporting_currency.reporting_currency IS 'Th
 
 COMMENT ON COLUMN reports.orders_in_reporting_currency.converted IS 'Revenue in the reporting currency, NULL without a rate.';
 
-COMMENT ON COLUMN reports.orders_in_reporting_currency.carried IS 'Whether the rate is one of a day before.';
+COMMENT ON COLUMN reports.orders_in_reporting_currency.carried IS 'Whether its day has the rates of a day before.';
 
 COMMENT ON FUNCTION reports.overdue(date) IS 'Which payments are overdue on a day, and why? Unit: payments, and money in the currency of the row. Grain: a row for each direction, currency and reason. Trap: The day moves the limit, not the knowledge: what has been paid since then is not overdue any more. What is due on the day itself is not overdue. Columns: direction: Whether we are to get the money (receivable) or to give it. currency_code: ISO 4217 code, as GBP. payments: Number of payments. amount: Money, in the currency of the row. reason: Why it is open: what the payment run of each weekday leaves.';
 
@@ -3524,7 +3524,7 @@ COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_customer.units IS 'Nu
 
 COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_customer.revenue IS 'Units times their price, in the currency of the row.';
 
-COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_customer.orders_at_carried_rate IS 'Those of them at a rate of a day before.';
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_customer.orders_at_carried_rate IS 'Those of them whose day has the rates of a day before, also where no rate is needed.';
 
 COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_customer.orders_without_rate IS 'Those of them that no revenue is known of.';
 
@@ -3540,7 +3540,7 @@ COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_design.units IS 'Numb
 
 COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_design.revenue IS 'Units times their price, in the currency of the row.';
 
-COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_design.orders_at_carried_rate IS 'Those of them at a rate of a day before.';
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_design.orders_at_carried_rate IS 'Those of them whose day has the rates of a day before, also where no rate is needed.';
 
 COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_design.orders_without_rate IS 'Those of them that no revenue is known of.';
 
@@ -3556,7 +3556,7 @@ COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_month.units IS 'Numbe
 
 COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_month.revenue IS 'Units times their price, in the currency of the row.';
 
-COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_month.orders_at_carried_rate IS 'Those of them at a rate of a day before.';
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_month.orders_at_carried_rate IS 'Those of them whose day has the rates of a day before, also where no rate is needed.';
 
 COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_month.orders_without_rate IS 'Those of them that no revenue is known of.';
 
@@ -3574,7 +3574,7 @@ COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_office.units IS 'Numb
 
 COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_office.revenue IS 'Units times their price, in the currency of the row.';
 
-COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_office.orders_at_carried_rate IS 'Those of them at a rate of a day before.';
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_office.orders_at_carried_rate IS 'Those of them whose day has the rates of a day before, also where no rate is needed.';
 
 COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_office.orders_without_rate IS 'Those of them that no revenue is known of.';
 
@@ -3833,6 +3833,6 @@ GRANT SELECT ON reports.revenue_in_reporting_currency_by_month TO warehouse_load
 
 GRANT SELECT ON reports.revenue_in_reporting_currency_by_office TO warehouse_loader, warehouse_reader;
 
-INSERT INTO warehouse_bookkeeping.declaration (sha256) VALUES ('44c467085da134321baec99a78e6b598f3dbbb4a6d44d4d4d94ad65ea1f43105');
+INSERT INTO warehouse_bookkeeping.declaration (sha256) VALUES ('225e20437dc321c59b7821fabb3bd4d3eae45e6f8770aab671ea12d5b1c6f702');
 
 COMMIT;

@@ -10,18 +10,19 @@ All settings come from the environment.
 """
 
 import os
-import warnings
 from pathlib import Path
 
 import dagster as dg
 
 from totesys_dagster import private, settings
 from totesys_dagster.alerting.alerts import alerts
+from totesys_dagster.code_links import linked
 from totesys_dagster.drops.assets import FILE_ASSETS
 from totesys_dagster.ingestion.assets import raw_tables
 from totesys_dagster.ingestion.io_manager import JsonLinesIOManager
 from totesys_dagster.orchestration.checks import LOG, lake_verified
 from totesys_dagster.orchestration.jobs import JOBS
+from totesys_dagster.orchestration.overview import HEARTBEAT, warehouse_is_equal
 from totesys_dagster.orchestration.schedules import schedules
 from totesys_dagster.orchestration.sensors import sensors
 from totesys_dagster.page.assets import reports_page
@@ -30,30 +31,30 @@ from totesys_dagster.processed.io_manager import ParquetIOManager
 from totesys_dagster.rates.assets import RATE_ASSETS, sources_agree
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.warehouse.assets import warehouse_tables
+from totesys_dagster.warehouse.report_assets import REPORT_SPECS
 
 private.write_privately()
 settings.require_known(os.environ, Path(".env"))
 
-with warnings.catch_warnings():
-    # Links to code are beta in Dagster 1.13; without them the UI shows all but the links.
-    warnings.simplefilter("ignore", dg.BetaWarning)
-    _assets = dg.with_source_code_references(
-        [
-            raw_tables,
-            *STAR_ASSETS,
-            warehouse_tables,
-            *RATE_ASSETS,
-            *FILE_ASSETS,
-            reports_page,
-            LOG,
-        ]
-    )
+_assets = linked(
+    [
+        raw_tables,
+        *STAR_ASSETS,
+        warehouse_tables,
+        *RATE_ASSETS,
+        *FILE_ASSETS,
+        reports_page,
+        *REPORT_SPECS,
+        LOG,
+        HEARTBEAT,
+    ]
+)
 
 _lake = Lake()
 
 defs = dg.Definitions(
     assets=_assets,
-    asset_checks=[lake_verified, sources_agree],
+    asset_checks=[lake_verified, sources_agree, warehouse_is_equal],
     jobs=JOBS,
     sensors=[*sensors(), alerts],
     schedules=schedules(),

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from totesys_dagster import private
+from totesys_dagster.errors import SettingError
 
 # Begins the name of what is not yet a file; a process that is killed leaves it behind.
 UNFINISHED = ".unfinished-"
@@ -40,6 +41,21 @@ def why(error: OSError) -> tuple[str, str]:
     found = _FAILURES.get(error.errno or 0)
     reason, remedy = found or (f"gives an error: {error.strerror or error}", "fix that")
     return reason.format(user=f"user {os.geteuid()}"), remedy
+
+
+def to_write(path: Path, option: str) -> Path:
+    """Where a file goes that a person asked for, through links; a device or a pipe is none.
+
+    Raises SettingError.
+    """
+    if not path.name or path.name == "-":
+        raise SettingError(f"{option} names no file: name one, such as page.html.")
+    found = Path(os.path.realpath(path))
+    if found.exists() and not found.is_file():
+        raise SettingError(
+            f"{path} is no file that may be replaced: name another one for {option}."
+        )
+    return found if path.is_symlink() else path
 
 
 def replace(path: Path, text: str, mode: int = 0o600) -> None:

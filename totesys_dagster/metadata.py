@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -22,6 +22,11 @@ PREVIEW_ROWS = 5
 def asset_key(zone: str, table: str) -> dg.AssetKey:
     """The key of a table in a zone: two parts, as `processed/dim_staff`."""
     return dg.AssetKey([zone, table])
+
+
+def use(text: str) -> str:
+    """How a person launches a job, in Markdown."""
+    return f"\n\n**To launch it**: {text}"
 
 
 def remedy(text: str, section: str) -> str:
@@ -85,13 +90,23 @@ def _lineage(star: StarTable, zone: str) -> Mapping[str, Sequence[dg.TableColumn
     }
 
 
+def link(key: dg.AssetKey, text: str) -> str:
+    """A link to an asset's page, in Markdown."""
+    return f"[{text}](/assets/{'/'.join(key.path)})"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
 def preview(rows: pa.Table, pii: Collection[str]) -> dg.MarkdownMetadataValue:
     """The first rows as a Markdown table, without the columns of PII."""
     shown = [name for name in rows.column_names if name not in pii]
     first = rows.select(shown).slice(0, PREVIEW_ROWS).to_pylist()
-    lines = [shown, ["---"] * len(shown)]
-    lines += [[_cell(row[name]) for name in shown] for row in first]
-    return dg.MetadataValue.md("\n".join(f"| {' | '.join(cells)} |" for cells in lines))
+    cells = ([_cell(row[name]) for name in shown] for row in first)
+    return dg.MetadataValue.md(table(shown, cells))
 
 
 def _cell(value: object) -> str:

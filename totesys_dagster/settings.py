@@ -45,6 +45,7 @@ ALERT_TOPIC = "TOTESYS_ALERT_TOPIC"
 REPORT_TO = "TOTESYS_REPORT_TO"
 REPORT_STAFF = "TOTESYS_REPORT_STAFF"
 UI_URL = "TOTESYS_UI_URL"
+CODE_URL = "TOTESYS_CODE_URL"
 WEB_HOSTS = "TOTESYS_WEB_HOSTS"
 FRESHNESS_MINUTES = "TOTESYS_FRESHNESS_MINUTES"
 POSTGRES_BIN = "TOTESYS_POSTGRES_BIN"
@@ -80,6 +81,7 @@ SETTINGS = (
     REPORT_TO,
     REPORT_STAFF,
     UI_URL,
+    CODE_URL,
     WEB_HOSTS,
     FRESHNESS_MINUTES,
     POSTGRES_BIN,
@@ -372,6 +374,23 @@ def freshness_minutes() -> int:
     return _whole_number(FRESHNESS_MINUTES, 15, 1)
 
 
+def code_url() -> str | None:
+    """Where the code of this release lies on git, for links from the UI; None for no links.
+
+    Raises SettingError.
+    """
+    value = get(CODE_URL, "").rstrip("/")
+    if not value:
+        return None
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+        raise SettingError(
+            f"{CODE_URL} is not the address of the code on git: write that of its folder at the"
+            " commit that is deployed, as https://github.com/<owner>/<repository>/blob/<commit>."
+        )
+    return value
+
+
 def reporting_currency() -> str:
     """The currency that reports convert into. Raises SettingError."""
     code = get(REPORTING_CURRENCY, "GBP").upper()
@@ -397,6 +416,12 @@ def rates_urls() -> tuple[str, ...]:
     if urls[0][1] == "off":
         return ()
     return tuple(_rates_url(name, url) for name, url in urls if url != "off")
+
+
+def require_rates() -> None:
+    """Raise SettingError where what is set of exchange rates is not to be used."""
+    reporting_currency()
+    rates_urls()
 
 
 def _rates_url(name: str, url: str) -> str:

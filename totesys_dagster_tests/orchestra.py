@@ -43,6 +43,12 @@ class Orchestra:
         self._apply(answer)
         return answer
 
+    def tick_cursor(self, name: str) -> str | None:
+        """The cursor that a sensor leaves when it is ticked now."""
+        context = self.context()
+        defs.resolve_sensor_def(name)(context)
+        return context.cursor
+
     def _apply(self, answer: dg.SensorResult) -> None:
         for request in answer.dynamic_partitions_requests or []:
             if isinstance(request, dg.AddDynamicPartitionsRequest):

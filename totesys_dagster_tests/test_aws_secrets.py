@@ -46,8 +46,9 @@ def role(server: Server) -> Iterator[str]:
     """A role of the embedded server, of which a test changes the password."""
     with psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as admin:
         admin.execute("CREATE ROLE rotated LOGIN PASSWORD 'first'")
+        admin.execute("GRANT CONNECT ON DATABASE postgres TO rotated")
         yield "rotated"
-        admin.execute("DROP ROLE rotated")
+        admin.execute("DROP OWNED BY rotated; DROP ROLE rotated")
 
 
 def dsn(server: Server, role: str, password: str) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from totesys_dagster import cli
+from totesys_dagster import cli, settings
 from totesys_dagster.dagster_home import opened_instance
 from totesys_dagster.errors import SettingError
 from totesys_dagster.local import locks
@@ -317,6 +317,24 @@ def test_psql_is_somebody_who_may_do_what_was_asked_for(
     assert (done.stdout.strip(), done.stderr) == (role, "")
 
 
+@pytest.mark.long
+def test_reader_that_changed_its_password_gets_in_again(demonstrated: Path) -> None:
+    changed = totesys(demonstrated, "psql", "-c", "ALTER ROLE warehouse_reader PASSWORD 'x'")
+    again = totesys(demonstrated, "psql", "-Atc", "SELECT 1")
+
+    assert changed.stdout.strip() == "ALTER ROLE"
+    assert again.stdout.strip() == "1"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("database", ["totesys", "postgres", "template1"])
+def test_reader_gets_into_no_other_database(demonstrated: Path, database: str) -> None:
+    done = totesys(demonstrated, "psql", "-d", database, "-Atc", "SELECT 1")
+
+    assert done.returncode == 2
+    assert "permission denied for database" in done.stderr
+
+
 @pytest.mark.usefixtures("platform")
 def test_psql_never_writes_to_a_real_source(project: Path) -> None:
     done = here(project, "psql", "source", "--write")
@@ -332,7 +350,62 @@ def test_what_each_command_does_fits_its_line(tmp_path: Path) -> None:
     assert "..." not in listed
 
 
+@pytest.mark.parametrize("command", ["run", "status", "report", "dev"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(settings.REPORTING_CURRENCY, "XXX"), (settings.RATES_URL, "ftp://127.0.0.1/{date}")],
+)
+@pytest.mark.usefixtures("platform")
+def test_setting_of_rates_that_cannot_be_used_is_said_at_once(
+    project: Path, command: str, name: str, value: str
+) -> None:
+    shutil.copy(INSTANCE.parent / "workspace.yaml", project)
+    done = here(project, command, **{name: value})
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"Error: {name} is " in done.stderr
+
+
+@pytest.mark.usefixtures("platform")
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("psql", "sources"), "'sources' is neither warehouse nor source"),
+        (("report", "--output", ""), "--output names no file"),
+        (("report", "--output", "-"), "--output names no file"),
+        (("report", "--output", "/dev/null"), "/dev/null is no file that may be replaced"),
+        (("connect", "--pbids", ""), "--pbids names no file"),
+        (("connect", "--tds", "/dev/null", "--force"), "/dev/null is no file that may be"),
+        (("connect", "--uri", "--json"), "--uri and --json are two ways to print it"),
+    ],
+)
+def test_slip_is_one_sentence(project: Path, arguments: tuple[str, ...], said: str) -> None:
+    done = here(project, *arguments)
+
+    assert done.returncode in (1, 2)
+    assert said in " ".join(done.stderr.split())
+    assert Path("/dev/null").is_char_device()
+
+
+def test_page_replaces_what_a_link_leads_to(platform: Platform, project: Path) -> None:
+    platform.first()
+    (project / "link.html").symlink_to("page.html")
+    done = here(project, "report", "--output", "link.html")
+
+    assert done.returncode == 0, done.stderr
+    assert (project / "link.html").is_symlink()
+    assert "Terrific Totes" in (project / "page.html").read_text()
+
+
+def test_dev_elsewhere_says_where_to_run(tmp_path: Path) -> None:
+    done = here(tmp_path, "dev", "--port", str(free_port(None)))
+
+    assert done.returncode == 1
+    assert "There is no workspace.yaml here" in done.stderr
+
+
 def test_second_dev_says_that_there_is_a_first(project: Path) -> None:
+    shutil.copy(INSTANCE.parent / "workspace.yaml", project)
     (project / ".dagster").mkdir()
     held = locks.acquire(project / ".dagster" / "dev.lock")
     assert held is not None

@@ -32,6 +32,7 @@ def status(json_: bool) -> None:
     from totesys_dagster.warehouse.status import table_status
 
     stack.start()
+    settings.require_rates()
     warehouse, lake = Warehouse(), Lake()
     log, zones = lake.log(), (lake.ingestion(), lake.processed())
     names, head = warehouse.names(), log.head()
@@ -94,8 +95,8 @@ def verify(repair_: bool, json_: bool) -> None:
 
     Exit status: 0 when all is well, 1 when something was found.
     """
-    from totesys_dagster import report
     from totesys_dagster.local import stack
+    from totesys_dagster.warehouse.status import conclusion
 
     stack.start()
     result = _verify(repair=repair_)
@@ -113,7 +114,7 @@ def verify(repair_: bool, json_: bool) -> None:
             f" {f'{len(result.findings)} findings' if result.findings else 'all is well'}."
         )
         if result.audits and result.passed:
-            output.print(escape(report.conclusion(loaded_tables())))
+            output.print(escape(conclusion(loaded_tables())))
     sys.exit(0 if result.passed else 1)
 
 

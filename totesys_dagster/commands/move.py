@@ -80,6 +80,7 @@ def take_what_changed(full_read: tuple[str, ...] = (), *, whole: bool = False) -
             progress.print(escape(other))
         tell("Starting")
         stack.start()
+        settings.require_rates()
         tell("Loading Dagster")
         with imports():
             from totesys_dagster.definitions import defs
@@ -110,7 +111,7 @@ def take_what_changed(full_read: tuple[str, ...] = (), *, whole: bool = False) -
 
 def _print_reports(reports: list[BatchReport], tables: list[TableStatus], json_: bool) -> None:
     from totesys_dagster import report
-    from totesys_dagster.warehouse.status import all_equal
+    from totesys_dagster.warehouse.status import all_equal, conclusion
 
     if json_:
         data = {
@@ -126,4 +127,4 @@ def _print_reports(reports: list[BatchReport], tables: list[TableStatus], json_:
         output.print("Nothing changed in the source since the last batch.")
     for one in reports:
         report.print_batch(output, one)
-    output.print(escape(report.conclusion(tables)))
+    output.print(escape(conclusion(tables)))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from totesys_dagster import settings
 from totesys_dagster.commands.terminal import imports, progress
 
 
@@ -29,6 +30,7 @@ def report(open_: bool, as_of: dt.datetime | None, output: Path | None) -> None:
     from totesys_dagster.local import stack
 
     stack.start()
+    settings.require_rates()
     path = make_page(as_of.date() if as_of else None, output)
     click.echo(path)
     if open_ and click.launch(path.as_uri()) != 0:

@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from totesys_dagster import settings
+from totesys_dagster import files, settings
 from totesys_dagster.commands.terminal import as_json
 from totesys_dagster.errors import SettingError
 
@@ -46,6 +46,8 @@ def psql(write: bool, arguments: tuple[str, ...]) -> None:
 
     database = arguments[0] if arguments and arguments[0] in DATABASES else "warehouse"
     arguments = arguments[arguments[:1] == (database,) :]
+    if arguments and not arguments[0].startswith("-"):
+        raise click.UsageError(f"{arguments[0]!r} is neither warehouse nor source.")
     login = _login(database, stack.start(), write=write)
     program = shutil.which("psql") or str(find_binaries() / "psql")
     # Schemas as SQL quotes them; a backslash keeps what the options would be split at.
@@ -108,24 +110,28 @@ def connect(
     from totesys_dagster.local import stack
     from totesys_dagster.resources import Warehouse
 
+    pbids = files.to_write(pbids, "--pbids") if pbids else None
+    tds = files.to_write(tds, "--tds") if tds else None
     if pbids is not None and pbids == tds:
         raise click.UsageError("--pbids and --tds name the same file.")
+    if only_uri and json_:
+        raise click.UsageError("--uri and --json are two ways to print it: choose one.")
     stack.start()
     warehouse, reader = Warehouse(), readers.reader()
     with warehouse.connect() as connection:
         readers.require_reader(connection, warehouse.names(), reader.user)
     uri = reader.uri(with_password=with_password)
     pieces = reader.pieces(with_password=with_password)
-    files = {p: text() for p, text in ((pbids, reader.pbids), (tds, reader.tds)) if p}
-    readers.write(files, force=force)
+    written = {p: text() for p, text in ((pbids, reader.pbids), (tds, reader.tds)) if p}
+    readers.write(written, force=force)
     # Not through rich, which breaks long lines.
     if json_:
-        click.echo(json.dumps({"uri": uri, **pieces, "files": [*map(str, files)]}, indent=1))
+        click.echo(json.dumps({"uri": uri, **pieces, "files": [*map(str, written)]}, indent=1))
     elif only_uri:
         click.echo(uri)
     else:
         click.echo(uri)
         for name, value in pieces.items():
             click.echo(f"{name:<10}{value}")
-        for path in files:
+        for path in written:
             click.echo(f"Wrote {path}.")

@@ -7,6 +7,7 @@ import secrets
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 from rich.markup import escape
@@ -39,6 +40,11 @@ def dev(port: int) -> None:
 
     for taken in take_port(HOST, port):
         taken.close()
+    if not (Path("workspace.yaml").exists() or Path("pyproject.toml").exists()):
+        raise SettingError(
+            "There is no workspace.yaml here: run `totesys dev` in the project's directory."
+        )
+    settings.require_rates()
     _require_to_be_alone()
     _provide_lake()
     if other := elsewhere():

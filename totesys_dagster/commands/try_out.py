@@ -19,7 +19,7 @@ def demo() -> None:
     """Run, let a day of business happen, and run again."""
     from totesys_dagster import report
     from totesys_dagster.local import stack
-    from totesys_dagster.warehouse.status import all_equal
+    from totesys_dagster.warehouse.status import all_equal, conclusion
 
     reports = take_what_changed()
     print_source()
@@ -32,7 +32,7 @@ def demo() -> None:
         report.print_batch(output, one)
     tables = loaded_tables()
     report.print_status(output, tables)
-    output.print(f"\n{escape(report.conclusion(tables))}\n")
+    output.print(f"\n{escape(conclusion(tables))}\n")
     output.print(f"The answers are on one page: {escape(str(make_page()))}", soft_wrap=True)
     output.print(
         "\nNext: `make dev` opens the Dagster UI with the business going on,\n"

@@ -81,11 +81,12 @@ def _definition(contract: FileContract) -> dict[str, Any]:
 
 
 def _delivered(done: Delivered) -> dict[str, Any]:
+    names = ", ".join(visible(delivery.name) for delivery in done.deliveries[:SHOWN])
     return {
         "deliveries": len(done.deliveries),
         "bytes": sum(delivery.body.bytes for delivery in done.deliveries),
-        "files": ", ".join(visible(one.name) for one in done.deliveries[:SHOWN]) or "none",
         "replaced while they were read": len(done.replaced),
+        **({"files": names} if names else {}),
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from totesys_dagster import settings
+from totesys_dagster import descriptions, settings
 from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
 from totesys_dagster.characters import visible
 from totesys_dagster.feeds.feed import Feed
@@ -120,7 +120,7 @@ def warehouse_asset(
                 feed,
                 key,
                 [asset_key(PROCESSED, feed.name)],
-                feed.table.description,
+                descriptions.warehouse(feed.table),
                 {"postgres", "table"},
             )
         ],

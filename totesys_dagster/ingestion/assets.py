@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import dagster as dg
 from pydantic import Field
 
-from totesys_dagster import settings
+from totesys_dagster import descriptions, settings
 from totesys_dagster.catalogue import INGESTION, SOURCE_TABLES
 from totesys_dagster.errors import CommitConflictError
 from totesys_dagster.ingestion.capture import TableRead, open_capture
@@ -34,17 +34,24 @@ from totesys_dagster.runs.unfinished import PARTITION_TAG, SENSOR_TAG, launched_
 
 
 class CaptureConfig(dg.Config):
-    """`full_read`: tables to read in full, besides those that the audit asked for. `whole`: compare
-    large tables as a whole, too, though they may not be due."""
+    """What a capture is asked for, beyond what has changed. Nothing has to be set."""
 
-    full_read: list[str] = Field(default_factory=list)
-    whole: bool = False
+    full_read: list[str] = Field(
+        default_factory=list,
+        description="Tables to read in full, such as [sales_order, staff], besides those that the"
+        " audit asked for. Rows that are the same bring no new version.",
+    )
+    whole: bool = Field(
+        default=False,
+        description="Compare tables of over 100,000 rows as a whole, too, though they may not be"
+        " due.",
+    )
 
 
 OUTS = {
     table.name: dg.AssetOut(
         key=asset_key(INGESTION, table.name),
-        description=table.description,
+        description=descriptions.raw(table),
         is_required=False,
         io_manager_key="ingestion_io",
         group_name=INGESTION,

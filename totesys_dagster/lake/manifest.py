@@ -199,6 +199,11 @@ class Manifest(Commit):
     references: dict[str, str]
     unknown_tables: Many[str] = ()
 
+    @property
+    def bytes(self) -> int:
+        """The size of its part files in the ingestion zone."""
+        return sum(one.bytes for table in self.tables.values() for one in table.objects)
+
 
 def broken_link(before: Manifest | None, manifest: Manifest) -> str | None:
     """What is said where a manifest does not name the hash of the one before it, else None."""

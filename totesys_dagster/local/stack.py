@@ -122,15 +122,21 @@ def _suffix(needed: set[str]) -> str:
 
 
 def create_roles(connection: psycopg.Connection, server: Server) -> None:
-    """Make the roles that are missing, each with its password. The owner's has none."""
+    """Make the roles that are missing, each with its password. The owner's has none.
+
+    The reader gets its password each time: people work as that role, and a role may change its own.
+    """
     existing = {name for (name,) in connection.execute("SELECT rolname FROM pg_roles")}
     for role in ROLES:
-        if role not in existing:
+        if role == READER or role not in existing:
+            verb = sql.SQL("ALTER" if role in existing else "CREATE")
             connection.execute(
-                sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(
-                    sql.Identifier(role), sql.Literal(server.passwords[role])
+                sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(
+                    verb, sql.Identifier(role), sql.Literal(server.passwords[role])
                 )
             )
+    if not existing.issuperset(ROLES):
+        connection.execute("REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC")
 
 
 def _exists(connection: psycopg.Connection, database: str) -> bool:
@@ -159,6 +165,11 @@ def _create_source(connection: psycopg.Connection, server: Server) -> None:
         application_.execute("VACUUM ANALYZE")
     with server.connect(SUPERUSER, new) as admin:
         grant_extractor(admin)
+        admin.execute(
+            sql.SQL(
+                "REVOKE ALL ON DATABASE {0} FROM PUBLIC; GRANT CONNECT ON DATABASE {0} TO {1}"
+            ).format(sql.Identifier(new), sql.Identifier(EXTRACTOR))
+        )
     connection.execute(
         sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
             sql.Identifier(new), sql.Identifier(SOURCE)

@@ -17,6 +17,7 @@ from totesys_dagster.lake.audits import AuditLog, SourceAudit
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.requests import put_full_read
 from totesys_dagster.lake.store import Store
+from totesys_dagster.metadata import remedy, use
 from totesys_dagster.operations.renew import Due, may_renew, outdated, renew
 from totesys_dagster.postgres.sessions import Connection, Names
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse, clear_failures
@@ -138,7 +139,12 @@ def audit_tables(
 @dg.job(
     name=AUDIT,
     description="Compare every table of the warehouse with the source as it is now. It runs by"
-    " itself at least once an hour, unless batches did so.",
+    " itself at least once an hour, unless batches did so."
+    + use("at any time; nothing is to be chosen. The result is in the checks `audit`.")
+    + remedy(
+        "its error says what it cannot reach. A table that differs fails its check, not this job.",
+        "The warehouse is lost, or wrong",
+    ),
     tags={STAGE_TAG: AUDIT_STAGE},
     # Its own, for Dagster warns when it gives resources to a job that a sensor is defined with.
     resource_defs={"source": SourceDatabase(), "lake": Lake(), "warehouse": Warehouse()},

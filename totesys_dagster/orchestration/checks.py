@@ -7,14 +7,17 @@ tables make together. The log is external to Dagster, as nothing materializes it
 
 import datetime as dt
 import time
+from typing import Any
 
 import dagster as dg
 
 from totesys_dagster.catalogue import INGESTION, PROCESSED, SOURCE_TABLES, STAR_TABLES
+from totesys_dagster.lake.manifest import batch_key
 from totesys_dagster.lake.verification import Verification
 from totesys_dagster.metadata import OWNERS, asset_key, remedy
 from totesys_dagster.operations.verify import due_at_night, verify
 from totesys_dagster.resources import Lake, Warehouse, clear_failures
+from totesys_dagster.words import counted
 
 # About how many batches are verified in a night; in a longer log, the older ones take turns.
 NIGHTLY_BATCHES = 20_000
@@ -24,6 +27,8 @@ SHOWN = 20
 LOG_EVERY = 1000
 
 LAKE = "lake"
+# Of what the log reports of itself.
+VERIFICATION = "last verification"
 LOG = dg.AssetSpec(
     asset_key(LAKE, "log"),
     deps=[
@@ -31,7 +36,9 @@ LOG = dg.AssetSpec(
         *(asset_key(PROCESSED, name) for name in STAR_TABLES),
     ],
     description="The log of batches: manifests, each with the hash of the one before it, and the"
-    " objects of both zones that they name. The warehouse can be rebuilt from it alone.",
+    " objects of both zones that they name. The warehouse can be rebuilt from it alone.\n\n"
+    "Its metadata says how far it is and when it was last verified; the check `verified` reads all"
+    " of it each night, and *Execute* does so now. `docs/lake-format.md` describes every object.",
     group_name=LAKE,
     kinds={"json", "parquet"},
     owners=OWNERS,
@@ -74,7 +81,26 @@ def lake_verified(
             progress=tell,
             blocks=lambda last: due_at_night(last, NIGHTLY_BATCHES, night),
         )
+    if head := lake.log().head():
+        context.op_execution_context.log_event(
+            dg.AssetMaterialization(LOG.key, metadata=_verified(found, head.sequence))
+        )
     return _result(found, time.monotonic() - start)
+
+
+def _verified(found: Verification, batches: int) -> dict[str, Any]:
+    """What the log says of itself after a verification."""
+    now = f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
+    outcome = counted(len(found.findings), "finding") if found.findings else "all as written"
+    what = (
+        f"{counted(found.batches, 'batch')}, {counted(found.objects, 'object')},"
+        f" {counted(found.bytes, 'byte')}"
+    )
+    return {
+        "head": batch_key(batches),
+        "batches": batches,
+        VERIFICATION: f"{now}: {what}, {outcome}",
+    }
 
 
 def _result(found: Verification, seconds: float) -> dg.AssetCheckResult:
@@ -88,11 +114,14 @@ def _result(found: Verification, seconds: float) -> dg.AssetCheckResult:
             "bytes": found.bytes,
             "audits": found.audits,
             "seconds": round(seconds, 3),
-            "findings": dg.MetadataValue.md(
-                "\n".join(f"1. {finding}" for finding in found.findings[:SHOWN]) or "none"
-            ),
+            **_listed(found.findings[:SHOWN]),
         },
     )
+
+
+def _listed(findings: list[str]) -> dict[str, dg.MarkdownMetadataValue]:
+    lines = "\n".join(f"1. {finding}" for finding in findings)
+    return {"findings": dg.MetadataValue.md(lines)} if findings else {}
 
 
 def _description(findings: list[str]) -> str | None:

@@ -7,7 +7,7 @@ import dagster as dg
 from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
 from totesys_dagster.drops.file_feeds import FILE_FEEDS
 from totesys_dagster.feeds.feed import Feed
-from totesys_dagster.metadata import asset_key
+from totesys_dagster.metadata import asset_key, remedy, use
 from totesys_dagster.runs.tags import FEED_STAGE, FEED_TAG, STAGE_TAG
 
 
@@ -19,7 +19,9 @@ def _job(feed: Feed) -> Any:
             asset_key(PROCESSED, feed.name),
             asset_key(WAREHOUSE, feed.table.name),
         ),
-        description=f"{feed.title}: take the files that were delivered the whole way.",
+        description=f"{feed.title}: take the files that were delivered the whole way."
+        + use("nothing is to be chosen; the sensor `new_files` does it where a file waits.")
+        + remedy("its error names the file and what to do.", "A delivery is refused"),
         tags={STAGE_TAG: FEED_STAGE, FEED_TAG: feed.name},
     )
 

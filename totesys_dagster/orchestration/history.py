@@ -10,7 +10,7 @@ import datetime as dt
 import dagster as dg
 
 from totesys_dagster.lake.manifest import Manifest
-from totesys_dagster.metadata import BATCHES
+from totesys_dagster.metadata import BATCHES, remedy, use
 from totesys_dagster.orchestration.leaving import let_leave
 from totesys_dagster.orchestration.listed import find_listed, oldest
 from totesys_dagster.orchestration.returning import bring_back
@@ -39,7 +39,9 @@ def keep_what_is_listed(context: dg.OpExecutionContext, lake: Lake, warehouse: W
 @dg.job(
     name=KEEP_HISTORY,
     description="Keep Dagster's history: what is old leaves it, what was lost returns from lake and"
-    " ledger.",
+    " ledger."
+    + use("at any time; nothing is to be chosen. It runs by itself each hour.")
+    + remedy("no data depends on it; the next hour goes on from there.", "A run is stuck"),
     tags={STAGE_TAG: HISTORY_STAGE},
     # Its own: to bind them, Dagster would copy the sensor that starts it, by a parameter that is
     # beta.

@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 
 from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
-from totesys_dagster.metadata import remedy
+from totesys_dagster.metadata import remedy, use
 from totesys_dagster.orchestration.audits import audit_job
 from totesys_dagster.orchestration.checks import LOG
 from totesys_dagster.orchestration.file_jobs import FILE_JOBS
@@ -39,8 +39,11 @@ capture = dg.define_asset_job(
     CAPTURE,
     selection=dg.AssetSelection.groups(INGESTION) - FEED_ASSETS,
     description="Capture one batch: what changed in ToteSys since the one before. Its partition is"
-    " the batch; one that exists is captured no second time. *Use `batch` or `whole_path` instead*,"
-    " which need no key and go on to the warehouse."
+    " the batch; one that exists is captured no second time."
+    + use(
+        "use `whole_path` instead, which needs no partition and goes on to the warehouse. The"
+        " sensors launch this one where the warehouse cannot follow at once."
+    )
     + remedy("the sensors try again after a pause; nothing is lost.", "A run is stuck"),
     tags={STAGE_TAG: CAPTURE_STAGE},
 )
@@ -50,6 +53,7 @@ process = dg.define_asset_job(
     selection=dg.AssetSelection.groups(PROCESSED) - FEED_ASSETS,
     description="Process a batch: raw tables to Parquet tables of the stars. To process one again"
     " is harmless: the same rows give the same objects."
+    + use("choose the batch as its partition, and the tables, if not all. No configuration.")
     + remedy("the run's error names the batch and what to do.", "Rows are in quarantine"),
     tags={STAGE_TAG: PROCESS_STAGE},
 )
@@ -59,6 +63,7 @@ load = dg.define_asset_job(
     selection=dg.AssetSelection.groups(WAREHOUSE) - FEED_ASSETS,
     description="Load all that is processed into the warehouse, in the order of the log. To load"
     " again is harmless: a batch is loaded once."
+    + use("nothing is to be chosen. No partition, no configuration.")
     + remedy("the run's error names the batch and what to do.", "The warehouse is lost, or wrong"),
     tags={STAGE_TAG: LOAD_STAGE},
 )
@@ -68,6 +73,10 @@ batch_job = dg.define_asset_job(
     selection=dg.AssetSelection.groups(INGESTION, PROCESSED, WAREHOUSE) - FEED_ASSETS,
     description="Take a batch the whole way: capture, process, load and audit. The sensors start it"
     " for the tables that have changed."
+    + use(
+        "choose the batch as its partition. A batch that is captured is not captured again. For"
+        " what has changed just now, launch `whole_path`."
+    )
     + remedy(
         "the sensors try it again, after a pause that doubles up to 15 minutes. A batch that is"
         " stopped by rows in quarantine says so in its check `contract`.",
@@ -80,6 +89,7 @@ verify_lake = dg.define_asset_job(
     VERIFY_LAKE,
     selection=dg.AssetSelection.checks_for_assets(LOG.key),
     description="Verify the lake: the chain of manifests, every object, and the last audits."
+    + use("nothing is to be chosen. It reads the lake, and writes nothing.")
     + remedy("the check lists the findings.", "An object of the lake is lost or damaged"),
     tags={STAGE_TAG: VERIFY_STAGE},
 )
@@ -87,7 +97,9 @@ verify_lake = dg.define_asset_job(
 page = dg.define_asset_job(
     REPORTS_PAGE,
     selection=dg.AssetSelection.assets(PAGE),
-    description="Publish the page of the reports, where a batch has come since the last one.",
+    description="Publish the page of the reports, where a batch has come since the last one."
+    + use("nothing is to be chosen. A page that is launched is mailed to nobody.")
+    + remedy("its error says why; the next look of the evening tries again.", "A run is stuck"),
     tags={STAGE_TAG: PAGE_STAGE},
 )
 
@@ -112,8 +124,8 @@ def capture_process_load(
 
 @dg.job(
     name=WHOLE_PATH,
-    description="Look at the source now and take what changed all the way to the warehouse. *Launch"
-    " it when you do not want to wait for the sensors.* It needs no configuration."
+    description="Look at the source now and take what changed all the way to the warehouse."
+    + use("when you do not want to wait for the sensors. No partition, no configuration.")
     + remedy("its error has the sentence of the run that failed.", "A run is stuck"),
     tags={STAGE_TAG: WHOLE_STAGE},
 )

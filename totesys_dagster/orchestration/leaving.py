@@ -18,7 +18,9 @@ import dagster as dg
 from totesys_dagster.catalogue import INGESTION, PROCESSED, SOURCE_TABLES, STAR_TABLES
 from totesys_dagster.lake.manifest import batch_key
 from totesys_dagster.metadata import BATCH_TAG, BATCHES, asset_key
+from totesys_dagster.orchestration.checks import LOG
 from totesys_dagster.orchestration.listed import Listed, batches_of
+from totesys_dagster.orchestration.overview import HEARTBEAT
 from totesys_dagster.runs import history
 from totesys_dagster.runs.tags import LAST_BATCH_TAG
 from totesys_dagster.runs.unfinished import PARTITION_TAG, UNFINISHED, is_unfinished
@@ -32,6 +34,9 @@ PARTITIONED = [
     *(asset_key(INGESTION, table) for table in SOURCE_TABLES),
     *(asset_key(PROCESSED, star) for star in STAR_TABLES),
 ]
+
+# What a sensor reports without a run.
+REPORTED = [HEARTBEAT.key, LOG.key]
 
 
 @dataclass
@@ -53,6 +58,7 @@ def let_leave(instance: dg.DagsterInstance, listed: Listed) -> Left:
             instance.delete_dynamic_partition(str(BATCHES.name), key)
         left.batches += len(keys)
     left.runs += _delete_old_runs(instance, listed, MOST_RUNS - left.runs)
+    history.delete_reported(instance, REPORTED, listed.since)
     if left.runs:
         # Dagster looks for an asset's materialized batches anew only where the list has changed.
         instance.wipe_asset_cached_status(PARTITIONED)

@@ -10,7 +10,7 @@ import dagster as dg
 from totesys_dagster import settings
 from totesys_dagster.errors import TotesysError
 from totesys_dagster.lake.store import sha256
-from totesys_dagster.metadata import remedy
+from totesys_dagster.metadata import remedy, use
 from totesys_dagster.orchestration.whole_path import GetJob, Progress, execute
 from totesys_dagster.rates.assets import (
     DAY,
@@ -37,6 +37,7 @@ exchange_rates = dg.define_asset_job(
     selection=dg.AssetSelection.assets(DAY, HISTORY) | _MADE_OF_BOTH,
     description="Ask the daily source for days, and load what came, with the history of the"
     " European Central Bank where there is a newer one. Its partition is a day, or a range."
+    + use("choose the days. One that has a rate is not asked for again.")
     + remedy("its error says why; the next hour brings what is missing.", SECTION),
     tags=_TAGS,
 )
@@ -45,6 +46,7 @@ exchange_rate_history = dg.define_asset_job(
     RATE_HISTORY,
     selection=dg.AssetSelection.assets(HISTORY) | _MADE_OF_BOTH,
     description="Load the history of the European Central Bank that is installed. Asks nobody."
+    + use("nothing is to be chosen.")
     + remedy("its error says why; run it again, or wait for the next hour.", SECTION),
     tags=_TAGS,
 )

@@ -26,8 +26,8 @@ from totesys_dagster.resources import Lake
 from totesys_dagster.runs.history import put_in_order
 from totesys_dagster.runs.unfinished import PARTITION_TAG, unfinished
 from totesys_dagster.warehouse import ledger
-from totesys_dagster.warehouse.assets import Loads
 from totesys_dagster.warehouse.assets import described as loads_described
+from totesys_dagster.warehouse.loads import Loads
 
 # After so many seconds, the rest waits for the next time.
 SECONDS = 90

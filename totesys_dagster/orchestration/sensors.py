@@ -25,6 +25,7 @@ from totesys_dagster.operations.renew import outdated
 from totesys_dagster.orchestration.audits import audit_job
 from totesys_dagster.orchestration.file_jobs import FILE_JOBS
 from totesys_dagster.orchestration.files import new_files
+from totesys_dagster.orchestration.heartbeat import report
 from totesys_dagster.orchestration.history import is_lost, keep_history
 from totesys_dagster.orchestration.jobs import batch_job, capture, load, process
 from totesys_dagster.orchestration.planning import (
@@ -287,8 +288,22 @@ def scheduled_load(
     return dg.SensorResult(run_requests=runs) if runs else dg.SkipReason("Nothing is to be loaded.")
 
 
+@dg.sensor(
+    minimum_interval_seconds=interval(60),
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Reports how fresh the warehouse is, what the lake holds, and which reports there"
+    " are. It launches nothing.",
+)
+@says_why
+def overview(
+    context: dg.SensorEvaluationContext, lake: Lake, warehouse: Warehouse
+) -> dg.SensorResult | dg.SkipReason:
+    """Report what no run materializes."""
+    return report(context, lake, warehouse)
+
+
 def sensors() -> list[dg.SensorDefinition]:
     """The sensors for the settings: loads at intervals only where that is asked for."""
     scheduled = [scheduled_load] if settings.load_every_seconds() else []
     files = [new_files] if FILE_JOBS else []
-    return [source_changes, new_batches, *scheduled, *files]
+    return [source_changes, new_batches, *scheduled, *files, overview]

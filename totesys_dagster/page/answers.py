@@ -6,6 +6,9 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+LONDON = ZoneInfo("Europe/London")
 
 
 @dataclass(frozen=True)
@@ -164,8 +167,9 @@ class Rate:
 
 @dataclass(frozen=True)
 class Answers:
-    """All that the page is made of. `as_of` is the day by which it is judged what is due, `seen`
-    when each batch was read that an audit names; `missing` are reports that could not be asked."""
+    """All that the page is made of. By the day `as_of` it is judged what is due and which month is
+    over; `seen` is when each batch was read that an audit names; `missing` are reports that could
+    not be asked."""
 
     made_at: dt.datetime
     as_of: dt.date
@@ -186,6 +190,11 @@ class Answers:
     slipped: Sequence[Slipped] = ()
     quality: Sequence[Quality] = ()
     missing: Sequence[str] = ()
+
+    @property
+    def today(self) -> dt.date:
+        """The day in London on which it is made."""
+        return self.made_at.astimezone(LONDON).date()
 
     @property
     def orders(self) -> int:

@@ -78,7 +78,7 @@ def _publish(connection: Connection, names: Names, processed: Store, answers: An
 
     text = page(answers, staff_names=settings.publishes_staff_names())
     sequence = answers.batch.batch_seq
-    return published.publish(connection, names, processed, text, answers.as_of, sequence)
+    return published.publish(connection, names, processed, text, answers.today, sequence)
 
 
 def _metadata(answers: Answers, page: Published, uri: str) -> Mapping[str, Any]:

@@ -22,9 +22,10 @@ def default_path() -> Path:
 def write(connection: Connection, names: Names, path: Path, as_of: dt.date | None = None) -> Path:
     """Write the page of now, in the place of an older one: a reader sees either as a whole.
 
-    It names people, so it is its user's alone. Raises LoadError, or SettingError when the file
-    cannot be written.
+    It names people, so it is its user's alone. A link stays, and what it leads to is replaced.
+    Raises LoadError, or SettingError when the file cannot be written.
     """
+    path = files.to_write(path, "--output")
     text = page(ask(connection, names, as_of), staff_names=True)
     place = path.parent
     try:

@@ -15,7 +15,7 @@ def is_set() -> bool:
 
 def send(answers: Answers, page: bytes) -> None:
     """Send the numbers, with the page attached. Raises SettingError or NotSentError."""
-    name = f"totesys-{answers.as_of}-batch-{answers.batch.batch_seq}.html"
+    name = f"totesys-{answers.today}-batch-{answers.batch.batch_seq}.html"
     notify.send_mail(
         summary.subject(answers),
         summary.text(answers),

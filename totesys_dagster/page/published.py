@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from zoneinfo import ZoneInfo
 
 from psycopg import sql
 
 from totesys_dagster.errors import LoadError, ObjectConflictError
 from totesys_dagster.lake.log import TOTESYS
 from totesys_dagster.lake.store import Store, sha256
+from totesys_dagster.page.answers import LONDON
 from totesys_dagster.page.newest import key_of
 from totesys_dagster.postgres.sessions import Connection, Names, failures, transaction
-
-LONDON = ZoneInfo("Europe/London")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from totesys_dagster.words import counted
 
 def subject(answers: Answers) -> str:
     """The subject of the mail."""
-    return f"Terrific Totes, {day(answers.as_of)}: {verdict(answers).word}"
+    return f"Terrific Totes, {day(answers.today)}: {verdict(answers).word}"
 
 
 def text(answers: Answers) -> str:

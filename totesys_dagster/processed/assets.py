@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from totesys_dagster import settings
+from totesys_dagster import descriptions, settings
 from totesys_dagster.catalogue import INGESTION, PROCESSED, STAR_TABLES, Kind, StarTable, revision
 from totesys_dagster.lake.quarantined import read_quarantine, too_many
 from totesys_dagster.lake.raw import RawTable
@@ -43,7 +43,7 @@ def _asset(star: StarTable) -> dg.AssetsDefinition:
         outs={
             star.name: dg.AssetOut(
                 key=key,
-                description=f"{star.description} Here, the rows that a batch brings.",
+                description=descriptions.processed(star),
                 is_required=False,
                 io_manager_key="processed_io",
                 group_name=PROCESSED,
@@ -120,16 +120,22 @@ def _contract_check(rows: StarRows, limit: int) -> dg.AssetCheckResult:
         metadata={
             "rows": rows.receipt.rows,
             "quarantined rows": count,
-            "quarantine": ", ".join(entry.key for entry in rows.receipt.quarantine) or "none",
-            "reasons": dg.MetadataValue.md(_reasons(lake, rows.receipt)),
+            **_quarantine(lake, rows.receipt),
         },
     )
 
 
+def _quarantine(lake: Lake, receipt: Receipt) -> dict[str, Any]:
+    if not receipt.quarantined:
+        return {}
+    return {
+        "quarantine": ", ".join(entry.key for entry in receipt.quarantine),
+        "reasons": dg.MetadataValue.md(_reasons(lake, receipt)),
+    }
+
+
 def _reasons(lake: Lake, receipt: Receipt) -> str:
     """The rows in quarantine as a Markdown table: for each reason how many, and the first keys."""
-    if not receipt.quarantined:
-        return "none"
     keys: dict[tuple[str, str], list[int | None]] = {}
     for row in read_quarantine(lake.processed(), receipt):
         for reason in row.reasons:

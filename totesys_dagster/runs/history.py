@@ -7,6 +7,7 @@ that nobody finds again.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection
 
 import dagster as dg
@@ -69,6 +70,27 @@ def delete(instance: dg.DagsterInstance, run_ids: Collection[str]) -> None:
         if isinstance(logs, insides.LocalComputeLogManager):
             logs.delete_logs(prefix=[run_id])
         instance.run_storage.delete_run(run_id)
+
+
+def delete_reported(
+    instance: dg.DagsterInstance, keys: Collection[dg.AssetKey], before: dt.datetime
+) -> None:
+    """Delete what was reported of assets without a run before that moment, but for the last of
+    each, and for changes of freshness, of which there are few."""
+    if not is_ours(instance):
+        return
+    table = insides.SqlEventLogStorageTable.c
+    names = [key.to_string() for key in keys]
+    kinds = ("ASSET_MATERIALIZATION", "ASSET_CHECK_EVALUATION")
+    ours = db.and_(
+        table.run_id == "", table.asset_key.in_(names), table.dagster_event_type.in_(kinds)
+    )
+    last = db.select(db.func.max(table.id)).where(ours)
+    newest = last.group_by(table.asset_key, table.dagster_event_type)
+    with _events(instance).index_connection() as connection:
+        stay = [id_ for (id_,) in connection.execute(newest)]
+        old = db.and_(ours, table.timestamp < before.replace(tzinfo=None), table.id.not_in(stay))
+        connection.execute(insides.SqlEventLogStorageTable.delete().where(old))
 
 
 def put_in_order(instance: dg.DagsterInstance, name: str) -> None:

@@ -4,14 +4,14 @@ Each table is one thing kept current, and has no partitions. To materialize one 
 committed, processed and not yet loaded, in the order of the log.
 """
 
-from collections import Counter
+import datetime as dt
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
 
-from totesys_dagster import settings
+from totesys_dagster import descriptions, settings
 from totesys_dagster.catalogue import PROCESSED, STAR_TABLES, WAREHOUSE, StarTable
 from totesys_dagster.errors import NotProcessedError
 from totesys_dagster.lake.manifest import ManifestLog
@@ -24,6 +24,7 @@ from totesys_dagster.warehouse import ledger, schema
 from totesys_dagster.warehouse.healing import request_healing
 from totesys_dagster.warehouse.ledger import Loaded
 from totesys_dagster.warehouse.load import load_batch
+from totesys_dagster.warehouse.loads import Loads, TableLoads, Timing
 from totesys_dagster.warehouse.standing import Audit
 from totesys_dagster.words import counted
 
@@ -40,7 +41,7 @@ SPECS = [
     dg.AssetSpec(
         asset_key(WAREHOUSE, star.name),
         deps=[_dependency(star)],
-        description=star.description,
+        description=descriptions.warehouse(star),
         skippable=True,
         group_name=WAREHOUSE,
         kinds={"postgres", "table"},
@@ -83,8 +84,10 @@ def warehouse_tables(
         migrate(connection, warehouse)
         loads = Loads(last=ledger.check_log(connection, names, log))
         try:
-            for loaded in _load_all(context, connection, names, log, lake.processed(), loads.last):
-                loads.add(loaded)
+            for loaded, timing in _load_all(
+                context, connection, names, log, lake.processed(), loads.last
+            ):
+                loads.add(loaded, timing)
         finally:
             _report(context, names, loads)
         if not loads.last:
@@ -104,10 +107,11 @@ def _load_all(
     log: ManifestLog,
     processed: Store,
     after: int,
-) -> Iterator[Loaded]:
+) -> Iterator[tuple[Loaded, Timing]]:
     """Load batch after batch, up to the first one that is not processed."""
     limit = settings.quarantine_limit()
     for manifest in log.after(after):
+        start = time.monotonic()
         try:
             loaded = load_batch(
                 connection, names, manifest, log.store, processed, quarantine_limit=limit
@@ -117,7 +121,8 @@ def _load_all(
             return
         # terraform/modules/alerts counts this line, and raises an alarm when it stays away.
         context.log.info(f"Batch {manifest.batch} is loaded as number {manifest.sequence}.")
-        yield loaded
+        late = dt.datetime.now(dt.UTC) - manifest.observed_at
+        yield loaded, Timing(time.monotonic() - start, max(late.total_seconds(), 0))
 
 
 def migrate(connection: Connection, warehouse: Warehouse) -> None:
@@ -129,59 +134,6 @@ def migrate(connection: Connection, warehouse: Warehouse) -> None:
     if not schema.is_up_to_date(connection, names):
         with warehouse.connect_as_admin() as admin:
             schema.migrate(admin, names)
-
-
-@dataclass
-class TableLoads:
-    """What several batches did to a table: the first of them, the last, and the sums of each."""
-
-    first: Loaded
-    last: Loaded
-    rows: Counter[str]
-
-    @property
-    def metadata(self) -> dict[str, Any]:
-        one = self.first.batch == self.last.batch
-        return {
-            "batches": self.last.batch if one else f"{self.first.batch} to {self.last.batch}",
-            "sequence": self.last.sequence,
-            **self.rows,
-        }
-
-
-@dataclass
-class Loads:
-    """What a run has loaded, by table, up to batch `last`, and what it found in comparing each with
-    the source."""
-
-    last: int
-    tables: dict[str, TableLoads] = field(default_factory=dict)
-    audits: dict[str, Audit] = field(default_factory=dict)
-
-    def add(self, loaded: Loaded) -> None:
-        self.last = loaded.sequence
-        for star, table in loaded.tables.items():
-            so_far = self.tables.setdefault(star, TableLoads(loaded, loaded, Counter()))
-            so_far.last = loaded
-            so_far.rows.update(
-                {
-                    "rows loaded": table.staged,
-                    "new rows": table.inserted,
-                    "new versions": table.updated,
-                    "deletions": table.deleted,
-                    "orphans": table.orphans,
-                }
-            )
-        for star, found in loaded.audits.items():
-            self.audits[star] = _worse(self.audits.get(star), found)
-
-
-def _worse(before: Audit | None, found: Audit) -> Audit:
-    """What holds of a table after two batches of a run: what a batch finds of some keys does not
-    mend the difference that another has found."""
-    if before is None or before.equal or found.scope == "whole" or not found.equal:
-        return found
-    return before
 
 
 def _report(context: dg.AssetExecutionContext, names: Names, loads: Loads) -> None:
@@ -196,7 +148,7 @@ def _report(context: dg.AssetExecutionContext, names: Names, loads: Loads) -> No
 
 def described(names: Names, star: str, table: TableLoads) -> dict[str, Any]:
     """What a table's materialization says of its loads."""
-    return {"dagster/table_name": f"{names.schema}.{star}", **table.metadata}
+    return {"dagster/table_name": f"{names.schema}.{star}", **table.metadata(star)}
 
 
 def _confirm(context: dg.AssetExecutionContext, loads: Loads, last: Loaded) -> None:

@@ -26,7 +26,7 @@ WORK_MEMORY = "32MB"
 LOCK_SECONDS = 600
 LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('totesys_dagster ' || %s, 0))"
 HOLDER = """
-    SELECT l.pid, a.xact_start AT TIME ZONE 'UTC'
+    SELECT l.pid, a.usename, coalesce(a.xact_start, a.backend_start) AT TIME ZONE 'UTC'
     FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid),
          hashtextextended('totesys_dagster ' || %s, 0) AS key (number)
     WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
@@ -87,7 +87,11 @@ def _lock(connection: Connection, names: Names) -> None:
         if one(connection, LOCK, [names.schema]) == (True,):
             return
     found = connection.execute(HOLDER, [names.schema]).fetchone()
-    who = f"server process {found[0]}, since {found[1]:%H:%M:%S} UTC" if found else "it has ended"
+    who = (
+        f"server process {found[0]} of {found[1]}, since {found[2]:%H:%M:%S} UTC"
+        if found
+        else "it has ended"
+    )
     raise LoadError(
         f"Another load or migration of {names.schema} is at work for over {LOCK_SECONDS} seconds"
         f" ({who}): nothing was written; the next attempt tries again, and"
@@ -124,6 +128,19 @@ def manifests(connection: Connection, names: Names) -> dict[int, str]:
     )
     with failures(LoadError, "a look at the ledger"), transaction(connection):
         return dict(connection.execute(query).fetchall())
+
+
+def newest(connection: Connection, names: Names) -> tuple[int, dt.datetime, dt.datetime] | None:
+    """The last batch of ToteSys: its sequence, the moment of its snapshot, and when it was loaded.
+
+    Raises LoadError.
+    """
+    query = sql.SQL(
+        "SELECT sequence, observed_at, loaded_at FROM {} WHERE log = %s"
+        " ORDER BY sequence DESC LIMIT 1"
+    ).format(names.ledger("batch"))
+    with failures(LoadError, "a look at the ledger"), transaction(connection):
+        return connection.execute(query, [TOTESYS]).fetchone()
 
 
 def deliveries(connection: Connection, names: Names, log: str) -> dict[int, tuple[str, str | None]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -12,8 +12,9 @@ from totesys_dagster.errors import LoadError
 from totesys_dagster.postgres.sessions import Connection, Names, failures, one, transaction
 from totesys_dagster.warehouse import state
 from totesys_dagster.warehouse.quarantine import quarantine_of
-from totesys_dagster.warehouse.standing import Standing, standings
+from totesys_dagster.warehouse.standing import Audit, Standing, standings
 from totesys_dagster.warehouse.tables import kept
+from totesys_dagster.words import counted
 
 # Without a join, whose plan depends on what PostgreSQL expects to find.
 CURRENT_AND_VERSIONS = """
@@ -74,3 +75,44 @@ def _count(connection: Connection, names: Names, table: StarTable) -> int:
 def all_equal(tables: Iterable[TableStatus]) -> bool:
     """Whether every table equals the source, as far as it was compared."""
     return all(table.standing.equal for table in tables)
+
+
+def conclusion(tables: Sequence[TableStatus]) -> str:
+    """Whether the warehouse equals the source, as one sentence: what is proved, and since when."""
+    found = [one for table in tables for one in table.standing.audits if not one.equal]
+    if found:
+        return _difference(tables, found)
+    missing = [table.star for table in tables if table.standing.whole is None]
+    if 0 < len(missing) < len(tables):
+        return (
+            f"Not compared with the source yet: {', '.join(missing)}; `totesys audit` does so at"
+            " once, the platform within the hour. The other tables equal it."
+        )
+    proved = [table.standing.whole for table in tables if table.standing.whole]
+    if not proved:
+        return "The warehouse holds no batch yet."
+    oldest = min(proved, key=lambda found: found.observed_at)
+    return (
+        f"The warehouse equals the source: every table is proved as of batch {oldest.sequence} or"
+        f" later, and as of {oldest.observed_at:%Y-%m-%d %H:%M:%S} UTC."
+    )
+
+
+def _difference(tables: Sequence[TableStatus], found: Sequence[Audit]) -> str:
+    names = ", ".join(dict.fromkeys(one.star for one in found))
+    quarantined = sum(table.quarantined for table in tables)
+    which = "`totesys status` and the quarantine say which; fix them in the source"
+    if all(one.equal_without for one in found):
+        return (
+            "The warehouse equals the source but for what is in quarantine"
+            f" ({counted(quarantined, 'row')} of {names}): {which}."
+        )
+    if all(one.explained for one in found):
+        return (
+            f"The warehouse differs from the source, and {counted(quarantined, 'row')} of {names}"
+            f" are in quarantine: {which}. Whether anything else differs is not known yet."
+        )
+    return (
+        f"The warehouse does NOT equal the source: {names}. The next run reads again what differs;"
+        " where that did not help, `totesys rebuild` puts the lake's rows in their place."
+    )

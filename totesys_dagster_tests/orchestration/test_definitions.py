@@ -1,4 +1,5 @@
-"""What Dagster knows: 33 tables, the lake and the page, their lineage, and what the UI shows."""
+"""What Dagster knows: 33 tables, the lake, the page, the overview and the reports, and what of them
+the UI shows."""
 
 from __future__ import annotations
 
@@ -11,16 +12,23 @@ import dagster as dg
 import pytest
 
 import totesys_dagster
+from totesys_dagster import code_links, settings
 from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES
 from totesys_dagster.definitions import defs
+from totesys_dagster.errors import SettingError
+from totesys_dagster.ingestion.assets import CaptureConfig
 from totesys_dagster.lake.manifest import batch_key
 from totesys_dagster.metadata import asset_key
+from totesys_dagster.warehouse.reports import all_reports, declared
 from totesys_dagster_tests.orchestra import Orchestra, materialized
 
 SPECS = {spec.key: spec for spec in sorted(defs.resolve_all_asset_specs(), key=lambda s: s.key)}
 FEEDS = {key for key, spec in SPECS.items() if spec.tags.get("kind") == "feed"}
+REPORTS = {key for key, spec in SPECS.items() if spec.tags.get("kind") == "report"}
 LOG, PAGE = asset_key("lake", "log"), asset_key("reports", "page")
-TABLES = [key for key in SPECS if key not in (LOG, PAGE) and key not in FEEDS]
+HEARTBEAT = asset_key("overview", "heartbeat")
+OTHERS = {LOG, PAGE, HEARTBEAT, *REPORTS, *FEEDS}
+TABLES = [key for key in SPECS if key not in OTHERS]
 
 
 def materialization(event: dg.DagsterEvent) -> dg.AssetMaterialization:
@@ -31,12 +39,13 @@ def spec(zone: str, table: str) -> dg.AssetSpec:
     return SPECS[asset_key(zone, table)]
 
 
-def test_there_are_33_tables_in_three_groups_the_lake_and_the_page() -> None:
-    assert {key.to_user_string() for key in SPECS if key not in FEEDS} == {
+def test_there_are_33_tables_in_three_groups_the_lake_the_overview_and_the_page() -> None:
+    assert {key.to_user_string() for key in SPECS if key not in FEEDS | REPORTS} == {
         *(f"ingestion/{name}" for name in SOURCE_TABLES),
         *(f"processed/{name}" for name in STAR_TABLES),
         *(f"warehouse/{name}" for name in STAR_TABLES),
         "lake/log",
+        "overview/heartbeat",
         "reports/page",
     }
     assert all(spec.group_name == spec.key.path[0] for spec in SPECS.values())
@@ -101,8 +110,31 @@ def test_page_is_made_of_the_warehouse() -> None:
     assert deps == {key for key in TABLES if key.path[0] == "warehouse"}
 
 
-@pytest.mark.parametrize("key", [LOG, PAGE], ids=lambda key: key.to_user_string())
-def test_lake_and_page_say_what_they_are(key: dg.AssetKey) -> None:
+def test_every_report_of_the_warehouse_is_an_asset() -> None:
+    assert {key.path[-1] for key in REPORTS} == {report.name for report in declared()}
+
+
+@pytest.mark.parametrize("key", sorted(REPORTS), ids=lambda key: key.path[-1])
+def test_report_says_what_it_answers_and_reads(key: dg.AssetKey) -> None:
+    one, report = SPECS[key], all_reports()[key.path[-1]]
+
+    for term in ("Question", "Unit", "Grain", "Trap"):
+        assert report.terms[term] in str(one.description)
+    assert f"FROM reports.{report.name}" in str(one.description)
+    assert one.owners == ["team:data-engineering"]
+    columns = one.metadata["dagster/column_schema"].columns
+    assert [(c.name, c.type) for c in columns] == [(c.name, c.type) for c in report.columns]
+    assert all(column.description for column in columns)
+    # Whatever is no table of the ledger has an asset, and is upstream.
+    read = [name for name in report.relations if not name.startswith("ledger_")]
+    assert {dep.asset_key for dep in one.deps} <= {*SPECS}
+    assert len(one.deps) == len(
+        {name.removeprefix("current_").removeprefix("history_") for name in read}
+    )
+
+
+@pytest.mark.parametrize("key", [LOG, PAGE, HEARTBEAT], ids=lambda key: key.to_user_string())
+def test_lake_page_and_heartbeat_say_what_they_are(key: dg.AssetKey) -> None:
     one = SPECS[key]
 
     assert one.description
@@ -133,7 +165,8 @@ def test_every_asset_has_a_check() -> None:
 
     # What is wrong with the history is said with the rates that follow from it.
     assert {key for key, _ in checks} == {*SPECS} - {
-        asset_key("ingestion", "exchange_rate_history")
+        asset_key("ingestion", "exchange_rate_history"),
+        *REPORTS,
     }
     assert {(key.path[0], name) for key, name in checks if key in FEEDS} == {
         ("ingestion", "taken"),
@@ -148,6 +181,7 @@ def test_every_asset_has_a_check() -> None:
         ("warehouse", "audit"),
         ("lake", "verified"),
         ("reports", "countries"),
+        ("overview", "equal"),
     }
 
 
@@ -280,13 +314,71 @@ def test_every_check_and_job_says_what_to_do_where_docs_have_more() -> None:
     text = (Path(totesys_dagster.__file__).parent.parent / "docs/operations.md").read_text()
     checks = defs.resolve_asset_graph().asset_check_keys
     specs = [defs.resolve_asset_graph().get_check_spec(key).description or "" for key in checks]
-    jobs = [
-        job.description or ""
-        for job in defs.resolve_all_job_defs()
-        if job.name in ("capture", "process", "load", "batch", "whole_path", "verify_lake")
-        or job.name.startswith("exchange_rate")
-    ]
+    jobs = [job.description or "" for job in _jobs()]
 
     for said in {*specs, *jobs}:
         [section] = re.findall(r"\*\*When it fails\*\*: .* See \*(.*)\* in `docs/op", said)
         assert f"\n## {section}\n" in text
+
+
+def test_every_job_says_how_to_launch_it() -> None:
+    assert all("**To launch it**: " in (job.description or "") for job in _jobs())
+
+
+def test_configuration_of_a_capture_is_explained() -> None:
+    fields = CaptureConfig.model_fields.values()
+    assert all(field.description for field in fields)
+
+
+def _jobs() -> list[dg.JobDefinition]:
+    return [job for job in defs.resolve_all_job_defs() if not job.name.startswith("__")]
+
+
+@pytest.mark.parametrize("star", STAR_TABLES)
+def test_table_of_the_warehouse_says_how_to_ask_it(star: str) -> None:
+    said = str(spec("warehouse", star).description)
+
+    assert said.startswith(STAR_TABLES[star].description)
+    assert f"FROM warehouse.current_{star}\n" in said
+    assert f"(/assets/processed/{star})" in said
+
+
+@pytest.mark.parametrize("key", [k for k in TABLES if k.path[0] != "warehouse"], ids=str)
+def test_table_of_the_lake_says_where_it_is_and_what_missing_means(key: dg.AssetKey) -> None:
+    said = str(SPECS[key].description)
+
+    assert f"`rows/{key.path[1]}/" in said
+    assert "shows as *missing* here" in said
+
+
+def test_questions_are_those_of_the_reports_that_read_the_table() -> None:
+    said = str(spec("warehouse", "dim_design").description)
+
+    assert "[Which designs has nobody ordered?](/assets/reports/designs_never_sold)" in said
+    assert "/assets/reports/overdue" not in said
+
+
+def test_links_lead_to_git_where_that_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(settings.CODE_URL, "https://git.example.com/blob/1a2b/")
+    [linked] = code_links.linked([SPECS[asset_key("reports", "overdue")]])
+
+    assert isinstance(linked, dg.AssetSpec)
+    urls = [one.url for one in linked.metadata["dagster/code_references"].code_references]
+    path = "totesys_dagster/warehouse/sql/reports/overdue.sql"
+    assert urls[0] == f"https://git.example.com/blob/1a2b/{path}#L1"
+
+
+def test_installed_package_has_no_links(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(code_links, "PACKAGE", tmp_path / "totesys_dagster")
+    before = dg.AssetSpec(asset_key("warehouse", "dim_design"))
+
+    assert code_links.linked([before]) == [before]
+
+
+@pytest.mark.parametrize("value", ["git@github.com:a/b", "ftp://x/y", "https://", "https://a:b@c"])
+def test_address_of_the_code_that_is_none_is_refused(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(settings.CODE_URL, value)
+    with pytest.raises(SettingError, match="address of the code on git"):
+        settings.code_url()

@@ -35,7 +35,8 @@ def shown(instance: dg.DagsterInstance) -> Shown:
         metadata = {
             name: value.value for name, value in event.asset_materialization.metadata.items()
         }
-        for one in ("preview", returning.REPORTED_FROM):
+        took = ("seconds of the load", "seconds from snapshot to load")  # nobody remembers that
+        for one in ("preview", returning.REPORTED_FROM, *took):
             metadata.pop(one, None)
         found[key.to_user_string()] = event.asset_materialization.partition, metadata
     return found

@@ -33,7 +33,7 @@ def whole() -> str:
 def test_page_says_of_when_it_is_and_whether_it_is_right(whole: str) -> None:
     said = text(whole)
 
-    assert "The business as of 15 Nov 2024" in said
+    assert "The business on 15 Nov 2024" in said
     assert (
         "Equals ToteSys Every table is proved as of batch 7 or later, 15 Nov 2024 12:00 UTC."
         in said
@@ -152,7 +152,7 @@ def test_reporting_currency_appears_with_its_rates_and_only_where_there_are_any(
 
     assert "Revenue in GBP" in said
     assert "GBP 62,054,321.07 in all, each order at the rate of its day." in said
-    assert "9 orders at a rate that is carried" in said
+    assert "9 orders of days without a quotation, at a rate of an earlier day" in said
     assert "2 orders without a rate, so not in this revenue." in said
     assert "November 2024 (not over) 62,054,321.07 320 9 2" in said
     assert "EUR 0.834210 15 Nov 2024 13 Nov 2024, carried 2 days ecb" in said

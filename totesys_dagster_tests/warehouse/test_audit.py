@@ -19,12 +19,12 @@ from totesys_dagster.ingestion.poll import changed_tables
 from totesys_dagster.lake import digest
 from totesys_dagster.lake.manifest import Digest, Manifest, ManifestLog
 from totesys_dagster.lake.requests import Requests
-from totesys_dagster.report import conclusion, status_data
+from totesys_dagster.report import status_data
 from totesys_dagster.warehouse import audit, quarantine, table_load
 from totesys_dagster.warehouse.assets import audit_check
 from totesys_dagster.warehouse.ledger import Loaded
 from totesys_dagster.warehouse.standing import Audit, of_batch, standings
-from totesys_dagster.warehouse.status import all_equal, table_status
+from totesys_dagster.warehouse.status import all_equal, conclusion, table_status
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1, EDIT_ORDER_1_BACK, new_sale
 from totesys_dagster_tests.warehouse.conftest import (

@@ -236,11 +236,36 @@ def verify_of(platform: Platform) -> list[str]:
     ("star", "harm", "rows"),
     [
         ("dim_staff", "DELETE FROM past_dim_staff WHERE staff_id = 1 AND batch_seq = 1", 1),
-        ("dim_staff", "UPDATE past_dim_staff SET first_name = 'X' WHERE batch_seq = 2", 2),
-        ("dim_staff", "UPDATE past_dim_staff SET location = NULL WHERE batch_seq = 1", 2),
-        ("dim_staff", "UPDATE past_dim_staff SET batch_seq = 8 WHERE batch_seq = 2", 2),
-        ("dim_staff", "INSERT INTO past_dim_staff SELECT * FROM dim_staff WHERE staff_id = 2", 1),
-        ("dim_design", "UPDATE past_dim_design SET design_name = 'X' WHERE is_deleted", 2),
+        pytest.param(
+            "dim_staff",
+            "UPDATE past_dim_staff SET first_name = 'X' WHERE batch_seq = 2",
+            2,
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            "dim_staff",
+            "UPDATE past_dim_staff SET location = NULL WHERE batch_seq = 1",
+            2,
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            "dim_staff",
+            "UPDATE past_dim_staff SET batch_seq = 8 WHERE batch_seq = 2",
+            2,
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            "dim_staff",
+            "INSERT INTO past_dim_staff SELECT * FROM dim_staff WHERE staff_id = 2",
+            1,
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            "dim_design",
+            "UPDATE past_dim_design SET design_name = 'X' WHERE is_deleted",
+            2,
+            marks=pytest.mark.long,
+        ),
         ("dim_design", "UPDATE past_dim_design SET is_deleted = NOT is_deleted", 6),
     ],
 )

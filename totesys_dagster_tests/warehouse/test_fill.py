@@ -23,7 +23,13 @@ from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.warehouse.test_load import everything, processed_batch
 
 
-@pytest.fixture(autouse=True, params=[1, fill_module.MANY_ROWS], ids=["keys-off", "keys-on"])
+@pytest.fixture(
+    autouse=True,
+    params=[
+        pytest.param(1, id="keys-off"),
+        pytest.param(fill_module.MANY_ROWS, id="keys-on", marks=pytest.mark.long),
+    ],
+)
 def many_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """From how many rows on a fact is filled without its keys: all of them here, or none."""
     monkeypatch.setattr(fill_module, "MANY_ROWS", request.param)

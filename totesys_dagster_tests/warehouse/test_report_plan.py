@@ -422,6 +422,9 @@ def test_reader_makes_nothing_and_is_comfortable(
             "CREATE TABLE public.mine (mine integer)",
             "CREATE SCHEMA mine",
             "CREATE VIEW reports.mine AS SELECT 1",
+            "SELECT pg_try_advisory_lock(1)",  # by which a load could be held up
+            "SELECT lo_create(0)",
+            "SELECT lo_from_bytea(0, 'x')",
         ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(statement.encode())

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from totesys_dagster.report import conclusion, status_data
+from totesys_dagster.report import status_data
 from totesys_dagster.warehouse import table_load
 from totesys_dagster.warehouse.standing import Standing, of_batch, standings
-from totesys_dagster.warehouse.status import all_equal, table_status
+from totesys_dagster.warehouse.status import all_equal, conclusion, table_status
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.warehouse.conftest import ask, change
 

@@ -13,6 +13,7 @@
 DO $$
 DECLARE
     comfort text;
+    routine regprocedure;
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'warehouse_owner') THEN
         CREATE ROLE warehouse_owner NOLOGIN;
@@ -31,6 +32,18 @@ BEGIN
     EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
     EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO warehouse_owner, warehouse_admin, warehouse_loader', current_database());
     EXECUTE format('GRANT CONNECT ON DATABASE %I TO warehouse_reader', current_database());
+    -- By default everybody may take any advisory lock, the loads' among them, and store large objects.
+    -- Only a superuser can take these rights away; without one they stay.
+    IF (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+        FOR routine IN
+            SELECT oid::regprocedure FROM pg_proc
+            WHERE pronamespace = 'pg_catalog'::regnamespace
+              AND proname ~ '^(pg_(try_)?advisory|lo_|lowrite$)'
+        LOOP
+            EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', routine);
+            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO warehouse_owner, warehouse_loader', routine);
+        END LOOP;
+    END IF;
     -- On PostgreSQL 14 everybody may make tables in the schema public.
     IF EXISTS (
         SELECT FROM pg_namespace WHERE nspname = 'public' AND pg_has_role(nspowner, 'MEMBER')
