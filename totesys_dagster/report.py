@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
+from totesys_dagster.characters import visible
 from totesys_dagster.feeds.status import FeedStatus
 from totesys_dagster.ingestion.drift import unknown_tables_note
 from totesys_dagster.ingestion.identity import unknown
@@ -166,8 +167,12 @@ class Status:
             console.print(escape(conclusion(self.tables)))
         for feed in self.feeds:
             console.print(escape(feed.sentence))
+            if feed.wrong:
+                console.print(f"[yellow]{escape(visible(feed.wrong))}")
             for name, why in feed.refused.items():
-                console.print(f"[yellow]  {escape(name)} was refused: {escape(why)}")
+                console.print(
+                    f"[yellow]  {escape(visible(name))} was refused: {escape(visible(why))}"
+                )
 
 
 def _table(title: str, first: str, numbers: Sequence[str], last: str) -> Table:

@@ -15,41 +15,28 @@ from typing import Any
 
 import yaml
 
+from totesys_dagster.catalogue import odcs_values as values
 from totesys_dagster.catalogue.assemble import require_sound
-from totesys_dagster.catalogue.files import (
-    ENCODINGS,
-    FILE_TYPES,
-    ISO_DATE,
-    FileColumn,
-    FileContract,
-)
-from totesys_dagster.catalogue.model import Digits, Kind, StarTable, Type
+from totesys_dagster.catalogue.files import FILE_TYPES, FileColumn, FileContract
+from totesys_dagster.catalogue.model import Kind, StarTable, Type
+from totesys_dagster.catalogue.odcs_values import flag, identifier, mapping, require_known, text
 from totesys_dagster.catalogue.star_columns import given
+from totesys_dagster.characters import visible
 from totesys_dagster.errors import DeclarationError
 
 ENDING = ".odcs.yaml"
 SUPPLIED = Path(__file__).parents[1] / "contracts"
-# PostgreSQL takes 63 bytes, and the names of views and keys are longer than the table's.
-LONGEST_NAME = 40
 
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
-_NUMERIC = re.compile(r"(?:numeric|decimal)\(([0-9]+), ?([0-9]+)\)")
-_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
-_DATE_FORMAT = re.compile(r"(?=.*yyyy)(?=.*MM)(?:(?:yyyy|MM|dd)[-./ ]?)+")
+_LIKE = (".yaml", ".yml")
+_VERSION = re.compile(r"v3\.[0-9]{1,3}\.[0-9]{1,3}")
+# A whole number that a column of the warehouse holds is less than this.
+_INTEGERS = Decimal(2**63)
 _TYPES = {
     "string": Type.TEXT,
     "integer": Type.BIG_INTEGER,
     "number": Type.MONEY,
     "boolean": Type.BOOLEAN,
     "date": Type.DATE,
-}
-# Which rules a contract may give for the values of a type.
-_OPTIONS = {
-    Type.TEXT: {"pattern", "maxLength"},
-    Type.BIG_INTEGER: {"minimum", "maximum"},
-    Type.MONEY: {"minimum", "maximum"},
-    Type.BOOLEAN: set[str](),
-    Type.DATE: {"format"},
 }
 _CUSTOM = {
     "location",
@@ -80,10 +67,10 @@ _OF_COLUMN = {
 def read_contracts(*directories: Path) -> list[FileContract]:
     """The contracts of directories, each a file `<name>.odcs.yaml`, in the order of their names.
 
-    Raises DeclarationError, which names the file, where one cannot be understood or has a table or
-    a location that another has.
+    Raises DeclarationError, which names the file, where one cannot be understood, has a table or a
+    location that another has, or looks like a contract and has another ending.
     """
-    paths = [path for directory in directories for path in sorted(directory.glob(f"*{ENDING}"))]
+    paths = [path for directory in directories for path in _paths(directory)]
     found: list[FileContract] = []
     for path in paths:
         contract = _read(path)
@@ -93,14 +80,36 @@ def read_contracts(*directories: Path) -> list[FileContract]:
     return found
 
 
+def _paths(directory: Path) -> list[Path]:
+    try:
+        paths = sorted(path for path in directory.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise DeclarationError(
+            f"The contracts in {directory} cannot be read ({error.strerror}): let this user read"
+            " that directory."
+        ) from None
+    for path in paths:
+        name = path.name.lower()
+        if not path.name.endswith(ENDING) and (name.endswith(_LIKE) or ".odcs." in name):
+            raise DeclarationError(
+                f"The file {visible(path.name)} lies with the contracts, and its name does not end"
+                f" in {ENDING}, so that nobody reads it: rename it, or put it elsewhere."
+            )
+    return [path for path in paths if path.name.endswith(ENDING)]
+
+
 def _read(path: Path) -> FileContract:
     try:
         # Of BaseLoader: it makes text, lists and mappings, and no objects.
         document = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # nosec B506
-        return _contract(_mapping(document, "the document"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, DeclarationError) as error:
+        return _contract(mapping(document, "the document"))
+    except RecursionError:
+        says = "it is nested too deeply"
+    except (OSError, ValueError, yaml.YAMLError, DeclarationError) as error:
         says = " ".join(str(error).split()).removesuffix(".")
-        raise DeclarationError(f"The contract {path.name} cannot be used: {says}.") from None
+    raise DeclarationError(
+        f"The contract {visible(path.name)} cannot be used: {visible(says)}."
+    ) from None
 
 
 def _require_apart(path: Path, one: FileContract, other: FileContract) -> None:
@@ -129,34 +138,49 @@ class _Loader(getattr(yaml, "CBaseLoader", yaml.BaseLoader)):  # type: ignore[mi
 
 
 def _contract(document: Mapping[str, Any]) -> FileContract:
-    _require_known(document, {*_PROSE, "schema", "customProperties"}, "the contract")
-    if document.get("kind") != "DataContract" or not _text(document, "apiVersion").startswith("v3"):
-        raise DeclarationError("it is not `kind: DataContract` with an `apiVersion` of v3")
-    schemas = document.get("schema")
-    if not isinstance(schemas, list) or len(schemas) != 1:
-        raise DeclarationError("its `schema` has to have one table, of which it is the contract")
-    schema = _mapping(schemas[0], "schema")
-    _require_known(schema, _OF_SCHEMA, "schema")
+    require_known(document, {*_PROSE, "schema", "customProperties"}, "the contract")
+    if document.get("kind") != "DataContract" or not _VERSION.fullmatch(
+        text(document, "apiVersion")
+    ):
+        raise DeclarationError(
+            "it is not `kind: DataContract` with an `apiVersion` of v3, such as v3.0.2"
+        )
+    schema = mapping(_one(document.get("schema")), "schema")
+    require_known(schema, _OF_SCHEMA, "schema")
     properties = schema.get("properties")
     if not isinstance(properties, list) or not properties:
         raise DeclarationError("its schema has no `properties`")
-    declared = [_mapping(one, "properties") for one in properties]
+    declared = [mapping(one, "properties") for one in properties]
     columns = tuple(_column(one) for one in declared)
     custom = _custom(document)
-    _require_format(custom)
+    values.require_format(custom)
     name_column = custom.get("fileNameColumn", "file_name")
     return FileContract(
-        title=_text(document, "name"),
+        title=_title(document),
         table=_table(schema, declared, columns, name_column, custom),
         columns=columns,
-        location=_location(custom.get("location", _text(schema, "name"))),
+        location=values.location(custom.get("location", text(schema, "name"))),
         name_column=name_column,
         file_types=tuple(custom.get("fileTypes", FILE_TYPES)),
         delimiter=custom.get("delimiter", ","),
         encoding=custom.get("encoding", "utf-8").lower(),
-        header=_flag(custom, "header", default=True),
+        header=flag(custom, "header", default=True),
         decimal_separator=custom.get("decimalSeparator", "."),
     )
+
+
+def _one(schemas: Any) -> Any:
+    if not isinstance(schemas, list) or len(schemas) != 1:
+        raise DeclarationError("its `schema` has to have one table, of which it is the contract")
+    return schemas[0]
+
+
+def _title(document: Mapping[str, Any]) -> str:
+    """On one line of a message or report."""
+    title = " ".join(text(document, "name").split())
+    if not title:
+        raise DeclarationError("`name` is missing, or is no text")
+    return title
 
 
 def _table(
@@ -166,26 +190,25 @@ def _table(
     name_column: str,
     custom: Mapping[str, Any],
 ) -> StarTable:
-    feed = _identifier(_text(schema, "name"))
-    name = _text(schema, "physicalName") if "physicalName" in schema else f"fact_{feed}"
+    feed = identifier(text(schema, "name"))
+    name = text(schema, "physicalName") if "physicalName" in schema else f"fact_{feed}"
     if name != f"fact_{feed}":
         raise DeclarationError(f"its table is {name}: call it fact_{feed}, after the schema's name")
-    keys = [one for one in declared if _flag(one, "primaryKey", default=False)]
-    if not keys or any(not _flag(one, "required", default=False) for one in keys):
+    keys = [one for one in declared if flag(one, "primaryKey", default=False)]
+    if not keys or any(not flag(one, "required", default=False) for one in keys):
         raise DeclarationError("its `primaryKey` has to be one or more columns that are `required`")
-    if all(_text(one, "primaryKeyPosition", "0").isdecimal() for one in keys):
-        keys.sort(key=lambda one: int(_text(one, "primaryKeyPosition", "0")))
+    keys = values.in_order(keys)
     terms = {"custom": dict(custom), "columns": [_terms(one) for one in declared]}
     table = StarTable(
         name,
         Kind.FACT,
-        _text(schema, "description"),
+        text(schema, "description"),
         (
             *(column.column for column in columns),
-            given(_identifier(name_column), Type.TEXT, "The file that the row came with."),
+            given(identifier(name_column), Type.TEXT, "The file that the row came with."),
         ),
         feed=feed,
-        key_columns=tuple(_text(one, "name") for one in keys),
+        key_columns=tuple(text(one, "name") for one in keys),
         record_id=f"{feed}_record_id",
         terms=json.dumps(terms, sort_keys=True),
     )
@@ -199,138 +222,47 @@ def _terms(declared: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _column(declared: Mapping[str, Any]) -> FileColumn:
-    name = _identifier(_text(declared, "name"))
-    _require_known(declared, _OF_COLUMN, name)
-    logical = _text(declared, "logicalType")
+    name = identifier(text(declared, "name"))
+    require_known(declared, _OF_COLUMN, name)
+    logical = text(declared, "logicalType")
     if logical not in _TYPES:
-        raise DeclarationError(f"{name} is {logical!r}: its logicalType is one of {_list(_TYPES)}")
+        raise DeclarationError(
+            f"{name} is {logical!r}: its logicalType is one of {values.listed(_TYPES)}"
+        )
     type_ = _TYPES[logical]
-    options = _mapping(declared.get("logicalTypeOptions", {}), name)
-    _require_known(options, _OPTIONS[type_], f"the logicalTypeOptions of {name}")
+    options = mapping(declared.get("logicalTypeOptions", {}), name)
+    require_known(options, values.OPTIONS[type_], f"the logicalTypeOptions of {name}")
     column = given(
         name,
         type_,
-        _text(declared, "description"),
-        nullable=not _flag(declared, "required", default=False),
-        digits=_digits(name, declared) if type_ is Type.MONEY else (10, 2),
+        text(declared, "description"),
+        nullable=not flag(declared, "required", default=False),
+        digits=values.digits(name, declared) if type_ is Type.MONEY else (10, 2),
     )
+    precision, scale = column.digits
+    greatest = Decimal(10) ** (precision - scale) if type_ is Type.MONEY else _INTEGERS
+    minimum, maximum = values.bounds(name, options, greatest)
     return FileColumn(
         column,
-        pattern=_pattern(name, options),
-        longest=int(_number(name, options, "maxLength")) if "maxLength" in options else None,
-        minimum=_number(name, options, "minimum") if "minimum" in options else None,
-        maximum=_number(name, options, "maximum") if "maximum" in options else None,
-        date_format=_date_format(name, options),
+        pattern=values.pattern(name, options),
+        longest=values.longest(name, options),
+        minimum=minimum,
+        maximum=maximum,
+        date_format=values.date_format(name, options),
     )
-
-
-def _digits(name: str, declared: Mapping[str, Any]) -> Digits:
-    match = _NUMERIC.fullmatch(_text(declared, "physicalType", ""))
-    if not match or not 0 <= int(match[2]) <= int(match[1]) <= 38 or match[1] == "0":
-        raise DeclarationError(f"{name} is a number: give its digits by `physicalType`, such as"
-                               " numeric(14,2), of 38 at most")  # fmt: skip
-    return int(match[1]), int(match[2])
-
-
-def _number(name: str, options: Mapping[str, Any], option: str) -> Decimal:
-    text = _text(options, option)
-    if not _NUMBER.fullmatch(text) or (option == "maxLength" and not text.isdecimal()):
-        raise DeclarationError(f"the {option} of {name} is no number")
-    return Decimal(text)
-
-
-def _pattern(name: str, options: Mapping[str, Any]) -> str | None:
-    if "pattern" not in options:
-        return None
-    pattern = _text(options, "pattern")
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise DeclarationError(
-            f"the pattern of {name} is no regular expression ({error})"
-        ) from None
-    return pattern
-
-
-def _date_format(name: str, options: Mapping[str, Any]) -> str:
-    form = _text(options, "format", ISO_DATE)
-    if not _DATE_FORMAT.fullmatch(form) or any(form.count(p) > 1 for p in ("yyyy", "MM", "dd")):
-        raise DeclarationError(
-            f"the format of {name} is {form!r}: write yyyy, MM and, unless it is a month, dd, such"
-            " as dd/MM/yyyy"
-        )
-    return form
 
 
 def _custom(document: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for one in document.get("customProperties", []):
-        name = _text(_mapping(one, "customProperties"), "property")
+    properties = document.get("customProperties", [])
+    if not isinstance(properties, list):
+        raise DeclarationError("its `customProperties` are not a list")
+    for one in properties:
+        declared = mapping(one, "customProperties")
+        require_known(declared, {"property", "value", "description"}, "customProperties")
+        name = text(declared, "property")
         if name in found:
             raise DeclarationError(f"it has the custom property {name} twice")
-        found[name] = one.get("value") if name == "fileTypes" else _text(one, "value")
-    _require_known(found, _CUSTOM, "customProperties")
+        found[name] = declared.get("value") if name == "fileTypes" else text(declared, "value")
+    require_known(found, _CUSTOM, "customProperties")
     return found
-
-
-def _require_format(custom: Mapping[str, Any]) -> None:
-    """Raise DeclarationError unless files can be written as the custom properties say."""
-    types = custom.get("fileTypes", FILE_TYPES)
-    if isinstance(types, str) or not types or not {*types} <= {*FILE_TYPES}:
-        raise DeclarationError(f"its fileTypes are a list of {_list(FILE_TYPES)}")
-    delimiter, separator = custom.get("delimiter", ","), custom.get("decimalSeparator", ".")
-    if len(delimiter) != 1 or delimiter in '"\r\n' or delimiter.isalnum():
-        raise DeclarationError("its delimiter is one character such as , or ; or a tab")
-    if separator not in (".", ","):
-        raise DeclarationError("its decimalSeparator is . or ,")
-    if custom.get("encoding", "utf-8").lower() not in ENCODINGS:
-        raise DeclarationError(f"its encoding is one of {_list(ENCODINGS)}")
-
-
-def _location(text: str) -> str:
-    location = text.strip("/")
-    if not location or not {"", ".", ".."}.isdisjoint(location.split("/")) or "\\" in location:
-        raise DeclarationError("its location is a folder's name, such as sales_target")
-    return location
-
-
-def _mapping(value: Any, what: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise DeclarationError(f"{what} is not a list of names with values")
-    return value
-
-
-def _text(values: Mapping[str, Any], name: str, default: str | None = None) -> str:
-    value = values.get(name, default)
-    if not isinstance(value, str) or (not value and default is None):
-        raise DeclarationError(f"`{name}` is missing, or is no text")
-    return value
-
-
-def _flag(values: Mapping[str, Any], name: str, *, default: bool) -> bool:
-    text = _text(values, name, str(default)).lower()
-    if text not in ("true", "false"):
-        raise DeclarationError(f"`{name}` is true or false")
-    return text == "true"
-
-
-def _identifier(text: str) -> str:
-    if not _NAME.fullmatch(text) or len(text) > LONGEST_NAME:
-        raise DeclarationError(
-            f"{text!r} is no name for a table or column here: write up to {LONGEST_NAME} lower-case"
-            " letters, digits and underscores"
-        )
-    return text
-
-
-def _require_known(values: Mapping[str, Any], known: set[str], what: str) -> None:
-    unknown = sorted(str(name) for name in values if name not in known)
-    if unknown:
-        raise DeclarationError(
-            f"{what} has {unknown[0]!r}, which nothing here holds to: take it out"
-            + (f", or use one of {_list(sorted(known))}" if len(known) < 9 else "")
-        )
-
-
-def _list(names: Any) -> str:
-    return ", ".join(names)

@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from totesys_dagster import settings
 from totesys_dagster.catalogue import SOURCE_TABLES
+from totesys_dagster.characters import visible
 from totesys_dagster.commands.terminal import (
     as_json,
     imports,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 )
 @as_json
 def run(full_read: tuple[str, ...], json_: bool) -> None:
-    """Capture what changed, process, load and audit it, once.
+    """Capture what changed, process, load and audit it, once; take files that wait.
 
     Exit status: 0 when every table of the warehouse equals the source, as far as it was compared
     (see `status`), also when nothing changed; 1 otherwise.
@@ -83,6 +84,7 @@ def take_what_changed(full_read: tuple[str, ...] = (), *, whole: bool = False) -
         tell("Loading Dagster")
         with imports():
             from totesys_dagster.definitions import defs
+            from totesys_dagster.orchestration.bring_files import bring_files
             from totesys_dagster.orchestration.rates import bring_rates
             from totesys_dagster.orchestration.whole_path import run_path
             from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
@@ -102,6 +104,8 @@ def take_what_changed(full_read: tuple[str, ...] = (), *, whole: bool = False) -
         )
         if wrong := bring_rates(instance, defs.resolve_job_def, lake, warehouse, tell):
             progress.print(escape(wrong))
+        for said in bring_files(instance, defs.resolve_job_def, lake, warehouse, tell):
+            progress.print(escape(visible(said)))
         return reports
 
 

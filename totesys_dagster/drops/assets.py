@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from totesys_dagster.catalogue import INGESTION, FileContract
+from totesys_dagster.characters import visible
 from totesys_dagster.drops.deliver import Delivered, deliver
 from totesys_dagster.drops.file_feeds import FILE_FEEDS
 from totesys_dagster.drops.place import Drops
@@ -54,7 +55,7 @@ def raw_asset(contract: FileContract, feed: Feed) -> dg.AssetsDefinition:
         with clear_failures():
             done = deliver(feed, contract, Drops(), lake.ingestion(), context.run.run_id)
         for delivery in done.deliveries:
-            context.log.info(f"Took delivery {delivery.sequence}, {delivery.name}.")
+            context.log.info(f"Took delivery {delivery.sequence}, {visible(delivery.name)}.")
         yield dg.MaterializeResult(asset_key=key, metadata=_delivered(done))
         yield _taken(key, done)
 
@@ -80,7 +81,7 @@ def _definition(contract: FileContract) -> dict[str, Any]:
 
 
 def _delivered(done: Delivered) -> dict[str, Any]:
-    names = ", ".join(delivery.name for delivery in done.deliveries[:SHOWN])
+    names = ", ".join(visible(delivery.name) for delivery in done.deliveries[:SHOWN])
     return {
         "deliveries": len(done.deliveries),
         "bytes": sum(delivery.body.bytes for delivery in done.deliveries),
@@ -97,7 +98,7 @@ def _taken(key: dg.AssetKey, done: Delivered) -> dg.AssetCheckResult:
         passed=not found,
         severity=dg.AssetCheckSeverity.WARN,
         description=f"{counted(len(found), 'file')} cannot be read." if found else None,
-        metadata=dict(list(found.items())[:SHOWN]),
+        metadata={visible(name): visible(why) for name, why in [*found.items()][:SHOWN]},
     )
 
 

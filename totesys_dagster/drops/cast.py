@@ -10,14 +10,13 @@ from decimal import Decimal
 from typing import Any
 
 from totesys_dagster.catalogue import FileColumn, FileContract, Type
+from totesys_dagster.characters import is_unseen
 from totesys_dagster.drops.record import Cell, Number, Value
 
 # What a date may be; a year of two digits would be one of the first century.
 FIRST_DAY, LAST_DAY = dt.date(1900, 1, 1), dt.date(2199, 12, 31)
 _GREATEST_INTEGER = 2**63
 
-# What no eye sees and makes two of one name; U+FFFD is what is left of a letter that was lost.
-_HIDDEN = frozenset("\ufeff\u200b\u200c\u200e\u200f\u2060\ufffd")
 _SPACING = frozenset("\n\r\t")
 
 # A column of the same values is cast once for each of them, as long as they are so few.
@@ -62,8 +61,16 @@ def _text(column: FileColumn, value: Value, _: str) -> str:
     if isinstance(value, Number) or not isinstance(value, str):
         raise FaultyValueError(f"{column.name} is not text")
     text = str(value)
-    if any(_is_odd(letter) for letter in text):
-        raise FaultyValueError(f"{column.name} has a character that cannot be seen")
+    odd = next((one for one in text if is_unseen(one) and one not in _SPACING), None)
+    if odd is not None:
+        raise FaultyValueError(
+            f"{column.name} has a character that cannot be seen (U+{ord(odd):04X})"
+        )
+    if not unicodedata.is_normalized("NFC", text):
+        raise FaultyValueError(
+            f"{column.name} has a letter apart from its accent, and is to be written in Unicode's"
+            " form NFC"
+        )
     if text != text.strip():
         raise FaultyValueError(f"{column.name} has space at its start or end")
     if column.longest is not None and len(text) > column.longest:
@@ -71,13 +78,6 @@ def _text(column: FileColumn, value: Value, _: str) -> str:
     if column.pattern is not None and not re.fullmatch(column.pattern, text):
         raise FaultyValueError(f"{column.name} does not match the pattern of its contract")
     return text
-
-
-def _is_odd(letter: str) -> bool:
-    """Whether it is a control character, half a character, or hidden."""
-    if letter.isascii():
-        return not letter.isprintable() and letter not in _SPACING
-    return letter in _HIDDEN or unicodedata.category(letter) in ("Cc", "Cs")
 
 
 def _integer(column: FileColumn, value: Value, _: str) -> int:

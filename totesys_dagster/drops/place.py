@@ -12,6 +12,7 @@ from typing import Protocol
 from urllib.parse import unquote_to_bytes
 
 from totesys_dagster import settings, zone_urls
+from totesys_dagster.characters import visible
 from totesys_dagster.errors import DropsError
 from totesys_dagster.lake.backend import BackendError
 
@@ -28,13 +29,15 @@ class Drop:
     """A version of a file: its name under the location, and what tells it from other versions.
 
     `key` is where it is, `order` when it came, to be compared only. `version` is known of an object
-    when it is read, and no part of what is compared with the log.
+    when it is read, and no part of what is compared with the log. What is not `settled` may still
+    be written to.
     """
 
     name: str
     identity: Mapping[str, str]
     key: str
     order: str
+    settled: bool = True
 
     @property
     def size(self) -> int:
@@ -69,12 +72,16 @@ class Drops:
         self._place = _open(self.url)
 
     def listed(self, location: str) -> list[Drop]:
-        """What lies under a location, in the order in which it came. Raises DropsError."""
+        """What lies under a location, settled, in the order in which it came. Raises DropsError."""
+        found = [drop for drop in self.all(location) if drop.settled]
+        return sorted(found, key=lambda drop: (drop.order, drop.name))
+
+    def all(self, location: str) -> list[Drop]:
+        """What lies under a location, settled or not. Raises DropsError."""
         try:
-            found = [drop for drop in self._place.drops(location) if _is_drop(drop.name)]
+            return [drop for drop in self._place.drops(location) if _is_drop(drop.name)]
         except BackendError as error:
             raise self._unusable(error) from None
-        return sorted(found, key=lambda drop: (drop.order, drop.name))
 
     def read(self, drop: Drop) -> Read | None:
         """See `Place.read`. Raises DropsError."""
@@ -125,7 +132,7 @@ class DirectoryPlace:
                     status = path.lstat()
                 except FileNotFoundError:
                     continue
-                if S_ISREG(status.st_mode) and not 0 <= now - status.st_mtime < SETTLE_SECONDS:
+                if S_ISREG(status.st_mode):
                     relative = os.fsencode(path.relative_to(top).as_posix())
                     # A name in another encoding is no text, and yet a name.
                     yield Drop(
@@ -133,6 +140,7 @@ class DirectoryPlace:
                         _identity(status),
                         str(path),
                         f"{status.st_mtime_ns:020d}",
+                        settled=not 0 <= now - status.st_mtime < SETTLE_SECONDS,
                     )
 
     def read(self, drop: Drop) -> Read | None:
@@ -172,5 +180,5 @@ def _raise(error: OSError) -> None:
 
 def _failure(path: str, error: OSError) -> BackendError:
     return BackendError(
-        f"{path} gives an error ({error.strerror})", f"let user {os.geteuid()} read it"
+        f"{visible(path)} gives an error ({error.strerror})", f"let user {os.geteuid()} read it"
     )

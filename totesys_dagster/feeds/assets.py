@@ -11,11 +11,12 @@ import dagster as dg
 
 from totesys_dagster import descriptions, settings
 from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
+from totesys_dagster.characters import visible
 from totesys_dagster.feeds.feed import Feed
 from totesys_dagster.feeds.load import FeedLoad, load_all
 from totesys_dagster.feeds.process import process_up_to
 from totesys_dagster.feeds.receive import log_of
-from totesys_dagster.feeds.status import refused
+from totesys_dagster.feeds.refused import refused
 from totesys_dagster.feeds.verify import verify_feed
 from totesys_dagster.lake.feed_receipt import FeedReceipt
 from totesys_dagster.lake.receipt import read_star
@@ -88,7 +89,7 @@ def processed_asset(feed: Feed, *more: dg.AssetKey) -> dg.AssetsDefinition:
                 passed=not found,
                 severity=dg.AssetCheckSeverity.WARN,
                 description=f"{counted(len(found), 'delivery')} refused." if found else None,
-                metadata=dict(list(found.items())[:20]),
+                metadata={visible(name): why for name, why in [*found.items()][:20]},
             )
 
     return process
@@ -146,7 +147,9 @@ def warehouse_asset(
             loads = []
             for one in load_all(connection, names, feed, ingestion, processed):
                 loads.append(one)
-                context.log.info(f"Loaded delivery {one.delivery.sequence}, {one.delivery.name}.")
+                context.log.info(
+                    f"Loaded delivery {one.delivery.sequence}, {visible(one.delivery.name)}."
+                )
             yield dg.MaterializeResult(asset_key=key, metadata=_loaded(loads))
             found = verify_feed(connection, names, feed, ingestion, processed)
             yield dg.AssetCheckResult(

@@ -46,13 +46,15 @@ class Feed:
 
     A delivery replaces what the table had of the same value in the column `replaces` (as the name
     of a file): rows that it no longer has are deleted. Without one, rows are added and changed
-    only.
+    only. `lying` gives the names that can still be delivered, where that can be known: what was
+    refused and is not among them any more was taken back.
     """
 
     title: str
     table: StarTable
     process: Process
     replaces: str | None = None
+    lying: Callable[[], frozenset[str]] | None = None
 
     @property
     def name(self) -> str:

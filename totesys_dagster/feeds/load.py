@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from psycopg import sql
 
 from totesys_dagster.catalogue import revision
 from totesys_dagster.errors import LoadError, OtherLakeError
+from totesys_dagster.feeds.accepted import Accepted, AcceptedDeliveries, is_repeated
 from totesys_dagster.feeds.feed import Feed
 from totesys_dagster.feeds.process import process_up_to
 from totesys_dagster.feeds.receive import log_of
@@ -16,8 +17,8 @@ from totesys_dagster.lake.deliveries import Delivery
 from totesys_dagster.lake.feed_receipt import FeedReceipt
 from totesys_dagster.lake.receipt import read_star
 from totesys_dagster.lake.store import Store
-from totesys_dagster.postgres.sessions import Connection, Names, failures, one
-from totesys_dagster.warehouse import ledger
+from totesys_dagster.postgres.sessions import Connection, Names, failures, one, transaction
+from totesys_dagster.warehouse import ledger, schema
 from totesys_dagster.warehouse.copy import copy_in
 from totesys_dagster.warehouse.ddl import listed
 
@@ -42,11 +43,22 @@ def load_all(
     """
     log = log_of(feed, ingestion)
     held = check_log(connection, names, feed, ingestion)
+    require_fit(connection, names, feed)
+    accepted = AcceptedDeliveries(feed, ingestion, processed)
     for delivery in log.after(held):
         [*_, (_, receipt)] = process_up_to(feed, delivery, ingestion, processed)
-        loaded = load_delivery(connection, names, feed, delivery, receipt, processed)
+        known = accepted.before(delivery.sequence) if feed.replaces else {}
+        loaded = load_delivery(connection, names, feed, delivery, receipt, processed, known)
         if loaded is not None:
             yield loaded
+
+
+def require_fit(connection: Connection, names: Names, feed: Feed) -> None:
+    """Raise LoadError unless the feed's table is what is declared."""
+    with failures(LoadError, f"a look at {feed.table.name}"), transaction(connection):
+        why = schema.unfit(connection, names, feed.table)
+    if why is not None:
+        raise LoadError(why)
 
 
 def check_log(connection: Connection, names: Names, feed: Feed, ingestion: Store) -> int:
@@ -75,8 +87,10 @@ def load_delivery(
     delivery: Delivery,
     receipt: FeedReceipt,
     processed: Store,
+    known: Mapping[str, Accepted],
 ) -> FeedLoad | None:
-    """Load one delivery; None where the warehouse held it before.
+    """Load one delivery; None where the warehouse held it before. `known` is what counts of each
+    name before it.
 
     Raises SequenceGapError, OtherLakeError, LoadError or LakeError; nothing is written then.
     """
@@ -88,7 +102,7 @@ def load_delivery(
             return None
         ledger.write_ledger(connection, names, delivery)
         load = _Load(connection, names, feed, delivery, receipt)
-        return load.run(processed)
+        return load.run(processed, known)
 
 
 class _Load:
@@ -109,10 +123,12 @@ class _Load:
         self.receipt = receipt
         table = feed.table
         self.staging = sql.Identifier(f"staging_{table.name}")
+        self.other = sql.Identifier(f"other_{table.name}")
         self.fragments: dict[str, sql.Composable] = {
             "target": names.table(table.name),
             "current": names.table(f"current_{table.name}"),
             "staging": self.staging,
+            "other": self.other,
             "record_id": sql.Identifier(table.record_id or ""),
             "columns": listed(table.column_names),
             "of_staged": listed(table.column_names, "s"),
@@ -128,12 +144,16 @@ class _Load:
             "name": sql.Literal(delivery.name),
         }
 
-    def run(self, processed: Store) -> FeedLoad:
+    def run(self, processed: Store, known: Mapping[str, Accepted]) -> FeedLoad:
         inserted = updated = deleted = 0
-        if self.receipt.refused is None or self.receipt.rows:
-            self._stage(processed)
+        is_accepted = self.receipt.refused is None
+        if is_repeated(known, self.delivery):
+            is_accepted = False
+        elif is_accepted or self.receipt.rows:
+            self._stage(processed, self.staging, self.receipt)
             inserted, updated = self._write()
-        if self.receipt.refused is None and self.feed.replaces:
+        if is_accepted and self.feed.replaces:
+            updated += self._bring_back(processed, known)
             deleted = self._delete()
         done = FeedLoad(self.delivery, self.receipt, inserted, updated, deleted)
         self._note(done)
@@ -143,17 +163,16 @@ class _Load:
         query = sql.SQL(statement).format(**self.fragments)
         return max(self.connection.execute(query).rowcount, 0)
 
-    def _stage(self, processed: Store) -> None:
+    def _stage(self, processed: Store, into: sql.Identifier, receipt: FeedReceipt) -> None:
         table = self.feed.table
-        self._execute(
-            "CREATE TEMP TABLE {staging} ON COMMIT DROP AS SELECT {columns} FROM {target} LIMIT 0"
-        )
-        parts = (read_star(processed, table, entry) for entry in self.receipt.objects)
-        staged = copy_in(self.connection, self.staging, table.arrow_schema, parts)
-        if staged != self.receipt.rows:
+        query = "CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {columns} FROM {target} LIMIT 0"
+        self.connection.execute(sql.SQL(query).format(into, **self.fragments))
+        parts = (read_star(processed, table, entry) for entry in receipt.objects)
+        staged = copy_in(self.connection, into, table.arrow_schema, parts)
+        if staged != receipt.rows:
             raise LoadError(
-                f"{self.feed.title}: delivery {self.delivery.sequence} has {staged} rows where its"
-                f" receipt says {self.receipt.rows}; restore it from the bucket's older versions."
+                f"{self.feed.title}: delivery {receipt.sequence} has {staged} rows where its"
+                f" receipt says {receipt.rows}; restore it from the bucket's older versions."
             )
 
     def _write(self) -> tuple[int, int]:
@@ -179,6 +198,40 @@ class _Load:
             ).format(**self.fragments),
         )
         return int(row[0]), int(row[1])
+
+    def _bring_back(self, processed: Store, known: Mapping[str, Accepted]) -> int:
+        """The rows that this name no longer gives and another one still does: a version for each,
+        of the newest delivery that has it. How many."""
+        back = 0
+        receipts = [known[name].receipt for name in self._others() if name in known]
+        for receipt in sorted(receipts, key=lambda receipt: -receipt.sequence):
+            self._stage(processed, self.other, receipt)
+            back += self._execute(
+                """
+                INSERT INTO {target} ({record_id}, {columns}, batch_seq, observed_at)
+                SELECT (SELECT coalesce(max({record_id}), 0) FROM {target})
+                       + row_number() OVER (ORDER BY {staged_keys}),
+                       {of_staged}, {sequence}, {observed_at}
+                FROM {other} AS s JOIN {current} AS c ON {same_key}
+                WHERE {scope} = {name}
+                  AND NOT EXISTS (SELECT FROM {staging} AS s WHERE {same_key})
+                """
+            )
+            self._execute("DROP TABLE {other}")
+        return back
+
+    def _others(self) -> list[str]:
+        """The other names that have ever given a row which this name no longer gives: whichever
+        has one now was once its newest delivery, and is found by that version."""
+        query = sql.SQL(
+            """
+            SELECT DISTINCT s.{replaces}
+            FROM {target} AS s JOIN {current} AS c ON {same_key}
+            WHERE {scope} = {name} AND s.{replaces} <> {name}
+              AND NOT EXISTS (SELECT FROM {staging} AS s WHERE {same_key})
+            """
+        ).format(replaces=sql.Identifier(self.feed.replaces or ""), **self.fragments)
+        return [name for (name,) in self.connection.execute(query)]
 
     def _delete(self) -> int:
         """A tombstone for each row that an earlier delivery of that name gave and this one does

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from totesys_dagster.catalogue import revision
+from totesys_dagster.characters import visible
 from totesys_dagster.errors import ObjectConflictError, ProcessingError
 from totesys_dagster.feeds.feed import Feed, Outcome
 from totesys_dagster.feeds.receive import log_of, read_body
@@ -109,9 +110,9 @@ def _put(feed: Feed, delivery: Delivery, receipt: FeedReceipt, processed: Store)
         before = read_feed_receipt(processed, feed.table, delivery)
         if before is None or not _same(processed, before, receipt):
             raise ProcessingError(
-                f"Delivery {delivery.sequence} of {feed.title} ({delivery.name}) was processed"
-                " before with another result, and objects are never overwritten: if its function"
-                f" was changed on purpose, raise the code_version of {feed.table.name}."
+                f"Delivery {delivery.sequence} of {feed.title} ({visible(delivery.name)}) was"
+                " processed before with another result, and objects are never overwritten: if its"
+                f" function was changed on purpose, raise the code_version of {feed.table.name}."
             ) from None
         return before
     stored = read_feed_receipt(processed, feed.table, delivery)

@@ -83,7 +83,7 @@ def received(feed: Feed, ingestion: Store) -> frozenset[What]:
     place = (ingestion.url, feed.name)
     known = _received.get(place)
     # Another lake may be at that place by now.
-    if known is None or (known.last and not _holds(log, known.last)):
+    if known is None or (known.last and not holds(log, known.last)):
         known = _Received(None, set())
     things, last = set(known.things), known.last
     for delivery in log.after(last.sequence if last else 0):
@@ -93,7 +93,8 @@ def received(feed: Feed, ingestion: Store) -> frozenset[What]:
     return frozenset(things)
 
 
-def _holds(log: DeliveryLog, delivery: Delivery) -> bool:
+def holds(log: DeliveryLog, delivery: Delivery) -> bool:
+    """Whether a log has this very delivery. Raises LakeError."""
     return delivery.sequence <= log.end() and log.read(delivery.sequence).sha256 == delivery.sha256
 
 

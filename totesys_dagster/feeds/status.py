@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from psycopg import sql
 
+from totesys_dagster.catalogue import revision
+from totesys_dagster.characters import visible
 from totesys_dagster.errors import LoadError
 from totesys_dagster.feeds.feed import Feed
 from totesys_dagster.feeds.load import check_log
 from totesys_dagster.feeds.receive import log_of
-from totesys_dagster.lake.feed_receipt import read_feed_receipt
+from totesys_dagster.feeds.refused import refused
 from totesys_dagster.lake.store import Store
 from totesys_dagster.postgres.sessions import Connection, Names, failures, one, transaction
+from totesys_dagster.warehouse import ledger, schema
 from totesys_dagster.words import counted
 
 
 @dataclass(frozen=True)
 class FeedStatus:
     """A feed: its deliveries, how many of them the warehouse holds, the last one received, the
-    rows that are current, and what was refused and not replaced since, by name."""
+    rows that are current, what was refused and not replaced since, by name, and what a person has
+    to do about the table, if anything."""
 
     feed: str
     title: str
@@ -31,6 +36,7 @@ class FeedStatus:
     received_at: dt.datetime | None
     rows: int
     refused: dict[str, str]
+    wrong: str | None = None
 
     def data(self) -> dict[str, Any]:
         """The same as plain data."""
@@ -42,9 +48,10 @@ class FeedStatus:
         """For people."""
         if self.received_at is None:
             return f"{self.title}: nothing was delivered yet."
+        last = visible(self.last or "")
         return (
             f"{self.title}: {counted(self.deliveries, 'delivery')}, of which the warehouse holds"
-            f" {self.loaded}; {counted(self.rows, 'row')}; the last one ({self.last}) arrived"
+            f" {self.loaded}; {counted(self.rows, 'row')}; the last one ({last}) arrived"
             f" {self.received_at:%Y-%m-%d %H:%M:%S} UTC."
         )
 
@@ -59,6 +66,8 @@ def feed_status(
     query = sql.SQL("SELECT count(*) FROM {}").format(names.table(f"current_{feed.table.name}"))
     with failures(LoadError, f"a look at {feed.table.name}"), transaction(connection):
         rows = int(one(connection, query)[0])
+        unfit = schema.unfit(connection, names, feed.table)
+    loaded_by = ledger.revisions(connection, names, feed.name, feed.table.name)
     return FeedStatus(
         feed.name,
         feed.title,
@@ -67,17 +76,21 @@ def feed_status(
         last=head.name if head else None,
         received_at=head.observed_at if head else None,
         rows=rows,
-        refused=refused(feed, ingestion, processed),
+        refused=refused(feed, ingestion, processed, loaded_by),
+        wrong=_unfit(feed, unfit) if unfit else _changed(feed, loaded_by),
     )
 
 
-def refused(feed: Feed, ingestion: Store, processed: Store) -> dict[str, str]:
-    """What was refused and not replaced by a later delivery of its name: why, by name.
+def _unfit(feed: Feed, why: str) -> str:
+    return f"{feed.title}: nothing is loaded any more, as {why}"
 
-    Raises LakeError.
-    """
-    found: dict[str, str | None] = {}
-    for delivery in log_of(feed, ingestion).after(0):
-        receipt = read_feed_receipt(processed, feed.table, delivery)
-        found[delivery.name] = receipt.refused if receipt else None
-    return {name: why for name, why in found.items() if why is not None}
+
+def _changed(feed: Feed, loaded_by: Mapping[int, str]) -> str | None:
+    before = sum(by != revision(feed.table) for by in loaded_by.values())
+    if not before:
+        return None
+    return (
+        f"{feed.title}: what decides its rows has changed since {counted(before, 'delivery')} were"
+        f" loaded, whose rows are still those of before: `totesys rebuild` reads again all that"
+        " was delivered."
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from psycopg import sql
@@ -131,23 +132,43 @@ class _Expected:
         self._key = [names.index(key) for key in feed.table.keys]
         self._scope = names.index(feed.replaces) if feed.replaces else None
         self._current: dict[Row, Row] = {}
+        self._files: dict[str, _File] = {}
         self.versions: list[Version] = []
 
     def add(self, delivery: Delivery, rows: Iterable[Row], receipt: FeedReceipt) -> None:
         given = {tuple(row[i] for i in self._key): row for row in rows}
-        for key, row in given.items():
-            if self._current.get(key) != row:
-                self.versions.append((row, delivery.sequence, False))
-        gone = [
-            key
-            for key, row in self._current.items()
-            if self._scope is not None
-            and receipt.refused is None
-            and row[self._scope] == delivery.name
-            and key not in given
+        if self._scope is None or receipt.refused is not None:
+            self._become(delivery.sequence, given)
+            return
+        before = self._files.get(delivery.name, _File("", 0, {}))
+        if before.sha256 == delivery.body.sha256:
+            return
+        self._files[delivery.name] = _File(delivery.body.sha256, delivery.sequence, given)
+        self._become(delivery.sequence, {key: self._newest(key) for key in {*before.rows, *given}})
+
+    def _newest(self, key: Row) -> Row | None:
+        """The row of a key in the newest of the files that have it."""
+        found = [
+            (file.sequence, file.rows[key]) for file in self._files.values() if key in file.rows
         ]
-        self.versions += [(self._current.pop(key), delivery.sequence, True) for key in gone]
-        self._current |= given
+        return max(found)[1] if found else None
+
+    def _become(self, sequence: int, rows: Mapping[Row, Row | None]) -> None:
+        for key, row in rows.items():
+            if row is None:
+                self.versions.append((self._current.pop(key), sequence, True))
+            elif self._current.get(key) != row:
+                self.versions.append((row, sequence, False))
+                self._current[key] = row
+
+
+@dataclass(frozen=True)
+class _File:
+    """What counts of a name: the rows by key, and since which delivery it has given them."""
+
+    sha256: str
+    sequence: int
+    rows: Mapping[Row, Row]
 
 
 def _compare(

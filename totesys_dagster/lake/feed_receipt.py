@@ -32,14 +32,18 @@ class FeedReceipt(Document):
     state: tuple[ObjectEntry, ...]
 
 
-def feed_receipt_key(table: StarTable, delivery: Delivery) -> str:
-    """Where the receipt of a delivery is, by the declaration that it is processed by."""
-    return receipt_key_of(table.name, revision(table), delivery.batch)
+def feed_receipt_key(table: StarTable, delivery: Delivery, by: str | None = None) -> str:
+    """Where the receipt of a delivery is, by the declaration that it is processed by: that of now,
+    or another one's revision."""
+    return receipt_key_of(table.name, by or revision(table), delivery.batch)
 
 
-def read_feed_receipt(store: Store, table: StarTable, delivery: Delivery) -> FeedReceipt | None:
-    """The receipt of a delivery, None where it is not processed. Raises LakeError."""
-    key = feed_receipt_key(table, delivery)
+def read_feed_receipt(
+    store: Store, table: StarTable, delivery: Delivery, by: str | None = None
+) -> FeedReceipt | None:
+    """The receipt of a delivery, None where it is not processed by the declaration of now, or by
+    that of another revision. Raises LakeError."""
+    key = feed_receipt_key(table, delivery, by)
     try:
         data = store.get(key)
     except ObjectMissingError:

@@ -16,7 +16,7 @@ from psycopg import sql
 
 from totesys_dagster.catalogue import STAR_TABLES, WAREHOUSE_TABLES, Kind, StarTable
 from totesys_dagster.errors import LoadError, RebuildRunningError
-from totesys_dagster.feeds.load import check_log
+from totesys_dagster.feeds.load import check_log, require_fit
 from totesys_dagster.feeds.registry import FEEDS
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.store import Store
@@ -80,6 +80,8 @@ def rebuild(
         schema.migrate(connection, names)
         for feed in FEEDS:
             check_log(connection, names, feed, ingestion)
+            if only is None:
+                require_fit(connection, names, feed)
         loaded = ledger.manifests(connection, names)
         filling = Filling(connection, names, log, processed, quarantine_limit, progress, loaded)
         if not loaded:

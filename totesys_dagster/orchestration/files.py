@@ -15,6 +15,7 @@ from totesys_dagster.drops.place import Drop, Drops
 from totesys_dagster.errors import TotesysError
 from totesys_dagster.feeds.feed import Feed
 from totesys_dagster.feeds.receive import log_of
+from totesys_dagster.feeds.refused import refused
 from totesys_dagster.orchestration.file_jobs import FILE_JOBS
 from totesys_dagster.orchestration.planning import can_start
 from totesys_dagster.resources import Lake, Warehouse
@@ -25,6 +26,7 @@ from totesys_dagster.warehouse.assets import migrate
 # Where a run has left drops behind, which cannot be read or were just replaced, another run for
 # the same ones comes after so long.
 AGAIN = dt.timedelta(seconds=60)
+REFUSED = "refused"
 
 
 @dg.sensor(
@@ -47,19 +49,25 @@ def new_files(
     runs: list[dg.RunRequest] = []
     waits: list[str] = []
     for contract, feed in FILE_FEEDS:
+        name = feed.name
         try:
-            found = _wanted(contract, feed, drops, lake, warehouse)
+            found = wanted(contract, feed, drops, lake, warehouse)
+            refused_ = [] if found else [*refused(feed, lake.ingestion(), lake.processed())]
         except TotesysError as error:  # the other contracts' files are taken all the same
             waits.append(str(error))
+            seen |= _kept(before, name)
             continue
-        if found is None:
+        if found is None and {*refused_} >= {*_refused(before, name)}:
+            seen[name] = {REFUSED: json.dumps(refused_)}
             continue
-        name, same = feed.name, before.get(feed.name, {}).get("waits") == found
+        found = found or _digest([], 0)
+        same = before.get(name, {}).get("waits") == found
         if same and now < _time(before[name]) + AGAIN:
             seen[name] = before[name]
             waits.append(f"{feed.title}: the same files wait as for the run before.")
         elif not can_start(context.instance, {FEED_TAG: name}):
             waits.append(f"{feed.title}: at work, or waiting after a failure.")
+            seen |= _kept(before, name)
         else:
             seen[name] = {"waits": found, "at": now.isoformat()}
             runs.append(dg.RunRequest(job_name=FILE_JOBS[name].name))
@@ -69,7 +77,19 @@ def new_files(
     return dg.SkipReason(" ".join(waits) or f"No file is new in {drops.url}.")
 
 
-def _wanted(
+def _refused(before: dict[str, dict[str, str]], name: str) -> list[str]:
+    """The names that were refused when the sensor last looked: where one of them was taken back, a
+    run says so."""
+    with suppress(KeyError, ValueError, TypeError):
+        return [str(one) for one in json.loads(before[name][REFUSED])]
+    return []
+
+
+def _kept(before: dict[str, dict[str, str]], name: str) -> dict[str, dict[str, str]]:
+    return {name: before[name]} if name in before else {}
+
+
+def wanted(
     contract: FileContract, feed: Feed, drops: Drops, lake: Lake, warehouse: Warehouse
 ) -> str | None:
     """What waits, as a name for all of it; None for nothing.

@@ -158,6 +158,18 @@ def deliveries(connection: Connection, names: Names, log: str) -> dict[int, tupl
         return {sequence: (delivery, receipt) for sequence, delivery, receipt in rows}
 
 
+def revisions(connection: Connection, names: Names, log: str, star: str) -> dict[int, str]:
+    """The revision by which each delivery was processed that the warehouse holds, by sequence.
+
+    Raises LoadError.
+    """
+    query = sql.SQL("SELECT sequence, revision FROM {} WHERE (log, star) = (%s, %s)").format(
+        names.ledger("batch_table")
+    )
+    with failures(LoadError, "a look at the ledger"), transaction(connection):
+        return dict(connection.execute(query, [log, star]).fetchall())
+
+
 def receipts(
     connection: Connection, names: Names, first: int, last: int
 ) -> dict[int, dict[str, LoadedReceipt]]:

@@ -123,9 +123,12 @@ def no_views(
 def plan(
     names: Names, found: Found, drop_and_restore: DropAndRestore, *, foreign_keys: bool
 ) -> list[Step]:
-    """The statements that bring the tables of a warehouse to what is declared."""
-    stars = list(WAREHOUSE_TABLES.values())
-    made = all_tables().values()
+    """The statements that bring the tables of a warehouse to what is declared.
+
+    The table of a feed that cannot become that stays as it is, and holds up no other.
+    """
+    made = [s for s in all_tables().values() if s.feed is None or unfit(names, s, found) is None]
+    stars = [star for star in made if star.name in WAREHOUSE_TABLES]
     tables = [step for star in made for step in _table(names, star, found)]
     retyped = [star.name for star in made if _retyped(star, found)]
     anew = [
@@ -157,6 +160,15 @@ def plan(
         *(map(Step, reports.comments(names)) if names.with_reports else ()),
         *_withdrawn(names, found),
     ]
+
+
+def unfit(names: Names, star: StarTable, found: Found) -> str | None:
+    """Why a table that is there cannot become what is declared, None where it can."""
+    try:
+        _table(names, star, found)
+    except LoadError as error:
+        return str(error)
+    return None
 
 
 def _is_there(star: StarTable, view: View, found: Found) -> bool:

@@ -16,10 +16,12 @@ from importlib import resources
 import psycopg
 from psycopg import errors, sql
 
+from totesys_dagster.catalogue import StarTable
 from totesys_dagster.errors import LoadError
 from totesys_dagster.lake.digest import passes_test_vector
 from totesys_dagster.postgres.sessions import Connection, Names, failures, transaction
 from totesys_dagster.warehouse import ddl, rights, state, views
+from totesys_dagster.warehouse import plan as plan_of
 from totesys_dagster.warehouse.ddl import LOADER, NOT_ENFORCED_SINCE, OWNER
 from totesys_dagster.warehouse.ledger import exclusive
 from totesys_dagster.warehouse.plan import DropAndRestore, Found, Step, find, no_views, plan
@@ -199,6 +201,12 @@ def pending(connection: Connection, names: Names) -> bool:
     another line of migrations."""
     with transaction(connection):
         return _pending(connection, names)
+
+
+def unfit(connection: Connection, names: Names, star: StarTable) -> str | None:
+    """Why the table of a feed is not what is declared and cannot become that, None where it is or
+    can; within a transaction."""
+    return plan_of.unfit(names, star, find(connection, names))
 
 
 def _pending(connection: Connection, names: Names) -> bool:

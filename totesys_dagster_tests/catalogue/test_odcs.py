@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from totesys_dagster import settings
 from totesys_dagster.catalogue import FEED_TABLES, FileContract, Type, revision
@@ -148,6 +153,29 @@ def test_what_decides_rows_decides_the_revision_and_prose_does_not(tmp_path: Pat
         ("property: delimiter", "property: delimeter", "has 'delimeter', which nothing here"),
         ("status: active", "quality: []", "has 'quality', which nothing here holds to"),
         ("id: budget", "id: [", "while parsing"),
+        ("v3.0.2", "v30", "with an `apiVersion` of v3, such as"),
+        ("{minimum: 1, maximum: 99}", "{minimum: 2, maximum: 1}", "is more than its maximum"),
+        ("{minimum: 1, maximum: 99}", f"{{minimum: 1{'0' * 30}}}", "no value of the type of heads"),
+        ("{minimum: 1, maximum: 99}", f"{{minimum: {'9' * 5000}}}", "is no number in plain"),
+        ("numeric(10,3)", f"numeric({'9' * 5000},2)", "give its digits by `physicalType`"),
+        ("value: ;", "value: ','", "its delimiter and its decimalSeparator are both ,"),
+        ("value: ;", "value: '-'", "its delimiter is one character"),
+        ("value: ;", "value: ' '", "its delimiter is one character"),
+        ("value: ;", 'value: "\\x01"', "has a character that cannot be seen"),
+        ("value: [csv]", "value: {csv: 1}", "its fileTypes are a list of"),
+        ("value: [csv]", "value: [[csv]]", "its fileTypes are a list of"),
+        ("value: [csv]", "value: [csv, csv]", "its fileTypes are a list of"),
+        ("finance/budget", ".hidden", "its location is a folder's name"),
+        ("finance/budget", "_in/x", "its location is a folder's name"),
+        ("finance/budget", "x/~$y", "its location is a folder's name"),
+        ("value: finance/budget", 'value: "a\\0b"', "has a character that cannot be seen"),
+        ("finance/budget", "x" * 300, "its location is a folder's name"),
+        ("How many people.", '"\\0"', "has a character that cannot be seen"),
+        ("primaryKey: true", "primaryKey: true\n        primaryKeyPosition: 1", "for each another"),
+        ("primaryKey: true", "primaryKey: true\n        primaryKeyPosition: x", "a whole number"),
+        ("minimum: 1, maximum: 99", "minimum: 1, maximum: 1e9", "the maximum of heads is no"),
+        ("id: budget", f"id: {'[' * 5000}", "nest"),
+        ("id: budget", f"id: {'[' * 900}{']' * 900}", "nest"),
     ],
 )
 def test_contract_that_is_not_understood_is_refused(
@@ -157,6 +185,88 @@ def test_contract_that_is_not_understood_is_refused(
     with pytest.raises(DeclarationError, match=r"The contract budget\.odcs\.yaml") as error:
         read(tmp_path, BUDGET.replace(old, new))
     assert why in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ("{maxLength: 0}", "the maxLength of department is no whole number from 1 on"),
+        ("{maxLength: 1.0}", "the maxLength of department is no whole number from 1 on"),
+        ("{pattern: 'a{99999999999999999999}'}", "is no regular expression"),
+        (f"{{pattern: '{'(' * 5000}{')' * 5000}'}}", "is no regular expression"),
+        ("{pattern: '('}", "is no regular expression"),
+    ],
+)
+def test_rule_for_a_text_that_no_value_can_keep_is_refused(
+    tmp_path: Path, options: str, why: str
+) -> None:
+    declared = f"logicalType: string\n        logicalTypeOptions: {options}"
+    with pytest.raises(DeclarationError) as error:
+        read(tmp_path, BUDGET.replace("logicalType: string", declared))
+    assert why in str(error.value)
+
+
+# Written as JSON, which YAML is too.
+ODD = [
+    *(
+        None,
+        True,
+        0,
+        -1,
+        1.5,
+        "",
+        " ",
+        "x",
+        "\0",
+        "\u202e",
+        "\ud800",
+        "é",
+        "~",
+        "1e400",
+        "9" * 5000,
+    ),
+    *([], [[]], ["x"], [None], {}, {"x": 1}, {"": []}, [{"name": "x"}], "a{99999999999999999999}"),
+]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every place in a document: of a value, or of what has values."""
+    yield path
+    keys = value if isinstance(value, dict) else range(len(value) if isinstance(value, list) else 0)
+    for key in keys:
+        yield from places(value[key], (*path, key))
+
+
+def replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    if not path:
+        return new
+    copy = value.copy()
+    copy[path[0]] = replaced(value[path[0]], path[1:], new)
+    return copy
+
+
+def test_odd_value_in_any_place_is_taken_or_refused_by_one_sentence(tmp_path: Path) -> None:
+    document = yaml.safe_load(BUDGET)
+    found = [*places(document)]
+    refused = []
+    for path, odd in itertools.product(found, ODD):
+        try:
+            read(tmp_path, json.dumps(replaced(document, path, odd)))
+        except DeclarationError as error:
+            refused.append(str(error))
+    assert len(found) >= 60
+    assert len(refused) > len(found) * len(ODD) / 2
+    assert all(one.startswith("The contract budget.odcs.yaml cannot be used: ") for one in refused)
+    assert all(one.isprintable() for one in refused)
+
+
+@pytest.mark.parametrize(
+    "name", ["budget.yaml", "budget.odcs.yml", "budget.ODCS.YAML", "b.odcs.json"]
+)
+def test_contract_of_another_ending_is_said(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(BUDGET)
+    with pytest.raises(DeclarationError, match=r"does not end in \.odcs\.yaml"):
+        read_contracts(tmp_path)
 
 
 def test_two_contracts_of_one_table_or_place_are_refused(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import threading
 
 import pytest
+from rich.console import Console
 
 from totesys_dagster import settings
 from totesys_dagster.drops import deliver as delivering
@@ -17,7 +19,9 @@ from totesys_dagster.feeds.receive import log_of, read_body
 from totesys_dagster.lake.deliveries import DeliveryLog
 from totesys_dagster.lake.parts import read_lines
 from totesys_dagster.operations.rebuild import rebuild
+from totesys_dagster.operations.renew import Due
 from totesys_dagster.operations.verify import verify
+from totesys_dagster.report import Status
 from totesys_dagster_tests.drops.conftest import LONG_AGO, TARGETS, Dropping
 
 FEED = TARGETS[1]
@@ -74,6 +78,106 @@ def test_same_bytes_once_more_change_nothing_and_what_was_there_before_comes_bac
     assert dropping.findings() == []
 
 
+def amounts(dropping: Dropping) -> dict[str, tuple[str, str]]:
+    """By month."""
+    rows = dropping.platform.rows(
+        "SELECT to_char(month, 'MM'), file_name, target_amount::text FROM current_fact_sales_target"
+    )
+    return {month: (name, amount) for month, name, amount in rows}
+
+
+def months(*given: str, amount: int) -> str:
+    return "".join(f"2025-{month},Leeds,GBP,{amount}\n" for month in given)
+
+
+def test_row_that_the_newest_file_no_longer_has_comes_back_from_the_file_that_has_it(
+    dropping: Dropping,
+) -> None:
+    dropping.platform.first()
+    dropping.drop(months("01", "02", amount=1), "a.csv")
+    dropping.drop(months("01", amount=5), "c.csv")
+    dropping.drop(months("01", "03", amount=2), "b.csv")
+    dropping.take()
+    assert amounts(dropping)["01"] == ("b.csv", "2.00")
+
+    dropping.drop(months("03", amount=2), "b.csv")
+    [load] = dropping.take()
+    assert (load.inserted, load.updated, load.deleted) == (0, 1, 0)
+    assert amounts(dropping)["01"] == ("c.csv", "5.00")
+    dropping.drop(months("04", amount=5), "c.csv")
+    dropping.take()
+    assert amounts(dropping)["01"] == ("a.csv", "1.00")
+    dropping.drop(months("02", amount=1), "a.csv")
+    dropping.take()
+    assert sorted(amounts(dropping)) == ["02", "03", "04"]
+
+    platform = dropping.platform
+    before = platform.rows("SELECT * FROM fact_sales_target ORDER BY 1")
+    parts = (platform.warehouse, platform.names, platform.ingestion, platform.processed)
+    assert dropping.findings() == []
+    rebuild(*parts, quarantine_limit=100)
+    assert platform.rows("SELECT * FROM fact_sales_target ORDER BY 1") == before
+
+
+def test_row_does_not_come_back_from_a_file_that_has_dropped_it_too(dropping: Dropping) -> None:
+    for rows, name in (
+        (months("01", "02", amount=1), "a.csv"),
+        (months("01", "03", amount=2), "b.csv"),
+        (months("02", amount=1), "a.csv"),
+        (months("03", amount=2), "b.csv"),
+    ):
+        dropping.drop(rows, name)
+        dropping.take()
+
+    assert sorted(amounts(dropping)) == ["02", "03"]
+    assert dropping.findings() == []
+
+
+def test_row_comes_back_from_the_last_version_of_a_file_that_was_accepted(
+    dropping: Dropping,
+) -> None:
+    for rows, name in (
+        (months("01", amount=1), "a.csv"),
+        (months("01", "03", amount=2), "b.csv"),
+        ("2025-01,Leeds,GBP,x\n", "a.csv"),
+        (months("03", amount=2), "b.csv"),
+    ):
+        dropping.drop(rows, name)
+        dropping.take()
+
+    assert amounts(dropping)["01"] == ("a.csv", "1.00")
+    assert dropping.findings() == []
+
+
+def test_file_that_is_only_written_anew_takes_nothing_from_a_newer_one(dropping: Dropping) -> None:
+    dropping.drop(months("01", amount=1), "a.csv")
+    dropping.drop(months("01", amount=2), "b.csv")
+    dropping.take()
+    dropping.drop(months("01", amount=1), "a.csv")
+
+    [load] = dropping.take()
+    assert (load.inserted, load.updated, load.deleted) == (0, 0, 0)
+    assert amounts(dropping) == {"01": ("b.csv", "2.00")}
+    assert dropping.take() == []
+    assert dropping.findings() == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_load_and_verify_agree_on_files_that_overlap_at_random(
+    dropping: Dropping, seed: int
+) -> None:
+    chance = random.Random(seed)
+    for _ in range(30):
+        chosen = chance.sample(["01", "02", "03"], chance.randint(1, 3))
+        amount = chance.choice(["1", "2", "2", "x"])
+        rows = "".join(f"2025-{month},Leeds,GBP,{amount}\n" for month in sorted(chosen))
+        dropping.drop(rows, f"{chance.choice('abc')}.csv")
+        dropping.deliver()
+    dropping.load()
+
+    assert dropping.findings() == []
+
+
 def test_file_that_is_deleted_changes_nothing(dropping: Dropping) -> None:
     path = dropping.drop(LEEDS)
     dropping.take()
@@ -109,6 +213,32 @@ def test_file_with_one_faulty_line_is_refused_until_it_is_replaced(dropping: Dro
     assert dropping.status().refused == {}
     assert dropping.current() == [("2024-11", "York GBP", "20.00")]
     assert dropping.findings() == []
+
+
+def test_refused_file_that_is_taken_away_is_refused_no_more(dropping: Dropping) -> None:
+    path = dropping.drop("milk\n", "notes.txt")
+    dropping.drop("2024-11,Leeds,GBP,x\n")
+    dropping.take()
+    assert sorted(dropping.status().refused) == ["a.csv", "notes.txt"]
+
+    path.unlink()
+    assert sorted(dropping.status().refused) == ["a.csv"]
+    dropping.directory.rename(dropping.directory.with_name("elsewhere"))  # cannot be listed
+    assert sorted(dropping.status().refused) == ["a.csv", "notes.txt"]
+
+
+def test_name_of_a_file_is_printed_without_what_moves_a_terminal(
+    dropping: Dropping, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dropping.drop("2024-11,Leeds,GBP,x\n", "a\x1b[31m\n\u202e[b].csv")
+    dropping.take()
+
+    status = Status("", None, 0, (), Due(()), [dropping.status()])
+    status.print(Console(width=200), declared=True)
+    printed = capsys.readouterr().out
+    assert "a\\x1b[31m\\n\\u202e[b].csv was refused" in printed
+    assert "(a\\x1b[31m\\n\\u202e[b].csv) arrived" in printed
+    assert "\x1b" not in printed
 
 
 def test_file_that_is_too_large_is_refused_unread_until_a_smaller_one_comes(

@@ -72,7 +72,7 @@ def test_file_gives_its_rows_and_its_name() -> None:
         ('2024-11,"Leeds, North",GBP,1\n', "Leeds, North"),
         ('2024-11,"The ""Hub""",GBP,1\n', 'The "Hub"'),
         ('"2024-11","Leeds","GBP","1"\n', "Leeds"),
-        ("2024-11,Leeds\u2028North,GBP,1\n", "Leeds\u2028North"),
+        ("2024-11,L\xfcbeck \u6771\u4eac \U0001f600,GBP,1\n", "L\xfcbeck \u6771\u4eac \U0001f600"),
     ],
 )
 def test_text_stays_as_it_is_written(line: str, office: str) -> None:
@@ -134,11 +134,17 @@ def test_file_that_is_not_as_declared_is_refused_as_a_whole(body: str, why: str)
         ("2024-11,,GBP,1\n", "office is missing"),
         ('2024-11,"",GBP,1\n', "office is missing"),
         ("2024-11, Leeds,GBP,1\n", "office has space at its start or end"),
-        ("2024-11,Leeds\u00a0,GBP,1\n", "office has space at its start or end"),
+        ("2024-11,Leeds\u00a0,GBP,1\n", "that cannot be seen (U+00A0)"),
         ("2024-11,Le\u200beds,GBP,1\n", "office has a character that cannot be seen"),
         ("2024-11,Z\ufffdrich,GBP,1\n", "office has a character that cannot be seen"),
         ("2024-11,Le\0eds,GBP,1\n", "office has a character that cannot be seen"),
         ("2024-11,Le\x1beds,GBP,1\n", "office has a character that cannot be seen"),
+        *(
+            (f"2024-11,Le{odd}eds,GBP,1\n", f"that cannot be seen (U+{ord(odd):04X})")
+            for odd in "\xa0\xad\u034f\u115f\u2003\u200d\u2028\u2029\u202e\u2066\u2800\u3164\ufe0f"
+            "\uffa0\ue000\u0378\U000e0041\U000e0100\U00100000"
+        ),
+        ("2024-11,Lu\u0308beck,GBP,1\n", "a letter apart from its accent"),
         ("2024-11," + "x" * 101 + ",GBP,1\n", "office is longer than 100 characters"),
         ('2024-11,"Leeds\nNorth",GBP,1\n', "office does not match the pattern of its contract"),
         ("2024-11,Le\reds,GBP,1\n", "office does not match the pattern of its contract"),

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 
 import dagster as dg
 import pytest
 
 from totesys_dagster.alerting import ended_runs
 from totesys_dagster.alerting.incidents import Recovery, Trouble
+from totesys_dagster.definitions import defs
 from totesys_dagster.drops.place import Drop, Drops, Read
 from totesys_dagster.errors import DropsError
 from totesys_dagster.orchestration import files
+from totesys_dagster.orchestration.bring_files import bring_files
+from totesys_dagster.resources import Lake, Warehouse
 from totesys_dagster_tests.drops.conftest import Dropping
 from totesys_dagster_tests.orchestra import Orchestra, orchestra
 
@@ -55,6 +59,42 @@ def test_refused_file_fails_a_check_until_it_is_replaced(
     dropping.drop(LEEDS)
     [result] = orchestra.tick_and_run("new_files")
     assert checks(result)["contract"]
+
+
+def test_refused_file_that_is_taken_away_ends_the_failure_of_its_check(
+    dropping: Dropping, orchestra: Orchestra
+) -> None:
+    path = dropping.drop("milk\n", "notes.txt")
+    [result] = orchestra.tick_and_run("new_files")
+    assert not checks(result)["contract"]
+    context = orchestra.context()
+    assert isinstance(files.new_files(context), dg.SkipReason)
+    path.unlink()
+
+    again = orchestra.context(context.cursor)
+    answer = files.new_files(again)
+    assert isinstance(answer, dg.SensorResult)
+    [result] = [orchestra.run(one) for one in answer.run_requests or []]
+    assert checks(result)["contract"]
+    assert isinstance(orchestra.tick("new_files", again.cursor), str)
+
+
+def test_run_from_the_command_line_takes_files(dropping: Dropping, orchestra: Orchestra) -> None:
+    def bring() -> list[str]:
+        return bring_files(orchestra.instance, defs.resolve_job_def, Lake(), Warehouse())
+
+    assert bring() == []
+    dropping.drop(LEEDS)
+    os.utime(dropping.targets / "a.csv")  # just now
+    assert bring() == []
+    assert dropping.current() == [("2024-11", "Leeds GBP", "10.00")]
+    dropping.drop("x\n", "b.csv")
+    [said] = bring()
+    assert "says why b.csv was refused" in said
+    assert bring() == []
+    dropping.directory.rename(dropping.directory.with_name("elsewhere"))
+    [said] = bring()
+    assert "there is no such directory" in said
 
 
 def test_people_are_notified_of_a_refused_file_and_of_its_end(
