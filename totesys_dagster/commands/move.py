@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 )
 @as_json
 def run(full_read: tuple[str, ...], json_: bool) -> None:
-    """Capture what changed, process, load and audit it, once; take files that wait.
+    """Capture what changed, process, load and audit it, once.
+
+    Files that wait are taken as well.
 
     Exit status: 0 when every table of the warehouse equals the source, as far as it was compared
     (see `status`), also when nothing changed; 1 otherwise.
