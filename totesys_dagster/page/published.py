@@ -34,12 +34,12 @@ class Published:
 
 @dataclass(frozen=True)
 class Position:
-    """The newest page, when any was mailed last, and the batch that the warehouse holds now; None
-    where there is none."""
+    """The newest page, the batch that the warehouse holds now, and when any page was mailed last;
+    None where there is none."""
 
     newest: Published | None
-    mailed_at: dt.datetime | None
     head: tuple[int, str] | None
+    mailed_at: dt.datetime | None = None
 
     @property
     def is_current(self) -> bool:
@@ -72,7 +72,7 @@ def position(connection: Connection, names: Names) -> Position:
         mailed_at = one(connection, mail)[0]
         last = connection.execute(head, [TOTESYS]).fetchone()
     return Position(
-        Published(*newest) if newest else None, mailed_at, (last[0], last[1]) if last else None
+        Published(*newest) if newest else None, (last[0], last[1]) if last else None, mailed_at
     )
 
 

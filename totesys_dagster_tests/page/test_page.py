@@ -248,8 +248,8 @@ def test_verdict_says_what_is_proved_and_since_when(rows: Any, grade: str, said:
 def test_look_at_the_source_that_is_long_ago_is_said_to_be() -> None:
     late = answers(made_at=NOON + dt.timedelta(days=2))
 
-    assert "which is long ago" in text(page(late, staff_names=False))
-    assert "which is long ago" not in text(page(answers(), staff_names=False))
+    assert "(out of date)" in text(page(late, staff_names=False))
+    assert "(out of date)" not in text(page(answers(), staff_names=False))
 
 
 def test_mail_has_the_numbers_and_no_name_of_staff() -> None:

@@ -283,7 +283,15 @@ def newest(sha: str, at: dt.datetime, mailed: dt.datetime | None = None) -> Publ
 def test_page_is_due_once_an_evening_where_there_is_news(
     page: Published | None, mail: bool, due: bool
 ) -> None:
-    assert Position(page, (7, "now")).is_due(EVENING, mail=mail) is due
+    mailed = page.mailed_at if page else None
+    assert Position(page, (7, "now"), mailed).is_due(EVENING, mail=mail) is due
+
+
+@pytest.mark.parametrize("page", [newest("now", AFTER), newest("then", AFTER)])
+def test_page_that_somebody_made_after_the_mail_is_not_mailed_besides(page: Published) -> None:
+    position = Position(page, (7, "now"), mailed_at=AFTER)
+
+    assert not position.is_due(EVENING, mail=True)
 
 
 @pytest.mark.long

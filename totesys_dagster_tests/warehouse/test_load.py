@@ -447,8 +447,8 @@ def test_batch_after_a_gap_is_refused(platform: Platform) -> None:
 
     assert isinstance(error, SequenceGapError)
     assert str(error) == (
-        f"Batch {second.batch} does not follow, as the warehouse holds batches up to 0: load"
-        " batch 1 first."
+        "Batch 2 does not follow, as the warehouse holds what came up to number 0: load batch 1"
+        " first."
     )
 
 
