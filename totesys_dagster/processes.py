@@ -7,6 +7,7 @@ a descriptor of it where the system has such, since an id could change hands in 
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -66,16 +67,27 @@ def describe(pid: int) -> str:
     return f"process {pid}{f' ({shown})' if shown else ''}{stopped}"
 
 
+def _descriptor(pid: int) -> int | None:
+    """A descriptor of that very process, None where the system has none. Raises
+    ProcessLookupError."""
+    try:
+        return os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
+    except OSError as error:
+        if error.errno in (errno.ENOSYS, errno.EPERM):  # an old kernel, or a filter of system calls
+            return None
+        raise
+
+
 def send(pid: int, number: int, is_meant: Callable[[int], bool]) -> bool:
     """Send a signal to a process if it `is_meant`; whether it was sent."""
     with suppress(ProcessLookupError):
-        if not hasattr(os, "pidfd_open"):
+        descriptor = _descriptor(pid)
+        if descriptor is None:
             started = state_and_start(pid)[1]
             if is_meant(pid) and state_and_start(pid)[1] == started:
                 os.kill(pid, number)
                 return True
             return False
-        descriptor = os.pidfd_open(pid)
         try:
             if is_meant(pid):  # and if it ends now, the signal reaches nobody
                 signal.pidfd_send_signal(descriptor, number)

@@ -22,6 +22,7 @@ from totesys_dagster.runs.tags import (
     FEED_TAG,
     LOAD,
     PROCESS,
+    RATES_STAGE,
     STAGE_TAG,
     VERIFY_LAKE,
 )
@@ -167,12 +168,13 @@ def _message(events: Sequence[dg.DagsterEvent]) -> str | None:
 
 
 def _of_checks(run: dg.DagsterRun, events: Sequence[dg.DagsterEvent]) -> Iterator[Observation]:
-    """What the checks of an audit say, and those of a batch or of files on their way.
+    """What the checks of an audit say, and those of a batch, of files or of rates on their way.
 
     When a person repeats an old batch, its checks speak of the past. A check that stops the batch
     fails the run, whose message has the check's words.
     """
-    if not {BATCH_TAG, FEED_TAG} & {*run.tags} and run.job_name != AUDIT:
+    known = {BATCH_TAG, FEED_TAG} & {*run.tags} or run.tags.get(STAGE_TAG) == RATES_STAGE
+    if not known and run.job_name != AUDIT:
         return
     for event in events:
         if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:

@@ -16,7 +16,7 @@ from totesys_dagster.commands.terminal import imports, progress
 @click.option(
     "--as-of",
     type=click.DateTime(["%Y-%m-%d"]),
-    help="The day by which it is judged what is due and overdue, today without.",
+    help="Judge what is due and overdue as of this day; today by default.",
 )
 @click.option(
     "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write it to this file."

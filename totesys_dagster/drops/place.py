@@ -11,7 +11,7 @@ from stat import S_ISREG
 from typing import Protocol
 from urllib.parse import unquote_to_bytes
 
-from totesys_dagster import settings, zone_urls
+from totesys_dagster import files, settings, zone_urls
 from totesys_dagster.characters import visible
 from totesys_dagster.errors import DropsError
 from totesys_dagster.lake.backend import BackendError
@@ -121,7 +121,11 @@ class DirectoryPlace:
         self._is_optional = is_optional
 
     def drops(self, location: str) -> Iterator[Drop]:
-        if not self._root.is_dir() and not self._is_optional:
+        try:
+            is_there = self._root.is_dir()
+        except OSError as error:
+            raise _failure(str(self._root), error) from None
+        if not is_there and not self._is_optional:
             raise BackendError("there is no such directory", "make it, or mount it")
         top = self._root / location
         now = time.time()
@@ -132,6 +136,8 @@ class DirectoryPlace:
                     status = path.lstat()
                 except FileNotFoundError:
                     continue
+                except OSError as error:
+                    raise _failure(str(path), error) from None
                 if S_ISREG(status.st_mode):
                     relative = os.fsencode(path.relative_to(top).as_posix())
                     # A name in another encoding is no text, and yet a name.
@@ -140,7 +146,7 @@ class DirectoryPlace:
                         _identity(status),
                         str(path),
                         f"{status.st_mtime_ns:020d}",
-                        settled=not 0 <= now - status.st_mtime < SETTLE_SECONDS,
+                        settled=abs(now - status.st_mtime) >= SETTLE_SECONDS,
                     )
 
     def read(self, drop: Drop) -> Read | None:
@@ -179,6 +185,5 @@ def _raise(error: OSError) -> None:
 
 
 def _failure(path: str, error: OSError) -> BackendError:
-    return BackendError(
-        f"{visible(path)} gives an error ({error.strerror})", f"let user {os.geteuid()} read it"
-    )
+    reason, remedy = files.why(error)
+    return BackendError(f"{visible(path)} {reason}", remedy)

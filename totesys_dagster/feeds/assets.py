@@ -23,7 +23,7 @@ from totesys_dagster.lake.receipt import read_star
 from totesys_dagster.metadata import OWNERS, asset_key, preview, remedy, star_definition
 from totesys_dagster.postgres.sessions import Connection, Names
 from totesys_dagster.resources import Lake, Warehouse, clear_failures
-from totesys_dagster.warehouse import schema
+from totesys_dagster.warehouse.assets import migrate
 from totesys_dagster.words import counted
 
 
@@ -142,7 +142,7 @@ def warehouse_asset(
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         with clear_failures(), warehouse.connect() as connection:
             ingestion, processed, names = lake.ingestion(), lake.processed(), warehouse.names()
-            schema.migrate(connection, names)
+            migrate(connection, warehouse)
             prepare(connection, names)
             loads = []
             for one in load_all(connection, names, feed, ingestion, processed):

@@ -17,7 +17,7 @@ from totesys_dagster.orchestration.checks import LOG, VERIFICATION
 from totesys_dagster.orchestration.overview import EQUAL, HEARTBEAT
 from totesys_dagster.postgres.sessions import Connection, Names
 from totesys_dagster.resources import Lake, Warehouse
-from totesys_dagster.warehouse import report_assets
+from totesys_dagster.warehouse import report_assets, schema
 from totesys_dagster.warehouse.standing import standings
 
 # How many manifests a tick reads to count the lake's bytes; the next one goes on.
@@ -42,10 +42,11 @@ def report(
     _count(log, counted)
     with warehouse.connect() as connection:
         events = [*_beat(instance, connection, warehouse.names(), lake)]
+        has_reports = schema.is_up_to_date(connection, warehouse.names())
     head = log.head()
     if events and head:
         events += _lake(instance, head, counted)
-    if head and counted.reports != report_assets.DEFINITIONS:
+    if head and has_reports and counted.reports != report_assets.DEFINITIONS:
         events += report_assets.materializations()
         counted.reports = report_assets.DEFINITIONS
     context.update_cursor(counted.model_dump_json())

@@ -145,7 +145,8 @@ def moment(standing: Mapping[str, Standing]) -> dt.datetime | None:
 def is_due(last: dg.AssetMaterialization | None, standing: Mapping[str, Standing]) -> bool:
     """Whether there is news since the last report."""
     at = moment(standing)
-    if at is None or last is None:
+    # What a person reports by hand says nothing of how it was.
+    if at is None or last is None or not {FRESH_AS_OF, STATES} <= {*last.metadata}:
         return at is not None
     before = dt.datetime.fromtimestamp(float(str(last.metadata[FRESH_AS_OF].value)), dt.UTC)
     return at - before >= EVERY or last.metadata[STATES].value != states(standing)

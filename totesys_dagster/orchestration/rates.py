@@ -9,6 +9,7 @@ import dagster as dg
 
 from totesys_dagster import settings
 from totesys_dagster.errors import TotesysError
+from totesys_dagster.feeds.receive import log_of
 from totesys_dagster.lake.store import sha256
 from totesys_dagster.metadata import remedy, use
 from totesys_dagster.orchestration.whole_path import GetJob, Progress, execute
@@ -21,13 +22,15 @@ from totesys_dagster.rates.assets import (
     note_currency,
     processed_rates,
 )
+from totesys_dagster.rates.process import EXCHANGE_RATES
 from totesys_dagster.rates.receive import packaged_history
 from totesys_dagster.rates.standing import ASKED_AGAIN_DAYS, Standing, standing
 from totesys_dagster.resources import Lake, Warehouse
 from totesys_dagster.runs.failures import first_failure
 from totesys_dagster.runs.tags import RATE_HISTORY, RATES, RATES_STAGE, STAGE_TAG
 from totesys_dagster.runs.unfinished import unfinished
-from totesys_dagster.warehouse import schema
+from totesys_dagster.warehouse import ledger
+from totesys_dagster.warehouse.assets import migrate
 
 _TAGS = {STAGE_TAG: RATES_STAGE}
 _MADE_OF_BOTH = dg.AssetSelection.assets(processed_rates, loaded_rates)
@@ -65,22 +68,34 @@ def range_tags(first: dt.date, last: dt.date) -> dict[str, str]:
     cron_schedule="20 * * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Asks for the rates of the day, once they are due each hour until they have come,"
-    " and for those of the week before that are missing.",
+    description="Asks for the rates of the day, once they are due each hour until they have come"
+    " and are loaded; with them for those of the week before that are missing.",
 )
 def daily_exchange_rates(
-    context: dg.ScheduleEvaluationContext, lake: Lake
+    context: dg.ScheduleEvaluationContext, lake: Lake, warehouse: Warehouse
 ) -> dg.RunRequest | dg.SkipReason:
-    """A run for the last days, unless today has what it can have."""
+    """A run for the last days, unless the warehouse has what today can have."""
     today = context.scheduled_execution_time.astimezone(dt.UTC).date()
     if unfinished(context.instance, _TAGS):
         return dg.SkipReason("Exchange rates are being loaded already.")
     known = standing(lake.ingestion(), lake.processed())
     asks = bool(settings.rates_urls())
-    if known and (known.is_quoted(today) if asks else not is_due(known, today)):
-        return dg.SkipReason("The rates of today are there.")
+    is_known = known and (known.is_quoted(today) if asks else not is_due(known, today))
+    try:
+        if is_known and _are_loaded(lake, warehouse):
+            return dg.SkipReason("The rates of today are there.")
+    except TotesysError as error:
+        return dg.SkipReason(str(error))
     first = today - dt.timedelta(days=ASKED_AGAIN_DAYS) if asks else today
     return dg.RunRequest(tags=range_tags(max(first, _first_day()), today))
+
+
+def _are_loaded(lake: Lake, warehouse: Warehouse) -> bool:
+    """Whether the warehouse has what the lake has of rates. Raises TotesysError."""
+    with warehouse.connect() as connection:
+        migrate(connection, warehouse)
+        loaded = ledger.head(connection, warehouse.names(), EXCHANGE_RATES.name)
+    return loaded >= log_of(EXCHANGE_RATES, lake.ingestion()).end()
 
 
 def _first_day() -> dt.date:
@@ -107,10 +122,11 @@ def bring_rates(
     sentence; no batch waits for that."""
     try:
         with warehouse.connect() as connection:
-            schema.migrate(connection, warehouse.names())
+            migrate(connection, warehouse)
             note_currency(connection, warehouse.names())
         known = standing(lake.ingestion(), lake.processed())
-        if not is_due(known, dt.datetime.now(dt.UTC).date()):
+        today = dt.datetime.now(dt.UTC).date()
+        if not is_due(known, today) and _are_loaded(lake, warehouse):
             return None
         progress("Loading exchange rates")
         result = execute(instance, get_job(RATE_HISTORY))

@@ -35,9 +35,9 @@ SHOWN_MONTHS = 24
     kinds={"html"},
     owners=OWNERS,
     tags={"zone": settings.REPORTS},
-    description="The answers of the reports on one page: an HTML file that asks nothing of the"
-    " network, in the processed zone. Of the batches of a day, the last one that was loaded when it"
-    " was made; to materialize it again while no batch came since makes no other.",
+    description="The answers of the reports on one page: an HTML file that makes no network"
+    " requests, in the processed zone. Of the batches of a day, the last one that was loaded when"
+    " it was made; materializing it again makes no new page until another batch arrives.",
     check_specs=[
         dg.AssetCheckSpec(
             COUNTRIES,

@@ -16,12 +16,12 @@ from totesys_dagster.lake.log import TOTESYS
 from totesys_dagster.lake.store import Store, sha256
 from totesys_dagster.page.answers import LONDON
 from totesys_dagster.page.newest import key_of
-from totesys_dagster.postgres.sessions import Connection, Names, failures, transaction
+from totesys_dagster.postgres.sessions import Connection, Names, failures, one, transaction
 
 
 @dataclass(frozen=True)
 class Published:
-    """A page in the processed zone. `mailed_at` is when it was mailed last, None if never."""
+    """A page in the processed zone. `mailed_at` is when it was mailed, None if it never was."""
 
     day: dt.date
     sequence: int
@@ -34,9 +34,11 @@ class Published:
 
 @dataclass(frozen=True)
 class Position:
-    """The newest page and the batch that the warehouse holds now; None where there is none."""
+    """The newest page, when any was mailed last, and the batch that the warehouse holds now; None
+    where there is none."""
 
     newest: Published | None
+    mailed_at: dt.datetime | None
     head: tuple[int, str] | None
 
     @property
@@ -51,26 +53,37 @@ class Position:
         newest = self.newest
         if self.head is None:
             return False
-        done = newest and (newest.mailed_at if mail else newest.published_at)
-        if done:
-            return not self.is_current and done < evening
-        return True
+        if newest is None:
+            return True
+        done = self.mailed_at if mail else newest.published_at
+        is_over = self.is_current and not (mail and newest.mailed_at is None)
+        return not is_over and (done is None or done < evening)
 
 
 def position(connection: Connection, names: Names) -> Position:
     """Where the pages are. Raises LoadError."""
-    query = sql.SQL(
-        "SELECT p.day, p.sequence, p.manifest_sha256, p.key, p.sha256, p.published_at,"
-        " (SELECT max(m.mailed_at) FROM {mail} AS m WHERE (m.day, m.manifest_sha256)"
-        " = (p.day, p.manifest_sha256)) FROM {page} AS p ORDER BY p.published_at DESC LIMIT 1"
-    ).format(mail=names.ledger("page_mail"), page=names.ledger("page"))
+    query = _pages(names, sql.SQL("TRUE"))
+    mail = sql.SQL("SELECT max(mailed_at) FROM {}").format(names.ledger("page_mail"))
     head = sql.SQL(
         "SELECT sequence, manifest_sha256 FROM {} WHERE log = %s ORDER BY sequence DESC LIMIT 1"
     ).format(names.ledger("batch"))
     with failures(LoadError, "a look at the published pages"), transaction(connection):
         newest = connection.execute(query).fetchone()
+        mailed_at = one(connection, mail)[0]
         last = connection.execute(head, [TOTESYS]).fetchone()
-    return Position(Published(*newest) if newest else None, (last[0], last[1]) if last else None)
+    return Position(
+        Published(*newest) if newest else None, mailed_at, (last[0], last[1]) if last else None
+    )
+
+
+def _pages(names: Names, condition: sql.Composable) -> sql.Composed:
+    """The newest page that meets a condition, as `Published` has it."""
+    return sql.SQL(
+        "SELECT p.day, p.sequence, p.manifest_sha256, p.key, p.sha256, p.published_at,"
+        " (SELECT max(m.mailed_at) FROM {mail} AS m WHERE (m.day, m.manifest_sha256)"
+        " = (p.day, p.manifest_sha256)) FROM {page} AS p WHERE {condition}"
+        " ORDER BY p.published_at DESC LIMIT 1"
+    ).format(mail=names.ledger("page_mail"), page=names.ledger("page"), condition=condition)
 
 
 def publish(
@@ -94,10 +107,11 @@ def publish(
     ).format(page=names.ledger("page"), batch=names.ledger("batch"))
     with failures(LoadError, "the note that a page is published"), transaction(connection):
         connection.execute(note, [day, key, sha256(data), TOTESYS, sequence])
-    newest = position(connection, names).newest
-    if newest is None:
+        condition = sql.SQL("p.key = {}").format(sql.Literal(key))
+        found = connection.execute(_pages(names, condition)).fetchone()
+    if found is None:
         raise LoadError(f"Batch {sequence} left the ledger while its page was made: make another.")
-    return newest
+    return Published(*found)
 
 
 def mailed(connection: Connection, names: Names, page: Published) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 from totesys_dagster.page.answers import Answers
 from totesys_dagster.page.newest import newest_url
@@ -52,11 +53,11 @@ def _month(answers: Answers) -> Iterator[str]:
 
 def overdue(answers: Answers) -> list[tuple[str, str, int, str]]:
     """Overdue payments by direction and currency: how many, and how much, as text."""
-    keys = sorted({(row.direction, row.currency_code) for row in answers.overdue}, reverse=True)
+    keys = {(row.direction, row.currency_code) for row in answers.overdue}
     result = []
     for key in sorted(keys, key=lambda one: (one[0] != "receivable", one)):
         rows = [row for row in answers.overdue if (row.direction, row.currency_code) == key]
-        amount = money(sum((row.amount for row in rows), start=rows[0].amount * 0))
+        amount = money(sum((row.amount for row in rows), start=Decimal()))
         result.append((*key, sum(row.payments for row in rows), amount))
     return result
 

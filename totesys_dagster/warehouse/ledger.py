@@ -93,8 +93,8 @@ def _lock(connection: Connection, names: Names) -> None:
         else "it has ended"
     )
     raise LoadError(
-        f"Another load or migration of {names.schema} is at work for over {LOCK_SECONDS} seconds"
-        f" ({who}): nothing was written; the next attempt tries again, and"
+        f"Another load or migration of {names.schema} has been at work for over {LOCK_SECONDS}"
+        f" seconds ({who}): nothing was written; the next attempt tries again, and"
         " `SELECT pg_terminate_backend(…)` ends one that is stuck."
     )
 
@@ -221,13 +221,9 @@ def in_ledger(connection: Connection, names: Names, manifest: Commit) -> bool:
     ).format(ledger=names.ledger("batch"))
     row = one(connection, query, manifest.model_dump(include={"log", "sequence"}))
     last, known_sha256 = row[0] or 0, row[1]
+    kind, rest = ("batch", "") if manifest.log == TOTESYS else ("delivery", f" of {manifest.log}")
+    what = f"{kind} {manifest.sequence}{rest}"
     if known_sha256 is not None and known_sha256 != manifest.sha256:
-        is_batch = manifest.log == TOTESYS
-        what = (
-            f"batch {manifest.sequence}"
-            if is_batch
-            else f"delivery {manifest.sequence} of {manifest.log}"
-        )
         raise OtherLakeError(
             f"The warehouse holds another {what} than the lake: it was changed after it was"
             " written, and has to be restored from the bucket's older versions, or"
@@ -235,8 +231,8 @@ def in_ledger(connection: Connection, names: Names, manifest: Commit) -> bool:
         )
     if known_sha256 is None and manifest.sequence != last + 1:
         raise SequenceGapError(
-            f"Batch {manifest.batch} does not follow, as the warehouse holds batches up to {last}:"
-            f" load batch {last + 1} first."
+            f"{what[0].upper()}{what[1:]} does not follow, as the warehouse holds what came up to"
+            f" number {last}: load {kind} {last + 1} first."
         )
     return known_sha256 is not None
 

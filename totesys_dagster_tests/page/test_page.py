@@ -152,7 +152,7 @@ def test_reporting_currency_appears_with_its_rates_and_only_where_there_are_any(
 
     assert "Revenue in GBP" in said
     assert "GBP 62,054,321.07 in all, each order at the rate of its day." in said
-    assert "9 orders of days without a quotation, at a rate of an earlier day" in said
+    assert "9 orders on days without a quotation, converted at the rate of an earlier day" in said
     assert "2 orders without a rate, so not in this revenue." in said
     assert "November 2024 (not over) 62,054,321.07 320 9 2" in said
     assert "EUR 0.834210 15 Nov 2024 13 Nov 2024, carried 2 days ecb" in said

@@ -15,7 +15,7 @@ from totesys_dagster.alerting.incidents import Incident, decide
 from totesys_dagster.alerting.rates import Looked
 from totesys_dagster.orchestration.rates import daily_exchange_rates, range_tags
 from totesys_dagster.rates.receive import receive_history, receive_nothing
-from totesys_dagster.resources import Lake
+from totesys_dagster.resources import Lake, Warehouse
 from totesys_dagster.runs.tags import RATES_STAGE, STAGE_TAG
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.rates.conftest import NOON, body, history, load
@@ -34,7 +34,7 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterIns
 def tick(instance: dg.DagsterInstance, at: dt.datetime) -> dict[str, str] | None:
     """The tags of the run that the schedule asks for, None where it skips."""
     with dg.build_schedule_context(instance=instance, scheduled_execution_time=at) as context:
-        answer = daily_exchange_rates(context, lake=Lake())
+        answer = daily_exchange_rates(context, lake=Lake(), warehouse=Warehouse())
     return dict(answer.tags) if isinstance(answer, dg.RunRequest) else None
 
 
