@@ -176,13 +176,14 @@ class _Load:
             )
 
     def _write(self) -> tuple[int, int]:
-        """A version for each row that is new, or differs from its current version."""
+        """A version for each row that is new, or differs from its current version. No column has
+        a name with a space."""
         row = one(
             self.connection,
             sql.SQL(
                 """
                 WITH changed AS (
-                    SELECT s.*, c.{record_id} IS NULL AS new
+                    SELECT s.*, c.{record_id} IS NULL AS "is new"
                     FROM {staging} AS s LEFT JOIN {current} AS c ON {same_key}
                     WHERE c.{record_id} IS NULL
                        OR ROW({of_staged}) IS DISTINCT FROM ROW({of_current})
@@ -193,7 +194,8 @@ class _Load:
                            {of_staged}, {sequence}, {observed_at}
                     FROM changed AS s
                 )
-                SELECT count(*) FILTER (WHERE new), count(*) FILTER (WHERE NOT new) FROM changed
+                SELECT count(*) FILTER (WHERE "is new"), count(*) FILTER (WHERE NOT "is new")
+                FROM changed
                 """
             ).format(**self.fragments),
         )

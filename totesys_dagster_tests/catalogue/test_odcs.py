@@ -17,6 +17,7 @@ import yaml
 
 from totesys_dagster import settings
 from totesys_dagster.catalogue import FEED_TABLES, FileContract, Type, revision
+from totesys_dagster.catalogue.feeds import require_free
 from totesys_dagster.catalogue.odcs import SUPPLIED, read_contracts
 from totesys_dagster.errors import DeclarationError, SettingError
 from totesys_dagster_tests.conftest import Platform
@@ -53,7 +54,7 @@ schema:
         physicalType: numeric(10,3)
         required: true
         description: The budget, in pounds.
-      - name: final
+      - name: new
         logicalType: boolean
         description: Whether it is agreed.
 customProperties:
@@ -84,7 +85,7 @@ def test_contract_becomes_a_table_and_a_form_of_files(tmp_path: Path) -> None:
         ("department", Type.TEXT, "character varying", False),
         ("heads", Type.BIG_INTEGER, "bigint", True),
         ("amount", Type.MONEY, "numeric(10,3)", False),
-        ("final", Type.BOOLEAN, "boolean", True),
+        ("new", Type.BOOLEAN, "boolean", True),
         ("file_name", Type.TEXT, "character varying", False),
     ]
     assert (contract.title, contract.location, contract.delimiter, contract.encoding) == (
@@ -269,6 +270,15 @@ def test_contract_of_another_ending_is_said(tmp_path: Path, name: str) -> None:
         read_contracts(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "name", ["staff", "dim_staff", "sales_order", "totesys", "exchange_rate_history"]
+)
+def test_name_that_something_else_has_is_refused(tmp_path: Path, name: str) -> None:
+    [contract] = read(tmp_path, BUDGET.replace("- name: budget", f"- name: {name}"))
+    with pytest.raises(DeclarationError, match="which is declared already"):
+        require_free(contract)
+
+
 def test_two_contracts_of_one_table_or_place_are_refused(tmp_path: Path) -> None:
     read(tmp_path, BUDGET)
     with pytest.raises(DeclarationError, match="has the table fact_budget that Budgets has"):
@@ -308,7 +318,7 @@ def test_second_contract_needs_no_code(platform: Platform, tmp_path: Path) -> No
     drop = tmp_path / "drops" / "finance" / "budget" / "b.csv"
     drop.parent.mkdir(parents=True)
     drop.write_bytes(
-        "day;department;heads;amount;final\r\n01/02/2024;Küche;;1950,5;true\r\n".encode("cp1252")
+        "day;department;heads;amount;new\r\n01/02/2024;Küche;;1950,5;true\r\n".encode("cp1252")
     )
     os.utime(drop, (LONG_AGO, LONG_AGO))
     more = {
@@ -327,8 +337,7 @@ def test_second_contract_needs_no_code(platform: Platform, tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.split() == ["take_budget"]
     assert platform.rows(
-        "SELECT day::text, department, heads, amount::text, final, file_name FROM"
-        " current_fact_budget"
+        "SELECT day::text, department, heads, amount::text, new, file_name FROM current_fact_budget"
     ) == [("2024-02-01", "Küche", None, "1950.500", True, "b.csv")]
     assert platform.rows("SELECT version FROM history_fact_budget") == [(1,)]
 

@@ -6,6 +6,7 @@ from totesys_dagster.catalogue.discover import discover
 from totesys_dagster.catalogue.files import FileContract
 from totesys_dagster.catalogue.model import StarTable
 from totesys_dagster.catalogue.odcs import SUPPLIED, read_contracts
+from totesys_dagster.catalogue.source import SOURCE_TABLES
 from totesys_dagster.catalogue.stars import STAR_TABLES
 from totesys_dagster.errors import DeclarationError
 
@@ -14,11 +15,25 @@ CONTRACTS: tuple[FileContract, ...] = tuple(
 )
 FEED_TABLES: dict[str, StarTable] = {table.name: table for table in discover(__name__)}
 
+# Names of logs and assets that are no tables'.
+_TAKEN = frozenset(("totesys", "exchange_rate_history"))
+
+
+def require_free(contract: FileContract) -> None:
+    """Raise DeclarationError where a table, a log or an asset has the name of a contract's."""
+    table, feed = contract.table.name, contract.table.feed
+    if table in FEED_TABLES or table in STAR_TABLES:
+        what = f"the table {table}"
+    elif feed in _TAKEN or feed in SOURCE_TABLES or feed in STAR_TABLES:
+        what = f"the name {feed}"
+    else:
+        return
+    raise DeclarationError(
+        f"The contract of {contract.title} has {what}, which is declared already: give its schema"
+        " another name."
+    )
+
+
 for _contract in CONTRACTS:
-    _name = _contract.table.name
-    if _name in FEED_TABLES or _name in STAR_TABLES:
-        raise DeclarationError(
-            f"The contract of {_contract.title} has the table {_name}, which is declared already:"
-            " give its schema another name."
-        )
-    FEED_TABLES[_name] = _contract.table
+    require_free(_contract)
+    FEED_TABLES[_contract.table.name] = _contract.table
