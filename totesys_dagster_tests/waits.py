@@ -28,6 +28,7 @@ WAITS: dict[str, tuple[str, str]] = {
     "entry.py _require_utf8 os.execv": ("at once", "the same command starts again"),
     # What ticks wait for.
     "ingestion/poll.py transaction_ends time.sleep": ("3.5 s, by its caller", "the tick goes on"),
+    "orchestration/bring_files.py _bring time.sleep": ("SETTLE_SECONDS", "the run goes on"),
     "orchestration/planning.py one_ends time.sleep": ("3.5 s, by its caller", "the tick goes on"),
     # The lake.
     "lake/probe.py - threading.Lock": (OWN_WORK, NOTHING),

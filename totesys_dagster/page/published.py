@@ -56,8 +56,8 @@ class Position:
         if newest is None:
             return True
         done = self.mailed_at if mail else newest.published_at
-        is_over = self.is_current and not (mail and newest.mailed_at is None)
-        return not is_over and (done is None or done < evening)
+        is_done = self.is_current and not (mail and newest.mailed_at is None)
+        return not is_done and (done is None or done < evening)
 
 
 def position(connection: Connection, names: Names) -> Position:
