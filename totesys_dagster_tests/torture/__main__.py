@@ -26,6 +26,7 @@ import psycopg
 
 from totesys_dagster import settings
 from totesys_dagster.errors import TotesysError
+from totesys_dagster.feeds.registry import FEEDS
 from totesys_dagster.ingestion.poll import changed_tables
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.receipt import read_receipt, touched_stars
@@ -37,6 +38,7 @@ from totesys_dagster.warehouse import ledger
 from totesys_dagster.warehouse.healing import full_reads_wanted
 from totesys_dagster.warehouse.standing import standings
 from totesys_dagster_tests.torture import oracle, world
+from totesys_dagster_tests.torture.deliverer import Deliverer, all_is_delivered
 from totesys_dagster_tests.torture.forked import ProcessKiller
 from totesys_dagster_tests.torture.judge import judge
 from totesys_dagster_tests.torture.killer import Killer
@@ -58,8 +60,8 @@ OVERTIME_SECONDS = 600
 CATCH_UP_SECONDS = 1800
 
 
-def torture(tortured: World, options: argparse.Namespace) -> tuple[Killer, list[Writer]]:
-    """Let writers and killer loose for `seconds`, and until enough steps were died at once.
+def torture(tortured: World, options: argparse.Namespace) -> tuple[Killer, list[Writer], Deliverer]:
+    """Let all of them loose for `seconds`, and until enough steps were died at once.
 
     And until so many were killed, if that takes longer, but for `hours` at most.
     """
@@ -69,9 +71,12 @@ def torture(tortured: World, options: argparse.Namespace) -> tuple[Killer, list[
         Writer(tortured.application_dsn, seed * 100 + n, pause, quiet, rest) for n in range(WRITERS)
     ]
     killer = (ProcessKiller if options.fork else Killer)(tortured, seed, calm, rest)
+    deliverer = Deliverer(tortured.drops, seed, quiet)
     killer.restart()
     for thread in (*writers, killer):
         thread.start()
+    if not options.fork:  # without Dagster, no sensor looks for files
+        deliverer.start()
     began = time.monotonic()
     elapsed = 0.0
     while not _enough(options, elapsed, killer):
@@ -87,13 +92,15 @@ def torture(tortured: World, options: argparse.Namespace) -> tuple[Killer, list[
     quiet.set()
     for writer in writers:
         writer.join()
+    if not options.fork:
+        deliverer.join()
     for step in STEPS:
         order(tortured.directory, step).unlink(missing_ok=True)
     killer.restart()
     finish(tortured.application_dsn)
     mend_all(tortured.application_dsn)
     killer.rewrite()  # the last that was changed by hand is found by an audit, at the latest
-    return killer, writers
+    return killer, writers, deliverer
 
 
 def _enough(options: argparse.Namespace, elapsed: float, killer: Killer) -> bool:
@@ -129,6 +136,8 @@ def caught_up(log: ManifestLog) -> bool:
     with contextlib.suppress(TotesysError, psycopg.Error):
         with connect(settings.SOURCE_DSN) as connection:
             found = changed_tables(connection, log.store)
+        if not all_is_delivered():
+            return False
         head = log.head()
         if head is None or found.changed or found.audit_due:
             return False
@@ -189,7 +198,8 @@ def orphans(log: ManifestLog, processed: Store) -> int:
         for kind in ("rows", "keys", "quarantine")
         for key in store.list(kind)
     ]
-    return sum(key not in named for key in stored)
+    feeds = tuple(f"{kind}/{feed.table.name}/" for kind in ("rows", "quarantine") for feed in FEEDS)
+    return sum(key not in named and not key.startswith(feeds) for key in stored)
 
 
 def percentiles(values: Sequence[float]) -> str:
@@ -201,7 +211,12 @@ def percentiles(values: Sequence[float]) -> str:
 
 
 def report(
-    tortured: World, killer: Killer, writers: list[Writer], seconds: float, wanted: int
+    tortured: World,
+    killer: Killer,
+    writers: list[Writer],
+    deliverer: Deliverer,
+    seconds: float,
+    wanted: int,
 ) -> int:
     """Print the figures and the verdict; the number of errors."""
     ingestion, processed = tortured.zones()
@@ -216,6 +231,10 @@ def report(
         noted = Log(oracle.read_log(source))
     by_hand = killer.by_hand
     verdict = judge(noted, NAMES, ingestion, processed, by_hand=by_hand.rows)
+    with tortured.warehouse.connect(SUPERUSER, WAREHOUSE_DATABASE) as warehouse:
+        wrong = deliverer.wrong(warehouse)
+    verdict.wrong_targets = len(wrong)
+    verdict.examples += wrong
     manifests = list(log.after(0))
     [_, *arrivals] = [
         (manifest, versions) for manifest, _, versions in oracle.became_visible(noted, manifests)
@@ -228,6 +247,8 @@ def report(
     kinds = sum((writer.done for writer in writers), Counter())
     print(f"  transactions: {', '.join(f'{count} {kind}' for kind, count in kinds.most_common())}")
     print(
+        f"  files: {len(list(deliverer.folder.iterdir()))} of {len(deliverer.files)} names that"
+        f" were corrected and {deliverer.bad} bad ones\n"
         f"  changed by hand: {', '.join(f'{n} {what}' for what, n in sorted(by_hand.done.items()))}"
     )
     deltas = [
@@ -275,9 +296,9 @@ def main() -> int:
     ):
         os.environ.update(tortured.environment())
         began = time.monotonic()
-        killer, writers = torture(tortured, options)
+        killer, writers, deliverer = torture(tortured, options)
         seconds = time.monotonic() - began
-        return report(tortured, killer, writers, seconds, _wanted(options, killer))
+        return report(tortured, killer, writers, deliverer, seconds, _wanted(options, killer))
 
 
 if __name__ == "__main__":

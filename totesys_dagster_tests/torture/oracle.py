@@ -398,6 +398,7 @@ class Verdict:
     torn_groups: int = 0
     broken_links: int = 0
     rebuilt_otherwise: int = 0
+    wrong_targets: int = 0
     versions: int = 0
     examples: list[str] = field(default_factory=list)
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from totesys_dagster.errors import TotesysError
 from totesys_dagster_tests import plans
 from totesys_dagster_tests.conftest import Platform
+from totesys_dagster_tests.torture.deliverer import KEYS, Deliverer
 from totesys_dagster_tests.torture.loop import Torture, UnsettledError
 from totesys_dagster_tests.torture.mutants import (
     CAUGHT_AT_THE_END,
@@ -129,3 +133,14 @@ def test_statement_that_becomes_quadratic_is_caught_by_the_rows_that_it_reads(
 
     found = [one for one in seen.complaints() if "goes through" in one]
     assert bool(found) == bool(mutant), found
+
+
+def test_of_a_key_the_file_that_was_written_last_counts(tmp_path: Path, platform: Platform) -> None:
+    deliverer = Deliverer(tmp_path, 1, threading.Event())
+    first, second = KEYS[:2]
+    deliverer.files = {"b": {first: Decimal(1), second: Decimal(2)}, "a": {first: Decimal(3)}}
+
+    assert deliverer.wrong(platform.warehouse) == [
+        f"The target {first} is None, and the files say 3.",
+        f"The target {second} is None, and the files say 2.",
+    ]

@@ -76,6 +76,11 @@ class World:
     def application_dsn(self) -> str:
         return self.source.server.dsn(stack.APPLICATION, SOURCE_DATABASE)
 
+    @property
+    def drops(self) -> Path:
+        """Where files are delivered."""
+        return self.directory / "drops"
+
     def environment(self) -> dict[str, str]:
         return {
             **os.environ,
@@ -87,6 +92,7 @@ class World:
             settings.INGESTION_URL: f"{self.url}/ingestion",
             settings.PROCESSED_URL: f"{self.url}/processed",
             settings.POLL_SECONDS: "1",
+            settings.DROPS_URL: str(self.drops),
             "DAGSTER_HOME": str(self.directory),
             steps.ORDERS: str(self.directory),
         }
@@ -174,6 +180,7 @@ def created(directory: Path, store: str) -> Iterator[World]:
             server = exits.enter_context(object_store.running(program))
             os.environ.update(server.environment)
             url = f"s3://{server.bucket}"
+        (directory / "drops").mkdir()
         world = World(
             directory, url, Database(directory / "source"), Database(directory / "warehouse")
         )
