@@ -229,10 +229,10 @@ def report(
     tortured.stop()
     with psycopg.connect(tortured.application_dsn) as source:
         noted = Log(oracle.read_log(source))
-    by_hand = killer.by_hand
-    verdict = judge(noted, NAMES, ingestion, processed, by_hand=by_hand.rows)
     with tortured.warehouse.connect(SUPERUSER, WAREHOUSE_DATABASE) as warehouse:
         wrong = deliverer.wrong(warehouse)
+    by_hand = killer.by_hand
+    verdict = judge(noted, NAMES, ingestion, processed, by_hand=by_hand.rows)
     verdict.wrong_targets = len(wrong)
     verdict.examples += wrong
     manifests = list(log.after(0))
