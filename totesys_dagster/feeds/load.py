@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from totesys_dagster.catalogue import revision
-from totesys_dagster.errors import LoadError, OtherLakeError
+from totesys_dagster.errors import LoadError
 from totesys_dagster.feeds.accepted import Accepted, AcceptedDeliveries, is_repeated
 from totesys_dagster.feeds.feed import Feed
 from totesys_dagster.feeds.process import process_up_to
@@ -42,7 +42,7 @@ def load_all(
     Raises OtherLakeError, LoadError or LakeError; what was loaded by then stays loaded.
     """
     log = log_of(feed, ingestion)
-    held = check_log(connection, names, feed, ingestion)
+    held = ledger.check_log(connection, names, log, feed.title)
     require_fit(connection, names, feed)
     accepted = AcceptedDeliveries(feed, ingestion, processed)
     for delivery in log.after(held):
@@ -59,25 +59,6 @@ def require_fit(connection: Connection, names: Names, feed: Feed) -> None:
         why = schema.unfit(connection, names, feed.table)
     if why is not None:
         raise LoadError(why)
-
-
-def check_log(connection: Connection, names: Names, feed: Feed, ingestion: Store) -> int:
-    """The last delivery that the warehouse holds, 0 for none.
-
-    Raises OtherLakeError unless the lake holds that very delivery.
-    """
-    log = log_of(feed, ingestion)
-    held = ledger.head(connection, names, feed.name)
-    if held > log.end():
-        raise OtherLakeError(
-            f"The warehouse holds {held} deliveries of {feed.title}, but the lake at"
-            f" {ingestion.url} holds {log.end()}: restore them from the bucket's older versions, or"
-            f" point {ingestion.setting} to the lake that the warehouse was loaded from."
-        )
-    if held:
-        with failures(LoadError, "a look at the ledger"), ledger.exclusive(connection, names):
-            ledger.in_ledger(connection, names, log.read(held))
-    return held
 
 
 def load_delivery(
@@ -103,6 +84,15 @@ def load_delivery(
         ledger.write_ledger(connection, names, delivery)
         load = _Load(connection, names, feed, delivery, receipt)
         return load.run(processed, known)
+
+
+# A version for each row of `s`, which the statement that it begins goes on to name.
+_NEW_VERSIONS = """
+INSERT INTO {target} ({record_id}, {columns}, batch_seq, observed_at)
+SELECT (SELECT coalesce(max({record_id}), 0) FROM {target})
+       + row_number() OVER (ORDER BY {staged_keys}),
+       {of_staged}, {sequence}, {observed_at}
+"""
 
 
 class _Load:
@@ -143,6 +133,7 @@ class _Load:
             "scope": sql.Identifier("c", feed.replaces or table.key),
             "name": sql.Literal(delivery.name),
         }
+        self.fragments["new_versions"] = sql.SQL(_NEW_VERSIONS).format(**self.fragments)
 
     def run(self, processed: Store, known: Mapping[str, Accepted]) -> FeedLoad:
         inserted = updated = deleted = 0
@@ -188,11 +179,7 @@ class _Load:
                     WHERE c.{record_id} IS NULL
                        OR ROW({of_staged}) IS DISTINCT FROM ROW({of_current})
                 ), written AS (
-                    INSERT INTO {target} ({record_id}, {columns}, batch_seq, observed_at)
-                    SELECT (SELECT coalesce(max({record_id}), 0) FROM {target})
-                           + row_number() OVER (ORDER BY {staged_keys}),
-                           {of_staged}, {sequence}, {observed_at}
-                    FROM changed AS s
+                    {new_versions} FROM changed AS s
                 )
                 SELECT count(*) FILTER (WHERE "is new"), count(*) FILTER (WHERE NOT "is new")
                 FROM changed
@@ -210,11 +197,7 @@ class _Load:
             self._stage(processed, self.other, receipt)
             back += self._execute(
                 """
-                INSERT INTO {target} ({record_id}, {columns}, batch_seq, observed_at)
-                SELECT (SELECT coalesce(max({record_id}), 0) FROM {target})
-                       + row_number() OVER (ORDER BY {staged_keys}),
-                       {of_staged}, {sequence}, {observed_at}
-                FROM {other} AS s JOIN {current} AS c ON {same_key}
+                {new_versions} FROM {other} AS s JOIN {current} AS c ON {same_key}
                 WHERE {scope} = {name}
                   AND NOT EXISTS (SELECT FROM {staging} AS s WHERE {same_key})
                 """

@@ -13,7 +13,6 @@ from totesys_dagster.catalogue import revision
 from totesys_dagster.characters import visible
 from totesys_dagster.errors import LoadError
 from totesys_dagster.feeds.feed import Feed
-from totesys_dagster.feeds.load import check_log
 from totesys_dagster.feeds.receive import log_of
 from totesys_dagster.feeds.refused import refused
 from totesys_dagster.lake.store import Store
@@ -60,8 +59,8 @@ def feed_status(
     connection: Connection, names: Names, feed: Feed, ingestion: Store, processed: Store
 ) -> FeedStatus:
     """The status of a feed. Raises LoadError, OtherLakeError or LakeError."""
-    loaded = check_log(connection, names, feed, ingestion)
     log = log_of(feed, ingestion)
+    loaded = ledger.check_log(connection, names, log, feed.title)
     head = log.head()
     query = sql.SQL("SELECT count(*) FROM {}").format(names.table(f"current_{feed.table.name}"))
     with failures(LoadError, f"a look at {feed.table.name}"), transaction(connection):

@@ -16,7 +16,8 @@ from psycopg import sql
 
 from totesys_dagster.catalogue import STAR_TABLES, WAREHOUSE_TABLES, Kind, StarTable
 from totesys_dagster.errors import LoadError, RebuildRunningError
-from totesys_dagster.feeds.load import check_log, require_fit
+from totesys_dagster.feeds.load import require_fit
+from totesys_dagster.feeds.receive import log_of
 from totesys_dagster.feeds.registry import FEEDS
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.store import Store
@@ -79,7 +80,7 @@ def rebuild(
     with failures(LoadError, "the rebuild"), _only_one(connection, names):
         schema.migrate(connection, names)
         for feed in FEEDS:
-            check_log(connection, names, feed, ingestion)
+            ledger.check_log(connection, names, log_of(feed, ingestion), feed.title)
             if only is None:
                 require_fit(connection, names, feed)
         loaded = ledger.manifests(connection, names)

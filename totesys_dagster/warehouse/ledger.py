@@ -6,13 +6,14 @@ import datetime as dt
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from psycopg import errors, sql
 
 from totesys_dagster import settings
 from totesys_dagster.errors import LoadError, OtherLakeError, SequenceGapError
-from totesys_dagster.lake.log import TOTESYS
-from totesys_dagster.lake.manifest import Commit, Manifest, ManifestLog
+from totesys_dagster.lake.log import TOTESYS, Log
+from totesys_dagster.lake.manifest import Commit, Manifest
 from totesys_dagster.postgres.sessions import Connection, Names, failures, one, transaction
 from totesys_dagster.waiting import looks
 from totesys_dagster.warehouse import standing
@@ -33,6 +34,9 @@ HOLDER = """
       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
       AND (l.classid::bigint << 32) + l.objid::bigint = number
 """
+
+
+AnyCommit = TypeVar("AnyCommit", bound=Commit)
 
 
 @dataclass(frozen=True)
@@ -189,24 +193,27 @@ def receipts(
     return found
 
 
-def check_log(connection: Connection, names: Names, log: ManifestLog) -> int:
-    """The sequence of the last batch in the ledger, 0 when there is none.
+def check_log(
+    connection: Connection, names: Names, log: Log[AnyCommit], feed: str | None = None
+) -> int:
+    """The sequence of the last batch in the ledger, or of the last delivery of the feed that is
+    called `feed`; 0 when there is none.
 
-    Raises OtherLakeError unless the log holds that very batch: a capture that went on from a log
+    Raises OtherLakeError unless the log holds that very one: a capture that went on from a log
     that was cut short would give a sequence of the ledger to another batch. Raises LoadError when
     the ledger cannot be read.
     """
-    last = head(connection, names)
+    last = head(connection, names, log.name)
     if not last:
         return 0
-    end = log.head()
-    held = end.sequence if end else 0
+    held = log.end()
     if held < last:
+        what = counted(last, "batch") if feed is None else f"{counted(last, 'delivery')} of {feed}"
         raise OtherLakeError(
-            f"The warehouse holds {counted(last, 'batch')}, but the lake at"
-            f" {log.store.url} holds {held}:"
-            " restore its manifests from the bucket's older versions, or point"
-            f" {log.store.setting} to the lake that the warehouse was loaded from."
+            f"The warehouse holds {what}, but the lake at {log.store.url} holds {held}:"
+            f" restore {'its manifests' if feed is None else 'them'} from the bucket's older"
+            f" versions, or point {log.store.setting} to the lake that the warehouse was loaded"
+            " from."
         )
     with failures(LoadError, "a look at the ledger"), transaction(connection):
         in_ledger(connection, names, log.read(last))
