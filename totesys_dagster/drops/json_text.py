@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import Any
 
+from totesys_dagster import strict_json
 from totesys_dagster.catalogue import FileContract
 from totesys_dagster.drops.record import Number, Record
 
@@ -51,17 +52,10 @@ def _require_names(found: set[str], expected: set[str]) -> None:
         raise _FaultyError("the line has a name that its contract does not declare")
 
 
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):  # the last would count without a word
-        raise _FaultyError("a name stands twice in the line")
-    return found
-
-
-def _no_number(_: str) -> NoReturn:
-    raise _FaultyError("NaN and Infinity are not JSON")
-
-
 _DECODER = json.JSONDecoder(
-    parse_int=Number, parse_float=Number, parse_constant=_no_number, object_pairs_hook=_pairs
+    **strict_json.hooks(
+        Number,
+        lambda _: _FaultyError("NaN and Infinity are not JSON"),
+        lambda: _FaultyError("a name stands twice in the line"),
+    )
 )

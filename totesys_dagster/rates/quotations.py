@@ -11,11 +11,11 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal, DecimalException
-from typing import Any, NoReturn
 
+from totesys_dagster import strict_json
 from totesys_dagster.feeds.feed import Faulty
 
 # In which every rate is kept, and the currencies that have one. Bodies are archived whole: another
@@ -54,10 +54,11 @@ def read_day(body: bytes, day: dt.date) -> Quotation:
     try:
         data = json.loads(
             body,
-            parse_float=Decimal,
-            parse_int=Decimal,
-            parse_constant=_no_number,
-            object_pairs_hook=_once,
+            **strict_json.hooks(
+                Decimal,
+                lambda name: FaultyBodyError(f"{name} stands where a number is due"),
+                lambda: FaultyBodyError("a key comes twice in it"),
+            ),
         )
     except FaultyBodyError:
         raise
@@ -73,20 +74,6 @@ def read_day(body: bytes, day: dt.date) -> Quotation:
     if units.get(BASE.lower(), Decimal(1)) != 1:
         raise FaultyBodyError(f"one {BASE} is not one {BASE} in it")
     return {code: _inverse(code, units.get(code.lower())) for code in CURRENCIES}
-
-
-def _no_number(name: str) -> NoReturn:
-    raise FaultyBodyError(f"{name} stands where a number is due")
-
-
-def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """JSON lets a key come twice, and Python takes the last."""
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise FaultyBodyError("a key comes twice in it")
-        found[name] = value
-    return found
 
 
 def _inverse(code: str, units: object) -> Decimal:

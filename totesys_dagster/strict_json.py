@@ -1,0 +1,32 @@
+"""JSON as it comes from elsewhere: no NaN, and no name that stands twice in an object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+def hooks(
+    number: Callable[[str], Any],
+    not_a_number: Callable[[str], Exception],
+    twice: Callable[[], Exception],
+) -> dict[str, Any]:
+    """What `json` takes to read so: numbers by `number`, from their text, and the exceptions for
+    NaN and its like, which Python would read, and for a name that stands twice, whose last value
+    Python would take."""
+
+    def refuse(name: str) -> Any:
+        raise not_a_number(name)
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise twice()
+        return found
+
+    return {
+        "parse_int": number,
+        "parse_float": number,
+        "parse_constant": refuse,
+        "object_pairs_hook": once,
+    }
