@@ -68,14 +68,27 @@ def verify_past(
     What is wrong is a finding; what of the lake cannot be read is one already, and not compared.
     Raises TotesysError when a system cannot be used at all.
     """
+    histories = [
+        _History(connection, names, star)
+        for star in STAR_TABLES.values()
+        if star.kind is Kind.DIMENSION and star.name not in outdated
+    ]
+    # A batch at a time: its manifest, of which ten thousand are half a gigabyte, is read once.
+    for sequence in sorted({number for history in histories for number in history.brought}):
+        if any(sequence in block for block in due):
+            try:
+                manifest = ManifestLog(ingestion).read(sequence)
+            except LakeUnusableError:
+                raise
+            except LakeError:
+                continue
+            for history in histories:
+                history.look(manifest, processed)
     result = Verification()
-    for star in STAR_TABLES.values():
-        if star.kind is not Kind.DIMENSION or star.name in outdated:
-            continue
-        wrong = _History(connection, names, star).wrong(ingestion, processed, due)
-        if wrong:
+    for history in histories:
+        if wrong := history.wrong:
             result.findings.append(
-                f"The history of {star.name} is not what the lake gives, in versions of"
+                f"The history of {history.star.name} is not what the lake gives, in versions of"
                 f" {counted(len(wrong), 'batch')} from batch {min(wrong)} on: `totesys rebuild`"
                 " puts the lake's rows in their place."
             )
@@ -83,10 +96,11 @@ def verify_past(
 
 
 class _History:
-    """The versions of a dimension's rows."""
+    """The versions of a dimension's rows: `wrong` are the batches whose versions are not what they
+    brought, `brought` those that are to be compared with their rows in the lake."""
 
     def __init__(self, connection: Connection, names: Names, star: StarTable) -> None:
-        self._connection, self._star = connection, star
+        self._connection, self.star = connection, star
         self._fragments: dict[str, sql.Composable] = {
             "past": names.table(past(star).name),
             "table": names.table(star.name),
@@ -101,40 +115,42 @@ class _History:
             "of_brought": listed(star.column_names, "b"),
         }
 
-    def wrong(self, ingestion: Store, processed: Store, due: Collection[range]) -> set[int]:
-        """The batches whose versions are not what they brought."""
         with self._looking():
-            wrong = {*self._batches(_MISCOUNTED), *self._batches(_DELETED_OTHERWISE)}
-            brought = self._batches("SELECT DISTINCT batch_seq FROM {past} WHERE NOT is_deleted")
-        for sequence in sorted(set(brought) - wrong):
-            if any(sequence in block for block in due):
-                try:
-                    if self._differs(ManifestLog(ingestion).read(sequence), processed):
-                        wrong.add(sequence)
-                except LakeUnusableError:
-                    raise
-                except LakeError:
-                    continue
-        return wrong
+            self.wrong = {*self._batches(_MISCOUNTED), *self._batches(_DELETED_OTHERWISE)}
+            kept = self._batches("SELECT DISTINCT batch_seq FROM {past} WHERE NOT is_deleted")
+        self.brought = set(kept) - self.wrong
+
+    def look(self, manifest: Manifest, processed: Store) -> None:
+        """Compare the versions of a batch, where there are any, with what it brought. What cannot
+        be read is not compared. Raises LakeUnusableError or LoadError."""
+        if manifest.sequence not in self.brought:
+            return
+        try:
+            if self._differs(manifest, processed):
+                self.wrong.add(manifest.sequence)
+        except LakeUnusableError:
+            raise
+        except LakeError:
+            return
 
     def _differs(self, manifest: Manifest, processed: Store) -> bool:
         """Whether past versions of a batch differ from its rows in the processed zone."""
-        receipt = read_receipt(processed, self._star, manifest)
+        receipt = read_receipt(processed, self.star, manifest)
         if receipt is None:
             return False
-        parts = (read_star(processed, self._star, entry) for entry in receipt.objects)
+        parts = (read_star(processed, self.star, entry) for entry in receipt.objects)
         with self._looking():
             self._execute(
                 "CREATE TEMP TABLE brought ON COMMIT DROP AS SELECT {columns} FROM {past} LIMIT 0"
             )
-            copy_in(self._connection, sql.SQL("brought"), self._star.arrow_schema, parts)
+            copy_in(self._connection, sql.SQL("brought"), self.star.arrow_schema, parts)
             self._execute("ANALYZE brought ({key})")
             return bool(self._batches(_BROUGHT_OTHERWISE, manifest.sequence))
 
     @contextmanager
     def _looking(self) -> Iterator[None]:
         with (
-            failures(LoadError, f"a look at the history of {self._star.name}"),
+            failures(LoadError, f"a look at the history of {self.star.name}"),
             transaction(self._connection),
         ):
             yield
