@@ -68,7 +68,7 @@ class _Received:
     """What this process has read of a log, up to the delivery `last`. A log only grows."""
 
     last: Delivery | None
-    things: set[What]
+    things: frozenset[What]
 
 
 _received: dict[tuple[str, str], _Received] = {}
@@ -84,13 +84,14 @@ def received(feed: Feed, ingestion: Store) -> frozenset[What]:
     known = _received.get(place)
     # Another lake may be at that place by now.
     if known is None or (known.last and not holds(log, known.last)):
-        known = _Received(None, set())
-    things, last = set(known.things), known.last
+        known = _Received(None, frozenset())
+    last, new = known.last, set()
     for delivery in log.after(last.sequence if last else 0):
-        things.add(what(delivery.name, delivery.identity))
+        new.add(what(delivery.name, delivery.identity))
         last = delivery
-    _received[place] = _Received(last, things)
-    return frozenset(things)
+    if new:  # once this is said, others of this process may look
+        known = _received[place] = _Received(last, known.things | new)
+    return known.things
 
 
 def holds(log: DeliveryLog, delivery: Delivery) -> bool:

@@ -12,9 +12,8 @@ from totesys_dagster.feeds.feed import Feed
 from totesys_dagster.feeds.refused import refused
 from totesys_dagster.orchestration.file_jobs import FILE_JOBS
 from totesys_dagster.orchestration.files import wanted
-from totesys_dagster.orchestration.whole_path import GetJob, Progress, execute
+from totesys_dagster.orchestration.whole_path import GetJob, Progress, execute, failed
 from totesys_dagster.resources import Lake, Warehouse
-from totesys_dagster.runs.failures import first_failure
 
 
 def bring_files(
@@ -55,7 +54,6 @@ def _bring(
     before = refused(feed, *zones)
     result = execute(instance, get_job(FILE_JOBS[feed.name].name))
     if not result.success:
-        why = first_failure(result.all_events) or "the run failed before any step did"
-        return f"{why} (Dagster run {result.run_id})"
+        return str(failed(result))
     more = [name for name, reason in refused(feed, *zones).items() if before.get(name) != reason]
     return f"`totesys status` says why {', '.join(more)} was refused" if more else None

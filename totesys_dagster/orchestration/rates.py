@@ -12,7 +12,8 @@ from totesys_dagster.errors import TotesysError
 from totesys_dagster.feeds.receive import log_of
 from totesys_dagster.lake.store import sha256
 from totesys_dagster.metadata import remedy, use
-from totesys_dagster.orchestration.whole_path import GetJob, Progress, execute
+from totesys_dagster.orchestration.whole_path import GetJob, Progress, execute, failed
+from totesys_dagster.postgres.sessions import Connection
 from totesys_dagster.rates.assets import (
     DAY,
     DAYS,
@@ -26,7 +27,6 @@ from totesys_dagster.rates.process import EXCHANGE_RATES
 from totesys_dagster.rates.receive import packaged_history
 from totesys_dagster.rates.standing import ASKED_AGAIN_DAYS, Standing, standing
 from totesys_dagster.resources import Lake, Warehouse
-from totesys_dagster.runs.failures import first_failure
 from totesys_dagster.runs.tags import RATE_HISTORY, RATES, RATES_STAGE, STAGE_TAG
 from totesys_dagster.runs.unfinished import unfinished
 from totesys_dagster.warehouse import ledger
@@ -82,19 +82,20 @@ def daily_exchange_rates(
     asks = bool(settings.rates_urls())
     is_known = known and (known.is_quoted(today) if asks else not is_due(known, today))
     try:
-        if is_known and _are_loaded(lake, warehouse):
-            return dg.SkipReason("The rates of today are there.")
+        if is_known:
+            with warehouse.connect() as connection:
+                if _are_loaded(connection, lake, warehouse):
+                    return dg.SkipReason("The rates of today are there.")
     except TotesysError as error:
         return dg.SkipReason(str(error))
     first = today - dt.timedelta(days=ASKED_AGAIN_DAYS) if asks else today
     return dg.RunRequest(tags=range_tags(max(first, _first_day()), today))
 
 
-def _are_loaded(lake: Lake, warehouse: Warehouse) -> bool:
+def _are_loaded(connection: Connection, lake: Lake, warehouse: Warehouse) -> bool:
     """Whether the warehouse has what the lake has of rates. Raises TotesysError."""
-    with warehouse.connect() as connection:
-        migrate(connection, warehouse)
-        loaded = ledger.head(connection, warehouse.names(), EXCHANGE_RATES.name)
+    migrate(connection, warehouse)
+    loaded = ledger.head(connection, warehouse.names(), EXCHANGE_RATES.name)
     return loaded >= log_of(EXCHANGE_RATES, lake.ingestion()).end()
 
 
@@ -122,11 +123,10 @@ def bring_rates(
     sentence; no batch waits for that."""
     try:
         with warehouse.connect() as connection:
-            migrate(connection, warehouse)
+            are_loaded = _are_loaded(connection, lake, warehouse)
             note_currency(connection, warehouse.names())
         known = standing(lake.ingestion(), lake.processed())
-        today = dt.datetime.now(dt.UTC).date()
-        if not is_due(known, today) and _are_loaded(lake, warehouse):
+        if are_loaded and not is_due(known, dt.datetime.now(dt.UTC).date()):
             return None
         progress("Loading exchange rates")
         result = execute(instance, get_job(RATE_HISTORY))
@@ -134,5 +134,4 @@ def bring_rates(
         return f"Exchange rates were not loaded: {error}"
     if result.success:
         return None
-    why = first_failure(result.all_events) or "the run failed before any step did"
-    return f"Exchange rates were not loaded: {why} (Dagster run {result.run_id})"
+    return f"Exchange rates were not loaded: {failed(result)}"

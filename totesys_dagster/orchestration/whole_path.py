@@ -172,7 +172,7 @@ class _Path:
         self.progress("Comparing every table with the source")
         result = self._run(self.get_job(AUDIT))
         if not result.success:
-            raise _failed(result)
+            raise failed(result)
 
     def loaded(self) -> int:
         """The number of the last batch that the warehouse holds."""
@@ -281,7 +281,7 @@ class _Path:
             tags={BATCH_TAG: batch, STAGE_TAG: stage},
         )
         if not result.success:
-            raise _failed(result)
+            raise failed(result)
         return _summary(result)
 
     def _run(self, job: dg.JobDefinition, **options: Any) -> dg.ExecuteInProcessResult:
@@ -309,7 +309,8 @@ def execute(
     )
 
 
-def _failed(result: dg.ExecuteInProcessResult) -> RunFailedError:
+def failed(result: dg.ExecuteInProcessResult) -> RunFailedError:
+    """Why a run failed, and which run that is."""
     reason = first_failure(result.all_events) or "The run failed before any step did"
     return RunFailedError(f"{reason} (Dagster run {result.run_id})")
 
