@@ -74,7 +74,7 @@ class _Rows:
     def __init__(self, contract: FileContract, name: str) -> None:
         self._contract = contract
         self._name = name
-        self._casts = [(column.name, caster(contract, column)) for column in contract.columns]
+        self._casts = [caster(contract, column) for column in contract.columns]
         self._columns: list[list[Any]] = [[] for _ in contract.columns]
         self._keys: dict[tuple[Any, ...], int] = {}
         self._key_places = [contract.column_names.index(key) for key in contract.keys]
@@ -101,7 +101,7 @@ class _Rows:
             return [], [record.reason]
         values: list[Any] = []
         reasons: list[str] = []
-        for (_, cast), value in zip(self._casts, record.values, strict=True):
+        for cast, value in zip(self._casts, record.values, strict=True):
             try:
                 values.append(cast(value))
             except FaultyValueError as error:

@@ -26,6 +26,19 @@ from totesys_dagster.resources import Lake, Warehouse, clear_failures
 from totesys_dagster.warehouse.assets import migrate
 from totesys_dagster.words import counted
 
+_CONTRACT = "Nothing that was delivered is refused, but for what was replaced." + remedy(
+    "`totesys status` names what was refused; deliver that again, corrected.",
+    "A delivery is refused",
+)
+_AUDIT = (
+    "Every version is what the deliveries in the lake give, found out by other code than that which"
+    " loads them."
+    + remedy(
+        "`totesys rebuild` puts the lake's rows in their place.",
+        "The warehouse is lost, or wrong",
+    )
+)
+
 
 def _spec(
     feed: Feed, key: dg.AssetKey, deps: Sequence[dg.AssetKey], description: str, kinds: set[str]
@@ -59,17 +72,7 @@ def processed_asset(feed: Feed, *more: dg.AssetKey) -> dg.AssetsDefinition:
                 {"parquet"},
             )
         ],
-        check_specs=[
-            dg.AssetCheckSpec(
-                "contract",
-                asset=key,
-                description="Nothing that was delivered is refused, but for what was replaced."
-                + remedy(
-                    "`totesys status` names what was refused; deliver that again, corrected.",
-                    "A delivery is refused",
-                ),
-            )
-        ],
+        check_specs=[dg.AssetCheckSpec("contract", asset=key, description=_CONTRACT)],
     )
     def process(
         context: dg.AssetExecutionContext, lake: Lake
@@ -124,18 +127,7 @@ def warehouse_asset(
                 {"postgres", "table"},
             )
         ],
-        check_specs=[
-            dg.AssetCheckSpec(
-                "audit",
-                asset=key,
-                description="Every version is what the deliveries in the lake give, found out by"
-                " other code than that which loads them."
-                + remedy(
-                    "`totesys rebuild` puts the lake's rows in their place.",
-                    "The warehouse is lost, or wrong",
-                ),
-            )
-        ],
+        check_specs=[dg.AssetCheckSpec("audit", asset=key, description=_AUDIT)],
     )
     def load(
         context: dg.AssetExecutionContext, lake: Lake, warehouse: Warehouse

@@ -1,4 +1,4 @@
-"""How the files of the embedded server are made, and passwords that were lost are made anew."""
+"""How the files of the embedded server are made, and lost passwords are replaced."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What is remembered of an embedded server: where its files are, its port, and the passwords.
 
 All of it can be lost without any data: the files are found by a name in the home as well, the port
-is the running server's to tell, and passwords are made anew.
+is the running server's to tell, and new passwords take the place of lost ones.
 """
 
 from __future__ import annotations

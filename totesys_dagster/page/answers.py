@@ -11,6 +11,10 @@ from zoneinfo import ZoneInfo
 LONDON = ZoneInfo("Europe/London")
 
 
+def day_in_london(moment: dt.datetime) -> dt.date:
+    return moment.astimezone(LONDON).date()
+
+
 @dataclass(frozen=True)
 class Batch:
     """The last batch that the warehouse holds."""
@@ -194,7 +198,7 @@ class Answers:
     @property
     def today(self) -> dt.date:
         """The day in London on which it is made."""
-        return self.made_at.astimezone(LONDON).date()
+        return day_in_london(self.made_at)
 
     @property
     def orders(self) -> int:

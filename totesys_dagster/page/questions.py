@@ -31,6 +31,7 @@ from totesys_dagster.page.answers import (
     Slipped,
     Staff,
     Target,
+    day_in_london,
 )
 from totesys_dagster.postgres.sessions import Connection, Names, begin, failures, leave, one
 
@@ -111,12 +112,13 @@ def _columns(kind: type[Any]) -> sql.Composed:
 
 
 def _ask(reports: _Reports, as_of: dt.date | None) -> Answers:
-    now = one(reports.connection, "SELECT now(), (now() AT TIME ZONE 'Europe/London')::date")
-    day = as_of or now[1]
-    if day > now[1]:
+    [now] = one(reports.connection, "SELECT now()")
+    today = day_in_london(now)
+    day = as_of or today
+    if day > today:
         raise LoadError(
             f"{day} is yet to come, and what will be overdue then is not known: name a day up to"
-            f" {now[1]}, which is today in London."
+            f" {today}, which is today in London."
         )
     batches = reports.of("batches", Batch)
     if not batches:
@@ -125,7 +127,7 @@ def _ask(reports: _Reports, as_of: dt.date | None) -> Answers:
     quality = reports.of("data_quality", Quality, "ORDER BY table_name")
     named = {row.audited_in_batch for row in quality}
     return Answers(
-        made_at=now[0],
+        made_at=now,
         as_of=day,
         batch=max(batches, key=lambda one: one.batch_seq),
         schema=reports.names.reports,

@@ -74,11 +74,10 @@ class _Page:
 
     @property
     def is_old(self) -> bool:
-        seen = self.seen
-        return seen is None or self.answers.made_at - seen > OLD
+        return self.answers.made_at - self.seen > OLD
 
     @property
-    def seen(self) -> dt.datetime | None:
+    def seen(self) -> dt.datetime:
         """The last look at ToteSys that the warehouse is known to follow."""
         looks = [row.fresh_as_of for row in self.answers.quality if row.fresh_as_of]
         return max([self.answers.batch.observed_at, *looks])
