@@ -167,7 +167,7 @@ def test_every_report_and_column_is_explained(platform: Platform) -> None:
     assert rows(platform, query) == []
     query = "SELECT obj_description('reports.overdue(date)'::regprocedure)"
     [(comment,)] = rows(platform, query)
-    assert comment.startswith("Which payments are overdue on a day, and why? Unit: payments,")
+    assert comment.startswith("Which payments are overdue on a given day, and why? Unit: payments,")
     assert "currency_code: " in comment
 
 
