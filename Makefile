@@ -69,7 +69,8 @@ bench-batches bench-commands bench-distributed bench-full bench-growth bench-inc
 render: .venv/installed  ## write the files that follow from the catalogue
 	$(BIN)/python -m tools.render
 
-docs: .venv/installed-docs  ## build the documentation site; a broken link fails it
+docs: .venv/installed-docs  ## build the documentation site; a broken link or a misspelt word fails it
+	@$(BIN)/codespell *.md docs benchmarks/README.md
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "Open site/index.html, or serve it with search: $(BIN)/python -m http.server -d site"
 
