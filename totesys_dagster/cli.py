@@ -1,7 +1,7 @@
 """The command line, `totesys`: `totesys --help` lists its commands.
 
-Run it in the project's directory, where dagster.yaml is, or set DAGSTER_HOME. Whatever is not set
-to a real system is provided by the embedded default.
+Run it in the project's directory, where dagster.yaml is, or set DAGSTER_HOME. The embedded default
+stands in for every system that is not configured.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from totesys_dagster import files, private, settings
 from totesys_dagster.errors import DeclarationError, SettingError, TotesysError
 from totesys_dagster.interrupted import broken_off
 
-# Tables are declared as they are imported, those of contracts among them, which .env may name.
+# Importing the tables declares them, including those of contracts, which .env can name.
 with suppress(OSError, UnicodeError):
     if _contracts := dotenv_values(Path(".env")).get(settings.CONTRACTS):
         os.environ.setdefault(settings.CONTRACTS, _contracts)
@@ -31,17 +31,17 @@ except (DeclarationError, SettingError) as error:
     sys.exit(f"Error: {error}")
 
 SECTIONS = {
-    "Try it, with an invented company": (try_out.demo, try_out.simulate, try_out.clean),
+    "Try it with an invented company": (try_out.demo, try_out.simulate, try_out.clean),
     "Take what changed": (move.run, move.audit),
-    "See how lake and warehouse stand": (look.status, look.quarantine, look.verify),
-    "Make the warehouse, or make it again": (mend.migrate, mend.rebuild),
+    "Inspect lake and warehouse": (look.status, look.quarantine, look.verify),
+    "Create or rebuild the warehouse": (mend.migrate, mend.rebuild),
     "Read the warehouse": (page.report, read.psql, read.connect),
     "Serve the Dagster UI": (serve.dev, serve.web),
 }
 
 
 class _Cli(click.Group):
-    """Errors that a person can act on end the command with their one sentence."""
+    """Ends a command with the one sentence of an error that a person can act on."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -49,7 +49,7 @@ class _Cli(click.Group):
         except TotesysError as error:
             raise click.ClickException(str(error)) from None
         except OSError as error:
-            if error.errno == errno.EPIPE:  # who reads the report has seen enough
+            if error.errno == errno.EPIPE:  # the reader of the report has closed the pipe
                 raise
             reason, remedy = files.why(error)
             place = error.filename or "A file"
@@ -60,7 +60,7 @@ class _Cli(click.Group):
             raise click.ClickException(sentence) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands by what they are for."""
+        """List the commands by purpose."""
         width = max(len(name) for name in self.list_commands(ctx))
         limit = formatter.width - width - 6
         for title, commands in SECTIONS.items():

@@ -1,4 +1,4 @@
-"""What the UI says of the tables, in Markdown, made from the catalogue and the heads of reports."""
+"""The UI's descriptions of tables, in Markdown, from the catalogue and the heads of reports."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from totesys_dagster.catalogue import (
 from totesys_dagster.metadata import asset_key, link
 from totesys_dagster.warehouse.reports import Report, all_reports, declared
 
-# How many columns the example of a query shows, and how many questions are listed.
+# How many columns an example query shows, and how many questions are listed.
 COLUMNS = 5
 QUESTIONS = 6
 
 MISSING = (
-    "A batch that did not touch this table shows as *missing* here. That is right, and nothing has"
-    " to be done."
+    "A batch that did not touch this table shows as *missing* here. That is expected: there is"
+    " nothing to do."
 )
 
 
 def raw(table: SourceTable) -> str:
-    """Of a table in the ingestion zone."""
+    """Describe a table in the ingestion zone."""
     return _paragraphs(
         table.description,
-        "Here, the rows that each batch found changed, as they were.",
+        "Contains the rows that each batch found changed, as they were.",
         f"**Where it is**: ToteSys `public.{table.name}` → ingestion zone"
         f" `rows/{table.name}/batch=<batch>/*.jsonl.zst`.",
         MISSING,
@@ -40,12 +40,12 @@ def raw(table: SourceTable) -> str:
 
 
 def processed(star: StarTable) -> str:
-    """Of a star table in the processed zone."""
+    """Describe a star table in the processed zone."""
     place = f"rows/{star.name}/{revision(star)}/batch=<batch>"
     everywhere = f"rows/{star.name}/{revision(star)}/*/*.parquet"
     return _paragraphs(
         star.description,
-        "Here, the rows that each batch brings.",
+        "Contains the rows that each batch brings.",
         f"**Where it is**: {_origin(star)} → processed zone `{place}/*.parquet` →"
         f" {_asset(WAREHOUSE, star.name)}.",
         _sql(f"-- DuckDB\nSELECT * FROM read_parquet('<processed zone>/{everywhere}');"),  # nosec B608
@@ -54,7 +54,7 @@ def processed(star: StarTable) -> str:
 
 
 def warehouse(star: StarTable) -> str:
-    """Of a star table in the warehouse."""
+    """Describe a star table in the warehouse."""
     schema = settings.warehouse_schema()
     plain = (c for c in star.columns if not c.pii and c.component is not Component.TIME)
     shown = [column.name for column in plain][:COLUMNS]
@@ -64,7 +64,7 @@ def warehouse(star: StarTable) -> str:
     )
     return _paragraphs(
         star.description,
-        f"**Ask** `current_{star.name}`, a row for each key that the source has{_versions(star)}:",
+        f"**Query** `current_{star.name}`, one row per key that the source has{_versions(star)}:",
         _sql(question),
         _questions(star),
         f"**Where it comes from**: {_origin(star)} → {_asset(PROCESSED, star.feed or star.name)} →"
@@ -75,11 +75,11 @@ def warehouse(star: StarTable) -> str:
 def _versions(star: StarTable) -> str:
     if star.kind is Kind.CALENDAR:
         return ""
-    return f"; `history_{star.name}` has its versions, with the time of each"
+    return f"; `history_{star.name}` has every version, with its period"
 
 
 def _questions(star: StarTable) -> str:
-    """The questions of the reports that read a table, with a link to each."""
+    """The questions of the reports that read a table, each as a link."""
     found = [report for report in declared() if star.name in _tables(report.name)]
     lines = [f"* {link(asset_key(settings.REPORTS, one.name), _question(one))}" for one in found]
     if not lines:
@@ -94,7 +94,7 @@ def _question(report: Report) -> str:
 
 @cache
 def _tables(report: str) -> frozenset[str]:
-    """The tables that a report reads, through others, too."""
+    """The tables that a report reads, directly or through other reports."""
     found: set[str] = set()
     for relation in all_reports()[report].relations:
         if relation in all_reports():

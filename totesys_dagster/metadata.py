@@ -1,4 +1,4 @@
-"""What the UI shows of tables, made from the catalogue and from rows."""
+"""The UI's metadata of tables, from the catalogue and from rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from totesys_dagster import settings
 from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE, SourceTable, StarTable
 
 BATCHES = dg.DynamicPartitionsDefinition(name="batch")
-# The batch of a run that the platform itself has launched.
+# The batch of a run that the platform itself launched.
 BATCH_TAG = "totesys/batch"
 
 OWNERS = ["team:data-engineering"]
@@ -20,7 +20,7 @@ PREVIEW_ROWS = 5
 
 
 def asset_key(zone: str, table: str) -> dg.AssetKey:
-    """The key of a table in a zone: two parts, as `processed/dim_staff`."""
+    """The key of a table in a zone, of two parts: `processed/dim_staff`."""
     return dg.AssetKey([zone, table])
 
 
@@ -30,7 +30,7 @@ def use(text: str) -> str:
 
 
 def remedy(text: str, section: str) -> str:
-    """What to do where a check or a job fails, in Markdown, and where more of it is written."""
+    """What to do when a check or a job fails, in Markdown, and where to read more."""
     return f"\n\n**When it fails**: {text} See *{section}* in `docs/operations.md`."
 
 
@@ -54,8 +54,7 @@ def source_definition(table: SourceTable) -> dict[str, Any]:
 
 
 def star_definition(star: StarTable, zone: str) -> dict[str, Any]:
-    """Static metadata of a star table in a zone: its name there, columns, and where each comes
-    from."""
+    """Static metadata of a star table in a zone: its name there, its columns and their lineage."""
     types = star.stored_schema
     columns = [
         dg.TableColumn(

@@ -71,7 +71,7 @@ def batch_data(report: BatchReport) -> dict[str, Any]:
 
 
 def audit_data(found: Audit | None) -> dict[str, Any] | None:
-    """A comparison with the source as plain data: of the whole table, or of the keys touched."""
+    """A comparison with the source as plain data: of the whole table or of the touched keys."""
     if found is None:
         return None
     return {
@@ -102,9 +102,8 @@ def status_data(tables: Sequence[TableStatus]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Status:
-    """How far lake and warehouse are: the lake's last batch, the warehouse's (0 for none), its
-    tables, those that are to be rebuilt, the feeds, and why the next batch is not loaded,
-    if it is stopped."""
+    """The state of lake and warehouse: the last batch of each (0 if the warehouse has none), the
+    tables, those due to be rebuilt, the feeds, and why the next batch is stopped, if it is."""
 
     source: str
     head: Manifest | None
@@ -116,7 +115,7 @@ class Status:
 
     @property
     def batches(self) -> int:
-        """How many batches the lake holds."""
+        """The number of batches in the lake."""
         return self.head.sequence if self.head else 0
 
     def data(self) -> dict[str, Any]:
@@ -142,7 +141,7 @@ class Status:
         }
 
     def print(self, console: Console, *, declared: bool) -> None:
-        """For people. `declared` says that the warehouse is what the catalogue declares."""
+        """Print for people. `declared` means that the warehouse is what the catalogue declares."""
         head = self.head
         seen = f", the last one seen at {head.observed_at:%Y-%m-%d %H:%M:%S} UTC" if head else ""
         lake = f"The lake holds {counted(self.batches, 'batch')}{seen}"
@@ -157,7 +156,7 @@ class Status:
         if not declared:
             console.print(
                 "The warehouse is not yet what the catalogue declares: the next `totesys run`"
-                " brings it there, and `totesys migrate --print` shows how."
+                " migrates it, and `totesys migrate --print` shows how."
             )
         if self.tables:
             print_status(console, self.tables)
@@ -176,7 +175,7 @@ class Status:
 
 
 def _table(title: str, first: str, numbers: Sequence[str], last: str) -> Table:
-    """A table with a name, numbers and a word in each row; names are never cut."""
+    """A table with a name, numbers and a word in each row. Names are never truncated."""
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     table.add_column(first, no_wrap=True)
     for heading in numbers:
@@ -186,7 +185,7 @@ def _table(title: str, first: str, numbers: Sequence[str], last: str) -> Table:
 
 
 def print_batch(console: Console, report: BatchReport) -> None:
-    """What was captured in a batch, and what became of it."""
+    """Print what a batch captured and what became of it."""
     manifest = report.manifest
     title = f"Batch {manifest.sequence} · {manifest.batch}"
     captured = _table(f"{title} · captured", "source table", ("rows", "new", "deleted"), "read")
@@ -224,7 +223,7 @@ def _loaded_table(report: BatchReport, title: str) -> Table:
 
 
 def _reasons(report: BatchReport) -> Iterator[str]:
-    """Why tables were read in full, if it is not the first batch."""
+    """Why tables were read in full, except in the first batch."""
     tables: dict[str, list[str]] = {}
     for name, entry in report.manifest.tables.items():
         if entry.reason and report.manifest.sequence > 1:
@@ -234,7 +233,7 @@ def _reasons(report: BatchReport) -> Iterator[str]:
 
 
 def _verdict(found: Audit) -> str:
-    what = "" if found.scope == "whole" else " in the keys touched"
+    what = "" if found.scope == "whole" else " in the touched keys"
     if found.equal:
         return f"[green]equal{what}"
     if found.equal_without:
@@ -243,7 +242,7 @@ def _verdict(found: Audit) -> str:
 
 
 def print_status(console: Console, tables: Sequence[TableStatus]) -> None:
-    """The warehouse's tables: rows now, versions, rows in quarantine; how far each is proved."""
+    """Print the warehouse's tables: current rows, versions, rows in quarantine, and audits."""
     table = _table(
         "The warehouse now",
         "warehouse table",
@@ -270,7 +269,7 @@ def print_status(console: Console, tables: Sequence[TableStatus]) -> None:
 
 
 def print_quarantine(console: Console, rows: Sequence[Row]) -> None:
-    """Rows in quarantine, a line each."""
+    """Print rows in quarantine, one per line."""
     table = _table("In quarantine", "warehouse table", ("batch", "key"), "why")
     for row in rows[:SHOWN_ROWS]:
         key = "?" if row.key is None else str(row.key)
@@ -279,9 +278,9 @@ def print_quarantine(console: Console, rows: Sequence[Row]) -> None:
     if len(rows) > SHOWN_ROWS:
         console.print(f"… and {len(rows) - SHOWN_ROWS:,} more: `--json` lists all.")
     for where in dict.fromkeys(row.object for row in rows if row.object):
-        console.print(escape(f"With their values: {where}"))
+        console.print(escape(f"Their values: {where}"))
 
 
 def _as_of(found: Audit) -> str:
-    """A verdict with the batch that it is of, and the time of the source that it is about."""
+    """A verdict with its batch and the source's time that it applies to."""
     return f"{_verdict(found)}[/], batch {found.sequence}, {found.observed_at:%d %b %H:%M}"

@@ -376,7 +376,7 @@ def test_setting_of_rates_that_cannot_be_used_is_said_at_once(
         (("report", "--output", "/dev/null"), "/dev/null is no file that may be replaced"),
         (("connect", "--pbids", ""), "--pbids names no file"),
         (("connect", "--tds", "/dev/null", "--force"), "/dev/null is no file that may be"),
-        (("connect", "--uri", "--json"), "--uri and --json are two ways to print it"),
+        (("connect", "--uri", "--json"), "--uri and --json exclude each other"),
     ],
 )
 def test_slip_is_one_sentence(project: Path, arguments: tuple[str, ...], said: str) -> None:
@@ -415,7 +415,7 @@ def test_second_dev_says_that_there_is_a_first(project: Path) -> None:
         os.close(held)
 
     assert done.returncode == 1
-    assert f"`totesys dev` runs already for {project}" in "".join(done.stderr.split("\n"))
+    assert f"`totesys dev` is already running for {project}" in "".join(done.stderr.split("\n"))
 
 
 def test_new_table_is_shown_by_its_name(platform: Platform, project: Path) -> None:

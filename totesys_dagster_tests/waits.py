@@ -21,7 +21,10 @@ WAITS: dict[str, tuple[str, str]] = {
     "aws_secrets.py _fetch boto3.client": ("at once", "opens no connection yet"),
     # Commands that are for as long as a person wants them.
     "commands/serve.py dev subprocess.Popen": ("does not wait", "ends after `totesys dev`"),
-    "commands/serve.py _require_to_be_alone locks.acquire": ("at once", "… runs already for …"),
+    "commands/serve.py _require_to_be_alone locks.acquire": (
+        "at once",
+        "… is already running for …",
+    ),
     "commands/serve.py dev os.execv": ("until Ctrl-C", "it was said that Ctrl-C stops everything"),
     "commands/serve.py web os.execv": ("until Ctrl-C", "the UI's server says where it listens"),
     "commands/read.py psql subprocess.run": ("until psql is left", "psql's own prompt"),

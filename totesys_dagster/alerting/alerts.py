@@ -1,10 +1,9 @@
-"""Alerts: people are notified once of what is wrong, and once of its end, by e-mail or SNS.
+"""Alerts: people are notified once of each problem and once when it is resolved, by e-mail or SNS.
 
-At each tick the sensor compares the incidents that are open with what it finds: runs that have
-ended since and the checks in them, the three systems, and what waits to be loaded. All that it
-remembers is in its cursor, with the messages that could not be sent yet, so nothing is lost or sent
-twice when the daemon or the code server starts anew. Without settings nothing is sent, which it
-says.
+At each tick, the sensor compares the open incidents with what it finds: the runs that ended since
+and their checks, the three systems, and what waits to be loaded. Its whole state is in its cursor,
+including the messages not sent yet, so nothing is lost or sent twice when the daemon or the code
+server restarts. Without settings it sends nothing, and says so.
 """
 
 import datetime as dt
@@ -29,7 +28,7 @@ from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 
 
 class State(BaseModel):
-    """What a tick tells the next one."""
+    """What one tick passes on to the next."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -44,7 +43,8 @@ class State(BaseModel):
 @dg.sensor(
     minimum_interval_seconds=interval(10),
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Says by e-mail or Amazon SNS what is wrong, and when it is resolved: once each.",
+    description="Notifies people by e-mail or Amazon SNS: once of each problem, and once when it is"
+    " resolved.",
 )
 def alerts(
     context: dg.SensorEvaluationContext,
@@ -52,7 +52,7 @@ def alerts(
     lake: Lake,
     warehouse: Warehouse,
 ) -> dg.SkipReason:
-    """Look, decide, send; then remember what was sent."""
+    """Observe, decide, send; then remember what was sent."""
     if not notify.channels():
         return dg.SkipReason(ALERTS_OFF)
     now = dt.datetime.now(dt.UTC)
@@ -79,14 +79,14 @@ def alerts(
 
 
 def _remembered(cursor: str | None) -> State:
-    """The last tick's state; an empty one from what a person or an older release has set."""
+    """The last tick's state; an empty one if a person or an older release has set another."""
     with suppress(ValueError):
         return State.model_validate_json(cursor or "")
     return State()
 
 
 def _ui_url(context: dg.SensorEvaluationContext) -> str | None:
-    """Where the UI is. An alert without its link is better than none."""
+    """The UI's address. An alert without a link is better than none."""
     try:
         return recipients.ui_url()
     except SettingError as error:
@@ -97,7 +97,8 @@ def _ui_url(context: dg.SensorEvaluationContext) -> str | None:
 def _ended(
     instance: dg.DagsterInstance, before: State, found: Systems, now: dt.datetime
 ) -> tuple[list[Trouble | Recovery], SeenRuns]:
-    """What runs say that have ended since. A run that found a system down says nothing new."""
+    """What runs that ended since report. A run that failed because a system is down adds nothing
+    to that system's incident."""
     down = {one.reason for one in found.observations if isinstance(one, Trouble)}
     loaded = found.position.batch if found.position else None
     records, seen = ended_runs.look(instance, before.runs, now)
@@ -113,16 +114,16 @@ def _ended(
 def _late(
     before: Waiting, found: Systems, now: dt.datetime
 ) -> tuple[Waiting, Sequence[Trouble | Recovery]]:
-    """Whether the warehouse is behind. The wait begins anew when a system does not tell."""
+    """Whether the warehouse is behind. The wait starts again if a system cannot be read."""
     position = found.position
     if position is None or (found.changes is None and position.next is None):
         return Waiting(loaded=before.loaded), []
-    # Loads that are made at intervals are not late before their time.
+    # Loads at intervals are not late before they are due.
     limit = dt.timedelta(
         minutes=settings.freshness_minutes(), seconds=settings.load_every_seconds()
     )
     waits = _what_waits(position, found.changes)
-    what = f"No batch was loaded for {limit.total_seconds() / 60:.0f} minutes, though {waits}."
+    what = f"No batch has been loaded for {limit.total_seconds() / 60:.0f} minutes, though {waits}."
     trouble = Trouble(freshness.KEY, "the warehouse is behind", what, batch=position.next)
     waiting, said = freshness.judge(before, now, limit, position.loaded, trouble if waits else None)
     return waiting, [said] if said else []
@@ -139,5 +140,5 @@ def _what_waits(position: Position, changes: Changes | None) -> str | None:
 
 def _summary(incidents: dict[str, Incident], failures: Sequence[str]) -> str:
     titles = "; ".join(incident.title for incident in incidents.values())
-    wrong = f"Wrong at the moment: {titles}." if titles else "Nothing is wrong."
+    wrong = f"Open incidents: {titles}." if titles else "Nothing is wrong."
     return " ".join([wrong, *failures])

@@ -1,7 +1,8 @@
-"""What the runs that have ended say: troubles and recoveries, by their status and their checks.
+"""What ended runs report: troubles and recoveries, from their status and their checks.
 
-Runs are found by when they were last updated. Clocks of different machines differ a little, and a
-run's update can become visible late, so each look goes back a bit and leaves out what it has seen.
+Runs are found by the time of their last update. Clocks of different machines differ a little, and a
+run's update can become visible late, so each search overlaps the previous one and skips runs that
+it has seen.
 """
 
 import datetime as dt
@@ -31,7 +32,7 @@ from totesys_dagster.runs.unfinished import PARTITION_TAG
 Observation = Trouble | Recovery
 
 OVERLAP = dt.timedelta(minutes=1)
-# How far the first look goes back: of what failed then and was not made good, people are notified.
+# How far back the first search goes: people are notified of unresolved failures from then on.
 FIRST_LOOK = dt.timedelta(hours=1)
 RUNS_AT_ONCE = 200
 
@@ -42,29 +43,29 @@ EVENTS = {
     dg.DagsterEventType.RUN_FAILURE,
 }
 
-# Of a run that Dagster itself starts again.
+# Marks a run that Dagster itself retries.
 WILL_RETRY_TAG = "dagster/will_retry"
 
-# A run that a person has launched in the UI has one of these.
+# A run that a person launched in the UI has one of these tags.
 LAUNCHED_BY_PERSON = {"dagster/from_ui", "dagster/backfill"}
 
-# The run that a sentence is about, where one run executes others: it has its own message.
+# Names the run that an error is about, if one run executes others: that run has its own message.
 OTHER_RUN = re.compile(r"\(Dagster run [0-9a-f-]{36}\)$")
 
 BATCH_PREFIX = "batch "
-# None is the name of a job: a job that succeeds ends the incident of its name.
+# No job may have one of these names: a job that succeeds resolves the incident of its name.
 SCHEMA_KEY, QUARANTINE_KEY, DIFFERENCE_KEY = "schema", "quarantine", "difference"
 REFUSED_KEY = "refused"
 TITLES = {
     SCHEMA_KEY: "the source's tables have changed",
     QUARANTINE_KEY: "rows are in quarantine",
     DIFFERENCE_KEY: "the warehouse differs from the source",
-    REFUSED_KEY: "files that were delivered are refused",
+    REFUSED_KEY: "delivered files are refused",
 }
 
 
 class SeenRuns(BaseModel):
-    """How far the ended runs were looked at: until when, and which of the last minute."""
+    """Which ended runs were seen: all until a moment, and by id those of the last minute."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -75,8 +76,8 @@ class SeenRuns(BaseModel):
 def look(
     instance: dg.DagsterInstance, before: SeenRuns, now: dt.datetime
 ) -> tuple[list[dg.RunRecord], SeenRuns]:
-    """The runs that have ended since the last look, oldest first."""
-    # Times of runs that are ahead of this clock are another's, or this one went back since.
+    """The runs that have ended since the last search, oldest first."""
+    # If a run's time is ahead of this clock, another clock set it, or this one went back since.
     since = min(before.until, now + OVERLAP) - OVERLAP if before.until else now - FIRST_LOOK
     records = instance.get_run_records(
         dg.RunsFilter(statuses=ENDED, updated_after=since),
@@ -87,7 +88,7 @@ def look(
     if not records:
         return [], before
     last = records[-1].update_timestamp
-    # Where more are waiting, the next look begins after these, or it would find the same again.
+    # If there may be more, the next search begins after these. It would find the same ones again.
     until = last + OVERLAP if len(records) == RUNS_AT_ONCE else last
     new = [one for one in records if one.dagster_run.run_id not in before.seen]
     seen = before.seen | {one.dagster_run.run_id: one.update_timestamp for one in records}
@@ -98,7 +99,7 @@ def look(
 def observations(
     instance: dg.DagsterInstance, run: dg.DagsterRun, loaded: str | None
 ) -> list[Observation]:
-    """What an ended run says. `loaded` is the last batch that the warehouse holds, if known."""
+    """What an ended run reports. `loaded` is the warehouse's last batch, if known."""
     logs = instance.all_logs(run.run_id, of_type=EVENTS)
     events = [entry.dagster_event for entry in logs if entry.dagster_event is not None]
     found = list(_of_checks(run, events))
@@ -114,7 +115,7 @@ def observations(
 
 
 def loaded_batches(open_keys: Sequence[str], loaded: str | None) -> Iterator[Recovery]:
-    """The failed batches that the warehouse holds by now. Keys of batches grow with time."""
+    """The failed batches that the warehouse has by now. Keys of batches sort by time."""
     for key in open_keys:
         batch = key.removeprefix(BATCH_PREFIX)
         if batch != key and loaded is not None and batch <= loaded:
@@ -124,7 +125,7 @@ def loaded_batches(open_keys: Sequence[str], loaded: str | None) -> Iterator[Rec
 def _key(run: dg.DagsterRun) -> str:
     """The incident that the run's failure belongs to.
 
-    The sensors take a batch on by different jobs. What a person launched is judged by itself.
+    The sensors use different jobs for a batch. A run that a person launched has its own incident.
     """
     if run.job_name in (CAPTURE, VERIFY_LAKE, AUDIT):
         return run.job_name
@@ -144,7 +145,7 @@ def _failure(
     key, batch = _key(run), _batch(run)
     reason = first_failure(events) or _message(events) or "The run failed."
     if LAUNCHED_BY_PERSON & run.tags.keys():
-        return None  # who sees it fail
+        return None  # that person sees it fail
     retried = run.tags.get(WILL_RETRY_TAG) == "true"
     # One run loads a range of batches and fails at one of them; the next run starts with that one.
     loaded_since = key.startswith(BATCH_PREFIX) and loaded is not None and batch is not None
@@ -168,10 +169,10 @@ def _message(events: Sequence[dg.DagsterEvent]) -> str | None:
 
 
 def _of_checks(run: dg.DagsterRun, events: Sequence[dg.DagsterEvent]) -> Iterator[Observation]:
-    """What the checks of an audit say, and those of a batch, of files or of rates on their way.
+    """What the checks of an audit report, and those of runs of a batch, of files or of rates.
 
-    When a person repeats an old batch, its checks speak of the past. A check that stops the batch
-    fails the run, whose message has the check's words.
+    If a person repeats an old batch, its checks are about the past. A check that stops the batch
+    fails the run, whose message quotes the check.
     """
     known = {BATCH_TAG, FEED_TAG} & {*run.tags} or run.tags.get(STAGE_TAG) == RATES_STAGE
     if not known and run.job_name != AUDIT:
@@ -197,7 +198,7 @@ def _of_check(run: dg.DagsterRun, check: dg.AssetCheckEvaluation) -> Iterator[Ob
         )
 
     if check.check_name == "schema":
-        same = "The tables of the source are as the catalogue has them again."
+        same = "The source's tables match the catalogue again."
         yield Recovery(SCHEMA_KEY, same, table) if check.passed else trouble(SCHEMA_KEY)
     elif check.check_name == "contract" and FEED_TAG in run.tags:
         taken = "Every file that was refused has been replaced."
@@ -205,7 +206,7 @@ def _of_check(run: dg.DagsterRun, check: dg.AssetCheckEvaluation) -> Iterator[Ob
     elif check.check_name == "contract" and not check.passed and warns:
         yield trouble(QUARANTINE_KEY)
     elif check.check_name == "audit":
-        # Rows in quarantine are why a table differs that only warns.
+        # If the check only warns, the table differs because of rows in quarantine.
         if not check.passed:
             yield trouble(QUARANTINE_KEY if warns else DIFFERENCE_KEY)
         equal = "The warehouse equals the source again."

@@ -1,6 +1,6 @@
 """Whether the warehouse is behind: something waits, and no batch has been loaded for too long.
 
-A quiet source is no trouble, and neither is a backlog that gets shorter.
+A quiet source is no problem, and neither is a backlog that gets shorter.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ KEY = "behind"
 
 
 class Waiting(BaseModel):
-    """Since when something waits while the warehouse's last batch is number `loaded`."""
+    """Since when something has been waiting while the warehouse's last batch is `loaded`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -26,12 +26,12 @@ class Waiting(BaseModel):
 def judge(
     before: Waiting, now: dt.datetime, limit: dt.timedelta, loaded: int, waiting: Trouble | None
 ) -> tuple[Waiting, Trouble | Recovery | None]:
-    """What is to be said about the wait at `now`. `waiting` is the trouble that it would be."""
+    """What to report about the wait at `now`. `waiting` is the trouble that it can become."""
     if waiting is None:
-        return Waiting(loaded=loaded), Recovery(KEY, "Nothing waits to be loaded any more.")
+        return Waiting(loaded=loaded), Recovery(KEY, "Nothing is waiting to be loaded any more.")
     if before.loaded not in (None, loaded):
         return Waiting(loaded=loaded, since=now), Recovery(KEY, "Batches are being loaded again.")
-    # A wait that began in the future began by a clock that went back since.
+    # If a wait began in the future, the clock went back since.
     since = min(before.since or now, now)
     late = now - since >= limit
     return Waiting(loaded=loaded, since=since), waiting if late else None

@@ -1,8 +1,8 @@
 """What is wrong, since when, and what was sent about it: pure, without clock, Dagster or network.
 
-An incident begins with the first trouble of its key and is resolved when no cause is left.
-There is one message for it however often it is seen meanwhile, one for each new cause, and one for
-its end. What is resolved before its message was sent has none at all.
+An incident begins with the first trouble of its key and is resolved when no cause is left. It sends
+one message when it begins, however often it is seen, one for each new cause, and one when it is
+resolved. An incident that is resolved before its message was sent sends none.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ PREFIX = "[totesys_dagster]"
 
 @dataclass(frozen=True)
 class Trouble:
-    """Something is wrong: an incident named `key`, for one of its causes.
+    """Something is wrong: one cause of the incident named `key`.
 
-    `reason` is a sentence without data. `cause` tells a trouble from others of the same incident.
+    `reason` is a sentence without data. `cause` distinguishes troubles of the same incident.
     """
 
     key: str
@@ -34,7 +34,7 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Recovery:
-    """What `key` names is right again, as `sentence` says: one cause, or all where it is None."""
+    """The incident `key` has lost a cause, or all causes if `cause` is None. `sentence` says so."""
 
     key: str
     sentence: str
@@ -42,7 +42,7 @@ class Recovery:
 
 
 class Incident(BaseModel):
-    """An incident that is not resolved: its causes that are left, and those that people know of."""
+    """An open incident: the causes that are left, and those that people were notified of."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -58,7 +58,7 @@ class Incident(BaseModel):
         )
 
     def without(self, cause: str | None) -> Incident:
-        """The incident when one cause is resolved, or with None every cause."""
+        """The incident without one cause, or with None without any."""
         left = () if cause is None else tuple(one for one in self.causes if one != cause)
         return self.model_copy(update={"causes": left})
 
@@ -81,9 +81,9 @@ def decide(
     now: dt.datetime,
     ui_url: str | None = None,
 ) -> tuple[dict[str, Incident], list[Message]]:
-    """The incidents that are open after what was `seen`, in its order, and the messages to send.
+    """The open incidents after what was `seen`, in that order, and the messages to send.
 
-    `ui_url` is where Dagster's UI is, for links to runs.
+    `ui_url` is the address of Dagster's UI, for links to runs.
     """
     left = dict(incidents)
     news: dict[str, list[Trouble]] = {}
@@ -133,7 +133,7 @@ def _end(resolved: Incident, recovery: Recovery, now: dt.datetime) -> Message:
 
 
 def _line(name: str, values: Iterable[str | None]) -> list[str]:
-    """A line that names the values, each once; none when there is no value."""
+    """A line that lists the values, each once; no line if there are none."""
     known = dict.fromkeys(value for value in values if value)
     return [f"{name}: {', '.join(known)}"] if known else []
 

@@ -1,6 +1,6 @@
 """How people are notified: by e-mail, through a topic of Amazon SNS, or both.
 
-What a channel did not take stays in the outbox, so that it is sent later.
+A message that a channel did not accept stays in the outbox and is sent later.
 """
 
 import smtplib
@@ -19,11 +19,11 @@ from totesys_dagster.alerting.incidents import Message
 from totesys_dagster.alerting.recipients import Mail
 from totesys_dagster.errors import TotesysError
 
-# A sensor's tick has a minute in all; another message is begun only within the first seconds.
+# A sensor's tick has a minute in total; no new message is started after the first seconds.
 TIMEOUT_SECONDS = 10
 DELIVERY_SECONDS = 10
 
-# Of a subject, as Amazon SNS takes it.
+# The longest subject that Amazon SNS accepts.
 LONGEST_SUBJECT = 99
 
 ALERTS_OFF = (
@@ -37,7 +37,7 @@ class NotSentError(TotesysError):
 
 
 class Outgoing(BaseModel):
-    """A message that one channel has yet to take."""
+    """A message that one channel has not accepted yet."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -61,10 +61,10 @@ def addressed(messages: Iterable[Message]) -> list[Outgoing]:
 
 
 def deliver(outbox: Sequence[Outgoing]) -> tuple[list[Outgoing], list[str]]:
-    """Send what can be sent: what is left for later, and why.
+    """Send what can be sent. Returns what is left for later, and why.
 
-    A channel that fails is not tried again at once. What is for a channel that is no longer in use
-    is dropped.
+    A channel that fails is not retried at once. Messages for a channel that is no longer in use are
+    dropped.
     """
     used = channels()
     start = time.monotonic()
@@ -95,14 +95,14 @@ def send_alert(subject: str, body: str) -> None:
 def send_mail(
     subject: str, body: str, mail: Mail, attached: Mapping[str, bytes] = MappingProxyType({})
 ) -> None:
-    """Send a mail, with HTML files by name attached. Raises NotSentError."""
+    """Send a mail with HTML files attached, by name. Raises NotSentError."""
     message = EmailMessage()
     message["Subject"] = _one_line(subject)
     message["From"] = mail.sender
     message["To"] = ", ".join(mail.recipients)
     message.set_content(body)
     for name, data in attached.items():
-        # As bytes, so that the file is what was written, to the end of each line.
+        # As bytes, so the file arrives as it was written, including its line ends.
         message.add_attachment(data, maintype="text", subtype="html", filename=name)
     try:
         with _connect(mail) as server:
@@ -118,7 +118,7 @@ def send_mail(
 
 @contextmanager
 def _connect(mail: Mail) -> Iterator[smtplib.SMTP]:
-    """A connection to the mail server, encrypted if it can be, and always for a password."""
+    """A connection to the mail server, encrypted if possible, and always if there is a password."""
     context = ssl.create_default_context()
     place = (mail.host, mail.port)
     if mail.encrypted:
@@ -164,12 +164,12 @@ def publish(subject: str, body: str) -> None:
 
 
 def _one_line(subject: str) -> str:
-    """The subject without control characters, which a partition's key may hold."""
+    """The subject without control characters, which a partition key can contain."""
     return "".join(character if character.isprintable() else " " for character in subject)
 
 
 def _short(subject: str) -> str:
-    """The subject as Amazon SNS takes it: in ASCII, and not long."""
+    """The subject as Amazon SNS accepts it: short and in ASCII."""
     return _one_line(subject).encode("ascii", "replace").decode()[:LONGEST_SUBJECT]
 
 

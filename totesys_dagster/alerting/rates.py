@@ -1,4 +1,4 @@
-"""Whether exchange rates come: an outage of some days holds up nothing, and people are to know."""
+"""Whether exchange rates arrive: an outage of days holds up nothing, but people should know."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOOK_EVERY = dt.timedelta(minutes=10)
 
 
 class Looked(BaseModel):
-    """When the rates were looked at last."""
+    """When the rates were last checked."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -27,13 +27,14 @@ class Looked(BaseModel):
 
 
 def look(lake: Lake, before: Looked, now: dt.datetime) -> tuple[Looked, list[Trouble | Recovery]]:
-    """What is to be said of the rates; nothing where nobody is asked for them, where that has not
-    begun, or where the lake does not tell."""
+    """What to report about the rates: nothing if there are none yet or the lake cannot be read."""
     if before.at and dt.timedelta(0) <= now - before.at < LOOK_EVERY:
         return before, []
     try:
         if not settings.rates_urls():
-            return Looked(at=now), [Recovery(KEY, "Nobody is asked for exchange rates any more.")]
+            return Looked(at=now), [
+                Recovery(KEY, "The daily source of exchange rates has been turned off.")
+            ]
         known = standing(lake.ingestion(), lake.processed())
     except TotesysError:
         return before, []
@@ -41,9 +42,9 @@ def look(lake: Lake, before: Looked, now: dt.datetime) -> tuple[Looked, list[Tro
         return Looked(at=now), []
     last = known.last_quoted()
     if (now.date() - last).days < LONGEST_OUTAGE_DAYS:
-        return Looked(at=now), [Recovery(KEY, "Exchange rates come again.")]
+        return Looked(at=now), [Recovery(KEY, "Exchange rates are arriving again.")]
     reason = (
-        f"The daily source has given no exchange rate that holds since {last}: the check `quoted`"
-        f" of ingestion/exchange_rate says why. The last rates are carried for {CARRIED_DAYS} days."
+        f"The daily source has given no valid exchange rate since {last}: the check `quoted` of"
+        f" ingestion/exchange_rate says why. The last rates are carried for {CARRIED_DAYS} days."
     )
     return Looked(at=now), [Trouble(KEY, "no exchange rates come", reason)]

@@ -1,4 +1,4 @@
-"""Who is notified, and through what: the settings of alerts."""
+"""Who is notified, and through which channel: the settings of alerts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from totesys_dagster.errors import SettingError
 
 @dataclass(frozen=True)
 class Mail:
-    """Where alerts go. The password is not in the repr."""
+    """Where alerts go. The repr leaves out the password."""
 
     host: str
     port: int
@@ -26,25 +26,25 @@ class Mail:
 
 
 def mail_is_set() -> bool:
-    """Whether alerts are to be mailed. Server and sender alone may be those of the page's mail."""
+    """Whether to mail alerts. Server and sender alone may have been set for the report page."""
     if settings.is_set(settings.REPORT_TO):
         return settings.is_set(settings.ALERT_TO)
     return any(map(settings.is_set, (settings.SMTP_URL, settings.ALERT_FROM, settings.ALERT_TO)))
 
 
 def mail() -> Mail | None:
-    """How to send alerts, or None when none of its settings is set. Raises SettingError."""
+    """How to mail alerts; None if none of the settings is set. Raises SettingError."""
     return mail_to(settings.ALERT_TO) if mail_is_set() else None
 
 
 def mail_to(setting: str) -> Mail:
-    """How to send mail to those whom `setting` names. Raises SettingError."""
+    """How to send mail to the recipients in `setting`. Raises SettingError."""
     try:
         url = urlsplit(settings.get(settings.SMTP_URL))
         port = url.port
     except ValueError:
         url, port = urlsplit(""), None
-    # A / ? or # of the password that is not encoded ends the host.
+    # An unencoded / ? or # in the password ends the host.
     beyond_host = url.path.strip("/") or url.query or url.fragment
     if url.scheme not in ("smtp", "smtps") or not url.hostname or port == 0 or beyond_host:
         raise SettingError(
@@ -77,12 +77,12 @@ class Topic:
 
 
 def alert_topic_is_set() -> bool:
-    """Whether alerts are to be published to a topic of Amazon SNS."""
+    """Whether to publish alerts to a topic of Amazon SNS."""
     return settings.is_set(settings.ALERT_TOPIC)
 
 
 def alert_topic() -> Topic | None:
-    """The topic that alerts are published to, None when it is not set. Raises SettingError."""
+    """The topic that alerts are published to; None if it is not set. Raises SettingError."""
     if not alert_topic_is_set():
         return None
     arn = settings.get(settings.ALERT_TOPIC)
@@ -96,9 +96,9 @@ def alert_topic() -> Topic | None:
 
 
 def ui_url() -> str | None:
-    """Where people reach Dagster's UI, for links in alerts; None for no links. Raises SettingError.
+    """The address of Dagster's UI, for links in alerts; None for no links. Raises SettingError.
 
-    The value is not shown: it may be another setting's, with a password.
+    The error does not show the value: it may be that of another setting, with a password.
     """
     if not settings.is_set(settings.UI_URL):
         return None

@@ -1,4 +1,4 @@
-"""`totesys status`, `quarantine` and `verify`: how lake and warehouse stand."""
+"""`totesys status`, `quarantine` and `verify`: the state of lake and warehouse."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.command()
 @as_json
 def status(json_: bool) -> None:
-    """Show how far lake and warehouse are, and how each table is."""
+    """Show the state of the lake, the warehouse and each table."""
     from totesys_dagster import report
     from totesys_dagster.feeds.registry import FEEDS
     from totesys_dagster.feeds.status import feed_status
@@ -59,10 +59,10 @@ def status(json_: bool) -> None:
 
 
 @click.command()
-@click.option("--batch", type=click.IntRange(min=1), help="Of this batch, loaded or not.")
+@click.option("--batch", type=click.IntRange(min=1), help="Only of this batch, loaded or not.")
 @as_json
 def quarantine(batch: int | None, json_: bool) -> None:
-    """List the rows in quarantine, of a batch or all of now."""
+    """List the rows in quarantine now, or those of one batch."""
     from totesys_dagster import report
     from totesys_dagster.local import stack
     from totesys_dagster.operations.quarantine import of_batch, of_now
@@ -84,7 +84,7 @@ def quarantine(batch: int | None, json_: bool) -> None:
     elif rows:
         report.print_quarantine(output, rows)
     else:
-        output.print("No row is in quarantine.")
+        output.print("No rows are in quarantine.")
 
 
 @click.command()
@@ -92,14 +92,14 @@ def quarantine(batch: int | None, json_: bool) -> None:
     "--repair",
     "repair_",
     is_flag=True,
-    help="Make damaged objects of the processed zone again from the ingestion zone, and verify once"
-    " more.",
+    help="Re-create damaged objects of the processed zone from the ingestion zone, then verify"
+    " again.",
 )
 @as_json
 def verify(repair_: bool, json_: bool) -> None:
-    """Check the lake's chain, every object of it, and the audits.
+    """Check the lake's hash chain, all its objects, and the audits.
 
-    Exit status: 0 when all is well, 1 when something was found.
+    Exit status: 0 if all is well, 1 if there are findings.
     """
     from totesys_dagster.local import stack
     from totesys_dagster.warehouse.status import conclusion
@@ -145,7 +145,7 @@ def _verify(*, repair: bool) -> Verification:
         result = look()
         if repair and result.damaged:
             for number, star in result.damaged:
-                progress.print(f"Making {star} of batch {number} again")
+                progress.print(f"Processing {star} of batch {number} again")
             make_again(ingestion, processed, result.damaged)
             result = look()
     return result

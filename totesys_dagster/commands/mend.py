@@ -1,4 +1,4 @@
-"""`totesys migrate` and `totesys rebuild`: the warehouse is brought up to date, or made again."""
+"""`totesys migrate` and `totesys rebuild`: bring the warehouse up to date, or rebuild it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--print", "print_", is_flag=True, help="Print the SQL, and run none of it.")
+@click.option("--print", "print_", is_flag=True, help="Print the SQL without running it.")
 def migrate(print_: bool) -> None:
-    """Make the tables, or bring them up to date, as their owner."""
+    """Create the warehouse's tables or update them, as their owner."""
     from totesys_dagster.local import stack
     from totesys_dagster.resources import Warehouse
     from totesys_dagster.warehouse import schema
@@ -43,7 +43,7 @@ def migrate(print_: bool) -> None:
 
 
 def _renew(connection: Connection, names: Names) -> Due | None:
-    """Rebuild the tables whose declaration has changed; what that was, None for nothing."""
+    """Rebuild the tables whose declaration has changed. Returns what was due, None for nothing."""
     from totesys_dagster.operations.renew import outdated, renew
     from totesys_dagster.resources import Lake
 
@@ -65,14 +65,14 @@ def _renew(connection: Connection, names: Names) -> Due | None:
 @click.option(
     "--lose-loaded-batches",
     is_flag=True,
-    help="Go on though the warehouse holds batches that this lake does not have: what they brought"
-    " is lost.",
+    help="Proceed even if the warehouse holds batches that this lake does not have. What they"
+    " brought is lost.",
 )
 @as_json
 def rebuild(lose_loaded_batches: bool, json_: bool) -> None:
     """Rebuild the warehouse from the lake alone, and compare.
 
-    Its rows are replaced only where the new ones are proved to be what the source held.
+    Rows are replaced only where the new ones are proved to be what the source held.
     """
     from totesys_dagster.local import stack
     from totesys_dagster.operations.rebuild import rebuild as rebuild_all
@@ -99,11 +99,11 @@ def rebuild(lose_loaded_batches: bool, json_: bool) -> None:
     for star, rows in result.rows.items():
         output.print(f"  {star:<22}{rows:>12,} rows{_compared(result.different, star)}")
     if result.different is None:
-        output.print("The warehouse was empty, and is filled now.")
+        output.print("The warehouse was empty and is now filled.")
     elif any(result.different.values()):
-        output.print("Where rows differed, those of the lake have taken their place.")
+        output.print("Rows that differed were replaced by those from the lake.")
     else:
-        output.print("The rebuilt warehouse equals the one that was there, row for row.")
+        output.print("The rebuilt warehouse equals the previous one, row for row.")
 
 
 def _compared(different: dict[str, int] | None, star: str) -> str:

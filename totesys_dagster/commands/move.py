@@ -1,4 +1,4 @@
-"""`totesys run` and `totesys audit`: what changed is taken the whole way."""
+"""`totesys run` and `totesys audit`: take changes all the way to the warehouse."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ if TYPE_CHECKING:
     "full_read",
     multiple=True,
     type=click.Choice(list(SOURCE_TABLES)),
-    help="Read this source table in full, whatever changed; may be given several times.",
+    help="Read this source table in full, even if nothing changed. Can be repeated.",
 )
 @as_json
 def run(full_read: tuple[str, ...], json_: bool) -> None:
-    """Capture what changed, process, load and audit it, once.
+    """Capture, process, load and audit what changed, once.
 
-    Files that wait are taken as well.
+    Takes waiting files, too.
 
-    Exit status: 0 when every table of the warehouse equals the source, as far as it was compared
-    (see `status`), also when nothing changed; 1 otherwise.
+    Exit status: 0 if every table of the warehouse equals the source, as far as it was compared (see
+    `status`), even if nothing changed; 1 otherwise.
     """
     _run(full_read, whole=False, json_=json_)
 
@@ -54,9 +54,9 @@ def run(full_read: tuple[str, ...], json_: bool) -> None:
 @click.command()
 @as_json
 def audit(json_: bool) -> None:
-    """The same, and compare each table as a whole, however large.
+    """Do what `run` does, and compare every table in full.
 
-    Exit status: 0 when every table of the warehouse equals the source; 1 otherwise.
+    Exit status: 0 if every table of the warehouse equals the source; 1 otherwise.
     """
     _run((), whole=True, json_=json_)
 
@@ -70,7 +70,7 @@ def _run(full_read: tuple[str, ...], *, whole: bool, json_: bool) -> None:
 
 
 def take_what_changed(full_read: tuple[str, ...] = (), *, whole: bool = False) -> list[BatchReport]:
-    """Take what changed the whole way, telling on the way what is being done."""
+    """Take what changed all the way to the warehouse, and show progress."""
     from totesys_dagster.local import stack
 
     with progress.status("Starting") as status, ExitStack() as resources:

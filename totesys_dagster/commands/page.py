@@ -16,16 +16,16 @@ from totesys_dagster.commands.terminal import imports, progress
 @click.option(
     "--as-of",
     type=click.DateTime(["%Y-%m-%d"]),
-    help="Judge what is due and overdue as of this day; today by default.",
+    help="Determine what is due and overdue as of this day; today by default.",
 )
 @click.option(
     "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write it to this file."
 )
 def report(open_: bool, as_of: dt.datetime | None, output: Path | None) -> None:
-    """Make the page of the reports, and print where it is.
+    """Write the report page, and print its path.
 
-    It is one HTML file. The warehouse's reader may make it as well. It names members of staff: keep
-    it to yourself.
+    It is one HTML file. The warehouse's read-only role suffices to write it. It names members of
+    staff: keep it to yourself.
     """
     from totesys_dagster.local import stack
 
@@ -34,11 +34,11 @@ def report(open_: bool, as_of: dt.datetime | None, output: Path | None) -> None:
     path = make_page(as_of.date() if as_of else None, output)
     click.echo(path)
     if open_ and click.launch(path.as_uri()) != 0:
-        progress.print("No browser could be started: open the file with one.")
+        progress.print("No browser could be started: open the file yourself.")
 
 
 def make_page(as_of: dt.date | None = None, path: Path | None = None) -> Path:
-    """Make the page of the warehouse as it is now; where it is."""
+    """Write the page for the warehouse as it is now. Returns its path."""
     from totesys_dagster.resources import Warehouse
 
     warehouse = Warehouse()

@@ -1,4 +1,4 @@
-"""`totesys psql` and `totesys connect`: the ways to read the warehouse."""
+"""`totesys psql` and `totesys connect`: ways to read the warehouse."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.command(
     context_settings={"ignore_unknown_options": True}, options_metavar="[OPTIONS] [DATABASE]"
 )
-@click.option("--write", is_flag=True, help="As a role that may change what is there.")
+@click.option("--write", is_flag=True, help="Connect as a role that can write.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS OF psql]")
 def psql(write: bool, arguments: tuple[str, ...]) -> None:
-    """Open psql in the warehouse, as its reader.
+    """Open psql in the warehouse, as its read-only role.
 
-    DATABASE is `warehouse` or `source`. The source is read as the platform reads it; with --write
-    you are the application of the invented company, whose orders you may edit. A real source is
-    never written to. In the warehouse, --write is the role that loads it.
+    DATABASE is `warehouse` or `source`. In the source you have the platform's own role; with
+    --write, that of the invented company's application, so you can edit orders. A real source is
+    never written to. In the warehouse, --write gives you the role that loads it.
 
     \b
     totesys psql -c '\\dv+'             list the reports
@@ -50,18 +50,18 @@ def psql(write: bool, arguments: tuple[str, ...]) -> None:
         raise click.UsageError(f"{arguments[0]!r} is neither warehouse nor source.")
     login = _login(database, stack.start(), write=write)
     program = shutil.which("psql") or str(find_binaries() / "psql")
-    # Schemas as SQL quotes them; a backslash keeps what the options would be split at.
+    # Schemas are quoted as in SQL. A backslash protects the spaces at which options are split.
     schema = settings.warehouse_schema()
     both = ['"' + one.replace('"', '""') + '"' for one in (settings.reports_schema(schema), schema)]
     options = "-c search_path=" + re.sub(r"([\\\s])", r"\\\1", ",".join([*both, "public"]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is psql's to handle
-    # Not on the command line, where every user of the machine can read it.
+    # Not on the command line, which every user of the machine can read.
     environment = {**os.environ, **_environment(login), "PGOPTIONS": options}
     sys.exit(subprocess.run([program, *arguments], env=environment, check=False).returncode)  # nosec B603
 
 
 def _login(database: str, provided: set[str], *, write: bool) -> Mapping[str, Any]:
-    """libpq's parameters of the role that a person is in psql. Raises SettingError."""
+    """libpq's parameters for the role that psql connects as. Raises SettingError."""
     from psycopg.conninfo import conninfo_to_dict
 
     from totesys_dagster import connect as readers
@@ -74,7 +74,7 @@ def _login(database: str, provided: set[str], *, write: bool) -> Mapping[str, An
         if settings.SOURCE_DSN not in provided:
             raise SettingError(
                 f"{settings.SOURCE_DSN} is set, and a real source is never written to: leave out"
-                " --write, or unset it to edit the embedded one."
+                " --write, or unset the setting to edit the embedded source."
             )
         return conninfo_to_dict(stack.application_dsn(settings.home()))
     name = settings.WAREHOUSE_DSN if database == "warehouse" else settings.SOURCE_DSN
@@ -88,11 +88,11 @@ def _environment(parameters: Mapping[str, Any]) -> dict[str, str]:
 
 
 @click.command()
-@click.option("--with-password", is_flag=True, help="Tell the reader's password, too.")
-@click.option("--uri", "only_uri", is_flag=True, help="Print the connection string alone.")
+@click.option("--with-password", is_flag=True, help="Include the reader's password.")
+@click.option("--uri", "only_uri", is_flag=True, help="Print only the connection string.")
 @click.option("--pbids", type=_FILE, help="Write a file that Power BI Desktop opens.")
 @click.option("--tds", type=_FILE, help="Write a data source that Tableau opens.")
-@click.option("--force", is_flag=True, help="Replace files that are there.")
+@click.option("--force", is_flag=True, help="Replace existing files.")
 @as_json
 def connect(
     with_password: bool,
@@ -102,9 +102,10 @@ def connect(
     force: bool,
     json_: bool,
 ) -> None:
-    """Tell how other tools read the warehouse, as its reader.
+    """Show how other tools connect to the warehouse, as its reader.
 
-    No file has a password in it. The embedded server listens while a command runs, such as `dev`.
+    The files contain no password. The embedded server listens only while a command such as `dev`
+    runs.
     """
     from totesys_dagster import connect as readers
     from totesys_dagster.local import stack
@@ -115,7 +116,7 @@ def connect(
     if pbids is not None and pbids == tds:
         raise click.UsageError("--pbids and --tds name the same file.")
     if only_uri and json_:
-        raise click.UsageError("--uri and --json are two ways to print it: choose one.")
+        raise click.UsageError("--uri and --json exclude each other: choose one.")
     stack.start()
     warehouse, reader = Warehouse(), readers.reader()
     with warehouse.connect() as connection:

@@ -23,16 +23,16 @@ port_option = click.option(
     type=click.IntRange(1, 65535),
     default=3000,
     show_default=True,
-    help="Where the Dagster UI listens.",
+    help="The port of the Dagster UI.",
 )
 
 
 @click.command()
 @port_option
 def dev(port: int) -> None:
-    """Open the Dagster UI with the sensors on; Ctrl-C ends all.
+    """Start the Dagster UI and the sensors; Ctrl-C stops both.
 
-    With the invented company as the source, its business goes on.
+    If the source is the invented company, simulated business goes on.
     """
     from totesys_dagster.alerting import notify
     from totesys_dagster.local import leftovers as leftovers_
@@ -52,11 +52,11 @@ def dev(port: int) -> None:
     if not notify.channels():
         progress.print(notify.ALERTS_OFF)
     progress.print(
-        f"The Dagster UI opens on http://127.0.0.1:{port} soon; Ctrl-C stops everything."
+        f"The Dagster UI will soon open on http://127.0.0.1:{port}. Ctrl-C stops everything."
     )
-    # A shell starts background jobs with Ctrl-C ignored, and a process passes that on.
+    # A shell starts background jobs with Ctrl-C ignored, and child processes inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    # The daemon starts runs by forking, which gRPC's library would remark upon each time.
+    # The daemon starts runs by forking, and gRPC's library would log a remark each time.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     os.environ[leftovers_.MARK] = secrets.token_hex(8)
     leftovers = [sys.executable, "-m", "totesys_dagster.local.leftovers", str(os.getpid())]
@@ -68,7 +68,7 @@ def dev(port: int) -> None:
 
 
 def _provide_lake() -> None:
-    """Let the web server find the pages of the embedded default. No server is started for it."""
+    """Let the web server find the pages of the embedded default. Starts no server for it."""
     from totesys_dagster.local import stack
 
     if not settings.is_set(settings.PROCESSED_URL):
@@ -76,9 +76,9 @@ def _provide_lake() -> None:
 
 
 def _require_to_be_alone() -> None:
-    """One `totesys dev` for each Dagster instance: two daemons would start every run twice.
+    """Allow one `totesys dev` per Dagster instance: two daemons would start every run twice.
 
-    Raises SettingError. The lock is held by what this process becomes, until that ends.
+    Raises SettingError. The process that this one becomes keeps the lock until it ends.
     """
     from totesys_dagster.local import locks
 
@@ -87,8 +87,8 @@ def _require_to_be_alone() -> None:
     held = locks.acquire(path)
     if held is None:
         raise SettingError(
-            f"`totesys dev` runs already for {path.parent.parent}: use its UI, or end it by Ctrl-C"
-            " where it runs."
+            f"`totesys dev` is already running for {path.parent.parent}: use its UI, or stop it"
+            " with Ctrl-C where it runs."
         )
     os.set_inheritable(held, True)
 
@@ -103,10 +103,10 @@ def _require_to_be_alone() -> None:
 def web(host: str, port: int, options: tuple[str, ...]) -> None:
     """Serve the Dagster UI alone, to its own pages only.
 
-    It is Dagster's web server, which has no login, behind a guard: requests of other pages are
-    refused, and so are hosts other than this machine and those of TOTESYS_WEB_HOSTS.
+    Dagster's web server has no login. This command puts a guard in front of it, which refuses
+    requests from other pages, and hosts other than this machine and those in TOTESYS_WEB_HOSTS.
     """
     _provide_lake()
-    # What the command line has imported is of no use to a server.
+    # A server has no use for what the command line has imported.
     server = [sys.executable, "-m", "totesys_dagster.web", "--host", host, "--port", str(port)]
     os.execv(sys.executable, [*server, *options])  # nosec B606

@@ -1,4 +1,4 @@
-"""What the commands share: where they print, and what they print alike."""
+"""What the commands share: where and what they print."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 Found = TypeVar("Found")
 
-# Reports go to standard output, progress and errors to standard error: pipes get the report alone.
-# What is piped has no width to fit into.
+# Reports go to standard output, progress and errors to standard error: pipes get only the report.
+# Piped output has no width limit.
 _WIDTH = None if sys.stdout and sys.stdout.isatty() else 110
 output = Console(highlight=False, width=_WIDTH)
 progress = Console(stderr=True, highlight=False)
@@ -30,14 +30,14 @@ as_json = click.option("--json", "json_", is_flag=True, help="Print the report a
 
 
 def print_source() -> None:
-    """Every report says which source it is about: a misspelt setting loads another one."""
+    """Print which source a report is about: a misspelt setting would select another one."""
     output.print(escape(f"Source: {settings.describe_source()}."))
 
 
 @contextmanager
 def imports() -> Iterator[None]:
-    """Without the garbage collector, which goes through all that is imported again and again: a
-    sixth of the time of a small run."""
+    """Import without the garbage collector. It would traverse all imported objects again and
+    again, which takes a sixth of the time of a small run."""
     gc.disable()
     try:
         yield
@@ -47,14 +47,14 @@ def imports() -> Iterator[None]:
 
 
 def loaded_tables() -> list[TableStatus]:
-    """How the warehouse's tables stand now, their rows counted."""
+    """The current state of the warehouse's tables, with row counts."""
     from totesys_dagster.warehouse.status import table_status
 
     return _of_warehouse(table_status)
 
 
 def loaded_standings() -> list[TableStanding]:
-    """How the warehouse's tables stand now."""
+    """The current state of the warehouse's tables."""
     from totesys_dagster.warehouse.status import table_standings
 
     return _of_warehouse(table_standings)

@@ -1,4 +1,4 @@
-"""`totesys demo`, `simulate` and `clean`: the embedded default, and business in its source."""
+"""`totesys demo`, `simulate` and `clean`: the embedded default and its simulated business."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from totesys_dagster.errors import SettingError
 
 @click.command()
 def demo() -> None:
-    """Run, let a day of business happen, and run again."""
+    """Run, simulate a day of business, and run again."""
     from totesys_dagster import report
     from totesys_dagster.local import stack
     from totesys_dagster.warehouse.status import all_equal, conclusion
@@ -35,7 +35,7 @@ def demo() -> None:
     output.print(f"\n{escape(conclusion(tables))}\n")
     output.print(f"The answers are on one page: {escape(str(make_page()))}", soft_wrap=True)
     output.print(
-        "\nNext: `make dev` opens the Dagster UI with the business going on,\n"
+        "\nNext: `make dev` opens the Dagster UI with live simulated business,\n"
         "`make psql` a prompt in the warehouse, and `.venv/bin/totesys --help` lists the rest."
     )
     sys.exit(not all_equal(tables))
@@ -65,13 +65,13 @@ def _simulate(days: int, moments: int) -> None:
 @click.option("--days", type=click.IntRange(0, 1000), default=1, show_default=True)
 @click.option("--moments", type=click.IntRange(0, 100_000), default=0, show_default=True)
 def simulate(days: int, moments: int) -> None:
-    """Let business happen in the source: whole days, or moments."""
+    """Simulate business in the source: whole days, or moments."""
     from totesys_dagster.local import stack
 
     if settings.SOURCE_DSN not in stack.start():
         raise SettingError(
-            f"{settings.SOURCE_DSN} is set, and a real source is never written to: unset it to"
-            " simulate business in the embedded one."
+            f"{settings.SOURCE_DSN} is set, and a real source is never written to: unset the"
+            " setting to simulate business in the embedded source."
         )
     _simulate(days, moments)
 
@@ -85,4 +85,4 @@ def clean() -> None:
     known = (home / "server.json").exists()
     postgres.remove(home)
     if known and home.exists():
-        output.print(f"{home} stays, for it holds files that are not of the embedded default.")
+        output.print(f"Kept {home}: it contains files that do not belong to the embedded default.")

@@ -1,7 +1,7 @@
-"""The audit of every table at a moment at which no batch is due.
+"""The audit of every table when no batch is due.
 
-The source is digested as a whole, which an audit object of the lake records, and the warehouse is
-compared with it. A sensor asks for it at least once an hour; a person may at any time.
+The audit digests the whole source, records the digests in an audit object of the lake, and compares
+the warehouse with them. A sensor asks for it at least once an hour; a person can at any time.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,16 +32,16 @@ from totesys_dagster.warehouse.standing import Audit
 
 @dataclass(frozen=True)
 class Audited:
-    """What was found of each table; `reason` says why nothing was compared, if it was not."""
+    """What was found for each table. `reason` says why nothing was compared, if nothing was."""
 
     audits: Mapping[str, Audit] = field(default_factory=dict)
     reason: str | None = None
 
 
 def audit_all(source: SourceDatabase, lake: Lake, warehouse: Warehouse, run_id: str) -> Audited:
-    """Digest the source, compare every table, and ask for what is needed to heal differences.
+    """Digest the source, compare every table, and request what is needed to repair differences.
 
-    Nothing is compared while a batch is due or waits to be loaded: the batch is compared then.
+    Compares nothing while a batch is due or waits to be loaded: that batch will be compared itself.
     Raises TotesysError.
     """
     names, log = warehouse.names(), lake.log()
@@ -64,16 +64,16 @@ def audit_all(source: SourceDatabase, lake: Lake, warehouse: Warehouse, run_id: 
         try:
             found = capture.write_audit()
         except CommitConflictError:
-            return Audited(reason="another audit was under way, whose result stands")
+            return Audited(reason="another audit ran at the same time, and its result counts")
     with warehouse.connect() as connection:
         audits = _compare(connection, names, log.store, found)
-    return Audited(audits) if audits else Audited(reason="a batch was loaded meanwhile")
+    return Audited(audits) if audits else Audited(reason="a batch was loaded in the meantime")
 
 
 def bring_up_to_date(
     lake: Lake, warehouse: Warehouse, progress: Callable[[str], object] = lambda _: None
 ) -> Due:
-    """Rebuild the tables whose declaration has changed, where this role may; what was due.
+    """Rebuild the tables whose declaration has changed, where this role may. Returns what was due.
 
     Raises TotesysError.
     """
@@ -95,8 +95,8 @@ def bring_up_to_date(
 
 
 def not_compared(connection: Connection, names: Names, log: ManifestLog) -> SourceAudit | None:
-    """The newest audit object, if the warehouse holds its batch and was not compared with it, as
-    of an audit that was killed in between. Raises LoadError or LakeError."""
+    """The newest audit object, if the warehouse holds its batch but was not compared with it, for
+    instance because the audit was killed in between. Raises LoadError or LakeError."""
     head = log.head()
     newest = AuditLog(log.store).of_head(head)
     if head is None or newest is None or ledger.head(connection, names) != head.sequence:
@@ -119,7 +119,7 @@ def _compare(
 def audit_tables(
     context: dg.OpExecutionContext, source: SourceDatabase, lake: Lake, warehouse: Warehouse
 ) -> None:
-    """Compare every table with the source as it is now, and report it as the checks `audit`."""
+    """Compare every table with the source as it is now, and report the checks `audit`."""
     with clear_failures():
         due = bring_up_to_date(lake, warehouse)
         if due.is_asked_for:
@@ -138,15 +138,15 @@ def audit_tables(
 
 @dg.job(
     name=AUDIT,
-    description="Compare every table of the warehouse with the source as it is now. It runs by"
-    " itself at least once an hour, unless batches did so."
-    + use("at any time; nothing is to be chosen. The result is in the checks `audit`.")
+    description="Compare every table of the warehouse with the source as it is now. Runs at least"
+    " once an hour, unless batches have compared the tables."
+    + use("at any time; there is nothing to choose. The checks `audit` show the result.")
     + remedy(
         "its error says what it cannot reach. A table that differs fails its check, not this job.",
         "The warehouse is lost, or wrong",
     ),
     tags={STAGE_TAG: AUDIT_STAGE},
-    # Its own, for Dagster warns when it gives resources to a job that a sensor is defined with.
+    # Own resources, because Dagster warns when it binds resources to a job that a sensor targets.
     resource_defs={"source": SourceDatabase(), "lake": Lake(), "warehouse": Warehouse()},
 )
 def audit_job() -> None:

@@ -1,4 +1,4 @@
-"""What `totesys run` does about files: those that wait are taken, and hold up no batch."""
+"""What `totesys run` does about files: it takes those that wait. They never hold up a batch."""
 
 import time
 
@@ -23,7 +23,7 @@ def bring_files(
     warehouse: Warehouse,
     progress: Progress = lambda _: None,
 ) -> list[str]:
-    """Take the files that wait, and load them. What prevents it, or was refused, in sentences."""
+    """Take and load waiting files. Returns sentences about what was refused or went wrong."""
     said = []
     for contract, feed in FILE_FEEDS:
         try:
@@ -46,7 +46,7 @@ def _bring(
 ) -> str | None:
     drops = Drops()
     if not all(drop.settled for drop in drops.all(contract.location)):
-        time.sleep(SETTLE_SECONDS)  # who has just put a file there means it
+        time.sleep(SETTLE_SECONDS)  # a file that was just delivered belongs to this run
     if wanted(contract, feed, drops, lake, warehouse) is None:
         return None
     progress(f"Taking files of {feed.title}")

@@ -1,8 +1,8 @@
-"""The lake as an asset of its own, and the check that verifies it.
+"""The lake as an asset, and the check that verifies it.
 
-A run of batches brings in every check of the assets that it selects. The verification reads the
-whole lake, so it hangs on an asset that no such run selects: the log, which the raw and processed
-tables make together. The log is external to Dagster, as nothing materializes it but they.
+A run of batches includes every check of the assets that it selects. The verification reads the
+whole lake, so it belongs to an asset that no such run selects: the log, which the raw and processed
+tables make together. The log is external to Dagster, because no run materializes it.
 """
 
 import datetime as dt
@@ -19,15 +19,15 @@ from totesys_dagster.operations.verify import due_at_night, verify
 from totesys_dagster.resources import Lake, Warehouse, clear_failures
 from totesys_dagster.words import counted
 
-# About how many batches are verified in a night; in a longer log, the older ones take turns.
+# About how many batches are verified per night; in a longer log, the older ones take turns.
 NIGHTLY_BATCHES = 20_000
 # How many findings the UI lists; `totesys verify` prints them all.
 SHOWN = 20
-# After how many batches the run's log tells how far it is.
+# After how many batches the run logs its progress.
 LOG_EVERY = 1000
 
 LAKE = "lake"
-# Of what the log reports of itself.
+# Names the metadata of the last verification.
 VERIFICATION = "last verification"
 LOG = dg.AssetSpec(
     asset_key(LAKE, "log"),
@@ -37,8 +37,8 @@ LOG = dg.AssetSpec(
     ],
     description="The log of batches: manifests, each with the hash of the one before it, and the"
     " objects of both zones that they name. The warehouse can be rebuilt from it alone.\n\n"
-    "Its metadata says how far it is and when it was last verified; the check `verified` reads all"
-    " of it each night, and *Execute* does so now. `docs/lake-format.md` describes every object.",
+    "Its metadata shows its last batch and when it was last verified. The check `verified` reads it"
+    " every night; *Execute* runs it now. `docs/lake-format.md` describes every object.",
     group_name=LAKE,
     kinds={"json", "parquet"},
     owners=OWNERS,
@@ -49,14 +49,14 @@ LOG = dg.AssetSpec(
 @dg.asset_check(
     asset=LOG.key,
     name="verified",
-    blocking=True,  # fails the run, which the alerts tell of
+    blocking=True,  # fails the run, which sends an alert
     description="The chain of manifests is unbroken, every object of the lake is what was written,"
-    " the last audit of each table found the warehouse equal to the source, and dimensions held"
-    " before what the lake says. Beyond"
-    f" {NIGHTLY_BATCHES:,} batches, the newest are verified each night and the older ones in turn;"
+    " the last audit of each table found the warehouse equal to the source, and the past rows of"
+    " dimensions are what the lake says. Beyond"
+    f" {NIGHTLY_BATCHES:,} batches, the newest are verified every night and the older ones in turn;"
     " `totesys verify` verifies all."
     + remedy(
-        "its metadata lists the findings. The warehouse is not touched: bring an object back from"
+        "its metadata lists the findings. The warehouse is not touched: restore an object from"
         " the bucket's older versions, rebuild what differs, then run `totesys verify`.",
         "An object of the lake is lost or damaged",
     ),
@@ -64,7 +64,7 @@ LOG = dg.AssetSpec(
 def lake_verified(
     context: dg.AssetCheckExecutionContext, lake: Lake, warehouse: Warehouse
 ) -> dg.AssetCheckResult:
-    """Do what `totesys verify` does, for a part of a long log."""
+    """Do what `totesys verify` does, for part of a long log."""
     start = time.monotonic()
     night = dt.datetime.now(dt.UTC).toordinal()
 
@@ -89,7 +89,7 @@ def lake_verified(
 
 
 def _verified(found: Verification, batches: int) -> dict[str, Any]:
-    """What the log says of itself after a verification."""
+    """The log's metadata after a verification."""
     now = f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
     outcome = counted(len(found.findings), "finding") if found.findings else "all as written"
     what = (

@@ -1,4 +1,4 @@
-"""The jobs that take the files of a contract the whole way."""
+"""The jobs that take the files of a contract all the way to the warehouse."""
 
 from typing import Any
 
@@ -19,12 +19,12 @@ def _job(feed: Feed) -> Any:
             asset_key(PROCESSED, feed.name),
             asset_key(WAREHOUSE, feed.table.name),
         ),
-        description=f"{feed.title}: take the files that were delivered the whole way."
-        + use("nothing is to be chosen; the sensor `new_files` does it where a file waits.")
+        description=f"{feed.title}: take delivered files all the way to the warehouse."
+        + use("there is nothing to choose. The sensor `new_files` launches it when a file waits.")
         + remedy("its error names the file and what to do.", "A delivery is refused"),
         tags={STAGE_TAG: FEED_STAGE, FEED_TAG: feed.name},
     )
 
 
-# By the name of the feed.
+# By feed name.
 FILE_JOBS: dict[str, Any] = {feed.name: _job(feed) for _, feed in FILE_FEEDS}

@@ -1,4 +1,4 @@
-"""The sensor of files that others deliver: it starts a run where something waits."""
+"""The sensor for files that others deliver: it starts a run when one waits."""
 
 import datetime as dt
 import hashlib
@@ -23,8 +23,8 @@ from totesys_dagster.runs.tags import FEED_TAG
 from totesys_dagster.warehouse import ledger
 from totesys_dagster.warehouse.assets import migrate
 
-# Where a run has left drops behind, which cannot be read or were just replaced, another run for
-# the same ones comes after so long.
+# If a run left drops behind because they could not be read or were just replaced, the next run for
+# the same drops starts after this pause.
 AGAIN = dt.timedelta(seconds=60)
 REFUSED = "refused"
 
@@ -33,15 +33,15 @@ REFUSED = "refused"
     jobs=[*FILE_JOBS.values()],
     minimum_interval_seconds=4,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Takes files that others have put into the place of the drops, and loads what a"
-    " run that failed has left.",
+    description="Takes files that others have delivered to the place of the drops, and loads what"
+    " a failed run has left.",
 )
 def new_files(
     context: dg.SensorEvaluationContext, lake: Lake, warehouse: Warehouse
 ) -> dg.SensorResult | dg.SkipReason:
     """Compare the place of the drops with the logs, and the logs with the ledger.
 
-    The cursor only saves runs that would do the same as the one before.
+    The cursor only avoids runs that would repeat the previous one.
     """
     drops, before = Drops(), _remembered(context.cursor)
     now = dt.datetime.now(dt.UTC)
@@ -53,7 +53,7 @@ def new_files(
         try:
             found = wanted(contract, feed, drops, lake, warehouse)
             refused_ = [] if found else [*refused(feed, lake.ingestion(), lake.processed())]
-        except TotesysError as error:  # the other contracts' files are taken all the same
+        except TotesysError as error:  # still take the files of the other contracts
             waits.append(str(error))
             seen |= _kept(before, name)
             continue
@@ -64,9 +64,9 @@ def new_files(
         same = before.get(name, {}).get("waits") == found
         if same and now < _time(before[name]) + AGAIN:
             seen[name] = before[name]
-            waits.append(f"{feed.title}: the same files wait as for the run before.")
+            waits.append(f"{feed.title}: the files that wait are those of the previous run.")
         elif not can_start(context.instance, {FEED_TAG: name}):
-            waits.append(f"{feed.title}: at work, or waiting after a failure.")
+            waits.append(f"{feed.title}: running, or waiting after a failure.")
             seen |= _kept(before, name)
         else:
             seen[name] = {"waits": found, "at": now.isoformat()}
@@ -74,12 +74,12 @@ def new_files(
     context.update_cursor(json.dumps(seen))
     if runs:
         return dg.SensorResult(run_requests=runs)
-    return dg.SkipReason(" ".join(waits) or f"No file is new in {drops.url}.")
+    return dg.SkipReason(" ".join(waits) or f"No new files in {drops.url}.")
 
 
 def _refused(before: dict[str, dict[str, str]], name: str) -> list[str]:
-    """The names that were refused when the sensor last looked: where one of them was taken back, a
-    run says so."""
+    """The names that were refused at the sensor's previous evaluation. If one of them has been
+    removed since, a run records that."""
     with suppress(KeyError, ValueError, TypeError):
         return [str(one) for one in json.loads(before[name][REFUSED])]
     return []
@@ -92,7 +92,7 @@ def _kept(before: dict[str, dict[str, str]], name: str) -> dict[str, dict[str, s
 def wanted(
     contract: FileContract, feed: Feed, drops: Drops, lake: Lake, warehouse: Warehouse
 ) -> str | None:
-    """What waits, as a name for all of it; None for nothing.
+    """A digest of everything that waits; None if nothing does.
 
     Raises DropsError, LakeError, LoadError or SettingError.
     """

@@ -1,5 +1,5 @@
 """The sensor that reports what no run materializes: the heartbeat, the log of the lake, and the
-reports. It launches nothing, and what it reports costs no run."""
+reports. It launches no runs."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from totesys_dagster.resources import Lake, Warehouse
 from totesys_dagster.warehouse import report_assets, schema
 from totesys_dagster.warehouse.standing import standings
 
-# How many manifests a tick reads to count the lake's bytes; the next one goes on.
+# How many manifests one tick reads to count the lake's bytes; the next tick continues.
 MANIFESTS = 500
 
 Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
 
 
 class Counted(BaseModel):
-    """The cursor: up to which batch the bytes are counted, and which reports are reported."""
+    """The cursor: up to which batch bytes are counted, and which reports have been reported."""
 
     batches: int = 0
     bytes: int = 0
@@ -37,7 +37,7 @@ class Counted(BaseModel):
 def report(
     context: dg.SensorEvaluationContext, lake: Lake, warehouse: Warehouse
 ) -> dg.SensorResult | dg.SkipReason:
-    """What is news since the last report. Raises TotesysError."""
+    """What is new since the last report. Raises TotesysError."""
     instance, log, counted = context.instance, lake.log(), _remembered(context.cursor)
     _count(log, counted)
     with warehouse.connect() as connection:
@@ -73,13 +73,13 @@ def last_of(instance: dg.DagsterInstance, key: dg.AssetKey) -> dg.AssetMateriali
 
 
 def switched_off(instance: dg.DagsterInstance) -> list[str]:
-    """The sensors and schedules that somebody has switched off, where the instance keeps that."""
+    """The sensors and schedules that somebody switched off, if the instance records that."""
     states = instance.all_instigator_state() if instance.schedule_storage else ()
     return sorted(one.name for one in states if one.status.value == "STOPPED")
 
 
 def _count(log: ManifestLog, counted: Counted) -> None:
-    """Count the bytes of the batches that were committed since."""
+    """Count the bytes of the batches committed since."""
     if counted.batches > log.end():  # another lake
         counted.batches = counted.bytes = 0
     for manifest in itertools.islice(log.after(counted.batches), MANIFESTS):
@@ -106,7 +106,7 @@ def _lake(
 
 
 def _remembered(cursor: str | None) -> Counted:
-    """The last report's cursor; a new one where a person or an older release has set another."""
+    """The last report's cursor; a new one if a person or an older release has set another."""
     with suppress(ValueError):
         return Counted.model_validate_json(cursor or "")
     return Counted()

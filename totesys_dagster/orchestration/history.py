@@ -1,8 +1,8 @@
-"""The job that keeps Dagster's history: what is old leaves it, and what was lost returns.
+"""The job that maintains Dagster's history: it deletes what is old and restores what was lost.
 
-It lists the newest batches that are younger than a retention, and keeps their runs, events and
-materializations; but what the UI shows as the latest state of an asset or a check stays until a
-newer one is there. See `leaving.py` and `returning.py`.
+It lists the newest batches, up to a retention period, and keeps their runs, events and
+materializations. What the UI shows as the latest state of an asset or a check stays until there is
+a newer one. See `leaving.py` and `returning.py`.
 """
 
 import datetime as dt
@@ -21,8 +21,8 @@ from totesys_dagster.words import counted
 
 @dg.op
 def keep_what_is_listed(context: dg.OpExecutionContext, lake: Lake, warehouse: Warehouse) -> None:
-    """Let leave what is old, and report what is missing. Either goes on the next time where it is
-    too much for once."""
+    """Delete what is old, and report what is missing. If either is too much for one run, the next
+    one continues."""
     with clear_failures(), warehouse.connect() as connection:
         names = warehouse.names()
         listed = find_listed(connection, names, lake.log())
@@ -38,13 +38,13 @@ def keep_what_is_listed(context: dg.OpExecutionContext, lake: Lake, warehouse: W
 
 @dg.job(
     name=KEEP_HISTORY,
-    description="Keep Dagster's history: what is old leaves it, what was lost returns from lake and"
-    " ledger."
-    + use("at any time; nothing is to be chosen. It runs by itself each hour.")
-    + remedy("no data depends on it; the next hour goes on from there.", "A run is stuck"),
+    description="Maintain Dagster's history: delete what is old, restore what was lost from lake"
+    " and ledger."
+    + use("at any time; there is nothing to choose. A schedule runs it every hour.")
+    + remedy("no data depends on it; the next hour's run continues.", "A run is stuck"),
     tags={STAGE_TAG: HISTORY_STAGE},
-    # Its own: to bind them, Dagster would copy the sensor that starts it, by a parameter that is
-    # beta.
+    # Own resources: to bind shared ones, Dagster would copy the sensor that starts this job,
+    # through a parameter that is in beta.
     resource_defs={"lake": Lake(), "warehouse": Warehouse()},
 )
 def keep_history() -> None:
@@ -52,6 +52,6 @@ def keep_history() -> None:
 
 
 def is_lost(instance: dg.DagsterInstance, last: Manifest) -> bool:
-    """Whether Dagster does not list the last loaded batch, as after its database was lost."""
+    """Whether Dagster does not list the last loaded batch, as when its database was lost."""
     young = last.observed_at >= oldest(dt.datetime.now(dt.UTC))
     return young and not instance.has_dynamic_partition(str(BATCHES.name), last.batch)

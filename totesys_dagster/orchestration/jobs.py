@@ -32,17 +32,17 @@ from totesys_dagster.runs.tags import (
     WHOLE_STAGE,
 )
 
-# They have runs of their own.
+# Feeds have their own runs.
 FEED_ASSETS = dg.AssetSelection.tag("kind", "feed")
 
 capture = dg.define_asset_job(
     CAPTURE,
     selection=dg.AssetSelection.groups(INGESTION) - FEED_ASSETS,
-    description="Capture one batch: what changed in ToteSys since the one before. Its partition is"
-    " the batch; one that exists is captured no second time."
+    description="Capture one batch: what changed in ToteSys since the previous one. Its partition"
+    " is the batch. A batch that exists is not captured again."
     + use(
-        "use `whole_path` instead, which needs no partition and goes on to the warehouse. The"
-        " sensors launch this one where the warehouse cannot follow at once."
+        "use `whole_path` instead, which needs no partition and also loads the warehouse. The"
+        " sensors launch this job when the warehouse cannot follow at once."
     )
     + remedy("the sensors try again after a pause; nothing is lost.", "A run is stuck"),
     tags={STAGE_TAG: CAPTURE_STAGE},
@@ -51,9 +51,9 @@ capture = dg.define_asset_job(
 process = dg.define_asset_job(
     PROCESS,
     selection=dg.AssetSelection.groups(PROCESSED) - FEED_ASSETS,
-    description="Process a batch: raw tables to Parquet tables of the stars. To process one again"
-    " is harmless: the same rows give the same objects."
-    + use("choose the batch as its partition, and the tables, if not all. No configuration.")
+    description="Process a batch: from raw tables to star tables in Parquet. Processing it again is"
+    " harmless: the same rows give the same objects."
+    + use("choose the batch as partition and, unless you want all, the tables. No configuration.")
     + remedy("the run's error names the batch and what to do.", "Rows are in quarantine"),
     tags={STAGE_TAG: PROCESS_STAGE},
 )
@@ -61,9 +61,9 @@ process = dg.define_asset_job(
 load = dg.define_asset_job(
     LOAD,
     selection=dg.AssetSelection.groups(WAREHOUSE) - FEED_ASSETS,
-    description="Load all that is processed into the warehouse, in the order of the log. To load"
-    " again is harmless: a batch is loaded once."
-    + use("nothing is to be chosen. No partition, no configuration.")
+    description="Load all processed batches into the warehouse, in the order of the log. Loading"
+    " again is harmless: each batch is loaded once."
+    + use("there is nothing to choose. No partition, no configuration.")
     + remedy("the run's error names the batch and what to do.", "The warehouse is lost, or wrong"),
     tags={STAGE_TAG: LOAD_STAGE},
 )
@@ -71,15 +71,15 @@ load = dg.define_asset_job(
 batch_job = dg.define_asset_job(
     BATCH,
     selection=dg.AssetSelection.groups(INGESTION, PROCESSED, WAREHOUSE) - FEED_ASSETS,
-    description="Take a batch the whole way: capture, process, load and audit. The sensors start it"
+    description="Take a batch all the way: capture, process, load and audit. The sensors start it"
     " for the tables that have changed."
     + use(
-        "choose the batch as its partition. A batch that is captured is not captured again. For"
-        " what has changed just now, launch `whole_path`."
+        "choose the batch as partition. A batch that exists is not captured again. To take what"
+        " has changed since, launch `whole_path`."
     )
     + remedy(
-        "the sensors try it again, after a pause that doubles up to 15 minutes. A batch that is"
-        " stopped by rows in quarantine says so in its check `contract`.",
+        "the sensors retry it after a pause, which doubles each time, up to 15 minutes. If rows in"
+        " quarantine stop a batch, its check `contract` says so.",
         "Rows are in quarantine",
     ),
     tags={STAGE_TAG: BATCH_STAGE},
@@ -89,7 +89,7 @@ verify_lake = dg.define_asset_job(
     VERIFY_LAKE,
     selection=dg.AssetSelection.checks_for_assets(LOG.key),
     description="Verify the lake: the chain of manifests, every object, and the last audits."
-    + use("nothing is to be chosen. It reads the lake, and writes nothing.")
+    + use("there is nothing to choose. It only reads.")
     + remedy("the check lists the findings.", "An object of the lake is lost or damaged"),
     tags={STAGE_TAG: VERIFY_STAGE},
 )
@@ -97,9 +97,9 @@ verify_lake = dg.define_asset_job(
 page = dg.define_asset_job(
     REPORTS_PAGE,
     selection=dg.AssetSelection.assets(PAGE),
-    description="Publish the page of the reports, where a batch has come since the last one."
-    + use("nothing is to be chosen. A page that is launched is mailed to nobody.")
-    + remedy("its error says why; the next look of the evening tries again.", "A run is stuck"),
+    description="Publish the report page, if a batch has been loaded since the last one."
+    + use("there is nothing to choose. A page that you launch is not mailed.")
+    + remedy("its error says why; the schedule retries later in the evening.", "A run is stuck"),
     tags={STAGE_TAG: PAGE_STAGE},
 )
 
@@ -108,7 +108,7 @@ page = dg.define_asset_job(
 def capture_process_load(
     context: dg.OpExecutionContext, source: SourceDatabase, lake: Lake, warehouse: Warehouse
 ) -> None:
-    """Take one batch the whole way now, in a run of its own, which the log names."""
+    """Take what changed all the way now, in separate runs."""
     with clear_failures():
         reports = run_path(
             context.instance,
@@ -119,14 +119,14 @@ def capture_process_load(
             progress=context.log.info,
         )
     batches = [report.manifest.batch for report in reports]
-    context.log.info(f"Taken the whole way: {', '.join(batches) or 'nothing, nothing changed'}.")
+    context.log.info(f"Taken all the way: {', '.join(batches) or 'nothing, as nothing changed'}.")
 
 
 @dg.job(
     name=WHOLE_PATH,
-    description="Look at the source now and take what changed all the way to the warehouse."
+    description="Poll the source now, and take what changed all the way to the warehouse."
     + use("when you do not want to wait for the sensors. No partition, no configuration.")
-    + remedy("its error has the sentence of the run that failed.", "A run is stuck"),
+    + remedy("its error quotes that of the run that failed.", "A run is stuck"),
     tags={STAGE_TAG: WHOLE_STAGE},
 )
 def whole_path() -> None:

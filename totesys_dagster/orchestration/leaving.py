@@ -1,11 +1,11 @@
-"""What leaves Dagster's history: a batch with all that Dagster keeps of it, and old runs of none.
+"""Deletes from Dagster's history: old batches with their runs, and old runs that have no batch.
 
-Lake and warehouse hold every batch. The list, the runs, their events and materializations are for
-people alone, and pages and ticks get slower by them: Dagster reads the whole list for each page
-that shows an asset.
+Lake and warehouse keep every batch. Dagster's list, runs, events and materializations are only for
+people, and they slow down pages and ticks: Dagster reads the whole list for each page that shows an
+asset.
 
-It is done some at a time, oldest first. A batch is on the list until its runs are gone, and a run
-is there until its events are, so that whatever interrupts it, the next time goes on from there.
+Deletion goes a portion at a time, oldest first. A batch stays on the list until its runs are gone,
+and a run stays until its events are, so after an interruption the next run of the job continues.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from totesys_dagster.runs.unfinished import PARTITION_TAG, UNFINISHED, is_unfini
 
 KEYS_AT_ONCE = 100
 RUNS_AT_ONCE = 200
-# After so many runs the rest waits for the next time.
+# After this many runs, the rest waits for the next time.
 MOST_RUNS = 5000
 
 PARTITIONED = [
@@ -35,20 +35,20 @@ PARTITIONED = [
     *(asset_key(PROCESSED, star) for star in STAR_TABLES),
 ]
 
-# What a sensor reports without a run.
+# Assets that a sensor reports without a run.
 REPORTED = [HEARTBEAT.key, LOG.key]
 
 
 @dataclass
 class Left:
-    """How much has left."""
+    """How much was deleted."""
 
     batches: int = 0
     runs: int = 0
 
 
 def let_leave(instance: dg.DagsterInstance, listed: Listed) -> Left:
-    """Take off the list what is old, and delete the runs that are."""
+    """Take old batches off the list, and delete old runs."""
     left = Left()
     for keys in _portions(old_batches(instance, listed)):
         if left.runs >= MOST_RUNS:
@@ -60,13 +60,13 @@ def let_leave(instance: dg.DagsterInstance, listed: Listed) -> Left:
     left.runs += _delete_old_runs(instance, listed, MOST_RUNS - left.runs)
     history.delete_reported(instance, REPORTED, listed.since)
     if left.runs:
-        # Dagster looks for an asset's materialized batches anew only where the list has changed.
+        # Dagster refreshes an asset's materialized batches only when the list has changed.
         instance.wipe_asset_cached_status(PARTITIONED)
     return left
 
 
 def old_batches(instance: dg.DagsterInstance, listed: Listed) -> list[str]:
-    """The batches that are to leave Dagster's list, oldest first."""
+    """The batches to take off Dagster's list, oldest first."""
     keys = sorted(instance.get_dynamic_partitions(str(BATCHES.name)))
     old = [key for key in keys if listed.is_old(key)]
     used = {key for some in _portions(old) for key in _used(instance, some, listed)}
@@ -74,8 +74,9 @@ def old_batches(instance: dg.DagsterInstance, listed: Listed) -> list[str]:
 
 
 def _used(instance: dg.DagsterInstance, keys: Sequence[str], listed: Listed) -> Iterator[str]:
-    """The batches that a run is at work on, and those of the newest that one was at work on a short
-    while ago, as where a person repeats an old batch, or the source's clock went wrong."""
+    """The batches that a run is working on, and those of the newest that a run worked on a short
+    while ago, for instance because a person repeated an old batch or the source's clock was wrong.
+    """
     at_work = instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED))
     yield from _named(keys, (one.dagster_run for one in at_work if is_unfinished(one)))
     newest = [key for key in keys if key >= batch_key(max(listed.first, 0))]
@@ -85,13 +86,13 @@ def _used(instance: dg.DagsterInstance, keys: Sequence[str], listed: Listed) -> 
 
 
 def _named(keys: Sequence[str], runs: Iterable[dg.DagsterRun]) -> Iterator[str]:
-    """The batches that one of the runs is of."""
+    """The batches that belong to one of the runs."""
     for first, last in filter(None, map(batches_of, runs)):
         yield from (key for key in keys if first <= key <= last)
 
 
 def _runs_of(instance: dg.DagsterInstance, keys: Sequence[str], listed: Listed) -> list[str]:
-    """The ended runs of these batches. One that loaded several leaves with the last of them."""
+    """The ended runs of these batches. A run that loaded several is deleted with the last."""
     runs = _tagged(instance, keys, dg.RunsFilter(statuses=history.ENDED))
     spans = {run.run_id: batches_of(run) for run in runs}
     return [run_id for run_id, span in spans.items() if span and listed.is_old(span[1])]
@@ -111,8 +112,8 @@ def _tagged(
 
 
 def _delete_old_runs(instance: dg.DagsterInstance, listed: Listed, most: int) -> int:
-    """Delete the runs that ended before the history begins, oldest first, but those of batches that
-    wait for their load; how many."""
+    """Delete the runs that ended before the history begins, oldest first, except those of batches
+    that wait for their load. Returns how many."""
     wanted = dg.RunsFilter(statuses=history.ENDED, updated_before=listed.since)
     deleted, after = 0, None
     while deleted < most:
@@ -130,10 +131,11 @@ def _delete_old_runs(instance: dg.DagsterInstance, listed: Listed, most: int) ->
 
 
 def _delete(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> set[str]:
-    """Delete ended runs, but for those that hold the latest state of something; which are gone."""
+    """Delete ended runs, except those that hold the latest state of something. Returns the deleted
+    ones."""
     if not run_ids or not history.is_ours(instance):
         return set()
-    # Asked for after the runs have ended, so that none of them becomes the latest afterwards.
+    # Query this after the runs have ended, so none of them can become the latest afterwards.
     gone = {*run_ids} - history.latest_runs(instance)
     history.delete(instance, [run_id for run_id in run_ids if run_id in gone])
     return gone

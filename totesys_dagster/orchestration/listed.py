@@ -1,4 +1,4 @@
-"""Which batches Dagster lists: the newest ones, as far as they are not older than its history."""
+"""Which batches Dagster lists: the newest ones that are not older than its history."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Listed:
     young: frozenset[int]
 
     def is_old(self, batch: str) -> bool:
-        """Whether a batch is to leave the list. One that waits for its load never is."""
+        """Whether to take a batch off the list; never one that waits for its load."""
         sequence = sequence_of(batch)
         return sequence is not None and sequence <= self.last and sequence not in self.young
 
@@ -46,20 +46,20 @@ def find_listed(connection: Connection, names: Names, log: ManifestLog) -> Liste
 
 
 def now(connection: Connection) -> dt.datetime:
-    """The time by this machine's clock or the warehouse's, whichever is earlier: what one of them
-    takes for old, having jumped ahead, does not leave."""
+    """The time by this machine's clock or the warehouse's, whichever is earlier: a clock that
+    jumped ahead must not make batches look old."""
     with transaction(connection):
         its: dt.datetime = one(connection, "SELECT now()")[0]
     return min(dt.datetime.now(dt.UTC), its)
 
 
 def oldest(now: dt.datetime) -> dt.datetime:
-    """When the oldest batch that is not too old was observed, at the earliest."""
+    """The earliest time at which a batch that is not too old can have been observed."""
     return now - dt.timedelta(days=settings.history_days())
 
 
 def put_on_list(instance: dg.DagsterInstance, batch: str) -> None:
-    """Make a batch known to Dagster, which fails when another process does so right now."""
+    """Add a batch to Dagster's list. Dagster fails if another process does so at the same time."""
     name = str(BATCHES.name)
     try:
         instance.add_dynamic_partitions(name, [batch])
@@ -69,11 +69,11 @@ def put_on_list(instance: dg.DagsterInstance, batch: str) -> None:
 
 
 def sequence_of(batch: str) -> int | None:
-    """The sequence of a batch by its key, None for what is no such key."""
+    """The sequence in a batch's key; None if it is no such key."""
     return int(batch) if BATCH_KEY.fullmatch(batch) else None
 
 
 def batches_of(run: dg.DagsterRun) -> tuple[str, str] | None:
-    """The first and the last batch that a run is of, None for a run of none."""
+    """The first and the last batch of a run; None for a run without batches."""
     first = run.tags.get(BATCH_TAG) or run.tags.get(PARTITION_TAG)
     return (first, run.tags.get(LAST_BATCH_TAG, first)) if first else None

@@ -1,9 +1,9 @@
 """The overview: whether the warehouse is right and how fresh it is, on one page of the UI.
 
-`overview/heartbeat` is materialized whenever the moment has moved as of which every table was
-compared with the source. That happens with each batch, and at least hourly where none comes, so
-a policy on this asset alone tells a platform that stands still from a source that is quiet: a
-table that nobody edits on a weekend is not late. A sensor reports it, without a run.
+`overview/heartbeat` is materialized whenever every table has been compared with the source as of a
+later moment. That happens with each batch, and at least hourly if none comes. So one freshness
+policy on this asset tells a platform that is stuck from a source that is quiet: a table that nobody
+edits on a weekend is not late. A sensor reports the heartbeat, without a run.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ OVERVIEW = "overview"
 EQUAL = "equal"  # the check
 FRESH_AS_OF = "fresh as of"
 STATES = "states"
-# While batches come, it is reported so often. It counts the rows of every table.
+# How often it is reported while batches come. A report counts the rows of every table.
 EVERY = dt.timedelta(minutes=5)
-# An audit comes within the hour; two of them may fail, or wait for a lock.
+# An audit runs every hour; two of them may fail, or wait for a lock.
 WARN_AFTER, FAIL_AFTER = dt.timedelta(minutes=90), dt.timedelta(hours=3)
 SECTION = "The warehouse is behind"
 
@@ -40,13 +40,13 @@ HEARTBEAT = dg.AssetSpec(
     deps=[asset_key(WAREHOUSE, star) for star in STAR_TABLES],
     description="Is the warehouse right, and how fresh is it? **Keep this page open**: its metadata"
     " has a line for each table.\n\n"
-    "It is materialized when every table has been compared with ToteSys anew: with batches (every"
-    f" {EVERY.seconds // 60} minutes at most), and at least hourly where nothing changes. So a"
+    "It is materialized when every table has again been compared with ToteSys: with batches (every"
+    f" {EVERY.seconds // 60} minutes at most), and at least hourly if nothing changes. So a"
     " quiet weekend stays green.\n\n"
     f"**When it is late** ({WARN_AFTER.seconds // 60} minutes: warning;"
-    f" {FAIL_AFTER.seconds // 3600} hours: failed): the platform stands still, or cannot reach"
-    " ToteSys, lake or warehouse. *Automation* says at the last ticks of `source_changes` and"
-    f" `new_batches` why; `totesys status` says what waits. See *{SECTION}* in"
+    f" {FAIL_AFTER.seconds // 3600} hours: failed): the platform is stuck, or cannot reach"
+    " ToteSys, lake or warehouse. Under *Automation*, the last ticks of `source_changes` and"
+    f" `new_batches` say why; `totesys status` says what waits. See *{SECTION}* in"
     " `docs/operations.md`.",
     group_name=OVERVIEW,
     kinds={"postgres"},
@@ -58,7 +58,7 @@ HEARTBEAT = dg.AssetSpec(
 
 @dataclass(frozen=True)
 class Beat:
-    """How the warehouse stood when it was asked, `fresh_as_of` a moment of the source."""
+    """The state of the warehouse, `fresh_as_of` a moment of the source."""
 
     fresh_as_of: dt.datetime
     tables: Sequence[TableStatus]
@@ -69,12 +69,12 @@ class Beat:
 
     @property
     def waiting(self) -> int:
-        """How many batches of the lake are not loaded."""
+        """How many of the lake's batches are not loaded."""
         return (self.head.sequence if self.head else 0) - self.batch
 
     def metadata(self, off: Sequence[str]) -> dict[str, Any]:
-        """What the page shows: a table for people, numbers with a history. `off` names the sensors
-        and schedules that are switched off."""
+        """What the page shows: a table for people, and numbers that Dagster plots. `off` names the
+        sensors and schedules that are switched off."""
         return {
             "overview": dg.MetadataValue.md(self._markdown(off)),
             "verdict": conclusion(self.tables),
@@ -90,7 +90,7 @@ class Beat:
 
     @property
     def seconds(self) -> float:
-        """From the snapshot of the last batch to its load."""
+        """The time from the last batch's snapshot to its load."""
         return round((self.loaded_at - self.observed_at).total_seconds(), 3)
 
     def _markdown(self, off: Sequence[str]) -> str:
@@ -117,7 +117,7 @@ def _row(one: TableStatus) -> list[str]:
 
 
 def state(standing: Standing) -> str:
-    """How a table stood the last comparisons with the source, in a word."""
+    """The result of a table's last comparisons with the source, in a word."""
     differing = [found for found in standing.audits if not found.equal]
     if not standing.audits:
         return "not compared"
@@ -129,13 +129,13 @@ def state(standing: Standing) -> str:
 
 
 def states(standing: Mapping[str, Standing]) -> str:
-    """The states of all tables in a word: `11 equal`."""
+    """The states of all tables in short: `11 equal`."""
     found = [state(one).strip("*") for one in standing.values()]
     return ", ".join(f"{found.count(word)} {word}" for word in dict.fromkeys(sorted(found)))
 
 
 def moment(standing: Mapping[str, Standing]) -> dt.datetime | None:
-    """The moment of the source as of which every table was compared as a whole; None where one
+    """The moment of the source as of which every table has been compared as a whole; None if one
     never was."""
     seen = [one.whole.observed_at if one.whole else None for one in standing.values()]
     known = [at for at in seen if at is not None]
@@ -145,7 +145,7 @@ def moment(standing: Mapping[str, Standing]) -> dt.datetime | None:
 def is_due(last: dg.AssetMaterialization | None, standing: Mapping[str, Standing]) -> bool:
     """Whether there is news since the last report."""
     at = moment(standing)
-    # What a person reports by hand says nothing of how it was.
+    # A materialization that a person reported by hand does not say how the tables were.
     if at is None or last is None or not {FRESH_AS_OF, STATES} <= {*last.metadata}:
         return at is not None
     before = dt.datetime.fromtimestamp(float(str(last.metadata[FRESH_AS_OF].value)), dt.UTC)
@@ -155,7 +155,7 @@ def is_due(last: dg.AssetMaterialization | None, standing: Mapping[str, Standing
 def beat(
     connection: Connection, names: Names, lake: Lake, standing: Mapping[str, Standing]
 ) -> Beat | None:
-    """How the warehouse stands; None before its first batch. Raises LoadError or LakeError."""
+    """The state of the warehouse; None before its first batch. Raises LoadError or LakeError."""
     at, newest = moment(standing), ledger.newest(connection, names)
     if at is None or newest is None:
         return None
@@ -173,7 +173,7 @@ def beat(
     ),
 )
 def warehouse_is_equal(warehouse: Warehouse) -> dg.AssetCheckResult:
-    """Look into the ledger; nothing is compared by this."""
+    """Read the result from the ledger. This compares nothing itself."""
     with clear_failures(), warehouse.connect() as connection:
         return dg.AssetCheckResult(**verdict(standings(connection, warehouse.names())))
 

@@ -1,4 +1,4 @@
-"""Which runs the sensors start next: what waits, what is at work, what failed a moment ago."""
+"""Which runs the sensors start next: what waits, what is running, what failed a moment ago."""
 
 import datetime as dt
 import itertools
@@ -36,19 +36,19 @@ LONGEST_PAUSE = dt.timedelta(minutes=15)
 
 LOOK_SECONDS = 0.25
 
-# The daemon ticks all sensors at the same moment, and takes so long to make the run of a capture
-# that `source_changes` asks for in it.
+# The daemon ticks all sensors at the same moment, and takes this long to create the run of a
+# capture that `source_changes` requests in that tick.
 OPENING_SECONDS = 1.0
 
-# Batches of a backlog that one tick looks at, at least.
+# The least number of batches of a backlog that one tick reads.
 BACKLOG = 100
 
-# Up to so many batches are no backlog: each is processed and loaded in one run, the next when the
-# one before is loaded. Side by side they would take a run each and another for the load, and to
-# start a run costs more than a small batch: a busy machine would fall behind by it.
+# Up to this many batches are no backlog: each is processed and loaded in one run, one after the
+# other. In parallel, each would take a run, and the load one more. Starting a run costs more than a
+# small batch, so a busy machine would fall behind.
 FEW = 2
 
-# The stages of the runs that capture, and of those that load.
+# The stages of runs that capture, and of runs that load.
 CAPTURING = [BATCH_STAGE, CAPTURE_STAGE]
 LOADING = [BATCH_STAGE, LOAD_STAGE]
 
@@ -62,7 +62,7 @@ def pause(
 ) -> dt.timedelta | None:
     """How much longer to wait after failed runs with these tags; None for not at all.
 
-    The pause doubles with each failure in a row, from 5 seconds to 15 minutes. Failures of before
+    The pause doubles with each consecutive failure, from 5 seconds to 15 minutes. Failures before
     `since` do not count.
     """
     records = instance.get_run_records(dg.RunsFilter(tags=dict(tags)), limit=8)
@@ -76,27 +76,27 @@ def pause(
         return None
     waited = now - records[0].update_timestamp.replace(tzinfo=dt.UTC)
     due = min(FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE)
-    # A clock that went back tells nothing of the time that has passed.
+    # If the clock went back, we cannot know how much time has passed.
     return due - waited if dt.timedelta(0) <= waited < due else None
 
 
 def can_start(
     instance: dg.DagsterInstance, tags: Mapping[str, str], *, since: dt.datetime | None = None
 ) -> bool:
-    """Whether no run with these tags is unfinished, or has failed a moment ago."""
+    """Whether no run with these tags is unfinished or failed a moment ago."""
     now = dt.datetime.now(dt.UTC)
     return not unfinished(instance, tags) and not pause(instance, tags, now, since=since)
 
 
 def can_retry(instance: dg.DagsterInstance, manifest: Manifest) -> bool:
-    """Whether a run may take a committed batch on. That its capture failed is past."""
+    """Whether a run may continue a committed batch. A failure of its capture no longer counts."""
     return can_start(instance, {BATCH_TAG: manifest.batch}, since=manifest.observed_at)
 
 
 def wanted(
     instance: dg.DagsterInstance, store: Store, pending: Sequence[Manifest]
 ) -> list[dg.RunRequest]:
-    """The runs that pending batches ask for now."""
+    """The runs that pending batches need now."""
     if settings.load_every_seconds():
         return _process(instance, store, pending)
     if len(pending) <= FEW:
@@ -105,7 +105,7 @@ def wanted(
 
 
 def one_ends(instance: dg.DagsterInstance, until: float) -> bool:
-    """Wait for a run at work to end; False when none is at work, or none has ended by then."""
+    """Wait for a run to end; False if none is running, or none has ended by `until`."""
     at_work = _at_work(instance)
     if not at_work:
         time.sleep(OPENING_SECONDS)
@@ -120,7 +120,7 @@ def one_ends(instance: dg.DagsterInstance, until: float) -> bool:
 
 
 def _at_work(instance: dg.DagsterInstance) -> set[str]:
-    """The ids of the runs that a batch may be waiting for."""
+    """The ids of the runs that a batch can be waiting for."""
     stages = [*CAPTURING, PROCESS_STAGE, LOAD_STAGE]
     records = instance.get_run_records(dg.RunsFilter(tags={STAGE_TAG: stages}, statuses=UNFINISHED))
     return {record.dagster_run.run_id for record in records if is_unfinished(record)}
@@ -128,8 +128,8 @@ def _at_work(instance: dg.DagsterInstance) -> set[str]:
 
 @dataclass(frozen=True)
 class Pending:
-    """The first committed batches that the warehouse lacks, the last one that it holds, whether an
-    audit was cut short, and whether tables are to be rebuilt."""
+    """The first committed batches that the warehouse lacks, the last one that it has, whether an
+    audit was cut short, and whether tables are due to be rebuilt."""
 
     batches: list[Manifest]
     last: Manifest | None
@@ -140,7 +140,7 @@ class Pending:
 def find_pending(log: ManifestLog, warehouse: Warehouse) -> Pending:
     """What the warehouse lacks.
 
-    Puts the audit's requests again: a load that was killed after its commit may not have put them.
+    Writes the audit's requests again: a load killed after its commit may not have written them.
     """
     cut_short, outdated = False, False
     with warehouse.connect() as connection:
@@ -195,7 +195,7 @@ def _process_and_load(instance: dg.DagsterInstance, manifest: Manifest) -> list[
             partition_key=manifest.batch,
             asset_selection=selection.assets,
             asset_check_keys=selection.checks,
-            # Captures do not wait for it.
+            # As a load: captures do not wait for it.
             tags={BATCH_TAG: manifest.batch, STAGE_TAG: LOAD_STAGE},
         )
     ]
@@ -204,7 +204,7 @@ def _process_and_load(instance: dg.DagsterInstance, manifest: Manifest) -> list[
 def _process(
     instance: dg.DagsterInstance, store: Store, pending: Sequence[Manifest]
 ) -> list[dg.RunRequest]:
-    """A run for each batch that is not processed: batches process in any order, side by side."""
+    """A run for each unprocessed batch: batches can be processed in any order, in parallel."""
     waiting = (m for m in pending if not is_processed(store, m))
     return [
         dg.RunRequest(
@@ -221,7 +221,7 @@ def _process(
 def load_ready(
     instance: dg.DagsterInstance, store: Store, pending: Sequence[Manifest]
 ) -> list[dg.RunRequest]:
-    """One run for the batches at the start of the backlog that are processed, in order."""
+    """One run for the processed batches at the start of the backlog, in order."""
     ready = list(itertools.takewhile(lambda m: is_processed(store, m), pending))
     if not ready or unfinished(instance, {STAGE_TAG: LOADING}):
         return []

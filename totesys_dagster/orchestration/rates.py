@@ -1,6 +1,6 @@
-"""When exchange rates come: the jobs, the schedule, and what `totesys run` does about them.
+"""When exchange rates are loaded: the jobs, the schedule, and what `totesys run` does about them.
 
-They have nothing to do with the runs of ToteSys' batches: an outage of theirs holds up no batch.
+They are independent of the runs of ToteSys' batches: an outage of rates holds up no batch.
 """
 
 import datetime as dt
@@ -38,18 +38,18 @@ _MADE_OF_BOTH = dg.AssetSelection.assets(processed_rates, loaded_rates)
 exchange_rates = dg.define_asset_job(
     RATES,
     selection=dg.AssetSelection.assets(DAY, HISTORY) | _MADE_OF_BOTH,
-    description="Ask the daily source for days, and load what came, with the history of the"
-    " European Central Bank where there is a newer one. Its partition is a day, or a range."
-    + use("choose the days. One that has a rate is not asked for again.")
-    + remedy("its error says why; the next hour brings what is missing.", SECTION),
+    description="Ask the daily source for the rates of days and load them, along with the history"
+    " of the European Central Bank if there is a newer one. Its partition is a day, or a range."
+    + use("choose the days. Days that have a rate are not asked for again.")
+    + remedy("its error says why; the next hour's run brings what is missing.", SECTION),
     tags=_TAGS,
 )
 
 exchange_rate_history = dg.define_asset_job(
     RATE_HISTORY,
     selection=dg.AssetSelection.assets(HISTORY) | _MADE_OF_BOTH,
-    description="Load the history of the European Central Bank that is installed. Asks nobody."
-    + use("nothing is to be chosen.")
+    description="Load the installed history of the European Central Bank. Needs no network."
+    + use("there is nothing to choose.")
     + remedy("its error says why; run it again, or wait for the next hour.", SECTION),
     tags=_TAGS,
 )
@@ -68,16 +68,16 @@ def range_tags(first: dt.date, last: dt.date) -> dict[str, str]:
     cron_schedule="20 * * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Asks for the rates of the day, once they are due each hour until they have come"
-    " and are loaded; with them for those of the week before that are missing.",
+    description="Asks for the day's rates, every hour from when they are due until they are loaded."
+    " Also asks for those of the week before that are missing.",
 )
 def daily_exchange_rates(
     context: dg.ScheduleEvaluationContext, lake: Lake, warehouse: Warehouse
 ) -> dg.RunRequest | dg.SkipReason:
-    """A run for the last days, unless the warehouse has what today can have."""
+    """A run for the last days, unless the warehouse has what is available today."""
     today = context.scheduled_execution_time.astimezone(dt.UTC).date()
     if unfinished(context.instance, _TAGS):
-        return dg.SkipReason("Exchange rates are being loaded already.")
+        return dg.SkipReason("Exchange rates are already being loaded.")
     known = standing(lake.ingestion(), lake.processed())
     asks = bool(settings.rates_urls())
     is_known = known and (known.is_quoted(today) if asks else not is_due(known, today))
@@ -85,7 +85,7 @@ def daily_exchange_rates(
         if is_known:
             with warehouse.connect() as connection:
                 if _are_loaded(connection, lake, warehouse):
-                    return dg.SkipReason("The rates of today are there.")
+                    return dg.SkipReason("Today's rates are loaded.")
     except TotesysError as error:
         return dg.SkipReason(str(error))
     first = today - dt.timedelta(days=ASKED_AGAIN_DAYS) if asks else today
@@ -93,7 +93,7 @@ def daily_exchange_rates(
 
 
 def _are_loaded(connection: Connection, lake: Lake, warehouse: Warehouse) -> bool:
-    """Whether the warehouse has what the lake has of rates. Raises TotesysError."""
+    """Whether the warehouse has all rates that the lake has. Raises TotesysError."""
     migrate(connection, warehouse)
     loaded = ledger.head(connection, warehouse.names(), EXCHANGE_RATES.name)
     return loaded >= log_of(EXCHANGE_RATES, lake.ingestion()).end()
@@ -106,7 +106,7 @@ def _first_day() -> dt.date:
 
 
 def is_due(known: Standing | None, today: dt.date) -> bool:
-    """Whether a day has come, or a history been installed, that the rates do not know of."""
+    """Whether the rates lack a day that is due, or a newly installed history."""
     if known is None or known.known.as_of is None or known.known.as_of < today:
         return True
     return known.known.history != sha256(packaged_history())
@@ -119,8 +119,8 @@ def bring_rates(
     warehouse: Warehouse,
     progress: Progress = lambda _: None,
 ) -> str | None:
-    """Load what is known of exchange rates without asking anybody. What prevents it, in a
-    sentence; no batch waits for that."""
+    """Load the exchange rates that are available without the network. Returns a sentence about
+    what prevents it; no batch waits for rates."""
     try:
         with warehouse.connect() as connection:
             are_loaded = _are_loaded(connection, lake, warehouse)

@@ -1,7 +1,7 @@
-"""What returns to Dagster's history, where it was lost or somebody took a batch off the list.
+"""Restores Dagster's history if it was lost, or if somebody took a batch off the list.
 
-Lake and ledger know what was materialized. A batch is put on the list after all that is reported of
-it, so that one that was interrupted in between is reported again.
+Lake and ledger know what was materialized. A batch is put on the list only after everything about
+it is reported, so a batch that is interrupted in between is reported again.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from totesys_dagster.warehouse import ledger
 from totesys_dagster.warehouse.assets import described as loads_described
 from totesys_dagster.warehouse.loads import Loads
 
-# After so many seconds, the rest waits for the next time.
+# After this many seconds, the rest waits for the next time.
 SECONDS = 90
 
-# What the materializations of this module say of themselves.
+# Marks the materializations that this module reports.
 REPORTED_FROM = "reported from"
 
 Known = dict[dg.AssetKey, set[str]]
@@ -53,8 +53,8 @@ def bring_back(
     connection: Connection,
     names: Names,
 ) -> Returned:
-    """Report what Dagster lacks of the batches that it is to list, the newest first, and of the
-    tables of the warehouse."""
+    """Report what Dagster lacks: of the batches that it should list, newest first, and of the
+    warehouse's tables."""
     instance, returned, until = context.instance, Returned(), time.monotonic() + SECONDS
     known = {key: set(instance.get_materialized_partitions(key)) for key in PARTITIONED}
     for batch in _lacking(instance, listed, known):
@@ -69,8 +69,8 @@ def bring_back(
 
 
 def _lacking(instance: dg.DagsterInstance, listed: Listed, known: Known) -> Iterator[str]:
-    """The batches that are not on the list, or of which nothing is known to be captured, or nothing
-    to be processed. To see what is missing in part, all their manifests would have to be read."""
+    """The batches that are not on the list, or for which Dagster knows of nothing captured or of
+    nothing processed. To find partial gaps, all manifests would have to be read."""
     on_list = set(instance.get_dynamic_partitions(str(BATCHES.name)))
     zones = [
         set[str]().union(*(batches for key, batches in known.items() if key.path[0] == zone))
@@ -83,9 +83,9 @@ def _lacking(instance: dg.DagsterInstance, listed: Listed, known: Known) -> Iter
 
 
 def _report_batch(context: dg.OpExecutionContext, lake: Lake, batch: str, known: Known) -> bool:
-    """Report what is not known of a batch and put it on the list; whether anything was missing."""
+    """Report what Dagster lacks of a batch, and list it. Returns whether anything was missing."""
     instance, name = context.instance, str(BATCHES.name)
-    # Not by the log of the run, which keeps what it has read.
+    # Not through the log of the run, which keeps what it has read.
     manifest = lake.log().read(int(batch))
     missing = [
         (key, said)
@@ -106,21 +106,21 @@ def _report_batch(context: dg.OpExecutionContext, lake: Lake, batch: str, known:
 def _materialized(
     lake: Lake, manifest: Manifest
 ) -> Iterator[tuple[dg.AssetKey, Mapping[str, Any]]]:
-    """The tables of both zones that a batch materialized, and what that said of each."""
+    """The tables of both zones that a batch materialized, with the metadata of each."""
     raw, processed = lake.ingestion(), lake.processed()
     for table, entry in manifest.tables.items():
         if entry.read != "none" or entry.deleted:
             said = raw_described(raw, table, manifest.batch, entry.objects, entry.deleted)
             yield asset_key(INGESTION, table), said
     for star in touched_stars(manifest):
-        # None where it was made by another declaration: what is made again is reported then.
+        # None if it was processed by another declaration: processing it again reports it.
         if receipt := read_receipt(processed, star, manifest):
             yield asset_key(PROCESSED, star.name), star_described(processed, star, receipt)
 
 
 def _show_newest(context: dg.OpExecutionContext) -> None:
-    """Report the newest batch of a table again where an older one was reported last: what was last
-    is what the UI shows of the table."""
+    """Report a table's newest batch again if an older one was reported after it: the UI shows the
+    last report as the table's state."""
     instance = context.instance
     for record in instance.get_asset_records(PARTITIONED):
         key, entry = record.asset_entry.asset_key, record.asset_entry.last_materialization
@@ -138,7 +138,7 @@ def _show_newest(context: dg.OpExecutionContext) -> None:
 def _report_warehouse(
     context: dg.OpExecutionContext, lake: Lake, connection: Connection, names: Names
 ) -> int:
-    """Report the last load of each table of which Dagster knows none; how many."""
+    """Report the last load of each table without one in Dagster. Returns how many."""
     reported, log = 0, lake.log()
     for star, sequence in ledger.last_touched(connection, names).items():
         key = asset_key(WAREHOUSE, star)

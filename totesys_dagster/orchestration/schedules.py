@@ -17,9 +17,9 @@ from totesys_dagster.runs.unfinished import unfinished
 
 
 def verification(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """Verify the lake, unless that is still under way from last time."""
+    """Verify the lake, unless the previous verification is still running."""
     if unfinished(context.instance, {STAGE_TAG: VERIFY_STAGE}):
-        return dg.SkipReason("The lake is being verified already.")
+        return dg.SkipReason("The lake is already being verified.")
     return dg.RunRequest()
 
 
@@ -27,33 +27,35 @@ hourly_history = dg.ScheduleDefinition(
     job=keep_history,
     cron_schedule="7 * * * *",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description=f"Keeps Dagster's history as {settings.LISTED_BATCHES} and"
-    f" {settings.HISTORY_DAYS} say.",
+    description=f"Maintains Dagster's history according to {settings.LISTED_BATCHES} and"
+    f" {settings.HISTORY_DAYS}.",
 )
 
 
 @dg.schedule(
     job=page,
-    # Once an evening: the later looks are for what went wrong at the first.
+    # Once an evening: the later ticks are retries.
     cron_schedule="30 19-23 * * *",
     execution_timezone="Europe/London",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Publishes the page of the reports after the business day, and mails it to those of"
-    f" {settings.REPORT_TO}, where a batch has come since the page before.",
+    description="Publishes the report page after the business day and mails it to"
+    f" {settings.REPORT_TO}, if a batch has been loaded since the last page.",
 )
 def evening_page(
     context: dg.ScheduleEvaluationContext, warehouse: Warehouse
 ) -> dg.RunRequest | dg.SkipReason:
-    """Ask for the page of an evening, unless it is there or being made."""
+    """Request the evening's page, unless it exists or is being made."""
     if unfinished(context.instance, {STAGE_TAG: PAGE_STAGE}):
-        return dg.SkipReason("The page is being made already.")
+        return dg.SkipReason("The page is already being made.")
     if not page_is_due(warehouse, context.scheduled_execution_time):
-        return dg.SkipReason("The page of this evening is there, or no batch came since the last.")
+        return dg.SkipReason(
+            "This evening's page exists, or no batch has come since the last page."
+        )
     return dg.RunRequest(tags={MAIL_TAG: "yes"})
 
 
 def page_is_due(warehouse: Warehouse, moment: dt.datetime) -> bool:
-    """Whether there is a page to be made or mailed after the business day before that moment."""
+    """Whether a page has to be made or mailed after the last business day before that moment."""
     with clear_failures(), warehouse.connect() as connection:
         where = published.position(connection, warehouse.names())
     return where.is_due(published.evening(moment), mail=mail.is_set())
@@ -70,7 +72,7 @@ def schedules() -> list[Any]:
             job=verify_lake,
             cron_schedule=cron,
             default_status=dg.DefaultScheduleStatus.RUNNING,
-            description=f"Verifies the lake at the times that {settings.VERIFY_SCHEDULE} sets.",
+            description=f"Verifies the lake at the times set by {settings.VERIFY_SCHEDULE}.",
         )(verification)
     except dg.DagsterInvalidDefinitionError:
         raise SettingError(

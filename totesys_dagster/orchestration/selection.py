@@ -1,6 +1,6 @@
-"""What a run of a batch is to materialize and to check: Dagster plans events for that alone.
+"""What a run of a batch is planned to materialize and check: Dagster plans events only for that.
 
-What a batch touches beyond it is materialized and checked all the same.
+If a batch turns out to touch more, that is materialized and checked, too.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from totesys_dagster.processed.assets import CONTRACT
 
 
 class Selection(NamedTuple):
-    """Assets, and of their checks those that may stop the run: each that is planned costs two
-    events more."""
+    """Assets, and those of their checks that can stop the run: each planned check costs two more
+    events."""
 
     assets: list[dg.AssetKey]
     checks: list[dg.AssetCheckKey]
 
 
 def to_capture(changed: Collection[str]) -> Selection:
-    """For a run that captures these tables and takes them the whole way. Where no star reads them,
-    nothing in the run would hold a load back until the batch is committed: `new_batches` loads it.
+    """For a run that captures these tables and takes them all the way. If no star reads them,
+    nothing in the run would make a load wait for the commit, so `new_batches` loads the batch.
     """
     raw = [asset_key(INGESTION, table) for table in SOURCE_TABLES if table in changed]
     stars = stars_reading(changed)
@@ -47,7 +47,7 @@ def to_process(stars: Iterable[StarTable]) -> Selection:
 
 
 def to_load(stars: Collection[StarTable]) -> Selection:
-    """A batch that touches no table is loaded as well."""
+    """A batch that touches no table is loaded, too."""
     return Selection(
         [asset_key(WAREHOUSE, star.name) for star in stars or STAR_TABLES.values()], []
     )

@@ -1,6 +1,6 @@
-"""The whole path of a batch in one call: capture, process, load, audit, in one run of Dagster's.
+"""The whole path of a batch in one call: capture, process, load and audit, in one Dagster run.
 
-The command line and the job `whole_path` use it; the sensors ask for the same runs.
+The command line and the job `whole_path` use it; the sensors request the same runs.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ from totesys_dagster.warehouse.healing import request_healing
 from totesys_dagster.warehouse.ledger import Loaded
 from totesys_dagster.words import counted
 
-# How often a capture may be overtaken by another one, a sensor's for instance, before it gives up.
+# How often another capture, such as a sensor's, can overtake this one before it gives up.
 ATTEMPTS = 3
-# How often what an audit asks for is done at once: a digest without the rows in quarantine, a full
-# read, and an audit of all.
+# How often an audit's requests are served at once: a digest without the rows in quarantine, a full
+# read, and an audit of all tables.
 HEALINGS = 4
 
-# It imports pandas, for which a capture need not wait.
+# This module imports pandas, and a capture need not wait for that.
 TRANSFORM = "totesys_dagster.processed.transform"
 
 GetJob = Callable[[str], dg.JobDefinition]
@@ -52,12 +52,12 @@ Progress = Callable[[str], Any]
 
 
 class RunFailedError(TotesysError):
-    """A run of the path failed; the message is the failure's own."""
+    """A run of the path failed. The message is that of the failure."""
 
 
 @dataclass
 class BatchReport:
-    """What became of one batch. `seconds` has the time that each step of Dagster's took."""
+    """What became of one batch. `seconds` is the time that each Dagster step took."""
 
     manifest: Manifest
     receipts: Mapping[str, Receipt]
@@ -69,7 +69,7 @@ class BatchReport:
 
 @dataclass(frozen=True)
 class _Run:
-    """What is kept of a finished run: checks by outcome, and seconds by zone."""
+    """A finished run: checks by outcome, and seconds by zone."""
 
     passed: int
     failed: list[str]
@@ -78,7 +78,7 @@ class _Run:
 
 
 def preflight(source: SourceDatabase, lake: Lake, warehouse: Warehouse) -> None:
-    """Raise TotesysError, naming the setting, unless every system can be used. Writes nothing."""
+    """Raise a TotesysError that names the setting unless every system is usable. Writes nothing."""
     lake.ingestion().check()
     lake.processed().check()
     with source.connect(), warehouse.connect():
@@ -96,13 +96,14 @@ def run_path(
     whole: bool = False,
     progress: Progress = lambda _: None,
 ) -> list[BatchReport]:
-    """Finish what earlier runs left undone, then take what changed in the source the whole way.
+    """Finish what earlier runs left undone, then take what changed in the source all the way.
 
-    Where nothing changed, all tables are audited if that is due, if `whole` asks for it, or if a
-    small one was changed by hand. What an audit finds different is read again at once.
+    If nothing changed, all tables are audited if that is due, if `whole` asks for it, or if
+    somebody changed a small one by hand. Tables that an audit finds different are read again at
+    once.
 
-    Returns a report for each batch that was loaded, oldest first; none when nothing changed and
-    nothing was left. Raises TotesysError (RunFailedError when a run of Dagster's fails).
+    Returns a report for each batch that was loaded, oldest first; none if there was nothing to
+    load. Raises TotesysError (RunFailedError if a Dagster run fails).
     """
     preflight(source, lake, warehouse)
     path = _Path(instance, get_job, source, lake, warehouse, progress)
@@ -112,7 +113,7 @@ def run_path(
     for _ in range(HEALINGS):
         try:
             found = path.poll()
-        except LaggingReplicaError:  # behind the batch just taken: it knows of nothing to be healed
+        except LaggingReplicaError:  # it has not replayed the batch just taken, so it cannot repair
             break
         if found.asked:
             reports += path.take((), whole=False)
@@ -140,7 +141,7 @@ class _Path:
         self.renewed = self.renewed or bool(found.stars and not found.is_asked_for)
 
     def poll(self, *, whole: bool = False) -> Poll:
-        """What the source has to say now."""
+        """Poll the source."""
         with self.source.connect() as connection:
             return changed_tables(connection, self.lake.ingestion(), whole=whole)
 
@@ -157,8 +158,8 @@ class _Path:
                     self.audit()
                 return reports
         raise RunFailedError(
-            f"{ATTEMPTS} captures in a row committed no batch, because another process captured it"
-            " first or the change was gone again: what is in the lake is loaded; run again."
+            f"{ATTEMPTS} captures in a row committed no batch, because another process committed it"
+            " first or the change was gone again. What is in the lake is loaded: run again."
         )
 
     def moved(self) -> bool:
@@ -179,12 +180,12 @@ class _Path:
             raise failed(result)
 
     def loaded(self) -> int:
-        """The number of the last batch that the warehouse holds."""
+        """The sequence of the last batch in the warehouse."""
         with self.warehouse.connect() as connection:
             return ledger.head(connection, self.warehouse.names())
 
     def batch(self, full_read: Sequence[str], *, whole: bool) -> dict[str, _Run]:
-        """Take a batch the whole way if anything changed; the run that did it, by batch."""
+        """Take a batch all the way if anything changed. Returns the run that did so, by batch."""
         self.progress("Looking for changes in the source")
         start = time.monotonic()
         found = self.poll(whole=whole)
@@ -208,15 +209,15 @@ class _Path:
         return {batch: run}
 
     def reports(self, before: int, taken: Mapping[str, _Run]) -> list[BatchReport]:
-        """What became of the batches that were loaded since the warehouse held `before`."""
+        """What became of the batches loaded after batch `before`."""
         last = self.loaded()
         manifests = itertools.takewhile(lambda m: m.sequence <= last, self.lake.log().after(before))
         return [self._report(manifest, [*taken.values()]) for manifest in manifests]
 
     def committed(self, batch: str, run: _Run) -> bool:
-        """Whether a batch is in the lake by this run of the capture, and not by another's.
+        """Whether this run committed the batch.
 
-        The run was overtaken if not, or the change was gone again when it looked.
+        If not, another capture was first, or the change was gone again when the run read it.
         """
         try:
             return self.lake.log().find(batch).run_id == run.run_id
@@ -226,7 +227,7 @@ class _Path:
     def catch_up(self, captures: Mapping[str, _Run]) -> list[BatchReport]:
         """Process and load every batch that the warehouse lacks, in order.
 
-        Puts the audits' requests again: a run that was killed after a commit may not have put them.
+        Writes the audits' requests again: a run killed after a commit may not have written them.
         """
         names, log = self.warehouse.names(), self.lake.log()
         with self.warehouse.connect() as connection:
@@ -235,7 +236,7 @@ class _Path:
             if last:
                 request_healing(connection, names, log.store)
         if last < log.end():
-            self.renew()  # beside a dimension that is still empty, facts would be orphans
+            self.renew()  # first: with a dimension still empty, facts would be orphans
         return [
             self._process_and_load(manifest, captures.get(manifest.batch))
             for manifest in log.after(last)
@@ -251,7 +252,7 @@ class _Path:
         return self._report(manifest, [before, run] if before else [run])
 
     def _report(self, manifest: Manifest, runs: Sequence[_Run]) -> BatchReport:
-        """What became of a batch by these runs, from lake and ledger."""
+        """What became of a batch in these runs, from lake and ledger."""
         processed = self.lake.processed()
         receipts = {
             star.name: read_receipt(processed, star, manifest) for star in touched_stars(manifest)
@@ -301,7 +302,7 @@ def execute(
     tags: Mapping[str, str] | None = None,
     **options: Any,
 ) -> dg.ExecuteInProcessResult:
-    """Execute a run in this process, without its log on the console."""
+    """Execute a run in this process without logging to the console."""
     return job.execute_in_process(
         instance=instance,
         run_config={
@@ -315,7 +316,7 @@ def execute(
 
 
 def failed(result: dg.ExecuteInProcessResult) -> RunFailedError:
-    """Why a run failed, and which run that is."""
+    """An error that says why a run failed, and which run it was."""
     reason = first_failure(result.all_events) or "The run failed before any step did"
     return RunFailedError(f"{reason} (Dagster run {result.run_id})")
 

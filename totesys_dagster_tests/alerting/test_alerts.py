@@ -470,7 +470,7 @@ def test_system_out_of_reach_is_sent_once_and_so_is_its_return(
     with monkeypatch.context() as patch:
         patch.setenv(setting, value)
         for _ in range(3):
-            assert f"Wrong at the moment: the {system} cannot be read." in watch.tick()
+            assert f"Open incidents: the {system} cannot be read." in watch.tick()
     [(subject, text)] = inbox.take()
     assert subject == f"[totesys_dagster] the {system} cannot be read"
     assert setting in text
@@ -529,7 +529,7 @@ def test_batch_that_waits_too_long_is_sent_until_one_is_loaded(watch: Watch, inb
     [(subject, text)] = inbox.take()
     assert subject == "[totesys_dagster] the warehouse is behind"
     assert text.startswith(
-        f"No batch was loaded for 15 minutes, though batch {batch} is committed to the lake"
+        f"No batch has been loaded for 15 minutes, though batch {batch} is committed to the lake"
         " (1 wait)."
     )
 
@@ -555,7 +555,7 @@ def test_changes_that_wait_too_long_are_sent(
 
     [(_, text)] = inbox.take()
     assert text.startswith(
-        "No batch was loaded for 3 minutes, though the source has changes that no batch holds."
+        "No batch has been loaded for 3 minutes, though the source has changes that no batch holds."
     )
     load(watch.orchestra)
     watch.tick()

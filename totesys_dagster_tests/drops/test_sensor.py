@@ -32,7 +32,7 @@ def checks(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
 def test_nothing_lies_there(dropping: Dropping, orchestra: Orchestra) -> None:
     answer = orchestra.tick("new_files")
     assert isinstance(answer, str)
-    assert f"No file is new in {dropping.directory.as_uri()}" in answer
+    assert f"No new files in {dropping.directory.as_uri()}" in answer
 
 
 def test_files_are_taken_by_one_run(dropping: Dropping, orchestra: Orchestra) -> None:
@@ -147,7 +147,7 @@ def test_file_that_cannot_be_read_is_tried_again_after_a_minute(
     cursor = context.cursor
     again = orchestra.tick("new_files", cursor)
     assert isinstance(again, str)
-    assert "the same files wait as for the run before" in again
+    assert "the files that wait are those of the previous run" in again
     seen = json.loads(cursor or "")
     seen["sales_target"]["at"] = (dt.datetime.now(dt.UTC) - files.AGAIN).isoformat()
     assert isinstance(orchestra.tick("new_files", json.dumps(seen)), dg.SensorResult)

@@ -252,7 +252,9 @@ def test_audit_that_is_overtaken_ends_quietly(orchestra: Orchestra) -> None:
 
     assert result.success
     assert result.get_asset_check_evaluations() == []
-    assert "Nothing was compared: another audit was under way, whose result stands." in said
+    assert (
+        "Nothing was compared: another audit ran at the same time, and its result counts." in said
+    )
 
 
 def test_two_audits_compare_with_one_object_and_note_it_once(platform: Platform) -> None:

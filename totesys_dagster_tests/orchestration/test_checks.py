@@ -128,7 +128,7 @@ def test_verification_does_not_start_while_one_is_under_way(instance: dg.Dagster
         tags={"totesys/stage": "verify"},
     )
 
-    assert tick(instance) == "The lake is being verified already."
+    assert tick(instance) == "The lake is already being verified."
 
 
 def test_verification_does_not_hold_up_the_batches(settled: Orchestra) -> None:

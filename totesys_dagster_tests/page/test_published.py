@@ -231,7 +231,8 @@ def test_schedule_asks_for_the_page_of_the_evening(first: Orchestra, tmp_path: P
 
     assert [request.tags[MAIL_TAG] for request in asked or []] == ["yes"]
     assert (
-        again.skip_message == "The page of this evening is there, or no batch came since the last."
+        again.skip_message
+        == "This evening's page exists, or no batch has come since the last page."
     )
     assert schedule.execution_timezone == "Europe/London"
 
