@@ -55,7 +55,7 @@ def load_all(
 
 def require_fit(connection: Connection, names: Names, feed: Feed) -> None:
     """Raise LoadError unless the feed's table is what is declared."""
-    with failures(LoadError, f"a look at {feed.table.name}"), transaction(connection):
+    with failures(LoadError, f"a read of {feed.table.name}"), transaction(connection):
         why = schema.unfit(connection, names, feed.table)
     if why is not None:
         raise LoadError(why)

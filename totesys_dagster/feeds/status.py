@@ -63,7 +63,7 @@ def feed_status(
     loaded = ledger.check_log(connection, names, log, feed.title)
     head = log.head()
     query = sql.SQL("SELECT count(*) FROM {}").format(names.table(f"current_{feed.table.name}"))
-    with failures(LoadError, f"a look at {feed.table.name}"), transaction(connection):
+    with failures(LoadError, f"a read of {feed.table.name}"), transaction(connection):
         rows = int(one(connection, query)[0])
         unfit = schema.unfit(connection, names, feed.table)
     loaded_by = ledger.revisions(connection, names, feed.name, feed.table.name)

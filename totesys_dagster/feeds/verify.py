@@ -180,7 +180,7 @@ def _compare(
     query = sql.SQL("SELECT {}, batch_seq, is_deleted FROM {}").format(
         columns, names.table(table.name)
     )
-    with failures(LoadError, f"a look at {table.name}"), transaction(connection):
+    with failures(LoadError, f"a read of {table.name}"), transaction(connection):
         found = [(row[:-2], row[-2], row[-1]) for row in connection.execute(query)]
     different = set(found) ^ set(expected.versions)
     if different or len(found) != len(expected.versions):
@@ -194,6 +194,6 @@ def _is_made(connection: Connection, names: Names, feed: Feed) -> bool:
     """Whether the warehouse has a ledger and the feed's table, which the next load makes."""
     query = "SELECT to_regclass(%s) IS NOT NULL AND to_regclass(%s) IS NOT NULL"
     tables = [names.ledger("batch"), names.table(feed.table.name)]
-    with failures(LoadError, "a look at the ledger"), transaction(connection):
+    with failures(LoadError, "a read of the ledger"), transaction(connection):
         found = connection.execute(query, [t.as_string(connection) for t in tables]).fetchone()
     return found == (True,)

@@ -194,7 +194,7 @@ class Capture:
         schema = self.view.schemas[table]
         connections = [self.view.connection]
         queries = [copy_query(schema, condition)]
-        with failures(SourceError, f"the reading of {table}"):
+        with failures(SourceError, f"the read of {table}"):
             count = blocks.blocks(self.view, table) if self.states[table].full else 0
             if count:
                 connections = self._readers.connections()
@@ -208,7 +208,7 @@ class Capture:
 
     def _copy(self, connection: Connection, table: str, query: sql.Composed) -> Iterator[bytes]:
         with (
-            failures(SourceError, f"the reading of {table}"),
+            failures(SourceError, f"the read of {table}"),
             connection.cursor() as cursor,
             cursor.copy(query) as copy,
         ):
@@ -219,7 +219,7 @@ class Capture:
     def commit(self) -> Manifest:
         """Write the manifest, which makes the batch exist. Raises LakeError."""
         sequence = 1 if self._head is None else self._head.sequence + 1
-        with failures(SourceError, "the reading of the source's digests"):
+        with failures(SourceError, "the read of the source's digests"):
             manifest = Manifest(
                 sequence=sequence,
                 previous_sha256=None if self._head is None else self._head.sha256,

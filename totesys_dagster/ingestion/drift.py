@@ -42,7 +42,7 @@ def differences(table: SourceTable, schema: TableSchema) -> list[str]:
 def unknown_tables(view: SourceView) -> tuple[str, ...]:
     """The source's tables that the catalogue does not know. Raises SourceError."""
     known = [*SOURCE_TABLES, *OTHER_TABLES]
-    with failures(SourceError, "a look at the source's tables"):
+    with failures(SourceError, "a read of the source's tables"):
         return tuple(name for (name,) in view.connection.execute(UNKNOWN_TABLES, [known]))
 
 

@@ -58,7 +58,7 @@ def open_view(connection: Connection) -> Iterator[SourceView]:
     rewriting ALTER TABLE would make a table look empty. ACCESS SHARE is the lock of every SELECT.
     """
     tables = sql.SQL(", ").join(sql.Identifier("public", name) for name in SOURCE_TABLES)
-    with failures(SourceError, "the reading of the source"):
+    with failures(SourceError, "the read of the source"):
         try:
             replayed = identity.replayed(connection)
             begin_reading(connection)

@@ -103,7 +103,7 @@ def due(connection: Connection, names: Names, log: ManifestLog) -> Due:
         loads += len({star.name for star in touched_stars(manifest)} & {s.name for s in stars})
         rows += sum(entry.rows for entry in entries.values())
         schemas |= {(name, entry.schema_sha256) for name, entry in entries.items() if entry.rows}
-    with failures(LoadError, "a look at the tables' declarations"), transaction(connection):
+    with failures(LoadError, "a read of the tables' declarations"), transaction(connection):
         before = state.states(connection, names)
     columns = [(table, columns_of(log.store, table, sha256)) for table, sha256 in schemas]
     lost = [f"{s.name}.{c}" for s in stars for c in _lost(s, before.get(s.name), columns)]
@@ -137,7 +137,7 @@ def outdated(connection: Connection, names: Names) -> list[StarTable]:
     head = ledger.head(connection, names)
     if not head:
         return []
-    with failures(LoadError, "a look at the tables' declarations"), transaction(connection):
+    with failures(LoadError, "a read of the tables' declarations"), transaction(connection):
         found = state.states(connection, names)
         return [*state.outdated(found), *state.behind(found, head)]
 
@@ -188,7 +188,7 @@ def renew(
 
 def may_renew(connection: Connection, names: Names) -> bool:
     """Whether the current user may rebuild tables. Raises LoadError."""
-    with failures(LoadError, "a look at the warehouse's roles"), transaction(connection):
+    with failures(LoadError, "a read of the warehouse's roles"), transaction(connection):
         return schema.may_change(connection, names)
 
 

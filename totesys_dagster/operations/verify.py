@@ -193,7 +193,7 @@ def _check_last_source(
 def _waiting(connection: Connection, names: Names, ingestion: Store) -> set[str]:
     """The tables that the next audit is the first to compare: they were rebuilt, or no digest of
     the source is of their columns yet."""
-    with failures(LoadError, "a look at the tables' declarations"), transaction(connection):
+    with failures(LoadError, "a read of the tables' declarations"), transaction(connection):
         renewed = {star for star, found in state.states(connection, names).items() if found.renewed}
     try:
         known = Known.of(ingestion).stars

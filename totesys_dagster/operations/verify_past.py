@@ -150,7 +150,7 @@ class _History:
     @contextmanager
     def _looking(self) -> Iterator[None]:
         with (
-            failures(LoadError, f"a look at the history of {self.star.name}"),
+            failures(LoadError, f"a read of the history of {self.star.name}"),
             transaction(self._connection),
         ):
             yield

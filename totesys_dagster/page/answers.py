@@ -1,4 +1,4 @@
-"""What the page says: a class for the rows of each report, whose fields are columns of it."""
+"""What the page says: one class for the rows of each report, with its columns as fields."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def day_in_london(moment: dt.datetime) -> dt.date:
 
 @dataclass(frozen=True)
 class Batch:
-    """The last batch that the warehouse holds."""
+    """The warehouse's last batch."""
 
     batch_seq: int
     observed_at: dt.datetime
@@ -62,7 +62,7 @@ class Converted:
 
 @dataclass(frozen=True)
 class Target:
-    """What an office has sold in a month and currency, and its target. What is missing is None."""
+    """What an office sold in a month and currency, and its target; None if missing."""
 
     month: dt.date
     office: str
@@ -75,7 +75,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Country:
-    """Deliveries to a country; the code is None where the name is not known."""
+    """Deliveries to a country; the code is None if the name is unknown."""
 
     country: str
     country_code: str | None
@@ -107,7 +107,7 @@ class Overdue:
 
 @dataclass(frozen=True)
 class Aged:
-    """Overdue payments of a direction and currency, for so many days."""
+    """Overdue payments of a direction and currency, by days overdue."""
 
     direction: str
     currency_code: str
@@ -118,7 +118,7 @@ class Aged:
 
 @dataclass(frozen=True)
 class Amended:
-    """How often a column of sales orders was changed, and of how many orders."""
+    """How often a column of sales orders was changed, and in how many orders."""
 
     changed: str
     changes: int
@@ -128,7 +128,7 @@ class Amended:
 
 @dataclass(frozen=True)
 class Slipped:
-    """A delivery that is agreed for another day than at first."""
+    """A delivery whose agreed day has moved."""
 
     sales_order_id: int
     first_agreed: dt.date
@@ -138,7 +138,7 @@ class Slipped:
 
 @dataclass(frozen=True)
 class Slippage:
-    """How many deliveries moved, and by how much in the middle."""
+    """How many deliveries moved, and the median."""
 
     later: int
     earlier: int
@@ -171,9 +171,9 @@ class Rate:
 
 @dataclass(frozen=True)
 class Answers:
-    """All that the page is made of. By the day `as_of` it is judged what is due and which month is
-    over; `seen` is when each batch was read that an audit names; `missing` are reports that could
-    not be asked."""
+    """Everything on the page. `as_of` is the day that determines what is due and which month is
+    over; `seen` says when each batch that an audit names was read; `missing` are the reports that
+    could not be queried."""
 
     made_at: dt.datetime
     as_of: dt.date
@@ -197,20 +197,20 @@ class Answers:
 
     @property
     def today(self) -> dt.date:
-        """The day in London on which it is made."""
+        """The day in London on which the page is made."""
         return day_in_london(self.made_at)
 
     @property
     def orders(self) -> int:
-        """How many orders there are, whatever their currencies."""
+        """The number of orders in all currencies."""
         return sum(row.orders for row in self.revenue)
 
     @property
     def overdue_payments(self) -> int:
-        """How many payments are overdue, whatever their currencies."""
+        """The number of overdue payments in all currencies."""
         return sum(row.payments for row in self.overdue)
 
     @property
     def unknown_countries(self) -> Sequence[Country]:
-        """Those whose name means no country that is known."""
+        """The countries whose name is unknown."""
         return [row for row in self.countries if row.country_code is None]

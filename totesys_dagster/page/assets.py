@@ -1,6 +1,6 @@
-"""The page as an asset: made after the business day, or when somebody asks for it.
+"""The page as an asset: made after the business day, or on demand.
 
-A page is immutable, so it is made where a batch has come since the one before, and not else.
+A page is immutable, so a new one is made only if a batch has been loaded since the last one.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from totesys_dagster.runs.tags import MAIL_TAG
 
 PAGE = asset_key(settings.REPORTS, "page")
 COUNTRIES = "countries"
-# Of months in the picture that the UI shows: each is a bar for each currency.
+# How many months the UI's picture shows, each with a bar for each currency.
 SHOWN_MONTHS = 24
 
 
@@ -36,22 +36,22 @@ SHOWN_MONTHS = 24
     owners=OWNERS,
     tags={"zone": settings.REPORTS},
     description="The answers of the reports on one page: an HTML file that makes no network"
-    " requests, in the processed zone. Of the batches of a day, the last one that was loaded when"
-    " it was made; materializing it again makes no new page until another batch arrives.",
+    " requests, in the processed zone. It shows the last batch that was loaded when it was made."
+    " Materializing it again makes no new page until another batch arrives.",
     check_specs=[
         dg.AssetCheckSpec(
             COUNTRIES,
             asset=PAGE,
-            description="Every country that is delivered to is known by its name, and so has a"
-            " circle on the map. Those that are not are listed under it."
-            + remedy("Mend the name in ToteSys.", "A country is not known"),
+            description="Every country with deliveries is known by name, so it has a circle on the"
+            " map. Unknown names are listed below the map."
+            + remedy("correct the name in ToteSys.", "A country is not known"),
         )
     ],
 )
 def reports_page(
     context: dg.AssetExecutionContext, lake: Lake, warehouse: Warehouse
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """Publish the page of the batch that the warehouse holds, and mail it after a business day."""
+    """Publish the page of the warehouse's last batch, and mail it after a business day."""
     with clear_failures(), warehouse.connect() as connection:
         names, processed = warehouse.names(), lake.processed()
         answers = ask(connection, names)
@@ -59,13 +59,13 @@ def reports_page(
         page = found.newest if found.is_current else None
         if page is None:
             page = _publish(connection, names, processed, answers)
-            context.log.info(f"The page of batch {page.sequence} is published: {page.key}.")
+            context.log.info(f"Published the page of batch {page.sequence}: {page.key}.")
         else:
-            context.log.info(f"No batch came since the page of batch {page.sequence}.")
+            context.log.info(f"No batch has come since the page of batch {page.sequence}.")
         if MAIL_TAG in context.run.tags and mail.is_set() and page.mailed_at is None:
             mail.send(answers, processed.get(page.key))
             published.mailed(connection, names, page)
-            context.log.info(f"The page is mailed to those of {settings.REPORT_TO}.")
+            context.log.info(f"Mailed the page to {settings.REPORT_TO}.")
     return dg.MaterializeResult(
         metadata=_metadata(answers, page, processed.uri(page.key)),
         check_results=[countries_check(answers)],
@@ -73,7 +73,7 @@ def reports_page(
 
 
 def _publish(connection: Connection, names: Names, processed: Store, answers: Answers) -> Published:
-    # It takes a second to import, which the code location and other runs need not wait for.
+    # Importing it takes a second, which the code location and other runs need not wait for.
     from totesys_dagster.page.render import page
 
     text = page(answers, staff_names=settings.publishes_staff_names())
@@ -82,7 +82,7 @@ def _publish(connection: Connection, names: Names, processed: Store, answers: An
 
 
 def _metadata(answers: Answers, page: Published, uri: str) -> Mapping[str, Any]:
-    """What the UI shows: two numbers with a history, a table, a picture, and where the page is."""
+    """What the UI shows: two numbers that it plots, a table, a picture, and a link to the page."""
     import base64
 
     from totesys_dagster.page import charts
@@ -110,7 +110,7 @@ def _metadata(answers: Answers, page: Published, uri: str) -> Mapping[str, Any]:
 
 
 def countries_check(answers: Answers) -> dg.AssetCheckResult:
-    """Whether every country is known by its name. Names of countries are no secret."""
+    """Whether every country is known by name. Names of countries are not secret."""
     unknown = answers.unknown_countries
     listed = ", ".join(f"{row.country!r} ({row.orders:,})" for row in unknown)
     return dg.AssetCheckResult(
@@ -119,8 +119,8 @@ def countries_check(answers: Answers) -> dg.AssetCheckResult:
         passed=not unknown,
         severity=dg.AssetCheckSeverity.WARN,
         description=(
-            f"No country is known by the name {listed}: the page lists it under its map. Mend it in"
-            " ToteSys, or add the name to catalogue/countries.py."
+            f"No country is known by the name {listed}: the page lists it below the map. Correct it"
+            " in ToteSys, or add the name to catalogue/countries.py."
             if unknown
             else None
         ),

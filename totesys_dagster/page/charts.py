@@ -1,6 +1,6 @@
-"""Pictures as SVG: drawn by Vega-Lite, without a browser and without a script in the result.
+"""Pictures as SVG, drawn by Vega-Lite without a browser; the result contains no script.
 
-Colours are names of CSS, so that a picture follows light and dark with its page. Altair and its
+Colours are CSS variables, so a picture follows its page's light or dark mode. Altair and its
 renderer take a second to load: import this module only where something is drawn.
 """
 
@@ -18,10 +18,10 @@ import vl_convert
 
 from totesys_dagster.page.answers import Country, Month
 
-# The renderer carries it and measures text with it; Arial and Helvetica have the same widths.
+# The renderer includes this font and measures text with it; Arial and Helvetica are as wide.
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 
-# Colours that stand for names of CSS until the picture is drawn.
+# Placeholder colours, replaced by CSS variables once the picture is drawn.
 _INK, _GRID, _LAND, _MARK, _ON_MARK, _EDGE = (
     f"#0{number}0{number}0{number}" for number in "123456"
 )
@@ -33,7 +33,7 @@ THEME = {
     _ON_MARK: "var(--on-mark)",
     _EDGE: "var(--paper)",
 }
-# The same for a picture of months that stands alone, on white or on black.
+# The same for a picture of months outside the page, on white or on black.
 PLAIN = {_INK: "#6b7280", _GRID: "#9ca3af", _MARK: "#3b82c4"}
 
 WIDE, NARROW = 876, 358
@@ -42,17 +42,17 @@ _EQUAL_EARTH = 5.6  # the width of the whole Earth at scale 1, and a margin for 
 
 _NUMBER = re.compile(r"-?\d+\.\d+")
 _PATH = re.compile(r'(?<= d=")[^"]*')
-# What says to screen readers what the marks are. They are given the table beside the picture.
+# The attributes that describe marks to screen readers, which get the table beside the picture.
 _SPOKEN = re.compile(r' (?:role|aria-[a-z]+|pointer-events|xmlns:xlink|version)="[^"]*"')
 
 
 def by_month(months: Sequence[Month], width: int, colours: Mapping[str, str] = THEME) -> str:
-    """Revenue by month, a panel below the other for each currency, each on a scale from zero."""
+    """Revenue by month: one panel per currency, stacked, each with a scale from zero."""
     values = [
         {
             "month": one.month.isoformat(),
             "currency": one.currency_code,
-            "revenue": float(one.revenue),  # a picture of whole pixels: no figure is read off it
+            "revenue": float(one.revenue),  # exact enough for a picture in whole pixels
             "unfinished": one.unfinished,
         }
         for one in months
@@ -61,7 +61,7 @@ def by_month(months: Sequence[Month], width: int, colours: Mapping[str, str] = T
         alt.Chart(alt.NamedData("months"), width=width - 32, height=104)
         .mark_bar(color=_MARK, stroke=_MARK, width={"band": 0.8})
         .encode(
-            # One scale for all panels, so that a month is at one place in each.
+            # One time scale for all panels, so each month is at the same place.
             x=alt.X(
                 "utcyearmonth(month):T",
                 title=None,
@@ -81,7 +81,7 @@ def by_month(months: Sequence[Month], width: int, colours: Mapping[str, str] = T
 
 
 def world(countries: Sequence[Country], width: int = WIDE) -> str:
-    """One circle for each country, whose area is its number of orders."""
+    """A map with one circle per country, whose area is its number of orders."""
     places = _places()
     dots: list[dict[str, Any]] = []
     for code, orders in sorted(_by_code(countries).items(), key=lambda one: -one[1]):
@@ -110,13 +110,13 @@ def world(countries: Sequence[Country], width: int = WIDE) -> str:
 
 
 def _near(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether the codes of two circles would be printed on each other, about 2.3 pixels a degree.
-    The one with more orders has its code then; the table has both."""
+    """Whether the codes of two circles would overlap, at about 2.3 pixels a degree. If so, only the
+    one with more orders shows its code; the table has both."""
     return bool(abs(one["lon"] - other["lon"]) < 8 and abs(one["lat"] - other["lat"]) < 5)
 
 
 def _by_code(countries: Sequence[Country]) -> dict[str, int]:
-    """Two names may be of one country."""
+    """Orders by country code. Two names can mean the same country."""
     found: dict[str, int] = {}
     for one in countries:
         if one.country_code:
@@ -133,7 +133,7 @@ def _places() -> dict[str, dict[str, float]]:
 
 
 def _svg(chart: Any, data: Mapping[str, Any], colours: Mapping[str, str]) -> str:
-    """The picture. The data is put in last: to look through it takes Altair half a second."""
+    """The picture. The data is put in last: inspecting it would take Altair half a second."""
     configured = (
         chart.configure(font=FONT, background="transparent", aria=False, padding=2)
         .configure_view(stroke=None)

@@ -1,4 +1,4 @@
-"""The page as a file of this machine, with the names of staff."""
+"""The page as a local file, with the names of staff."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ FILE = "report.html"
 
 
 def default_path() -> Path:
-    """Where the page is written unless another place is asked for. Raises SettingError."""
+    """Where the page is written by default. Raises SettingError."""
     return settings.home() / FILE
 
 
 def write(connection: Connection, names: Names, path: Path, as_of: dt.date | None = None) -> Path:
-    """Write the page of now, in the place of an older one: a reader sees either as a whole.
+    """Write the current page atomically, replacing an older one.
 
-    It names people, so it is its user's alone. A link stays, and what it leads to is replaced.
-    Raises LoadError, or SettingError when the file cannot be written.
+    It names people, so only its user can read it. A symbolic link stays; its target is replaced.
+    Raises LoadError, or SettingError if the file cannot be written.
     """
     path = files.to_write(path, "--output")
     text = page(ask(connection, names, as_of), staff_names=True)

@@ -1,4 +1,4 @@
-"""The mail with the page, to those whom TOTESYS_REPORT_TO names."""
+"""The mail with the page, to the recipients in TOTESYS_REPORT_TO."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from totesys_dagster.page.answers import Answers
 
 
 def is_set() -> bool:
-    """Whether anybody is to get the page by mail."""
+    """Whether the page has recipients."""
     return settings.is_set(settings.REPORT_TO)
 
 

@@ -1,4 +1,4 @@
-"""Where pages are published, and which of them is the newest: for those who know no ledger.
+"""Where pages are published, and which of them is the newest, without the ledger.
 
 reports/page/2024-11-15/0000000042.html
 """
@@ -13,7 +13,7 @@ from totesys_dagster.lake.manifest import batch_key
 from totesys_dagster.lake.store import Store
 
 FOLDER = "reports/page"
-# Where the web server has the newest of them.
+# The web server's path of the newest page.
 PATH = "/reports/page"
 _KEY = re.compile(rf"{FOLDER}/[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}/[0-9]{{10}}\.html")
 
@@ -24,7 +24,7 @@ def key_of(day: dt.date, sequence: int) -> str:
 
 
 def newest_url() -> str | None:
-    """Where people open the newest page; None where no address of the UI is set.
+    """The URL of the newest page; None if the UI's address is not set.
 
     Raises SettingError.
     """
@@ -33,9 +33,8 @@ def newest_url() -> str | None:
 
 
 def newest_key(processed: Store) -> str | None:
-    """The key of the page of the last day, and of its last batch; None before the first page.
+    """The key of the page of the last day and its last batch; None before the first page.
 
-    An object there may be one that the ledger does not know yet, which is as good a page. Raises
-    LakeError.
+    The ledger may not know the object yet; the page is as good. Raises LakeError.
     """
     return max(filter(_KEY.fullmatch, processed.list(FOLDER)), default=None)

@@ -1,7 +1,7 @@
-"""The pages that were published: objects of the processed zone, and what the ledger knows of them.
+"""Published pages: objects of the processed zone, and their rows in the ledger.
 
-A page is written once for a day and batch. The object comes first: where a process dies before the
-ledger knows of it, the next one finds the object and notes that.
+A page is written once for a day and batch. The object comes first: if a process dies before it
+updates the ledger, the next one finds the object and does so.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Published:
 
 @dataclass(frozen=True)
 class Position:
-    """The newest page, the batch that the warehouse holds now, and when any page was mailed last;
-    None where there is none."""
+    """The newest page, the warehouse's last batch, and when a page was last mailed; None for what
+    does not exist."""
 
     newest: Published | None
     head: tuple[int, str] | None
@@ -43,13 +43,13 @@ class Position:
 
     @property
     def is_current(self) -> bool:
-        """Whether the newest page is of the batch that the warehouse holds."""
+        """Whether the newest page shows the warehouse's last batch."""
         newest = self.newest
         return bool(newest and self.head == (newest.sequence, newest.manifest_sha256))
 
     def is_due(self, evening: dt.datetime, *, mail: bool) -> bool:
-        """Whether there is something to do on an evening: once for each, and nothing where no
-        batch came since the page before."""
+        """Whether there is something to do on an evening: once each evening, and only if a batch
+        has come since the last page."""
         newest = self.newest
         if self.head is None:
             return False
@@ -61,13 +61,13 @@ class Position:
 
 
 def position(connection: Connection, names: Names) -> Position:
-    """Where the pages are. Raises LoadError."""
+    """The state of the pages. Raises LoadError."""
     query = _pages(names, sql.SQL("TRUE"))
     mail = sql.SQL("SELECT max(mailed_at) FROM {}").format(names.ledger("page_mail"))
     head = sql.SQL(
         "SELECT sequence, manifest_sha256 FROM {} WHERE log = %s ORDER BY sequence DESC LIMIT 1"
     ).format(names.ledger("batch"))
-    with failures(LoadError, "a look at the published pages"), transaction(connection):
+    with failures(LoadError, "a read of the published pages"), transaction(connection):
         newest = connection.execute(query).fetchone()
         mailed_at = one(connection, mail)[0]
         last = connection.execute(head, [TOTESYS]).fetchone()
@@ -77,7 +77,7 @@ def position(connection: Connection, names: Names) -> Position:
 
 
 def _pages(names: Names, condition: sql.Composable) -> sql.Composed:
-    """The newest page that meets a condition, as `Published` has it."""
+    """The query for the newest page that meets a condition, with the fields of `Published`."""
     return sql.SQL(
         "SELECT p.day, p.sequence, p.manifest_sha256, p.key, p.sha256, p.published_at,"
         " (SELECT max(m.mailed_at) FROM {mail} AS m WHERE (m.day, m.manifest_sha256)"
@@ -91,7 +91,7 @@ def publish(
 ) -> Published:
     """Write the page of a day and batch, and note it in the ledger.
 
-    Where another process has written that page before, its page stands. Raises LakeError or
+    If another process has already written that page, its page counts. Raises LakeError or
     LoadError.
     """
     key = key_of(day, sequence)
@@ -110,7 +110,9 @@ def publish(
         condition = sql.SQL("p.key = {}").format(sql.Literal(key))
         found = connection.execute(_pages(names, condition)).fetchone()
     if found is None:
-        raise LoadError(f"Batch {sequence} left the ledger while its page was made: make another.")
+        raise LoadError(
+            f"Batch {sequence} left the ledger while its page was being made: make it again."
+        )
     return Published(*found)
 
 
@@ -124,7 +126,7 @@ def mailed(connection: Connection, names: Names, page: Published) -> None:
 
 
 def evening(moment: dt.datetime) -> dt.datetime:
-    """When the business day of that moment was over: 19:30 in London, of that day or the last."""
+    """When the last business day before that moment ended: 19:30 in London."""
     local = moment.astimezone(LONDON)
     end = local.replace(hour=19, minute=30, second=0, microsecond=0)
     return end if end <= local else end - dt.timedelta(days=1)

@@ -1,7 +1,7 @@
-"""The reports are asked what the page says, all of them in one snapshot.
+"""Queries the reports for the page, all of them in one snapshot.
 
-Only what a reader may see is asked. A report that this warehouse does not have, or this role may
-not read, leaves its section away; the page says so.
+The queries use only what a reader may see. If this warehouse lacks a report, or this role may not
+read it, its section is missing and the page says so.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from totesys_dagster.page.answers import (
 from totesys_dagster.postgres.sessions import Connection, Names, begin, failures, leave, one
 
 SNAPSHOT = "ISOLATION LEVEL REPEATABLE READ READ ONLY"
-# How many of the deliveries that moved farthest are shown.
+# How many deliveries that moved farthest are shown.
 FARTHEST = 5
 
 # How many months are compared with their targets.
@@ -47,11 +47,11 @@ ByMonth = TypeVar("ByMonth", Month, Converted, Target)
 
 
 def ask(connection: Connection, names: Names, as_of: dt.date | None = None) -> Answers:
-    """The answers of a warehouse now. What is due is judged by `as_of`, today in London without.
+    """The current answers of a warehouse. `as_of` determines what is due; default: London's today.
 
-    Raises LoadError when it holds no batch or cannot be read.
+    Raises LoadError if the warehouse holds no batch or cannot be read.
     """
-    with failures(LoadError, "the reading of the reports"):
+    with failures(LoadError, "the read of the reports"):
         begin(connection, SNAPSHOT)
         try:
             return _ask(_Reports(connection, names), as_of)
@@ -66,7 +66,7 @@ class _Reports:
     missing: list[str] = field(default_factory=list)
 
     def has(self, report: str) -> bool:
-        """Whether the report is there and may be asked, be it a view or a function."""
+        """Whether the report, a view or a function, exists and may be queried."""
         query = """
             SELECT EXISTS (
                 SELECT FROM pg_class WHERE relname = %(name)s AND relkind = 'v'
@@ -85,7 +85,7 @@ class _Reports:
     def of(
         self, report: str, kind: type[Row], more: str = "", *, call: Sequence[Any] | None = None
     ) -> list[Row]:
-        """The rows of a report, one field for each column; none where it cannot be asked."""
+        """The rows of a report, one field per column; none if it cannot be queried."""
         if not self.has(report):
             self.missing.append(report)
             return []
@@ -117,7 +117,7 @@ def _ask(reports: _Reports, as_of: dt.date | None) -> Answers:
     day = as_of or today
     if day > today:
         raise LoadError(
-            f"{day} is yet to come, and what will be overdue then is not known: name a day up to"
+            f"{day} is in the future, so what will be overdue is not known: name a day up to"
             f" {today}, which is today in London."
         )
     batches = reports.of("batches", Batch)
@@ -165,7 +165,7 @@ def _nothing(reports: _Reports) -> LoadError:
 
 
 def marked(months: Sequence[ByMonth], as_of: dt.date) -> list[ByMonth]:
-    """The rows, the last month's marked as unfinished where the day that counts lies in it."""
+    """The rows, with the last month marked as unfinished if it contains `as_of`."""
     last = max((one.month for one in months), default=None)
     day = as_of.replace(day=1)
     unfinished = {day} if last == day else set()
@@ -173,13 +173,13 @@ def marked(months: Sequence[ByMonth], as_of: dt.date) -> list[ByMonth]:
 
 
 def _converted(reports: _Reports) -> list[Converted]:
-    """Revenue in the reporting currency, where there are exchange rates."""
+    """Revenue in the reporting currency, if there are exchange rates."""
     name = "revenue_in_reporting_currency_by_month"
     return reports.of(name, Converted, "ORDER BY month") if reports.has(name) else []
 
 
 def _rates(reports: _Reports, as_of: dt.date) -> list[Rate]:
-    """The latest rate of each currency on a day, where there are exchange rates."""
+    """The latest rate of each currency on a day, if there are exchange rates."""
     name = "exchange_rates"
     if not reports.has(name):
         return []
@@ -189,7 +189,7 @@ def _rates(reports: _Reports, as_of: dt.date) -> list[Rate]:
 
 
 def _targets(reports: _Reports, as_of: dt.date) -> list[Target]:
-    """The last months up to a day that have a target, with all offices that have sold in them."""
+    """The last months up to a day that have a target, with every office that sold in them."""
     name = "revenue_against_target"
     order = "ORDER BY month DESC, office, currency_code"
     asked = reports.has(name) and _has_target(reports)
@@ -200,7 +200,7 @@ def _targets(reports: _Reports, as_of: dt.date) -> list[Target]:
 
 
 def _has_target(reports: _Reports) -> bool:
-    """Whether there may be a target: the report goes through all orders even without one."""
+    """Whether there can be a target: without one, the report would still scan all orders."""
     name = reports.names.table("current_fact_sales_target")
     try:
         with reports.connection.transaction():

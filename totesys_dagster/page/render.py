@@ -1,4 +1,4 @@
-"""The page of the answers: one HTML file without script, and without a request to anywhere."""
+"""The page of the answers: one HTML file without scripts or network requests."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from totesys_dagster.warehouse.reports import Report, all_reports
 from totesys_dagster.words import counted
 
 BUCKETS = ("1-30", "31-60", "61-90", "91-365", "over 365")
-# A look at ToteSys that is older than this is said to be old.
+# If ToteSys was last checked longer ago than this, the page says that it is out of date.
 OLD = dt.timedelta(hours=36)
 DIRECTIONS = {"receivable": "Owed to us", "payable": "Owed by us"}
 
 
 def page(answers: Answers, *, staff_names: bool) -> str:
-    """The page. Without `staff_names` members of staff are named by their number alone."""
+    """The page. Without `staff_names`, members of staff appear only by number."""
     return _template().render(page=_Page(answers, staff_names))
 
 
@@ -51,7 +51,7 @@ def _template() -> jinja2.Template:
 
 @dataclass(frozen=True)
 class _Aged:
-    """A row of a table of ages: payments and amount by currency."""
+    """A row of the ageing table: payments and amount by currency."""
 
     bucket: str
     cells: Sequence[tuple[int, Decimal | None]]
@@ -59,7 +59,7 @@ class _Aged:
 
 @dataclass(frozen=True)
 class _Page:
-    """What the template asks for."""
+    """What the template uses."""
 
     answers: Answers
     staff_names: bool
@@ -78,7 +78,7 @@ class _Page:
 
     @property
     def seen(self) -> dt.datetime:
-        """The last look at ToteSys that the warehouse is known to follow."""
+        """When ToteSys was last checked, as far as the warehouse is known to follow it."""
         looks = [row.fresh_as_of for row in self.answers.quality if row.fresh_as_of]
         return max([self.answers.batch.observed_at, *looks])
 
@@ -95,7 +95,7 @@ class _Page:
         return Markup(charts.world(self.answers.countries))  # nosec B704
 
     def finished(self, currency: str) -> Sequence[Month]:
-        """The last two months of a currency that are over, the newest first."""
+        """The last two finished months of a currency, newest first."""
         found = [m for m in self.answers.months if m.currency_code == currency]
         return [m for m in reversed(found) if not m.unfinished][:2]
 
@@ -120,7 +120,7 @@ class _Page:
 
     @property
     def directions(self) -> Sequence[tuple[str, Sequence[str], Sequence[_Aged]]]:
-        """The overdue payments: what each direction is called, its currencies, a row an age."""
+        """The overdue payments: each direction's name, its currencies, and a row per age."""
         rows = self.answers.ageing
         result = []
         for direction in sorted({row.direction for row in rows}, reverse=True):
@@ -156,7 +156,7 @@ class _Page:
 
     @property
     def sources(self) -> Sequence[Report]:
-        """The reports that were asked, each with its question and trap."""
+        """The reports that were queried, each with its question and trap."""
         answers = self.answers
         optional = {
             "revenue_in_reporting_currency_by_month": answers.converted,
@@ -174,16 +174,16 @@ class _Page:
 
     @property
     def carried(self) -> int:
-        """Orders at the rate of an earlier day."""
+        """The number of orders at an earlier day's rate."""
         return sum(row.orders_at_carried_rate for row in self.answers.converted)
 
     @property
     def without_rate(self) -> int:
-        """Orders that are in no revenue in the reporting currency."""
+        """The number of orders missing from the revenue in the reporting currency."""
         return sum(row.orders_without_rate for row in self.answers.converted)
 
     def age(self, rate: Rate) -> int:
-        """Days from that of a rate to the day that counts."""
+        """Days from a rate's day to `as_of`."""
         return (self.answers.as_of - rate.rate_date).days
 
     def staff(self, staff_id: int, name: str) -> str:
@@ -191,7 +191,7 @@ class _Page:
 
     @staticmethod
     def share(value: int, values: Iterable[int]) -> str:
-        """The width of a bar, in per cent of the longest: bars begin at zero."""
+        """The width of a bar in per cent of the longest. Bars begin at zero."""
         return f"{100 * value / max(values):.1f}"
 
 

@@ -1,4 +1,4 @@
-"""The numbers of the page in a few lines: the body of its mail, and what Dagster's UI shows."""
+"""The page's numbers in a few lines: the body of its mail, and a table for Dagster's UI."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def subject(answers: Answers) -> str:
 
 
 def text(answers: Answers) -> str:
-    """The body of the mail: plain text, without a name of staff."""
+    """The body of the mail: plain text, without names of staff."""
     return "\n".join(_lines(answers)) + "\n"
 
 
@@ -37,7 +37,7 @@ def _lines(answers: Answers) -> Iterator[str]:
     yield ""
     yield "The page is attached: open it in a browser. It needs no network."
     if url := newest_url():
-        yield f"The newest one: {url}"
+        yield f"The newest page: {url}"
 
 
 def _month(answers: Answers) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Whether the numbers are right, in a sentence; and how numbers and days are written."""
+"""Whether the numbers are right, in a sentence; and the format of numbers and days."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EQUAL = ("equal", "equal but for quarantine")
 
 
 def money(amount: Decimal | None) -> str:
-    """`543,550,705.50`; a dash where there is none."""
+    """`543,550,705.50`; a dash for None."""
     return "–" if amount is None else f"{amount:,.2f}"
 
 
@@ -44,7 +44,7 @@ class Verdict:
 
 
 def verdict(answers: Answers) -> Verdict:
-    """Whether the warehouse equals the source, or which tables are not proved, and since when."""
+    """Whether the warehouse equals the source and as of when, or which tables are not proved."""
     quality = answers.quality
     different = [row for row in quality if row.state.startswith("different")]
     unproved = [row for row in quality if row.state not in EQUAL or row.audited_in_batch is None]
@@ -71,7 +71,7 @@ def verdict(answers: Answers) -> Verdict:
 
 
 def _tables(answers: Answers, rows: Sequence[Quality]) -> str:
-    """The tables, each with the last batch in which all of it was compared."""
+    """The tables, each with the last batch in which it was compared as a whole."""
     return ", ".join(f"{row.table_name} ({_compared(answers, row)})" for row in rows)
 
 

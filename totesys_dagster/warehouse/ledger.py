@@ -111,7 +111,7 @@ def head(connection: Connection, names: Names, log: str = TOTESYS) -> int:
     query = sql.SQL("SELECT coalesce(max(sequence), 0) FROM {} WHERE log = {}").format(
         names.ledger("batch"), sql.Literal(log)
     )
-    with failures(LoadError, "a look at the ledger"):
+    with failures(LoadError, "a read of the ledger"):
         try:
             with transaction(connection):
                 row = one(connection, query)
@@ -130,7 +130,7 @@ def manifests(connection: Connection, names: Names) -> dict[int, str]:
     query = sql.SQL("SELECT sequence, manifest_sha256 FROM {} WHERE log = {} ORDER BY 1").format(
         names.ledger("batch"), sql.Literal(TOTESYS)
     )
-    with failures(LoadError, "a look at the ledger"), transaction(connection):
+    with failures(LoadError, "a read of the ledger"), transaction(connection):
         return dict(connection.execute(query).fetchall())
 
 
@@ -143,7 +143,7 @@ def newest(connection: Connection, names: Names) -> tuple[int, dt.datetime, dt.d
         "SELECT sequence, observed_at, loaded_at FROM {} WHERE log = %s"
         " ORDER BY sequence DESC LIMIT 1"
     ).format(names.ledger("batch"))
-    with failures(LoadError, "a look at the ledger"), transaction(connection):
+    with failures(LoadError, "a read of the ledger"), transaction(connection):
         return connection.execute(query, [TOTESYS]).fetchone()
 
 
@@ -157,7 +157,7 @@ def deliveries(connection: Connection, names: Names, log: str) -> dict[int, tupl
         "SELECT b.sequence, b.manifest_sha256, t.receipt_sha256 FROM {} AS b"
         " LEFT JOIN {} AS t USING (log, sequence) WHERE b.log = {}"
     ).format(names.ledger("batch"), names.ledger("batch_table"), sql.Literal(log))
-    with failures(LoadError, "a look at the ledger"), transaction(connection):
+    with failures(LoadError, "a read of the ledger"), transaction(connection):
         rows = connection.execute(query)
         return {sequence: (delivery, receipt) for sequence, delivery, receipt in rows}
 
@@ -170,7 +170,7 @@ def revisions(connection: Connection, names: Names, log: str, star: str) -> dict
     query = sql.SQL("SELECT sequence, revision FROM {} WHERE (log, star) = (%s, %s)").format(
         names.ledger("batch_table")
     )
-    with failures(LoadError, "a look at the ledger"), transaction(connection):
+    with failures(LoadError, "a read of the ledger"), transaction(connection):
         return dict(connection.execute(query, [log, star]).fetchall())
 
 
@@ -185,7 +185,7 @@ def receipts(
         "SELECT sequence, star, receipt_sha256, to_jsonb(t) ->> 'revision' FROM {} AS t"
         " WHERE log = %s AND sequence BETWEEN %s AND %s"
     ).format(names.ledger("batch_table"))
-    with failures(LoadError, "a look at the ledger"), transaction(connection):
+    with failures(LoadError, "a read of the ledger"), transaction(connection):
         rows = connection.execute(query, [TOTESYS, first, last]).fetchall()
     found: dict[int, dict[str, LoadedReceipt]] = {}
     for sequence, star, *loaded in rows:
@@ -215,7 +215,7 @@ def check_log(
             f" versions, or point {log.store.setting} to the lake that the warehouse was loaded"
             " from."
         )
-    with failures(LoadError, "a look at the ledger"), transaction(connection):
+    with failures(LoadError, "a read of the ledger"), transaction(connection):
         in_ledger(connection, names, log.read(last))
     return last
 
@@ -269,7 +269,7 @@ def observed_since(
     query = sql.SQL(
         "SELECT sequence FROM {} WHERE log = %s AND sequence >= %s AND observed_at >= %s"
     ).format(names.ledger("batch"))
-    with failures(LoadError, "a look at the ledger"), transaction(connection):
+    with failures(LoadError, "a read of the ledger"), transaction(connection):
         rows = connection.execute(query, [TOTESYS, first, since])
         return frozenset(sequence for (sequence,) in rows)
 
@@ -279,7 +279,7 @@ def last_touched(connection: Connection, names: Names) -> dict[str, int]:
     query = sql.SQL("SELECT star, max(sequence) FROM {} WHERE log = %s GROUP BY star").format(
         names.ledger("batch_table")
     )
-    with failures(LoadError, "a look at the ledger"), transaction(connection):
+    with failures(LoadError, "a read of the ledger"), transaction(connection):
         return dict(connection.execute(query, [TOTESYS]).fetchall())
 
 

@@ -39,7 +39,7 @@ def quarantine_of(connection: Connection, names: Names, star: StarTable) -> Quar
         SELECT DISTINCT q.key, CASE WHEN q.key IS NULL THEN q.reason END {in_quarantine}
         """
     ).format(in_quarantine=_in_quarantine(names, star))
-    with failures(LoadError, "a look at the quarantine"), transaction(connection):
+    with failures(LoadError, "a read of the quarantine"), transaction(connection):
         rows = connection.execute(query).fetchall()
     return Quarantine(len(rows), tuple(sorted(key for key, _ in rows if key is not None)))
 
@@ -60,7 +60,7 @@ def rows_of_now(connection: Connection, names: Names) -> list[InQuarantine]:
             ORDER BY q.key, CASE WHEN q.key IS NULL THEN q.reason END, q.sequence DESC
             """
         ).format(in_quarantine=_in_quarantine(names, star))
-        with failures(LoadError, "a look at the quarantine"), transaction(connection):
+        with failures(LoadError, "a read of the quarantine"), transaction(connection):
             found += connection.execute(query).fetchall()
     return found
 
@@ -74,7 +74,7 @@ def rows_of_batch(
         "SELECT sequence, star, source, key, reason, dimension FROM {}"
         " WHERE log = %s AND sequence = %s ORDER BY star, key, reason"
     ).format(names.ledger("quarantine"))
-    with failures(LoadError, "a look at the quarantine"), transaction(connection):
+    with failures(LoadError, "a read of the quarantine"), transaction(connection):
         return connection.execute(query, [TOTESYS, sequence]).fetchall()
 
 
@@ -172,6 +172,6 @@ def last_ready_orphan(connection: Connection, names: Names, star: StarTable) -> 
     ).format(
         quarantine=names.ledger("quarantine"), unsettled=_unsettled(names, star), arrived=arrived
     )
-    with failures(LoadError, "a look at the quarantine"), transaction(connection):
+    with failures(LoadError, "a read of the quarantine"), transaction(connection):
         row = one(connection, query, [star.name])
     return int(row[0])

@@ -21,5 +21,5 @@ def note_reporting_currency(connection: Connection, names: Names, code: str) -> 
         )
         """
     ).format(noted=names.ledger("reporting_currency"), code=sql.Literal(code))
-    with failures(LoadError, "a note of the reporting currency"), transaction(connection):
+    with failures(LoadError, "the note of the reporting currency"), transaction(connection):
         return connection.execute(query).rowcount > 0

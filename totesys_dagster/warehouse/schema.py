@@ -97,7 +97,7 @@ def _migrate(connection: Connection, names: Names) -> list[str]:
 
 def show(connection: Connection, names: Names) -> str:
     """The SQL that `migrate` would run now, empty where nothing is to be done. Raises LoadError."""
-    with failures(LoadError, "a look at the warehouse's tables"), transaction(connection):
+    with failures(LoadError, "a read of the warehouse's tables"), transaction(connection):
         _require_server(connection)
         if not _pending(connection, names):
             return ""

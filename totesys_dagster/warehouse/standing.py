@@ -115,7 +115,7 @@ def standings(connection: Connection, names: Names) -> dict[str, Standing]:
         ) AS touched
         """
     ).format(columns=_COLUMNS, audit=names.ledger("audit"))
-    with failures(LoadError, "a look at the audits"), transaction(connection):
+    with failures(LoadError, "a read of the audits"), transaction(connection):
         rows = connection.execute(query, {"log": TOTESYS, "stars": list(STAR_TABLES)}).fetchall()
     found = {(audit.star, audit.scope): audit for audit in (Audit(*row) for row in rows)}
     return {
@@ -144,7 +144,7 @@ def last_source(connection: Connection, names: Names) -> tuple[int, str] | None:
         "SELECT audit, audit_sha256 FROM {} WHERE log = %s AND audit > 0"
         " ORDER BY audit DESC LIMIT 1"
     ).format(names.ledger("audit"))
-    with failures(LoadError, "a look at the audits"), transaction(connection):
+    with failures(LoadError, "a read of the audits"), transaction(connection):
         row = connection.execute(query, [TOTESYS]).fetchone()
     return None if row is None else (row[0], row[1])
 
@@ -155,6 +155,6 @@ def last_compared(connection: Connection, names: Names, sequence: int) -> int:
     query = sql.SQL(
         "SELECT coalesce(max(audit), 0) FROM {} WHERE log = %s AND sequence = %s"
     ).format(names.ledger("audit"))
-    with failures(LoadError, "a look at the audits"), transaction(connection):
+    with failures(LoadError, "a read of the audits"), transaction(connection):
         row = one(connection, query, [TOTESYS, sequence])
     return int(row[0])

@@ -48,7 +48,7 @@ class TableStatus(TableStanding):
 def table_standings(connection: Connection, names: Names) -> list[TableStanding]:
     """How the warehouse's tables stood. Counts none of their rows. Raises LoadError."""
     last = standings(connection, names)
-    with failures(LoadError, "a look at the tables' declarations"), transaction(connection):
+    with failures(LoadError, "a read of the tables' declarations"), transaction(connection):
         not_comparable = state.not_comparable(state.states(connection, names))
     last |= dict.fromkeys(not_comparable, Standing(None, None))
     return [
@@ -68,7 +68,7 @@ def table_status(connection: Connection, names: Names) -> list[TableStatus]:
         query = sql.SQL(CURRENT_AND_VERSIONS).format(
             names.table(star.name), sql.Identifier(star.key)
         )
-        with failures(LoadError, "a look at the warehouse's tables"), transaction(connection):
+        with failures(LoadError, "a read of the warehouse's tables"), transaction(connection):
             current, versions = one(connection, query)
             versions += sum(_count(connection, names, kept_) for kept_ in kept(star)[1:])
         result.append(TableStatus(**vars(table), current=current, versions=versions))

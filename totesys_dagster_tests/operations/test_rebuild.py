@@ -631,7 +631,7 @@ RULE = """
     own changes what is written: disable it, then run `totesys rebuild` again.
 """
 CHECK = """
-    violates check constraint "dim_staff_first_name_check"; if a constraint, trigger or column of
+    violates check constraint "dim_staff_first_name_check"; if this is a constraint, trigger or column of
     your own says so, drop it or fix it
 """
 

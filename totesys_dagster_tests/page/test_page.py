@@ -185,7 +185,7 @@ def test_page_without_an_order_says_so() -> None:
     }
     said = text(page(answers(**nothing), staff_names=False))
 
-    assert "There is no order yet." in said
+    assert "There are no orders yet." in said
     assert "No payment is overdue on 15 Nov 2024." in said
     assert "No order has changed since the first batch." in said
 

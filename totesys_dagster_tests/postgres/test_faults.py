@@ -210,7 +210,7 @@ def answering(first: bytes | None) -> Iterator[int]:
 @pytest.mark.parametrize(
     ("first", "said", "to_do"),
     [
-        (None, "timeout expired", "the firewalls on the way"),
+        (None, "timeout expired", "the firewalls in between"),
         (b"", "server closed the connection unexpectedly", "look at its log"),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", "received invalid response", "is not PostgreSQL"),
     ],
@@ -303,7 +303,7 @@ def test_capture_that_is_interrupted_leaves_no_batch_and_the_next_is_exact(
     with connect(settings.SOURCE_DSN) as platform.source:
         assert_exact(platform)
 
-    assert str(error.value).startswith("PostgreSQL stopped the reading of design")
+    assert str(error.value).startswith("PostgreSQL stopped the read of design")
     # A server that is ended while it waits for its reader says nothing any more.
     silent = interfere is kill and "server closed the connection unexpectedly" in str(error.value)
     assert said in str(error.value) or silent
@@ -398,8 +398,8 @@ def test_session_that_is_ended_between_two_transactions_is_a_sentence(platform: 
             ledger.head(connection, platform.names)
 
     assert str(error.value) == (
-        "PostgreSQL stopped a look at the ledger (57P05): terminating connection due to"
-        " idle-session timeout; sessions have to outlast their pauses: ALTER ROLE … SET"
+        "PostgreSQL stopped a read of the ledger (57P05): terminating connection due to"
+        " idle-session timeout; sessions must outlast their pauses: ALTER ROLE … SET"
         " idle_session_timeout TO 0 for the role of TOTESYS_WAREHOUSE_DSN."
     )
 
@@ -429,7 +429,7 @@ def test_rule_in_the_warehouse_is_a_sentence(platform: Platform) -> None:
         admin.execute("DROP RULE own ON warehouse.fact_payment")
     assert_exact(platform)
 
-    assert sentence.endswith("; take the rule off the table: DROP RULE.")
+    assert sentence.endswith("; remove the rule from the table: DROP RULE.")
 
 
 def test_what_to_do_about_text_that_is_not_utf_8_is_said(
@@ -444,7 +444,7 @@ def test_what_to_do_about_text_that_is_not_utf_8_is_said(
     what = remedy(error.value, reason(error.value), settings.SOURCE_DSN)
 
     assert what is not None
-    assert what.endswith("(its encoding is SQL_ASCII): write that text in UTF-8")
+    assert what.endswith("(its encoding is SQL_ASCII): rewrite that text in UTF-8")
 
 
 # The warehouse fails in the middle of a load
@@ -558,13 +558,13 @@ HIDDEN = 'query would be affected by row-level security policy for table "fact_p
 # SQLSTATE, message, how often it comes, attempts within one load (more failures than that stop it),
 # and what is said to be done.
 ERRORS = [
-    ("53100", NO_SPACE, 1, 1, "make room on the server's disk"),
+    ("53100", NO_SPACE, 1, 1, "free space on the server's disk"),
     ("53200", "out of memory", 1, 1, "give the server more memory"),
     ("53400", "temporary file size exceeds temp_file_limit", 1, 1, "raise that limit"),
     ("57014", "canceling statement due to statement timeout", 1, 1, "a time limit ended it"),
     ("57014", "canceling statement due to user request", 1, 1, "an administrator or"),
-    ("58030", "could not read blocks: Input/output error", 1, 1, "look at the server's disk"),
-    ("XX001", "invalid page in block 7 of relation", 1, 1, "comes back from a backup"),
+    ("58030", "could not read blocks: Input/output error", 1, 1, "check the server's disk"),
+    ("XX001", "invalid page in block 7 of relation", 1, 1, "restore damaged data from a backup"),
     ("42501", "permission denied for table fact_payment", 1, 1, "TOTESYS_WAREHOUSE_DSN what it"),
     ("42501", HIDDEN, 1, 1, "grant the role of TOTESYS_WAREHOUSE_DSN BYPASSRLS"),
     ("23514", "violates check constraint", 1, 1, "constraint, trigger or column of your own"),
@@ -706,7 +706,7 @@ MESSAGES = [
             f"HINT:  In a moment you should be able to reconnect.\n{UNEXPECTEDLY}"
         ),
         "terminating connection due to conflict with recovery",
-        "the standby replays changes",
+        "the query blocked the standby",
     ),
     (
         f"terminating connection due to administrator command\n{UNEXPECTEDLY}",
