@@ -1,4 +1,4 @@
-"""How far each feed is, and what of it was refused."""
+"""The status of each feed, and what was refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Feeds, checked: the chain of each log, its objects, and the warehouse against what they give."""
+"""Checks feeds: the chain of each log, its objects, and the warehouse against both."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from totesys_dagster.postgres.sessions import Connection, Names, failures, trans
 from totesys_dagster.warehouse import ledger
 
 Row = tuple[Any, ...]
-# A version: the row, the delivery that brought it, and whether it was deleted by that.
+# A version: the row, the delivery that brought it, and whether that deleted it.
 Version = tuple[Row, int, bool]
 
 
 def verify_feed(
     connection: Connection, names: Names, feed: Feed, ingestion: Store, processed: Store
 ) -> Verification:
-    """Walk the log of a feed. What is wrong is a finding; raises TotesysError when a system cannot
+    """Walk the log of a feed. Anything wrong is a finding. Raises TotesysError if a system cannot
     be used at all."""
     result = Verification()
     made = _is_made(connection, names, feed)
@@ -38,8 +38,8 @@ def verify_feed(
     with result.noted():
         if loaded and max(loaded) > log.end():
             result.findings.append(
-                f"The warehouse holds {max(loaded)} deliveries of {feed.title}, and the lake holds"
-                f" {log.end()}: restore them from the bucket's older versions."
+                f"The warehouse holds {max(loaded)} deliveries of {feed.title}, but the lake only"
+                f" {log.end()}: restore the others from the bucket's older versions."
             )
         expected = _Expected(feed)
         for delivery, receipt in _walk(result, feed, ingestion, processed, loaded):
@@ -57,7 +57,7 @@ def _walk(
     processed: Store,
     loaded: dict[int, tuple[str, str | None]],
 ) -> Iterator[tuple[Delivery, FeedReceipt]]:
-    """Check each delivery; those that are loaded, with their receipts."""
+    """Check each delivery. Returns the loaded ones with their receipts."""
     previous: str | None = None
     for delivery in log_of(feed, ingestion).after(0):
         result.batches += 1
@@ -65,8 +65,8 @@ def _walk(
         result.bytes += delivery.body.bytes
         if delivery.previous_sha256 != previous:
             result.findings.append(
-                f"Delivery {delivery.sequence} of {feed.title} does not follow from the one before"
-                " it: one of the two was changed after it was written."
+                f"Delivery {delivery.sequence} of {feed.title} does not follow from the previous"
+                " one: one of the two was changed after it was written."
             )
         previous = delivery.sha256
         with result.noted():
@@ -94,8 +94,8 @@ def _receipt(
     known: tuple[str, str | None] | None,
     processed: Store,
 ) -> FeedReceipt | None:
-    """What was made of a delivery, checked. `known` is None where the warehouse does not hold it,
-    so that there may be nothing yet."""
+    """The checked receipt of a delivery. `known` is None if the delivery is not loaded, so there
+    may be none yet."""
     receipt = None
     with result.noted():
         receipt = read_feed_receipt(processed, feed.table, delivery)
@@ -104,7 +104,7 @@ def _receipt(
     if known is not None and known[1] != (receipt and receipt.sha256):
         result.findings.append(
             f"The receipt of delivery {delivery.sequence} of {feed.title} is not the one that was"
-            " loaded: `totesys verify --repair` makes it again, or `totesys rebuild`, which"
+            " loaded: `totesys verify --repair` re-creates it, or `totesys rebuild`, which"
             " compares."
         )
     return receipt
@@ -124,7 +124,7 @@ def _rows(processed: Store, table: StarTable, receipt: FeedReceipt) -> Iterator[
 
 
 class _Expected:
-    """The versions that deliveries give, by rules written a second time, in Python."""
+    """The versions that deliveries give, by a second implementation of the rules, in Python."""
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
@@ -147,7 +147,7 @@ class _Expected:
         self._become(delivery.sequence, {key: self._newest(key) for key in {*before.rows, *given}})
 
     def _newest(self, key: Row) -> Row | None:
-        """The row of a key in the newest of the files that have it."""
+        """The row of a key in the newest file that has it."""
         found = [
             (file.sequence, file.rows[key]) for file in self._files.values() if key in file.rows
         ]
@@ -164,7 +164,7 @@ class _Expected:
 
 @dataclass(frozen=True)
 class _File:
-    """What counts of a name: the rows by key, and since which delivery it has given them."""
+    """The file that counts for a name: its rows by key, and since which delivery it has them."""
 
     sha256: str
     sequence: int
@@ -174,7 +174,7 @@ class _File:
 def _compare(
     result: Verification, connection: Connection, names: Names, feed: Feed, expected: _Expected
 ) -> None:
-    """The warehouse's versions, all of them."""
+    """Compare all versions in the warehouse."""
     table = feed.table
     columns = sql.SQL(", ").join(map(sql.Identifier, table.column_names))
     query = sql.SQL("SELECT {}, batch_seq, is_deleted FROM {}").format(
@@ -186,12 +186,12 @@ def _compare(
     if different or len(found) != len(expected.versions):
         result.findings.append(
             f"{table.name} differs from what the deliveries of {feed.title} give, in"
-            f" {len(different)} versions: `totesys rebuild` puts the lake's rows in their place."
+            f" {len(different)} versions: `totesys rebuild` replaces them with the lake's rows."
         )
 
 
 def _is_made(connection: Connection, names: Names, feed: Feed) -> bool:
-    """Whether the warehouse has a ledger and the feed's table, which the next load makes."""
+    """Whether the warehouse has a ledger and the feed's table. The next load creates them."""
     query = "SELECT to_regclass(%s) IS NOT NULL AND to_regclass(%s) IS NOT NULL"
     tables = [names.ledger("batch"), names.table(feed.table.name)]
     with failures(LoadError, "a read of the ledger"), transaction(connection):

@@ -125,7 +125,7 @@ class Store:
         with self._failing_clearly():
             data = self._backend.read(key, most)
         if data is None:
-            again = ", and `totesys verify --repair` makes it again" if self.is_derived else ""
+            again = ", and `totesys verify --repair` re-creates it" if self.is_derived else ""
             raise ObjectMissingError(
                 f"{self.uri(key)} does not exist: it was removed{again}, or {self.setting} points"
                 " to another place than when it was written."
@@ -146,7 +146,7 @@ class Store:
     def remedy(self) -> str:
         """What a person does about an object that is not what was written, for a sentence."""
         if self.is_derived:
-            return "`totesys verify --repair` makes it again"
+            return "`totesys verify --repair` re-creates it"
         return "restore it from the bucket's older versions"
 
     def exists(self, key: str) -> bool:

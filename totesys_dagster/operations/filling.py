@@ -1,4 +1,4 @@
-"""The loading of batches into the warehouse that a rebuild makes, each proved on the way."""
+"""Loads batches into the warehouse that a rebuild makes, and proves each of them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from totesys_dagster.warehouse import audit, ledger, load
 
 @dataclass
 class Filling:
-    """The loading of batches into a warehouse or one beside it. `loaded` are the batches that the
-    warehouse of `names` held when this began, each with the hash of its manifest."""
+    """Loads batches into a warehouse or one beside it. `loaded` are the batches that the warehouse
+    of `names` had at the start, each with the hash of its manifest."""
 
     connection: Connection
     names: Names
@@ -37,8 +37,8 @@ class Filling:
         self.chain = Chain(self.log, self.loaded)
 
     def fill(self, target: Names, only: Sequence[StarTable] | None) -> None:
-        """Load what the target lacks: all batches, or of some tables those that the warehouse
-        holds. Raises LoadError, LakeError or ProcessingError."""
+        """Load what the target lacks: all batches, or for some tables only, the batches that the
+        warehouse has. Raises LoadError, LakeError or ProcessingError."""
         last = self.log.head()
         end = last.sequence if last else 0
         if only is not None:
@@ -82,5 +82,5 @@ class Filling:
 
 
 def with_dimensions(stars: Sequence[StarTable]) -> set[str]:
-    """The names of the tables, and of those that they refer to."""
+    """The names of the tables and of those that they refer to."""
     return {s.name for s in stars} | {to for s in stars for _, to in s.references}

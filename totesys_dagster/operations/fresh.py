@@ -1,4 +1,4 @@
-"""The schemas beside the warehouse's in which a rebuild works, and nothing of them afterwards."""
+"""The temporary schemas in which a rebuild works. Nothing of them is left afterwards."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ FUNCTIONS = {
     "allow_null": "text, text",
 }
 
-# The comment on a schema that a rebuild made; one without it is somebody else's.
+# The comment on a schema that a rebuild made. A schema without it belongs to somebody else.
 COMMENT = "Made by `totesys rebuild` for its time, and dropped by it."
 
 
 @contextmanager
 def fresh_warehouse(connection: Connection, names: Names) -> Iterator[Names]:
-    """An empty warehouse for the time of the rebuild; what a killed one left is dropped first."""
+    """An empty warehouse for the duration of a rebuild. First drops what a killed one left."""
     fresh = Names(names.schema + "_rebuild", with_reports=False)
     _drop(connection, fresh)
     _make(connection, fresh)
@@ -44,7 +44,7 @@ def fresh_warehouse(connection: Connection, names: Names) -> Iterator[Names]:
 
 
 def _make(connection: Connection, fresh: Names) -> None:
-    """Make the two schemas, marked as ours in the same transaction, and what belongs into them."""
+    """Create the two schemas, mark them as ours in the same transaction, and create the tables."""
     try:
         with transaction(connection):
             schema.act_as_owner(connection)
@@ -54,7 +54,7 @@ def _make(connection: Connection, fresh: Names) -> None:
                 connection.execute(comment)
     except errors.InsufficientPrivilege:
         raise LoadError(
-            f"A rebuild makes a schema {fresh.schema} for its time, and the role of"
+            f"A rebuild creates a temporary schema {fresh.schema}, and the role of"
             " TOTESYS_WAREHOUSE_DSN may not: run `totesys rebuild` with TOTESYS_WAREHOUSE_ADMIN_DSN"
             " set to a role that may."
         ) from None
@@ -62,7 +62,7 @@ def _make(connection: Connection, fresh: Names) -> None:
 
 
 def _drop(connection: Connection, fresh: Names) -> None:
-    """Drop what a rebuild has made, by its names: nothing that others put there or built upon."""
+    """Drop what a rebuild made, by name: nothing that others put there or that depends on it."""
     stars = sql.SQL(", ").join(map(fresh.table, all_tables()))
     views = sql.SQL(", ").join(
         fresh.table(f"{view}_{star}")
@@ -89,8 +89,8 @@ def _drop(connection: Connection, fresh: Names) -> None:
                 connection.execute(drop)
     except errors.DependentObjectsStillExist as error:
         raise LoadError(
-            f"The schemas {fresh.schema} and {fresh.bookkeeping}, which a rebuild makes for its"
-            " time, cannot be dropped, because they hold more than that"
+            f"The temporary schemas {fresh.schema} and {fresh.bookkeeping} of a rebuild cannot be"
+            " dropped, because somebody added to them"
             f" ({(error.diag.message_detail or '').partition(chr(10))[0]}): move it elsewhere,"
             " then run `totesys rebuild` again."
         ) from None
@@ -105,6 +105,6 @@ def _require_ours(connection: Connection, fresh: Names) -> None:
     found = connection.execute(query, [[fresh.schema, fresh.bookkeeping], COMMENT]).fetchone()
     if found is not None:
         raise LoadError(
-            f"There is a schema {found[0]} that no rebuild has made, and a rebuild makes and drops"
+            f"There is a schema {found[0]} that no rebuild created, and a rebuild creates and drops"
             " one of that name: rename it, then run `totesys rebuild` again."
         )

@@ -1,13 +1,12 @@
-"""What has to be proved of a rebuilt warehouse before its rows take the place of others.
+"""What must be proved about a rebuilt warehouse before its rows replace others.
 
-Two things are proved, each by what the other does not look at:
+There are two independent proofs:
 
-* **Where it comes from.** Each manifest names the hash of the one before it and is the one that the
-  ledger remembers, and so is each receipt; what the ledger does not remember is made once more from
-  the rows of its batch, and has to come out alike.
-* **What has become of it.** The newest digest of the source that is of the columns which a table
-  has now equals that of the current rows, when they were those of that moment. Keys that are in
-  quarantine are named, not compared.
+* **Its origin.** Each manifest names the hash of the previous one and is the one in the ledger, and
+  so is each receipt. A receipt that is not in the ledger is processed again from the rows of its
+  batch, which must give the same result.
+* **Its content.** The newest digest of the source over a table's present columns equals the digest
+  of the rebuilt rows as of the same batch. Keys in quarantine are named, not compared.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ LOSE = "`totesys rebuild --lose-loaded-batches`"
 
 
 def require_all_batches(loaded: Mapping[int, str], log: ManifestLog) -> None:
-    """Raise OtherLakeError where the ledger holds batches that the log does not reach to."""
+    """Raise OtherLakeError if the ledger has batches beyond the end of the log."""
     head, end = max(loaded, default=0), log.end()
     if head > end:
         raise OtherLakeError(
@@ -51,10 +50,10 @@ def require_all_batches(loaded: Mapping[int, str], log: ManifestLog) -> None:
 
 @dataclass
 class Chain:
-    """The manifests that a rebuild goes through, held against each other and against the ledger.
+    """The manifests of a rebuild, checked against each other and against the ledger.
 
-    A batch of which the ledger remembers another hash is a stranger, unless a later one is the
-    ledger's: then the chain proves it, and what the ledger says is wrong.
+    A batch for which the ledger has another hash is a stranger, unless a later one matches the
+    ledger: then the chain proves the batch, and the ledger's row is wrong.
     """
 
     log: ManifestLog
@@ -63,7 +62,7 @@ class Chain:
     _last: Manifest | None = None
 
     def follow(self, manifest: Manifest) -> None:
-        """Take the next manifest. Raises LakeError where it does not follow from the one before."""
+        """Take the next manifest. Raises LakeError if it does not follow from the previous one."""
         number = manifest.sequence
         if number == 1:
             self.strangers.clear()
@@ -83,7 +82,7 @@ class Chain:
             self.strangers.append(number)
 
     def require_ours(self) -> None:
-        """Raise OtherLakeError where batches are others than the ledger's."""
+        """Raise OtherLakeError if batches differ from those of the ledger."""
         if self.strangers:
             raise OtherLakeError(
                 f"The warehouse holds another batch {self.strangers[0]} than the lake at"
@@ -101,8 +100,8 @@ def process(
     processed: Store,
     loaded: Mapping[str, LoadedReceipt],
 ) -> None:
-    """Process tables of a batch: those that are not, and again those whose receipt is not one that
-    was loaded, which has to come out alike. `loaded` are those that were, by star.
+    """Process those tables of a batch that are not processed. Process again those whose receipt is
+    not the loaded one; the result must be the same. `loaded` are the loaded receipts, by star.
 
     Raises LakeError or ProcessingError.
     """
@@ -112,7 +111,7 @@ def process(
         return receipt is not None and known == LoadedReceipt(receipt.sha256, revision(star))
 
     due = {star.name: star for star in stars if not is_loaded(star)}
-    if any(star.kind is Kind.CALENDAR for star in due.values()):  # it is made of the facts
+    if any(star.kind is Kind.CALENDAR for star in due.values()):  # it is made from the facts
         touched = {star.name for star in touched_stars(manifest)}
         facts = [fact for fact in FACTS if fact.name in touched and not is_loaded(fact)]
         due |= {fact.name: fact for fact in facts}
@@ -126,10 +125,10 @@ def process_feed(
     processed: Store,
     loaded: Mapping[int, tuple[str, str | None]],
 ) -> None:
-    """Hold the deliveries of a feed against each other and against the ledger, and process those
-    that are not processed, and again those whose receipt is not the one that was loaded.
+    """Check the deliveries of a feed against each other and against the ledger. Process those that
+    are not processed, and again those whose receipt is not the loaded one.
 
-    `loaded` are the hashes of the deliveries that were, and of their receipts. Raises LakeError,
+    `loaded` are the hashes of the loaded deliveries and of their receipts. Raises LakeError,
     OtherLakeError or ProcessingError.
     """
     previous: str | None = None
@@ -137,16 +136,16 @@ def process_feed(
         number = delivery.sequence
         if delivery.previous_sha256 != previous:
             raise LakeError(
-                f"Delivery {number} of {feed.title} does not follow from the one before it: one of"
-                " the two was changed after it was written, and has to be restored from the"
-                " bucket's older versions."
+                f"Delivery {number} of {feed.title} does not follow from the previous one: one of"
+                " the two was changed after it was written, and must be restored from the bucket's"
+                " older versions."
             )
         previous = delivery.sha256
         sha256, known = loaded.get(number, (previous, None))
         if sha256 != previous:
             raise OtherLakeError(
                 f"The warehouse holds another delivery {number} of {feed.title} than the lake at"
-                f" {ingestion.url}: it was changed after it was written, and has to be restored"
+                f" {ingestion.url}: it was changed after it was written and must be restored"
                 f" from the bucket's older versions, or {ingestion.setting} points to another lake."
             )
         receipt = read_feed_receipt(processed, feed.table, delivery)
@@ -156,26 +155,26 @@ def process_feed(
 
 @dataclass
 class Digests:
-    """The newest digests of the source, each compared with a rebuilt warehouse when that holds the
-    batch of its moment."""
+    """The newest digests of the source. Each is compared with a rebuilt warehouse once that has
+    reached the digest's batch."""
 
     found: dict[str, Audit] = field(default_factory=dict)
     _due: dict[int, dict[str, StarEntry]] = field(default_factory=dict)
 
     def expect(self, ingestion: Store, end: Manifest | None) -> None:
-        """Expect what the lake knows up to batch `end`. Raises LakeError."""
+        """Expect the digests that the lake has up to batch `end`. Raises LakeError."""
         self._due.clear()
         stars = Known(end, AuditLog(ingestion).of_head(end)).stars
         for name, entry in stars.items():
             star = STAR_TABLES.get(name)
-            # A digest that says no types may be of others: one that differs would prove nothing.
+            # A digest without types can be one of other types, and would prove nothing.
             if star is not None and entry.whole.columns == digested_columns(star):
                 self._due.setdefault(entry.whole.sequence, {})[name] = entry
 
     def compare(
         self, connection: Connection, fresh: Names, sequence: int, only: Collection[str] | None
     ) -> None:
-        """Compare what is due when the warehouse holds that batch. Raises LoadError."""
+        """Compare what is due once the warehouse has that batch. Raises LoadError."""
         due = self._due.get(sequence, {})
         with failures(LoadError, "the proof of a rebuild"), transaction(connection):
             for name, entry in due.items():
@@ -185,8 +184,8 @@ class Digests:
                         self.found[name] = found
 
     def require(self, connection: Connection, fresh: Names, different: Mapping[str, int]) -> None:
-        """Raise NotProvedError where a table that has other rows than the warehouse does not equal
-        the source by more than its quarantine. In a transaction. Raises psycopg.Error."""
+        """Raise NotProvedError if a table that differs from the warehouse also differs from the
+        source by more than its quarantine. In a transaction. Raises psycopg.Error."""
         head = ledger.head(connection, fresh)
         for name in (name for name, rows in different.items() if rows and name in STAR_TABLES):
             star = STAR_TABLES[name]
@@ -197,8 +196,8 @@ class Digests:
                 raise NotProvedError(_unequal(found, "the warehouse was left as it is"))
 
     def require_filled(self) -> None:
-        """Raise NotProvedError where a table of a warehouse that was empty does not equal the
-        source by more than its quarantine."""
+        """Raise NotProvedError if a table of a formerly empty warehouse differs from the source by
+        more than its quarantine."""
         for found in self.found.values():
             if not (found.equal or found.explained):
                 raise NotProvedError(_unequal(found, "the warehouse was filled with them"))

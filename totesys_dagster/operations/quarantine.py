@@ -1,4 +1,4 @@
-"""The rows in quarantine, for people: of one batch, loaded or not, or all that are there now."""
+"""The rows in quarantine, for people: of one batch, loaded or not, or all current ones."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from totesys_dagster.warehouse.quarantine import rows_of_batch, rows_of_now
 
 @dataclass(frozen=True)
 class Row:
-    """A row in quarantine. `object` is where the lake has it, with all of its values; None of an
-    orphan, which is in the batch's Parquet."""
+    """A row in quarantine. `object` is the lake's object with all its values; None for an orphan,
+    which is in the batch's Parquet."""
 
     batch: int
     star: str
@@ -39,13 +39,13 @@ def of_batch(
 ) -> Iterator[Row]:
     """The rows that a batch has in quarantine, whether it is loaded or not.
 
-    Raises LakeError when there is no such batch, or it is not processed.
+    Raises LakeError if there is no such batch, or it is not processed.
     """
     if not 0 < sequence <= log.end():
         raise LakeError(
             f"There is no batch {sequence}: the lake holds batches 1 to {log.end()}."
             if log.end()
-            else "The lake holds no batch yet: run `totesys run`."
+            else "The lake has no batches yet: run `totesys run`."
         )
     manifest = log.read(sequence)
     receipts = _receipts(processed, manifest)
@@ -54,7 +54,7 @@ def of_batch(
     for receipt in receipts:
         yield from _of_receipt(processed, receipt)
     if sequence <= ledger.head(connection, names):
-        # Those that broke their contract were given above; orphans the load has found.
+        # Rows that broke their contract were given above; the load found the orphans.
         found = rows_of_batch(connection, names, sequence)
         yield from (
             Row(batch, star, table, key, (reason,))
@@ -66,7 +66,7 @@ def of_batch(
 def of_now(
     connection: Connection, names: Names, log: ManifestLog, processed: Store
 ) -> Iterator[Row]:
-    """The rows that the warehouse lacks because of their quarantine, and those of the batches that
+    """The rows that the warehouse lacks because they are in quarantine, and those of batches that
     wait to be loaded."""
     loaded = ledger.head(connection, names)
     for batch, star, table, key, reason in rows_of_now(connection, names) if loaded else ():
@@ -77,7 +77,7 @@ def of_now(
 
 
 def stopped(log: ManifestLog, processed: Store, loaded: int, limit: int) -> str | None:
-    """Why the batch after the last one that is loaded is not, and what to do; None where it may be.
+    """Why the next batch cannot be loaded, and what to do; None if it can.
 
     Raises LakeError.
     """

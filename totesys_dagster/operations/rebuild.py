@@ -1,9 +1,9 @@
 """The warehouse, or some tables of it, rebuilt from the lake alone.
 
-The new one grows beside the old one and is compared with it row for row. Where they differ, the
-old one's rows are replaced in one transaction: its tables stay, and with them what others have
-built on them (grants, views, triggers, indexes, columns and foreign keys of their own). What would
-lose by it is named before anything is changed.
+The new warehouse is built beside the old one and compared with it row for row. Where they differ,
+the old rows are replaced in one transaction. The tables stay, and with them whatever others have
+added (grants, views, triggers, indexes, columns and foreign keys). Anything that would break is
+named before anything is changed.
 """
 
 from __future__ import annotations
@@ -42,11 +42,10 @@ from totesys_dagster.warehouse.tables import all_tables
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """The outcome: the batches loaded, and per table the rows and how many the old one had else.
+    """The outcome: the batches loaded, and per table the rows and how many of them differ.
 
-    `different` counts rows that only one of the two warehouses had, those of batches among them
-    that the old one had not loaded yet; it is None when the old one was empty, and so was filled
-    directly.
+    `different` counts rows that only one of the two warehouses had, including those of batches that
+    the old one had not loaded yet. It is None if the old one was empty and was filled directly.
     """
 
     batches: int
@@ -65,16 +64,16 @@ def rebuild(
     only: Sequence[StarTable] | None = None,
     lose_loaded_batches: bool = False,
 ) -> Rebuilt:
-    """Load every batch of the lake again, and replace the warehouse where the result differs and is
-    proved to be right (`proof.py`).
+    """Load every batch of the lake again, and replace the warehouse's rows where the result differs
+    and is proved to be right (`proof.py`).
 
-    With `only`, these tables are replaced and the others stay as they are, and only batches that
-    the warehouse holds are loaded; what the tables refer to is loaded beside. `progress` gets
-    the batches done and their number. What feeds delivered is loaded again with all tables. With
-    `lose_loaded_batches`, a lake that lacks batches of the warehouse, or has others, takes its
-    place. Raises LoadError (also when another rebuild is running, when the lake is empty and the
-    warehouse is not, or has other batches), LakeError or ProcessingError; the old warehouse is
-    untouched then.
+    With `only`, these tables alone are replaced, from the batches that the warehouse has; the
+    tables that they refer to are loaded as well. A rebuild of all tables also loads all deliveries
+    of feeds again. `progress` gets the number of batches done, and of all. With
+    `lose_loaded_batches`, the lake wins even if it lacks batches of the warehouse or has others.
+    Raises LoadError (also if another rebuild is running, or if the lake is empty or has other
+    batches than the warehouse), LakeError or ProcessingError, and leaves the old warehouse
+    untouched.
     """
     log = ManifestLog(ingestion)
     with failures(LoadError, "the rebuild"), _only_one(connection, names):
@@ -119,8 +118,8 @@ def rebuild(
 def _facts_along(
     connection: Connection, names: Names, fresh: Names, stars: Sequence[StarTable]
 ) -> list[StarTable]:
-    """The facts that have to be rebuilt with dimensions, because those have other rows than
-    before, for which facts are orphans or are not."""
+    """The facts that must be rebuilt with dimensions, because other dimension rows make other facts
+    orphans."""
     changed = set()
     with transaction(connection):
         head = ledger.head(connection, fresh)
@@ -157,10 +156,10 @@ def _rows_differ(
 
 @contextmanager
 def _only_one(connection: Connection, names: Names) -> Iterator[None]:
-    """Hold the lock of rebuilds, by a transaction of a connection of its own.
+    """Hold the lock of rebuilds, in a transaction on a separate connection.
 
-    A lock of the session would stay where a pooler keeps the session for others. Between two
-    statements the transaction has no snapshot, and so delays no VACUUM.
+    A session lock would outlive us if a pooler kept the session. Between statements the transaction
+    has no snapshot, so it delays no VACUUM.
     """
     lock = "SELECT pg_try_advisory_xact_lock(hashtextextended('totesys_dagster ' || %s, 1))"
     with closing(beside(connection)) as other:
@@ -174,11 +173,11 @@ def _only_one(connection: Connection, names: Names) -> Iterator[None]:
                 )
             yield
         finally:
-            leave(other)  # a commit would fail the rebuild where this connection alone was lost
+            leave(other)  # a commit would fail the rebuild if only this connection was lost
 
 
 def _require_tables(connection: Connection, names: Names) -> None:
-    """Refuse where a table's rows are others': it became a view, or another inherits from it."""
+    """Refuse if a table's rows are not its own: it became a view, or another inherits from it."""
     query = """
         SELECT c.relname, CASE WHEN c.relkind NOT IN ('r', 'p') THEN NULL ELSE child::text END
         FROM pg_class AS c
@@ -196,7 +195,7 @@ def _require_tables(connection: Connection, names: Names) -> None:
     star, child = found
     if child is None:
         raise LoadError(
-            f"{names.schema}.{star} is no longer a table: rename what has taken its place, and"
+            f"{names.schema}.{star} is no longer a table: rename what has replaced it, and"
             " restore the table."
         )
     raise LoadError(

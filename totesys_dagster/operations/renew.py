@@ -1,8 +1,8 @@
 """Tables whose declaration has changed, rebuilt from the lake.
 
-A new table gets what the lake has of it, a new column its value in each version, and a column that
-is computed in another way its other values; old batches are processed again for that. A run, an
-audit or `totesys migrate` does it, whichever comes first, and asks only where it takes long.
+A new table gets the rows that the lake has for it, a new column its value in each version, and a
+column that is computed differently its new values. Old batches are processed again for that. A run,
+an audit or `totesys migrate` does this, whichever comes first, and asks only if it takes long.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from totesys_dagster.postgres.sessions import Connection, Names, failures, trans
 from totesys_dagster.warehouse import ledger, schema, state
 from totesys_dagster.words import counted
 
-# Beyond so many seconds a person is asked. These rates estimate how long it takes, which two busy
-# cores keep: of batches that pass, of loads of a table, of rows.
+# A person is asked if it takes longer than this. The estimate uses these rates, which two busy
+# cores achieve: of batches, of loads of a table, and of rows.
 LONGEST_SECONDS = 600
 BATCHES_A_SECOND = 100
 LOADS_A_SECOND = 20
@@ -34,8 +34,8 @@ ROWS_A_SECOND = 40_000
 class Due:
     """The tables to be rebuilt; the batches, loads and rows that this takes, and about how long.
 
-    `lost` are columns that would lose their values in old batches, which have no column of the
-    name that is declared now.
+    `lost` are columns that would lose their values in old batches, because those batches have no
+    column of the name that is now declared.
     """
 
     stars: tuple[StarTable, ...]
@@ -54,44 +54,44 @@ class Due:
 
     @property
     def is_asked_for(self) -> bool:
-        """Whether a person decides: it takes long, or values would be lost."""
+        """Whether a person must decide: it takes long, or values would be lost."""
         return self.seconds > LONGEST_SECONDS or bool(self.lost)
 
     @property
     def news(self) -> str:
-        """For a person who need do nothing."""
+        """For a person who does not have to do anything."""
         names = ", ".join(star.name for star in self.stars)
         return (
             f"The declaration of {names} has changed: the next `totesys run`, or the sensors,"
-            " rebuild it from the lake and compare it."
+            " will rebuild it from the lake and compare it."
         )
 
     @property
     def question(self) -> str:
-        """For a person who is to decide."""
+        """For a person who has to decide."""
         names = ", ".join(star.name for star in self.stars)
         if self.lost:
             return (
-                f"{', '.join(self.lost)} come from a column now that old batches do not have: if"
-                " ToteSys has renamed it, declare `formerly` with its old name; if it is another"
-                f" one, `totesys rebuild` rebuilds {names}, where those batches have no value."
+                f"{', '.join(self.lost)}: old batches do not have the column that is now declared."
+                " If ToteSys has renamed it, declare `formerly` with its old name; if it is a"
+                f" different one, `totesys rebuild` rebuilds {names} without values for them."
             )
         minutes = max(1, round(self.seconds / 60))
         return (
-            f"The declaration of {names} has changed, and to rebuild it from"
+            f"The declaration of {names} has changed, and rebuilding it from"
             f" {counted(self.batches, 'batch')} takes about {counted(minutes, 'minute')}: run"
-            " `totesys rebuild` when that suits; batches are loaded meanwhile, but not compared."
+            " `totesys rebuild` when convenient; until then, batches are loaded but not compared."
         )
 
 
 def due(connection: Connection, names: Names, log: ManifestLog) -> Due:
-    """What has to be rebuilt of a warehouse that was migrated. Raises LoadError or LakeError."""
+    """What must be rebuilt in a migrated warehouse. Raises LoadError or LakeError."""
     stars = outdated(connection, names)
     if not stars:
         return Due(())
     head = ledger.head(connection, names)
     known = Due(tuple(stars), batches=head)
-    if known.is_asked_for:  # it takes long to read the manifests, too
+    if known.is_asked_for:  # reading the manifests would take long, too
         return known
     tables = {source for star in stars for source in star.sources}
     loads = rows = 0
@@ -113,8 +113,8 @@ def due(connection: Connection, names: Names, log: ManifestLog) -> Due:
 def _lost(
     star: StarTable, before: state.State | None, archived_: Iterable[tuple[str, Collection[str]]]
 ) -> list[str]:
-    """The columns that came from another source column before, where a batch lacks the one that
-    they come from now; `archived_` are the tables with the columns that batches have of them."""
+    """The columns that used to come from another source column, if a batch lacks the present one.
+    `archived_` are the tables with the columns that batches have."""
     if before is None or star.base is None:
         return []
     came = {column["name"]: column["of"] for column in before.definition.get("columns", [])}
@@ -152,9 +152,9 @@ def renew(
     progress: Callable[[str], object] = lambda _: None,
     however_long: bool = False,
 ) -> Due:
-    """Rebuild the tables that need it, as a role that may; what was to be done.
+    """Rebuild the tables that need it, as a role that may. Returns what was due.
 
-    `however_long` does it even where a person is to be asked. Raises LoadError or LakeError.
+    With `however_long`, does it without asking a person. Raises LoadError or LakeError.
     """
     log = ManifestLog(ingestion)
     found = due(connection, names, log)
@@ -177,9 +177,9 @@ def renew(
             return found
         except RebuildRunningError:
             if time.monotonic() > deadline:
-                return Due(())  # the next look finds it still due
+                return Due(())  # the next check finds it still due
             if not waiting:
-                progress("Waiting for the rebuild that another process has begun")
+                progress("Waiting for the rebuild that another process has started")
                 waiting = True
             time.sleep(1)
         if not outdated(connection, names):

@@ -1,8 +1,8 @@
-"""What is damaged in the processed zone, made again from the ingestion zone.
+"""Re-creates damaged objects of the processed zone from the ingestion zone.
 
-That zone alone is the truth, and is never made again; all of the processed zone follows from it. So
-an object that is not what was written may be written over here, with what it was or, made by
-another version of pyarrow, with the same rows.
+The ingestion zone alone is the truth and is never re-created; the whole processed zone follows from
+it. So here an object that is not what was written may be overwritten, with the original bytes or,
+under another version of pyarrow, with the same rows.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from totesys_dagster.processed.process import process_star
 
 
 class _Repairing(Store):
-    """The same zone, in which what is written takes the place of what is there, if it differs."""
+    """The same zone, but a write replaces an existing object that differs."""
 
     def put(self, key: str, data: bytes) -> None:
         try:
@@ -30,19 +30,18 @@ class _Repairing(Store):
 
 
 def repair(ingestion: Store, processed: Store, damaged: Iterable[tuple[int, str]]) -> None:
-    """Make again what batches became in star tables, each named by its number and the star, and
-    what deliveries became in the tables of feeds.
+    """Process again damaged star tables of batches, each named by sequence and star, and damaged
+    tables of deliveries.
 
-    Raises LakeError, also where the store refuses that an object is written over, or
-    ProcessingError.
+    Raises LakeError, also if the store refuses to overwrite an object, or ProcessingError.
     """
     log, zone = ManifestLog(ingestion), _Repairing(processed.url, processed.setting)
     damaged = [*damaged]
-    # The calendar is made of the facts.
+    # The calendar comes last: it is made from the facts.
     stars = ((number, STAR_TABLES[name]) for number, name in damaged if name in STAR_TABLES)
     for number, star in sorted(stars, key=lambda one: one[1].kind is Kind.CALENDAR):
         process_star(star, log.read(number), ingestion, zone, again=True)
-    # A delivery is made of the one before it, too.
+    # In order: the result of a delivery depends on the previous one.
     for feed in FEEDS:
         for number in sorted(number for number, name in damaged if name == feed.table.name):
             process_again(feed, log_of(feed, ingestion).read(number), ingestion, zone)

@@ -1,4 +1,4 @@
-"""What a rebuild has made takes the place of what the warehouse held, where they differ."""
+"""Replaces rows of the warehouse with those of a rebuild, where they differ."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def replace(
     only: Sequence[StarTable] | None,
     require_proof: Callable[[Mapping[str, int]], None],
 ) -> dict[str, int] | None:
-    """Put the fresh rows in the place of the old ones where they differ.
+    """Replace old rows with fresh ones where they differ.
 
-    `require_proof` gets how many rows of each table do, and raises where the fresh ones are not
-    proved. Returns the differences, or None when a batch was loaded meanwhile that `fresh` lacks.
-    Batches that the lake does not have (the warehouse was loaded from another one) are not waited
-    for.
+    `require_proof` gets the number of different rows per table, and raises if the fresh ones are
+    not proved. Returns the differences, or None if `fresh` lacks a batch that was loaded in the
+    meantime. Batches that the lake does not have (the warehouse was loaded from another one) do not
+    count.
     """
     with ledger.exclusive(connection, names):
         last = log.head()
@@ -68,8 +68,8 @@ def _is_behind(connection: Connection, names: Names, fresh: Names, feed: Feed) -
 
 
 def _replace_rows(pairs: Sequence[_Pair]) -> None:
-    """The rows of tables that differ. Facts refer to dimensions, perhaps by a foreign key of
-    somebody's own: so dimensions get new rows before facts, and lose old ones after them."""
+    """Replace the rows of tables that differ. Facts refer to dimensions, perhaps by somebody's own
+    foreign key, so dimensions get new rows before facts and lose old ones after them."""
     facts = [pair for pair in pairs if pair.star.kind is Kind.FACT]
     dimensions = [pair for pair in pairs if pair.star.kind is not Kind.FACT]
     for pair in pairs:
@@ -86,14 +86,14 @@ def _replace_rows(pairs: Sequence[_Pair]) -> None:
 
 
 def _replace_ledger(connection: Connection, names: Names, fresh: Names) -> None:
-    """What was noted of all tables."""
+    """Replace what the ledger says about all tables."""
     if not _same_ledger(connection, names, fresh):
         for table in reversed(ddl.LEDGER):
             connection.execute(sql.SQL("DELETE FROM {}").format(names.ledger(table)))
         for table in ddl.LEDGER:
             _copy_ledger(connection, names, fresh, table)
         return
-    # What was found between batches was found of the rows that were there before.
+    # Audits between batches were about the previous rows.
     between = sql.SQL("WHERE audit > 0")
     connection.execute(sql.SQL("DELETE FROM {} {}").format(names.ledger("audit"), between))
     _copy_ledger(connection, names, fresh, "audit", between)
@@ -102,7 +102,7 @@ def _replace_ledger(connection: Connection, names: Names, fresh: Names) -> None:
 def _replace_ledger_of(
     connection: Connection, names: Names, fresh: Names, stars: Sequence[str]
 ) -> None:
-    """What was noted of some tables; what was found of them by comparison says nothing now."""
+    """Replace what the ledger says about some tables. Their audits no longer count."""
     of_them = sql.SQL("WHERE star = ANY({})").format(sql.Literal(list(stars)))
     for table in ("audit", "released", "quarantine", "batch_table"):
         connection.execute(sql.SQL("DELETE FROM {} {}").format(names.ledger(table), of_them))
@@ -136,8 +136,8 @@ SELECT count(*) FROM (
 """
 GONE = "SELECT count(*) FROM {old} AS o WHERE NOT EXISTS (SELECT FROM {new} AS n WHERE {same_key})"
 
-# Foreign keys from tables that are not the warehouse's, and whether they refer to the first column
-# alone, by which rows are distinguished.
+# Foreign keys from tables that are not the warehouse's, and whether they refer only to the first
+# column, which identifies rows.
 REFERENCES = """
 SELECT conname::text, conrelid::regclass::text, confkey = ARRAY[1::smallint]
 FROM pg_constraint JOIN pg_class AS c ON c.oid = conrelid
@@ -150,8 +150,8 @@ WHERE contype = 'f' AND confrelid = %s::regclass
 class _Pair:
     """A table of the warehouse and the fresh one, in the transaction that may replace its rows.
 
-    Rows keep their place where they can, and with it what others hang upon them: columns of their
-    own, and foreign keys.
+    Rows are updated in place where possible, which keeps what others have added: their own columns
+    and foreign keys.
     """
 
     connection: Connection
@@ -192,7 +192,7 @@ class _Pair:
         self.connection.execute(sql.SQL(statement).format(**self.fragments))
 
     def require_free(self) -> None:
-        """Refuse, before anything is changed, where a foreign key of others loses its rows."""
+        """Refuse, before anything is changed, if somebody's foreign key would lose its rows."""
         table = self.fragments["old"].as_string(self.connection)
         others = [table, self.names.schema, list(all_tables())]
         found = self.connection.execute(REFERENCES, others).fetchall()
@@ -200,9 +200,9 @@ class _Pair:
         for constraint, child, by_key in found:
             if gone or not by_key:
                 raise LoadError(
-                    f"Rows of {self.names.schema}.{self.star.name} have to be replaced, and"
-                    f" {child} refers to them by its foreign key {constraint}: drop it, run"
-                    " `totesys rebuild` again, and add it anew."
+                    f"Rows of {self.names.schema}.{self.star.name} must be replaced, but"
+                    f" {child} refers to them with its foreign key {constraint}: drop it, run"
+                    " `totesys rebuild` again, and add it back."
                 )
 
     def delete(self) -> None:
@@ -212,9 +212,9 @@ class _Pair:
         )
 
     def update(self) -> None:
-        """Let the other rows hold what the fresh ones hold, and insert those that are missing.
+        """Update the other rows from the fresh ones, and insert those that are missing.
 
-        Columns that are no longer filled keep what they hold while their row is of the same
+        Columns that are no longer filled keep their values as long as their row is the same
         version.
         """
         self._allow_nulls()
@@ -227,7 +227,7 @@ class _Pair:
             """
         )
         if self.star.kind is Kind.FACT:
-            # Two versions may have to change places, and no two may be of one key and batch.
+            # Two versions may have to swap, and no two may share a key and batch.
             self._execute(
                 "UPDATE {old} AS o SET batch_seq = -o.{key} FROM {changed} AS n WHERE {same_key}"
             )
@@ -246,7 +246,7 @@ class _Pair:
         )
 
     def _allow_nulls(self) -> None:
-        """Let the columns be NULL that are so in the fresh table, whose old batches lack them."""
+        """Allow NULL in the columns that allow it in the fresh table: old batches lack them."""
         query = """
             SELECT n.attname::text FROM pg_attribute AS n JOIN pg_attribute AS o USING (attname)
             WHERE n.attrelid = %s::regclass AND o.attrelid = %s::regclass
@@ -260,14 +260,14 @@ class _Pair:
     def require_equal(self) -> None:
         if self.count(DIFFERENT):
             raise LoadError(
-                f"The rows of {self.names.schema}.{self.star.name} could not be replaced, because a"
-                " trigger or a rule of somebody's own changes what is written: disable it, then run"
+                f"The rows of {self.names.schema}.{self.star.name} could not be replaced, because"
+                " somebody's own trigger or rule changes what is written: disable it, then run"
                 " `totesys rebuild` again."
             )
 
 
 def _no_longer_filled(connection: Connection, names: Names, star: StarTable) -> list[str]:
-    """The columns of a table that the platform made and that are not declared any more."""
+    """The columns of a table that the platform created and that are no longer declared."""
     query = sql.SQL(
         """
         SELECT attname::text FROM pg_attribute
@@ -281,7 +281,7 @@ def _no_longer_filled(connection: Connection, names: Names, star: StarTable) -> 
 
 
 def _columns(connection: Connection, table: sql.Identifier, alias: str = "") -> sql.Composed:
-    """The columns of a table that the platform has made, and so those that are its own."""
+    """The columns of a table that the platform created, which therefore has only its own."""
     query = """
         SELECT attname FROM pg_attribute
         WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum
@@ -291,8 +291,8 @@ def _columns(connection: Connection, table: sql.Identifier, alias: str = "") -> 
 
 
 def _same_ledger(connection: Connection, names: Names, fresh: Names) -> bool:
-    """Whether the bookkeeping of the two is the same, but for when they were loaded and compared,
-    and for comparisons between batches, which are not repeated."""
+    """Whether the two ledgers are equal, except for the times of loads and comparisons, and for
+    comparisons between batches, which are not repeated."""
     query = sql.SQL(
         """
         SELECT NOT EXISTS (

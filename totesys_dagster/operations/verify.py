@@ -1,4 +1,4 @@
-"""The lake and the warehouse, checked against each other from the first batch to the last."""
+"""Checks the lake and the warehouse against each other, from the first batch to the last."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from totesys_dagster.warehouse import ledger, state
 from totesys_dagster.warehouse.standing import last_source, standings
 from totesys_dagster.words import counted
 
-# Batches that are read at the same time. On S3 each object is waited for: with answers that take
-# 20 ms, 32 objects a second are read one by one, and 200 so.
+# How many batches are read at the same time. S3 takes time to answer: with 20 ms per answer, we
+# read 32 objects a second one by one, and 200 in parallel.
 AT_ONCE = 8
 
-# Batches that a nightly verification takes or leaves together.
+# How many batches a nightly verification takes or leaves together.
 BLOCK = 1000
 
 
@@ -43,12 +43,11 @@ def verify(
     *,
     blocks: Callable[[int], list[range]] = lambda last: [range(1, last + 1)],
 ) -> Verification:
-    """Walk the log: the chain of hashes, every object of both zones, the last audits, and what the
-    rows of dimensions held before.
+    """Walk the log: the hash chain, every object of both zones, the last audits, and the past rows
+    of dimensions.
 
-    `blocks` says which numbers to look at, given the last one; by default that is all of them.
-    Objects that cannot be read are findings, not errors. Raises TotesysError when a system cannot
-    be used at all.
+    `blocks` says which numbers to check, given the last one; by default all of them. Objects that
+    cannot be read are findings, not errors. Raises TotesysError if a system cannot be used at all.
     """
     result = Verification()
     loaded = ledger.manifests(connection, names)
@@ -82,8 +81,8 @@ def verify(
 def due_at_night(last: int, limit: int, night: int) -> list[range]:
     """The numbers to verify in a night: all of them, or in a long log some blocks in turn.
 
-    The newest two blocks are due each night. The others are due every second, fourth, eighth …
-    night, so that at most about `limit` batches are read: reading 365,000 on S3 takes hours.
+    The newest two blocks are due every night. The others are due every second, fourth, eighth …
+    night, so about `limit` batches are read at most: reading 365,000 on S3 takes hours.
     """
     blocks = [range(start, min(start + BLOCK, last + 1)) for start in range(1, last + 1, BLOCK)]
     every = 1
@@ -97,7 +96,7 @@ def due_at_night(last: int, limit: int, night: int) -> list[range]:
 
 
 def _manifests(ingestion: Store, block: range) -> Iterator[Readable]:
-    """The manifest before the block, None before the first one, and then the block's."""
+    """The manifest before the block (None before the first block), then those of the block."""
     if block.start == 1:
         yield None
     numbers = range(max(block.start - 1, 1), block.stop)
@@ -107,7 +106,7 @@ def _manifests(ingestion: Store, block: range) -> Iterator[Readable]:
 def _read(ingestion: Store, number: int) -> Manifest | LakeError:
     """The manifest of that number, or why it cannot be read.
 
-    By a log of its own: a log keeps what it has read, which for all batches would fill the memory.
+    Uses a new log each time: a log caches what it has read, and all batches would fill the memory.
     """
     try:
         return ManifestLog(ingestion).read(number)
@@ -118,16 +117,16 @@ def _read(ingestion: Store, number: int) -> Manifest | LakeError:
 
 
 def _check_ledger(result: Verification, loaded: Collection[int]) -> None:
-    """Batches are loaded in their order, so the ledger has no gap."""
+    """Check that the ledger has no gap, since batches are loaded in order."""
     for number in sorted({*range(1, max(loaded) + 1)}.difference(loaded)):
         result.findings.append(
-            f"The ledger does not say that batch {number} was loaded, and later ones were: a row of"
-            " it was removed; `totesys rebuild` writes it again."
+            f"Batch {number} is missing from the ledger, although later ones are there: its row was"
+            " removed; `totesys rebuild` restores it."
         )
 
 
 def _last(log: ManifestLog, loaded: Collection[int]) -> int:
-    """The last batch, its manifest lost or not: commit markers and the warehouse know it."""
+    """The last batch, even if its manifest is lost: commit markers and the warehouse know it."""
     number = max(loaded, default=0)
     while any(log.store.exists(key(number + 1)) for key in (log.key, log.marker_key)):
         number += 1
@@ -137,7 +136,7 @@ def _last(log: ManifestLog, loaded: Collection[int]) -> int:
 def _check_source_audits(
     result: Verification, ingestion: Store, blocks: Callable[[int], list[range]]
 ) -> None:
-    """The chain of audit objects, and whether each is of the batch that it names."""
+    """Check the chain of audit objects, and that each belongs to the batch that it names."""
     for block in blocks(AuditLog(ingestion).end()):
         numbers = range(max(block.start - 1, 1), block.stop)
         previous: SourceAudit | LakeError | None = None
@@ -149,14 +148,14 @@ def _check_source_audits(
                 expected = previous.sha256 if previous else None
                 if found.previous_sha256 != expected:
                     result.findings.append(
-                        f"Audit {found.sequence} of the source does not follow from the one before"
-                        " it: one of the two was changed after it was written."
+                        f"Audit {found.sequence} of the source does not follow from the previous"
+                        " one: one of the two was changed after it was written."
                     )
             previous = found
 
 
 def _read_audit(ingestion: Store, number: int) -> SourceAudit | LakeError:
-    """The audit object of that number, or why it cannot be read or is of another batch."""
+    """The audit object of that number, or why it cannot be read or belongs to another batch."""
     try:
         found = AuditLog(ingestion).read(number)
         head = ManifestLog(ingestion).read(found.head.sequence)
@@ -166,8 +165,8 @@ def _read_audit(ingestion: Store, number: int) -> SourceAudit | LakeError:
         return error
     if head.sha256 != found.head.manifest_sha256:
         return LakeError(
-            f"Audit {number} of the source was taken after another batch {head.batch} than the lake"
-            " holds: one of the two was changed after it was written."
+            f"Audit {number} of the source was taken after another batch {head.batch} than the one"
+            " in the lake: one of the two was changed after it was written."
         )
     return found
 
@@ -175,7 +174,8 @@ def _read_audit(ingestion: Store, number: int) -> SourceAudit | LakeError:
 def _check_last_source(
     result: Verification, connection: Connection, names: Names, ingestion: Store
 ) -> None:
-    """The last audit object that the warehouse was compared with: no later one names its hash."""
+    """Check the last audit object that the warehouse was compared with: no later one names its
+    hash."""
     last = last_source(connection, names)
     if last is None:
         return
@@ -191,8 +191,8 @@ def _check_last_source(
 
 
 def _waiting(connection: Connection, names: Names, ingestion: Store) -> set[str]:
-    """The tables that the next audit is the first to compare: they were rebuilt, or no digest of
-    the source is of their columns yet."""
+    """The tables that the next audit will be the first to compare: they were rebuilt, or the source
+    has not yet computed a digest over their columns."""
     with failures(LoadError, "a read of the tables' declarations"), transaction(connection):
         renewed = {star for star, found in state.states(connection, names).items() if found.renewed}
     try:
@@ -200,7 +200,7 @@ def _waiting(connection: Connection, names: Names, ingestion: Store) -> set[str]
     except LakeUnusableError:
         raise
     except LakeError:
-        return renewed  # what cannot be read is a finding already
+        return renewed  # an unreadable object is already a finding
     return renewed | {
         star.name
         for star in STAR_TABLES.values()
@@ -221,8 +221,8 @@ def _check_standings(
     ingestion: Store,
     outdated_: Collection[str],
 ) -> None:
-    """How each table stood its last comparisons. One that is not the result of its declaration, or
-    has just become it, is not proved yet, which is no finding."""
+    """Check the last audits of each table. A table that is not the result of its declaration, or
+    has just become so, is not proved yet; that is no finding."""
     waiting = {*outdated_, *_waiting(connection, names, ingestion)}
     for star, standing in standings(connection, names).items():
         if star in outdated_:
@@ -232,7 +232,7 @@ def _check_standings(
         for found in standing.audits:
             result.audits += 1
             if not found.equal:
-                but = f", but does without {counted(found.quarantined, 'row')} in quarantine"
+                but = f", except for {counted(found.quarantined, 'row')} in quarantine"
                 result.findings.append(
                     f"{star} does not equal the source as of batch {found.sequence}"
                     f"{but if found.equal_without else ''}: {found.expected_rows} rows expected,"

@@ -1,4 +1,4 @@
-"""One batch, checked: its link to the batch before, its objects, and what became of it."""
+"""Checks one batch: its link to the previous batch, its objects, and what became of it."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from totesys_dagster.lake.verification import Verification
 from totesys_dagster.warehouse.ledger import LoadedReceipt
 from totesys_dagster.words import counted
 
-# An error takes the place of a manifest that cannot be read, None that of the one before the first.
+# An error stands for a manifest that cannot be read, None for the one before the first.
 Readable = Manifest | LakeError | None
 
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch to check, the one before it, the receipts that were loaded, by batch and star, and
-    the stars that wait for a rebuild."""
+    """A batch to check, the previous one, the loaded receipts by batch and star, and the stars that
+    wait for a rebuild."""
 
     previous: Readable
     manifest: Readable
@@ -46,9 +46,9 @@ class Batch:
 def check_batch(
     ingestion: Store, processed: Store, loaded: Mapping[int, str], batch: Batch
 ) -> Verification:
-    """One batch: its link to the batch before, its objects, and what became of it.
+    """Check one batch: its link to the previous batch, its objects, and what became of it.
 
-    `loaded` has the SHA-256 of the manifests that the warehouse holds, by sequence.
+    `loaded` has the SHA-256 of the manifests that the warehouse has loaded, by sequence.
     """
     result = Verification()
     manifest = batch.manifest
@@ -77,7 +77,7 @@ def check_batch(
 
 def _check_link(result: Verification, previous: Manifest | None, manifest: Manifest) -> None:
     if manifest.sequence > 1 and previous is None:
-        return  # the one before could not be read, which is said already
+        return  # the previous one could not be read, which is already a finding
     if broken := broken_link(previous, manifest):
         result.findings.append(broken)
 
@@ -90,7 +90,7 @@ def _check_ingestion(
         with result.noted():
             _require_entries(store, name, manifest)
         result.read_all(store, table.objects, read_lines)
-        # What every batch names again until it changes is read once.
+        # Read once what every batch names again until it changes.
         if before is None or before.keys.sha256 != table.keys.sha256:
             _check_keys(result, store, table.keys)
         if table.deleted_keys:
@@ -103,8 +103,8 @@ def _check_ingestion(
 
 
 def _require_entries(store: Store, name: str, manifest: Manifest) -> None:
-    """Raise LakeError unless the objects of a table are of this batch, once each, and hold as many
-    rows as the manifest says of the table."""
+    """Raise LakeError unless the objects of a table belong to this batch, once each, and have as
+    many rows as the manifest says."""
     table, stem = manifest.tables[name], part_stem("rows", name, manifest.batch)
     keys = [entry.key for entry in table.objects]
     if (
@@ -113,14 +113,14 @@ def _require_entries(store: Store, name: str, manifest: Manifest) -> None:
         or sum(entry.rows for entry in table.objects) != table.rows
     ):
         raise LakeError(
-            f"Batch {manifest.sequence} ({manifest.batch}) names objects of {name} that are not of"
-            f" it, or do not hold its {counted(table.rows, 'row')}: its manifest was changed after"
-            f" it was written; {store.remedy}."
+            f"Batch {manifest.sequence} ({manifest.batch}) names objects of {name} that do not"
+            f" belong to it, or do not have its {counted(table.rows, 'row')}: its manifest was"
+            f" changed after it was written; {store.remedy}."
         )
 
 
 def _check_keys(result: Verification, store: Store, keys: KeySet) -> None:
-    """A key set, be it an object of its own or written into the manifest."""
+    """Check a key set, be it a separate object or part of the manifest."""
     result.objects += keys.key is not None
     with result.noted():
         keys.read(store)
@@ -137,7 +137,7 @@ def _check_processed(
     loaded: Mapping[str, LoadedReceipt] | None,
     outdated: Collection[str],
 ) -> None:
-    """`loaded` is None where the warehouse does not hold the batch."""
+    """Check what a batch became. `loaded` is None if the warehouse has not loaded it."""
     for star in touched_stars(manifest):
         known = (loaded or {}).get(star.name)
         if known is None or known.revision == revision(star):
@@ -149,7 +149,7 @@ def _check_processed(
             if known is None and loaded is not None and star.name not in outdated:
                 result.findings.append(
                     f"The ledger does not say that batch {manifest.sequence} was loaded into"
-                    f" {star.name}: a row of it was removed; `totesys rebuild` writes it again."
+                    f" {star.name}: its row was removed; `totesys rebuild` restores it."
                 )
     for name, earlier in (loaded or {}).items():
         declared = STAR_TABLES.get(name)
@@ -167,7 +167,7 @@ def _check_star(
     is_ahead: bool,
     outdated: Collection[str],
 ) -> None:
-    """What was made of a batch by the present declaration of a star."""
+    """Check what a batch became by the present declaration of a star."""
     receipt = sound_receipt(store, star, manifest)
     if receipt is not None:
         if known is not None:
@@ -181,8 +181,8 @@ def _check_star(
 def _check_earlier(
     result: Verification, store: Store, star: str, manifest: Manifest, known: LoadedReceipt
 ) -> None:
-    """What was made of a batch by an earlier declaration, or of a table that is not declared any
-    more: it is there, and what was written."""
+    """Check what a batch became by an earlier declaration, or in a table that is no longer
+    declared: it must exist and be what was written."""
     receipt = read_receipt_of(store, star, known.revision, manifest)
     if receipt is None:
         result.findings.append(_missing(store, star, manifest))
@@ -201,13 +201,14 @@ def _check_receipt(
     if known.sha256 != receipt.sha256:
         result.findings.append(
             f"{store.uri(key)} is not the receipt that the warehouse loaded: it was changed after"
-            f" it was written, and {store.remedy}; or a row of the ledger was, and `totesys"
-            " rebuild` writes that again."
+            f" it was written, and {store.remedy}; or its row in the ledger was, and `totesys"
+            " rebuild` restores that."
         )
 
 
 def _missing(store: Store, star: str, manifest: Manifest) -> str:
     return (
         f"Batch {manifest.batch} is in the warehouse, but {star} of it is not in {store.url}:"
-        f" {store.setting} points to another place, or it was removed, and {store.remedy}."
+        f" {store.setting} points to another place, or the receipt was removed, and"
+        f" {store.remedy}."
     )

@@ -1,7 +1,7 @@
-"""What the rows of dimensions held before, checked against the lake and the ledger.
+"""Checks the past rows of dimensions against the lake and the ledger.
 
-An audit compares current rows with the source, which no longer has the others. A batch's rows in
-the processed zone have what it brought, and the ledger how many versions it made of them.
+An audit compares current rows with the source, which no longer has past ones. But the processed
+zone has the rows that each batch brought, and the ledger the number of versions that it made.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from totesys_dagster.warehouse.ddl import listed
 from totesys_dagster.warehouse.tables import past
 from totesys_dagster.words import counted
 
-# A batch makes a version of each row that it inserts, changes or deletes.
+# A batch makes one version of each row that it inserts, changes or deletes.
 _MISCOUNTED = """
 SELECT DISTINCT batch_seq FROM (
     SELECT batch_seq, count(*) AS versions FROM (
@@ -63,17 +63,17 @@ def verify_past(
     due: Collection[range],
     outdated: Collection[str],
 ) -> Verification:
-    """Check the versions that the batches in `due` have brought, of tables that are not `outdated`.
+    """Check the versions that the batches in `due` brought, for tables that are not `outdated`.
 
-    What is wrong is a finding; what of the lake cannot be read is one already, and not compared.
-    Raises TotesysError when a system cannot be used at all.
+    Differences are findings. Unreadable objects are findings already, and are not compared. Raises
+    TotesysError if a system cannot be used at all.
     """
     histories = [
         _History(connection, names, star)
         for star in STAR_TABLES.values()
         if star.kind is Kind.DIMENSION and star.name not in outdated
     ]
-    # A batch at a time: its manifest, of which ten thousand are half a gigabyte, is read once.
+    # One batch at a time, so each manifest is read once: ten thousand are half a gigabyte.
     for sequence in sorted({number for history in histories for number in history.brought}):
         if any(sequence in block for block in due):
             try:
@@ -90,14 +90,14 @@ def verify_past(
             result.findings.append(
                 f"The history of {history.star.name} is not what the lake gives, in versions of"
                 f" {counted(len(wrong), 'batch')} from batch {min(wrong)} on: `totesys rebuild`"
-                " puts the lake's rows in their place."
+                " replaces them with the lake's rows."
             )
     return result
 
 
 class _History:
-    """The versions of a dimension's rows: `wrong` are the batches whose versions are not what they
-    brought, `brought` those that are to be compared with their rows in the lake."""
+    """The versions of a dimension's rows. `wrong` are the batches whose versions are not what they
+    brought, `brought` those to compare with their rows in the lake."""
 
     def __init__(self, connection: Connection, names: Names, star: StarTable) -> None:
         self._connection, self.star = connection, star
@@ -121,8 +121,8 @@ class _History:
         self.brought = set(kept) - self.wrong
 
     def look(self, manifest: Manifest, processed: Store) -> None:
-        """Compare the versions of a batch, where there are any, with what it brought. What cannot
-        be read is not compared. Raises LakeUnusableError or LoadError."""
+        """Compare the versions of a batch, if any, with what it brought. Skips what cannot be read.
+        Raises LakeUnusableError or LoadError."""
         if manifest.sequence not in self.brought:
             return
         try:

@@ -1,4 +1,4 @@
-"""Why the certificate of a PostgreSQL server is not accepted; libpq says only that it is not."""
+"""Why a PostgreSQL server's certificate is not accepted; libpq only says that it is not."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ SSL_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
 
 
 def trouble(conninfo: Mapping[str, Any]) -> str | None:
-    """What is wrong with the certificate of the server, None when that cannot be found out.
+    """What is wrong with the server's certificate; None if that cannot be determined.
 
-    Nothing secret is sent: the talk ends with the server's certificate.
+    Sends nothing secret: the exchange ends with the server's certificate.
     """
     host, port = str(conninfo.get("host", "")), str(conninfo.get("port") or "5432")
     address = str(conninfo.get("hostaddr") or host)

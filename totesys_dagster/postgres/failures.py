@@ -49,7 +49,7 @@ REMEDIES = {
     "53400": "raise that limit for the role of {setting}",
     "55P03": "another session has held a lock for too long; the next attempt starts again",
     "57014": "an administrator or a time limit ended it; the next attempt starts again",
-    "57P": "the transaction is rolled back, and the next attempt starts again once the server is up",
+    "57P": "the transaction is rolled back, and the next attempt starts once the server is up",
     "57P02": "check its log and disk space; the transaction is rolled back",
     "57P04": "name a database that exists in {setting}",
     "57P05": (

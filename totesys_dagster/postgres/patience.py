@@ -1,9 +1,8 @@
-"""How long a statement may be silent: for as long as its server is at work, and not for ever.
+"""How long a statement may be silent: as long as its server is working on it, but not forever.
 
-No time limit of PostgreSQL's ends the statement of a process that is stopped, and TCP's keepalives
-are answered by the machine, and not by the server. So a connection that waits looks around: whether
-the process that works for it is stopped, where that is on this machine, and whether the server
-still answers anybody.
+None of PostgreSQL's time limits ends the statement of a stopped process, and TCP keepalives are
+answered by the machine, not by the server. So a waiting connection checks two things: whether its
+server process is stopped, if that is on this machine, and whether the server still answers anybody.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ from totesys_dagster import processes
 LOOK_SECONDS = 10.0
 # How long a server process on this machine may be stopped (SIGSTOP, or a debugger).
 STOPPED_SECONDS = 20.0
-# How long a server may be silent that does not answer a new connection either.
+# How long a server may be silent if it does not answer a new connection either.
 MUTE_SECONDS = 60.0
 PING_SECONDS = 10
 # No statement of the largest rebuild took an hour.
 STATEMENT_SECONDS = 4 * 3600.0
 
-# What a failure of patience says, for `failures.WORDS`.
+# Words of the errors raised here, for `failures.WORDS`.
 STOPPED = "is stopped by a signal"
 SILENT = "gave no answer for"
 
@@ -35,7 +34,7 @@ class PatientConnection(psycopg.Connection[tuple[Any, ...]]):
     """A connection that does not wait for a server that will not answer."""
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        """Wait for an answer of the server. Raises OperationalError when there will be none."""
+        """Wait for the server's answer. Raises OperationalError if there will be none."""
         if timeout is not None:
             return super().wait(gen, interval=interval, timeout=timeout)
         begun = time.monotonic()
@@ -68,7 +67,7 @@ def _is_stopped(pid: int) -> bool:
 
 
 def _answers(connection: psycopg.Connection[Any]) -> bool:
-    """Whether the server says anything at all to a new connection."""
+    """Whether the server answers a new connection at all."""
     info = connection.info
     place = {"host": info.host, "hostaddr": info.hostaddr or None, "port": str(info.port)}
     conninfo = make_conninfo(info.dsn, **place, connect_timeout=PING_SECONDS)

@@ -1,4 +1,4 @@
-"""Connections to the two databases, and failures of theirs as sentences."""
+"""Connections to the two databases, and their failures as sentences."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ Parameters = Sequence[Any] | Mapping[str, Any] | None
 
 CONNECT_SECONDS = 10
 
-# A server that vanishes in the middle of a query is noticed after a minute, not after the two hours
-# that operating systems wait.
+# A server that vanishes during a query is noticed after a minute, not after the two hours that
+# operating systems wait.
 KEEPALIVES: dict[str, Any] = {
     "keepalives_idle": 30,
     "keepalives_interval": 10,
@@ -38,10 +38,10 @@ KEEPALIVES: dict[str, Any] = {
 
 READ_COMMITTED = "ISOLATION LEVEL READ COMMITTED"
 
-# What printing, hashing, locking and timing depend on; a role may preset all of it. These go into
-# the message of BEGIN, since a preset timeout may be a moment. None is a query: a snapshot is
-# taken with the first one, and a capture has to lock its tables before. No schema is searched but
-# PostgreSQL's own, since another one may hold a function of the name that we call.
+# What printing, hashing, locking and timing depend on; a role can preset all of it. These go into
+# the same message as BEGIN, since a preset timeout can be tiny. None of them is a query: the first
+# query takes the snapshot, and a capture must lock its tables before that. The search path contains
+# only PostgreSQL's own schema: another one might have a function with the name that we call.
 LOCAL_SETTINGS = """
 SET LOCAL statement_timeout TO 0;
 SET LOCAL idle_in_transaction_session_timeout TO '10min';
@@ -60,15 +60,15 @@ SET LOCAL exit_on_error TO off;
 SET LOCAL gin_fuzzy_search_limit TO 0;
 """
 
-# The same for settings that earlier servers do not know, by the version that brought them.
-# To compile a query took ten times longer than to run it over few rows that were never analyzed.
+# The same for settings that earlier servers do not know, by the version that introduced them.
+# Compiling a query took ten times longer than running it over few, never analyzed rows.
 LOCAL_SETTINGS_SINCE = {
     110000: "SET LOCAL jit TO off;\n",
     170000: "SET LOCAL transaction_timeout TO 0;\n",
 }
 
 
-# What no role may set for itself, and what must not be on where rows are read or compared.
+# Settings that no role can change for itself, and that must be off when rows are read or compared.
 UNSAFE = """
 SELECT name
 FROM unnest(ARRAY['zero_damaged_pages', 'ignore_checksum_failure']) AS settings (name)
@@ -78,8 +78,8 @@ WHERE current_setting(name)::boolean
 
 @dataclass(frozen=True)
 class Names:
-    """The names of one warehouse: the schema of its tables, of its bookkeeping and of its reports.
-    What a rebuild makes beside it, for a time, has no reports."""
+    """The names of one warehouse: the schemas of its tables, bookkeeping and reports. The temporary
+    one of a rebuild has no reports."""
 
     schema: str
     with_reports: bool = True
@@ -108,8 +108,8 @@ class Names:
 def connect(setting: str) -> Connection:
     """An autocommit connection to the database that `setting` names.
 
-    Raises SettingError, with one sentence and without the password, when there is none, or when
-    it would be reached over a network without verifying who it is.
+    Raises SettingError, with one sentence and without the password, if there is none, or if it
+    would be reached over a network without verifying its identity.
     """
     dsn = settings.connection_string(setting)
     target = find_target(setting, dsn)
@@ -118,7 +118,7 @@ def connect(setting: str) -> Connection:
         with transaction(connection):
             row = connection.execute(UNSAFE).fetchone()
     except psycopg.Error as error:
-        # A password that is kept in memory may have been rotated since.
+        # A password kept in memory may have been rotated since.
         if settings.forget_secret(setting) and settings.connection_string(setting) != dsn:
             return connect(setting)
         why = reason(error)
@@ -129,20 +129,20 @@ def connect(setting: str) -> Connection:
         connection.close()
         raise SettingError(
             f"{setting} asks for sslmode=verify-full, but the connection to {target.place} is not"
-            " encrypted: leave out what takes the place of TLS."
+            " encrypted: leave out what replaces TLS."
         )
     if row is not None:
         connection.close()
         raise SettingError(
             f"{setting} points to a database whose sessions have {row[0]} on ({target.place}):"
-            " rows of damaged pages would pass for deleted; restore what is damaged, then ALTER"
+            " rows of damaged pages would look deleted; restore what is damaged, then ALTER"
             f" ROLE and ALTER DATABASE … RESET {row[0]}."
         )
     return connection
 
 
 def _is_encrypted(connection: Connection) -> bool:
-    """Whether its bytes travel by TLS, or not at all: a socket is a file of this machine."""
+    """Whether its bytes travel by TLS, or not at all: a Unix socket stays on this machine."""
     return connection.pgconn.ssl_in_use or connection.info.host.startswith(("/", "@"))
 
 
@@ -150,7 +150,7 @@ def _open(conninfo: str) -> Connection:
     return PatientConnection.connect(
         conninfo,
         autocommit=True,
-        # The session may be a pooler's, who gives it to others between two transactions.
+        # The session may belong to a pooler, which gives it to others between transactions.
         prepare_threshold=None,
         connect_timeout=CONNECT_SECONDS,
         application_name="totesys_dagster",
@@ -159,10 +159,10 @@ def _open(conninfo: str) -> Connection:
 
 
 def beside(connection: Connection) -> Connection:
-    """Another connection to its server, by the same login. Raises psycopg.OperationalError.
+    """Another connection to the same server with the same login. Raises psycopg.OperationalError.
 
-    Of several hosts or addresses, it is the one of that connection. A pooler has a session for it
-    or has not, and may say so after minutes only: ten seconds are waited for one.
+    If there are several hosts or addresses, it uses that of the connection. A pooler without a free
+    session may take minutes to say so: this waits ten seconds.
     """
     info = connection.info
     place = {"host": info.host, "hostaddr": info.hostaddr or None, "port": str(info.port)}
@@ -180,7 +180,7 @@ def beside(connection: Connection) -> Connection:
 
 
 def _hang_up(connection: Connection) -> None:
-    """Break a connection that another thread waits for."""
+    """Break a connection that another thread is waiting on."""
     with (
         suppress(psycopg.Error, OSError),
         socket.socket(fileno=os.dup(connection.fileno())) as line,
@@ -191,7 +191,7 @@ def _hang_up(connection: Connection) -> None:
 def begin(connection: Connection, characteristics: str) -> None:
     """Begin a transaction under our settings, in one message and without a snapshot.
 
-    `characteristics` are what SQL's BEGIN takes, its isolation level at least: a role may preset
+    `characteristics` are those of SQL's BEGIN, at least the isolation level: a role can preset
     another one. Raises psycopg.Error.
     """
     version = connection.info.server_version
@@ -201,11 +201,11 @@ def begin(connection: Connection, characteristics: str) -> None:
 
 @contextmanager
 def transaction(connection: Connection) -> Iterator[None]:
-    """A READ COMMITTED transaction under our settings; within another one, a savepoint of it.
+    """A READ COMMITTED transaction under our settings; inside another transaction, a savepoint.
 
-    Whatever the platform asks a database runs in one, because sessions are not ours alone: a pooler
+    Every query of the platform runs in one, because sessions are not ours alone: a pooler
     (PgBouncer in transaction mode, RDS Proxy) gives each transaction to any of its sessions, and
-    what is set for longer than a transaction meets strangers. Raises psycopg.Error.
+    whatever is set for longer than a transaction affects other clients. Raises psycopg.Error.
     """
     if connection.info.transaction_status is not TransactionStatus.IDLE:
         with connection.transaction():
@@ -220,7 +220,7 @@ def transaction(connection: Connection) -> Iterator[None]:
 
 
 def one(connection: Connection, query: Query, parameters: Parameters = None) -> tuple[Any, ...]:
-    """The row of a query that always gives one. Raises psycopg.Error."""
+    """The row of a query that always returns exactly one. Raises psycopg.Error."""
     row = connection.execute(query, parameters).fetchone()
     assert row is not None
     return row
@@ -229,18 +229,18 @@ def one(connection: Connection, query: Query, parameters: Parameters = None) -> 
 def leave(connection: Connection) -> None:
     """Roll back the transaction that the connection is in, if any.
 
-    In the middle of a COPY the server would not listen: hang up on it.
+    During a COPY the server would not listen, so the connection is closed.
     """
     if connection.info.transaction_status is TransactionStatus.ACTIVE:
         connection.close()
     elif not connection.closed:
-        with suppress(psycopg.Error):  # it broke, and then nothing is left to take back
+        with suppress(psycopg.Error):  # it broke, so there is nothing left to roll back
             connection.rollback()
 
 
 @contextmanager
 def failures(kind: type[TotesysError], doing: str) -> Iterator[None]:
-    """Turn a database error into `kind`, with one sentence that says what was being done."""
+    """Turn a database error into `kind`, with one sentence that says what failed."""
     try:
         yield
     except psycopg.Error as error:

@@ -1,4 +1,4 @@
-"""Where a connection string leads to in the end, asked before a byte is sent."""
+"""Where a connection string actually leads, determined before a byte is sent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from totesys_dagster.postgres.failures import reason, remedy
 
 @dataclass(frozen=True)
 class Target:
-    """Where libpq would connect to in the end, and whether by TLS that verifies who is there."""
+    """Where libpq would connect to, and whether by TLS that verifies the server's identity."""
 
     conninfo: str
     place: str
@@ -27,10 +27,10 @@ def find_target(setting: str, dsn: str) -> Target:
     """What libpq makes of a connection string. Raises SettingError unless a password may go there.
 
     Host and TLS come from the string, from a service that it or the environment names, and from a
-    dozen variables. All that is pinned in `conninfo`, so that nothing else is connected to.
+    dozen variables. `conninfo` pins all of them, so we connect to nothing else.
     """
     values = resolved(setting, dsn)
-    # An address beside a name is what is connected to, and yet the name is what was meant.
+    # If both name and address are given, libpq connects to the address; show the name all the same.
     places = [*values["host"].split(","), *values["hostaddr"].split(",")]
     remote = [place for place in places if not (_is_local(place) or settings.is_trusted(place))]
     mode = values["sslmode"]
@@ -42,12 +42,12 @@ def find_target(setting: str, dsn: str) -> Target:
         )
     if remote and values["gssencmode"] == "require":
         raise SettingError(
-            f"{setting} reaches {remote[0]} with gssencmode=require, which takes the place of TLS:"
+            f"{setting} reaches {remote[0]} with gssencmode=require, which replaces TLS:"
             " leave gssencmode and PGGSSENCMODE out."
         )
     pinned = {name: values[name] for name in ("host", "hostaddr", "port", "sslmode")}
     if remote:
-        pinned["gssencmode"] = "disable"  # it would come before TLS
+        pinned["gssencmode"] = "disable"  # it would take precedence over TLS
     port = values["port"].strip(",") or 5432
     where = values["host"] or values["hostaddr"] or "the local socket"
     return Target(
@@ -60,8 +60,8 @@ def find_target(setting: str, dsn: str) -> Target:
 def resolved(setting: str, dsn: str) -> dict[str, str]:
     """The parameters of a connection as libpq resolves them; an empty text for what is not set.
 
-    libpq tells them of an attempt only. This one it refuses before it looks for a host, because of
-    a parameter that it checks last. Raises SettingError where it refuses another one.
+    libpq reveals them only for an attempt to connect. It refuses this one before it looks up a
+    host, because of a parameter that it checks last. Raises SettingError if it refuses another one.
     """
     attempt = make_conninfo(dsn, target_session_attrs="none that there is")
     pgconn = PGconn.connect_start(attempt.encode())

@@ -1,8 +1,8 @@
 """The assets of exchange rates: the raw bodies of two sources, Parquet, and the table.
 
-The bank's history comes as one object; the daily source's bodies are partitioned by day, so that a
-person can ask for one, or for a range in one run. An outage fails no run: it is what the check
-`quoted` says, and after three days an alert.
+The bank's history comes as one object. The daily source's bodies are partitioned by day, so a
+person can ask for one day, or for a range in one run. An outage fails no run: the check `quoted`
+reports it, and after three days an alert does.
 """
 
 import datetime as dt
@@ -35,13 +35,13 @@ from totesys_dagster.words import counted
 DAY = asset_key(INGESTION, EXCHANGE_RATES.name)
 HISTORY = asset_key(INGESTION, f"{EXCHANGE_RATES.name}_history")
 
-# A day is there from its first moment on, in UTC.
+# A day exists from its first moment in UTC.
 DAYS = dg.DailyPartitionsDefinition(start_date=DAILY_SINCE.isoformat(), end_offset=1)
 
-# Where `docs/operations.md` says more.
+# The section of `docs/operations.md` that says more.
 SECTION = "No exchange rates come"
 
-# For how many days the check `sources` shows what was remarkable.
+# How many days back the check `sources` shows remarks.
 REMARKED_DAYS = 30
 
 
@@ -87,8 +87,8 @@ def exchange_rate_history(
     specs=[
         _spec(
             DAY,
-            "What the daily source gave for a day, byte for byte, refused bodies too. A day that"
-            " has a rate is not asked for again.",
+            "What the daily source gave for a day, byte for byte, including refused bodies. A day"
+            " that has a rate is not asked for again.",
             kinds={"json"},
         )
     ],
@@ -96,10 +96,10 @@ def exchange_rate_history(
         dg.AssetCheckSpec(
             "quoted",
             asset=DAY,
-            description="The daily source gave a body for each of the days that can be read."
+            description="The daily source gave a readable body for each of the days."
             + remedy(
-                "nothing, as it is asked again each hour; its metadata says what each address"
-                " answered.",
+                "nothing to do, as it is asked again every hour; the metadata shows what each"
+                " address answered.",
                 SECTION,
             ),
         )
@@ -125,17 +125,17 @@ def exchange_rate(
 
 
 def _ask(context: dg.AssetExecutionContext, lake: Lake, urls: tuple[str, ...]) -> list[Asked]:
-    """Ask for the days of the run that have no rate of their own, and are no days to come."""
+    """Ask for the days of the run that have no rate of their own and are not in the future."""
     ingestion, now = lake.ingestion(), dt.datetime.now(dt.UTC)
     known = standing(ingestion, lake.processed())
-    # It judges what comes.
+    # First the history: the daily source's rates are judged by it.
     receive_history(ingestion, packaged_history(), now, context.run.run_id)
     days = [dt.date.fromisoformat(key) for key in context.partition_keys]
     due = [d for d in days if d <= now.date() and not (known and known.is_quoted(d))]
     if urls:
         found = receive_days(ingestion, Client(urls), due, now, context.run.run_id)
         return [*found]
-    context.log.info(f"{settings.RATES_URL} is off: no day is asked for.")
+    context.log.info(f"{settings.RATES_URL} is off: asked for no day.")
     for day in due[-1:]:
         receive_nothing(ingestion, day, f"{settings.RATES_URL} is off", now, context.run.run_id)
     return []
@@ -153,9 +153,9 @@ loaded_rates = warehouse_asset(EXCHANGE_RATES, note_currency)
 @dg.asset_check(
     asset=asset_key(PROCESSED, EXCHANGE_RATES.name),
     name="sources",
-    description=f"In the last {REMARKED_DAYS} days no quotation was refused, and on none did the"
-    " sources differ by more than 1 %."
-    + remedy("nothing, as the other source's rate holds where one was refused.", SECTION),
+    description=f"In the last {REMARKED_DAYS} days, no quotation was refused, and the sources never"
+    " differed by more than 1 %."
+    + remedy("nothing to do, as the other source's rate is used if one is refused.", SECTION),
 )
 def sources_agree(lake: Lake) -> dg.AssetCheckResult:
     with clear_failures():

@@ -1,7 +1,7 @@
-"""The daily source, asked by HTTP: bodies as they come, or why none came.
+"""Asks the daily source over HTTP: bodies as they come, or why none came.
 
-A public service may do anything: be late, drip, redirect in circles, send gigabytes or a page in
-HTML. All of it is bounded: each request, what it may send, and what a day takes in all.
+A public service can do anything: be late, drip, redirect in circles, send gigabytes or an HTML
+page. So each request has limits of time and size, and each day a limit of time in total.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 10.0
-# What one request may take, whatever comes how slowly; and how long a day is tried for.
+# The most that one request may take, however slowly bytes arrive; and how long a day is tried.
 REQUEST_SECONDS = 15.0
 DAY_SECONDS = 40.0
-# Between two rounds through the addresses.
+# The pause between two rounds through the addresses.
 PAUSES = (1.0, 4.0)
 LARGEST_BODY = 1024 * 1024  # the real one has 10 kB
 REDIRECTS = 3
 
-# A body, or in a sentence for people why there is none.
+# A body, or a sentence for people about why there is none.
 Answer = bytes | str
 
 
 class _NoBodyError(Exception):
-    """A request brought no body, as the message says. `final` where a repetition would not help."""
+    """A request brought no body; the message says why. `final` if a retry would not help."""
 
     def __init__(self, why: str, *, final: bool = False) -> None:
         super().__init__(why)
@@ -36,9 +36,9 @@ class _NoBodyError(Exception):
 
 @dataclass
 class Client:
-    """Asks one address after the other; `{date}` in them stands for the day.
+    """Asks one address after another; `{date}` in them stands for the day.
 
-    `silent` is set when no address has answered a day's requests at all.
+    `silent` is set if no address answered any of a day's requests.
     """
 
     urls: Sequence[str]
@@ -46,10 +46,10 @@ class Client:
     silent: bool = False
 
     def answers(self, day: dt.date) -> Iterator[Answer]:
-        """What comes for a day, as long as the caller is not content with it.
+        """The answers for a day, until the caller has what it needs.
 
-        An address that has given a body, or has none, is not asked again; one that fails is asked
-        again after a pause.
+        An address that gave a body, or has none, is not asked again. One that fails is asked again
+        after a pause.
         """
         end = time.monotonic() + DAY_SECONDS
         left = [url.replace("{date}", day.isoformat()) for url in self.urls]
@@ -73,8 +73,8 @@ class Client:
 
 
 def _bounded(url: str, seconds: float) -> bytes:
-    """The body, or _NoBodyError after that time: neither the resolution of names nor a header that
-    drips has a limit of its own. The thread ends with the limit of its next read."""
+    """The body, or _NoBodyError after that time: neither name resolution nor a dripping header has
+    a limit of its own. The thread ends at the limit of its next read."""
     found: list[bytes | _NoBodyError] = []
     end = time.monotonic() + seconds
 
@@ -96,7 +96,7 @@ def _bounded(url: str, seconds: float) -> bytes:
 
 
 def _get(url: str, end: float) -> bytes:
-    import requests  # when it is needed: each run would wait for it
+    import requests  # only now: otherwise every run would wait for it
     from urllib3.exceptions import HTTPError
 
     try:
@@ -104,7 +104,7 @@ def _get(url: str, end: float) -> bytes:
             session.max_redirects = REDIRECTS
             with session.get(
                 url,
-                # Bytes as they are: what is archived must need no header to be read.
+                # Raw bytes: what is archived must be readable without headers.
                 headers={"Accept-Encoding": "identity", "User-Agent": "totesys_dagster"},
                 timeout=(CONNECT_SECONDS, READ_SECONDS),
                 stream=True,
@@ -127,7 +127,7 @@ def _require_body(asked: str, answered: str, status: int) -> None:
     if urlsplit(asked).scheme == "https" and urlsplit(answered).scheme != "https":
         raise _NoBodyError("redirects to an address without encryption", final=True)
     if status != 200:
-        # 408 and 429 ask for patience, 5xx for nothing: a repetition may help.
+        # After 408, 429 or 5xx, a retry may help.
         final = status not in (408, 425, 429) and status < 500
         raise _NoBodyError(f"answered {status}", final=final)
 

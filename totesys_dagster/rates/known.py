@@ -1,4 +1,4 @@
-"""What one delivery of exchange rates tells the next: the state of the feed."""
+"""What one delivery of exchange rates passes on to the next: the state of the feed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCHEMA = pa.schema(
     [("kind", pa.string()), ("day", pa.date32()), ("note", pa.string())]
     + [(code, pa.decimal128(28, 18)) for code in CURRENCIES]
 )
-# Rows that are no quotation.
+# Rows that are not quotations.
 _AS_OF, _HISTORY = "as of", "history"
 
 # Which of the bank's quotations are kept: a newer history brings all of them.
@@ -25,7 +25,7 @@ KEPT_SINCE = DAILY_SINCE - dt.timedelta(days=2 * CARRIED_DAYS)
 @dataclass(frozen=True)
 class Known:
     """The last day that has rates, the SHA-256 of the bank's history, and quotations by source and
-    day, of the daily source also those that were refused."""
+    day, including refused ones of the daily source."""
 
     as_of: dt.date | None = None
     history: str | None = None
@@ -33,7 +33,7 @@ class Known:
 
     @classmethod
     def of(cls, state: pa.Table | None) -> Known:
-        """What a state says."""
+        """Parse a state."""
         as_of, history = None, None
         quotations: dict[str, dict[dt.date, dict[str, object]]] = {DAILY: {}, BANK: {}}
         for row in state.to_pylist() if state is not None else ():
@@ -46,8 +46,8 @@ class Known:
         return cls(as_of, history, quotations)  # type: ignore[arg-type]
 
     def state(self, accepted: Mapping[str, Quotations]) -> pa.Table:
-        """The state to be kept. Of the bank's quotations from before the daily source's first day,
-        those that were accepted are kept, as nothing will change that."""
+        """The state to keep. Of the bank's quotations before the daily source's first day, it keeps
+        the accepted ones, as nothing can change them any more."""
         rows: list[dict[str, object]] = [{"kind": _AS_OF, "day": self.as_of}]
         if self.history is not None:
             rows.append({"kind": _HISTORY, "note": self.history})

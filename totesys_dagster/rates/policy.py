@@ -1,11 +1,11 @@
 """Which quotation is refused, and which rate a day has. Pure: no clock, no lake, no network.
 
-The daily source has each day, weekends too, from March 2024 on; once a whole file of it was wrong.
-The bank quotes each day on which its payment system works, and has done so since 1999. Where both
-have a day, one judges the other. Where one is alone, only a move that no market has made is
-refused: the largest real one is 7.8 %, on 2016-06-24, an inverted rate of the dollar moves by about
-40 % and one of the euro by 30 %. So a wrong quotation that lies within 15 % of the one before, on a
-day that no other source has, is let through.
+The daily source has every day, including weekends, from March 2024 on; once, a whole file of it was
+wrong. The bank has quoted on every day on which its payment system works since 1999. If both have a
+day, each cross-checks the other. If only one does, it is refused only for a move that no market has
+made: the largest real one is 7.8 %, on 2016-06-24; an inverted rate of the dollar moves by about
+40 %, one of the euro by 30 %. So a wrong quotation within 15 % of the previous one, on a day that
+no other source has, is accepted.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ DAILY, BANK = "fawazahmed0", "ECB"
 DAILY_SINCE = dt.date(2024, 3, 2)
 BANK_SINCE = dt.date(1999, 1, 4)
 
-# For how many days a quotation holds.
+# For how many days a quotation is valid.
 CARRIED_DAYS = 7
 
 WARN_DIFFERENCE = Decimal("0.01")
 REFUSE_DIFFERENCE = Decimal("0.03")
-REFUSE_MOVE = Decimal("0.05")  # where both sources have the day, and the other moves otherwise
+REFUSE_MOVE = Decimal("0.05")  # if both sources have the day, and the other one moves differently
 REFUSE_MOVE_ALONE = Decimal("0.15")
-# A quotation that is older than this tells nothing of a move.
+# Moves are not measured against quotations older than this.
 LONGEST_MOVE = dt.timedelta(days=366)
 
 # The quotations of a source, by day.
@@ -39,8 +39,8 @@ Quotations = Mapping[dt.date, Quotation]
 
 @dataclass
 class Judgement:
-    """The quotations that hold, by source and day; of the others, why they were refused; and days
-    of which both hold that differ more than usual."""
+    """The accepted quotations, by source and day; why the others were refused; and days on which
+    both are accepted but differ more than usual."""
 
     accepted: dict[str, dict[dt.date, Quotation]] = field(
         default_factory=lambda: {DAILY: {}, BANK: {}}
@@ -50,8 +50,8 @@ class Judgement:
 
 
 class Rate(NamedTuple):
-    """The rate of a currency on a day: pounds sterling for one unit, the day of the quotation that
-    holds, and who quoted it; None where no quotation does."""
+    """The rate of a currency on a day: pounds sterling for one unit, the day of the quotation, and
+    who quoted it; None if no quotation is valid."""
 
     day: dt.date
     currency: str
@@ -65,7 +65,7 @@ class Rate(NamedTuple):
 
 
 def judge(quotations: Mapping[str, Quotations]) -> Judgement:
-    """Judge all quotations, in the order of days: each by those of its day and those before."""
+    """Judge all quotations in order of day, each by those of its day and of earlier days."""
     found = Judgement()
     last: dict[str, dt.date] = {}
     for day in sorted({day for of_source in quotations.values() for day in of_source}):
@@ -84,14 +84,14 @@ def judge(quotations: Mapping[str, Quotations]) -> Judgement:
     return found
 
 
-# By how much each currency has moved, as a share; none of those of which nothing is known.
+# By how much each currency has moved, as a share, if that is known.
 Moves = Mapping[str, Decimal]
 
 
 def _moves(
     found: Judgement, last: Mapping[str, dt.date], name: str, day: dt.date, quotation: Quotation
 ) -> Moves:
-    """The moves since the source's own last quotation, or since whoever's, where that is old."""
+    """The moves since the source's own last quotation or, if that is old, since any source's."""
     own = last.get(name)
     if own is None or (day - own).days > CARRIED_DAYS:
         own = max(last.values(), default=None)
@@ -135,7 +135,7 @@ def _beside(moves: Moves, other: Moves) -> str | None:
 
 
 def _difference(given: Mapping[str, Quotation]) -> tuple[str, Decimal]:
-    """The currency in which the sources differ most, and by what share."""
+    """The currency in which the sources differ most, and by which share."""
     daily, bank = given[DAILY], given[BANK]
     return max(((c, abs(daily[c] / bank[c] - 1)) for c in CURRENCIES), key=lambda one: one[1])
 
@@ -143,8 +143,8 @@ def _difference(given: Mapping[str, Quotation]) -> tuple[str, Decimal]:
 def rates(accepted: Mapping[str, Quotations], first: dt.date, last: dt.date) -> Iterator[Rate]:
     """The rates of each day from the first to the last.
 
-    A day has the daily source's quotation, where there is one. Else the last one of the bank
-    holds, or where the bank has none of the last seven days, the last one of the daily source.
+    A day has the daily source's quotation if there is one; otherwise the bank's last one or, if the
+    bank has none of the last seven days, the daily source's last one.
     """
     day = first - dt.timedelta(days=CARRIED_DAYS)
     latest: dict[str, dt.date] = {}

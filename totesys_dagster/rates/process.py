@@ -1,4 +1,4 @@
-"""Exchange rates as a feed: what a delivery of either source makes of the rates known so far."""
+"""Exchange rates as a feed: how a delivery of either source changes the rates known so far."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from totesys_dagster.rates.quotations import FaultyBodyError, History, read_day,
 
 TABLE = FEED_TABLES["fact_exchange_rate"]
 
-# What deliveries are called: the bank's history, or the day of the daily source in ISO 8601.
+# The names of deliveries: the bank's history, or the day of the daily source in ISO 8601.
 HISTORY_NAME = "ECB history"
-# The identity of what did not come: its body is the reason, as people read it.
+# The identity of a delivery that did not come: its body is the reason, for people.
 NOTHING_CAME = {"came": "nothing"}
 
 
 def process(delivery: Delivery, body: bytes, state: pa.Table | None) -> Outcome:
-    """The rates of all days for which the delivery may have changed something.
+    """The rates of all days that the delivery may have changed.
 
-    A refused body changes nothing, but its day has come: it gets the rate that is carried.
+    A refused body changes no quotation, but its day has come: it gets the carried rate.
     """
     if delivery.name == HISTORY_NAME:
         return _history(delivery, body, Known.of(state))
@@ -73,7 +73,7 @@ def _day(delivery: Delivery, body: bytes, before: Known) -> Outcome:
     after = replace(before, quotations={**before.quotations, DAILY: {**daily, day: quotation}})
     judged = policy.judge(after.quotations)
     why = judged.refused.get((DAILY, day))
-    if why and day in daily:  # what was there before may be better
+    if why and day in daily:  # the previous body may be better
         after, judged = before, policy.judge(before.quotations)
     return _outcome(before, after, judged, day, day, refused=why)
 
@@ -88,7 +88,7 @@ def _outcome(
     refused: str | None = None,
     faulty: Sequence[Faulty] = (),
 ) -> Outcome:
-    """The rates from `since` on, if anything was changed, and of the days that have come."""
+    """The rates from `since` on, if anything changed, and those of the days that have come."""
     after = replace(after, as_of=max(as_of, before.as_of or as_of))
     new = before.as_of + dt.timedelta(days=1) if before.as_of else as_of
     assert after.as_of is not None

@@ -1,7 +1,7 @@
-"""What the two sources say, read: the European Central Bank's history, and a day's body.
+"""Reads what the two sources give: the European Central Bank's history, and a day's body.
 
-A quotation has pounds sterling for one unit of each currency, at 18 digits after the point, as the
-warehouse holds them. Nothing is taken for granted of a body: it comes from elsewhere.
+A quotation gives pounds sterling for one unit of each currency, with 18 decimals, as in the
+warehouse. A body comes from outside, so nothing about it is taken for granted.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from decimal import Context, Decimal, DecimalException
 from totesys_dagster import strict_json
 from totesys_dagster.feeds.feed import Faulty
 
-# In which every rate is kept, and the currencies that have one. Bodies are archived whole: another
-# currency, with a raised code_version of the table, has its rates from the first day on.
+# The currency of every rate, and the currencies that have one. Bodies are archived whole: if you
+# add a currency and raise the table's code_version, it has rates from the first day on.
 BASE = "GBP"
 CURRENCIES = ("EUR", "USD")
 
-# The history of the bank has 2 MB.
+# The bank's history has 2 MB.
 LARGEST_HISTORY = 64 * 1024 * 1024
 
 _DIGITS = Decimal("1e-18")
@@ -36,13 +36,13 @@ Quotation = Mapping[str, Decimal]
 
 
 class FaultyBodyError(ValueError):
-    """A body that is not what its source gives. The message says why, without its content."""
+    """A body is not what its source gives. The message says why, without quoting it."""
 
 
 @dataclass(frozen=True)
 class History:
-    """The quotations of a history, the lines that they stand in, and the lines that have none for
-    a reason other than that the bank quoted nothing."""
+    """The quotations of a history, their lines, and the lines that have none although the bank
+    quoted something."""
 
     quotations: dict[dt.date, Quotation]
     lines: dict[dt.date, tuple[int, str]]
@@ -77,7 +77,7 @@ def read_day(body: bytes, day: dt.date) -> Quotation:
 
 
 def _inverse(code: str, units: object) -> Decimal:
-    """Pounds sterling for one unit, where so many units are quoted for one pound."""
+    """Pounds sterling for one unit, given the number of units for one pound."""
     if units is None:
         raise FaultyBodyError(f"it has no rate of {code}")
     if not isinstance(units, Decimal):
@@ -86,7 +86,7 @@ def _inverse(code: str, units: object) -> Decimal:
 
 
 def _rate(code: str, dividend: Decimal, divisor: Decimal) -> Decimal:
-    """Raises FaultyBodyError unless the warehouse can hold it as a rate above zero."""
+    """The quotient. Raises FaultyBodyError unless it is a rate that the warehouse can store."""
     try:
         quotient = _EXACT.divide(dividend, divisor) if divisor > 0 else Decimal(0)
         rate = _EXACT.quantize(quotient, _DIGITS)
@@ -98,14 +98,14 @@ def _rate(code: str, dividend: Decimal, divisor: Decimal) -> Decimal:
 
 
 def read_history(body: bytes) -> History:
-    """The quotations in the bank's history, as it publishes it. Raises FaultyBodyError."""
+    """The quotations in the bank's history as published. Raises FaultyBodyError."""
     head, *lines = _text(body).split("\n")
     columns = {name.strip(): place for place, name in enumerate(head.split(","))}
     missing = [name for name in ("Date", BASE, *CURRENCIES) if name not in columns | {"EUR": 0}]
     if missing:
         raise FaultyBodyError(f"it has no column {missing[0]}")
     found = History({}, {}, [])
-    # No cell is quoted; those behind the last that is needed are left as they are.
+    # No cell is quoted. Cells after the last one that is needed are not split.
     cells = max(columns.get(code, 0) for code in ("Date", BASE, *CURRENCIES)) + 1
     for number, line in enumerate(lines, start=2):
         if not line.strip():
@@ -127,7 +127,7 @@ def read_history(body: bytes) -> History:
 
 
 def _text(body: bytes) -> str:
-    """The CSV in the archive, which is read with a bound: an archive may say anything of itself."""
+    """The CSV in the archive, read up to a limit: an archive's own sizes cannot be trusted."""
     try:
         with zipfile.ZipFile(io.BytesIO(body)) as archive:
             [name] = archive.namelist()
@@ -155,7 +155,7 @@ def _day(text: str) -> dt.date:
 
 
 def _line(row: Sequence[str], columns: Mapping[str, int]) -> Quotation | None:
-    """The quotation of a line: euros are the bank's base. None where the bank quoted nothing."""
+    """The quotation of a line (the bank's base is the euro); None if the bank quoted nothing."""
     texts = {code: _cell(row, columns[code]) for code in (BASE, *CURRENCIES) if code != "EUR"}
     if None in texts.values():
         return None

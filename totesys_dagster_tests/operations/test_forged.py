@@ -224,8 +224,8 @@ def test_forged_object_is_named_left_out_of_the_warehouse_and_made_again(
         rebuild_of(loaded)
 
     assert len(named) == 1
-    assert "`totesys verify --repair` makes it again" in named[0]
-    assert "`totesys verify --repair` makes it again" in str(refused.value)
+    assert "`totesys verify --repair` re-creates it" in named[0]
+    assert "`totesys verify --repair` re-creates it" in str(refused.value)
     assert "\n" not in named[0] + str(refused.value)
     assert everything(loaded) == before
 
@@ -255,7 +255,7 @@ def test_processed_zone_that_is_gone_is_made_again(loaded: Platform) -> None:
     loaded.processed = Store(loaded.processed.url, loaded.processed.setting)
     found = verification(loaded)
     assert len(found.damaged) > 10
-    assert all("`totesys verify --repair` makes it again" in f for f in found.findings[:-1])
+    assert all("`totesys verify --repair` re-creates it" in f for f in found.findings[:-1])
 
     repair(loaded.ingestion, loaded.processed, found.damaged)
     assert sound(loaded) == []
@@ -319,7 +319,7 @@ def test_manifest_that_names_an_object_of_another_batch_is_found(platform: Platf
     put_manifest(platform, 2, change)
 
     [finding] = verification(platform).findings
-    assert finding.startswith("Batch 2 (0000000002) names objects of sales_order that are not of")
+    assert finding.startswith("Batch 2 (0000000002) names objects of sales_order that do not")
 
 
 @contextmanager
@@ -381,7 +381,7 @@ BATCH_2_GOES = """
         ),
         (
             BATCH_2_GOES,
-            "The ledger does not say that batch 2 was loaded, and later ones were",
+            "Batch 2 is missing from the ledger, although later ones are there",
         ),
         ("UPDATE batch SET manifest_sha256 = 'x' WHERE sequence = 4", "Batch 4 (0000000004) is"),
     ],

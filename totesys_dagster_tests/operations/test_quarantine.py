@@ -59,7 +59,7 @@ def test_orphans_are_listed(platform: Platform) -> None:
 
 
 def test_empty_lake_is_named(platform: Platform) -> None:
-    with pytest.raises(LakeError, match="The lake holds no batch yet"):
+    with pytest.raises(LakeError, match="The lake has no batches yet"):
         rows(platform, 1)
 
 

@@ -439,7 +439,7 @@ def test_schema_that_no_rebuild_made_is_left_alone(platform: Platform, name: str
     sentence = refusal(platform)
 
     assert sentence == (
-        f"There is a schema {name} that no rebuild has made, and a rebuild makes and drops one of"
+        f"There is a schema {name} that no rebuild created, and a rebuild creates and drops one of"
         " that name: rename it, then run `totesys rebuild` again."
     )
     assert platform.rows(f"SELECT mine FROM {name}.dim_staff") == [(1,)]
@@ -571,8 +571,8 @@ def test_foreign_key_of_others_is_named_where_rows_have_to_go(platform: Platform
     sentence = refusal(platform)
 
     assert sentence == (
-        "Rows of warehouse.dim_staff have to be replaced, and public.notes refers to them by its"
-        " foreign key notes_staff_id_fkey: drop it, run `totesys rebuild` again, and add it anew."
+        "Rows of warehouse.dim_staff must be replaced, but public.notes refers to them with its"
+        " foreign key notes_staff_id_fkey: drop it, run `totesys rebuild` again, and add it back."
     )
     assert platform.rows("SELECT count(*) FROM public.notes") == [(3,)]
 
@@ -627,12 +627,12 @@ CHILD = """
     ALTER TABLE public.child NO INHERIT warehouse.dim_staff, then run `totesys rebuild` again.
 """
 RULE = """
-    The rows of warehouse.dim_staff could not be replaced, because a trigger or a rule of somebody's
-    own changes what is written: disable it, then run `totesys rebuild` again.
+    The rows of warehouse.dim_staff could not be replaced, because somebody's own trigger or rule
+    changes what is written: disable it, then run `totesys rebuild` again.
 """
 CHECK = """
-    violates check constraint "dim_staff_first_name_check"; if this is a constraint, trigger or column of
-    your own says so, drop it or fix it
+    violates check constraint "dim_staff_first_name_check"; if this is a constraint, trigger or
+    column of your own, drop it or fix it
 """
 
 # What others did, and what is said; in each case the rows of the staff are wrong as well.
@@ -662,7 +662,7 @@ def test_what_is_in_the_way_of_a_rebuild_is_named(
         ),
         (
             "ALTER TABLE dim_staff RENAME TO staff_2; CREATE VIEW dim_staff AS TABLE staff_2",
-            "warehouse.dim_staff is no longer a table: rename what has taken its place",
+            "warehouse.dim_staff is no longer a table: rename what has replaced it",
         ),
         (
             "ALTER TABLE dim_staff RENAME TO staff_2",

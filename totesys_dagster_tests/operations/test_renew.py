@@ -78,8 +78,8 @@ def test_what_takes_long_is_asked_for(changed: Platform, monkeypatch: pytest.Mon
     found = renewed(changed)
 
     assert found.question == (
-        "The declaration of dim_staff has changed, and to rebuild it from 2 batches takes about"
-        " 15 minutes: run `totesys rebuild` when that suits; batches are loaded meanwhile, but not"
+        "The declaration of dim_staff has changed, and rebuilding it from 2 batches takes about"
+        " 15 minutes: run `totesys rebuild` when convenient; until then, batches are loaded but not"
         " compared."
     )
     assert outdated(changed.warehouse, changed.names) == [WITH_MANAGER]
@@ -131,6 +131,6 @@ def test_rebuild_of_another_process_is_waited_for(changed: Platform) -> None:
     )
     assert said == [
         "Rebuilding dim_staff from 2 batches",
-        "Waiting for the rebuild that another process has begun",
+        "Waiting for the rebuild that another process has started",
     ]
     assert outdated(changed.warehouse, changed.names) == []

@@ -279,8 +279,8 @@ def test_receipt_that_is_damaged_is_named(sound: Platform) -> None:
     assert changed.startswith(f"{sound.processed.uri(key)} is not a receipt")
     assert removed == (
         f"Batch {batch(sound, 2).batch} is in the warehouse, but fact_sales_order of it is not in"
-        f" {sound.processed.url}: TOTESYS_PROCESSED_URL points to another place, or it was removed,"
-        " and `totesys verify --repair` makes it again."
+        f" {sound.processed.url}: TOTESYS_PROCESSED_URL points to another place, or the receipt was"
+        " removed, and `totesys verify --repair` re-creates it."
     )
 
 
@@ -305,7 +305,7 @@ def test_table_that_equals_but_for_rows_in_quarantine_is_named_so(sound: Platfor
 
     [finding] = verification(sound).findings
     assert finding == (
-        "fact_payment does not equal the source as of batch 5, but does without 1 row in"
+        "fact_payment does not equal the source as of batch 5, except for 1 row in"
         " quarantine: 2 rows expected, 2 found."
     )
 
@@ -326,8 +326,8 @@ def test_receipt_that_was_exchanged_is_named(sound: Platform) -> None:
     uri = sound.processed.uri(key)
     assert edited_ == (
         f"{uri} is not the receipt that the warehouse loaded: it was changed after it was written,"
-        " and `totesys verify --repair` makes it again; or a row of the ledger was, and `totesys"
-        " rebuild` writes that again."
+        " and `totesys verify --repair` re-creates it; or its row in the ledger was, and"
+        " `totesys rebuild` restores that."
     )
     assert older.startswith(f"{uri} was made from another batch of the same name")
     assert strange.startswith(f"{uri} says that it is of dim_date: it was moved")
@@ -409,7 +409,7 @@ def test_audit_object_that_was_edited_breaks_its_chain(sound: Platform) -> None:
     [edited_] = findings_after(sound, sound.ingestion, key, forged)
     [damaged] = findings_after(sound, sound.ingestion, key, b"{}")
 
-    assert edited_.startswith("Audit 3 of the source does not follow from the one before it")
+    assert edited_.startswith("Audit 3 of the source does not follow from the previous one")
     assert damaged.startswith(f"{sound.ingestion.uri(key)} is not a source audit of format 3")
 
 

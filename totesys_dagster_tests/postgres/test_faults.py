@@ -93,16 +93,26 @@ def assert_refused(setting: str, said: str, to_do: str) -> None:
 
 # Name, changed parts of the connection string, what is said, and what is said to be done.
 WRONG_PLACES: list[tuple[str, dict[str, object], str, str]] = [
-    ("refused", {"host": "127.0.0.1", "port": 1}, "Connection refused", "that the server runs"),
+    (
+        "refused",
+        {"host": "127.0.0.1", "port": 1},
+        "Connection refused",
+        "that the server is running",
+    ),
     ("no such host", {"host": "no.invalid"}, "failed to resolve host", "correct the host"),
     ("no socket", {"host": "/no/such/directory"}, "No such file or directory", "name its host"),
     ("wrong password", {"password": "hidden"}, "authentication failed for user", "the password"),
     ("no password", {"password": ""}, "no password supplied", "add the password"),
     ("no such user", {"user": "nobody"}, 'failed for user "nobody"', "correct the user"),
     ("no such database", {"dbname": "nix"}, 'database "nix" does not exist', "correct the name"),
-    ("TLS is not offered", {"sslmode": "require"}, "server does not support SSL", "turn TLS on"),
+    ("TLS is not offered", {"sslmode": "require"}, "server does not support SSL", "enable TLS"),
     ("no such service", {"service": "nix"}, 'definition of service "nix" not', "PGSERVICE"),
-    ("several hosts", {"host": "localhost,127.0.0.1", "port": 1}, "refused", "the server runs"),
+    (
+        "several hosts",
+        {"host": "localhost,127.0.0.1", "port": 1},
+        "refused",
+        "the server is running",
+    ),
 ]
 
 
@@ -211,7 +221,7 @@ def answering(first: bytes | None) -> Iterator[int]:
     ("first", "said", "to_do"),
     [
         (None, "timeout expired", "the firewalls in between"),
-        (b"", "server closed the connection unexpectedly", "look at its log"),
+        (b"", "server closed the connection unexpectedly", "check its log"),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", "received invalid response", "is not PostgreSQL"),
     ],
     ids=["hangs", "hangs up", "is not PostgreSQL"],
@@ -713,7 +723,7 @@ MESSAGES = [
         "terminating connection due to administrator command",
         "",
     ),
-    (UNEXPECTEDLY, "server closed the connection unexpectedly", "look at its log"),
+    (UNEXPECTEDLY, "server closed the connection unexpectedly", "check its log"),
     ("FATAL:  sorry, too many clients already", "too many clients already", "raise that limit"),
     (
         "FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute",

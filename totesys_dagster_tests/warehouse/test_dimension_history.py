@@ -281,7 +281,7 @@ def test_history_that_was_changed_by_hand_is_found_and_rebuilt(
 
     [finding] = verify_of(platform)
     assert finding.startswith(f"The history of {star} is not what the lake gives, in versions of")
-    assert finding.endswith("`totesys rebuild` puts the lake's rows in their place.")
+    assert finding.endswith("`totesys rebuild` replaces them with the lake's rows.")
     different = rebuild_of(platform).different
     assert {star: count for star, count in different.items() if count} == {star: rows}
     assert all_histories(platform) == before

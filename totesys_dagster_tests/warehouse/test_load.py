@@ -557,7 +557,7 @@ def test_batch_with_other_rows_than_its_receipt_says_is_refused(platform: Platfo
 
     said = str(refusal(platform, manifest))
     assert "cannot be what batch 1 became: the rows of its objects are not 4 in sum" in said
-    assert said.endswith("`totesys verify --repair` makes it again.")
+    assert said.endswith("`totesys verify --repair` re-creates it.")
 
 
 def test_failure_in_the_middle_takes_back_the_tables_before_it(platform: Platform) -> None:
