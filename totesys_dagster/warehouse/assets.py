@@ -1,7 +1,7 @@
 """The tables of the warehouse, as one multi-asset: a batch is loaded in one transaction.
 
-Each table is one thing kept current, and has no partitions. To materialize one loads all that is
-committed, processed and not yet loaded, in the order of the log.
+Each table is one thing kept current, and has no partitions. Materializing one loads everything that
+is committed, processed and not yet loaded, in the order of the log.
 """
 
 import datetime as dt
@@ -30,8 +30,8 @@ from totesys_dagster.words import counted
 
 
 def _dependency(star: StarTable) -> dg.AssetDep:
-    """A table on what is processed, and not on the partitions of certain batches: it would count as
-    out of date where the last batch did not touch it, and Dagster would go through all of them."""
+    """A table's dependency on the processed table as a whole, not on partitions. Otherwise it would
+    look out of date if the last batch did not touch it, and Dagster would scan all partitions."""
     return dg.AssetDep(
         asset_key(PROCESSED, star.name), partition_mapping=dg.SpecificPartitionsPartitionMapping([])
     )
@@ -57,15 +57,15 @@ CHECKS = [
         "audit",
         asset=asset_key(WAREHOUSE, star.name),
         description=(
-            "The calendar has no gap and every day is right."
+            "The calendar has no gaps, and every day is right."
             if star.base is None
-            else "The current rows equal the source's: with each batch all rows of a small table,"
-            " and of a large one those that the batch holds; all rows of it at least hourly."
+            else "The current rows equal the source's. Each batch compares all rows of a small"
+            " table, and of a large one those in the batch; all its rows are compared hourly."
         )
         + remedy(
-            "the next capture reads the table in full, which heals what was missed. Where it keeps"
-            " failing, `totesys status` says whether rows in quarantine are why, and `totesys"
-            " rebuild` puts the lake's rows in the place of those that somebody has changed.",
+            "the next capture reads the table in full, which repairs what was missed. If it keeps"
+            " failing, `totesys status` says whether rows in quarantine are the cause, and `totesys"
+            " rebuild` replaces rows that somebody has changed with those of the lake.",
             "The warehouse is lost, or wrong",
         ),
     )
@@ -77,7 +77,7 @@ CHECKS = [
 def warehouse_tables(
     context: dg.AssetExecutionContext, lake: Lake, warehouse: Warehouse
 ) -> Iterator[dg.AssetCheckResult]:
-    """Load what is committed and processed, in order: dimensions get their latest values, facts a
+    """Load what is committed and processed, in order. Dimensions get their latest values, facts a
     version for each change."""
     with clear_failures(), warehouse.connect() as connection:
         names, log = warehouse.names(), lake.log()
@@ -91,7 +91,7 @@ def warehouse_tables(
         finally:
             _report(context, names, loads)
         if not loads.last:
-            context.log.info("There is nothing to load: the lake holds no batch that is processed.")
+            context.log.info("There is nothing to load: the lake has no processed batch.")
             return
         head = log.read(loads.last)
         request_healing(connection, names, log.store, head.stars if loads.tables else None)
@@ -117,18 +117,18 @@ def _load_all(
                 connection, names, manifest, log.store, processed, quarantine_limit=limit
             )
         except NotProcessedError as error:
-            context.log.warning(f"{error} What follows waits for it.")
+            context.log.warning(f"{error} Later batches wait for it.")
             return
-        # terraform/modules/alerts counts this line, and raises an alarm when it stays away.
+        # terraform/modules/alerts counts this line, and raises an alarm if it does not appear.
         context.log.info(f"Batch {manifest.batch} is loaded as number {manifest.sequence}.")
         late = dt.datetime.now(dt.UTC) - manifest.observed_at
         yield loaded, Timing(time.monotonic() - start, max(late.total_seconds(), 0))
 
 
 def migrate(connection: Connection, warehouse: Warehouse) -> None:
-    """Bring the warehouse to what is declared, as the role that may, where one is set.
+    """Bring the warehouse to what is declared, as the role that may do so, if one is set.
 
-    `connection` looks whether there is anything to do. Raises LoadError or SettingError.
+    Uses `connection` to check whether there is anything to do. Raises LoadError or SettingError.
     """
     names = warehouse.names()
     if not schema.is_up_to_date(connection, names):
@@ -137,7 +137,7 @@ def migrate(connection: Connection, warehouse: Warehouse) -> None:
 
 
 def _report(context: dg.AssetExecutionContext, names: Names, loads: Loads) -> None:
-    """Materialize what the batches touched, whether or not it was selected, and nothing else."""
+    """Materialize exactly what the batches touched, whether or not it was selected."""
     for star, table in loads.tables.items():
         context.log_event(
             dg.AssetMaterialization(
@@ -147,20 +147,20 @@ def _report(context: dg.AssetExecutionContext, names: Names, loads: Loads) -> No
 
 
 def described(names: Names, star: str, table: TableLoads) -> dict[str, Any]:
-    """What a table's materialization says of its loads."""
+    """The metadata about a table's loads."""
     return {"dagster/table_name": f"{names.schema}.{star}", **table.metadata(star)}
 
 
 def _confirm(context: dg.AssetExecutionContext, loads: Loads, last: Loaded) -> None:
-    """Nothing was to be loaded: the selected tables are current as they are."""
-    context.log.info(f"The warehouse holds all that is processed, up to batch {last.batch}.")
+    """Nothing had to be loaded: the selected tables are current."""
+    context.log.info(f"The warehouse holds everything that is processed, up to batch {last.batch}.")
     for key in sorted(context.selected_asset_keys):
         context.log_event(dg.AssetMaterialization(key, metadata={"sequence": last.sequence}))
     loads.audits.update(last.audits)
 
 
 def _checks(context: dg.AssetExecutionContext, loads: Loads) -> Iterator[dg.AssetCheckResult]:
-    """The checks that the run was to evaluate; of others, where rows were loaded or differ."""
+    """The checks that the run has to evaluate, and others whose rows were loaded or differ."""
     selected = context.selected_asset_check_keys
     for star, found in loads.audits.items():
         if dg.AssetCheckKey(asset_key(WAREHOUSE, star), "audit") in selected:
@@ -170,7 +170,7 @@ def _checks(context: dg.AssetExecutionContext, loads: Loads) -> Iterator[dg.Asse
 
 
 def audit_check(found: Audit) -> dg.AssetCheckResult:
-    """What the check `audit` of a table says of a comparison."""
+    """A comparison as the result of a table's check `audit`."""
     return dg.AssetCheckResult(
         asset_key=asset_key(WAREHOUSE, found.star),
         check_name="audit",
@@ -190,18 +190,20 @@ def audit_check(found: Audit) -> dg.AssetCheckResult:
 
 def _why(found: Audit) -> str:
     be = "is" if found.quarantined == 1 else "are"
-    quarantined = f"{counted(found.quarantined, 'row')} of it {be} in quarantine"
+    quarantined = f"{counted(found.quarantined, 'row')} {be} in quarantine"
     if STAR_TABLES[found.star].base is None:
         return (
-            "The calendar has gaps or wrong days, which no batch brings: it was edited by hand, or"
+            "The calendar has gaps or wrong days, which no batch causes: it was edited by hand, or"
             " this is a bug; run `totesys rebuild`."
         )
     if found.equal_without:
-        return f"The warehouse equals the source but for this: {quarantined}; fix it in the source."
+        return (
+            f"The warehouse equals the source, except that {quarantined}; fix this in the source."
+        )
     if found.explained:
         return (
-            f"The warehouse differs from the source, and {quarantined}: fix it in the source;"
-            " whether anything else differs is compared next."
+            f"The warehouse differs from the source, and {quarantined}: fix this in the source."
+            " The next audit shows whether anything else differs."
         )
     beyond = f" by more than what is in quarantine ({quarantined})" if found.quarantined else ""
     if found.full_read:
@@ -209,4 +211,4 @@ def _why(found: Audit) -> str:
             f"The warehouse differs from the source{beyond} even after a full read: it was edited"
             " by hand, or this is a bug; run `totesys rebuild`."
         )
-    return f"The warehouse differs from the source{beyond}: a full read has been asked for."
+    return f"The warehouse differs from the source{beyond}: a full read has been requested."

@@ -1,17 +1,16 @@
 """Whether the warehouse equals the source.
 
 The source digests its rows in the snapshot of a batch, and the warehouse digests its current rows
-in the transaction that loads the batch: same snapshot, so equality is exact. Two things are
-compared, and kept apart everywhere:
+in the transaction that loads the batch: same snapshot, so equality is exact. There are two kinds of
+comparison, which are never mixed:
 
 * **whole**: all rows of a table. Small tables are compared with every batch, whether it changed
-  them or not; all tables at least once an hour, by an audit object of the lake where no batch was
+  them or not; all tables at least once an hour, with an audit object of the lake if no batch was
   due. Only this proves a table.
-* **touched**: the rows of the keys that a batch holds, of a table that is too large for the former.
+* **touched**: in a table too large for that, the rows of the keys in a batch.
 
-Rows in quarantine make a table differ. What is left without their keys is then digested by the
-source as well, so that they cannot hide another difference. What differs beyond them is asked for
-again in full.
+Rows in quarantine make a table differ. So that they cannot hide another difference, the source then
+also digests the rows without their keys. If the table still differs, it is read in full again.
 """
 
 from __future__ import annotations
@@ -43,9 +42,9 @@ def audit_batch(
 ) -> None:
     """Compare all tables with what the manifest says, and record the outcome.
 
-    `staged` names the temporary table of each table whose rows were staged; those that are
-    `not_comparable` hold rows of another declaration. Runs in the batch's
-    transaction. Raises LoadError or psycopg.Error.
+    `staged` names the temporary table of each table whose rows were staged. Tables that are
+    `not_comparable` have rows of another declaration. Runs in the batch's transaction. Raises
+    LoadError or psycopg.Error.
     """
     found: Audit | None
     for star in _comparable(not_comparable):
@@ -70,8 +69,8 @@ def audit_source(
 ) -> Mapping[str, Audit] | None:
     """Compare all tables with an audit object, and record the outcome.
 
-    Returns it by table; None when the warehouse holds another batch than the last one of the time,
-    and so cannot be compared. Runs in a transaction of the warehouse's lock.
+    Returns it by table; None if the warehouse is not at the batch that was the last at that time,
+    so it cannot be compared. Runs in a transaction under the warehouse's lock.
     """
     query = sql.SQL(
         "SELECT (SELECT max(sequence) FROM {ledger} WHERE log = %(log)s), manifest_sha256"
@@ -139,8 +138,8 @@ def _whole(
     *,
     full_read: bool,
 ) -> Audit | None:
-    """All current rows, compared with all rows of the source; None where the digest is of other
-    columns than the table has, and so says nothing of it."""
+    """Compare all current rows with all rows of the source. None if the digest covers other columns
+    than the table has, so it says nothing about it."""
     expected = entry.whole
     if not covers(expected, star):
         return None
@@ -170,9 +169,9 @@ def _whole(
 def compare(
     connection: Connection, names: Names, star: StarTable, entry: StarEntry | None, sequence: int
 ) -> Audit | None:
-    """All current rows of a table, when it holds batch `sequence`, compared with what `entry` says
-    of that moment, and not recorded; of the calendar, with what a calendar says. None where there
-    is no digest of the columns that the table has now. In a transaction. Raises psycopg.Error."""
+    """Compare all current rows of a table at batch `sequence` with `entry`, the source's digest of
+    that moment, without recording the result; the calendar is compared with a computed one. None if
+    there is no digest of the table's present columns. In a transaction. Raises psycopg.Error."""
     if star.base is None:
         now = dt.datetime.now(dt.UTC)
         return _calendar(connection, names, sequence, 0, now)
@@ -184,9 +183,9 @@ def compare(
 def moved(
     connection: Connection, names: Names, known: Mapping[str, StarEntry], most_rows: int
 ) -> list[str]:
-    """The tables of up to so many rows that are not what the last audit of them found, because
-    somebody changed them since; all of them where no audit is on record, as each batch leaves one.
-    `known` is what the source holds. Raises LoadError.
+    """The tables up to a number of rows that are no longer what their last audit found, because
+    somebody has changed them since. All of them if no audit is on record, since each batch leaves
+    one. `known` is the source's digests. Raises LoadError.
     """
     last = standings(connection, names)
     if not any(standing.whole for standing in last.values()):
@@ -217,10 +216,10 @@ def _touched(
     entry: StarEntry,
     staging: sql.Identifier | None,
 ) -> Audit | None:
-    """The current rows of the keys that the batch brought, with the source's rows of the batch.
+    """Compare the current rows of the keys that the batch brought with the source's rows.
 
-    What the source deleted from a large table is found when its keys are compared, and then all
-    rows are.
+    Rows that the source deleted from a large table are found when its keys are compared; then the
+    whole table is compared, too.
     """
     expected = entry.touched
     if expected is None or staging is None or not covers(expected, star):
@@ -258,7 +257,7 @@ def _touched(
 
 
 def _digest(connection: Connection, hashes: sql.Composable) -> tuple[int, str]:
-    """Count and digest of the rows whose hashes a query gives."""
+    """The count and digest of the rows whose hashes a query returns."""
     query = sql.SQL("SELECT {} FROM ({}) AS hashes").format(
         COUNT_AND_DIGEST.format(sql.Identifier("hash")), hashes
     )
@@ -267,7 +266,7 @@ def _digest(connection: Connection, hashes: sql.Composable) -> tuple[int, str]:
 
 
 def _hash(star: StarTable, like: Digest) -> sql.Composable:
-    """The hash of a row called `fact`, made as those of another digest were."""
+    """The hash of a row called `fact`, computed in the same way as those of another digest."""
     return hash_of_row(star, lambda column: sql.Identifier("fact", column.name), like.method)
 
 
@@ -278,12 +277,12 @@ def _current(
     like: Digest,
     quarantined: Collection[int] = (),
 ) -> sql.Composable:
-    """A query for the hashes of the current rows, but for those of some keys.
+    """A query for the hashes of the current rows, except those of some keys.
 
-    Where all versions are of one batch, no two are of one key. Elsewhere each version is hashed
-    before they are sorted, which takes half the time of sorting whole rows. A join with the later
-    versions, as in the views `current_*`, is as fast; but by statistics from when a fact had few
-    rows, PostgreSQL expected none, and took a nested loop over 100 million pairs for 10,000 facts.
+    If all versions are of one batch, no two share a key. Otherwise each version is hashed before
+    sorting, which takes half the time of sorting whole rows. A join with the later versions, as in
+    the views `current_*`, is as fast; but with statistics from when a fact had few rows, PostgreSQL
+    expected none, and chose a nested loop over 100 million pairs for 10,000 facts.
     """
     fragments = {
         "hash": _hash(star, like),

@@ -1,4 +1,4 @@
-"""The calendar: batches bring the days that they refer to, and its gaps are closed here."""
+"""The calendar: batches bring the days that they refer to, and this module closes the gaps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from totesys_dagster.postgres.sessions import Connection, Names
 
 _COLUMNS = sql.SQL(", ").join(map(sql.Identifier, STAR_TABLES["dim_date"].column_names))
 
-# What every day must say, worked out by PostgreSQL and not by the transform.
+# What every day must be, computed by PostgreSQL and not by the transform.
 _DAYS = """
 SELECT day::date AS date_id,
        extract(year FROM day)::int AS year,
@@ -25,12 +25,12 @@ FROM generate_series((SELECT min(date_id) FROM {target})::timestamp,
 
 
 def _right(names: Names) -> sql.Composed:
-    """The days from the first to the last that the warehouse has, as a query."""
+    """A query for the days from the first to the last that the warehouse has."""
     return sql.SQL(_DAYS).format(target=names.table("dim_date"))
 
 
 def close_gaps(connection: Connection, names: Names, sequence: int) -> int:
-    """Add the days between the batches' calendars; how many. Raises psycopg.Error."""
+    """Add the days between the batches' calendars. Returns how many. Raises psycopg.Error."""
     query = sql.SQL(
         """
         INSERT INTO {target} ({columns}, batch_seq)
@@ -47,7 +47,7 @@ def close_gaps(connection: Connection, names: Names, sequence: int) -> int:
 
 
 def compare(connection: Connection, names: Names) -> tuple[int, int]:
-    """The days that there must be, and those that are there and right. Raises psycopg.Error."""
+    """How many days there must be, and how many exist and are right. Raises psycopg.Error."""
     query = sql.SQL(
         """
         SELECT (SELECT count(*) FROM ({right}) AS expected),

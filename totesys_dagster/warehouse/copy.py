@@ -1,7 +1,6 @@
-"""Arrow tables into PostgreSQL, by COPY in its binary format.
+"""Copies Arrow tables into PostgreSQL, with COPY in binary format.
 
-Nothing is printed on one side and parsed on the other: values arrive as they are, in half of the
-time that text takes.
+Nothing is printed on one side and parsed on the other, which takes half the time of text.
 """
 
 from __future__ import annotations
@@ -15,14 +14,15 @@ from psycopg import sql
 from totesys_dagster.parallel import ahead
 from totesys_dagster.postgres.sessions import Connection
 
-# Rows that are encoded at a time; they take about ten megabytes.
+# How many rows are encoded at a time; they take about ten megabytes.
 ROWS_AT_ONCE = 64 * 1024
 
 
 def copy_in(
     connection: Connection, target: sql.Composable, schema: pa.Schema, tables: Iterable[pa.Table]
 ) -> int:
-    """Append tables of one schema to `target`, whose columns have the same names; how many rows.
+    """Append tables of one schema to `target`, whose columns have the same names. Returns how many
+    rows.
 
     The columns' types must match as in `catalogue`: int32 is integer, date32 date, time64 time,
     decimal128 numeric, string varchar or text. Raises psycopg.Error.
@@ -37,7 +37,7 @@ def copy_in(
     with connection.cursor() as cursor:
         with cursor.copy(query) as sink:
             sink.write(encoder.write_header())
-            # One thread, for the order; PostgreSQL takes what came before meanwhile.
+            # One thread keeps the order, while PostgreSQL reads the previous part.
             for pieces in ahead(encoded, tables, threads=1):
                 for piece in pieces:
                     sink.write(piece)

@@ -1,6 +1,6 @@
 """The SQL of what is declared: tables, views, comments, keys, functions and grants.
 
-Pure text: nothing here asks a database. `plan.py` says which of it a database lacks.
+Pure text: nothing here queries a database. `plan.py` finds out what a database lacks.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from totesys_dagster.lake.log import TOTESYS
 from totesys_dagster.postgres.sessions import Names
 from totesys_dagster.warehouse.tables import kept, past
 
-# From here on foreign keys may be declared that the server does not check row by row.
+# From this version on, the server can have foreign keys that it does not enforce.
 NOT_ENFORCED_SINCE = 180000
 
-# The roles of roles.sql. Where they exist, the owner owns what is made.
+# The roles of roles.sql. If they exist, the owner owns everything that is created.
 OWNER, LOADER, READER = "warehouse_owner", "warehouse_loader", "warehouse_reader"
 
 
 @dataclass(frozen=True)
 class Attribute:
-    """A column as the warehouse has it: a declared one, a number of versions, or the lineage."""
+    """A column of the warehouse: a declared one, a version number, or lineage."""
 
     name: str
     type: str
@@ -94,7 +94,7 @@ def create_table(names: Names, star: StarTable) -> sql.Composed:
 
 
 def listed(columns: Iterable[str], alias: str | None = None) -> sql.Composed:
-    """Columns with commas between them, of the table called `alias` where that is said."""
+    """Columns separated by commas, qualified with `alias` if given."""
     of = [alias] if alias else []
     return sql.SQL(", ").join(sql.Identifier(*of, column) for column in columns)
 
@@ -116,15 +116,15 @@ def _definition(attribute: Attribute, primary: bool) -> list[sql.Composable]:
 
 
 def add_column(names: Names, star: StarTable, attribute: Attribute) -> sql.Composed:
-    """The column at the end of a table that has rows: those have no value for it yet, and the
-    release before, which does not know it, goes on loading. So it may be NULL."""
+    """Add a column at the end of a table. It may be NULL: existing rows have no value yet, and the
+    previous release, which does not know it, may continue to load."""
     return sql.SQL("ALTER TABLE {} ADD COLUMN {} {}").format(
         names.table(star.name), sql.Identifier(attribute.name), sql.SQL(attribute.type)
     )
 
 
 def note_column(names: Names, star: StarTable, attribute: Attribute) -> sql.Composed:
-    """Note that the platform has made a column, which nobody else's is taken for."""
+    """Note that the platform created a column, so that somebody else's is not mistaken for it."""
     return sql.SQL(
         "INSERT INTO {} AS state (star, revision, definition, columns, sequence)"
         " VALUES ({}, '', '{{}}', ARRAY[{}], 0)"
@@ -154,8 +154,8 @@ class View:
     comment: str
 
     def create(self, names: Names, *, anew: bool, options: Sequence[str] = ()) -> sql.Composed:
-        """The statement: `anew` where there is none, else in the place of the one there. A view
-        that is replaced has the options of the statement, and no others."""
+        """The statement: `anew` if there is none, otherwise it replaces the existing view, which
+        then has the options of the statement and no others."""
         return sql.SQL("CREATE {}VIEW {} {}AS\n{}").format(
             sql.SQL("" if anew else "OR REPLACE "),
             names.table(self.name),
@@ -165,10 +165,10 @@ class View:
 
 
 _CURRENT_DIMENSION = "SELECT\n    {columns}\nFROM {table}\nWHERE NOT is_deleted"
-# The latest version is the one that no later version follows, rather than the first of all when
-# they are sorted: so a question about a month reads that month's versions only, and all cores may
-# help with one about all. No version of the first batch follows another one: of a million orders
-# most are in it, and to look among the others takes half the time.
+# The latest version is the one that no later version follows, rather than the first in sort order:
+# so a query about one month reads only that month's versions, and a query about everything can use
+# all cores. A version of the first batch never follows another one. Most of a million orders are in
+# that batch, so searching only the others takes half the time.
 _CURRENT_FACT = """SELECT
     {columns}
 FROM {table} AS fact
@@ -184,7 +184,7 @@ _HISTORY = """SELECT
 FROM {table}
 WINDOW versions AS (PARTITION BY {keys} ORDER BY batch_seq)"""
 
-# A dimension holds the current version of each row; when its batch was read, the ledger knows.
+# A dimension has the current version of each row; the ledger knows when its batch was read.
 _HISTORY_DIMENSION = """SELECT
     {declared},
     batch_seq,
@@ -241,7 +241,7 @@ def views(names: Names, star: StarTable) -> list[View]:
 
 
 def comments(names: Names, star: StarTable) -> list[sql.Composed]:
-    """What the table, its views and their columns mean, for people and tools that ask for it."""
+    """The comments on the table, its views and their columns, for people and tools."""
     relations = [(names.table(s.name), s.description, attributes(s), "TABLE") for s in kept(star)]
     relations += [(names.table(v.name), v.comment, v.columns, "VIEW") for v in views(names, star)]
     statements = []
@@ -261,8 +261,8 @@ def comments(names: Names, star: StarTable) -> list[sql.Composed]:
 
 
 def foreign_key(names: Names, star: StarTable, column: str, dimension: str) -> sql.Composed:
-    """A key for people and tools to see. It is not enforced: the load proves all keys of a batch at
-    once, in the transaction that writes it; row by row, nine keys make COPY 16 times slower."""
+    """A foreign key for people and tools to see. It is not enforced: the load proves all keys of a
+    batch at once, in the same transaction; row by row, nine keys make COPY 16 times slower."""
     return sql.SQL("ALTER TABLE {} ADD FOREIGN KEY ({}) REFERENCES {} NOT ENFORCED").format(
         names.table(star.name), sql.Identifier(column), names.table(dimension)
     )
@@ -273,7 +273,7 @@ def facts() -> list[StarTable]:
 
 
 def functions(names: Names) -> list[sql.Composed]:
-    """The functions of `functions.sql`, which the loader calls for what only the owner may do."""
+    """The functions of `functions.sql`, which let the loader do what only the owner may do."""
     rows = sql.SQL(",\n        ").join(
         sql.SQL("({}, {}, {})").format(
             *map(sql.Literal, (star.name, star.record_id or "", star.key))
@@ -311,7 +311,7 @@ LANGUAGE sql STRICT AS $body$
 $body$"""
 
 
-# The tables of the bookkeeping to which rows are only ever added.
+# The tables of the bookkeeping that only ever grow.
 LEDGER = ("batch", "batch_table", "quarantine", "released", "audit")
-# Those about pages, which no rebuild makes anew.
+# Those about pages, which a rebuild does not re-create.
 PAGES = ("page", "page_mail")

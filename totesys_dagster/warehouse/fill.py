@@ -1,11 +1,11 @@
-"""The first rows of a table, which go straight into it.
+"""Fast path for loading an empty table: COPY straight into it.
 
-An empty table holds nothing that a batch could be compared with, so its rows need no staging, which
-would take twice the time of a first load or a rebuild. What a staged load proves row by row is
-proved here of the whole: each key of the source is there once, and no row refers to a dimension row
-that is missing. Where that does not hold, nothing is written and the batch is staged.
+An empty table has nothing to compare a batch with, so staging is unnecessary; it would take twice
+the time of a first load or a rebuild. What a staged load proves row by row is proved here for the
+whole: each key of the source is there once, and no row refers to a missing dimension row. If that
+is not so, nothing is written and the batch is staged.
 
-A fact's own two keys are taken off meanwhile, and made of all rows in the end.
+A fact's own two keys are dropped first and rebuilt at the end.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from totesys_dagster.parallel import ahead
 from totesys_dagster.postgres.sessions import Connection, Names
 from totesys_dagster.warehouse.copy import copy_in
 
-# A column with more different values is compared with its dimension inside PostgreSQL.
+# A column with more distinct values than this is compared with its dimension in PostgreSQL.
 MANY_VALUES = 50_000
 
-# From so many rows on, a fact's keys are taken off while it is filled.
+# From this many rows on, a fact's keys are dropped while it is filled.
 MANY_ROWS = 50_000
 
 
 class _NotWholeError(Exception):
-    """The rows are not one for each key of the source, or refer to rows that are missing."""
+    """The rows are not exactly one per key of the source, or refer to missing rows."""
 
 
 class References:
-    """The different values of each column that refers to a dimension, kept while rows pass.
+    """The distinct values of each column that refers to a dimension, collected as rows stream by.
 
-    A million orders refer to some hundreds of dimension rows, which are soon looked up; to find
-    them out in PostgreSQL took an eighth of the load. Of a column with many values none are kept.
+    A million orders refer to some hundreds of dimension rows, which are quickly looked up; finding
+    them in PostgreSQL took an eighth of the load. If a column has many values, none are kept.
     """
 
     def __init__(self, star: StarTable) -> None:
@@ -55,7 +55,7 @@ class References:
         self._missing: set[str] = set()
 
     def noted(self, parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
-        """The parts as they are, their values noted."""
+        """Yield the parts unchanged, and collect their values."""
         for part in parts:
             for column, known in self._values.items():
                 if known is not None:
@@ -65,8 +65,8 @@ class References:
             yield part
 
     def allow_nulls(self, connection: Connection, names: Names) -> None:
-        """Let the columns be NULL in which a row that passed has no value: it is of a batch that is
-        older than the column. Raises psycopg.Error."""
+        """Allow NULL in columns for which a row has no value, because its batch is older than the
+        column. Raises psycopg.Error."""
         for column in sorted(self._missing):
             connection.execute(
                 sql.SQL("SELECT {}(%s, %s)").format(names.ledger("allow_null")),
@@ -76,11 +76,11 @@ class References:
     def missing(
         self, connection: Connection, names: Names, rows: sql.Composable
     ) -> Iterator[tuple[str, str]]:
-        """`(column, dimension)` for each column by which a row that passed, all of which are in
-        the table `rows` now, refers to a dimension row that the warehouse does not have.
+        """`(column, dimension)` for each column by which a row refers to a dimension row that the
+        warehouse does not have. All rows are now in the table `rows`.
 
-        All such rows are counted, though one would do: to find one soon, PostgreSQL would look up
-        each row by itself, which takes ten times longer when there is none.
+        All such rows are counted, although one would suffice: to find one quickly, PostgreSQL would
+        look up each row separately, which takes ten times longer if there is none.
         """
         for column, dimension in self._star.references:
             values, parameters = rows, []
@@ -118,9 +118,9 @@ def fill(
     ingestion: Store,
     processed: Store,
 ) -> bool:
-    """Fill an empty table, inside the batch's transaction; False when the rows have to be staged.
+    """Fill an empty table, inside the batch's transaction; False if the rows must be staged.
 
-    The result is the one that a staged load has, numbers of versions included. Raises LakeError.
+    The result is the same as that of a staged load, including version numbers. Raises LakeError.
     """
     if star.base is None or not receipt.reconcile or receipt.quarantined:
         return False
@@ -148,11 +148,11 @@ def fill(
 
 @contextmanager
 def _keys_off(connection: Connection, names: Names, star: StarTable, rows: int) -> Iterator[None]:
-    """Copying without keys, if it pays and nobody minds; they are on again after the block.
+    """Drop the keys during the block, if that pays and is possible, and rebuild them afterwards.
 
-    Raises psycopg.errors.UniqueViolation then, where a key is not one. Readers wait for the table
-    meanwhile, which has nothing to show them; for those who were there before, the load waits a
-    second and leaves the keys on, as where something else was built upon one.
+    Rebuilding raises psycopg.errors.UniqueViolation if a key is not unique. Readers wait in the
+    meantime for the table, which has nothing to show yet. For earlier readers, the load waits a
+    second and then keeps the keys; it also keeps them if something else depends on one.
     """
     off = star.kind is Kind.FACT and rows >= MANY_ROWS and _take_keys_off(connection, names, star)
     yield
@@ -172,7 +172,7 @@ def _take_keys_off(connection: Connection, names: Names, star: StarTable) -> boo
 
 
 def _schema(star: StarTable) -> pa.Schema:
-    """The columns that are written: `is_deleted` is FALSE by itself."""
+    """The columns that are written: `is_deleted` is FALSE by default."""
     lineage = [pa.field("batch_seq", pa.int32())]
     if star.record_id is None:
         return pa.schema([*star.arrow_schema, *lineage])
@@ -183,7 +183,7 @@ def _schema(star: StarTable) -> pa.Schema:
 def _with_lineage(
     star: StarTable, manifest: Manifest, receipt: Receipt, keys: Ranges, processed: Store
 ) -> Iterator[pa.Table]:
-    """The rows as they are written, each part made while the one before it is."""
+    """The rows as they are written. Each part is prepared while the previous one is written."""
     schema = _schema(star)
 
     def one_part(entry: ObjectEntry) -> pa.Table:
@@ -200,7 +200,7 @@ def _with_lineage(
 
 
 def ranks(keys: Ranges, values: pa.ChunkedArray) -> pa.Array:
-    """The place of each value in the ordered set `keys`, from 1 on: the number of its version."""
+    """The position of each value in the ordered set `keys`, from 1: its version number."""
     lows, highs = np.array(keys, np.int64).reshape(-1, 2).T
     before = np.cumsum(highs - lows + 1) - (highs - lows + 1)
     wanted = values.to_numpy().astype(np.int64)

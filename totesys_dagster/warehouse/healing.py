@@ -1,4 +1,4 @@
-"""What the audits ask of the next captures, so that the warehouse equals the source again."""
+"""What the audits request from the next captures, so that the warehouse equals the source again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from totesys_dagster.postgres.sessions import Connection, Names
 from totesys_dagster.warehouse.quarantine import last_ready_orphan, quarantine_of
 from totesys_dagster.warehouse.standing import Audit, Standing, standings
 
-# With more keys than these in quarantine, no digest is asked for that leaves them out.
+# If more keys than this are in quarantine, no digest without them is requested.
 MOST_QUARANTINED = 10_000
 
 # Why a table is read in full.
@@ -26,8 +26,8 @@ def request_healing(
     ingestion: Store,
     compared: Mapping[str, StarEntry] | None = None,
 ) -> list[str]:
-    """Put what the audits ask for into the lake: full reads, and digests without the keys
-    in quarantine, which end when all tables equal what was `compared`. Returns the tables to be
+    """Write the audits' requests into the lake: full reads, and digests without the keys in
+    quarantine. The latter end once all tables equal what was `compared`. Returns the tables to
     read in full. Idempotent. Raises LoadError or LakeError.
     """
     last = standings(connection, names)
@@ -46,7 +46,7 @@ def request_healing(
 def _quarantined(
     connection: Connection, names: Names, last: Mapping[str, Standing]
 ) -> dict[str, tuple[int, ...]]:
-    """The keys in quarantine now of each table that differs, and may for that reason."""
+    """The keys in quarantine now of each table that may differ because of them."""
     stars = sorted({found.star for found in _audits(last) if not found.equal and found.quarantined})
     keys = {star: quarantine_of(connection, names, STAR_TABLES[star]).keys for star in stars}
     return {star: one for star, one in keys.items() if 0 < len(one) <= MOST_QUARANTINED}
@@ -61,14 +61,13 @@ def full_reads_wanted(
 ) -> dict[str, tuple[int, str]]:
     """The source tables to read in full: after which batch, and why. Raises LoadError.
 
-    A table is wanted when it differs by more than its quarantine and was not just read in
-    full (which did not help), or when orphans have got the dimension row that they
-    lacked.
+    A table must be read if it differs by more than its quarantine and was not just read in full
+    (which did not help), or if the dimension row that its orphans lacked has arrived.
     """
     wanted: dict[str, tuple[int, str]] = {}
     for found in _audits(last):
         base = STAR_TABLES[found.star].base
-        # What is in quarantine may explain it, or it is not known yet whether that is all.
+        # Quarantine may explain the difference, or it is not known yet whether it does fully.
         if base and not (found.equal or found.full_read or found.explained):
             wanted[base] = (found.sequence, DIFFERED)
     for star in STAR_TABLES.values():

@@ -19,11 +19,10 @@ from totesys_dagster.waiting import looks
 from totesys_dagster.warehouse import standing
 from totesys_dagster.words import counted
 
-# To compare a million rows in the 4 MB that PostgreSQL gives by itself, both sides went to the disk
-# and back.
+# In PostgreSQL's default of 4 MB, comparing a million rows spilled both sides to disk.
 WORK_MEMORY = "32MB"
 
-# How long one waits for another load, migration or replacement of tables.
+# How long to wait for another load, migration or replacement of tables.
 LOCK_SECONDS = 600
 LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('totesys_dagster ' || %s, 0))"
 HOLDER = """
@@ -41,7 +40,7 @@ AnyCommit = TypeVar("AnyCommit", bound=Commit)
 
 @dataclass(frozen=True)
 class TableLoad:
-    """What a batch did to a table; `updated` counts new versions of keys that were known."""
+    """What a batch did to a table. `updated` counts new versions of known keys."""
 
     star: str
     staged: int
@@ -53,7 +52,7 @@ class TableLoad:
 
 @dataclass(frozen=True)
 class Loaded:
-    """The outcome of a load. `already` says that the batch was in the ledger before."""
+    """The outcome of a load. `already` means that the batch was already in the ledger."""
 
     batch: str
     sequence: int
@@ -74,19 +73,19 @@ class LoadedReceipt:
 def exclusive(connection: Connection, names: Names) -> Iterator[None]:
     """A READ COMMITTED transaction under the warehouse's lock: one load or migration at a time.
 
-    READ COMMITTED, because a transaction that waited for the lock must see what the one before it
-    committed; under REPEATABLE READ it would see the ledger as it was.
+    READ COMMITTED, because a transaction that waited for the lock must see what the previous one
+    committed; under REPEATABLE READ it would see the old ledger.
     """
     with transaction(connection):
         connection.execute(sql.SQL("SET LOCAL work_mem TO {}").format(WORK_MEMORY))
         _lock(connection, names)
-        # What follows may have to wait for readers of a table, as long as another would for it.
+        # What follows may have to wait for readers of a table, as long as others wait for this.
         connection.execute(sql.SQL("SET LOCAL lock_timeout TO {}").format(f"{LOCK_SECONDS}s"))
         yield
 
 
 def _lock(connection: Connection, names: Names) -> None:
-    """Take the warehouse's lock. Raises LoadError when another holds it for too long."""
+    """Take the warehouse's lock. Raises LoadError if another session holds it for too long."""
     for _ in looks(f"the load or migration at work in {names.schema}", LOCK_SECONDS, pause=0.2):
         if one(connection, LOCK, [names.schema]) == (True,):
             return
@@ -97,14 +96,14 @@ def _lock(connection: Connection, names: Names) -> None:
         else "it has ended"
     )
     raise LoadError(
-        f"Another load or migration of {names.schema} has been at work for over {LOCK_SECONDS}"
+        f"Another load or migration of {names.schema} has been running for over {LOCK_SECONDS}"
         f" seconds ({who}): nothing was written; the next attempt tries again, and"
         " `SELECT pg_terminate_backend(…)` ends one that is stuck."
     )
 
 
 def head(connection: Connection, names: Names, log: str = TOTESYS) -> int:
-    """The sequence of the last batch of a log in the ledger, 0 when there is none.
+    """The sequence of a log's last batch in the ledger, 0 if there is none.
 
     Raises LoadError.
     """
@@ -163,7 +162,7 @@ def deliveries(connection: Connection, names: Names, log: str) -> dict[int, tupl
 
 
 def revisions(connection: Connection, names: Names, log: str, star: str) -> dict[int, str]:
-    """The revision by which each delivery was processed that the warehouse holds, by sequence.
+    """The revision by which each delivery in the warehouse was processed, by sequence.
 
     Raises LoadError.
     """
@@ -177,7 +176,7 @@ def revisions(connection: Connection, names: Names, log: str, star: str) -> dict
 def receipts(
     connection: Connection, names: Names, first: int, last: int
 ) -> dict[int, dict[str, LoadedReceipt]]:
-    """The receipts that were loaded, by batch from the first to the last, and star.
+    """The loaded receipts, by batch (from the first to the last) and star.
 
     Raises LoadError.
     """
@@ -196,12 +195,11 @@ def receipts(
 def check_log(
     connection: Connection, names: Names, log: Log[AnyCommit], feed: str | None = None
 ) -> int:
-    """The sequence of the last batch in the ledger, or of the last delivery of the feed that is
-    called `feed`; 0 when there is none.
+    """The sequence of the last batch in the ledger, or of the last delivery of the feed `feed`; 0
+    if there is none.
 
-    Raises OtherLakeError unless the log holds that very one: a capture that went on from a log
-    that was cut short would give a sequence of the ledger to another batch. Raises LoadError when
-    the ledger cannot be read.
+    Raises OtherLakeError unless the log has that very one: a capture on a truncated log would give
+    a sequence in the ledger to another batch. Raises LoadError if the ledger cannot be read.
     """
     last = head(connection, names, log.name)
     if not last:
@@ -221,7 +219,7 @@ def check_log(
 
 
 def in_ledger(connection: Connection, names: Names, manifest: Commit) -> bool:
-    """Whether the batch is loaded. Raises LoadError when it must not be loaded now."""
+    """Whether the batch is loaded. Raises LoadError if it must not be loaded now."""
     query = sql.SQL(
         "SELECT (SELECT max(sequence) FROM {ledger} WHERE log = %(log)s),"
         " (SELECT manifest_sha256 FROM {ledger} WHERE log = %(log)s AND sequence = %(sequence)s)"
@@ -233,12 +231,12 @@ def in_ledger(connection: Connection, names: Names, manifest: Commit) -> bool:
     if known_sha256 is not None and known_sha256 != manifest.sha256:
         raise OtherLakeError(
             f"The warehouse holds another {what} than the lake: it was changed after it was"
-            " written, and has to be restored from the bucket's older versions, or"
+            " written and must be restored from the bucket's older versions, or"
             f" {settings.INGESTION_URL} points to another lake."
         )
     if known_sha256 is None and manifest.sequence != last + 1:
         raise SequenceGapError(
-            f"{what[0].upper()}{what[1:]} does not follow, as the warehouse holds what came up to"
+            f"{what[0].upper()}{what[1:]} does not come next, as the warehouse has loaded up to"
             f" number {last}: load {kind} {last + 1} first."
         )
     return known_sha256 is not None
@@ -265,7 +263,7 @@ def write_ledger(connection: Connection, names: Names, manifest: Commit) -> None
 def observed_since(
     connection: Connection, names: Names, since: dt.datetime, *, first: int
 ) -> frozenset[int]:
-    """The loaded batches from `first` on whose snapshot was taken since then. Raises LoadError."""
+    """The loaded batches from `first` on with a snapshot since then. Raises LoadError."""
     query = sql.SQL(
         "SELECT sequence FROM {} WHERE log = %s AND sequence >= %s AND observed_at >= %s"
     ).format(names.ledger("batch"))

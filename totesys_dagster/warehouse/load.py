@@ -1,7 +1,7 @@
 """The load of a batch: all its tables in one transaction, dimensions before facts.
 
-Loading the same batch again does nothing, and a batch is refused until the one before it is in the
-ledger, so the warehouse is always the result of the first n batches of the log. Versions are
+Loading the same batch again does nothing, and a batch is refused until the previous one is in the
+ledger. So the warehouse is always the result of the first n batches of the log. Versions are
 ordered by batch, never by a timestamp of the source.
 """
 
@@ -24,11 +24,11 @@ from totesys_dagster.warehouse import audit, state
 from totesys_dagster.warehouse.ledger import Loaded, exclusive, in_ledger, outcome, write_ledger
 from totesys_dagster.warehouse.table_load import TableLoader
 
-# Seconds to wait before a load that was the victim of a deadlock or of a conflict is repeated.
+# Seconds to wait before repeating a load that was the victim of a deadlock or conflict.
 CONFLICT_PAUSES = (0.1, 0.5, 2.0)
 
-# How long a load waits for a table that somebody else has locked. It delays whatever else wants
-# the tables that it has written to already.
+# How long a load waits for a table that another session has locked. In the meantime it blocks the
+# tables that it has already written to.
 LOCK_TIMEOUT = "10s"
 
 
@@ -42,13 +42,13 @@ def load_batch(
     quarantine_limit: int,
     only: Collection[str] | None = None,
 ) -> Loaded:
-    """Load a processed batch; `only` these tables of it, without comparing them with the source,
-    where they are rebuilt beside the warehouse.
+    """Load a processed batch; with `only`, just these tables and without comparing them with the
+    source, for a rebuild beside the warehouse.
 
-    Raises SequenceGapError when an earlier batch is missing, NotProcessedError when the batch is
-    not processed, QuarantineError when it has too many rows in quarantine, LoadError when it is
-    another than the ledger's of the same sequence, LakeError when its objects are not what was
-    written. Nothing is written then.
+    Raises SequenceGapError if an earlier batch is missing, NotProcessedError if the batch is not
+    processed, QuarantineError if it has too many rows in quarantine, LoadError if the ledger has
+    another batch of that sequence, LakeError if its objects are not what was written. In each case,
+    nothing is written.
     """
     touched = [s for s in touched_stars(manifest) if only is None or s.name in only]
     receipts = _receipts(manifest, touched, ingestion, processed, quarantine_limit)
@@ -74,14 +74,14 @@ def load_batch(
             already = _again_after_a_conflict(load_once)
         except errors.LockNotAvailable:
             raise LoadError(
-                f"A table of the warehouse is locked by another session for over {LOCK_TIMEOUT}:"
+                f"Another session has locked a table of the warehouse for over {LOCK_TIMEOUT}:"
                 f" nothing of batch {manifest.batch} was loaded; the next attempt tries again."
             ) from None
         return outcome(connection, names, manifest, already=already)
 
 
 def _again_after_a_conflict(load_once: Callable[[], bool]) -> bool:
-    """Repeat a transaction that PostgreSQL took back because of another one, and only then."""
+    """Repeat a transaction only if PostgreSQL rolled it back because of another one."""
     for pause in CONFLICT_PAUSES:
         try:
             return load_once()
@@ -113,8 +113,8 @@ def _receipts(
 def _judge(
     manifest: Manifest, receipts: Iterable[Receipt], ingestion: Store, quarantine_limit: int
 ) -> None:
-    """Remember that the batch is loaded with rows in quarantine. Raises QuarantineError where there
-    are too many, and the batch was not loaded with as many before."""
+    """Record that the batch is loaded with rows in quarantine. Raises QuarantineError if there are
+    too many, and the batch was not loaded with as many before."""
     stars = {receipt.star: receipt.quarantined for receipt in receipts if receipt.quarantined}
     if not stars:
         return

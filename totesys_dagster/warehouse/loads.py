@@ -1,4 +1,4 @@
-"""What the loads of a run did to each table, as the UI shows it."""
+"""What the loads of a run did to each table, for the UI."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RARE = ("deletions", "orphans")
 
 @dataclass(frozen=True)
 class Timing:
-    """How long the load of a batch took, and how long after its snapshot it was over."""
+    """How long the load of a batch took, and how long after its snapshot it ended."""
 
     seconds: float
     late: float
@@ -22,8 +22,8 @@ class Timing:
 
 @dataclass
 class TableLoads:
-    """What several batches did to a table: the first of them, the last, and the sums of each; and
-    what is known of the time that they took."""
+    """What several batches did to a table: the first, the last, the sums of all, and their known
+    timings."""
 
     first: Loaded
     last: Loaded
@@ -31,8 +31,8 @@ class TableLoads:
     timings: list[Timing] = field(default_factory=list)
 
     def metadata(self, star: str) -> dict[str, Any]:
-        """Numbers have a history, which the UI plots. The first load would flatten it, so what
-        that brought is text."""
+        """The metadata. The UI plots numbers; the first load would flatten the plots, so its
+        counts are text."""
         one = self.first.batch == self.last.batch
         whole = self.last.audits.get(star)
         known = whole is not None and whole.scope == "whole"
@@ -44,7 +44,8 @@ class TableLoads:
         if self.first.sequence == 1:
             counts = (f"{rows:,} {what}" for what, rows in self.rows.items() if rows)
             return {**shown, "first load": ", ".join(counts)}
-        # Deletions and orphans are rare, and each key is stored with every load of every table.
+        # Leave out zeros: deletions and orphans are rare, and every load of every table stores each
+        # entry.
         usual = {what: rows for what, rows in self.rows.items() if rows or what not in RARE}
         return {**shown, **usual, **self._times()}
 
@@ -59,8 +60,7 @@ class TableLoads:
 
 @dataclass
 class Loads:
-    """What a run has loaded, by table, up to batch `last`, and what it found in comparing each with
-    the source."""
+    """What a run has loaded, by table, up to batch `last`, and the result of each table's audit."""
 
     last: int
     tables: dict[str, TableLoads] = field(default_factory=dict)
@@ -86,8 +86,8 @@ class Loads:
 
 
 def _worse(before: Audit | None, found: Audit) -> Audit:
-    """What holds of a table after two batches of a run: what a batch finds of some keys does not
-    mend the difference that another has found."""
+    """The state of a table after two batches of a run: if one batch finds some keys equal, a
+    difference that another has found remains."""
     if before is None or before.equal or found.scope == "whole" or not found.equal:
         return found
     return before

@@ -1,7 +1,7 @@
 """What a warehouse lacks of what is declared, as a list of statements.
 
-Tables, columns and views that others built upon stay as they are where they can: a new column goes
-to the end of its table, and what is no longer declared is kept, and no longer filled.
+Tables, columns and views that others depend on stay as they are if possible: a new column goes to
+the end of its table, and what is no longer declared is kept but no longer filled.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from totesys_dagster.warehouse.tables import all_tables
 
 @dataclass(frozen=True)
 class Step:
-    """A statement; what it changes of the tables, where it does; and the view of somebody that it
-    takes out of the way or puts back, if any."""
+    """A statement; what it changes about the tables, if anything; and somebody's view that it drops
+    or restores, if any."""
 
     statement: sql.SQL | sql.Composed
     what: str | None = None
@@ -33,7 +33,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table or view that is there. `required`: an INSERT has to name it."""
+    """A column of an existing table or view. `required`: an INSERT must name it."""
 
     type: str
     required: bool
@@ -42,12 +42,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Found:
-    """The tables that the platform has made in a schema, the views there and what was set of them
-    (as `security_invoker`), the foreign keys (table and column), the stars that the warehouse was
-    ever loaded for, each with all columns that it ever had, and the reports.
+    """The tables that the platform created in a schema, the views there with their options (such as
+    `security_invoker`), the foreign keys (table and column), the stars that were ever loaded, each
+    with all columns that it ever had, and the reports.
 
-    What somebody else has put there under a name that is needed is in the way: to make a table or
-    a view of that name fails.
+    If somebody else has used a name that is needed, creating a table or view of that name fails.
     """
 
     tables: Mapping[str, Mapping[str, Column]] = field(default_factory=dict)
@@ -58,9 +57,8 @@ class Found:
     reports: Mapping[str, Made] = field(default_factory=dict)
 
 
-# The statements that take views out of the way, and those that put back what others built on them:
-# given the names of views and reports to re-create or drop, and of tables whose columns change
-# their type.
+# The statements that drop views, and those that restore what others built on them, given the names
+# of views and reports to re-create or drop, and of tables with columns that change their type.
 DropAndRestore = Callable[
     [Sequence[str], Sequence[str], Sequence[str]], tuple[list[Step], list[Step]]
 ]
@@ -116,7 +114,7 @@ def _stars(connection: Connection, names: Names) -> dict[str, frozenset[str]]:
 def no_views(
     _views: Sequence[str], _reports: Sequence[str], _tables: Sequence[str]
 ) -> tuple[list[Step], list[Step]]:
-    """Where no view is in the way."""
+    """For a warehouse in which no view is in the way."""
     return [], []
 
 
@@ -125,7 +123,7 @@ def plan(
 ) -> list[Step]:
     """The statements that bring the tables of a warehouse to what is declared.
 
-    The table of a feed that cannot become that stays as it is, and holds up no other.
+    If the table of a feed cannot become what is declared, it stays as it is and holds up no other.
     """
     made = [s for s in all_tables().values() if s.feed is None or unfit(names, s, found) is None]
     stars = [star for star in made if star.name in WAREHOUSE_TABLES]
@@ -163,7 +161,7 @@ def plan(
 
 
 def unfit(names: Names, star: StarTable, found: Found) -> str | None:
-    """Why a table that is there cannot become what is declared, None where it can."""
+    """Why an existing table cannot become what is declared; None if it can."""
     try:
         _table(names, star, found)
     except LoadError as error:
@@ -187,9 +185,9 @@ def _printed(type_: str) -> str:
 
 
 def _retyped(star: StarTable, found: Found) -> list[Attribute]:
-    """The columns that are there in a type which does not hold all values of the declared one.
+    """The existing columns whose type does not hold all values of the declared one.
 
-    Raises LoadError where the declared one does not hold those that may be there.
+    Raises LoadError if the declared type does not hold all values of the existing one.
     """
     there = found.tables.get(star.name, {})
     retyped = []
@@ -200,7 +198,7 @@ def _retyped(star: StarTable, found: Found) -> list[Attribute]:
         if not _holds(type_, there[attribute.name].type):
             raise LoadError(
                 f"{star.name}.{attribute.name} is {there[attribute.name].type} in the warehouse,"
-                f" and the catalogue declares {type_}, which does not hold its values: give the"
+                f" but the catalogue declares {type_}, which cannot hold its values: give the"
                 " column another name."
             )
         retyped.append(attribute)
@@ -245,7 +243,7 @@ def _table(names: Names, star: StarTable, found: Found) -> list[Step]:
             steps.append(Step(ddl.note_column(names, star, attribute)))
         elif not _is_ours(star, attribute.name, found):
             raise LoadError(
-                f"{names.schema}.{place} was added by somebody else, and the catalogue declares a"
+                f"{names.schema}.{place} was added by somebody else, but the catalogue declares a"
                 " column of that name: rename one of them."
             )
         elif there[attribute.name].required and not attribute.not_null:
@@ -262,19 +260,19 @@ def _table(names: Names, star: StarTable, found: Found) -> list[Step]:
 
 
 def _require_same_kind(star: StarTable, there: Mapping[str, Column]) -> None:
-    """Raise LoadError where a table would have to number or tell apart its rows in another way."""
+    """Raise LoadError if a table would have to number or identify its rows in another way."""
     was_fact = "observed_at" in there
     lacks = [name for name in (star.record_id, star.key) if name and name not in there]
     if lacks or was_fact != (star.record_id is not None):
         raise LoadError(
-            f"{star.name} is there with another key, `record_id` or kind than the catalogue"
-            " declares, and these cannot be changed: take the change back, or give the table"
+            f"{star.name} exists with another key, `record_id` or kind than the catalogue"
+            " declares, and these cannot be changed: revert the change, or give the table"
             " another name."
         )
 
 
 def _is_ours(star: StarTable, name: str, found: Found) -> bool:
-    """Whether the platform has made a column: those of somebody else stand behind its own."""
+    """Whether the platform created a column. Those of others come after its own."""
     there = found.tables[star.name]
     lineage = {attribute.name for attribute in ddl.attributes(star)} - set(star.column_names)
     return (
@@ -285,8 +283,8 @@ def _is_ours(star: StarTable, name: str, found: Found) -> bool:
 
 
 def _no_longer_fed(star: StarTable, found: Found) -> list[str]:
-    """The columns that the platform has made and that are no longer declared, where an INSERT would
-    have to name them. What somebody else has added to a table is his."""
+    """The columns that the platform created, that are no longer declared, and that an INSERT would
+    have to name. Columns that somebody else added are theirs."""
     there = found.tables[star.name]
     declared = {attribute.name for attribute in ddl.attributes(star)}
     return [
@@ -304,7 +302,7 @@ def _foreign_keys(names: Names, stars: Iterable[StarTable], found: Found) -> Ite
 
 
 def _withdrawn(names: Names, found: Found) -> Iterable[Step]:
-    """Say of tables that are no longer declared that nothing comes any more."""
+    """Comment on tables that are no longer declared."""
     for name in sorted(set(found.stars) - set(all_tables())):
         if name in found.tables:
             text = "No longer filled: the catalogue does not declare it any more."

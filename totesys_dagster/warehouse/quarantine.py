@@ -1,5 +1,5 @@
 """The rows in quarantine now: those that break their contract, and orphans, which refer to a
-dimension row that the warehouse does not have, as that one is in quarantine."""
+dimension row that the warehouse does not have because it is in quarantine."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from totesys_dagster.postgres.sessions import Connection, Names, failures, one, 
 
 @dataclass(frozen=True)
 class Quarantine:
-    """The rows of a table in quarantine: how many, and the keys of those that have one."""
+    """The rows of a table in quarantine: how many, and their keys as far as they have one."""
 
     count: int
     keys: tuple[int, ...]
 
     def are(self, keys: Collection[int]) -> bool:
-        """Whether all of them are known by key, and are these."""
+        """Whether all of them have a key, and the keys are these."""
         return len(self.keys) == self.count and set(self.keys) == set(keys)
 
 
 def quarantine_of(connection: Connection, names: Names, star: StarTable) -> Quarantine:
-    """The rows of a table in quarantine: those that went there since it was last read in full or
-    equalled the source, and whose keys no later batch brought or deleted. Raises LoadError.
+    """The rows of a table in quarantine: those quarantined since it was last read in full or
+    equalled the source, unless a later batch brought or deleted their key. Raises LoadError.
 
-    A row of a table that is looked up is none of them: the rows that look it up are.
+    A row of a looked-up table does not count; the rows that look it up do.
     """
     if star.base is None:
         return Quarantine(0, ())
@@ -79,7 +79,7 @@ def rows_of_batch(
 
 
 def _in_quarantine(names: Names, star: StarTable) -> sql.Composed:
-    """From where, and by which condition, the rows `q` of a table are those in quarantine now."""
+    """The FROM and WHERE clauses for the rows `q` of a table that are in quarantine now."""
     return sql.SQL(
         """
         FROM {quarantine} AS q
@@ -100,7 +100,7 @@ def _in_quarantine(names: Names, star: StarTable) -> sql.Composed:
 def _unsettled(names: Names, star: StarTable) -> sql.Composed:
     """The condition for quarantined rows `q` that may still be missing from the warehouse.
 
-    A full read quarantines again what is still wrong. Where the whole table equalled the source,
+    A full read quarantines again what is still wrong. If the whole table equalled the source,
     nothing was missing.
     """
     return sql.SQL(
@@ -119,11 +119,11 @@ def release(
     staging: sql.Identifier,
     deleted_keys: sql.Identifier,
 ) -> None:
-    """Note which rows in a table's quarantine a batch brings, or deletes.
+    """Note which rows in a table's quarantine a batch brings or deletes.
 
-    `staging` and `deleted_keys` are the tables of its rows and of the keys that it deletes. Whether
-    the warehouse's rows change by it does not matter: a row may have been mended into what the
-    warehouse held before. Raises LoadError or psycopg.Error.
+    `staging` and `deleted_keys` are the tables of its rows and of the keys that it deletes. It does
+    not matter whether the warehouse's rows change: a row may have been corrected to what the
+    warehouse already has. Raises LoadError or psycopg.Error.
     """
     keys = quarantine_of(connection, names, star).keys
     if not keys:
@@ -152,9 +152,9 @@ def last_ready_orphan(connection: Connection, names: Names, star: StarTable) -> 
     """
     if not star.references:
         return 0
-    # The key is text, as those of the dimensions differ in type; it is cast when its dimension is
-    # known. One look into an index for each orphan, which is no join: by statistics
-    # from when there were few, each of many would be compared with all rows of the dimension.
+    # The key is text, because keys of dimensions differ in type; it is cast once its dimension is
+    # known. One index lookup for each orphan instead of a join: with statistics from when there
+    # were few, each of many would be compared with all rows of the dimension.
     arrived = sql.SQL(" ").join(
         sql.SQL(
             "WHEN {name} THEN (SELECT TRUE FROM {table} WHERE {key} = q.dimension_key::{type})"

@@ -1,4 +1,4 @@
-"""SQL as a person would write it: no quotes around names that need none."""
+"""SQL as a person would write it, without unnecessary quotes around names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from psycopg import sql
 
-# Words that PostgreSQL takes for a name in quotes only.
+# Words that PostgreSQL accepts as names only in quotes.
 _WORDS = """
     all analyse analyze and any array as asc asymmetric authorization binary both case cast check
     collate collation column concurrently constraint create cross current_catalog current_date
@@ -23,7 +23,7 @@ _TEXT_OR_NAME = re.compile(r"--[^\n]*|'(?:[^']|'')*'|\"([a-z_][a-z0-9_]*)\"")
 
 
 def readable(statement: sql.Composable) -> str:
-    """The statement as text, with names in quotes only where PostgreSQL needs them."""
+    """The statement as text, with quotes around names only if PostgreSQL needs them."""
 
     def bare(match: re.Match[str]) -> str:
         name = match[1]

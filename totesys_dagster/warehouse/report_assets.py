@@ -1,5 +1,5 @@
 """The reports as assets: what each answers, what it reads, and its columns, from the head of its
-file. They are views and functions, so nothing materializes them but `totesys migrate`."""
+file. They are views and functions, created by `totesys migrate` and by no run."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from totesys_dagster.metadata import OWNERS, asset_key
 from totesys_dagster.warehouse.reports import Report, all_reports, declared
 
 _SCHEMA = settings.reports_schema(settings.warehouse_schema())
-# The views and tables of a table of the warehouse.
+# The relations of a table of the warehouse.
 _OF_TABLE = re.compile(r"^(?:current_|history_|past_)?(.*)$")
-# Arguments for the example of a function, by the type of a parameter.
+# Example arguments of a function, by the type of the parameter.
 _ARGUMENTS = {
     "date": "current_date",
     "integer": "7",
@@ -28,15 +28,15 @@ _ARGUMENTS = {
 
 
 def table_of(relation: str) -> str | None:
-    """The table of the warehouse that a relation of a report's query shows; None of a report, and
-    of the ledger."""
+    """The table of the warehouse behind a relation in a report's query; None for a report or the
+    ledger."""
     found = _OF_TABLE.fullmatch(relation)
     assert found is not None
     return found[1] if found[1] in WAREHOUSE_TABLES else None
 
 
 def example(report: Report) -> str:
-    """A query of the report."""
+    """An example query of the report."""
     name = f"{_SCHEMA}.{report.name}"
     if report.parameters is None:
         return f"SELECT * FROM {name} LIMIT 10;"  # nosec B608
@@ -81,14 +81,14 @@ def _spec(report: Report) -> dg.AssetSpec:
 
 
 REPORT_SPECS = [_spec(report) for report in declared()]
-# A name for what all of them are now.
+# Identifies the present declarations of all reports.
 DEFINITIONS = hashlib.sha256(
     "\n".join(f"{report.signature} {report.query}" for report in declared()).encode()
 ).hexdigest()
 
 
 def materializations() -> Iterator[dg.AssetMaterialization]:
-    """That the warehouse has the reports."""
+    """The materializations that say that the warehouse has the reports."""
     for report in declared():
         digest = hashlib.sha256(report.query.encode()).hexdigest()
         metadata: dict[str, Any] = {"SHA-256 of the query": digest, "columns": len(report.columns)}

@@ -1,6 +1,6 @@
-"""The columns of the reports: a name means one thing in all of them, and has one type.
+"""The columns of the reports: a name has one meaning and one type in all of them.
 
-Those of the warehouse's tables are as the catalogue declares them; the others are here.
+The catalogue declares those of the warehouse's tables; the others are here.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ _COMPUTED = {
     )
 }
 
-# The tables that declare a column that is carried: the first of them that is declared counts.
+# The tables that declare a carried column; the first one that is declared counts.
 _OF = {
     "agreed_delivery_date": ("fact_sales_order",),
     "agreed_delivery_location_id": ("fact_sales_order",),
@@ -103,7 +103,7 @@ _OF = {
 
 
 def column(name: str) -> Attribute:
-    """The column of that name. Raises KeyError where no table that has it is declared."""
+    """The column of that name. Raises KeyError if no declared table has it."""
     if name in _COMPUTED:
         return _COMPUTED[name]
     stars = [WAREHOUSE_TABLES[star] for star in _OF.get(name, ()) if star in WAREHOUSE_TABLES]

@@ -1,4 +1,4 @@
-"""What a warehouse lacks of the reports that are declared, and which of them it has."""
+"""Which declared reports a warehouse has, and which it lacks."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from totesys_dagster.warehouse import reports
 
 @dataclass(frozen=True)
 class Made:
-    """A report that the platform has made: the id that PostgreSQL has for it, its signature (see
-    `Report`), what DROP calls it, and what was set of it where it is a view."""
+    """A report that the platform created: its id in PostgreSQL, its signature (see `Report`), its
+    kind and name for DROP, and its options if it is a view."""
 
     oid: int
     is_view: bool
@@ -23,9 +23,9 @@ class Made:
     options: Sequence[str]
 
 
-# Those that are noted, and those that bear our comment: whoever drops the other two schemas of a
-# warehouse leaves what reads no table. PostgreSQL qualifies and quotes the names itself, since no
-# schema of ours is searched.
+# Those that are noted, and those with our comment: dropping the other two schemas of a warehouse
+# leaves reports that read no table. PostgreSQL qualifies and quotes the names itself, since our
+# schemas are not in the search path.
 _MADE = """
 SELECT c.relname, c.oid::bigint, TRUE, 'VIEW(' || string_agg(
            a.attname || ' ' || format_type(a.atttypid, a.atttypmod), ', ' ORDER BY a.attnum
@@ -50,7 +50,7 @@ WHERE pronamespace = to_regnamespace(quote_ident(%(schema)s))
 
 
 def find_reports(connection: Connection, names: Names) -> dict[str, Made]:
-    """The reports that the platform has made in a warehouse, within a transaction.
+    """The reports that the platform created in a warehouse, within a transaction.
 
     Raises psycopg.Error.
     """
@@ -74,13 +74,13 @@ def _noted(connection: Connection, names: Names) -> list[str]:
 
 
 def in_the_way(made: Mapping[str, Made]) -> list[str]:
-    """The reports that are there and have to go: with other columns, or no longer declared."""
+    """The existing reports that must be dropped: they have other columns or are not declared."""
     declared = {report.name: report.signature for report in reports.declared()}
     return [name for name, one in made.items() if declared.get(name) != one.signature]
 
 
 def statements(names: Names, made: Mapping[str, Made]) -> Iterator[sql.Composed]:
-    """Make the declared reports, in the place of those that are there."""
+    """Create or replace the declared reports."""
     declared = reports.declared()
     for report in declared:
         there = made.get(report.name)

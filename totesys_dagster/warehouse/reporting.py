@@ -9,7 +9,7 @@ from totesys_dagster.postgres.sessions import Connection, Names, failures, trans
 
 
 def note_reporting_currency(connection: Connection, names: Names, code: str) -> bool:
-    """Let reports convert into that currency from now on; whether they did not before.
+    """Let reports convert into that currency from now on. Returns whether that is a change.
 
     Raises LoadError.
     """

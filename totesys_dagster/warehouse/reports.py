@@ -1,11 +1,11 @@
 """The reports: views and functions that answer a question, each from a file in `sql/reports`.
 
 A file begins with comments that say what it answers (Question, Unit, Grain, Trap) and what it
-needs: the columns of the tables that it Reads, the Columns that it gives and, where it is a
-function, its Parameters. Then comes its query, in which braces stand around the names of relations:
-tables and views of the warehouse, tables of the ledger (`ledger_batch`), and other reports.
+needs: the columns of the tables that it Reads, the Columns that it returns and, if it is a
+function, its Parameters. Then comes its query, with braces around the names of relations: tables
+and views of the warehouse, tables of the ledger (`ledger_batch`), and other reports.
 
-Pure text: nothing here asks a database.
+Pure text: nothing here queries a database.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ SCHEMA_COMMENT = "Answers to questions: begin here. Each view and function says 
 
 @dataclass(frozen=True)
 class Report:
-    """A view, or a function where it has parameters. `reads` names the columns of tables of the
-    warehouse that it needs, those of the lineage apart; `query` is its text with the names of
+    """A view, or a function if it has parameters. `reads` names the columns of the warehouse's
+    tables that it needs, except those of the lineage; `query` is its text with the names of
     relations in braces."""
 
     name: str
@@ -43,12 +43,12 @@ class Report:
 
     @property
     def parameters(self) -> str | None:
-        """The names and types of its parameters, None of a view."""
+        """The names and types of its parameters; None for a view."""
         return self.terms.get("Parameters")
 
     @property
     def columns(self) -> tuple[Attribute, ...]:
-        """Raises KeyError where the table of one is not declared."""
+        """Raises KeyError if the table of one is not declared."""
         return tuple(column(name) for name in self.terms["Columns"].split(", "))
 
     @cached_property
@@ -60,31 +60,31 @@ class Report:
     @property
     def signature(self) -> str:
         """What CREATE OR REPLACE cannot change: parameters and columns, as `report_plan` reads them
-        off a database."""
+        from a database."""
         columns = ", ".join(f"{c.name} {c.type}" for c in self.columns)
         if self.parameters is None:
             return f"VIEW({columns})"
-        # PostgreSQL keeps no digits of a function's columns.
+        # PostgreSQL does not keep precision and scale of a function's columns.
         return f"({self.parameters}) TABLE({_without_digits(columns)})"
 
     @property
     def comment(self) -> str:
-        """What people read of it; of a function also what its columns mean, which PostgreSQL
-        has no place for."""
+        """The comment for people. That of a function also explains its columns, for which
+        PostgreSQL has no comments."""
         said = "{Question} Unit: {Unit} Grain: {Grain} Trap: {Trap}".format(**self.terms)
         if self.parameters is None:
             return said
         return f"{said} Columns: " + " ".join(f"{c.name}: {c.comment}" for c in self.columns)
 
     def kind_and_name(self, names: Names) -> sql.Composed:
-        """As in DROP, GRANT and COMMENT."""
+        """Its kind and name, as in DROP, GRANT and COMMENT."""
         if self.parameters is None:
             return sql.SQL("VIEW {}").format(names.report(self.name))
         types = ", ".join(one.partition(" ")[2] for one in self.parameters.split(", "))
         return sql.SQL("FUNCTION {}({})").format(names.report(self.name), sql.SQL(types))
 
     def create(self, names: Names, *, anew: bool, options: Sequence[str] = ()) -> sql.Composed:
-        """The statement: `anew` where there is none, else in the place of the one there."""
+        """The statement: `anew` if there is none, otherwise it replaces the existing one."""
         fragments = {
             "create": sql.SQL("CREATE" if anew else "CREATE OR REPLACE"),
             "name": names.report(self.name),
@@ -102,8 +102,8 @@ class Report:
 
 
 _VIEW = "{create} VIEW {name} {options}AS\n{query}"
-# Its names are resolved once, when it is made, whatever the search path of who calls it; and
-# PostgreSQL knows what it depends on.
+# Its names are resolved once, at creation, whatever the caller's search path; and PostgreSQL knows
+# its dependencies.
 _FUNCTION = """{create} FUNCTION {name}({parameters})
 RETURNS TABLE ({columns})
 LANGUAGE sql STABLE PARALLEL SAFE
@@ -144,8 +144,8 @@ def _parse(name: str, text: str) -> Report:
 
 
 def declared() -> list[Report]:
-    """The reports that can be made, in the order in which they are: of those whose tables, columns
-    and other reports are all declared, each comes after those that it reads."""
+    """The reports that can be created, in order: those whose tables, columns and other reports are
+    all declared, each after those that it reads."""
     made: dict[str, Report] = {}
     waiting = [report for report in all_reports().values() if _is_declared(report)]
     while ready := [r for r in waiting if {*r.relations} & {*all_reports()} <= {*made}]:
@@ -162,7 +162,7 @@ def _is_declared(report: Report) -> bool:
 
 
 def comments(names: Names) -> Iterable[sql.Composed]:
-    """What the schema, the reports and the columns of views mean."""
+    """The comments on the schema, the reports and the columns of views."""
     comment = sql.SQL("COMMENT ON {} IS {}")
     schema = sql.SQL("SCHEMA {}").format(sql.Identifier(names.reports))
     yield comment.format(schema, sql.Literal(SCHEMA_COMMENT))

@@ -1,4 +1,4 @@
-"""Who may do what with the warehouse, where the roles of `roles.sql` exist."""
+"""Who may do what in the warehouse, if the roles of `roles.sql` exist."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from totesys_dagster.warehouse.tables import pasts
 
 
 def grants(names: Names, made: Iterable[str]) -> list[sql.Composed]:
-    """What the loader and the reader may do, with the tables that are `made` and with the
-    bookkeeping. What was granted of others before, or taken away, stays.
+    """What the loader and the reader may do with the tables that are `made` and with the
+    bookkeeping. Earlier grants and revocations on other tables stay.
 
-    The loader can neither change nor delete a version that is kept or a row of the ledger: history
-    is written once, by privilege and not only by intent. The reader sees views, and no table but
-    the calendar, which has none: over all versions of orders, 6,269 payments were overdue for
-    6,106.
+    The loader can neither change nor delete a past version or a row of the ledger: history is
+    written once, enforced by privileges. The reader sees views, and no table except the calendar,
+    which has no views: over all versions of orders, 6,269 payments looked overdue instead of 6,106.
     """
     made = set(made)
     stars = [star for star in WAREHOUSE_TABLES.values() if star.name in made]
@@ -29,7 +28,7 @@ def grants(names: Names, made: Iterable[str]) -> list[sql.Composed]:
         names.table(view.name)
         for star in WAREHOUSE_TABLES.values()
         for view in ddl.views(names, star)
-        # Its history came later than a dimension itself.
+        # A dimension's history was introduced later than the dimension.
         if {star.name, view.name.replace("history_", "past_", 1)} & made
     ]
     shown += [names.table(star.name) for star in stars if star.kind is Kind.CALENDAR]
@@ -76,7 +75,7 @@ _GRANTS = (
 
 
 def report_grants(names: Names, found: Found) -> Iterator[sql.Composed]:
-    """What the loader and the reader may do with the reports that were not there before."""
+    """What the loader and the reader may do with new reports."""
     roles = sql.SQL(", ").join(map(sql.Identifier, (ddl.LOADER, ddl.READER)))
     yield sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(names.reports), roles)
     new = [report for report in reports.declared() if report.name not in found.reports]
@@ -88,8 +87,8 @@ def report_grants(names: Names, found: Found) -> Iterator[sql.Composed]:
 
 
 def tables_for_reader_no_more(names: Names, found: Found) -> Iterator[sql.Composed]:
-    """Take from the reader what it was given before there were reports: tables in which an order
-    has several rows, and the ledger."""
+    """Revoke what the reader was granted before there were reports: tables in which an order has
+    several rows, and the ledger."""
     calendars = {star.name for star in WAREHOUSE_TABLES.values() if star.kind is Kind.CALENDAR}
     tables = [names.table(name) for name in found.tables if name not in calendars]
     fragments = {

@@ -1,8 +1,8 @@
-"""The warehouse's three schemas: created, and brought to what is declared.
+"""The warehouse's three schemas: creates them, and brings them to what is declared.
 
-The bookkeeping grows by numbered SQL files, as does whatever moves rows. Tables and views follow
-from the catalogue: `plan.py` says what is missing. Everything only adds: the release before goes on
-loading into what this one has made.
+Numbered SQL files change the bookkeeping and move rows. Tables and views follow from the catalogue:
+`plan.py` says what is missing. Changes only add: the previous release can continue to load into
+what this one has created.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Migration:
     file: str
 
 
-# Only ever added to: a file that has been released is never edited.
+# Append only: a released file is never edited.
 MIGRATIONS = (
     Migration(1, "0001_ledger.sql"),
     Migration(2, "0002_reports.sql"),
@@ -45,7 +45,7 @@ MIGRATIONS = (
     Migration(4, "0004_pages.sql"),
 )
 
-# The file from which on readers have reports, and no tables.
+# Since this file, readers have reports instead of tables.
 REPORTS_SINCE = 2
 
 OLDEST_SERVER = 140000
@@ -57,10 +57,10 @@ NOT_ALLOWED = (
 
 
 def migrate(connection: Connection, names: Names) -> list[str]:
-    """Bring the warehouse to what is declared; what was changed, a phrase each. Raises LoadError.
+    """Bring the warehouse to what is declared. Returns a phrase for each change. Raises LoadError.
 
-    A role that may not change it goes on where it has what it needs: another release, whose tables
-    it is, is being put in place or taken back.
+    A role that may not change the warehouse continues if the tables have what it needs: another
+    release, to which they belong, is being deployed or rolled back.
     """
     if is_up_to_date(connection, names):
         return []
@@ -77,7 +77,7 @@ def migrate(connection: Connection, names: Names) -> list[str]:
 
 
 def is_up_to_date(connection: Connection, names: Names) -> bool:
-    """Whether the warehouse is what is declared, on a server that can hold it. Raises LoadError."""
+    """Whether the warehouse is what is declared, on a suitable server. Raises LoadError."""
     with (
         failures(LoadError, "the creation of the warehouse's tables"),
         transaction(connection),
@@ -89,14 +89,14 @@ def is_up_to_date(connection: Connection, names: Names) -> bool:
 def _migrate(connection: Connection, names: Names) -> list[str]:
     with exclusive(connection, names):
         act_as_owner(connection)
-        # Asked again under the lock: another process may have migrated meanwhile.
+        # Check again under the lock: another process may have migrated in the meantime.
         if not _pending(connection, names):
             return []
         return _run(connection, _steps(connection, names))
 
 
 def show(connection: Connection, names: Names) -> str:
-    """The SQL that `migrate` would run now, empty where nothing is to be done. Raises LoadError."""
+    """The SQL that `migrate` would run now; empty if there is nothing to do. Raises LoadError."""
     with failures(LoadError, "a read of the warehouse's tables"), transaction(connection):
         _require_server(connection)
         if not _pending(connection, names):
@@ -112,8 +112,8 @@ def show(connection: Connection, names: Names) -> str:
 
 
 def rendered(names: Names) -> str:
-    """The SQL that makes a new warehouse, where the roles of `roles.sql` exist and the server can
-    have foreign keys that are not enforced."""
+    """The SQL that creates a new warehouse, if the roles of `roles.sql` exist and the server
+    supports foreign keys that are not enforced."""
     return _text(_all_steps(names, Found(), foreign_keys=True, roles=True))
 
 
@@ -128,19 +128,19 @@ def _run(connection: Connection, steps: Iterable[Step]) -> list[str]:
         try:
             connection.execute(step.statement)
         except errors.DependentObjectsStillExist as error:
-            # PostgreSQL names the first of them, and says how to drop it, which nobody may want.
+            # PostgreSQL names the first of them, and suggests CASCADE, which nobody may want.
             detail = (error.diag.message_detail or "").partition("\n")[0]
             raise LoadError(
-                f"What others have built on the warehouse's views is in the way ({detail}): drop"
-                " it, run `totesys migrate`, and make it again; nothing was changed."
+                f"Something that depends on the warehouse's views is in the way ({detail}): drop"
+                " it, run `totesys migrate`, and re-create it; nothing was changed."
             ) from None
         except psycopg.Error as error:
             if step.view is None:
                 raise
             raise LoadError(
-                f"The view {step.view} is built on the warehouse's views, which have to be made"
-                f" anew, and it cannot be put back ({error.diag.message_primary}): change or drop"
-                " it, then run `totesys migrate`; nothing was changed."
+                f"The view {step.view} depends on the warehouse's views, which must be re-created,"
+                f" and it cannot be restored ({error.diag.message_primary}): change or drop it,"
+                " then run `totesys migrate`; nothing was changed."
             ) from None
         if step.what:
             done.append(step.what)
@@ -163,7 +163,7 @@ def _require_server(connection: Connection) -> None:
 
 
 def act_as_owner(connection: Connection) -> None:
-    """Let the transaction make what the owner owns, where the current user may."""
+    """Let the transaction act as the owner, if the current user may."""
     if _has_role(connection, OWNER):
         connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(OWNER)))
 
@@ -186,37 +186,37 @@ def _sql_file(name: str, names: Names) -> sql.Composed:
     for variable, schema in (("schema", names.schema), ("bookkeeping", names.bookkeeping)):
         quoted = '"' + schema.replace('"', '""') + '"'
         text = text.replace(f':"{variable}"', quoted)
-    # Any text: it is our own file, and the names in it are quoted.
+    # Any text is safe: it is our own file, and the names in it are quoted.
     return sql.Composed([sql.SQL(text.strip().removesuffix(";"))])
 
 
 def is_made(connection: Connection, names: Names) -> bool:
-    """Whether there is a warehouse at all, be it as it is declared or not. Raises psycopg.Error."""
+    """Whether there is a warehouse at all, up to date or not. Raises psycopg.Error."""
     with transaction(connection):
         return _exists(connection, names.ledger("migration"))
 
 
 def pending(connection: Connection, names: Names) -> bool:
-    """Whether the warehouse is not what is declared. Raises LoadError where its schema was made by
+    """Whether the warehouse is not what is declared. Raises LoadError if its schema was created by
     another line of migrations."""
     with transaction(connection):
         return _pending(connection, names)
 
 
 def unfit(connection: Connection, names: Names, star: StarTable) -> str | None:
-    """Why the table of a feed is not what is declared and cannot become that, None where it is or
-    can; within a transaction."""
+    """Why the table of a feed is not and cannot become what is declared; None if it is or can.
+    Within a transaction."""
     return plan_of.unfit(names, star, find(connection, names))
 
 
 def _pending(connection: Connection, names: Names) -> bool:
     done = _done(connection, names)
     known = {m.number: m.file for m in MIGRATIONS}
-    # A later release may have added more: it lets this one go on.
+    # A later release may have added more, which does not stop this one.
     if foreign := [f for n, f in done.items() if n in known and known[n] != f]:
         raise LoadError(
-            f"The schema {names.schema} of the warehouse was made by another release of"
-            f" totesys_dagster, by migrations that this one does not know ({', '.join(foreign)}):"
+            f"The schema {names.schema} of the warehouse was created by another release of"
+            f" totesys_dagster, with migrations that this one does not know ({', '.join(foreign)}):"
             " set TOTESYS_WAREHOUSE_SCHEMA to a new name to start again, or go back to that"
             " release."
         )
@@ -242,8 +242,7 @@ def _exists(connection: Connection, table: sql.Identifier) -> bool:
 
 
 def may_change(connection: Connection, names: Names) -> bool:
-    """Whether the current user may make and change tables: where there is no schema yet, it may
-    try."""
+    """Whether the current user may create and change tables: if there is no schema, it may try."""
     if _has_role(connection, OWNER):
         return True
     query = """
@@ -266,7 +265,7 @@ def _require(connection: Connection, names: Names) -> None:
 
 
 def _steps(connection: Connection, names: Names) -> list[Step]:
-    """What is to be done, within a transaction."""
+    """The steps to take, within a transaction."""
     return _all_steps(
         names,
         find(connection, names),
@@ -318,7 +317,7 @@ def _all_steps(
 def _declared(
     names: Names, found: Found, drop_and_restore: DropAndRestore, *, foreign_keys: bool, roles: bool
 ) -> list[Step]:
-    """What follows from the catalogue."""
+    """The steps that follow from the catalogue."""
     made = [name for name in all_tables() if name not in found.tables]
     return [
         *plan(names, found, drop_and_restore, foreign_keys=foreign_keys),
@@ -334,9 +333,8 @@ def _schemas(names: Names) -> list[str]:
 
 
 def _existing(connection: Connection, names: Names) -> list[str]:
-    """Those of the schemas that are there. Raises LoadError where somebody else's has the name of
-    that of the reports."""
-    # PostgreSQL cuts a long name.
+    """The schemas that exist. Raises LoadError if the reports' schema belongs to somebody else."""
+    # PostgreSQL truncates a long name.
     query = """
         SELECT name, pg_has_role(nspowner, 'MEMBER') FROM unnest(%s::text[]) AS names (name)
         JOIN pg_namespace AS n ON n.oid = to_regnamespace(quote_ident(name))::oid
@@ -344,8 +342,8 @@ def _existing(connection: Connection, names: Names) -> list[str]:
     found: dict[str, bool] = dict(connection.execute(query, [_schemas(names)]).fetchall())
     if names.with_reports and found.get(names.reports) is False:
         raise LoadError(
-            f"There is a schema {names.reports} of somebody else's, and the reports of the"
-            " warehouse are made in one of that name: rename it (ALTER SCHEMA … RENAME TO …), then"
+            f"The schema {names.reports} belongs to somebody else, but the reports of the"
+            " warehouse need one of that name: rename it (ALTER SCHEMA … RENAME TO …), then"
             " run `totesys migrate`; nothing was changed."
         )
     return list(found)
@@ -371,7 +369,7 @@ def _files(names: Names, done: dict[int, str]) -> Iterator[Step]:
 
 
 def _declaration(connection: Connection, names: Names) -> str:
-    """The hash of all that is declared, as this server gets it."""
+    """The hash of all declarations, in the form for this server."""
     return _hash(
         names,
         foreign_keys=connection.info.server_version >= NOT_ENFORCED_SINCE,

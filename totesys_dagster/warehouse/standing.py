@@ -1,4 +1,4 @@
-"""How the tables stood the comparisons with the source, as the ledger records it."""
+"""The results of the tables' audits, as the ledger records them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Scope = Literal["whole", "touched"]
 
 @dataclass(frozen=True)
 class Audit:
-    """A table's current rows, compared with the source's while the warehouse held batch `sequence`.
+    """A comparison of a table's current rows with the source's, at batch `sequence`.
 
-    `audit` and `audit_sha256` name the audit object that says what the source held at
-    `observed_at`; they are 0 and None where the batch's manifest does. `quarantined` counts the
-    rows in quarantine; `equal_without` tells whether the table is equal without them, and is None
-    where that is not known. For the calendar, `expected_rows` counts the days from the first
-    to the last, `found_rows` those that are there with the right attributes.
+    `audit` and `audit_sha256` name the audit object with the source's digests at `observed_at`;
+    they are 0 and None if the digests are in the batch's manifest. `quarantined` counts the rows in
+    quarantine. `equal_without` says whether the table is equal without them; None if unknown. For
+    the calendar, `expected_rows` counts the days from the first to the last, `found_rows` those
+    that exist with the right attributes.
     """
 
     sequence: int
@@ -42,16 +42,16 @@ class Audit:
 
     @property
     def explained(self) -> bool:
-        """Whether the rows in quarantine are why the table differs, as far as is known."""
+        """Whether the table differs because of the rows in quarantine, as far as is known."""
         return not self.equal and self.quarantined > 0 and self.equal_without is not False
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What holds of a table now.
+    """The state of a table's audits.
 
-    `whole` is the last comparison of all its rows, `touched` one of some keys since then: the last
-    that found a difference, or else the last.
+    `whole` is the last comparison of all its rows. `touched` is one of some keys since then: the
+    last that found a difference, or else the last.
     """
 
     whole: Audit | None
@@ -71,7 +71,7 @@ _COLUMNS = sql.SQL(", ").join(map(sql.Identifier, Audit.__dataclass_fields__))
 
 
 def record(connection: Connection, names: Names, found: Audit) -> None:
-    """Note an outcome, once: two processes may compare with one audit object."""
+    """Record a result, once: two processes may compare with the same audit object."""
     query = sql.SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT DO NOTHING").format(
         names.ledger("audit"),
         _COLUMNS,
@@ -81,7 +81,7 @@ def record(connection: Connection, names: Names, found: Audit) -> None:
 
 
 def of_batch(connection: Connection, names: Names, sequence: int) -> dict[str, Audit]:
-    """What was found of each table with a batch: of the whole table where that was compared.
+    """The result for each table with a batch: of the whole table, if that was compared.
 
     Raises psycopg.Error.
     """
@@ -94,9 +94,9 @@ def of_batch(connection: Connection, names: Names, sequence: int) -> dict[str, A
 
 
 def standings(connection: Connection, names: Names) -> dict[str, Standing]:
-    """What holds of each table. Raises LoadError."""
-    # One look into the index for each table, and at the batches since: the ledger may hold a
-    # million audits. What a later batch found of other keys does not mend a difference.
+    """The state of each table's audits. Raises LoadError."""
+    # One index lookup per table, and one for the batches since: the ledger may hold a million
+    # audits. A difference stays until it is compared again, whatever later batches find.
     query = sql.SQL(
         """
         SELECT {columns} FROM unnest(%(stars)s::text[]) AS stars (name) CROSS JOIN LATERAL (
@@ -125,8 +125,8 @@ def standings(connection: Connection, names: Names) -> dict[str, Standing]:
 
 
 def read_in_vain(connection: Connection, names: Names, star: StarTable, sequence: int) -> bool:
-    """Whether the batch read the table in full and left it different, and nothing found it right
-    since: to read it again would not help. Raises psycopg.Error."""
+    """Whether the batch read the table in full but it still differed, and no audit has found it
+    equal since: reading it again would not help. Raises psycopg.Error."""
     query = sql.SQL(
         """
         SELECT coalesce(bool_or(audit = 0 AND full_read), FALSE)
@@ -138,8 +138,8 @@ def read_in_vain(connection: Connection, names: Names, star: StarTable, sequence
 
 
 def last_source(connection: Connection, names: Names) -> tuple[int, str] | None:
-    """The number and SHA-256 of the last audit object that the warehouse was compared with, None
-    when there is none. Raises LoadError."""
+    """The number and SHA-256 of the last audit object that the warehouse was compared with; None if
+    there is none. Raises LoadError."""
     query = sql.SQL(
         "SELECT audit, audit_sha256 FROM {} WHERE log = %s AND audit > 0"
         " ORDER BY audit DESC LIMIT 1"
@@ -150,8 +150,8 @@ def last_source(connection: Connection, names: Names) -> tuple[int, str] | None:
 
 
 def last_compared(connection: Connection, names: Names, sequence: int) -> int:
-    """The number of the last audit object that the warehouse was compared with while it held that
-    batch, 0 when there is none. Raises LoadError."""
+    """The number of the last audit object that the warehouse was compared with at that batch; 0 if
+    there is none. Raises LoadError."""
     query = sql.SQL(
         "SELECT coalesce(max(audit), 0) FROM {} WHERE log = %s AND sequence = %s"
     ).format(names.ledger("audit"))

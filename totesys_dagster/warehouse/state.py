@@ -1,7 +1,7 @@
-"""What each table of the warehouse is: the result of which declaration, over which batches.
+"""The state of each table of the warehouse: which declaration and which batches made it.
 
-A load carries a table on from batch to batch. Where its declaration has changed meanwhile, what it
-holds is the result of another one, until it is rebuilt from the lake (`operations/renew.py`).
+Each load continues a table with the next batch. If its declaration has changed in the meantime, its
+rows are the result of another one until it is rebuilt from the lake (`operations/renew.py`).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from totesys_dagster.warehouse.tables import kept
 
 @dataclass(frozen=True)
 class State:
-    """The declaration of a table, and the last batch up to which it is the result of it. `renewed`
-    says that it was rebuilt, so that what was found of it before says nothing of it now."""
+    """The declaration of a table, and the last batch up to which the table is its result. `renewed`
+    means that the table was rebuilt, so earlier audits no longer count."""
 
     revision: str
     definition: Mapping[str, Any]
@@ -38,8 +38,8 @@ def states(connection: Connection, names: Names) -> dict[str, State]:
 
 
 def outdated(found: Mapping[str, State]) -> list[StarTable]:
-    """The tables that are the result of another declaration, or of none that is known; dimensions
-    also where that is so of their past versions."""
+    """The tables that are the result of another or an unknown declaration; also dimensions for
+    whose past versions this is so."""
     return [
         star
         for star in STAR_TABLES.values()
@@ -48,8 +48,8 @@ def outdated(found: Mapping[str, State]) -> list[StarTable]:
 
 
 def not_comparable(found: Mapping[str, State]) -> list[str]:
-    """Those of them whose current rows may differ by it from the source's: not those of a
-    declaration that had more columns."""
+    """The outdated tables whose current rows may differ from the source's for that reason: not
+    those whose declaration merely had more columns."""
     return [
         star.name
         for star in outdated(found)
@@ -62,8 +62,8 @@ def not_comparable(found: Mapping[str, State]) -> list[str]:
 
 
 def behind(found: Mapping[str, State], head: int) -> list[StarTable]:
-    """The tables of the right declaration into which a release with another one has loaded since:
-    what it loaded is missing, or has no value in columns that it does not know."""
+    """The tables with the right declaration into which a release with another one has loaded since:
+    its rows are missing, or have no values in columns that it does not know."""
     return [
         star
         for star in STAR_TABLES.values()
@@ -73,8 +73,8 @@ def behind(found: Mapping[str, State], head: int) -> list[StarTable]:
 
 
 def _kept(star: StarTable) -> list[str]:
-    """The names of the tables that a load of the star writes: a release that knows no past versions
-    carries on the dimension alone."""
+    """The names of the tables that a load of the star writes. A release without past versions
+    continues only the dimension."""
     return [table.name for table in kept(star)]
 
 
@@ -99,8 +99,8 @@ def _is_part(now: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
 
 
 def carry_on(connection: Connection, names: Names, sequence: int) -> list[str]:
-    """Note that a batch was loaded; the tables that cannot be compared with the source. In its
-    transaction. Raises psycopg.Error."""
+    """Note that a batch was loaded, in its transaction. Returns the tables that cannot be compared
+    with the source. Raises psycopg.Error."""
     if sequence == 1:
         note(connection, names, STAR_TABLES.values(), sequence, renewed=False)
         return []

@@ -1,4 +1,4 @@
-"""What the warehouse holds at the moment."""
+"""The present contents of the warehouse."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FROM (
 
 @dataclass(frozen=True)
 class TableStanding:
-    """How a table stood the last comparisons with the source, and its rows in quarantine."""
+    """The results of a table's last audits, and its rows in quarantine."""
 
     star: str
     quarantined: int
@@ -39,14 +39,14 @@ class TableStanding:
 
 @dataclass(frozen=True)
 class TableStatus(TableStanding):
-    """The same, and a table's rows: those current in the source, and all versions."""
+    """The same, and the numbers of a table's current rows and of all versions."""
 
     current: int
     versions: int
 
 
 def table_standings(connection: Connection, names: Names) -> list[TableStanding]:
-    """How the warehouse's tables stood. Counts none of their rows. Raises LoadError."""
+    """The last audits of the warehouse's tables. Counts no rows. Raises LoadError."""
     last = standings(connection, names)
     with failures(LoadError, "a read of the tables' declarations"), transaction(connection):
         not_comparable = state.not_comparable(state.states(connection, names))
@@ -60,7 +60,7 @@ def table_standings(connection: Connection, names: Names) -> list[TableStanding]
 def table_status(connection: Connection, names: Names) -> list[TableStatus]:
     """The status of the warehouse's tables. Raises LoadError.
 
-    Counts rows: a second for a million of them, and more.
+    Counts rows, which takes a second per million or more.
     """
     result = []
     for table in table_standings(connection, names):
@@ -86,15 +86,15 @@ def all_equal(tables: Iterable[TableStanding]) -> bool:
 
 
 def conclusion(tables: Sequence[TableStanding]) -> str:
-    """Whether the warehouse equals the source, as one sentence: what is proved, and since when."""
+    """One sentence: whether the warehouse equals the source, what is proved, and as of when."""
     found = [one for table in tables for one in table.standing.audits if not one.equal]
     if found:
         return _difference(tables, found)
     missing = [table.star for table in tables if table.standing.whole is None]
     if 0 < len(missing) < len(tables):
         return (
-            f"Not compared with the source yet: {', '.join(missing)}; `totesys audit` does so at"
-            " once, the platform within the hour. The other tables equal it."
+            f"Not compared with the source yet: {', '.join(missing)}; `totesys audit` does so now,"
+            " the platform within the hour. The other tables equal it."
         )
     proved = [table.standing.whole for table in tables if table.standing.whole]
     if not proved:
@@ -121,6 +121,6 @@ def _difference(tables: Sequence[TableStanding], found: Sequence[Audit]) -> str:
             f" are in quarantine: {which}. Whether anything else differs is not known yet."
         )
     return (
-        f"The warehouse does NOT equal the source: {names}. The next run reads again what differs;"
-        " where that did not help, `totesys rebuild` puts the lake's rows in their place."
+        f"The warehouse does NOT equal the source: {names}. The next run reads these tables again;"
+        " if that does not help, `totesys rebuild` replaces rows that differ from the lake's."
     )

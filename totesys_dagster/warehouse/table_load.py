@@ -1,4 +1,4 @@
-"""The load of one table of a batch, inside the batch's transaction: stage, compare, write."""
+"""Loads one table of a batch, inside the batch's transaction: stage, compare, write."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class TableLoader:
         self.references = References(star)
         self.staging = sql.Identifier(f"staging_{star.name}")
         self.deleted_keys = sql.Identifier(f"deleted_{star.name}")
-        # Every piece of SQL that the statements below are put together from.
+        # All pieces of SQL that the statements below are composed of.
         self.fragments: dict[str, sql.Composable] = {
             "target": names.table(star.name),
             "staging": self.staging,
@@ -74,7 +74,7 @@ class TableLoader:
         return max(self._query(statement, **more).rowcount, 0)
 
     def run(self, ingestion: Store, processed: Store) -> bool:
-        """Fill the table, or stage, compare and write: whether rows were staged.
+        """Fill the table, or stage, compare and write. Returns whether rows were staged.
 
         Raises LoadError or LakeError.
         """
@@ -112,9 +112,9 @@ class TableLoader:
         different = self._count("SELECT count(DISTINCT {key}) FROM {staging}")
         if staged != self.receipt.rows or different != staged:
             raise LoadError(
-                f"Batch {self.manifest.batch} has {self.receipt.rows} rows of {self.star.name} by"
-                f" its receipt, but {staged} arrived with {different} keys: nothing was loaded;"
-                " run `totesys verify` to see which object is damaged."
+                f"Batch {self.manifest.batch} has {self.receipt.rows} rows of {self.star.name}"
+                f" according to its receipt, but {staged} arrived with {different} keys: nothing"
+                " was loaded; run `totesys verify` to see which object is damaged."
             )
         return staged
 
@@ -136,7 +136,7 @@ class TableLoader:
         if self.receipt.deleted_keys is None:
             return
         keys = self.receipt.deleted_keys.read(ingestion)
-        # What is beyond an integer was never in the warehouse.
+        # A key beyond the range of integer was never in the warehouse.
         statement = sql.SQL(
             """
             INSERT INTO {deleted_keys} (key)
@@ -149,11 +149,11 @@ class TableLoader:
     def _find_absent(self, keys: Ranges) -> None:
         """Compare with the source's keys, not with the staged rows: some may be in quarantine.
 
-        Each version is compared by itself with the range that its key would be in, as a condition
-        of one scan of the table: there is no join whose plan could become quadratic, however many
-        ranges there are. What the source deleted in an earlier batch drops out as versions of a key
-        come together, so it is not looked up again with each full read. Keys are looked up in their
-        order: in any other, a million took three times as long.
+        One scan of the table compares each version with the range that would contain its key.
+        Without a join, no plan can become quadratic, however many ranges there are. Grouping the
+        versions of a key drops what the source deleted in earlier batches, so a full read does not
+        look it up again. Keys are looked up in order: in any other order, a million took three
+        times as long.
         """
         self._query(
             """
@@ -171,7 +171,7 @@ class TableLoader:
         )
 
     def _record_quarantined(self, processed: Store) -> None:
-        """Note the rows that processing quarantined, by key where their line has one."""
+        """Record the rows that processing quarantined, by key if their line has one."""
         statement = sql.SQL(
             "COPY {quarantine} (sequence, star, source, key, reason) FROM STDIN"
         ).format(**self.fragments)
@@ -186,8 +186,8 @@ class TableLoader:
     def _quarantine_orphans(self) -> int:
         """Quarantine the facts that refer to a dimension row which the warehouse does not have.
 
-        The source's foreign keys forbid it, so this happens when that row is in quarantine. The
-        audit asks for the facts again once it has arrived.
+        The source's foreign keys forbid this, so it happens only if that row is in quarantine. Once
+        the row has arrived, the audit requests the facts again.
         """
         missing = self.references.missing(self.connection, self.names, self.fragments["staging"])
         return sum(
@@ -220,10 +220,10 @@ class TableLoader:
     def _append_versions(self) -> tuple[int, int, int]:
         """Facts get a new version if and only if it differs from the current one of their key.
 
-        The current version is one look into the index, whatever PostgreSQL expects to find there.
+        Finding the current version takes one index lookup, whatever PostgreSQL's statistics say.
         """
-        # Numbers follow on from the last one, not from a sequence: those leave gaps when a
-        # transaction is rolled back, and a rebuild would come out with other numbers.
+        # Numbers continue from the highest, not from a sequence: a sequence leaves gaps when a
+        # transaction is rolled back, and a rebuild would assign other numbers.
         counts = self._query(
             """
             WITH changed AS (

@@ -1,7 +1,7 @@
-"""The tables of a warehouse: those that are declared, and beside each dimension its past versions.
+"""The tables of a warehouse: the declared ones, and for each dimension one of its past versions.
 
-A dimension holds the current version of each row, as facts refer to it and audits compare it. What
-its rows held before is in a table of its own, to which rows are only added.
+A dimension has the current version of each row, since facts refer to it and audits compare it. Past
+versions are in a separate, append-only table.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from totesys_dagster.catalogue import STAR_TABLES, WAREHOUSE_TABLES, Kind, StarT
 
 
 def past(star: StarTable) -> StarTable:
-    """The table of the versions of a dimension's rows that others have followed. A value may be
-    missing in it: a batch may be older than a column."""
+    """The table of a dimension's superseded versions. A value can be missing in it, because a batch
+    can be older than a column."""
     columns = (replace(c, nullable=c.name != star.key, references=None) for c in star.columns)
     return replace(
         star,

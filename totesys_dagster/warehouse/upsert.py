@@ -1,4 +1,4 @@
-"""The load of a dimension: it holds the latest version of each row, and the past ones are kept."""
+"""Loads a dimension: the table has the latest version of each row, and past ones are kept."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Execute(Protocol):
     def __call__(self, statement: str, /, **more: sql.Composable) -> int: ...
 
 
-# Rows as they were are joined as `o`: before PostgreSQL 18, RETURNING knows new values only.
+# The old rows are joined as `o`: before PostgreSQL 18, RETURNING only knows new values.
 _CHANGE = """
     UPDATE {target} AS c
     SET ({others}) = ROW({staged_others}), batch_seq = {sequence}, is_deleted = FALSE
@@ -40,10 +40,10 @@ _KEEPING = """
 
 
 def upsert(execute: Execute, star: StarTable) -> tuple[int, int, int]:
-    """Let a dimension hold the latest values: how many rows are new, changed and deleted.
+    """Update a dimension to the latest values. Returns how many rows are new, changed and deleted.
 
-    A row that is not new and not different is left. What a row held before is kept, in the same
-    statement; of the calendar, whose days do not change, nothing is. Raises psycopg.Error.
+    Rows that are neither new nor different are not touched. The same statement that changes a row
+    keeps its past version, except in the calendar, whose days do not change. Raises psycopg.Error.
     """
     keeping = "{change}" if star.kind is Kind.CALENDAR else _KEEPING
     others = [name for name in star.column_names if name != star.key]

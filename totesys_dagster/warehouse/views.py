@@ -1,8 +1,8 @@
-"""Views taken out of the way of a change of the tables below them, and put back as they were.
+"""Drops views before a change of their tables, and restores them as they were.
 
 A migration drops the warehouse's own views and reports and re-creates them with their grants. It
-does the same with a view that somebody has built on them, which keeps its owner, its grants and its
-comments. It names what it cannot put back before it changes anything.
+does the same with views that somebody has built on them, which keep their owner, grants and
+comments. Before it changes anything, it names what it cannot restore.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from totesys_dagster.warehouse import reports
 from totesys_dagster.warehouse.plan import Step
 from totesys_dagster.warehouse.report_plan import Made, find_reports
 
-# All that is built on relations and functions, however many views lie between, each once, the
-# deepest first. Of functions only the platform's own are followed: others' are in the way, and
-# PostgreSQL names them.
+# Everything that depends on relations and functions, directly or not, each once, deepest first.
+# Only the platform's own functions are followed: those of others are in the way, and PostgreSQL
+# names them.
 _DEPENDENTS = """
 WITH RECURSIVE above AS (
     SELECT 'pg_class'::regclass::oid AS class, oid, 0 AS height
@@ -56,8 +56,8 @@ FROM pg_attribute
 WHERE attrelid = %s AND attnum > 0 AND col_description(attrelid, attnum) IS NOT NULL
 """
 
-# The grants on a relation and its columns, or on a function, but for what the owner has by himself;
-# NULL is PUBLIC.
+# The grants on a relation and its columns, or on a function, except those of the owner; NULL is
+# PUBLIC.
 _GRANTS = """
 WITH grants AS (
     SELECT acl.privilege_type, NULL AS attname, acl.grantee, acl.is_grantable
@@ -79,8 +79,8 @@ FROM grants ORDER BY 1, 2, 3
 """
 
 
-# Whom a new relation of this owner in this schema is granted something by default: not what people
-# have decided of this one.
+# Those who get default privileges on a new relation of this owner in this schema, which is not what
+# people have decided for this one.
 _DEFAULT_GRANTEES = """
 SELECT DISTINCT CASE WHEN acl.grantee <> 0 THEN pg_get_userbyid(acl.grantee) END
 FROM pg_class AS c
@@ -93,7 +93,7 @@ WHERE c.oid = %(oid)s AND acl.grantee <> c.relowner
 
 @dataclass(frozen=True)
 class _Saved:
-    """A view that somebody has built, as it was."""
+    """A view that somebody else created, as it was."""
 
     name: str
     relation: sql.Identifier
@@ -105,7 +105,7 @@ class _Saved:
     grants: Sequence[sql.Composed]
 
     def steps(self) -> Iterator[Step]:
-        """The statements that make it again, as its owner."""
+        """The statements that re-create it, as its owner."""
         name = self.name
         yield Step(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(self.owner)), view=name)
         options = sql.SQL("WITH ({}) ").format(sql.SQL(", ".join(self.options)))
@@ -114,7 +114,7 @@ class _Saved:
             options if self.options else sql.SQL(""),
             sql.SQL(self.query.strip().rstrip(";")),
         )
-        yield Step(create, f"the view {name} is made again", view=name)
+        yield Step(create, f"the view {name} is re-created", view=name)
         if self.comment:
             comment = sql.SQL("COMMENT ON VIEW {} IS {}")
             yield Step(comment.format(self.relation, sql.Literal(self.comment)), view=name)
@@ -129,8 +129,8 @@ class _Saved:
 
 @dataclass(frozen=True)
 class _Own:
-    """A view or report of the warehouse's that goes: what DROP and GRANT call it, the statements
-    after which the next one of its name has its grants, and what to say where there is no next."""
+    """One of the warehouse's views or reports that is dropped: its name in DROP and GRANT, the
+    statements that give its grants to its successor, and what to say if it has none."""
 
     kind_and_name: sql.Composable
     grants: Sequence[sql.Composed]
@@ -145,11 +145,11 @@ def drop_and_restore(
     answers: Sequence[str],
     tables: Sequence[str],
 ) -> tuple[list[Step], list[Step]]:
-    """The statements that drop the views and the reports (`answers`) named, and all that is built
-    on them and on the tables, and those that put back what is not the warehouse's own, and the
-    grants of what is; `role` is the statement that sets the role of the migration.
+    """The statements that drop the named views and reports (`answers`) and everything that depends
+    on them and on the tables, and those that restore what is not the warehouse's own, and the
+    grants of what is. `role` is the statement that sets the role of the migration.
 
-    Raises LoadError where something is in the way that cannot be put back, and psycopg.Error.
+    Raises LoadError if something that cannot be restored is in the way, and psycopg.Error.
     """
     connection.execute("SET LOCAL search_path TO pg_catalog, pg_temp")
     made = find_reports(connection, names) if names.with_reports else {}
@@ -177,8 +177,8 @@ def drop_and_restore(
 def _dependents(
     connection: Connection, relations: Iterable[int], made: Mapping[str, Made], named: Sequence[str]
 ) -> list[tuple[bool, int]]:
-    """All that is built on relations and on reports, these included, the deepest first: whether it
-    is a function, and its id."""
+    """Everything that depends on relations and reports, and these themselves, deepest first:
+    whether it is a function, and its id."""
     roots = [made[name] for name in named]
     parameters = {
         "relations": [*relations, *(one.oid for one in roots if one.is_view)],
@@ -196,7 +196,7 @@ def _own(
     made: Mapping[str, Made],
     found: tuple[bool, int],
 ) -> _Own | None:
-    """What is found as the warehouse's own, None where it is somebody's."""
+    """An object as the warehouse's own; None if it is somebody else's."""
     is_function, oid = found
     for name in views:
         if oids.get(name) == oid and not is_function:
@@ -207,7 +207,7 @@ def _own(
             continue
         what = sql.SQL(one.kind_and_name)
         if name not in {report.name for report in reports.declared()}:
-            return _Own(what, (), f"{name} goes, as what it reads is no longer declared")
+            return _Own(what, (), f"{name} is dropped, because what it reads is no longer declared")
         if is_function:
             return _Own(what, _function_grants(connection, oid, what))
         return _Own(what, _grants(connection, oid, names.report(name)))
@@ -228,9 +228,9 @@ def _save(connection: Connection, oid: int) -> _Saved:
     if kind != "v" or has_more:
         what = "is a materialized view" if kind == "m" else "has triggers or rules"
         raise LoadError(
-            f"{schema}.{name} is built on the warehouse's views, which have to be made anew, and"
-            f" {what}, so it could not be put back as it was: drop it, run `totesys migrate`, and"
-            " make it again."
+            f"{schema}.{name} depends on the warehouse's views, which must be re-created, and"
+            f" {what}, so it could not be restored as it was: drop it, run `totesys migrate`, and"
+            " re-create it."
         )
     relation = sql.Identifier(schema, name)
     columns = connection.execute(_COLUMN_COMMENTS, [oid]).fetchall()
@@ -240,7 +240,7 @@ def _save(connection: Connection, oid: int) -> _Saved:
 
 
 def _grants(connection: Connection, oid: int, relation: sql.Identifier) -> list[sql.Composed]:
-    """The statements after which a new relation has the grants of this one, and no others."""
+    """The statements that give a new relation the grants of this one, and no others."""
     statements = [
         sql.SQL("REVOKE ALL ON {} FROM {}").format(relation, _grantee(name))
         for (name,) in connection.execute(_DEFAULT_GRANTEES, {"oid": oid}).fetchall()
@@ -252,7 +252,7 @@ def _grants(connection: Connection, oid: int, relation: sql.Identifier) -> list[
 def _function_grants(
     connection: Connection, oid: int, function: sql.Composable
 ) -> list[sql.Composed]:
-    """The same of a function, which PUBLIC may call unless that was taken away."""
+    """The same for a function, which PUBLIC may call unless that was revoked."""
     revoke = sql.SQL("REVOKE ALL ON {} FROM PUBLIC").format(function)
     found = connection.execute(_GRANTS, {"oid": None, "function": oid}).fetchall()
     return [revoke, *(_grant(function, *one) for one in found)] if found else []

@@ -360,7 +360,7 @@ def test_warehouse_that_differs_from_the_source_is_sent_until_it_is_equal(
     [(subject, text)] = inbox.take()
     assert subject == "[totesys_dagster] the warehouse differs from the source"
     assert text.startswith(
-        "dim_staff: The warehouse differs from the source: a full read has been asked for."
+        "dim_staff: The warehouse differs from the source: a full read has been requested."
     )
     assert "Geheim" not in text
 

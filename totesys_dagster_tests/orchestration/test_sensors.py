@@ -538,7 +538,7 @@ def test_unequal_table_is_read_again_in_full(orchestra: Orchestra) -> None:
     platform.warehouse.execute("UPDATE dim_design SET design_name = 'Gold' WHERE design_id = 1")
     platform.application.execute("UPDATE design SET file_location = '/tmp' WHERE design_id = 2")
     [unequal] = orchestra.tick_and_run("source_changes")
-    assert "a full read has been asked for" in str(
+    assert "a full read has been requested" in str(
         [c.description for c in unequal.get_asset_check_evaluations() if not c.passed]
     )
 

@@ -666,7 +666,7 @@ def test_table_that_stays_locked_is_waited_for_and_then_left(
     assert_exact(platform)
 
     assert str(error.value) == (
-        "A table of the warehouse is locked by another session for over 50ms: nothing of batch"
+        "Another session has locked a table of the warehouse for over 50ms: nothing of batch"
         f" {manifest.batch} was loaded; the next attempt tries again."
     )
 

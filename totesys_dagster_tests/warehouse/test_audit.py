@@ -714,13 +714,13 @@ def compared(star: str, *, equal: bool = False, **values: Any) -> Audit:
     ("found", "severity", "words"),
     [
         (compared("dim_staff", equal=True), "ERROR", None),
-        (compared("dim_staff"), "ERROR", "a full read has been asked for"),
+        (compared("dim_staff"), "ERROR", "a full read has been requested"),
         (compared("dim_staff", full_read=True), "ERROR", "even after a full read"),
         (compared("dim_staff", quarantined=1), "WARN", "1 row of it is in quarantine"),
         (
             compared("dim_staff", quarantined=1, equal_without=True),
             "WARN",
-            "equals the source but for this: 1 row of it is in quarantine",
+            "equals the source, except that 1 row is in quarantine",
         ),
         (
             compared("dim_staff", quarantined=1, equal_without=False),

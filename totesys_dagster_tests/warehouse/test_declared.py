@@ -234,11 +234,11 @@ def test_type_that_holds_more_than_is_declared_stays(
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"record_id": "other_record_id"}, "fact_payment is there with another key, `record_id`"),
-        ({"record_id": None, "kind": Kind.DIMENSION}, "fact_payment is there with another key"),
+        ({"record_id": "other_record_id"}, "fact_payment exists with another key, `record_id`"),
+        ({"record_id": None, "kind": Kind.DIMENSION}, "fact_payment exists with another key"),
         (
             {"columns": (replace(carry("payment.payment_id"), name="number"),)},
-            "fact_payment is there with another key",
+            "fact_payment exists with another key",
         ),
     ],
 )
@@ -259,8 +259,8 @@ def test_column_that_would_hold_something_else_is_refused(
         schema.migrate(admin, NAMES)
 
     assert str(refused.value) == (
-        "dim_staff.email_address is character varying in the warehouse, and the catalogue declares"
-        " integer, which does not hold its values: give the column another name."
+        "dim_staff.email_address is character varying in the warehouse, but the catalogue declares"
+        " integer, which cannot hold its values: give the column another name."
     )
 
 
@@ -316,16 +316,16 @@ def test_function_that_is_in_the_way_is_named(admin: psycopg.Connection, declare
         (
             "CREATE MATERIALIZED VIEW theirs.kept AS SELECT * FROM warehouse.current_dim_staff",
             (
-                "theirs.kept is built on the warehouse's views, which have to be made anew, and is"
-                " a materialized view, so it could not be put back as it was: drop it, run `totesys"
-                " migrate`, and make it again."
+                "theirs.kept depends on the warehouse's views, which must be re-created, and is"
+                " a materialized view, so it could not be restored as it was: drop it, run `totesys"
+                " migrate`, and re-create it."
             ),
         ),
         (
             "CREATE VIEW theirs.mail AS SELECT email_address FROM warehouse.current_dim_staff",
             (
-                "The view theirs.mail is built on the warehouse's views, which have to be made"
-                ' anew, and it cannot be put back (column "email_address" does not exist): change'
+                "The view theirs.mail depends on the warehouse's views, which must be re-created,"
+                ' and it cannot be restored (column "email_address" does not exist): change'
                 " or drop it, then run `totesys migrate`; nothing was changed."
             ),
         ),

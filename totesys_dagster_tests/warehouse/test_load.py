@@ -447,7 +447,7 @@ def test_batch_after_a_gap_is_refused(platform: Platform) -> None:
 
     assert isinstance(error, SequenceGapError)
     assert str(error) == (
-        "Batch 2 does not follow, as the warehouse holds what came up to number 0: load batch 1"
+        "Batch 2 does not come next, as the warehouse has loaded up to number 0: load batch 1"
         " first."
     )
 

@@ -154,8 +154,8 @@ def test_schema_of_reports_that_is_somebody_elses_is_named(
             schema.migrate(connection, NAMES)
 
         assert str(refused.value) == (
-            "There is a schema reports of somebody else's, and the reports of the warehouse are"
-            " made in one of that name: rename it (ALTER SCHEMA … RENAME TO …), then run `totesys"
+            "The schema reports belongs to somebody else, but the reports of the warehouse need"
+            " one of that name: rename it (ALTER SCHEMA … RENAME TO …), then run `totesys"
             " migrate`; nothing was changed."
         )
         query = "SELECT to_regnamespace('warehouse')"
@@ -323,7 +323,7 @@ def test_report_of_what_is_no_longer_declared_is_dropped_and_the_others_stay(
     done = schema.migrate(admin, NAMES)
 
     for name in gone:
-        assert f"{name} goes, as what it reads is no longer declared" in done
+        assert f"{name} is dropped, because what it reads is no longer declared" in done
     assert there(admin) == set(reports.all_reports()) - gone
     if column:
         declare(star, declared)
@@ -353,8 +353,8 @@ def test_view_on_a_report_that_goes_is_named_and_nothing_changes(
         schema.migrate(admin, NAMES)
 
     assert str(refused.value) == (
-        "The view mine.late is built on the warehouse's views, which have to be made anew, and it"
-        " cannot be put back (function reports.overdue(date) does not exist): change or drop it,"
+        "The view mine.late depends on the warehouse's views, which must be re-created, and it"
+        " cannot be restored (function reports.overdue(date) does not exist): change or drop it,"
         " then run `totesys migrate`; nothing was changed."
     )
     assert admin.execute("SELECT * FROM mine.late").fetchall() == []
