@@ -1,9 +1,8 @@
 """The raw tables, as one multi-asset.
 
-They are captured together because they share one snapshot of the source: rows stream through the
-I/O manager into the ingestion zone, and the manifest, written after the last of them, makes the
-batch exist. Only the tables that the batch holds rows of are materialized, whatever is selected: a
-selection says what a run plans for.
+They are captured together because they share one snapshot of the source. Rows stream through the
+I/O manager into the ingestion zone; the manifest, written last, commits the batch. Only tables with
+rows in the batch are materialized, whatever is selected: a selection is only what a run plans.
 """
 
 from collections.abc import Collection, Iterator
@@ -34,16 +33,16 @@ from totesys_dagster.runs.unfinished import PARTITION_TAG, SENSOR_TAG, launched_
 
 
 class CaptureConfig(dg.Config):
-    """What a capture is asked for, beyond what has changed. Nothing has to be set."""
+    """What to capture beyond what has changed. Every field is optional."""
 
     full_read: list[str] = Field(
         default_factory=list,
         description="Tables to read in full, such as [sales_order, staff], besides those that the"
-        " audit asked for. Rows that are the same bring no new version.",
+        " audit requested. Unchanged rows create no new version.",
     )
     whole: bool = Field(
         default=False,
-        description="Compare tables of over 100,000 rows as a whole, too, though they may not be"
+        description="Compare tables of over 100,000 rows as a whole, too, even if they are not"
         " due.",
     )
 
@@ -69,8 +68,8 @@ CHECKS = [
         asset=asset_key(INGESTION, name),
         description="The source still declares the table as the catalogue does."
         + remedy(
-            "nothing is lost, as new columns are archived. To carry one, or to follow a change,"
-            " change the table in the catalogue and run `totesys migrate`.",
+            "nothing is lost, because new columns are archived. To carry one, or to follow a"
+            " change, edit the table in the catalogue and run `totesys migrate`.",
             "The schema of the source has changed",
         ),
     )
@@ -78,7 +77,7 @@ CHECKS = [
 ]
 
 
-# Dagster takes a check for optional, as its table is, only where a subset may be selected.
+# Dagster treats a check as optional, like its table, only if a subset can be selected.
 @dg.multi_asset(
     name="capture_batch", outs=OUTS, check_specs=CHECKS, partitions_def=BATCHES, can_subset=True
 )
@@ -88,7 +87,7 @@ def raw_tables(
     source: SourceDatabase,
     lake: Lake,
 ) -> Iterator[dg.Output | dg.AssetCheckResult]:  # type: ignore[type-arg]
-    """Capture a batch: what changed in the tables of ToteSys since the batch before."""
+    """Capture a batch: what changed in the tables of ToteSys since the previous one."""
     with (
         clear_failures(),
         _overtaken(context),
@@ -104,7 +103,7 @@ def raw_tables(
         ) as capture,
     ):
         if not capture.changed:
-            context.log.info("Nothing changed since the last batch: none is committed.")
+            context.log.info("Nothing has changed since the last batch: no batch is committed.")
             _forget(context)
             return
         touched = set()
@@ -119,12 +118,12 @@ def raw_tables(
 
 @contextmanager
 def _overtaken(context: dg.AssetExecutionContext) -> Iterator[None]:
-    """End quietly when the batch was captured before: nothing is left to do.
+    """End quietly if the batch is already captured: nothing is left to do.
 
-    Two daemons open the same batch twice, and so may a sensor and `totesys run`. One of the two
-    commits it, and nothing is lost, so this is no failure to wake anybody for. Nor is it when a
-    person launches a capture of an old batch, whose tables would count as failed from then on; or
-    when a sensor has asked one server, and the capture is led to another one that lags behind.
+    Two daemons open the same batch twice, and so can a sensor and `totesys run`. One of the two
+    commits it, and nothing is lost, so this is not a failure to wake anybody for. Neither is it if
+    a person launches a capture of an old batch, whose tables would then show as failed; or if a
+    sensor polled one server, and the capture reaches another one that lags behind.
     """
     try:
         yield
@@ -138,10 +137,10 @@ def _overtaken(context: dg.AssetExecutionContext) -> Iterator[None]:
 
 
 def _forget(context: dg.AssetExecutionContext) -> None:
-    """Take back the key that was added for this batch, as there is none yet.
+    """Remove the key that was added for this batch, as there is no such batch yet.
 
-    Not while another process may capture under it, whose outputs would have no partition: all
-    captures that begin after the same batch have one key. `source_changes` takes it back later.
+    Not while another process may be capturing under it, whose outputs would lose their partition:
+    all captures that follow the same batch use one key. `source_changes` removes it later.
     """
     instance, run_id = context.instance, context.run.run_id
     tags = {PARTITION_TAG: context.partition_key}
@@ -152,7 +151,7 @@ def _forget(context: dg.AssetExecutionContext) -> None:
 def _stored(
     context: dg.AssetExecutionContext, read: TableRead, store: Store
 ) -> Iterator[dg.Output[TableRead]]:
-    """Store a table, by the I/O manager where the run was to materialize it."""
+    """Store a table, through the I/O manager if the run is to materialize it."""
     key = asset_key(INGESTION, read.table)
     if key in context.selected_asset_keys:
         yield dg.Output(read, output_name=read.table)
@@ -166,7 +165,7 @@ def _stored(
 def _checked(
     context: dg.AssetExecutionContext, schema: TableSchema, unknown: Collection[str], touched: bool
 ) -> Iterator[dg.AssetCheckResult]:
-    """The check of a table that the run was to check; of another one, where there is news."""
+    """The check of a table if the run is to check it; otherwise only if there is news."""
     check, selected = _schema_check(schema, unknown), context.selected_asset_check_keys
     if dg.AssetCheckKey(asset_key(INGESTION, schema.table), "schema") in selected:
         yield check
@@ -187,7 +186,7 @@ def known_tables(names: list[str]) -> list[str]:
 
 
 def _schema_check(schema: TableSchema, unknown: Collection[str]) -> dg.AssetCheckResult:
-    """A new table is no difference of any table: each check tells of it and passes."""
+    """The result of the check. A new table is no difference: each check mentions it and passes."""
     found = differences(SOURCE_TABLES[schema.table], schema)
     notes = [*found, unknown_tables_note(unknown)] if unknown else found
     return dg.AssetCheckResult(

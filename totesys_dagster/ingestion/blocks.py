@@ -1,8 +1,8 @@
-"""A large table read in full: by its blocks, over several connections that share one snapshot.
+"""Reads a large table in full, by blocks, over several connections that share one snapshot.
 
-PostgreSQL makes JSON on one core for each connection, and hands rows over one by one, which costs
-the reader as much again. So each connection takes every nth run of blocks, and gets the lines of a
-run as one value.
+PostgreSQL makes JSON on one core per connection and returns rows one by one, which costs the reader
+as much again. So each connection reads every nth run of blocks, and gets the lines of a run as one
+value.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from totesys_dagster.ingestion.source_view import SourceView, begin_reading
 from totesys_dagster.parallel import AT_ONCE
 from totesys_dagster.postgres.sessions import Connection, beside, one
 
-# Connections at a time, that of the view included.
+# How many connections to use at a time, including the view's.
 READERS = AT_ONCE
-# From this size on it pays (32 MB), and so many blocks are read at a time.
+# The size from which it pays (32 MB), and how many blocks are read at a time.
 LARGE_BLOCKS = 4096
 RUN_OF_BLOCKS = 8
-# Earlier servers read the whole table for each range of blocks.
+# Earlier servers scan the whole table for each range of blocks.
 RANGES_SINCE = 140000
 
-# Lines of a run are put together in memory, so no row may be large: none has more than a block, as
-# it is stored, where nothing lies in a TOAST table. A partitioned table has its blocks elsewhere.
+# The lines of a run are joined in memory, so no row may be large: if the TOAST table is empty, no
+# stored row exceeds a block. The blocks of a partitioned table are elsewhere.
 BLOCKS = """
 SELECT CASE WHEN relkind = 'r' AND NOT relhassubclass
                  AND coalesce(pg_relation_size(nullif(reltoastrelid, 0)), 0) = 0
@@ -39,14 +39,14 @@ FROM pg_class WHERE oid = %s::regclass
 
 
 class Readers:
-    """The connections that see the snapshot of a view; more than its own are opened when needed."""
+    """The connections that see a view's snapshot. More than its own are opened when needed."""
 
     def __init__(self, view: SourceView) -> None:
         self._view = view
         self._opened: list[Connection] | None = None
 
     def connections(self) -> list[Connection]:
-        """As many as the server has room for. Raises psycopg.Error."""
+        """As many connections as the server has room for. Raises psycopg.Error."""
         if self._opened is None:
             self._opened = []
             for connection in self._open():
@@ -63,10 +63,10 @@ class Readers:
             yield connection
 
     def _beside(self, share: sql.Composed) -> Connection | None:
-        """One more connection that sees the view's snapshot, None where there cannot be one.
+        """One more connection that sees the view's snapshot; None if that is not possible.
 
-        An address of several servers may lead to another one. That does not know the snapshot, or
-        has one of the same name: names are numbers of sessions and of their transactions.
+        An address shared by several servers may lead to another one. That server does not know the
+        snapshot, or has one of the same name: names are numbers of sessions and transactions.
         """
         try:
             connection = beside(self._view.connection)
@@ -95,7 +95,7 @@ class Readers:
 
 
 def blocks(view: SourceView, table: str) -> int:
-    """How many blocks a table has that is read by them, 0 for one that is not."""
+    """How many blocks a table has; 0 if it is not read by blocks."""
     if view.incarnation.server_version < RANGES_SINCE:
         return 0
     name = sql.Identifier("public", table).as_string(view.connection)
@@ -105,9 +105,9 @@ def blocks(view: SourceView, table: str) -> int:
 
 
 def copy_queries(schema: TableSchema, blocks: int, readers: int) -> list[sql.Composed]:
-    """A COPY for each reader; together they give every row of the table once.
+    """A COPY for each reader; together they return every row of the table once.
 
-    Nothing visible to the snapshot lies behind the blocks, for the table has only grown since.
+    Nothing visible to the snapshot lies beyond the blocks, as the table has only grown since.
     """
     query = sql.SQL(
         """

@@ -6,8 +6,8 @@
         manifest = capture.commit()
 
 Rows become JSON inside PostgreSQL, where every type prints exactly, and stream from COPY into part
-files without passing through Python objects. Nothing exists before commit() has written the
-manifest; what a killed capture leaves behind is named by no manifest.
+files without becoming Python objects. The batch does not exist before commit() has written the
+manifest; no manifest refers to what a killed capture leaves behind.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ from totesys_dagster.postgres.sessions import Connection, failures
 
 
 def next_batch(head: Manifest | None) -> str:
-    """The key of the batch that comes after `head`."""
+    """The key of the batch after `head`."""
     return batch_key(1 if head is None else head.sequence + 1)
 
 
@@ -76,7 +76,7 @@ def check_batch_key(batch: str, head: Manifest | None) -> None:
         )
     if batch != following:
         raise LakeError(
-            f"{batch!r} cannot be captured: a batch is named by its sequence, and the next one is"
+            f"{batch!r} cannot be captured: batches are named by sequence, and the next one is"
             f" {following}."
         )
 
@@ -143,24 +143,24 @@ class Capture:
         self._readers = Readers(view)
 
     def close(self) -> None:
-        """Give back the connections that were opened beside the view's."""
+        """Close the additional connections."""
         self._readers.close()
 
     @property
     def batch(self) -> str:
-        """The key of the batch that commit() would make."""
+        """The key of the batch that commit() would commit."""
         return next_batch(self._head)
 
     @property
     def changed(self) -> list[str]:
-        """The tables that changed since the last batch; no batch is due when there are none."""
+        """The tables that changed since the last batch; if there are none, no batch is due."""
         return self._findings.changed
 
     @property
     def unseen(self) -> dict[str, str]:
-        """Those that a poll would not find soon, each with the reason to read it in full: their
-        rows changed without a transaction id, or they are large, and rows of them were deleted or
-        may have been."""
+        """The tables that a poll would not find soon, each with the reason to read it in full:
+        their rows changed without a transaction id, or they are large and rows were or may have
+        been deleted."""
         return {
             name: state.reason or (changes.DELETED if state.deleted else changes.MAYBE_DELETED)
             for name, state in self.states.items()
@@ -169,7 +169,7 @@ class Capture:
         }
 
     def reads(self) -> Iterator[TableRead]:
-        """The tables that the batch holds, one after the other; write each before the next."""
+        """The tables in the batch, one after another; write each before the next."""
         for table, state in self.states.items():
             condition = joined_rows.row_condition(table, self.states, self.watermark)
             streams = [] if condition is None else self._streams(table, condition)
@@ -181,16 +181,16 @@ class Capture:
 
     @cached_property
     def unknown_tables(self) -> tuple[str, ...]:
-        """The source's tables that the catalogue does not know; they open no batch."""
+        """The source's tables that the catalogue does not know. They open no batch."""
         return drift.unknown_tables(self.view)
 
     @property
     def watermark(self) -> int:
-        """The transaction id from which on rows are read (it matters to deltas only)."""
+        """The transaction id from which rows are read (relevant only for deltas)."""
         return self.view.snapshot.xmin if self._head is None else self._head.snapshot.xmin
 
     def _streams(self, table: str, condition: sql.Composable) -> list[Iterator[bytes]]:
-        """The rows of `table` as JSON Lines, in streams that can be read side by side."""
+        """The rows of `table` as JSON Lines, in streams that can be read in parallel."""
         schema = self.view.schemas[table]
         connections = [self.view.connection]
         queries = [copy_query(schema, condition)]
@@ -212,12 +212,12 @@ class Capture:
             connection.cursor() as cursor,
             cursor.copy(query) as copy,
         ):
-            copy.set_types(["bytea"])  # text as it is: lines are stored in the client's encoding
+            copy.set_types(["bytea"])  # raw text: lines are stored in the client's encoding
             for (lines,) in copy.rows():
                 yield lines
 
     def commit(self) -> Manifest:
-        """Write the manifest, which makes the batch exist. Raises LakeError."""
+        """Write the manifest, which commits the batch. Raises LakeError."""
         sequence = 1 if self._head is None else self._head.sequence + 1
         with failures(SourceError, "the read of the source's digests"):
             manifest = Manifest(
@@ -235,7 +235,7 @@ class Capture:
         return ManifestLog(self._store).commit(manifest)
 
     def write_audit(self) -> SourceAudit:
-        """Write what the source holds, where no batch is due. Raises LakeError."""
+        """Write an audit object, for when no batch is due. Raises LakeError."""
         assert self._head is not None
         assert not self.changed
         log = AuditLog(self._store)
@@ -255,8 +255,8 @@ class Capture:
         )
 
     def _references(self) -> dict[str, str]:
-        """The lists that the rows of this batch are judged by; today's where it has rows of such
-        a table, else those of the batch before."""
+        """The reference lists for this batch: today's if it has rows that need them, otherwise
+        those of the previous batch."""
         judged = [name for name in self._reads if SOURCE_TABLES[name].names_currencies]
         if self._head is not None and not judged:
             return self._head.references
@@ -308,8 +308,8 @@ class Capture:
         return {star.name: self._star(star, sequence) for star in STAR_TABLES.values() if star.base}
 
     def _star(self, star: StarTable, sequence: int) -> StarEntry:
-        """What the warehouse must equal: all rows where they were compared as a whole, else the
-        rows of this batch and the last digest of all."""
+        """What the warehouse must equal: all rows if they were compared as a whole, otherwise the
+        rows of this batch, with the last digest of all rows."""
         known = self._known.stars.get(star.name)
         covered = known is not None and covers(known.whole, star)
         if known is not None and covered and not changes.is_whole(star, self.states):
@@ -335,10 +335,10 @@ class Capture:
 
 
 def copy_query(schema: TableSchema, condition: sql.Composable) -> sql.Composed:
-    """The COPY that streams a table's rows as JSON Lines, with all columns that it has now.
+    """The COPY that streams a table's rows as JSON Lines, with all its current columns.
 
-    COPY's text format would escape JSON's backslashes again; its binary format leaves every byte
-    alone, and need not look at it.
+    COPY's text format would escape JSON's backslashes again; its binary format leaves bytes alone
+    without inspecting them.
     """
     return sql.SQL(
         "COPY (SELECT {line} FROM (SELECT {columns} FROM public.{table} WHERE {condition}) AS r)"
@@ -364,9 +364,9 @@ def open_capture(
 ) -> Iterator[Capture]:
     """Open a snapshot of the source and compare it with the last batch of the lake in `store`.
 
-    `batch` is the key that the batch is expected to have. `full` names tables to be read in full
-    besides those that the lake has requests for. With `whole`, large tables are compared as a
-    whole, though that may not be due. Raises SourceError or LakeError, before anything is written.
+    `batch` is the key that the batch is expected to have. `full` names tables to read in full
+    besides those requested in the lake. With `whole`, large tables are compared as a whole even if
+    that is not due. Raises SourceError or LakeError, before anything is written.
     """
     known, asked = Known.of(store), Requests(store)
     if batch is not None:

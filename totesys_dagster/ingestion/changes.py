@@ -5,9 +5,9 @@ not older than the oldest one that was still running at the previous snapshot (t
 Timestamps play no part: ToteSys edits rows without touching `last_updated`, and a row's timestamp
 says nothing about when its transaction committed.
 
-Some changes leave no recent row, and are found otherwise: deletions by comparing keys, rows that
-appear without a transaction id by the same, whatever the catalogue decides by its fingerprint, and
-the rest by digests of all rows (`digests.py`).
+Some changes leave no recent row. Deletions, and rows that appear without a transaction id, are
+found by comparing keys; changes to PostgreSQL's catalogue by its fingerprint; the rest by digests
+of all rows (`digests.py`).
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from totesys_dagster.lake.manifest import (
     TableEntry,
 )
 
-# Above this many rows, a table's keys and digest are compared once in WHOLE_EVERY only, or sooner
-# when the server has counted deletions since.
+# Above this many rows, a table's keys and digest are compared only once per WHOLE_EVERY, or sooner
+# if the server has counted deletions.
 LARGE_TABLE_ROWS = 100_000
 WHOLE_EVERY = dt.timedelta(hours=1)
 WHOLE_AFTER_DELETES = dt.timedelta(minutes=5)
-# By so much the clocks of the servers behind one address may differ.
+# How much the clocks of the servers behind one address may differ.
 CLOCKS_DIFFER = dt.timedelta(minutes=1)
 
 # Why a table is read in full.
@@ -57,12 +57,12 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class TableState:
-    """What was found of one table.
+    """The findings about one table.
 
-    `reason` says why it has to be read in full, and is empty where it has not. `ctids` has the
-    ctid of each changed row, None when there are too many. `ranges` is None when the table's keys
-    were not read this time. `deleted` is empty when `reconcile` is set: then every key that is not
-    in `ranges` was deleted.
+    `reason` says why it must be read in full; it is empty if it need not be. `ctids` has the ctid
+    of each changed row; None if there are too many. `ranges` is None if the table's keys were not
+    read this time. `deleted` is empty if `reconcile` is set: then every key that is not in `ranges`
+    was deleted.
     """
 
     table: str
@@ -86,9 +86,9 @@ class TableState:
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found of each table, and the digests that were taken on the way, by star table.
+    """The findings about each table, and the digests computed along the way, by star table.
 
-    `source` is what is to be noted of the database that was read.
+    `source` is what to record about the database that was read.
     """
 
     states: Mapping[str, TableState]
@@ -107,13 +107,13 @@ def is_large(view: SourceView, table: str) -> bool:
 
 
 def is_due(view: SourceView, since: dt.datetime, after: dt.timedelta) -> bool:
-    """Whether so much time has passed by the source's clock; a clock that went back tells nothing,
-    so then it is due."""
+    """Whether that much time has passed by the source's clock. If the clock went back, that is
+    unknown, so it is due."""
     return not -CLOCKS_DIFFER <= view.observed_at - since < after
 
 
 def deletions(view: SourceView, head: Manifest | None, table: str) -> int:
-    """How many deletions were counted: none since `head` on a replica, which counts nothing."""
+    """How many deletions the server has counted; on a replica, which counts none, as in `head`."""
     if view.snapshot.replica and head is not None and table in head.tables:
         return head.tables[table].keys.deletions
     return view.schemas[table].deletions
@@ -131,13 +131,13 @@ def examine(
     whole: bool = False,
     digested: bool = True,
 ) -> Findings:
-    """Compare every table with what the lake says of it.
+    """Compare every table with what the lake says about it.
 
-    `read_keys` reads a key set of the lake; `full` names tables to be read in full whatever
-    changed, each with the reason. For a mere poll, `idle` names tables to pass over if nothing else
-    asks for them, and `keys_seen` says when the keys of a table were last found unchanged; with
-    `deletions_at_once`, all deletions that were counted are looked for. Without `digested` no rows
-    are digested, and what only an audit finds is left to that. With `whole`, large tables are
+    `read_keys` reads a key set of the lake; `full` names tables to read in full in any case, each
+    with the reason. For a poll, `idle` names tables to skip unless something else asks for them,
+    and `keys_seen` says when the keys of a table were last found unchanged. With
+    `deletions_at_once`, all counted deletions are searched for. Without `digested`, no rows are
+    digested, and what only an audit can find is left to the audit. With `whole`, large tables are
     compared as a whole, too. Raises SourceError.
     """
     head = known.head
@@ -166,7 +166,7 @@ def examine(
 
 
 def _reason(view: SourceView, head: Manifest, table: str, full: Mapping[str, str]) -> str:
-    """Why a table has to be read in full, before any row of it is looked at."""
+    """Why a table must be read in full, as far as that is known without reading any row."""
     entry = head.tables.get(table)
     if entry is None:
         return NEW_TABLE
@@ -215,7 +215,7 @@ def _compare(
         appeared = key_ranges.subtract(ranges, before)
         inserted = key_ranges.count(appeared)
         deleted = key_ranges.subtract(before, ranges)
-        # Rows that came between two readings are not recent any more: there, digests have to tell.
+        # Rows that came between two reads are no longer recent: only digests find them.
         if appeared and not reason and not missed:
             written = scans.key_ranges(view, table, scans.written(table, watermark, ctids))
             reason = APPEARED if key_ranges.subtract(appeared, written) else ""
@@ -234,16 +234,16 @@ def _compare(
 
 
 def _missed(entry: TableEntry) -> bool:
-    """Whether a row may have come and gone between two readings of a large table's keys, and be in
-    neither: the warehouse's keys have to be reconciled then.
+    """Whether a row may have come and gone between two reads of a large table's keys, so that
+    neither has it: then the warehouse's keys must be reconciled.
 
-    That the table is large still does not matter: a TRUNCATE makes its estimated size nothing.
+    The table need not be large any more: a TRUNCATE sets its estimated size to zero.
     """
     return entry.last_changed > entry.keys.sequence
 
 
 def unreconciled(known: Known) -> list[str]:
-    """The tables whose keys a batch has to compare before an audit can be of the last batch."""
+    """The tables whose keys a batch must compare before an audit can refer to the last batch."""
     tables = known.head.tables if known.head else {}
     return [name for name in SOURCE_TABLES if name in tables and _missed(tables[name])]
 
@@ -251,7 +251,7 @@ def unreconciled(known: Known) -> list[str]:
 def _keys_due(
     view: SourceView, known: Known, table: str, seen: dt.datetime | None, *, at_once: bool
 ) -> bool:
-    """Whether the keys of a table have to be read: of a small one always."""
+    """Whether the keys of a table must be read; those of a small one always."""
     assert known.head is not None
     if not is_large(view, table):
         return True
@@ -263,7 +263,7 @@ def _keys_due(
 
 
 def _rewritten(view: SourceView, known: Known, table: str) -> bool:
-    """Whether other files hold a table than when it was last compared as a whole."""
+    """Whether a table is stored in other files than when it was last compared as a whole."""
     return view.schemas[table].storage != known.storage(table)
 
 
@@ -273,9 +273,9 @@ def _digested(
     states: dict[str, TableState],
     read_keys: Callable[[KeySet], Ranges],
 ) -> tuple[dict[str, TableState], dict[str, Digest]]:
-    """Digest the stars of which nothing changed and whose tables were compared as a whole.
+    """Digest the stars without changes whose tables were compared as a whole.
 
-    Where a digest differs from the one before, rows changed without a transaction id: the tables
+    If a digest differs from the previous one, rows changed without a transaction id, and the tables
     behind it are read in full.
     """
     taken: dict[str, Digest] = {}
@@ -297,7 +297,7 @@ def _digested(
 
 
 def is_whole(star: StarTable, states: Mapping[str, TableState]) -> bool:
-    """Whether the base of a star table was compared as a whole, and so is digested."""
+    """Whether the base of a star table was compared as a whole, so that it is digested."""
     state = states.get(star.base or "")
     return state is not None and state.ranges is not None
 
@@ -307,10 +307,10 @@ def _touched(star: StarTable, states: Mapping[str, TableState]) -> bool:
 
 
 def _agree(digest: Digest, known: Known, star: StarTable) -> bool:
-    """Whether a digest is the one that was known, as far as that still holds.
+    """Whether a digest equals the known one, as far as that is still valid.
 
-    It does not where a table changed after it was taken, or where it is of other columns or was
-    made in another way.
+    It is not if a table changed after it was taken, or if it covers other columns or was computed
+    with another method.
     """
     entry = known.stars.get(star.name)
     if entry is None or known.head is None:
@@ -326,10 +326,10 @@ def _agree(digest: Digest, known: Known, star: StarTable) -> bool:
 
 
 def audit_in(view: SourceView, known: Known) -> dt.timedelta:
-    """How long the source need not be digested while nothing changes in it; zero when it is due.
+    """How long until the source must be digested if nothing changes in it; zero if it is due.
 
-    It is due when any table's last whole comparison is an hour old or of other columns than the
-    catalogue has now, when a table was rewritten since, or when the server was restarted or was not
+    It is due if any table's last whole comparison is an hour old or covers other columns than the
+    catalogue now has, if a table was rewritten since, or if the server was restarted or was not
     read before.
     """
     if known.head is None:
@@ -348,5 +348,5 @@ def audit_in(view: SourceView, known: Known) -> dt.timedelta:
 
 
 def _covers(known: Known, star: StarTable) -> bool:
-    """Whether the last digest of a star table is of the columns that it has now."""
+    """Whether the last digest of a star table covers its present columns."""
     return covers(known.stars[star.name].whole, star)

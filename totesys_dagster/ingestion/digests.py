@@ -1,4 +1,4 @@
-"""Digests of what the star tables must hold, taken in the snapshot of the source."""
+"""Digests of what the star tables must contain, computed in the source's snapshot."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from totesys_dagster.lake.digest import digested_columns
 from totesys_dagster.lake.manifest import Digest, PartialDigest
 from totesys_dagster.postgres.sessions import Connection, failures, one
 
-# Whether the server of a connection hashes rows as others do, asked once for each connection.
+# Whether a connection's server passes the test vector, determined once for each connection.
 _alike: WeakKeyDictionary[Connection, bool] = WeakKeyDictionary()
 
 
@@ -26,12 +26,12 @@ def whole(view: SourceView, star: StarTable) -> Digest:
 
 
 def touched(view: SourceView, star: StarTable, condition: sql.Composable) -> Digest:
-    """The digest of the rows whose row of the base meets a condition. Raises SourceError."""
+    """The digest of the rows whose base row meets a condition. Raises SourceError."""
     return _take(view, star, condition)
 
 
 def without(view: SourceView, star: StarTable, keys: Collection[int]) -> PartialDigest:
-    """The digest of all rows but those of these keys. Raises SourceError."""
+    """The digest of all rows except those with these keys. Raises SourceError."""
     assert star.base is not None
     quarantined = tuple(sorted(keys))
     key = sql.Identifier(star.base, SOURCE_TABLES[star.base].key)
@@ -53,7 +53,7 @@ def _take(view: SourceView, star: StarTable, condition: sql.Composable | None) -
 
 
 def _too_large(view: SourceView, star: StarTable) -> sql.Composable | None:
-    """The condition for rows of which one that they are made of is too large, None for none."""
+    """The condition for rows that are made from a row that is too large; None if there is none."""
     each = [row_size.is_too_large(view.schemas[table], table) for table in star.sources]
     conditions = [condition for condition in each if condition is not None]
     return sql.SQL(" OR ").join(conditions) if conditions else None

@@ -10,7 +10,7 @@ from totesys_dagster.ingestion.fingerprint import TableSchema
 from totesys_dagster.ingestion.source_view import SourceView
 from totesys_dagster.postgres.sessions import failures
 
-# Any role may read pg_class, whatever it may read of the tables. Partitions belong to a table.
+# Any role may read pg_class, even without access to the tables. Partitions belong to a table.
 UNKNOWN_TABLES = """
 SELECT relname
 FROM pg_class
@@ -47,7 +47,7 @@ def unknown_tables(view: SourceView) -> tuple[str, ...]:
 
 
 def unknown_tables_note(names: Collection[str]) -> str:
-    """What is said of them to people."""
+    """A note about them for people."""
     return (
         "the source has tables that the catalogue does not know, and that are not archived:"
         f" {', '.join(names)}"

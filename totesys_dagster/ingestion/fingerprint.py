@@ -1,15 +1,15 @@
-"""What PostgreSQL's catalogue says of a table that decides which rows it shows, and how they print.
+"""Everything in PostgreSQL's catalogue that decides which rows a table shows, and how they print.
 
-A change in the catalogue changes rows without a transaction id of theirs: a partition that is
-attached, a table swapped with another by a rename, a label of an enum that is renamed, a column
-dropped and added again with another default. So all of it belongs to a table's fingerprint, and the
-table is read in full when that changes.
+A catalogue change can change rows without giving them a new transaction id: a partition is
+attached, a table is swapped with another by renaming, a label of an enum is renamed, a column is
+dropped and added again with another default. So all of this belongs to a table's fingerprint, and
+the table is read in full when the fingerprint changes.
 
-The files that hold the rows are no part of it. `VACUUM FULL`, `CLUSTER` and a move to another
-tablespace write new files and leave the rows as they were, so the table is digested then, and read
-in full only if that differs.
+The files that store the rows are not part of it. `VACUUM FULL`, `CLUSTER` and a move to another
+tablespace write new files but leave the rows as they were. The table is then digested, and read in
+full only if the digest differs.
 
-What would hide rows, or has no transaction ids, is refused here, before anything is read.
+Anything that would hide rows, or has no transaction ids, is refused before anything is read.
 """
 
 from __future__ import annotations
@@ -25,18 +25,17 @@ from totesys_dagster.lake.schemas import Schema
 from totesys_dagster.lake.store import sha256
 from totesys_dagster.postgres.sessions import Connection
 
-# Access methods whose rows carry transaction ids as the heap's do: the heap, and Percona's
-# encrypted one, which is a heap.
+# Access methods whose rows have transaction ids: the heap, and Percona's encrypted heap.
 HEAPS = {"heap", "tde_heap"}
 
-# Types from here on are made by users, and so may be changed by them.
+# Types from this oid on were created by users, who can change them.
 _FIRST_USER_OID = 16384
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column as the source declares it now; `type` as `format_type` prints it. `has_cast` says
-    that its type, or one that it is made of, has a cast to JSON by a function of the owner's."""
+    """A column as the source declares it now; `type` as `format_type` prints it. `has_cast` means
+    that its type, or one that it consists of, has a user-defined cast to JSON."""
 
     name: str
     type: str
@@ -46,11 +45,11 @@ class Column:
 
 @dataclass(frozen=True)
 class TableSchema:
-    """A source table now: its columns in its order, and all else that its rows depend on.
+    """A source table now: its columns in order, and everything else that its rows depend on.
 
-    `shape` decides which rows it shows and how they print, `storage` names the files that hold
-    them. `deletions` have been counted since its statistics began, and a little late. `toasted`
-    says that values are kept outside of its rows: without, no row has more than a few blocks.
+    `shape` decides which rows it shows and how they print; `storage` names the files that store
+    them. `deletions` have been counted since the last reset of statistics, with a small delay.
+    `toasted` means that values are stored outside its rows; otherwise no row exceeds a few blocks.
     """
 
     table: str
@@ -69,7 +68,7 @@ class TableSchema:
 
     @cached_property
     def sha256(self) -> str:
-        """The fingerprint: equal hashes mean that rows show and print alike."""
+        """The fingerprint: equal hashes mean that the same rows show and print in the same way."""
         return sha256(self.entry.to_bytes())
 
     @cached_property
@@ -78,8 +77,8 @@ class TableSchema:
         return {column.name: column.type for column in self.columns}
 
 
-# A table with all that inherits from it: partitions, and tables that INHERIT, whose rows a SELECT
-# shows too.
+# A table and everything that inherits from it: partitions, and tables that INHERIT, whose rows a
+# SELECT shows, too.
 _RELATIONS = """
 WITH RECURSIVE tree AS (
     SELECT c.oid AS root, c.relname AS name, c.oid AS member
@@ -113,9 +112,9 @@ LEFT JOIN pg_am AS a ON a.oid = m.relam
 ORDER BY t.name, t.root <> t.member, m.oid
 """
 
-# The types of users among the columns, with those that they are made of: the labels of an enum, the
-# attributes of a composite, the base of a domain. And the columns with a type that has a cast to
-# JSON: `to_json` would call its function, which is the owner's and may give anything.
+# The user-defined types of columns, with the types that they consist of: the labels of an enum, the
+# attributes of a composite, the base of a domain. Also the columns whose type has a cast to JSON:
+# `to_json` would call its function, which is user-defined and can return anything.
 _TYPES = """
 WITH RECURSIVE used AS (
     SELECT c.relname AS name, a.attname AS attribute, a.atttypid AS type
@@ -177,7 +176,7 @@ class _Member:
 def read_schemas(connection: Connection) -> dict[str, TableSchema]:
     """The source's tables, within an open transaction.
 
-    Raises SourceError where one cannot be captured, and psycopg.Error.
+    Raises SourceError if one cannot be captured, and psycopg.Error.
     """
     tables: dict[str, list[_Member]] = {name: [] for name in SOURCE_TABLES}
     parameters = {"tables": list(SOURCE_TABLES), "first": _FIRST_USER_OID}

@@ -2,16 +2,16 @@
 
 Transaction ids mean something only within one history of one database. A restored backup, a
 promoted replica and a server that lost commits in a crash all look like the database that was read
-before, and have handed out other transaction ids since.
+before, but have since assigned other transaction ids.
 
-* On a primary, the timeline is asked of the write-ahead log that is being written: after a
-  failover, `pg_control` shows the old one until the first checkpoint, which takes minutes.
-* On a replica, `pg_control` is all that a role may read of the timeline. It is that of the log
-  replayed, or an earlier one: another number tells of another history only when it is higher.
-* A server that was not read before, one that was started anew and one that recovered from a crash
-  may have another history under the same identifier and timeline: a crash hands the ids of
-  transactions that were rolled back, or not flushed, out again, and so does a disk that was set
-  back. So starts are noted, and after an unknown one all tables are compared as a whole.
+* On a primary, the timeline is that of the write-ahead log being written: after a failover,
+  `pg_control` shows the old one until the first checkpoint, which takes minutes.
+* On a replica, a role can read the timeline only from `pg_control`. It is that of the replayed log,
+  or an earlier one: another number means another history only if it is higher.
+* A server that was not read before, was restarted or recovered from a crash may have another
+  history under the same identifier and timeline: a crash assigns the ids of transactions that were
+  rolled back, or not flushed, again, and so does a disk reset to an earlier state. So starts are
+  recorded, and after an unknown one all tables are compared as a whole.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from totesys_dagster.lake.audits import SourceAudit
 from totesys_dagster.lake.manifest import Incarnation, Manifest, Snapshot
 from totesys_dagster.postgres.sessions import Connection, failures, one, transaction
 
-# What a role may not call, and what a server that is like PostgreSQL does not have, or not now.
+# A role may not call something, or a PostgreSQL-like server does not have it, or not now.
 REFUSED = (
     errors.InsufficientPrivilege,
     errors.FeatureNotSupported,
@@ -40,21 +40,21 @@ REFUSED = (
 # Transaction ids are compared on a circle of 2^32; half of it, less a margin, is "recent".
 LONGEST_GAP = 1_500_000_000
 
-# So many starts are noted: those of a primary and all its replicas, some of them anew.
+# How many starts are recorded: those of a primary and all its replicas, and some restarts.
 MOST_SERVERS = 32
 
-# A change token: the whole snapshot is compared, not its xmax, for when an older transaction
-# commits after a younger one, xmin and the list of running ones move while xmax stands still. A
-# replica does not list them, so there the position of its replay belongs to it.
+# The change token: compare the whole snapshot, not only its xmax. When an older transaction commits
+# after a younger one, xmin and the list of running ones move, but xmax stands still. A replica does
+# not list running transactions, so its replay position is part of the token.
 CHANGE_QUERY = """
 SELECT concat_ws('/', current_database(), {started}, pg_current_snapshot(),
                  CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() END)
 """
 
-# The statistics begin anew when the server recovers from a crash. After a backend was killed, it
-# does so without a new start, and with the snapshot of before, should no id have been in use.
+# The statistics are reset when the server recovers from a crash. After a backend was killed, it
+# recovers without a new start time and, if no id was in use, with the same snapshot. Earlier
 STARTED = "concat_ws('/', pg_postmaster_start_time(), pg_stat_get_bgwriter_stat_reset_time())"
-# Earlier servers read a file for that, and may have to wait for it.
+# servers read a file for the statistics, and may have to wait for it.
 CHEAP_STATISTICS_SINCE = 150000
 
 _WHO = """
@@ -75,7 +75,7 @@ _OF_PRIMARY = (
     "('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int",
     "pg_current_wal_lsn()::text",
 )
-# What the receiver of the log knows might not be replayed yet.
+# Not from the WAL receiver: what it knows may not be replayed yet.
 _OF_REPLICA = (
     STARTED,
     _SYSTEM,
@@ -85,20 +85,20 @@ _OF_REPLICA = (
 )
 _REPLAYED = "CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()::text END"
 
-# The least that a page of the log has before its first record, and the most. Whether a position at
-# the end of a page is given before or after that depends on who is asked.
+# The least and the most that a page of the log has before its first record. Whether a position at
+# the end of a page includes that depends on the function.
 _LOG_PAGE, _PAGE_HEADER = 8192, 40
 
 
 class LaggingReplicaError(SourceError):
-    """The source has not come as far as what the lake holds, as a replica that lags behind."""
+    """The source is behind the lake, for instance because it is a lagging replica."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Who answered, in which snapshot, and when by its own clock (UTC).
+    """Which server answered, in which snapshot, and when by its own clock (UTC).
 
-    `replayed` is a position of the log that the snapshot of a replica has certainly come to, where
+    `replayed` is a position of the log that a replica's snapshot has certainly reached, while
     `snapshot.lsn` is one that it has not passed; None on a primary.
     """
 
@@ -109,10 +109,10 @@ class Identity:
 
 
 def change_token(connection: Connection) -> str:
-    """A text that changes whenever any transaction of the server begins or ends to be visible.
+    """A text that changes whenever the visibility of any of the server's transactions changes.
 
-    While it stands still, nothing can have changed. Costs a fraction of a millisecond. Where the
-    role may not ask for it, no two are alike.
+    While it stands still, nothing can have changed. Costs a fraction of a millisecond. If the role
+    may not query it, no two are alike.
     """
     cheap = connection.info.server_version >= CHEAP_STATISTICS_SINCE
     query = CHANGE_QUERY.format(started=STARTED if cheap else "pg_postmaster_start_time()")
@@ -126,11 +126,11 @@ def change_token(connection: Connection) -> str:
 
 
 def replayed(connection: Connection) -> str | None:
-    """How far a replica has replayed the log by now, to be asked before its snapshot is taken.
+    """How far a replica has replayed the log, to be queried before its snapshot is taken.
 
-    None where a primary answers, or none. Raises psycopg.Error.
+    None for a primary, or if the server does not tell. Raises psycopg.Error.
     """
-    # Servers tell this by themselves from version 14 on.
+    # From version 14 on, servers report this without a query.
     if connection.info.parameter_status("in_hot_standby") == "off":
         return None
     with transaction(connection):
@@ -138,7 +138,7 @@ def replayed(connection: Connection) -> str | None:
 
 
 def identify(connection: Connection, replayed: str | None = None) -> Identity:
-    """Ask within an open transaction. Raises psycopg.Error."""
+    """Query the identity within an open transaction. Raises psycopg.Error."""
     row = one(connection, _WHO)
     database, oid, version, xmin, xmax, running, observed_at, replica = row
     started, system, timeline, lsn = _answers(connection, _OF_REPLICA if replica else _OF_PRIMARY)
@@ -158,9 +158,9 @@ def identify(connection: Connection, replayed: str | None = None) -> Identity:
 
 
 def _answers(connection: Connection, expressions: Sequence[str]) -> tuple[Any, ...]:
-    """The value of each expression, None where the role or the server gives none.
+    """The value of each expression; None if the role or the server cannot provide it.
 
-    They are asked together and, if that fails, one by one: any of them may be refused.
+    They are queried together and, if that fails, one by one: any of them can be refused.
     """
     try:
         with connection.transaction():
@@ -175,7 +175,7 @@ def _answers(connection: Connection, expressions: Sequence[str]) -> tuple[Any, .
 def same_history(before: Incarnation, now: Identity) -> bool:
     """Whether transaction ids of `before` mean the same in `now`, as far as can be known.
 
-    Where the system identifier is not known, a server that was not read before may be any.
+    If the system identifier is unknown, a server that was not read before can be any server.
     """
     found = now.incarnation
     if None in (before.system_identifier, found.system_identifier) and restarted(before, found):
@@ -198,12 +198,12 @@ def same_history(before: Incarnation, now: Identity) -> bool:
 
 
 def restarted(before: Incarnation, now: Incarnation) -> bool:
-    """Whether the server was not read before, or has started or recovered from a crash since."""
+    """Whether the server was not read before, or has since restarted or recovered from a crash."""
     return not set(now.servers) <= set(before.servers)
 
 
 def recorded(before: Incarnation | None, now: Identity) -> Incarnation:
-    """What is noted of the database that was read, when `before` is of the same history."""
+    """What to record about the database that was read. `before` is of the same history."""
     found = now.incarnation
     if before is None:
         return found
@@ -218,13 +218,13 @@ def recorded(before: Incarnation | None, now: Identity) -> Incarnation:
 
 
 def comparable(head: Manifest, now: Identity, audit: SourceAudit | None = None) -> bool:
-    """Whether the transaction ids of batch `head` mean something now; `audit` is that since then.
+    """Whether the transaction ids of batch `head` still mean something; `audit` is that since then.
 
-    They do not in another history, in one that went back (a restore, or a crash that lost
-    commits), nor after so many transactions that ages are ambiguous. Raises LaggingReplicaError
-    where a replica has not come as far: nothing was lost there, and it catches up. Nor was anything
-    lost by a primary that has run all along and shows less than a replica did, as while it waits
-    for a synchronous one.
+    They do not in another history, in one that went back (a restore, or a crash that lost commits),
+    or after so many transactions that ages are ambiguous. Raises LaggingReplicaError if a replica
+    is behind: nothing was lost there, and it will catch up. Neither has a primary lost anything
+    that has run all along and shows less than a replica did, for instance while it waits for a
+    synchronous one.
     """
     last = audit or head
     if not same_history(last.source, now):
@@ -234,9 +234,9 @@ def comparable(head: Manifest, now: Identity, audit: SourceAudit | None = None) 
         runs_on = bool(found.servers) and not restarted(last.source, found)
         if now.snapshot.replica or (last.snapshot.replica and runs_on):
             raise LaggingReplicaError(
-                "The source is behind what was read of it before, as a replica that has not yet"
+                "The source is behind what was read from it before, like a replica that has not yet"
                 f" replayed what batch {head.batch} holds: nothing was captured, and the next poll"
-                " tries again; if this stays so, point TOTESYS_SOURCE_DSN to the primary, or to"
+                " tries again; if this persists, point TOTESYS_SOURCE_DSN to the primary, or to"
                 " one replica that keeps up with it."
             )
         return False
@@ -264,7 +264,7 @@ def _position(lsn: str) -> int:
 
 
 def unknown(incarnation: Incarnation) -> str | None:
-    """What cannot be asked of the source, as a sentence for `status`; None when all can."""
+    """A sentence for `status` about what the source does not reveal; None if it reveals all."""
     missing = [
         what
         for what, value in (
@@ -278,7 +278,7 @@ def unknown(incarnation: Incarnation) -> str | None:
         return None
     return (
         f"The source does not tell its role {', '.join(missing[:-1])}"
-        f"{' and ' if missing[:-1] else ''}{missing[-1]}: that another server or a restored backup"
-        " is read is noticed by its start or by what differs, at the latest by the hourly audit;"
-        " let its administrator run ingestion/sql/extractor.sql, which grants what is asked for."
+        f"{' and ' if missing[:-1] else ''}{missing[-1]}: another server or a restored backup is"
+        " noticed by its start or by what differs, at the latest by the hourly audit;"
+        " let its administrator run ingestion/sql/extractor.sql, which grants the role access."
     )

@@ -1,7 +1,7 @@
 """The I/O manager that stores raw tables in the ingestion zone.
 
-It only wraps `TableRead.write` and `RawTable`: names, hashes and the rule that nothing is
-overwritten live there, and are the same without Dagster.
+It only wraps `TableRead.write` and `RawTable`, which implement names, hashes and the rule that
+nothing is overwritten, and work the same without Dagster.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Which rows a delta reads: the changed ones, and those that a star joins them with."""
+"""Which rows a delta reads: the changed ones, and those that a star joins with them."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from totesys_dagster.ingestion.changes import TableState
 def row_condition(
     table: str, states: Mapping[str, TableState], watermark: int
 ) -> sql.Composable | None:
-    """Which rows of `table` the batch holds, None for none.
+    """The condition for the rows of `table` in the batch; None if there are none.
 
-    A row is in the batch when it changed, or when a row that it is processed together with did.
+    A row is in the batch if it changed, or if a row that it is processed together with did.
     """
     own = _changed_condition(states[table], watermark)
     joined = [] if states[table].full else _joined(table, states, watermark)
     if not joined:
         return own
-    # The rows are brought together by where they are, and joined with that. As alternatives,
-    # "changed or its parent IN (...)", PostgreSQL keeps the parents in memory, and where they do
-    # not fit, goes through all of them for each row.
+    # Collect the rows' locations, and join with those. With alternatives, "changed OR its parent IN
+    # (...)", PostgreSQL keeps the parents in memory and, if they do not fit, scans all of them for
+    # each row.
     ctids = (
         [] if own is None else [sql.SQL("{rows} WHERE {own}").format(rows=_ctids(table), own=own)]
     )

@@ -1,8 +1,8 @@
 """A row as one line of JSON, made by PostgreSQL.
 
-It is the text that `row_to_json` gives, in two thirds of its time: that one finds out anew for each
-value of each row how its type is printed. `to_json` of a column is resolved once; an integer
-needs not even that.
+It is the text of `row_to_json`, in two thirds of its time: that function determines again for each
+value how its type is printed. `to_json` of a column is resolved once, and an integer does not even
+need that.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from totesys_dagster.ingestion.fingerprint import Column, TableSchema
 
 INTEGERS = {"smallint", "integer", "bigint"}
 
-# Their JSON is one line. Others, above all those of type json, are printed as they were written,
-# with line breaks between their parts, which mean nothing there and would break the line.
+# Types whose JSON is one line. Others, above all json, print as they were written, with line breaks
+# between their parts, which have no meaning there and would break the line.
 ONE_LINE = {
     "text",
     "character varying",
@@ -37,7 +37,7 @@ ONE_LINE = {
 
 
 def line(schema: TableSchema) -> sql.Composable:
-    """The row `r` of the table as a line, its end included, with all columns that it has now."""
+    """The row `r` of the table as a line with its line end, with all current columns."""
     pieces: list[sql.Composable] = []
     for number, column in enumerate(schema.columns):
         name = json.dumps(column.name, ensure_ascii=False)
@@ -48,8 +48,8 @@ def line(schema: TableSchema) -> sql.Composable:
 def _value(column: Column) -> sql.Composable:
     """A column's value as JSON.
 
-    One that is declared NOT NULL may be NULL all the same, where that was never validated. Where
-    `to_json` would call a function of the owner's, the value is its text, as its type prints it.
+    A column declared NOT NULL can still be NULL if that was never validated. If `to_json` would
+    call a user-defined function, the value is the text that its type prints.
     """
     declared = column.type.partition("(")[0]
     if declared in INTEGERS:
@@ -65,7 +65,7 @@ def _value(column: Column) -> sql.Composable:
 
 
 def _joined(pieces: Sequence[sql.Composable]) -> sql.Composable:
-    """One text of them, by halves: a long value is copied a few times, not once for each column."""
+    """Join them by halves, so a long value is copied a few times, not once for each column."""
     if len(pieces) == 1:
         return pieces[0]
     half = len(pieces) // 2

@@ -1,4 +1,4 @@
-"""What the lake knows of the source."""
+"""What the lake knows about the source."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from totesys_dagster.lake.store import Store
 
 @dataclass(frozen=True)
 class Known:
-    """What the lake says of the source: the last batch, and the audit since, None where none is."""
+    """What the lake says about the source: the last batch, and the audit since then, if any."""
 
     head: Manifest | None
     audit: SourceAudit | None = None
@@ -40,9 +40,9 @@ class Known:
         return {**self.head.stars, **(self.audit.stars if self.audit else {})}
 
     def answers(self, request: DigestRequest | None) -> bool:
-        """Whether there are digests without the keys that a request names, and without no others.
+        """Whether there are digests without exactly the keys that a request names.
 
-        Stars that the catalogue no longer knows are not asked for.
+        Stars that the catalogue no longer knows do not count.
         """
         stars = request.stars if request else {}
         return all(
@@ -52,7 +52,7 @@ class Known:
         )
 
     def storage(self, table: str) -> str | None:
-        """The files that held a table when it was last compared as a whole."""
+        """The files that stored a table when it was last compared as a whole."""
         if self.head is None or table not in self.head.tables:
             return None
         carried = self.head.tables[table].storage

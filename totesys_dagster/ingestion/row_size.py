@@ -1,9 +1,9 @@
-"""Rows that are too large to be read: the source judges them before it makes a line of them.
+"""Rows that are too large to read: the source measures them before it makes a line of them.
 
-PostgreSQL makes no text of more than a gigabyte, and ends the statement that asks for one; a value
-of 60 MB takes a gigabyte of memory on its way to the lake. So the source gives of such a row its
-key and its sizes (`lake/too_large.py`). It looks at lengths, which are written before a value, and
-not at values: none is fetched from where PostgreSQL keeps large ones, or uncompressed.
+PostgreSQL cannot make a text of more than a gigabyte, and ends a statement that asks for one; a
+value of 60 MB takes a gigabyte of memory on its way to the lake. So the source returns only the key
+and the sizes of such a row (`lake/too_large.py`). It reads lengths, which are stored before the
+values, so it neither fetches nor decompresses a large value.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from totesys_dagster.ingestion import json_lines
 from totesys_dagster.ingestion.fingerprint import Column, TableSchema
 from totesys_dagster.lake.too_large import MARK
 
-# Types of a few hundred kilobytes at most, and those whose length is written before the value.
+# Types of a few hundred kilobytes at most, and those whose length is stored before the value.
 _SMALL = {
     *json_lines.INTEGERS,
     *(json_lines.ONE_LINE - {"text", "character varying", "character"}),
     "interval",
 }
 _MEASURED = {"text", "character varying", "character", "bytea"}
-# Characters that a text may be declared to have at most and still be small.
+# The declared length in characters up to which a text counts as small.
 _FEW_CHARACTERS = 16_384
 
-# PostgreSQL compresses to a 255th at most, so what is stored in fewer bytes is no large value.
-# Where it is not known without it, `ROW()` makes a copy that is not compressed.
+# PostgreSQL compresses to 1/255 at most, so a value stored in fewer bytes is not large.
+# If the size is not known otherwise, `ROW()` makes an uncompressed copy.
 _STORED = """
     CASE WHEN pg_column_size({0}) BETWEEN {few} AND {most} THEN pg_column_size(ROW({0}))
          ELSE pg_column_size({0}) END
@@ -38,8 +38,8 @@ _COMPRESSION = 256
 
 
 def is_too_large(schema: TableSchema, alias: str) -> sql.Composable | None:
-    """The condition for rows of a table, called `alias`, that are too large; None where none can
-    be, as nothing of it is kept outside of its rows."""
+    """The condition for rows of a table, called `alias`, that are too large; None if none can be,
+    because no value is stored outside its rows."""
     sizes = _sizes(schema, alias)
     if not sizes:
         return None
@@ -82,7 +82,7 @@ def _sum(sizes: dict[str, sql.Composable]) -> sql.Composable:
 
 
 def _sizes(schema: TableSchema, alias: str) -> dict[str, sql.Composable]:
-    """The size of each column that may be large, in bytes and 0 for none; by name."""
+    """The size in bytes of each column that can be large (0 for NULL), by name."""
     if not schema.toasted:
         return {}
     return {

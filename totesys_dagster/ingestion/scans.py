@@ -1,6 +1,6 @@
-"""Scans of one table of the source: which rows were written since a batch, and which keys it has.
+"""Scans of one source table: which rows were written since a batch, and which keys it has.
 
-There is no index on transaction ids, so each of these reads the whole table.
+No index covers transaction ids, so each of these reads the whole table.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from totesys_dagster.postgres.sessions import one
 # Up to this many changed rows are read by their ctid, which saves a second scan of the table.
 MOST_CTIDS = 10_000
 
-# What PostgreSQL says of a key that cannot be cast to an integer: of a number beyond 64 bits, one
-# that is infinite or none, a text, and of a type without such a cast.
+# PostgreSQL's errors for a key that cannot be cast to an integer: a number beyond 64 bits, infinity
+# or NaN, a text, and a type without such a cast.
 NOT_WHOLE = (
     errors.NumericValueOutOfRange,
     errors.FeatureNotSupported,
@@ -30,9 +30,9 @@ NOT_WHOLE = (
 def recent(table: str, watermark: int) -> sql.Composed:
     """The condition for rows of `table` written at or after `watermark` (a 64-bit xid).
 
-    Ages are compared, never ids, which wrap around. The lower bound excludes frozen rows whose id
-    is so old that it looks like one of the future. It comes second, and the watermark's age is
-    computed once, as most rows of a large table have to fail one comparison only.
+    It compares ages, never ids, which wrap around. The lower bound excludes frozen rows whose id is
+    so old that it looks like one from the future. It comes second, and the watermark's age is
+    computed once, so that most rows of a large table fail after one comparison.
     """
     return sql.SQL(
         "age({table}.xmin) <= (SELECT age({watermark}::xid)) AND age({table}.xmin) >= 0"
@@ -40,11 +40,11 @@ def recent(table: str, watermark: int) -> sql.Composed:
 
 
 def written(table: str, watermark: int, ctids: tuple[str, ...] | None) -> sql.Composed:
-    """The condition for the recent rows, by their ctids where these are known."""
+    """The condition for the recent rows, by their ctids if these are known."""
     condition = recent(table, watermark)
     if ctids is None:
         return condition
-    # Ctids are those of the same snapshot. Partitions use the same ones, so they alone don't tell.
+    # The ctids are of the same snapshot. Partitions share them, so they alone are not enough.
     return sql.SQL("{}.ctid = ANY ({}::tid[]) AND {}").format(
         sql.Identifier(table), sql.Literal(list(ctids)), condition
     )
@@ -53,9 +53,9 @@ def written(table: str, watermark: int, ctids: tuple[str, ...] | None) -> sql.Co
 def recent_rows(
     view: SourceView, table: str, watermark: int
 ) -> tuple[RecentRows, RecentRows, tuple[str, ...] | None]:
-    """The row versions since `watermark`, those that the next batch meets again, and the ctids.
+    """The row versions since `watermark`, those that the next batch will see again, and the ctids.
 
-    A version is its key and its transaction: one transaction leaves at most one version of a row.
+    A version is a key and a transaction: a transaction leaves at most one version of a row.
     """
     query = sql.SQL(
         """
@@ -89,9 +89,9 @@ def key_ranges(
 ) -> list[tuple[int, int]]:
     """The keys of the table's rows, or of those that meet a condition, as ranges.
 
-    Sixty-four neighbours are a word of bits. To bring words together takes a third of the time that
-    sorting the keys would take, and all cores may help; of words, which are few, neighbours that
-    are alike come as one row. Raises SourceError where keys are not whole numbers of 64 bits.
+    Each word of bits stands for 64 adjacent keys. Aggregating words takes a third of the time of
+    sorting keys, and can use all cores; equal neighbours among the words are returned as one row.
+    Raises SourceError if keys are not whole numbers of 64 bits.
     """
     query = sql.SQL(
         """
@@ -112,7 +112,7 @@ def key_ranges(
     )
     try:
         return ranges_of.of_words(view.connection.execute(query))
-    except NOT_WHOLE:  # what is said may quote the value
+    except NOT_WHOLE:  # the message may quote the value
         key = SOURCE_TABLES[table].key
         raise SchemaChangedError(
             f"The source's {table} has keys that are not whole numbers of 64 bits ({key} is"

@@ -19,11 +19,12 @@ from totesys_dagster.postgres.sessions import Connection, begin, failures, leave
 
 READING = "ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
-# In the 4 MB that PostgreSQL gives by itself, the keys of 10 million rows were brought together by
-# way of 130 MB of temporary files, which took a third longer.
+# With PostgreSQL's default of 4 MB, aggregating the keys of 10 million rows wrote 130 MB of
+# temporary files and took a third longer.
 WORK_MEM = "SET LOCAL work_mem TO '32MB'"
 
-# Tables are read whole: by outdated statistics, staff and departments were joined in a nested loop.
+# Tables are read whole: with outdated statistics, staff and departments were joined in a nested
+# loop.
 NO_NESTED_LOOP = "SET LOCAL enable_nestloop TO off"
 
 
@@ -69,7 +70,7 @@ def open_view(connection: Connection) -> Iterator[SourceView]:
 
 
 def begin_reading(connection: Connection) -> None:
-    """Begin a transaction that sees one snapshot, which its first query takes."""
+    """Begin a transaction that sees one snapshot, taken by its first query."""
     begin(connection, READING)
     connection.execute(WORK_MEM)
     connection.execute(NO_NESTED_LOOP)
@@ -97,13 +98,13 @@ def _lock(connection: Connection, tables: sql.Composable) -> None:
         ) from None
     except errors.LockNotAvailable:
         raise SourceError(
-            "A table of the source is locked by a migration or a maintenance job for over 10"
+            "A table of the source has been locked by a migration or a maintenance job for over 10"
             " seconds: nothing was captured; the next poll tries again."
         ) from None
 
 
 def _what(error: errors.WrongObjectType) -> str:
-    """What PostgreSQL says of the relation, which is in the detail where there is one."""
+    """What PostgreSQL says about the relation: its detail, if there is one."""
     said = (error.diag.message_primary, (error.diag.message_detail or "").rstrip("."))
     return ": ".join(filter(None, said))
 

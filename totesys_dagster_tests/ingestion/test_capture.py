@@ -511,9 +511,7 @@ def test_batch_is_named_by_its_number() -> None:
     ["", "now", "42", "0000000043", "9999999999", "2099-01-01T00-00-00Z", "0000000042/..", "../x"],
 )
 def test_key_that_a_person_made_up_is_refused_and_told_the_next(batch: str) -> None:
-    with pytest.raises(
-        LakeError, match=r"named by its sequence, and the next one is 0000000042\.$"
-    ):
+    with pytest.raises(LakeError, match=r"named by sequence, and the next one is 0000000042\.$"):
         check_batch_key(batch, hand_made.manifest(41))
 
 

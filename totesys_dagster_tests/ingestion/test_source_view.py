@@ -428,8 +428,8 @@ def test_table_that_stays_locked_is_waited_for_and_then_left(platform: Platform)
         migration.execute("LOCK TABLE design IN ACCESS EXCLUSIVE MODE")
 
         assert refusal(platform) == (
-            "A table of the source is locked by a migration or a maintenance job for over 10"
-            " seconds: nothing was captured; the next poll tries again."
+            "A table of the source has been locked by a migration or a maintenance job for over"
+            " 10 seconds: nothing was captured; the next poll tries again."
         )
 
     platform.application.execute(new_design(3))

@@ -110,9 +110,7 @@ def test_person_who_asks_for_a_batch_that_cannot_be_is_told(orchestra: Orchestra
     result = capture(orchestra, batch_key(7), {})
 
     assert not result.success
-    assert "a batch is named by its sequence, and the next one is 0000000002" in str(
-        result.all_events
-    )
+    assert "batches are named by sequence, and the next one is 0000000002" in str(result.all_events)
 
 
 def take(orchestra: Orchestra) -> list[BatchReport]:

@@ -716,7 +716,7 @@ def compared(star: str, *, equal: bool = False, **values: Any) -> Audit:
         (compared("dim_staff", equal=True), "ERROR", None),
         (compared("dim_staff"), "ERROR", "a full read has been requested"),
         (compared("dim_staff", full_read=True), "ERROR", "even after a full read"),
-        (compared("dim_staff", quarantined=1), "WARN", "1 row of it is in quarantine"),
+        (compared("dim_staff", quarantined=1), "WARN", "1 row is in quarantine"),
         (
             compared("dim_staff", quarantined=1, equal_without=True),
             "WARN",
@@ -725,7 +725,7 @@ def compared(star: str, *, equal: bool = False, **values: Any) -> Audit:
         (
             compared("dim_staff", quarantined=1, equal_without=False),
             "ERROR",
-            "by more than what is in quarantine (1 row of it is in quarantine): a full",
+            "by more than what is in quarantine (1 row is in quarantine): a full",
         ),
         (compared("dim_date"), "ERROR", "which no batch brings"),
     ],

@@ -90,9 +90,9 @@ def test_status_says_what_cannot_be_asked(site: Site) -> None:
 
     assert said[0] is None
     assert said[1:] == [
-        f"The source does not tell its role {what}: that another server or a restored backup is"
-        " read is noticed by its start or by what differs, at the latest by the hourly audit; let"
-        " its administrator run ingestion/sql/extractor.sql, which grants what is asked for."
+        f"The source does not tell its role {what}: another server or a restored backup is"
+        " noticed by its start or by what differs, at the latest by the hourly audit; let its"
+        " administrator run ingestion/sql/extractor.sql, which grants the role access."
         for what in (
             "its system identifier",
             "its system identifier and its timeline",
