@@ -1,9 +1,9 @@
-"""What the source held at a moment at which no batch was due: an audit object of the lake.
+"""Audit objects: digests of the source at a moment when no batch was due.
 
-A manifest holds digests of the source in the snapshot of its batch. Where nothing changes for an
-hour, no batch is made; the source is digested all the same, so that rows that changed without a
-transaction id, and a warehouse that was changed by hand, are found. The result is compared with the
-warehouse while that holds the batch `head`, and no later one.
+A manifest contains digests of the source in the snapshot of its batch. If nothing changes for an
+hour, there is no batch, but the source is digested anyway, to find rows that changed without a
+transaction id, and a warehouse that was changed by hand. The result is compared with the warehouse
+while its last batch is `head`.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class Head(Record):
 
 
 class SourceAudit(Entry):
-    """What all rows of the source were, and that they hold no change that `head` lacks.
+    """The digests of all rows of the source, which had no change that `head` lacks.
 
-    `storage` is that of each source table (see `TableEntry`), so that a table that was only
-    rewritten is not digested again.
+    `storage` is that of each source table (see `TableEntry`), so that a merely rewritten table is
+    not digested again.
     """
 
     run_id: str
@@ -51,11 +51,11 @@ class AuditLog(Log[SourceAudit]):
         return last
 
     def write(self, audit: SourceAudit) -> SourceAudit:
-        """Append one. Raises CommitConflictError when another process did so first."""
+        """Append one. Raises CommitConflictError if another process did so first."""
         try:
             return self.append(audit)
         except ObjectConflictError:
             raise CommitConflictError(
                 f"Audit {audit.sequence} of the source was not written because another process"
-                " wrote that number first: nothing is lost, its result stands."
+                " wrote that number first: nothing is lost, its result counts."
             ) from None

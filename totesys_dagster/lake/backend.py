@@ -7,9 +7,9 @@ from typing import Protocol
 
 
 class Created(Enum):
-    """What a backend says of an object that it was to create.
+    """The result of creating an object.
 
-    UNCERTAIN: that it exists; but an attempt before got no answer and may have been the one.
+    UNCERTAIN: it exists, but an earlier attempt got no answer and may have created it.
     """
 
     YES = "created"
@@ -18,7 +18,7 @@ class Created(Enum):
 
 
 class BackendError(Exception):
-    """A backend cannot be used: why, and what to do, each the part of a sentence."""
+    """A backend cannot be used: why, and what to do, each as part of a sentence."""
 
     def __init__(self, reason: str, remedy: str) -> None:
         super().__init__(f"{reason}; {remedy}")
@@ -27,7 +27,7 @@ class BackendError(Exception):
 
 
 class Backend(Protocol):
-    """Objects under keys. Every method raises BackendError when it cannot be used."""
+    """Objects under keys. Every method raises BackendError if the backend cannot be used."""
 
     @property
     def address(self) -> str:
@@ -40,13 +40,13 @@ class Backend(Protocol):
         """Write an object, whether or not there is one."""
 
     def read(self, key: str, most: int | None = None) -> bytes | None:
-        """The object, None when there is none; of a larger one, a byte more than `most`."""
+        """The object; None if there is none. Of an object larger than `most`, one byte more."""
 
     def exists(self, key: str) -> bool:
         """Whether there is such an object."""
 
     def list(self, folder: str) -> list[str]:
-        """The keys under `folder`, in no order; all of them when it is empty."""
+        """The keys under `folder`, in any order; all of them if it is empty."""
 
     def check(self) -> None:
-        """Look at the backend without writing an object."""
+        """Check the backend without writing an object."""

@@ -1,9 +1,8 @@
-"""How much may be read of an object, so that none takes more memory than what names it says.
+"""Limits on reading an object, so that it cannot take more memory than its record implies.
 
-An object is small until somebody changes it: 131 kB of zstd may hold 15 GB, and a Parquet file of
-a kilobyte a billion rows. So nothing is read to its end before it was compared with a bound: the
-stored bytes with those that are recorded, what they expand to with `room`, and rows with those that
-are recorded, too.
+An object is small until somebody changes it: 131 kB of zstd can contain 15 GB, and a Parquet file
+of a kilobyte a billion rows. So everything is read up to a limit: stored bytes and rows up to the
+recorded numbers, and expanded bytes up to `room`.
 """
 
 from __future__ import annotations
@@ -42,8 +41,8 @@ class TooManyRowsError(Exception):
 
 
 def room(stored_bytes: int) -> int:
-    """The most bytes that a part file of so many may expand to: a row that is as large as a row may
-    be, a part that is as large as parts are made, and what compression saves."""
+    """The most bytes that a part file of this size may expand to: the largest row, the largest
+    part, and what compression saves."""
     part = 2 * settings.part_bytes()
     return TIMES_A_ROW * settings.row_bytes() + part + TIMES_COMPRESSED * stored_bytes
 
@@ -53,8 +52,8 @@ def decompress(
     most_bytes: int = MOST_DOCUMENT_BYTES,
     most_lines: int = MOST_DOCUMENT_BYTES,
 ) -> bytes:
-    """What is in a zstd frame. Raises TooManyBytesError or TooManyRowsError as soon as it is more,
-    OSError where it is no such frame."""
+    """The content of a zstd frame. Raises TooManyBytesError or TooManyRowsError as soon as it
+    exceeds a limit, OSError if it is not such a frame."""
     pieces: list[bytes] = []
     size = lines = 0
     with pa.input_stream(pa.BufferReader(data), compression="zstd") as stream:
@@ -75,8 +74,8 @@ def count_lines(data: bytes) -> int:
 
 
 def require_room(file: pq.ParquetFile, rows: int, most_bytes: int) -> None:
-    """Raise TooManyRowsError unless a Parquet file says that it holds so many rows, and
-    TooManyBytesError unless they fit. A row takes memory where it has no value, too."""
+    """Raise TooManyRowsError unless a Parquet file says that it has this number of rows, and
+    TooManyBytesError unless they fit. Even a NULL takes memory."""
     metadata = file.metadata
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     columns = [group.column(number) for group in groups for number in range(group.num_columns)]

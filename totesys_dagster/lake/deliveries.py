@@ -1,4 +1,4 @@
-"""The log of a feed: what was delivered, in the order in which it was received."""
+"""The log of a feed: deliveries, in the order in which they were received."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Body(Record):
 class Delivery(Commit):
     """What a feed received.
 
-    `name` says what it is where it comes from, as the name of a file or a day; `identity` which of
-    the things of that name it is, as an ETag and a size.
+    `name` identifies it at its origin, such as a file name or a day; `identity` distinguishes
+    things of the same name, for instance by ETag and size.
     """
 
     name: str

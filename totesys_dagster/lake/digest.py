@@ -1,14 +1,14 @@
-"""Digests of a star table's rows, computed by PostgreSQL alike on both sides.
+"""Digests of a star table's rows, computed in the same way by PostgreSQL on both sides.
 
-The source computes them over the rows as the warehouse should hold them, the warehouse over the
-rows that it holds. A digest is the sum of a 64-bit hash of each row, so it depends neither on the
-order of rows nor on where they are. It names its columns and how rows were hashed:
+The source computes them over the rows that the warehouse should have, the warehouse over the rows
+that it has. A digest is the sum of a 64-bit hash of each row, so it depends neither on the order of
+rows nor on their location. It names its columns and its method:
 
-`postgres-1`  PostgreSQL's own hash functions, each seeded with the hash of the columns before.
-              Nothing promises that they stay as they are, though hash-partitioned tables survive an
-              upgrade by it; so a server has to hash a test vector right before it is trusted.
-`md5-1`       MD5 of the values' texts, put together. It takes three times as long, and works on
-              every server, and on columns whose type is not the one that the catalogue declares.
+`postgres-1`  PostgreSQL's own hash functions, each seeded with the hash of the previous columns.
+              PostgreSQL does not guarantee them across versions, although hash-partitioned tables
+              rely on them in upgrades; so a server must first hash a test vector correctly.
+`md5-1`       MD5 of the values' texts, joined. It takes three times as long, but works on every
+              server, and on columns whose type is not the one that the catalogue declares.
 """
 
 from __future__ import annotations
@@ -67,18 +67,18 @@ _NUMERIC_TYPES = ("numeric", "smallint", "integer", "bigint")
 
 
 def audited_columns(star: StarTable) -> tuple[StarColumn, ...]:
-    """The columns that are carried from the source, and so can be compared with it."""
+    """The columns that are carried from the source, so they can be compared with it."""
     return tuple(column for column in star.columns if column.source)
 
 
 def digested_columns(star: StarTable) -> tuple[str, ...]:
-    """What a digest says of its columns: each by its name and declared type, since a value of
-    another type has another hash."""
+    """A digest's columns, each with name and declared type, since a value of another type has
+    another hash."""
     return tuple(f"{column.name} {column.sql_type}" for column in audited_columns(star))
 
 
 def covers(digest: Digest, star: StarTable) -> bool:
-    """Whether a digest is of the columns that a table has now, and so can be compared with it.
+    """Whether a digest covers a table's present columns, so it can be compared with it.
 
     Earlier releases wrote names alone.
     """
@@ -87,9 +87,9 @@ def covers(digest: Digest, star: StarTable) -> bool:
 
 
 def passes_test_vector(connection: Connection) -> bool:
-    """Whether the server hashes rows as others do.
+    """Whether the server hashes the test vector correctly.
 
-    Text is hashed as it is stored, so it must be stored as UTF-8. Raises psycopg.Error.
+    Text is hashed as stored, so it must be stored as UTF-8. Raises psycopg.Error.
     """
     if connection.info.server_version < _HASHES_SINCE:
         return False
@@ -126,10 +126,10 @@ def _md5_of_texts(values: Values) -> sql.Composed:
 
 
 def _hash(column: StarColumn, value: sql.Composable, seed: sql.Composable) -> sql.Composable:
-    """Numbers are hashed by their value, all else by its text, but for days.
+    """The hash of a value: of a number by its value, of anything else except a date by its text.
 
-    PostgreSQL's hash of a time folds 64 bits into 32, and so is that of some pairs of times one. No
-    two days of the years that a row may have share theirs.
+    PostgreSQL's hash of a time folds 64 bits into 32, so some pairs of times share one. No two
+    dates in the accepted range of years do.
     """
     if column.nullable:
         return _HASH_OF_TEXT.format(_apart(column, value), seed)

@@ -1,11 +1,11 @@
-"""Objects as files of a directory, on a local disk or a mounted file system.
+"""Objects as files in a directory, on a local disk or a mounted file system.
 
-An object is written whole under another name first and then linked to its own, which fails when
-there is one: a file that is opened for writing would be seen half-written.
+An object is first written completely under another name and then linked to its own, which fails if
+that exists. A file opened for writing under its own name would be seen half-written.
 
-Whatever the umask, objects are their owner's alone, as they hold rows. Whoever wants to share a
-zone says so of its directory with the set-group-ID bit (`chmod 2750`, or 2770): its group then has
-the rights that it has to the directory.
+Whatever the umask, only their owner can read objects, as they contain rows. To share a zone, set
+the set-group-ID bit of its directory (`chmod 2750`, or 2770): its group then has the same rights to
+objects as to the directory.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FOLDERS = (
     *("receipts", "references", "requests", "rows", "schemas", "state"),
 )
 
-# What a file system without hard links says to a link; Linux, macOS and FUSE do not agree.
+# The errors of a file system without hard links; Linux, macOS and FUSE differ.
 _NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV}
 
 
@@ -40,7 +40,7 @@ class Directory:
 
     @cached_property
     def address(self) -> str:
-        """The real path, and the file system, whose number stays when the machine starts again."""
+        """The real path, and the file system, whose number survives a reboot."""
         with _failing_clearly(self._root):
             files.make_directory(self._root)
             self._close()
@@ -100,7 +100,7 @@ class Directory:
 
     @cached_property
     def _of_group(self) -> int:
-        """The rights that the group has to the directory, 0 unless it is to be shared."""
+        """The group's rights to the directory; 0 unless it is shared."""
         mode = self._root.stat().st_mode
         return mode & S_IRWXG if mode & S_ISGID else 0
 
@@ -116,7 +116,7 @@ class Directory:
 
     @contextmanager
     def _unfinished(self, path: Path, data: bytes) -> Iterator[Path]:
-        """A file beside another one that holds these bytes, for the time of the block."""
+        """A temporary file with these bytes beside another one, for the duration of the block."""
         unfinished = path.with_name(f"{files.UNFINISHED}{uuid.uuid4()}")
         try:
             self._write(unfinished, data)
@@ -157,8 +157,8 @@ def _link(unfinished: Path, path: Path) -> Created:
     except OSError as error:
         if error.errno in _NO_LINKS:
             raise BackendError(
-                f"{path.parent} is on a file system without hard links, by which an object is"
-                " created whole and once",
+                f"{path.parent} is on a file system without hard links, which are needed to create"
+                " an object completely and once",
                 "name a directory on one with links, such as ext4, XFS or APFS, or a bucket",
             ) from None
         raise
@@ -167,7 +167,7 @@ def _link(unfinished: Path, path: Path) -> Created:
 
 
 def _raise(error: OSError) -> None:
-    """Let nothing but what is not there pass for an empty directory."""
+    """Raise the error unless the directory is missing, which counts as empty."""
     if not isinstance(error, FileNotFoundError):
         raise error
 

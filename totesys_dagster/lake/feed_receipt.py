@@ -1,4 +1,4 @@
-"""The receipt of a delivery: what the processed zone holds of it. Written last, put-if-absent."""
+"""The receipt of a delivery: what it became in the processed zone. Written last, put-if-absent."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from totesys_dagster.lake.store import Store
 class FeedReceipt(Document):
     """What delivery `sequence` of the feed `log` became in the table `star`.
 
-    `refused` is the reason why nothing of it was taken, None where it was. `quarantined` counts
-    the faulty lines that `quarantine` lists. `state` holds what the feed has to know for the next
-    delivery, if anything.
+    `refused` is the reason why nothing of it was accepted, or None. `quarantined` counts the faulty
+    lines that `quarantine` lists. `state` is what the feed must know for the next delivery, if
+    anything.
     """
 
     log: str
@@ -33,16 +33,15 @@ class FeedReceipt(Document):
 
 
 def feed_receipt_key(table: StarTable, delivery: Delivery, by: str | None = None) -> str:
-    """Where the receipt of a delivery is, by the declaration that it is processed by: that of now,
-    or another one's revision."""
+    """The key of a delivery's receipt, by the present declaration or by another revision."""
     return receipt_key_of(table.name, by or revision(table), delivery.batch)
 
 
 def read_feed_receipt(
     store: Store, table: StarTable, delivery: Delivery, by: str | None = None
 ) -> FeedReceipt | None:
-    """The receipt of a delivery, None where it is not processed by the declaration of now, or by
-    that of another revision. Raises LakeError."""
+    """The receipt of a delivery by the present declaration, or by that of another revision; None if
+    it is not processed. Raises LakeError."""
     key = feed_receipt_key(table, delivery, by)
     try:
         data = store.get(key)

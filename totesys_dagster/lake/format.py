@@ -1,4 +1,4 @@
-"""The number of the format that every JSON document of the lake says: docs/lake-format.md."""
+"""The format number in every JSON document of the lake: see docs/lake-format.md."""
 
 from typing import Literal
 

@@ -82,10 +82,10 @@ def to_bytes(ranges: Ranges) -> bytes:
 
 
 def checked(pairs: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
-    """The pairs as ranges. Raises ValueError when they are not those of a set.
+    """The pairs as ranges. Raises ValueError if they are not those of a set.
 
-    Sets are compared, and their ranges counted out, on the strength of this: a range too many, or
-    one without end, would delete or fill a table.
+    Comparing sets and enumerating ranges relies on this: one range too many, or an endless one,
+    would delete or fill a table.
     """
     last = -_GREATEST - 3
     for low, high in pairs:

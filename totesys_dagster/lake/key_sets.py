@@ -1,4 +1,4 @@
-"""A set of keys: written into a document where its ranges are few, else an object of its own."""
+"""A set of keys: part of a document if it has few ranges, otherwise a separate object."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from totesys_dagster.lake.key_ranges import Ranges
 from totesys_dagster.lake.log import Document, Many, Record
 from totesys_dagster.lake.store import Store, sha256
 
-# Up to so many ranges are written into the document itself, which is one object less to write and
-# to read. Keys come from sequences, so a table has a handful of ranges as a rule.
+# Up to this many ranges are part of the document, which saves writing and reading an object. Keys
+# come from sequences, so a table usually has a handful of ranges.
 FEW_RANGES = 32
 
 # Bytes that are read of an object without asking how many keys it is said to hold, those of a range
@@ -40,7 +40,7 @@ class KeySet(Record):
     key: str | None = None
 
     def read(self, store: Store) -> list[tuple[int, int]]:
-        """The ranges. Raises LakeError when they are not what was written."""
+        """The ranges. Raises LakeError if they are not what was written."""
         try:
             ranges = key_ranges.checked(self._ranges(store))
         except ValueError:

@@ -1,14 +1,14 @@
-"""A log in the lake: JSON documents numbered from 1 without gaps, each naming the one before.
+"""A log in the lake: JSON documents numbered from 1 without gaps, each naming the previous one.
 
 A document is written last, put-if-absent, under the next number: whoever writes it first has
-committed it. Each names the SHA-256 of the document before it, so a log is a hash chain. Readers
+committed it. Each names the SHA-256 of the previous document, so a log is a hash chain. Readers
 follow numbers; they never list objects.
 
     manifests/totesys/0000000042.json     the batches of ToteSys
-    audits/totesys/0000000007.json        what the source held where no batch was due
+    audits/totesys/0000000007.json        digests of the source when no batch was due
 
 The folder of a kind of document has one folder for each log, so that another source (exchange
-rates, files) can have a log of its own with numbers of its own.
+rates, files) can have its own log with its own numbers.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from totesys_dagster.lake.store import Store, sha256
 # The log of ToteSys' batches.
 TOTESYS = "totesys"
 
-# What every document says of itself.
+# The members that every document has.
 _NAMES = ("format", "log")
 
-# Of a larger document, it is first looked whether it can be one: to say of each of 300,000 members
-# that it is none of ours takes 600 MB.
+# A larger document is first checked for plausibility: reporting each of 300,000 unknown members
+# takes 600 MB.
 LARGE_BYTES = 1024 * 1024
 MOST_MEMBERS = 10_000
 
@@ -41,7 +41,7 @@ Item = TypeVar("Item")
 
 
 class _First(FailFast):
-    """The first value that is wrong is enough. A part of a union has to be hashable."""
+    """Stops at the first wrong value. Hashable, as a part of a union must be."""
 
     __hash__ = object.__hash__
 
@@ -49,13 +49,13 @@ class _First(FailFast):
 # Values of which there may be many.
 Many = Annotated[tuple[Item, ...], _First()]
 
-# Where each log ended when this process last looked. Logs only grow, so the next look, which is
-# that of another log object, starts there: with 10,000 batches that is 4 requests instead of 30.
+# Where each log ended when this process last read it. Logs only grow, so the next log object starts
+# the search there: with 10,000 batches, that is 4 requests instead of 30.
 _ends: dict[tuple[str, str], int] = {}
 
 
 class Record(BaseModel):
-    """A part of a document: frozen, and nothing in it that this release does not know."""
+    """A part of a document: frozen, and without members that this release does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -73,7 +73,7 @@ class Document(Record):
         return self._sha256
 
     def __eq__(self, other: object) -> bool:
-        """Whether both say the same, be they stored yet or not."""
+        """Whether both have the same content, stored or not."""
         return type(self) is type(other) and vars(self) == vars(other)
 
     __hash__ = None  # type: ignore[assignment]
@@ -84,7 +84,7 @@ class Document(Record):
 
     @classmethod
     def from_bytes(cls, data: bytes, where: str) -> Self:
-        """Read a document. Raises LakeError when it is none, or of another format."""
+        """Read a document. Raises LakeError if it is not one, or of another format."""
         try:
             if len(data) > LARGE_BYTES and not _may_be(cls, from_json(data)):
                 wrong = "it has other members than such a document"
@@ -94,7 +94,7 @@ class Document(Record):
             if not isinstance(error, ValidationError):
                 raise LakeError(_unreadable(cls, data, where, "its JSON: it is damaged")) from None
             raise LakeError(_unreadable(cls, data, where, _first_error(error))) from None
-        # What is filled in where a document is made must be there where it is read.
+        # Members with defaults must be present in a stored document.
         for name in _NAMES:
             if name in cls.model_fields and name not in document.model_fields_set:
                 raise LakeError(_unreadable(cls, data, where, f"{name}: it is missing"))
@@ -103,8 +103,8 @@ class Document(Record):
 
 
 def _may_be(kind: type[Document], value: Any) -> bool:
-    """Whether a JSON value has the members of a document, and no object in it has more than any of
-    ours: pydantic would say of each that is missing or strange what it was looked for in."""
+    """Whether a JSON value has the members of a document, and no object in it has more members than
+    any of ours: pydantic would quote the input for each one that is missing or unknown."""
     fields = kind.model_fields
     required = {name for name, field in fields.items() if field.is_required()}
     if not (isinstance(value, dict) and required <= value.keys() <= fields.keys()):
@@ -152,7 +152,7 @@ def _format(data: bytes) -> int | None:
 
 
 def start_anew(where: str, form: int) -> str:
-    """What is said of a lake of an earlier form, none of which was ever released."""
+    """The error for a lake of an earlier form, none of which was ever released."""
     return (
         f"{where} is of format {form}, which no release has written, and this one reads"
         f" format {FORMAT} only: start again with empty zones and another TOTESYS_WAREHOUSE_SCHEMA;"
@@ -174,7 +174,7 @@ E = TypeVar("E", bound=Entry)
 class Log(Generic[E]):
     """The documents of one kind in one log, numbered from 1 without gaps.
 
-    Documents never change, so what was read is kept, but for what `after` passes by.
+    Documents never change, so they are cached once read, except by `after`.
     """
 
     folder: str
@@ -187,7 +187,7 @@ class Log(Generic[E]):
         self._seen = 0
 
     def key(self, number: int) -> str:
-        """Where the document of that number is."""
+        """The key of the document of that number."""
         return f"{self.folder}/{self.name}/{number:010d}.json"
 
     def read(self, number: int) -> E:
@@ -207,26 +207,26 @@ class Log(Generic[E]):
         return entry
 
     def head(self) -> E | None:
-        """The last document, None when there is none. Raises LakeError."""
+        """The last document; None if there is none. Raises LakeError."""
         end = self.end()
         return self.read(end) if end else None
 
     def end(self) -> int:
-        """The number of the last document, 0 when there is none. Raises LakeError."""
+        """The number of the last document; 0 if there is none. Raises LakeError."""
         self._seen = self._end(self._seen or self._end_seen_before())
         _ends[self.store.url, self.folder + self.name] = self._seen
         return self._seen
 
     def _end_seen_before(self) -> int:
-        """Where this process last saw the log end, 0 when that document is gone.
+        """Where this process last saw the log end; 0 if that document is gone.
 
-        It was removed then, or another lake is at that place now.
+        In that case it was removed, or another lake is now at that place.
         """
         end = _ends.get((self.store.url, self.folder + self.name), 0)
         return end if end and self.store.exists(self.key(end)) else 0
 
     def _end(self, start: int) -> int:
-        """The number of the last document, looked for from number `start` on, which exists."""
+        """The number of the last document, searched from number `start`, which exists."""
         step = 1
         while self.store.exists(self.key(start + step)):
             start += step
@@ -239,12 +239,12 @@ class Log(Generic[E]):
     def after(self, number: int) -> Iterator[E]:
         """The documents after that number, in order.
 
-        None is kept: ten thousand would take half a gigabyte.
+        They are not cached: ten thousand would take half a gigabyte.
         """
         for later in range(number + 1, self.end() + 1):
             yield self._read.get(later) or self._fetch(later)
 
     def append(self, entry: E) -> E:
-        """Write the next document. Raises ObjectConflictError when another one has its number."""
+        """Write the next document. Raises ObjectConflictError if its number is taken."""
         self.store.put(self.key(entry.sequence), entry.to_bytes())
         return self.read(entry.sequence)

@@ -1,11 +1,11 @@
 """The manifest of a batch, and the log that manifests form.
 
-A batch exists when its manifest exists: the manifest is written last, put-if-absent, under the
-next number. Readers start from manifests and follow the names in them; they never list objects.
+A batch exists once its manifest exists: the manifest is written last, put-if-absent, under the next
+number. Readers start from manifests and follow the names in them; they never list objects.
 
-Beside each manifest lies its commit marker, with its hash. The chain of hashes protects every
-manifest but the newest: with that one removed, the log would only look shorter, and the next
-capture would give its sequence to another batch. The marker shows that it was taken.
+Each manifest has a commit marker with its hash. The hash chain protects every manifest except the
+newest: without it, the log would merely look shorter, and the next capture would give its sequence
+to another batch. The marker shows that the sequence is taken.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ BATCH_KEY = re.compile(r"\d{10}")
 
 
 def batch_key(sequence: int) -> str:
-    """The key of batch `sequence`: its digits, so that no clock has a say in it."""
+    """The key of batch `sequence`: its digits, so it depends on no clock."""
     return f"{sequence:010d}"
 
 
 class Incarnation(Record):
     """Which database was read. Transaction ids of different incarnations cannot be compared.
 
-    `system_identifier` and `timeline` are None where the source's role may not ask for them; the
-    timeline that a replica tells may be an earlier one. `servers` names the servers that were
-    compared with the lake as a whole in this history, each by its start and the last reset of its
-    statistics, which a recovery from a crash causes. The one that was read is the last.
+    `system_identifier` and `timeline` are None if the source's role may not query them; a replica
+    may report an earlier timeline. `servers` are the servers that were compared with the lake as a
+    whole in this history, each by its start and the last reset of its statistics, which a recovery
+    from a crash causes. The last one is the server that was read.
     """
 
     database: str
@@ -53,9 +53,9 @@ class Incarnation(Record):
 class Snapshot(Record):
     """The snapshot that a batch was read in. `xmin` is the watermark of the next batch.
 
-    Exactly the transactions before `xmax` that were not `running` are in it, so the record tells
-    of any transaction whether the batch could see it. A replica does not say which ones run.
-    `lsn` is where the server's write-ahead log was, `replica` whether it was in recovery.
+    It contains exactly the transactions before `xmax` that were not `running`, so the record shows
+    for any transaction whether the batch could see it. A replica does not list running ones. `lsn`
+    is the position of the server's write-ahead log, `replica` whether it was in recovery.
     """
 
     xmin: int
@@ -67,8 +67,8 @@ class Snapshot(Record):
     def covers(self, other: Snapshot) -> bool:
         """Whether every transaction that `other` could see is in this snapshot too.
 
-        As a replica does not list the running transactions, all from `xmin` on may be running. It
-        is not certain of them then: see `lsn`.
+        A replica does not list running transactions, so all from `xmin` on may be running. Then
+        this cannot be certain: see `lsn`.
         """
         if self.xmax < other.xmax:
             return False
@@ -80,9 +80,9 @@ class Snapshot(Record):
 
 
 class KnownKeys(KeySet):
-    """The keys that a table held in batch `sequence`, whose snapshot was taken at `observed_at`.
+    """The keys of a table in batch `sequence`, whose snapshot was taken at `observed_at`.
 
-    `deletions` is how many the source had counted by then.
+    `deletions` is how many deletions the source had counted by then.
     """
 
     sequence: int
@@ -91,7 +91,7 @@ class KnownKeys(KeySet):
 
 
 class RecentRows(Record):
-    """The row versions that the next batch will meet again: those at or after its watermark."""
+    """The row versions that the next batch will see again: those at or after its watermark."""
 
     rows: int
     digest: str
@@ -100,15 +100,14 @@ class RecentRows(Record):
 class TableEntry(Record):
     """A source table in a batch.
 
-    `read` says which rows the objects hold: `full` all rows of the table, `delta` the changed ones,
-    `none` nothing; rows that a changed row is joined with come on top of a delta. `reason` says why
-    a table was read in full. `changed` is false when the objects hold joined rows only.
-    `deleted_keys` are the keys that the source no longer has, if any; when `reconcile` is set, they
-    are not listed, and every key that is not in `keys` was deleted. `inserted` is None when the
-    keys were not read.
+    `read` says which rows the objects contain: `full` all rows of the table, `delta` the changed
+    ones and those that they are joined with, `none` nothing. `reason` says why a table was read in
+    full. `changed` is false if the objects contain only joined rows. `deleted_keys` are the keys
+    that the source no longer has, if any; if `reconcile` is set, they are not listed, and every key
+    that is not in `keys` was deleted. `inserted` is None if the keys were not read.
 
-    `schema_sha256` names the entry of the schema registry, `storage` the files that hold the rows.
-    All fields from there on are carried from batch to batch where nothing changes them.
+    `schema_sha256` names the entry of the schema registry, `storage` the files that store the rows.
+    All fields from there on are carried from batch to batch until they change.
     """
 
     read: Literal["full", "delta", "none"]
@@ -146,15 +145,15 @@ class Digest(Record):
 
 
 class WholeDigest(Digest):
-    """The digest of all rows that the source had, in the snapshot of batch `sequence` or, where
-    nothing has changed since that batch, in a later one, taken at `observed_at`."""
+    """The digest of all rows of the source, in the snapshot of batch `sequence` or, if nothing has
+    changed since, in a later one, taken at `observed_at`."""
 
     sequence: int
     observed_at: dt.datetime
 
 
 class PartialDigest(Digest):
-    """The digest of all rows but those of the keys `quarantined`, which a request has named."""
+    """The digest of all rows except those with the keys `quarantined`, as requested."""
 
     quarantined: Many[int]
 
@@ -187,7 +186,7 @@ class Commit(Entry):
 class Manifest(Commit):
     """A batch: what was read, in which snapshot, and where it is.
 
-    `references` names what rows of this batch are judged by, by hash: see `lake/references.py`.
+    `references` names the lists that apply to its rows, by hash: see `lake/references.py`.
     `unknown_tables` are the source's tables that were left out because the catalogue does not know
     them.
     """
@@ -206,7 +205,7 @@ class Manifest(Commit):
 
 
 def broken_link(before: Manifest | None, manifest: Manifest) -> str | None:
-    """What is said where a manifest does not name the hash of the one before it, else None."""
+    """The finding if a manifest does not name the hash of the previous one, otherwise None."""
     if manifest.previous_sha256 == (before.sha256 if before else None):
         return None
     return (
@@ -232,10 +231,10 @@ class ManifestLog(Log[Manifest]):
         return f"commits/{self.name}/{sequence:010d}.json"
 
     def end(self) -> int:
-        """The sequence of the last batch, 0 when there is none.
+        """The sequence of the last batch; 0 if there is none.
 
-        Raises LakeError, also when the log ends early because a manifest was removed, or when the
-        zone holds a lake of an earlier form.
+        Raises LakeError, also if the log ends early because a manifest was removed, or if the zone
+        contains a lake of an earlier form.
         """
         end = super().end()
         self._require_end(end)
@@ -243,7 +242,7 @@ class ManifestLog(Log[Manifest]):
 
     def _require_end(self, sequence: int) -> None:
         after = sequence + 1
-        # The manifest is looked for once more: it may have been committed since.
+        # Check for the manifest again: it may have been committed since.
         if self.store.exists(self.marker_key(after)) and not self.store.exists(self.key(after)):
             raise LakeError(
                 f"{self.store.uri(self.key(after))} does not exist, but was written, as"
@@ -258,7 +257,7 @@ class ManifestLog(Log[Manifest]):
             raise LakeError(start_anew(f"The lake at {self.store.url}", 1))
 
     def put_marker(self, manifest: Manifest) -> None:
-        """Note the manifest's hash, once. Raises LakeError when another one is noted."""
+        """Record the manifest's hash, once. Raises LakeError if another one is recorded."""
         marker = CommitMarker(
             log=self.name, sequence=manifest.sequence, manifest_sha256=manifest.sha256
         )
@@ -268,7 +267,7 @@ class ManifestLog(Log[Manifest]):
             raise self._other_commit(manifest) from None
 
     def check_marker(self, manifest: Manifest) -> None:
-        """Raise LakeError unless the manifest's marker, if it has one, notes its hash."""
+        """Raise LakeError unless the manifest's marker, if it has one, records its hash."""
         key = self.marker_key(manifest.sequence)
         try:
             marker = CommitMarker.from_bytes(self.store.get(key), self.store.uri(key))
@@ -285,7 +284,7 @@ class ManifestLog(Log[Manifest]):
         )
 
     def find(self, batch: str) -> Manifest:
-        """The manifest of a batch by its key, or ObjectMissingError when it is not committed."""
+        """The manifest of a batch by its key. Raises ObjectMissingError if it is not committed."""
         if BATCH_KEY.fullmatch(batch) and 0 < int(batch) <= self.end():
             return self.read(int(batch))
         raise ObjectMissingError(
@@ -294,7 +293,7 @@ class ManifestLog(Log[Manifest]):
         )
 
     def commit(self, manifest: Manifest) -> Manifest:
-        """Append a batch. Raises CommitConflictError when another batch took its sequence."""
+        """Append a batch. Raises CommitConflictError if another batch took its sequence."""
         try:
             committed = self.append(manifest)
         except ObjectConflictError:

@@ -1,7 +1,7 @@
 """Part files: a table of a batch is stored in files of bounded size.
 
-Their names carry the start of their content's hash, so a capture that was killed and is started
-again never meets its own half-done work under the same name.
+Their names contain the start of their content's hash, so a capture that is repeated after being
+killed never collides with its own unfinished work.
 
     rows/sales_order/batch=0000000042/part-00000-5f0c1a9e.jsonl.zst
 """
@@ -52,13 +52,13 @@ def _store(store: Store, stem: str, suffix: str, data: bytes, rows: int) -> Obje
 
 
 def read_object(store: Store, entry: ObjectEntry) -> bytes:
-    """The object that a manifest names. Raises LakeError when it is not what was written."""
+    """The object that a manifest names. Raises LakeError if it is not what was written."""
     return checked(store, entry.key, entry.sha256, entry.bytes)
 
 
 def checked(store: Store, key: str, expected: str, stored_bytes: int) -> bytes:
-    """The object `key`. Raises LakeError when it is larger than the bytes that are recorded, or its
-    SHA-256 is not the `expected` one."""
+    """The object `key`. Raises LakeError if it is larger than recorded, or its SHA-256 is not the
+    `expected` one."""
     data = store.get(key, stored_bytes)
     if sha256(data) != expected:
         raise LakeError(
@@ -85,9 +85,9 @@ def _too_large(store: Store, entry: ObjectEntry, most: int) -> LakeError:
 
 
 def lines_in_parts(chunks: Iterable[bytes], part_bytes: int) -> Iterator[bytes]:
-    """Cut a stream of JSON Lines into parts that end with a line, each about `part_bytes` long.
+    """Split a stream of JSON Lines into parts that end with a line, each about `part_bytes` long.
 
-    A chunk may start and end anywhere; a line longer than `part_bytes` is kept whole.
+    A chunk can start and end anywhere; a line longer than `part_bytes` is kept whole.
     """
     whole: list[bytes] = []  # ends with a line
     begun: list[bytes] = []  # the start of the next one
@@ -116,7 +116,7 @@ def write_lines(
 ) -> list[ObjectEntry]:
     """Write a stream of JSON Lines as compressed part files `<stem>-00000-<hash>.jsonl.zst`.
 
-    Streams that are written side by side under one stem draw the `numbers` of their parts from one
+    Streams that are written in parallel under one stem take the `numbers` of their parts from one
     counter.
     """
     entries = []
@@ -150,8 +150,8 @@ def read_lines(store: Store, entry: ObjectEntry) -> bytes:
 def write_table(store: Store, stem: str, number: int, table: pa.Table) -> ObjectEntry:
     """Write one part of a table as Parquet: the same rows give the same bytes.
 
-    Without dictionaries, which zstd does better: the facts' files are a fifth smaller and written
-    in a third of the time.
+    No dictionaries, as zstd does better: the facts' files are a fifth smaller and written in a
+    third of the time.
     """
     sink = pa.BufferOutputStream()
     pq.write_table(

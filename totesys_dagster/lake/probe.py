@@ -1,14 +1,13 @@
-"""The proof that a zone creates an object once, on which every commit depends.
+"""The proof that a zone creates an object only once, on which every commit depends.
 
-Two captures may commit one sequence at the same moment, and the zone decides which of them did.
-A store that does not know `If-None-Match`, and there are such, takes what both write: the log
-forks, and nobody notices. So eight writers create one object at the same moment before anything
-else is written: one has to hear that it did, the others that it exists, and all have to read the
-same.
+Two captures can commit the same sequence at the same moment, and the zone decides which one wins. A
+store that ignores `If-None-Match`, and such stores exist, accepts both writes: the log forks
+unnoticed. So before anything else is written, eight writers create one object at the same moment:
+exactly one must succeed, the others must be told that it exists, and all must read the same.
 
-A zone that passed remembers it, in an object whose name depends on the store and the location: a
-lake that is copied elsewhere, or reached through another door, is tested there. The object of the
-proof stays, as everything in a lake does.
+A zone that passed records this in an object whose name depends on the store and the location: a
+lake that is copied elsewhere, or reached through another endpoint, is tested there. The proof's
+object stays, like everything in a lake.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from totesys_dagster.lake.backend import Backend, Created
 from totesys_dagster.lake.format import FORMAT
 
 WRITERS = 8
-# Before this many seconds a thread has started, whatever else the machine does.
+# Within this many seconds a thread has started, however busy the machine is.
 START_SECONDS = 60
 
 Item = TypeVar("Item")

@@ -1,4 +1,4 @@
-"""The rows of a batch in quarantine, as the processed zone has them."""
+"""The rows of a batch in quarantine, from the processed zone."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from totesys_dagster.words import counted
 
 @dataclass(frozen=True)
 class Quarantined:
-    """A row in quarantine: its source table, its key, None where it has no usable one, and the
-    reasons, one sentence each and without any value of the row."""
+    """A row in quarantine: its source table, its key (None if it has no usable one), and the
+    reasons, one sentence each, which quote no value of the row."""
 
     table: str
     key: int | None
@@ -50,13 +50,13 @@ def _key(table: str, row: str) -> int | None:
 
 
 def too_many(sequence: int, stars: Mapping[str, int], limit: int) -> str:
-    """Why a batch is not loaded that has so many rows in quarantine, by star, and what to do."""
+    """Why a batch with this many rows in quarantine, by star, is not loaded, and what to do."""
     over = {star: rows for star, rows in stars.items() if rows > limit}
     counts = ", ".join(f"{counted(rows, 'row')} of {star}" for star, rows in over.items())
     return (
         f"Batch {sequence} is not loaded, as it has {counts} in quarantine, more than"
         f" {settings.QUARANTINE_LIMIT} ({limit}) allows: `totesys quarantine --batch {sequence}`"
-        " lists them; mend them in ToteSys, and run"
+        " lists them; correct them in ToteSys, and run"
         f" `{settings.QUARANTINE_LIMIT}={max(over.values())} totesys run` once to load the batch"
         " without them."
     )

@@ -14,7 +14,7 @@ from totesys_dagster.lake.store import Store
 
 @dataclass(frozen=True)
 class RawTable:
-    """What batch `manifest` holds of `table`: JSON Lines in parts of bounded size."""
+    """The rows of `table` in batch `manifest`: JSON Lines in parts of bounded size."""
 
     table: SourceTable
     manifest: Manifest
@@ -30,6 +30,6 @@ class RawTable:
         return columns_of(self.store, self.table.name, self.entry.schema_sha256)
 
     def parts(self) -> Iterator[bytes]:
-        """The rows, part by part. Raises LakeError when a part is not what was written."""
+        """The rows, part by part. Raises LakeError if a part is not what was written."""
         for entry in self.entry.objects:
             yield read_lines(self.store, entry)

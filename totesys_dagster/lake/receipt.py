@@ -1,6 +1,6 @@
-"""The receipt of a star table for a batch: what the processed zone holds of it.
+"""The receipt of a star table for a batch: what the batch became in the processed zone.
 
-Written last, put-if-absent: a table of a batch is processed when its receipt exists. The load
+Written last, put-if-absent: a table of a batch is processed once its receipt exists. The load
 starts from receipts, as processing starts from manifests.
 """
 
@@ -56,7 +56,7 @@ def receipt_key_of(star: str, revision_: str, batch: str) -> str:
 
 
 def read_receipt(store: Store, star: StarTable, manifest: Manifest) -> Receipt | None:
-    """The receipt of a star table for a batch, None when it is not processed by its declaration.
+    """The receipt of a star table for a batch; None if its declaration has not processed it.
 
     Raises LakeError.
     """
@@ -84,8 +84,8 @@ def read_receipt_of(store: Store, star: str, revision_: str, manifest: Manifest)
 
 
 def sound_receipt(store: Store, star: StarTable, manifest: Manifest) -> Receipt | None:
-    """The receipt of a star table for a batch, compared with what its manifest says; None when it
-    is not processed. Raises LakeError, which names the receipt and what is wrong with it."""
+    """The receipt of a star table for a batch, checked against its manifest; None if it is not
+    processed. Raises LakeError, which names the receipt and what is wrong with it."""
     receipt = read_receipt(store, star, manifest)
     if receipt is not None:
         require_sound(store, star.name, revision(star), manifest, receipt)
@@ -97,8 +97,8 @@ def require_sound(
 ) -> None:
     """Raise LakeError unless a receipt can be what a batch became in a table.
 
-    What it names must be of this table, declaration and batch, and its counts must be the sums of
-    them. Of the present declaration, they must be those of the manifest.
+    Its objects must belong to this table, declaration and batch, and its counts must be their sums.
+    Under the present declaration, the counts must match the manifest.
     """
     wrong = [*_inner(star, revision_, manifest, receipt)]
     declared = STAR_TABLES.get(star)
@@ -113,7 +113,7 @@ def require_sound(
 
 
 def _inner(star: str, revision_: str, manifest: Manifest, receipt: Receipt) -> Iterator[str]:
-    """What a receipt alone shows to be wrong, a phrase each."""
+    """What is wrong with a receipt by itself, a phrase each."""
     if (receipt.log, receipt.sequence) != (manifest.log, manifest.sequence):
         yield f"it says that it is of batch {receipt.sequence} of {receipt.log}"
     if not revision_.startswith(f"v{receipt.code_version}-"):
@@ -134,7 +134,7 @@ def _inner(star: str, revision_: str, manifest: Manifest, receipt: Receipt) -> I
 
 
 def _against(star: StarTable, manifest: Manifest, receipt: Receipt) -> Iterator[str]:
-    """What a receipt says otherwise than its manifest, a phrase each."""
+    """Where a receipt contradicts its manifest, a phrase each."""
     if star.base is None:
         if (receipt.read, receipt.quarantined) != (receipt.rows, 0):
             yield "a day of the calendar is missing"
@@ -155,9 +155,9 @@ def _against(star: StarTable, manifest: Manifest, receipt: Receipt) -> Iterator[
 def write_star(
     store: Store, star: StarTable, stem: str, number: int, rows: pa.Table
 ) -> ObjectEntry:
-    """Write one part of a star table as Parquet, in the types in which it is stored.
+    """Write one part of a star table as Parquet, in the types for storage.
 
-    A column that is required may be NULL only in a batch that is older than it.
+    A required column may be NULL only in a batch that is older than the column.
     """
     required = {column.name for column in star.columns if not column.nullable}
     schema = pa.schema(
@@ -208,11 +208,11 @@ class ProcessedTable:
 
     @property
     def is_missing(self) -> bool:
-        """Whether the batch changes the table and is not processed for it. Raises LakeError."""
+        """Whether the batch changes the table but is not processed for it. Raises LakeError."""
         return self.touched and not read_receipt(self.store, self.star, self.manifest)
 
     def parts(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """The rows, part by part. Raises LakeError, also when the batch is not processed."""
+        """The rows, part by part. Raises LakeError, also if the batch is not processed."""
         receipt = sound_receipt(self.store, self.star, self.manifest)
         if receipt is None:
             raise LakeError(
@@ -224,16 +224,16 @@ class ProcessedTable:
 
 
 def stars_reading(tables: Collection[str]) -> list[StarTable]:
-    """The star tables that a batch may change in which these tables of the source have changed,
-    dimensions before facts."""
+    """The star tables that a batch can change if these source tables have changed, dimensions
+    before facts."""
     return [star for star in STAR_TABLES.values() if not set(star.sources).isdisjoint(tables)]
 
 
 def touched_stars(manifest: Manifest) -> list[StarTable]:
     """The star tables that a batch changes, dimensions before facts.
 
-    A table is touched when its base changed, or when a table that it looks up changed and rows of
-    its base came along. Rows that only came along for another table touch nothing.
+    A table is touched if its base changed, or if a table that it looks up changed and rows of its
+    base were included for that. Rows included only for another table touch nothing.
     """
     return [star for star in STAR_TABLES.values() if _touched(star, manifest)]
 

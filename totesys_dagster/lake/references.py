@@ -1,7 +1,7 @@
-"""Lists that rows are judged by, as objects under their hash.
+"""Lists that rows are checked against, as objects named by their hash.
 
-Currencies come and go, and the package that lists them is upgraded. A batch is judged by the list
-that was current when it was captured, whenever it is processed: its manifest names the hash.
+Currencies come and go, and the package that lists them is upgraded. A batch is always checked
+against the list of its capture, whenever it is processed: its manifest names the hash.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ def _key(name: str, sha256_: str) -> str:
 
 
 def put(store: Store, name: str, values: Mapping[str, str], before: str | None = None) -> str:
-    """Write a list unless it is there; the SHA-256 that a manifest names. Raises LakeError.
+    """Write a list unless it exists. Returns its SHA-256 for the manifest. Raises LakeError.
 
-    What the list of the batch before has stays in it: a row that was right remains so when it is
-    read again, although the package has dropped its code.
+    It keeps the codes of the previous batch's list: a valid row stays valid when it is read again,
+    even if the package has dropped its code.
     """
     data = _bytes(name, values)
     if before is not None and before != sha256(data):
@@ -45,7 +45,7 @@ def _bytes(name: str, values: Mapping[str, str]) -> bytes:
 
 
 def read(store: Store, name: str, sha256_: str) -> Mapping[str, str]:
-    """The list that a manifest names. Raises LakeError when it is not what was written."""
+    """The list that a manifest names. Raises LakeError if it is not what was written."""
     key = _key(name, sha256_)
     reference = Reference.from_bytes(store.get(key), store.uri(key))
     if reference.sha256 != sha256_ or reference.name != name:

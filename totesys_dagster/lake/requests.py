@@ -1,15 +1,15 @@
-"""What an audit asks of the next capture, and what a person has allowed: objects written once.
+"""What an audit requests from the next capture, and what a person allowed: objects written once.
 
     requests/full-read/0000000042/payment.json     read this table in full after batch 42
     requests/without/0000000003.json               digest these stars without these keys, too
     requests/accepted/0000000042/0000000180.json   load batch 42 with up to 180 rows of a table in
                                                    quarantine
 
-A request for a full read is answered by any later batch that did so, which its manifest says. A
-request for digests without some keys holds until the next one: a digest of all rows cannot equal
-the warehouse's while some of them are in quarantine, so the rest is digested beside it. A batch
-that was loaded with rows in quarantine says so, so that a rebuild loads it again, whatever limit
-holds by then.
+Any later batch that reads the table in full, as its manifest says, fulfils a request for a full
+read. A request for digests without some keys is valid until the next one: a digest of all rows
+cannot equal the warehouse's while some of them are in quarantine, so the rest is digested, too. If
+a batch was loaded with rows in quarantine, that is recorded, so that a rebuild loads it again
+whatever the limit is by then.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class FullReadRequest(Document):
 
 
 class DigestRequest(Document):
-    """Digest these stars without the rows of these keys, in ascending order, as the warehouse
-    keeps them out. Requests are numbered from 1; the one with the highest number holds."""
+    """Digest these stars without the rows of these keys (in ascending order), which the warehouse
+    lacks. Requests are numbered from 1; the one with the highest number counts."""
 
     log: str = TOTESYS
     number: int
@@ -72,11 +72,11 @@ class Requests:
         self._keys = store.list(_PREFIX)
 
     def __str__(self) -> str:
-        """A text that changes when there is another request."""
+        """A text that changes with each new request."""
         return f"{len(self._keys)} {self._keys[-1] if self._keys else 'none'}"
 
     def full_reads(self, head: Manifest | None) -> dict[str, str]:
-        """The tables whose full read was asked for and has not happened, each with the reason.
+        """The tables whose full read was requested and has not happened, each with the reason.
 
         Raises LakeError.
         """
@@ -91,7 +91,7 @@ class Requests:
         return reasons
 
     def reads(self) -> Iterator[Callable[[], object]]:
-        """A look at each request, which raises LakeError where it is not what was written."""
+        """Functions that each read one request, and raise LakeError if it was changed."""
         for key in self._keys:
             if _FULL_READ.fullmatch(key):
                 yield partial(self.full_read, key)
@@ -101,7 +101,7 @@ class Requests:
                 yield partial(_acceptance, self._store, key)
 
     def full_read(self, key: str) -> FullReadRequest:
-        """A request as it was written. Raises LakeError when it is not what its key says."""
+        """A request as written. Raises LakeError if it is not what its key says."""
         request = FullReadRequest.from_bytes(self._store.get(key), self._store.uri(key))
         if key != full_read_key(request.table, request.after):
             asks = f"asks for {request.table} after batch {request.after}"
@@ -109,7 +109,7 @@ class Requests:
         return request
 
     def without(self) -> DigestRequest | None:
-        """The newest request for digests without some keys, None when there never was one.
+        """The newest request for digests without some keys; None if there never was one.
 
         Raises LakeError.
         """
@@ -129,9 +129,9 @@ class Requests:
         )
 
     def put_without(self, stars: Mapping[str, tuple[int, ...]]) -> None:
-        """Ask for digests without these keys from now on. Raises LakeError.
+        """Request digests without these keys from now on. Raises LakeError.
 
-        Where another process asks at the same moment, its request stands, and is looked at next.
+        If another process does so at the same moment, its request counts, and is compared next.
         """
         keys = self._without()
         match = _WITHOUT.fullmatch(keys[-1]) if keys else None
@@ -149,27 +149,27 @@ def _without_key(number: int) -> str:
 
 
 def full_read_key(table: str, after: int) -> str:
-    """Where the request to read `table` in full after batch `after` is."""
+    """The key of the request to read `table` in full after batch `after`."""
     return f"{_PREFIX}/full-read/{after:010d}/{table}.json"
 
 
 def put_full_read(store: Store, table: str, after: int, reason: str) -> None:
-    """Ask for a full read of a table, once: the first reason stands. Raises LakeError."""
+    """Request a full read of a table, once: the first reason counts. Raises LakeError."""
     with suppress(ObjectConflictError):
         request = FullReadRequest(table=table, after=after, reason=reason)
         store.put(full_read_key(table, after), request.to_bytes())
 
 
 def accepted_rows(store: Store, manifest: Manifest) -> int:
-    """With how many rows of a table in quarantine the batch was loaded before; 0 where it had none,
-    or was never loaded. Raises LakeError."""
+    """The most rows of a table in quarantine with which the batch was loaded before; 0 if it had
+    none, or was never loaded. Raises LakeError."""
     keys = store.list(_accepted_folder(manifest))
     found = (_acceptance(store, key) for key in reversed(keys) if _ACCEPTED.fullmatch(key))
     return next((one.rows for one in found if one.manifest_sha256 == manifest.sha256), 0)
 
 
 def accept(store: Store, manifest: Manifest, stars: Mapping[str, int], limit: int) -> None:
-    """Remember that the batch is loaded with these numbers of rows in quarantine, by star.
+    """Record that the batch is loaded with these numbers of rows in quarantine, by star.
 
     Raises LakeError.
     """

@@ -1,9 +1,9 @@
-"""Objects in a bucket of S3, or of a store that speaks as S3 does.
+"""Objects in a bucket of S3, or of an S3-compatible store.
 
-The client is boto3's, so everything is found as every AWS tool finds it: credentials, which are
-renewed by their own expiry, profiles, region, endpoint, addressing, authorities of TLS, proxies. A
-process has one client, as it would otherwise ask for the credentials of its role every few seconds;
-it makes another when the environment or a file of AWS changes.
+The client is boto3's, so it finds everything as every AWS tool does: credentials, which are renewed
+when they expire, profiles, region, endpoint, addressing, TLS authorities, proxies. A process has
+one client, as it would otherwise request the credentials of its role every few seconds; it creates
+a new one when the environment or an AWS file changes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Why a request to S3 failed, and what helps, for people.
 
-boto3 tells failures well apart; what is said here adds the remedy. No message holds a secret: of
-proxies and endpoints only the host is named, and what a program that gives credentials printed is
-left out.
+boto3 distinguishes failures well; this module adds the remedy. No message contains a secret: only
+the hosts of proxies and endpoints are named, and the output of a program that provides credentials
+is left out.
 """
 
 from __future__ import annotations

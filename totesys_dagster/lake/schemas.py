@@ -1,8 +1,8 @@
-"""The schema registry: how a source table was declared, as an object under its hash.
+"""The schema registry: the declaration of a source table, as an object named by its hash.
 
-Manifests name the hash. `columns` is for people and for tools that read the rows. `shape` is all
-that PostgreSQL's catalogue says that decides which rows the table shows and how their values print
-(see `ingestion/fingerprint.py`): when it changes, the table is read in full.
+Manifests name the hash. `columns` is for people and for tools that read the rows. `shape` is
+everything in PostgreSQL's catalogue that decides which rows the table shows and how their values
+print (see `ingestion/fingerprint.py`): when it changes, the table is read in full.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Objects that are written once: the same code on a local directory and on S3.
 
-`put` succeeds only when no object of that name exists (on S3 by `If-None-Match: *`). A write whose
-acknowledgement was lost shows as "exists already" when it is retried, so an object with the very
-same content counts as written. That a store keeps to this is proved before the first write.
+`put` succeeds only if no object of that name exists (on S3, with `If-None-Match: *`). A write whose
+acknowledgement was lost reports "already exists" when it is retried, so an object with the same
+content counts as written. Before the first write, a store must prove that it works like this.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from totesys_dagster.lake.backend import Backend, BackendError, Created
 from totesys_dagster.lake.bounded import MOST_DOCUMENT_BYTES
 from totesys_dagster.lake.directory import Directory
 
-# Seconds to wait before an object is created again that is said to exist, but is not there: another
-# process is just removing it, or writing it and may fail.
+# Seconds to wait before retrying to create an object that supposedly exists but is not there:
+# another process may be removing it, or may be failing to write it.
 PAUSES = (0.2, 1.0, 5.0)
 
 
@@ -80,7 +80,7 @@ class Store:
     def put(self, key: str, data: bytes) -> None:
         """Write an object that does not exist yet.
 
-        Raises ObjectConflictError when it exists with other content, LakeError when it cannot be
+        Raises ObjectConflictError if it exists with other content, LakeError if it cannot be
         written.
         """
         with self._failing_clearly():
@@ -114,8 +114,8 @@ class Store:
             ) from None
 
     def replace(self, key: str, data: bytes) -> None:
-        """Write an object that can be made again from what is not lost, whatever is there: the one
-        way to write over what is damaged. Raises LakeError when it cannot be written."""
+        """Write an object that can be re-created, even if one exists: the only way to overwrite a
+        damaged one. Raises LakeError if it cannot be written."""
         with self._failing_clearly():
             self._require_proof()
             self._backend.replace(key, data)
@@ -139,12 +139,12 @@ class Store:
 
     @property
     def is_derived(self) -> bool:
-        """Whether all objects can be made again, from those of another zone."""
+        """Whether all objects can be re-created from those of another zone."""
         return self.setting == settings.PROCESSED_URL
 
     @property
     def remedy(self) -> str:
-        """What a person does about an object that is not what was written, for a sentence."""
+        """What to do about an object that is not what was written, as part of a sentence."""
         if self.is_derived:
             return "`totesys verify --repair` re-creates it"
         return "restore it from the bucket's older versions"

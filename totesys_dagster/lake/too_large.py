@@ -1,8 +1,8 @@
-"""What is archived of a row that is too large to be archived itself: its key, and its sizes.
+"""What is archived for a row that is too large to be archived itself: its key and its sizes.
 
     {"too large":{"bytes":62914566,"most":16777216,"columns":{"notes":62914560}},"order_id":17}
 
-It is a line like the others, so that it is counted, quarantined and released as they are.
+It is a line like the others, so it is counted, quarantined and released like them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def among(lines: bytes) -> bool:
 
 
 def reason(line: bytes) -> str | None:
-    """Why the row is in quarantine for which a line stands, None for one that is the row itself."""
+    """Why the row that a line stands for is in quarantine; None if the line is the row itself."""
     if not line.startswith(_MARK):
         return None
     try:

@@ -1,4 +1,4 @@
-"""What a verification has checked, and what it found."""
+"""What a verification has checked and found."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from totesys_dagster.lake.store import Store
 
 @dataclass
 class Verification:
-    """What was checked and what is wrong, one sentence a finding; the first is the first link.
+    """What was checked, and the findings, one sentence each; the first is the first broken link.
 
-    `damaged` are the batches, each with a star table, of which something in the processed zone is
-    not what was written, and so can be made again.
+    `damaged` are the batches, each with a star table, with an object in the processed zone that is
+    not what was written, so it can be re-created.
     """
 
     batches: int = 0
@@ -32,7 +32,7 @@ class Verification:
         return not self.findings
 
     def add(self, other: Verification) -> None:
-        """Count in what was checked elsewhere."""
+        """Add what was checked elsewhere."""
         self.batches += other.batches
         self.objects += other.objects
         self.bytes += other.bytes
@@ -44,7 +44,7 @@ class Verification:
     def noted(self) -> Iterator[None]:
         """Note that something is not what was written.
 
-        A zone that cannot be used at all is no damage: every object of it would be called damaged.
+        An unusable zone is not damage: otherwise every object in it would count as damaged.
         """
         try:
             yield

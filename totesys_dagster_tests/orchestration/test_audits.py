@@ -239,7 +239,7 @@ def test_audit_number_is_taken_once(platform: Platform) -> None:
 
     assert str(error.value) == (
         "Audit 1 of the source was not written because another process wrote that number first:"
-        " nothing is lost, its result stands."
+        " nothing is lost, its result counts."
     )
     assert AuditLog(platform.ingestion).read(1).run_id == "another"
 
