@@ -1,4 +1,4 @@
-"""The assets of each contract of files: what was delivered, what it became, and its table."""
+"""The assets of each file contract: delivered files, processed ones, and the table."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -22,7 +22,7 @@ SHOWN = 20
 
 
 def raw_asset(contract: FileContract, feed: Feed) -> dg.AssetsDefinition:
-    """`ingestion/<feed>`: every file as it came, and the check `taken`."""
+    """`ingestion/<feed>`: every file as it was delivered, and the check `taken`."""
     key = asset_key(INGESTION, feed.name)
 
     @dg.multi_asset(
@@ -44,7 +44,7 @@ def raw_asset(contract: FileContract, feed: Feed) -> dg.AssetsDefinition:
             dg.AssetCheckSpec(
                 TAKEN,
                 asset=key,
-                description="Every file that lies there could be read."
+                description="Every file in the place of the drops could be read."
                 + remedy("let the platform read what it names.", "A delivery is refused"),
             )
         ],

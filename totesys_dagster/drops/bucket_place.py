@@ -9,10 +9,10 @@ from totesys_dagster.lake.s3 import Bucket
 
 
 class BucketPlace:
-    """Objects under a prefix. One is read if it still is what was listed (`If-Match`).
+    """Objects under a prefix. One is read only if it still is what was listed (`If-Match`).
 
-    A list has no versions of objects. When one was written tells the same bytes from those that
-    stood there before others did.
+    A listing has no versions of objects. The time of writing distinguishes the same bytes delivered
+    again after others.
     """
 
     def __init__(self, name: str, prefix: str) -> None:

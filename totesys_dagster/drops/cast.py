@@ -1,4 +1,4 @@
-"""Values, held against their column of the contract: each is cast as it is written, or faulty."""
+"""Casts values to their column of the contract: each is valid as written, or faulty."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from totesys_dagster.catalogue import FileColumn, FileContract, Type
 from totesys_dagster.characters import is_unseen
 from totesys_dagster.drops.record import Cell, Number, Value
 
-# What a date may be; a year of two digits would be one of the first century.
+# The allowed dates; a year of two digits would be in the first century.
 FIRST_DAY, LAST_DAY = dt.date(1900, 1, 1), dt.date(2199, 12, 31)
 _GREATEST_INTEGER = 2**63
 
 _SPACING = frozenset("\n\r\t")
 
-# A column of the same values is cast once for each of them, as long as they are so few.
+# Each distinct value of a column is cast once, up to this many.
 MOST_REMEMBERED = 10_000
 
 
 class FaultyValueError(ValueError):
-    """Why a value breaks the contract, without the value."""
+    """A value breaks the contract. The message says why, without quoting it."""
 
 
 Cast = Callable[[Value], Any]
@@ -118,7 +118,7 @@ def _amount(column: FileColumn, value: Value, separator: str) -> Decimal:
 
 
 def _fitting(column: FileColumn, amount: Decimal) -> Decimal:
-    """An amount of another precision or scale, where nothing of it is lost."""
+    """An amount of another precision or scale, if nothing is lost."""
     precision, scale = column.column.digits
     digits, exponent = amount.as_tuple().digits, int(amount.as_tuple().exponent)
     spare = -exponent - scale

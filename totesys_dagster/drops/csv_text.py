@@ -1,7 +1,7 @@
-"""CSV as RFC 4180 has it, with the declared delimiter: text in, records of text out.
+"""CSV according to RFC 4180, with the declared delimiter: text in, records of text out.
 
-Python's own reader takes whatever it is given: text after a closing quote, a quote that is never
-closed, NUL. And it does not tell a value that is missing from one that is empty in quotes.
+Python's own reader accepts too much: text after a closing quote, an unclosed quote, NUL. And it
+does not distinguish a missing value from an empty one in quotes.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ LONGEST_LINE = 1 << 20
 
 
 def read_csv(contract: FileContract, text: str) -> Iterator[Record]:
-    """The records of a file, its values in the order of the contract.
+    """The records of a file, with values in the order of the contract.
 
-    Raises RefusedFileError where its header is not the contract's.
+    Raises RefusedFileError if its header is not the contract's.
     """
     delimiter = contract.delimiter
     records = _records(text)
@@ -50,7 +50,7 @@ def _records(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _split(record: str, delimiter: str) -> list[Value] | str:
-    """The values of a record, None where nothing is between two delimiters; or what is wrong."""
+    """The values of a record (None if nothing is between two delimiters), or what is wrong."""
     if len(record) > LONGEST_LINE:
         return f"the line is longer than {LONGEST_LINE:,} characters"
     if '"' not in record:
@@ -77,7 +77,7 @@ def _field(delimiter: str) -> re.Pattern[str]:
 
 
 def _order(contract: FileContract, header: list[Value] | str) -> Sequence[int]:
-    """Where each column of the contract stands. Columns are known by name, in any order."""
+    """The position of each column of the contract. Columns are matched by name, in any order."""
     if isinstance(header, str):
         raise RefusedFileError(f"has a header that cannot be read ({header})")
     expected = contract.column_names

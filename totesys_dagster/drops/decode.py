@@ -6,7 +6,7 @@ import codecs
 
 from totesys_dagster.drops.record import RefusedFileError
 
-# What a file begins with that is something else than its name says.
+# The first bytes of files that are not what their name says.
 _SIGNATURES = {
     b"PK\x03\x04": "is a ZIP archive or an Excel workbook: save the sheet as CSV",
     b"PK\x05\x06": "is an empty ZIP archive: deliver the file itself",
@@ -29,16 +29,17 @@ _MARKS = {
 
 
 def require_no_other_kind(body: bytes) -> None:
-    """Raise RefusedFileError where a file that is to be text is something else."""
+    """Raise RefusedFileError if a file that should be text is something else."""
     for signature, what in _SIGNATURES.items():
         if body.startswith(signature):
             raise RefusedFileError(what)
 
 
 def decode(body: bytes, encoding: str) -> str:
-    """The text of a file, without the mark of its encoding at the start.
+    """The text of a file, without a byte order mark.
 
-    Raises RefusedFileError where it is not what the contract declares, or does not end with a line.
+    Raises RefusedFileError if it is not what the contract declares, or does not end with a line
+    break.
     """
     if not body:
         raise RefusedFileError("is empty: deliver it again in full")

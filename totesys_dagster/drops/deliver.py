@@ -1,7 +1,7 @@
-"""From the place of the drops into the log of their feed: what the log has not yet, and no more.
+"""Takes from the place of the drops into their feed's log exactly what the log does not have yet.
 
-No cursor is kept: what lies there is compared with all that was ever delivered, so that nothing is
-lost whatever its name and whenever it came.
+There is no cursor: the files in the place are compared with everything that was ever delivered, so
+nothing is lost, whatever its name and whenever it came.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from totesys_dagster.lake.deliveries import Delivery
 from totesys_dagster.lake.store import Store
 
 VERSION = "version"
-# After so many drops that cannot be read, the place itself cannot.
+# After this many unreadable drops, the place itself counts as unreadable.
 MOST_UNREADABLE = 3
 
 
 @dataclass
 class Delivered:
-    """What a look at the place has brought: deliveries, the names of drops that were replaced while
-    they were read (which the next look finds), and those that cannot be read, with the reason."""
+    """The result of taking drops: deliveries, the names of drops that were replaced while they were
+    read (the next run finds them), and those that cannot be read, with the reason."""
 
     deliveries: list[Delivery] = field(default_factory=list)
     replaced: list[str] = field(default_factory=list)
@@ -51,14 +51,14 @@ def _compared(identity: frozenset[tuple[str, str]]) -> frozenset[tuple[str, str]
 def deliver(
     feed: Feed, contract: FileContract, drops: Drops, ingestion: Store, run_id: str
 ) -> Delivered:
-    """Take what is missing into the log, one drop after the other.
+    """Take missing drops into the log, one after another.
 
-    Raises DropsError, LakeError or SettingError; what was delivered by then stays so.
+    Raises DropsError, LakeError or SettingError; earlier deliveries stay.
     """
     most, done = settings.drop_bytes(), Delivered()
     for drop in missing(feed, contract, drops, ingestion):
         try:
-            # Of what is too large nothing is read, and the log says so.
+            # A drop that is too large is not read, and the log says so.
             read = drops.read(drop) if drop.size <= most else Read(b"")
         except DropsError as error:
             done.unreadable[drop.name] = str(error)

@@ -1,4 +1,4 @@
-"""JSON Lines: an object on each line, whose numbers stay as they are written."""
+"""JSON Lines: an object on each line, whose numbers stay as written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parquet files: their types are held against the contract before a row is read."""
+"""Parquet files: their types are checked against the contract before a row is read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow.types as pt
 from totesys_dagster.catalogue import FileColumn, FileContract, Type
 from totesys_dagster.drops.record import Record, RefusedFileError
 
-# What a file may unpack to: a page of a few bytes can stand for any number of rows.
+# The most that a file may unpack to: a page of a few bytes can contain any number of rows.
 MOST_ROWS = 10_000_000
 MOST_UNPACKED = 1 << 30
 
@@ -22,7 +22,7 @@ ROWS_AT_ONCE = 10_000
 def read_parquet(contract: FileContract, body: bytes) -> Iterator[Record]:
     """The rows of a file, numbered from 1, their values in the order of the contract.
 
-    Raises RefusedFileError where its columns are not the contract's, or it cannot be read.
+    Raises RefusedFileError if its columns are not the contract's, or it cannot be read.
     """
     try:
         file = pq.ParquetFile(pa.BufferReader(body), page_checksum_verification=True)
@@ -41,13 +41,13 @@ def read_parquet(contract: FileContract, body: bytes) -> Iterator[Record]:
     yield from _rows(contract, body, rows)
 
 
-# The footer is anybody's, and pyarrow raises whatever it stumbles over.
+# The footer can contain anything, and pyarrow can raise anything.
 _DAMAGED = "is damaged, or no Parquet file: deliver it again in full"
 
 
 def _rows(contract: FileContract, body: bytes, rows: int) -> Iterator[Record]:
     names = list(contract.column_names)
-    # As a dictionary, a text that stands in a million rows is there once.
+    # In a dictionary, a text of a million rows is stored once.
     texts = [column.name for column in contract.columns if column.type is Type.TEXT]
     number = 0
     try:

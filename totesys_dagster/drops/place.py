@@ -1,4 +1,4 @@
-"""Where drops lie: a directory or a part of a bucket, which is listed and read, never written."""
+"""The place of the drops: a directory or part of a bucket, which is only listed and read."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from totesys_dagster.characters import visible
 from totesys_dagster.errors import DropsError
 from totesys_dagster.lake.backend import BackendError
 
-# In a directory a file is seen while it is written: it is taken when it was left alone so long.
+# In a directory, a file is visible while it is written: take it once it is unchanged for this long.
 SETTLE_SECONDS = 2.0
 
-# Begins or ends the name of what is not a drop: what tools write while they deliver.
+# Prefixes and suffixes of names that are not drops, but what tools write while they deliver.
 _BEGINS = (".", "_", "~$")
 _ENDS = (".tmp", ".part", ".partial", ".filepart", ".crdownload", "~")
 
 
 @dataclass(frozen=True)
 class Drop:
-    """A version of a file: its name under the location, and what tells it from other versions.
+    """A version of a file: its name under the location, and what distinguishes it from others.
 
-    `key` is where it is, `order` when it came, to be compared only. `version` is known of an object
-    when it is read, and no part of what is compared with the log. What is not `settled` may still
-    be written to.
+    `key` is where it is, `order` when it came, only for comparisons. An object's `version` is known
+    once it is read, and is not compared with the log. A drop that is not `settled` may still be
+    written to.
     """
 
     name: str
@@ -54,13 +54,13 @@ class Read:
 
 
 class Place(Protocol):
-    """Its methods raise BackendError, which `Drops` puts into words."""
+    """Its methods raise BackendError, which `Drops` turns into a DropsError."""
 
     def drops(self, location: str) -> Iterator[Drop]:
-        """What lies under a location now."""
+        """The drops under a location now."""
 
     def read(self, drop: Drop) -> Read | None:
-        """The very version that was listed, None where it is gone or another has its name."""
+        """Exactly the version that was listed; None if it is gone or another has its name."""
 
 
 class Drops:
@@ -72,12 +72,12 @@ class Drops:
         self._place = _open(self.url)
 
     def listed(self, location: str) -> list[Drop]:
-        """What lies under a location, settled, in the order in which it came. Raises DropsError."""
+        """The settled drops under a location, in order of arrival. Raises DropsError."""
         found = [drop for drop in self.all(location) if drop.settled]
         return sorted(found, key=lambda drop: (drop.order, drop.name))
 
     def all(self, location: str) -> list[Drop]:
-        """What lies under a location, settled or not. Raises DropsError."""
+        """The drops under a location, settled or not. Raises DropsError."""
         try:
             return [drop for drop in self._place.drops(location) if _is_drop(drop.name)]
         except BackendError as error:
@@ -114,7 +114,7 @@ def _is_drop(name: str) -> bool:
 
 
 class DirectoryPlace:
-    """Files of a directory. Links are not followed: they would lead out of it."""
+    """Files in a directory. Links are not followed: they could lead out of it."""
 
     def __init__(self, path: Path, *, is_optional: bool = False) -> None:
         self._root = path
@@ -179,7 +179,7 @@ def _identity(status: os.stat_result) -> dict[str, str]:
 
 
 def _raise(error: OSError) -> None:
-    """Nothing but what is not there passes for an empty directory."""
+    """Raise the error unless the directory is missing, which counts as empty."""
     if not isinstance(error, FileNotFoundError):
         raise _failure(str(error.filename), error)
 

@@ -1,4 +1,4 @@
-"""A file, read by its contract: all of its rows, or why nothing of it is taken."""
+"""Reads a file according to its contract: all of its rows, or why the file is refused."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from totesys_dagster.feeds.feed import Faulty, Outcome, Process
 from totesys_dagster.lake.deliveries import Delivery
 from totesys_dagster.words import counted
 
-# Of a file that is wrong throughout, so many lines tell all.
+# If a file is wrong throughout, this many faulty lines are enough.
 MOST_FAULTY = 1000
 LONGEST_TEXT = 2000
 
@@ -82,7 +82,7 @@ class _Rows:
         self.faulty: list[Faulty] = []
 
     def add(self, record: Record) -> None:
-        """Cast a record. Raises RefusedFileError where there is no end of it."""
+        """Cast a record. Raises RefusedFileError if the rows exceed the limit of size."""
         values, reasons = self._cast(record)
         if not reasons:
             key = tuple(values[place] for place in self._key_places)
@@ -116,7 +116,7 @@ class _Rows:
 
     @property
     def refused(self) -> str | None:
-        """Why the file is refused as a whole, None where it is not."""
+        """Why the file is refused as a whole; None if it is not."""
         if not self.faulty:
             return None if self._keys else "The file has no row: deliver it again with its rows."
         first = self.faulty[0]

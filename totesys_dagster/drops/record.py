@@ -9,17 +9,17 @@ from decimal import Decimal
 
 
 class RefusedFileError(Exception):
-    """Nothing of the file can be taken: the part of a sentence that says why, and what to do."""
+    """The file is refused. The message is part of a sentence: why, and what to do."""
 
 
 class Cell(str):
-    """What stands between two delimiters, which may be of any type."""
+    """The text between two delimiters, which can be of any type."""
 
     __slots__ = ()
 
 
 class Number(str):
-    """A number of JSON, as it is written."""
+    """A JSON number, as written."""
 
     __slots__ = ()
 
@@ -29,8 +29,8 @@ Value = Cell | Number | str | bool | int | Decimal | dt.date | None
 
 @dataclass(frozen=True)
 class Record:
-    """A line, or the line on which it begins: its values in the order of the contract's columns, or
-    why there are none. `text` is what stands there."""
+    """A record and its first line: its values in the order of the contract's columns, or why there
+    are none. `text` is its text in the file."""
 
     line: int
     values: Sequence[Value]

@@ -1,4 +1,4 @@
-"""What counts of each name of a feed that replaces: its last delivery that was accepted."""
+"""What counts for each name in a feed that replaces: its last accepted delivery."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from totesys_dagster.lake.store import Store
 
 @dataclass(frozen=True)
 class Accepted:
-    """A delivery that was accepted. The same bytes under the same name once more are no newer."""
+    """An accepted delivery. Repeating the same bytes under the same name does not make it newer."""
 
     delivery: Delivery
     receipt: FeedReceipt
@@ -22,7 +22,7 @@ class Accepted:
 
 @dataclass
 class AcceptedDeliveries:
-    """The log of a feed, walked once, however often it is asked."""
+    """The log of a feed, walked once, however often it is queried."""
 
     feed: Feed
     ingestion: Store
@@ -31,8 +31,8 @@ class AcceptedDeliveries:
     _found: dict[str, Accepted] = field(default_factory=dict)
 
     def before(self, sequence: int) -> Mapping[str, Accepted]:
-        """What counts of each name before a delivery, all earlier ones being processed; asked for
-        one delivery after the other. Raises LakeError."""
+        """What counts for each name before a delivery; all earlier ones must be processed. Call it
+        in the order of deliveries. Raises LakeError."""
         for delivery in log_of(self.feed, self.ingestion).after(self._last):
             if delivery.sequence >= sequence:
                 break
@@ -44,6 +44,6 @@ class AcceptedDeliveries:
 
 
 def is_repeated(known: Mapping[str, Accepted], delivery: Delivery) -> bool:
-    """Whether a delivery has the bytes that count of its name already."""
+    """Whether a delivery has the bytes that already count for its name."""
     before = known.get(delivery.name)
     return before is not None and before.delivery.body.sha256 == delivery.body.sha256

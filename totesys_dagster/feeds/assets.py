@@ -1,7 +1,7 @@
-"""The assets that every feed has: what is processed of it, and its table in the warehouse.
+"""The assets that every feed has: its processed deliveries, and its table in the warehouse.
 
-They have no partitions: each takes all that was delivered and not yet taken. How a delivery is
-received differs from feed to feed, so its raw asset is declared with the feed.
+They have no partitions: each takes everything that was delivered and not yet taken. How deliveries
+are received differs from feed to feed, so the raw asset is declared with the feed.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -26,15 +26,15 @@ from totesys_dagster.resources import Lake, Warehouse, clear_failures
 from totesys_dagster.warehouse.assets import migrate
 from totesys_dagster.words import counted
 
-_CONTRACT = "Nothing that was delivered is refused, but for what was replaced." + remedy(
-    "`totesys status` names what was refused; deliver that again, corrected.",
+_CONTRACT = "No delivery is refused, except those that were replaced." + remedy(
+    "`totesys status` names what was refused; correct it and deliver it again.",
     "A delivery is refused",
 )
 _AUDIT = (
     "Every version is what the deliveries in the lake give, found out by other code than that which"
     " loads them."
     + remedy(
-        "`totesys rebuild` puts the lake's rows in their place.",
+        "`totesys rebuild` replaces rows that differ with the lake's.",
         "The warehouse is lost, or wrong",
     )
 )
@@ -57,8 +57,8 @@ def _spec(
 
 
 def processed_asset(feed: Feed, *more: dg.AssetKey) -> dg.AssetsDefinition:
-    """`processed/<feed>`: Parquet of every delivery, and the check `contract`. `more` are the raw
-    assets whose deliveries are in the feed's log, beside that of its name."""
+    """`processed/<feed>`: Parquet of every delivery, and the check `contract`. `more` are other raw
+    assets with deliveries in the feed's log, besides the one with its name."""
     key = asset_key(PROCESSED, feed.name)
 
     @dg.multi_asset(
@@ -81,7 +81,7 @@ def processed_asset(feed: Feed, *more: dg.AssetKey) -> dg.AssetsDefinition:
             ingestion, processed = lake.ingestion(), lake.processed()
             head, receipt = log_of(feed, ingestion).head(), None
             if head is None:
-                context.log.info(f"{feed.title}: nothing was delivered yet.")
+                context.log.info(f"{feed.title}: nothing has been delivered yet.")
             else:
                 [*_, (_, receipt)] = process_up_to(feed, head, ingestion, processed)
             yield dg.MaterializeResult(asset_key=key, metadata=_processed(feed, lake, receipt))
@@ -112,8 +112,8 @@ def _processed(feed: Feed, lake: Lake, receipt: FeedReceipt | None) -> dict[str,
 def warehouse_asset(
     feed: Feed, prepare: Callable[[Connection, Names], object] = lambda *_: None
 ) -> dg.AssetsDefinition:
-    """`warehouse/<table>`: every delivery loaded, and the check `audit`. `prepare` is called
-    before, with a warehouse that is what is declared."""
+    """`warehouse/<table>`: every delivery loaded, and the check `audit`. `prepare` is called first,
+    with a migrated warehouse."""
     key = asset_key(WAREHOUSE, feed.table.name)
 
     @dg.multi_asset(

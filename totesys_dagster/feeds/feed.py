@@ -22,11 +22,11 @@ class Faulty:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a delivery gives: `rows` in the table's `arrow_schema`.
+    """The result of a delivery: `rows` in the table's `arrow_schema`.
 
-    One that is `refused` has no rows of its own and replaces nothing; it may have others, as the
-    rates that are carried over the day of a refused body. `state` is handed to the next
-    delivery, as it is.
+    A `refused` delivery has no rows of its own and replaces nothing; it can have other rows, such
+    as the carried rates for the day of a refused body. `state` is passed unchanged to the next
+    delivery.
     """
 
     rows: pa.Table
@@ -35,8 +35,8 @@ class Outcome:
     state: pa.Table | None = None
 
 
-# Reads a delivery: given it, its body, and the state that the delivery before it has left. The
-# same input gives the same outcome, whenever and wherever.
+# Reads a delivery, given its body and the state that the previous delivery has left. The same input
+# always gives the same outcome.
 Process = Callable[[Delivery, bytes, pa.Table | None], Outcome]
 
 
@@ -44,10 +44,10 @@ Process = Callable[[Delivery, bytes, pa.Table | None], Outcome]
 class Feed:
     """A feed. `title` is what people call it.
 
-    A delivery replaces what the table had of the same value in the column `replaces` (as the name
-    of a file): rows that it no longer has are deleted. Without one, rows are added and changed
-    only. `lying` gives the names that can still be delivered, where that can be known: what was
-    refused and is not among them any more was taken back.
+    A delivery replaces the table's rows with the same value in the column `replaces` (such as the
+    name of a file): rows that it no longer has are deleted. Without such a column, rows are only
+    added and changed. `lying` returns the names that can still be delivered, if that can be known:
+    a refused name that is no longer among them was removed.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""The load of deliveries: each in one transaction, in the order of the feed's log."""
+"""Loads deliveries: each in one transaction, in the order of the feed's log."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class FeedLoad:
 def load_all(
     connection: Connection, names: Names, feed: Feed, ingestion: Store, processed: Store
 ) -> Iterator[FeedLoad]:
-    """Load every delivery that the warehouse lacks, processing it first where nobody has.
+    """Load every delivery that the warehouse lacks, processing it first if necessary.
 
-    Raises OtherLakeError, LoadError or LakeError; what was loaded by then stays loaded.
+    Raises OtherLakeError, LoadError or LakeError; earlier deliveries stay loaded.
     """
     log = log_of(feed, ingestion)
     held = ledger.check_log(connection, names, log, feed.title)
@@ -70,10 +70,10 @@ def load_delivery(
     processed: Store,
     known: Mapping[str, Accepted],
 ) -> FeedLoad | None:
-    """Load one delivery; None where the warehouse held it before. `known` is what counts of each
-    name before it.
+    """Load one delivery; None if the warehouse already has it. `known` is what counts for each name
+    before it.
 
-    Raises SequenceGapError, OtherLakeError, LoadError or LakeError; nothing is written then.
+    Raises SequenceGapError, OtherLakeError, LoadError or LakeError, and writes nothing then.
     """
     with (
         failures(LoadError, f"the load of delivery {delivery.sequence} of {feed.title}"),
@@ -189,8 +189,8 @@ class _Load:
         return int(row[0]), int(row[1])
 
     def _bring_back(self, processed: Store, known: Mapping[str, Accepted]) -> int:
-        """The rows that this name no longer gives and another one still does: a version for each,
-        of the newest delivery that has it. How many."""
+        """Write a version of each row that this name no longer has but another name still does,
+        from the newest delivery that has it. Returns how many."""
         back = 0
         receipts = [known[name].receipt for name in self._others() if name in known]
         for receipt in sorted(receipts, key=lambda receipt: -receipt.sequence):
@@ -206,8 +206,8 @@ class _Load:
         return back
 
     def _others(self) -> list[str]:
-        """The other names that have ever given a row which this name no longer gives: whichever
-        has one now was once its newest delivery, and is found by that version."""
+        """The other names that ever had a row that this name no longer has. Whichever has one now
+        was once its newest delivery, so that version finds it."""
         query = sql.SQL(
             """
             SELECT DISTINCT s.{replaces}
@@ -219,8 +219,8 @@ class _Load:
         return [name for (name,) in self.connection.execute(query)]
 
     def _delete(self) -> int:
-        """A tombstone for each row that an earlier delivery of that name gave and this one does
-        not."""
+        """Write a tombstone for each row that an earlier delivery of that name had and this one
+        does not."""
         return self._execute(
             """
             INSERT INTO {target} ({record_id}, {columns}, batch_seq, observed_at, is_deleted)

@@ -30,9 +30,9 @@ QUARANTINE_PART_BYTES = 16 * 1024 * 1024
 def process_up_to(
     feed: Feed, last: Delivery, ingestion: Store, processed: Store
 ) -> Iterator[tuple[Delivery, FeedReceipt]]:
-    """Process a delivery, and those before it that are not; each with its receipt, in order.
+    """Process a delivery and unprocessed ones before it. Yields each with its receipt, in order.
 
-    Raises LakeError, or ProcessingError where one was processed before with another result.
+    Raises LakeError, or ProcessingError if one was processed before with another result.
     """
     log = log_of(feed, ingestion)
     first = last.sequence
@@ -47,7 +47,7 @@ def process_up_to(
 def process_again(
     feed: Feed, delivery: Delivery, ingestion: Store, processed: Store
 ) -> FeedReceipt:
-    """Process a delivery, whether or not it is; what was made of it before has to come out alike.
+    """Process a delivery, even if it is processed; the result must be the same as before.
 
     Raises LakeError or ProcessingError.
     """
@@ -121,7 +121,7 @@ def _put(feed: Feed, delivery: Delivery, receipt: FeedReceipt, processed: Store)
 
 
 def _same(processed: Store, left: FeedReceipt, right: FeedReceipt) -> bool:
-    """Whether two receipts stand for the same rows; another pyarrow writes other bytes."""
+    """Whether two receipts have the same rows; another version of pyarrow writes other bytes."""
     objects = {"objects", "quarantine", "state"}
     return left.model_dump(exclude=objects) == right.model_dump(exclude=objects) and all(
         _read(processed, getattr(left, kind)) == _read(processed, getattr(right, kind))

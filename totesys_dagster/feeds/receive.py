@@ -1,4 +1,4 @@
-"""Deliveries into the lake: the body first, the document that commits it last."""
+"""Puts deliveries into the lake: the body first, the document that commits it last."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def receive(
     observed_at: dt.datetime,
     run_id: str,
 ) -> Delivery | None:
-    """Append a delivery to the feed's log; None where the log has one of that name and identity.
+    """Append a delivery to the feed's log; None if the log has one of that name and identity.
 
-    Whoever else appends at the same time takes another sequence, so that none is lost, and none
-    of one name and identity is there twice. Raises LakeError.
+    Concurrent deliveries take different sequences, so none is lost, and none of the same name and
+    identity is in the log twice. Raises LakeError.
     """
     log = log_of(feed, ingestion)
     while True:
@@ -75,14 +75,14 @@ _received: dict[tuple[str, str], _Received] = {}
 
 
 def received(feed: Feed, ingestion: Store) -> frozenset[What]:
-    """All that was delivered. Reads what was appended since this process last looked.
+    """Everything that was delivered. Reads only what was appended since the last call.
 
     Raises LakeError.
     """
     log = log_of(feed, ingestion)
     place = (ingestion.url, feed.name)
     known = _received.get(place)
-    # Another lake may be at that place by now.
+    # There may be another lake at that place by now.
     if known is None or (known.last and not holds(log, known.last)):
         known = _Received(None, frozenset())
     last, new = known.last, set()
@@ -95,12 +95,12 @@ def received(feed: Feed, ingestion: Store) -> frozenset[What]:
 
 
 def holds(log: DeliveryLog, delivery: Delivery) -> bool:
-    """Whether a log has this very delivery. Raises LakeError."""
+    """Whether a log has exactly this delivery. Raises LakeError."""
     return delivery.sequence <= log.end() and log.read(delivery.sequence).sha256 == delivery.sha256
 
 
 def read_body(ingestion: Store, delivery: Delivery) -> bytes:
-    """What was delivered. Raises LakeError where it is not what was received."""
+    """The body of a delivery. Raises LakeError if it is not what was received."""
     body = delivery.body
     return checked(ingestion, body.key, body.sha256, body.bytes)
 

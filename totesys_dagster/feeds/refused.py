@@ -1,4 +1,4 @@
-"""What of a feed is refused: until it is replaced under its name, or taken back."""
+"""What a feed has refused, until it is replaced under its name or removed."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from totesys_dagster.lake.store import Store
 def refused(
     feed: Feed, ingestion: Store, processed: Store, loaded_by: Mapping[int, str] | None = None
 ) -> dict[str, str]:
-    """What was refused and neither replaced by a later delivery of its name nor taken back: why, by
-    name. `loaded_by` are the revisions by which deliveries were loaded, for those that are not
-    processed by the one of now.
+    """Why deliveries are refused, by name: those neither replaced by a later delivery of the name
+    nor removed. `loaded_by` are the revisions by which deliveries were loaded, for those that the
+    present revision has not processed.
 
     Raises LakeError.
     """
@@ -45,7 +45,7 @@ _known: dict[tuple[str, str, str, str], _Processed] = {}
 
 
 def _processed(feed: Feed, ingestion: Store, processed: Store) -> _Processed:
-    """What is refused by the declaration of now, as far as everything is processed by it."""
+    """What the present declaration refuses, as far as it has processed everything."""
     log = log_of(feed, ingestion)
     place = (ingestion.url, processed.url, feed.name, revision(feed.table))
     known = _known.get(place, _Processed())
@@ -70,7 +70,7 @@ def _note(found: dict[str, str], delivery: Delivery, why: str | None) -> None:
 
 
 def _lying(feed: Feed) -> frozenset[str] | None:
-    """None where it is not known: what cannot be listed may still be there."""
+    """The names that can still be delivered; None if they cannot be listed."""
     try:
         return feed.lying() if feed.lying else None
     except TotesysError:

@@ -23,9 +23,9 @@ from totesys_dagster.words import counted
 
 @dataclass(frozen=True)
 class FeedStatus:
-    """A feed: its deliveries, how many of them the warehouse holds, the last one received, the
-    rows that are current, what was refused and not replaced since, by name, and what a person has
-    to do about the table, if anything."""
+    """A feed: its deliveries, how many of them are loaded, the last one received, the current rows,
+    what was refused and not replaced since, by name, and what a person must do about the table, if
+    anything."""
 
     feed: str
     title: str
@@ -46,7 +46,7 @@ class FeedStatus:
     def sentence(self) -> str:
         """For people."""
         if self.received_at is None:
-            return f"{self.title}: nothing was delivered yet."
+            return f"{self.title}: nothing has been delivered yet."
         last = visible(self.last or "")
         return (
             f"{self.title}: {counted(self.deliveries, 'delivery')}, of which the warehouse holds"
@@ -81,7 +81,7 @@ def feed_status(
 
 
 def _unfit(feed: Feed, why: str) -> str:
-    return f"{feed.title}: nothing is loaded any more, as {why}"
+    return f"{feed.title}: loading has stopped, because {why}"
 
 
 def _changed(feed: Feed, loaded_by: Mapping[int, str]) -> str | None:
@@ -89,7 +89,7 @@ def _changed(feed: Feed, loaded_by: Mapping[int, str]) -> str | None:
     if not before:
         return None
     return (
-        f"{feed.title}: what decides its rows has changed since {counted(before, 'delivery')} were"
-        f" loaded, whose rows are still those of before: `totesys rebuild` reads again all that"
+        f"{feed.title}: its declaration has changed since {counted(before, 'delivery')} were"
+        f" loaded, and their rows are still the old ones: `totesys rebuild` reads again all that"
         " was delivered."
     )

@@ -1,7 +1,7 @@
-"""The star tables in the processed zone: an asset each, made from the catalogue.
+"""The star tables in the processed zone: an asset each, created from the catalogue.
 
-Its inputs are the tables that it reads: raw ones, but for the calendar, which is made of the facts.
-What is done with the rows of a batch is in `process.py` and `transform.py`.
+Its inputs are the tables that it reads: raw ones, except for the calendar, which is made from the
+facts. `process.py` and `transform.py` do the work.
 """
 
 from collections.abc import Iterator
@@ -27,14 +27,14 @@ from totesys_dagster.resources import Lake, clear_failures
 from totesys_dagster.words import counted
 
 CONTRACT = "contract"  # the check
-# How many keys the check names of the rows that break a rule; `totesys quarantine` lists all.
+# How many keys the check names for each broken rule; `totesys quarantine` lists all.
 SHOWN_KEYS = 20
 
 Results = Iterator[dg.Output[StarRows] | dg.AssetCheckResult]
 
 
 def _asset(star: StarTable) -> dg.AssetsDefinition:
-    """The asset of a star table. Only of a multi-asset may output and check both be left out."""
+    """The asset of a star table. Only a multi-asset may omit both output and check."""
     key = asset_key(PROCESSED, star.name)
 
     @dg.multi_asset(
@@ -61,11 +61,12 @@ def _asset(star: StarTable) -> dg.AssetsDefinition:
                 CONTRACT,
                 asset=key,
                 blocking=True,
-                description="Every row keeps its contract; too many that do not stop the batch."
+                description="Every row keeps its contract. Too many rows that do not will stop the"
+                " batch."
                 + remedy(
                     "its metadata has the reasons, and `totesys quarantine --batch N` lists every"
-                    " row. Mend the rows in ToteSys, and the next batch brings them. A batch that"
-                    " is stopped goes on by `TOTESYS_QUARANTINE_LIMIT=<rows> totesys run`.",
+                    " row. Correct the rows in ToteSys, and the next batch brings them. To load a"
+                    " stopped batch, run `TOTESYS_QUARANTINE_LIMIT=<rows> totesys run`.",
                     "Rows are in quarantine",
                 ),
             )
@@ -75,7 +76,7 @@ def _asset(star: StarTable) -> dg.AssetsDefinition:
         if star.base is not None:
             yield from _write(star_rows(star, *(tables[name] for name in star.sources)))
         elif waits_for := [one.star.name for one in tables.values() if one.is_missing]:
-            # A fact that changed after the poll: no step of this run is for it.
+            # A fact changed after the poll, and this run has no step for it.
             context.log.info(f"{star.name} waits for {', '.join(waits_for)} to be processed.")
         else:
             yield from _write(calendar_rows(star, *tables.values()))
@@ -84,7 +85,7 @@ def _asset(star: StarTable) -> dg.AssetsDefinition:
 
 
 def _inputs(star: StarTable) -> dict[str, dg.AssetIn]:
-    """The tables that the asset reads, each as the object that reads it part by part."""
+    """The tables that the asset reads, each as an object that reads it part by part."""
     if star.kind is Kind.CALENDAR:
         return {
             fact.name: dg.AssetIn(asset_key(PROCESSED, fact.name), dagster_type=ProcessedTable)
@@ -96,7 +97,7 @@ def _inputs(star: StarTable) -> dict[str, dg.AssetIn]:
 
 
 def _write(rows: StarRows) -> Results:
-    """Hand the rows to the I/O manager, which reads them through; then judge the quarantine."""
+    """Pass the rows to the I/O manager, which consumes them; then check the quarantine."""
     with clear_failures():
         yield dg.Output(rows, output_name=rows.star.name)
         yield _contract_check(rows, settings.quarantine_limit())
@@ -108,7 +109,9 @@ def _contract_check(rows: StarRows, limit: int) -> dg.AssetCheckResult:
     if count > limit:
         limit = max(limit, accepted_rows(lake.ingestion(), rows.manifest))
     stopped = count > limit
-    description = f"{counted(count, 'row')} in quarantine, against the contract." if count else None
+    description = (
+        f"{counted(count, 'row')} in quarantine for breaking the contract." if count else None
+    )
     if stopped:
         description = too_many(rows.manifest.sequence, {rows.star.name: count}, limit)
     return dg.AssetCheckResult(
@@ -135,7 +138,7 @@ def _quarantine(lake: Lake, receipt: Receipt) -> dict[str, Any]:
 
 
 def _reasons(lake: Lake, receipt: Receipt) -> str:
-    """The rows in quarantine as a Markdown table: for each reason how many, and the first keys."""
+    """The rows in quarantine as a Markdown table: the number and the first keys for each reason."""
     keys: dict[tuple[str, str], list[int | None]] = {}
     for row in read_quarantine(lake.processed(), receipt):
         for reason in row.reasons:

@@ -1,6 +1,6 @@
 """The calendar: every day between two dates, with its attributes.
 
-A pure function of the two dates; `warehouse/calendar.py` says the same in SQL.
+A pure function of the two dates; `warehouse/calendar.py` does the same in SQL.
 """
 
 from __future__ import annotations

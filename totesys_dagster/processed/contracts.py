@@ -1,9 +1,9 @@
 """Which rows of a source table the platform accepts, as the catalogue declares them.
 
 A row that breaks its contract is quarantined with the reasons: it is never dropped, and never
-mended by guessing. What a star table does not take from a row is not in the contract: it may hold
-anything that JSON can say. The checks work on whole columns; a row is looked at by itself only
-after its column has failed.
+corrected by guessing. Columns that a star table does not use are not in the contract: they may
+contain anything that JSON allows. The checks work on whole columns; single rows are inspected only
+after their column has failed.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from totesys_dagster.catalogue import (
 )
 from totesys_dagster.processed.parsing import Findings, QuarantinedRow, parse
 
-# Outside these years a date is taken for a mistake; one would stretch the calendar to it.
+# A date outside these years counts as a mistake: the calendar would have to extend to it.
 FIRST_DAY = dt.date(2000, 1, 1)
 LAST_DAY = dt.date(2099, 12, 31)
-# As which a moment with a time zone arrives.
+# The text form of a moment with a time zone.
 UTC = "+00:00"
 
 
@@ -45,12 +45,12 @@ def accept(
     currencies: Mapping[str, str],
     parents: Mapping[str, Collection[int]] | None = None,
 ) -> Accepted:
-    """Read a part of `table` (JSON Lines) and split it into rows accepted and quarantined.
+    """Read a part of `table` (JSON Lines) and split it into accepted and quarantined rows.
 
     Only the columns of `table` are read (see `catalogue.contract`). `currencies` are the known ones
-    by code; `parents` maps a column to the keys that it may refer to, for rows that are joined. The
-    frame has the columns of `table` in its order: integers, text, decimals, bool, date32
-    and timestamp[us] (naive, as in ToteSys).
+    by code; `parents` maps a column to the keys that it may refer to, for joined rows. The frame
+    has the columns of `table` in its order: integers, text, decimals, bool, date32 and
+    timestamp[us] (naive, as in ToteSys).
     """
     findings = Findings()
     rows, findings.read = parse(table, data, findings)
@@ -68,8 +68,8 @@ def accept(
 
 
 def _frame(rows: pa.Table, findings: Findings) -> pd.DataFrame:
-    """The rows that nothing was found against."""
-    # By this thread: a part is small, and others are read beside it.
+    """The rows without findings."""
+    # In this thread: a part is small, and others are read in parallel.
     frame: pd.DataFrame = rows.to_pandas(types_mapper=pd.ArrowDtype, use_threads=False)
     frame.index = pd.Index(findings.read, name="line")
     if findings.lines:  # to drop nothing takes as long as to drop something
@@ -80,7 +80,7 @@ def _frame(rows: pa.Table, findings: Findings) -> pd.DataFrame:
 def _check(
     column: SourceColumn, values: pa.Array, currencies: Mapping[str, str], findings: Findings
 ) -> pa.Array:
-    """Hold a column against its declaration; the values come back in their final type."""
+    """Check a column against its declaration. Returns the values in their final type."""
     if not column.nullable and values.null_count:
         findings.against_rows(values.is_null(), f"{column.name} is missing")
     if column.type is Type.DATE:
@@ -96,13 +96,13 @@ def _check(
 
 
 def _unknown(values: pa.Array, known: Iterable[object]) -> pa.BooleanArray:
-    """Where a value is there and is none of those that are known."""
+    """Where there is a value but it is not a known one."""
     is_known = pc.is_in(values, pa.array(list(known), values.type))
     return pc.and_(values.is_valid(), pc.invert(is_known))
 
 
 def _check_bounds(column: SourceColumn, values: pa.Array, findings: Findings) -> None:
-    """The least and the greatest number tell of all: values are looked at only if one is out."""
+    """Check the bounds. Single values are inspected only if the least or greatest is out."""
     least, most = (bound.as_py() for bound in pc.min_max(values).values())
     if least is None:
         return
@@ -118,7 +118,7 @@ def _check_bounds(column: SourceColumn, values: pa.Array, findings: Findings) ->
 
 
 def _dates(name: str, texts: pa.StringArray, findings: Findings) -> pa.Date32Array:
-    """Text to date32. There are few different dates, so each is checked once, exactly."""
+    """Text to date32. There are few distinct dates, so each is checked once, exactly."""
     encoded = texts.dictionary_encode()
     days = [_day(text) for text in encoded.dictionary.to_pylist()]
     dates = pa.array(days, pa.date32()).take(encoded.indices)
@@ -127,13 +127,13 @@ def _dates(name: str, texts: pa.StringArray, findings: Findings) -> pa.Date32Arr
 
 
 def _find_lost(values: pa.Array, texts: pa.StringArray, reason: str, findings: Findings) -> None:
-    """The reason against the rows whose text is there and gave no value."""
+    """Record the reason against the rows that have a text but got no value."""
     if values.null_count > texts.null_count:
         findings.against_rows(pc.and_(values.is_null(), texts.is_valid()), reason)
 
 
 def _day(text: str | None) -> dt.date | None:
-    """The date that `text` is, None when it is none. `fromisoformat` alone takes other forms."""
+    """The date in `text`; None if it is not one. `fromisoformat` alone accepts other forms, too."""
     if text is None or len(text) != len("YYYY-MM-DD") or not text.isascii():
         return None
     try:
@@ -169,7 +169,7 @@ def _moment(text: str | None) -> dt.datetime | None:
 
 
 def _check_unique(table: SourceTable, keys: pa.Array, findings: Findings) -> None:
-    """Of rows that share a key none is accepted: which one is right cannot be known."""
+    """Accept none of the rows that share a key: which one is right cannot be known."""
     if pc.count_distinct(keys, mode="only_valid").as_py() == len(keys) - keys.null_count:
         return
     counted = keys.drop_null().value_counts()

@@ -1,6 +1,6 @@
 """The I/O manager that stores star tables in the processed zone.
 
-It only wraps `StarRows.write` and the readers, which are the same without Dagster.
+It only wraps `StarRows.write` and the readers, which work the same without Dagster.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def described(store: Store, star: StarTable, receipt: Receipt) -> dict[str, Any]:
-    """What the materialization of a table of a batch says of it, but for its first rows."""
+    """The metadata of the materialization of a batch's table, except its first rows."""
     folder = part_stem("rows", f"{star.name}/{revision(star)}", receipt.batch)
     return {
         "dagster/partition_row_count": receipt.rows,
@@ -35,9 +35,9 @@ def described(store: Store, star: StarTable, receipt: Receipt) -> dict[str, Any]
 class ParquetIOManager(dg.ConfigurableIOManager):
     """Star tables as Parquet in the processed zone.
 
-    An input annotated `pandas.DataFrame` is given Arrow types, one annotated `ProcessedTable` the
-    parts of one batch to be read, any other a `pyarrow.Table`. The rows of several batches come one
-    after the other, in the order of the log.
+    An input annotated `pandas.DataFrame` gets Arrow types, one annotated `ProcessedTable` the parts
+    of one batch to read, any other a `pyarrow.Table`. The rows of several batches are concatenated
+    in the order of the log.
     """
 
     lake: dg.ResourceDependency[Lake]

@@ -1,4 +1,4 @@
-"""The JSON Lines of one part file, as Arrow; what cannot be read is a finding against its row."""
+"""Reads the JSON Lines of one part file as Arrow. An unreadable row becomes a finding."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _TEXTS = (Type.DATE, Type.TIMESTAMP)
 
 @dataclass(frozen=True)
 class QuarantinedRow:
-    """A row for the quarantine: its JSON text as it arrived, and why, one sentence a reason."""
+    """A row for the quarantine: its JSON text as it arrived, and one sentence for each reason."""
 
     line: bytes
     reasons: tuple[str, ...]
@@ -83,12 +83,12 @@ def json_schema(table: SourceTable) -> pa.Schema:
 
 
 def parse(table: SourceTable, data: bytes, findings: Findings) -> tuple[pa.Table, Sequence[int]]:
-    """The rows that are readable at all, and the line number of each."""
+    """The readable rows, and the line number of each."""
     schema = json_schema(table)
     if not data:
         return schema.empty_table(), []
     try:
-        # Most parts have no backslash, which is soon found out.
+        # Most parts have no backslash, which is quick to find out.
         lines = _objects(data)
         odd = (b"\\" in data and b"\\u0000" in data) or too_large.among(data)
         if lines and not odd:
@@ -103,9 +103,9 @@ def parse(table: SourceTable, data: bytes, findings: Findings) -> tuple[pa.Table
 
 
 def _objects(data: bytes) -> int:
-    """How many lines there are, if each opens and closes a brace; else 0.
+    """How many lines there are if each opens and closes a brace, otherwise 0.
 
-    Then no object can run over several lines.
+    If so, no object can span several lines.
     """
     if not (data.startswith(b"{") and data.endswith(b"}\n")):
         return 0
@@ -144,7 +144,7 @@ def _wide(schema: pa.Schema) -> pa.Schema:
 
 
 def _read_as(data: bytes, schema: pa.Schema) -> pa.Table:
-    # In one piece, by this thread: parts are read side by side, and a row must fit into a piece.
+    # In one piece and in this thread: parts are read in parallel, and a row must fit into a piece.
     return pj.read_json(
         pa.BufferReader(data),
         read_options=pj.ReadOptions(block_size=len(data), use_threads=False),
@@ -155,10 +155,10 @@ def _read_as(data: bytes, schema: pa.Schema) -> pa.Table:
 def _parse_line_by_line(
     data: bytes, schema: pa.Schema, findings: Findings
 ) -> tuple[pa.Table, list[int]]:
-    """Find the lines that cannot be read by halving: a handful costs a handful of parses.
+    """Find the unreadable lines by bisection: a handful costs a handful of parses.
 
-    What is wrong with a line may be in a member that nobody asked for. Such members are left out,
-    which Python has to do: of the lines that cannot be read as they are, and of their neighbours.
+    The error in a line may be in a member that nobody uses. Such members are removed, in Python:
+    from the lines that cannot be read as they are, and from their neighbours.
     """
     lines = data.removesuffix(b"\n").split(b"\n")
     candidates = []
@@ -203,9 +203,9 @@ def _parse_line_by_line(
 
 
 def _only(line: bytes, names: Collection[str]) -> bytes:
-    """The line with only the members of these names, as they are written.
+    """The line with only the members of these names, as written.
 
-    A line that is no JSON object stays as it is.
+    A line that is not a JSON object stays as it is.
     """
     # Bytes that are no UTF-8 pass through: they matter where they are kept.
     text = line.decode(errors="surrogateescape")

@@ -3,8 +3,8 @@
 Rows stream through part by part, so memory is bounded by the size of a part. Nothing here knows
 Dagster: the assets and the rebuild run the same functions.
 
-What is done with the rows of a part is in `transform.py`, which is imported when there are some:
-the code server and the runs that capture never need it, and start sooner without pandas.
+`transform.py` processes the rows of a part. It is imported only when there are some: the code
+server and runs that only capture never need it, and start sooner without pandas.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ FACTS = [star for star in STAR_TABLES.values() if star.kind is Kind.FACT]
 class StarRows:
     """A star table of a batch on its way to the lake.
 
-    `parts` gives the rows once; `read`, `quarantined` and, when written, `receipt` fill up
-    meanwhile.
+    `parts` yields the rows once. Meanwhile `read` and `quarantined` fill up; once written,
+    `receipt` is set.
     """
 
     star: StarTable
@@ -75,8 +75,8 @@ class StarRows:
     def write(self, store: Store) -> Receipt:
         """Write the parts, the quarantine and last the receipt.
 
-        Raises LakeError, or ProcessedOtherwiseError when the batch was processed before with
-        another result.
+        Raises LakeError, or ProcessedOtherwiseError if the batch was processed before with another
+        result.
         """
         try:
             return self._write(store)
@@ -140,7 +140,7 @@ class StarRows:
 
 
 def same_rows(store: Store, left: Receipt, right: Receipt) -> bool:
-    """Whether two receipts stand for the same rows; another pyarrow writes other bytes."""
+    """Whether two receipts have the same rows; another version of pyarrow writes other bytes."""
     objects = {"objects", "quarantine"}
     if left.model_dump(exclude=objects) != right.model_dump(exclude=objects):
         return False
@@ -154,7 +154,7 @@ def _lines(store: Store, entries: Sequence[ObjectEntry]) -> bytes:
 
 
 def _read_all(store: Store, entries: Sequence[ObjectEntry]) -> pa.Table | None:
-    """The rows of all parts; whether a column may be NULL is not looked at."""
+    """The rows of all parts, regardless of the nullability of columns."""
     tables = [read_table(store, entry) for entry in entries]
     plain = [pa.table(table.columns, names=table.column_names) for table in tables]
     return pa.concat_tables(plain) if plain else None
@@ -188,11 +188,11 @@ def process_star(
     *,
     again: bool = False,
 ) -> Receipt:
-    """Process one table of a batch outside of Dagster, if that has not been done.
+    """Process one table of a batch outside Dagster, unless it is processed.
 
-    With the calendar, the facts that it is made from are processed. `again` does it even where it
-    has been done, which proves that this gives what is there. Raises LakeError, or
-    ProcessedOtherwiseError where it gives something else.
+    The calendar also processes the facts that it is made from. With `again`, even a processed table
+    is processed, which proves that the result is the same. Raises LakeError, or
+    ProcessedOtherwiseError if the result differs.
     """
     done = None if again else sound_receipt(processed, star, manifest)
     if done is not None:
@@ -236,8 +236,8 @@ def _transformed(
 
 
 def _currencies(manifest: Manifest, store: Store) -> Mapping[str, str]:
-    """The currencies by which the rows of a batch are judged, by code: those that were known when
-    it was captured."""
+    """The currencies that the rows of a batch are checked against, by code: those known at its
+    capture."""
     return references.read(store, references.CURRENCIES, manifest.references[references.CURRENCIES])
 
 

@@ -1,7 +1,8 @@
 """From the source rows of one part to a star table's rows: accept, transform, complete, declare.
 
-Pure functions over bytes and frames. They need pandas, which takes as long to import as half of
-Dagster; so what only captures, or serves the UI, does not import this module (see `process.py`).
+Pure functions over bytes and frames. They need pandas, which takes half as long to import as
+Dagster, so processes that only capture or serve the UI do not import this module (see
+`process.py`).
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Transformed:
 
 
 def whole(table: Archived, parts: Iterable[bytes], currencies: Mapping[str, str]) -> Accepted:
-    """All accepted rows of a table that others look up; such tables are small."""
+    """All accepted rows of a looked-up table; such tables are small."""
     accepted = [_accept(table, data, currencies) for data in parts]
     accepted = accepted or [_accept(table, b"", currencies)]
     frame = pd.concat([part.frame for part in accepted], ignore_index=True)
@@ -62,11 +63,11 @@ def transform(
     parents: Mapping[str, pd.DataFrame],
     currencies: Mapping[str, str],
 ) -> Transformed:
-    """The rows of `star` from a part of its base table (JSON Lines) and the whole of its parents.
+    """The rows of `star` from a part of its base table (JSON Lines) and its whole parents.
 
-    `table` is the base as the batch has it, `parents` the accepted rows of the tables that are
-    looked up, by name; `currencies` are the known ones by code. Raises ProcessingError when a
-    computed column breaks its declaration.
+    `table` is the base in the batch, `parents` the accepted rows of the looked-up tables, by name;
+    `currencies` are the known ones by code. Raises ProcessingError if a computed column breaks its
+    declaration.
     """
     keys = {j.child_column: parents[j.parent][j.parent_column] for j in star.joins}
     accepted = _accept(table, data, currencies, keys)
@@ -83,8 +84,8 @@ def project(
 ) -> pd.DataFrame:
     """The columns of a star table, row for row of its base: carried, looked up, or computed.
 
-    Frames have Arrow types (see `contracts.accept`). Raises ProcessingError when a function gives
-    something else than a value for each row.
+    Frames have Arrow types (see `contracts.accept`). Raises ProcessingError if a function does not
+    return one value for each row.
     """
     indexed = {j.parent: parents[j.parent].set_index(j.parent_column) for j in star.joins}
     by = {j.parent: base[j.child_column] for j in star.joins}
@@ -112,7 +113,7 @@ def _computed(
     assert column.computed is not None
     try:
         values: object = column.computed.function(*arguments)
-    except Exception as error:  # of a function that anybody may have declared
+    except Exception as error:  # any function may have been declared
         frame = traceback.extract_tb(error.__traceback__)[-1]
         raise ProcessingError(
             f"The function of {star.name}.{column.name} failed with {type(error).__name__} (line"
@@ -121,14 +122,14 @@ def _computed(
     if isinstance(values, pd.Series) and values.index.equals(rows):
         return values
     raise ProcessingError(
-        f"The function of {star.name}.{column.name} did not give one value for each row: it has to"
-        " return a Series with the index of what it was given."
+        f"The function of {star.name}.{column.name} did not return one value for each row: it must"
+        " return a Series with the index of its input."
     )
 
 
 def calendar(star: StarTable, columns: Iterable[pa.ChunkedArray]) -> pa.Table | None:
-    """The calendar from the first to the last of the dates (date32) in the columns, both included;
-    None where there is no date."""
+    """The calendar from the first to the last date (date32) in the columns, inclusive; None if
+    there is no date."""
     bounds = [day for dates in columns for day in pc.min_max(dates).as_py().values() if day]
     if not bounds:
         return None
@@ -136,7 +137,7 @@ def calendar(star: StarTable, columns: Iterable[pa.ChunkedArray]) -> pa.Table | 
 
 
 def _complete(star: StarTable, frame: pd.DataFrame, accepted: Accepted, data: bytes) -> Accepted:
-    """Quarantine the rows that lack a value which the warehouse requires."""
+    """Quarantine the rows that lack a value that the warehouse requires."""
     gaps = {
         column.name: frame.index[frame[column.name].isna()]
         for column in star.columns

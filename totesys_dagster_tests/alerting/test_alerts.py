@@ -327,7 +327,7 @@ def test_quarantined_rows_are_sent_once_and_resolved_when_they_are_mended(
     watch.tick()
     [(subject, text)] = inbox.take()
     assert subject == "[totesys_dagster] rows are in quarantine"
-    assert "fact_sales_order: 1 row in quarantine, against the contract.\n" in text
+    assert "fact_sales_order: 1 row in quarantine for breaking the contract.\n" in text
     assert "2022-13-45" not in text
 
     orchestra.platform.application.execute(

@@ -520,8 +520,8 @@ def test_rows_keep_their_line_numbers_and_frames_stay_as_they_were() -> None:
             lambda *_: 1 / 0,
             r"failed with ZeroDivisionError \(line \d+ of test_dimensions\.py\): corr",
         ),
-        (lambda codes, _: codes.head(1), "did not give one value for each row"),
-        (lambda *_: ["Pound"], "did not give one value for each row"),
+        (lambda codes, _: codes.head(1), "did not return one value for each row"),
+        (lambda *_: ["Pound"], "did not return one value for each row"),
     ],
 )
 def test_function_that_cannot_compute_is_named(function: Callable[..., Any], why: str) -> None:
