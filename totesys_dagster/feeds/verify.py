@@ -39,7 +39,7 @@ def verify_feed(
         if loaded and max(loaded) > log.end():
             result.findings.append(
                 f"The warehouse holds {max(loaded)} deliveries of {feed.title}, but the lake only"
-                f" {log.end()}: restore the others from the bucket's older versions."
+                f" {log.end()}: restore them from the bucket's older versions."
             )
         expected = _Expected(feed)
         for delivery, receipt in _walk(result, feed, ingestion, processed, loaded):

@@ -1,11 +1,11 @@
-"""Starts the process of a run by forking one that has imported all it needs.
+"""Starts the process of a run by forking one that has already imported everything it needs.
 
-A run of a small batch works for a second. A new Python needs two to four until it begins to: it
-imports Dagster and resolves the code location. The fork server has done so once, and each run is a
-fork of it.
+A run of a small batch works for a second, but a new Python process takes two to four seconds to
+import Dagster and resolve the code location. The fork server does that once, and each run is a fork
+of it.
 
-The fork of a run gets one end of a socket. It writes its process id there, and reads its run when
-the id has been noted; one whose daemon dies in between ends.
+The fork gets one end of a socket. It writes its process id there, and reads its run once the id is
+recorded. If the daemon dies in between, the fork ends.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ from totesys_dagster.dagster_insides import (
     serialize_value,
 )
 
-# How long a fork may take until it answers; most of it is the server's own start.
+# How long a fork may take to answer; most of that is the start of the server.
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
-# How long no server is started after one that could not fork: each run would wait for another.
+# How long to wait after a server that could not fork: otherwise each run would wait for a new one.
 PAUSE_SECONDS = 300.0
-# Imported by a run and not by the code location, which starts faster without.
+# Imported by runs but not by the code location, which starts faster without it.
 OF_RUNS = (API, "totesys_dagster.processed.transform")
 
 
@@ -74,7 +74,7 @@ class ForkServer:
                 # The server ends when code that it has imported was changed: then with a new one.
                 forked = self._fork() or self._fork()
                 if forked is None:
-                    raise ForkServerError("The fork server ends at its start; see its output.")
+                    raise ForkServerError("The fork server ended while starting; see its output.")
             except ForkServerError:
                 self._paused_until = time.monotonic() + PAUSE_SECONDS
                 raise

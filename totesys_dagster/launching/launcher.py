@@ -1,9 +1,9 @@
 """Run launchers for one machine, which notice when the process of a run has died.
 
-Dagster's default launcher cannot tell, so a run that was killed together with its code server
-would count as started for ever, and the sensors would wait for it. With these, Dagster's run
-monitoring marks it as failed, and the sensors come back to its batch. The launchers for ECS and
-Kubernetes can tell by themselves.
+Dagster's default launcher does not, so a run that was killed together with its code server would
+count as started forever, and the sensors would wait for it. With these launchers, Dagster's run
+monitoring marks it as failed, and the sensors retry its batch. The launchers for ECS and Kubernetes
+notice it themselves.
 """
 
 import signal
@@ -99,15 +99,15 @@ class WatchedRunLauncher(DefaultRunLauncher):
         return CheckRunHealthResult(WorkerStatus.NOT_FOUND, f"process {process.pid} has died")
 
     def _has_another_process(self, run: dg.DagsterRun) -> bool:
-        """Whether the run goes on in another process than the one that is known here.
+        """Whether the run continues in another process than the known one.
 
-        Dagster lets one process execute a run that two daemons launched, and ends the other, which
-        may be the one that is tagged, or all that the code server knew.
+        If two daemons launched a run, Dagster lets one process execute it and ends the other, which
+        may be the tagged one, or the only one that the code server knew.
         """
         return launched_twice(self._instance, run.run_id) and shows_life(self._instance, run.run_id)
 
     def _miss(self, run_id: str, why: str) -> CheckRunHealthResult:
-        """The process is taken for dead when it was missed several times in a row."""
+        """Count the process as dead once it was missed several times in a row."""
         self._missed[run_id] += 1
         if self._missed[run_id] < CHANCES:
             return CheckRunHealthResult(WorkerStatus.RUNNING, why)
@@ -127,7 +127,7 @@ class ForkingRunLauncher(WatchedRunLauncher):
             super().launch_run(context)
 
     def _fork(self, run: dg.DagsterRun) -> bool:
-        """Fork the process of a run; whether that was possible."""
+        """Fork the process of a run. Returns whether that was possible."""
         assert run.job_code_origin is not None  # can_fork has looked
         assert run.remote_job_origin is not None
         origin, instance = run.job_code_origin, self._instance.get_ref()

@@ -1,4 +1,4 @@
-"""Which process executes a run, named so that no other is ever taken for it."""
+"""Identifies the process of a run, so that no other process can be mistaken for it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from totesys_dagster import processes
 
 @dataclass(frozen=True)
 class RunProcess:
-    """A process by host, id and start: ids come again, after a restart of a container at once.
+    """A process by host, id and start time: ids are reused, after a container restart immediately.
 
-    `started` counts the kernel's clock ticks since the machine was, and is empty where the system
-    does not tell.
+    `started` is in the kernel's clock ticks since boot, and is empty if the system does not tell.
     """
 
     host: str

@@ -1,7 +1,7 @@
-"""Who may look into the directories of the embedded default: its user, and nobody else.
+"""Keeps the directories of the embedded default private to its user.
 
-Under root the server runs as another user, who has to pass through to its own files. The group of
-that user may do so, and may not read what there is.
+Under root, the server runs as another user, who must be able to traverse to its own files. That
+user's group may do so, but may not read anything.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The platform on the embedded default: whatever is not set to a real system is provided.
+"""The platform on the embedded default, which stands in for systems that are not configured.
 
-`workspace.yaml` points here, so plain `dagster dev` works without any setting. The embedded server
-starts when it is first needed, so to look at the definitions starts none. With the embedded
-source comes a sensor that plays its business.
+`workspace.yaml` points here, so plain `dagster dev` works without settings. The embedded server
+starts when it is first needed, so loading the definitions starts none. With the embedded source
+comes a sensor that simulates business.
 """
 
 import datetime as dt
@@ -19,7 +19,7 @@ from totesys_simulator import simulator
 @dg.sensor(
     minimum_interval_seconds=9,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Plays ToteSys: every ten seconds an order, a payment or an edit. Switch it off"
+    description="Simulates ToteSys: every ten seconds an order, a payment or an edit. Switch it off"
     " for a quiet source.",
 )
 def simulated_business(_: dg.SensorEvaluationContext) -> dg.SkipReason:

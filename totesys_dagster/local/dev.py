@@ -1,4 +1,4 @@
-"""`dagster dev` with the web server of `totesys web` in the place of its own."""
+"""`dagster dev` with the web server of `totesys web` instead of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The start of the embedded server: until it answers, or until it is known why it does not."""
+"""Starts the embedded server, and waits until it answers or the reason why not is known."""
 
 from __future__ import annotations
 
@@ -163,29 +163,31 @@ class Launch:
         if any(FULL in line for line in lines):
             return (
                 f"The embedded PostgreSQL server cannot start, because the disk of"
-                f" {self.state.directory} is full: make room, then run again; nothing is lost."
+                f" {self.state.directory} is full: free some space, then run again; nothing is"
+                " lost."
             )
         why = lines[0].partition("]")[2].strip() if lines else "it says nothing"
         return (
             f"The embedded PostgreSQL server of {self.home} does not start ({why or lines[0]}):"
-            f" see {self.log}; its data is left as it is."
+            f" see {self.log}; its data is untouched."
         )
 
     def _late(self) -> str:
         pid = postmaster.find(self.state.data)
         if pid is None:
-            why = "the supervisor of the server before has not ended"
+            why = "the supervisor of the previous server has not ended"
         elif processes.state_and_start(pid)[0] in ("T", "t"):
             return (
                 f"The embedded PostgreSQL server of {self.home} is stopped"
-                f" ({processes.describe(pid)}): let it go on by `kill -CONT {pid}`, then try again."
+                f" ({processes.describe(pid)}): let it continue with `kill -CONT {pid}`, then try"
+                " again."
             )
         else:
             why = self.said or "it says nothing"
         return (
             f"The embedded PostgreSQL server of {self.home} did not answer within"
-            f" {START_SECONDS} seconds ({why}): see {self.log}, then try again; its data is left"
-            " as it is."
+            f" {START_SECONDS} seconds ({why}): see {self.log}, then try again; its data is"
+            " untouched."
         )
 
 
@@ -201,7 +203,7 @@ def _is_free(path: Path) -> bool:
 
 
 def free_port(preferred: int | None) -> int:
-    """A port on loopback that nobody listens on, the one of last time if possible."""
+    """A free port on loopback, the same as last time if possible."""
     for port in (preferred or 0, 0):
         with socket.socket() as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

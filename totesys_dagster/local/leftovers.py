@@ -1,9 +1,9 @@
 """The process that ends what Ctrl-C can leave behind of `totesys dev`.
 
-A run that is interrupted at the wrong moment dies with a lock in its hands that Dagster's code
-server shares with it. The server then waits for ever, and the embedded PostgreSQL server with it.
-This process outlives `dagster dev` by some seconds and kills such code servers of its own process
-group. It finds them in /proc; on a system without one, it does nothing.
+A run that is interrupted at the wrong moment dies holding a lock that it shares with Dagster's code
+server. The code server then waits forever, and the embedded PostgreSQL server with it. This process
+outlives `dagster dev` by some seconds and kills such code servers in its own process group. It
+finds them in /proc; on a system without /proc, it does nothing.
 """
 
 from __future__ import annotations

@@ -18,9 +18,9 @@ class LockHeldError(TotesysError):
 
 
 def acquire(path: Path, *, shared: bool = False) -> int | None:
-    """Lock `path` and return the descriptor that holds the lock, None when it is taken.
+    """Lock `path` and return the descriptor that holds the lock; None if it is taken.
 
-    Raises OSError when the file cannot be made.
+    Raises OSError if the file cannot be created.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:

@@ -1,4 +1,4 @@
-"""How the files of the embedded server are made, and lost passwords are replaced."""
+"""Creates the files of the embedded server, and replaces lost passwords."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RESET_SECONDS = 120
 
 
 def initialise(binaries: Path, data: Path, account: Account, superuser: str, password: str) -> None:
-    """Make an empty cluster under another name and rename it: it exists in full or not at all.
+    """Create an empty cluster under another name and rename it: it exists completely or not at all.
 
     Raises EmbeddedServerError or OSError.
     """
@@ -40,7 +40,7 @@ def initialise(binaries: Path, data: Path, account: Account, superuser: str, pas
         reason = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
         raise EmbeddedServerError(
             f"The embedded PostgreSQL server could not be set up in {data.parent} ({reason}):"
-            " check that there is room and that the directory can be written."
+            " check that there is enough space and that the directory is writable."
         )
     files.move_directory(new, data)
 
@@ -48,9 +48,9 @@ def initialise(binaries: Path, data: Path, account: Account, superuser: str, pas
 def reset_passwords(
     binaries: Path, data: Path, account: Account, passwords: dict[str, str]
 ) -> None:
-    """Give roles new passwords, for which nobody has to know the old ones: no server may run.
+    """Give roles new passwords without knowing the old ones, while no server is running.
 
-    Roles that there are not are passed over. Raises EmbeddedServerError.
+    Skips roles that do not exist. Raises EmbeddedServerError.
     """
     statements = [
         f"ALTER ROLE {role} PASSWORD '{password}'" for role, password in passwords.items()
@@ -66,5 +66,5 @@ def reset_passwords(
         reason = (done.stderr.strip() or "no message").splitlines()[-1]
         raise EmbeddedServerError(
             f"The passwords of the embedded PostgreSQL server in {data.parent} were lost, and new"
-            f" ones could not be set ({reason}); its data is intact: mend that, then run again."
+            f" ones could not be set ({reason}); its data is intact: fix that, then run again."
         )

@@ -1,9 +1,9 @@
-"""Which process is the server of a data directory: proved, and not believed of `postmaster.pid`.
+"""Finds the server process of a data directory, without trusting `postmaster.pid`.
 
-That file outlives a machine that is switched off and a container that is removed, and the id in it
-may then be anybody's. A server is known by its program and by its working directory, which it takes
-in its data directory, and tells from its own helpers by its command line. This module imports
-little, so that the supervisor stays small.
+That file survives a power failure or a removed container, and its process id may then belong to any
+process. A server is recognized by its program and by its working directory, which is its data
+directory; its command line distinguishes it from its child processes. This module imports little,
+so that the supervisor stays small.
 """
 
 from __future__ import annotations

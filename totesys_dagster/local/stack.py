@@ -1,8 +1,8 @@
-"""The embedded default: whatever is not set to a real system is provided here.
+"""The embedded default, which stands in for every system that is not configured.
 
-A server on loopback with the ToteSys database and the warehouse, and a lake in a directory, all
-under TOTESYS_HOME. `start` completes the environment, `start_when_needed` does so when a setting is
-first read. The platform reads its settings as it does in production; it does not know this module.
+It is a server on loopback with the ToteSys database and the warehouse, and a lake in a directory,
+all under TOTESYS_HOME. `start` completes the environment; `start_when_needed` does so when a
+setting is first read. The platform reads its settings as in production, unaware of this module.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def start() -> set[str]:
     if needed & DATABASES:
         home = settings.home()
         server = postgres.start(home, ROLES)
-        # One process at a time: roles and databases that are there already are not made again.
+        # One process at a time: existing roles and databases are not created again.
         with (
             locks.exclusive(home / "databases.lock", DATABASES_SECONDS, MAKING),
             server.connect(SUPERUSER, "postgres") as connection,
@@ -69,7 +69,7 @@ def start() -> set[str]:
 
 
 def start_when_needed() -> set[str]:
-    """The same, but for the server: it is started when a setting that leads to it is first read.
+    """The same, except that the server starts only when a setting that leads to it is first read.
 
     Raises SettingError.
     """
@@ -77,7 +77,7 @@ def start_when_needed() -> set[str]:
     names = needed & DATABASES
     if settings.WAREHOUSE_DSN in names:
         names |= {settings.WAREHOUSE_ADMIN_DSN, settings.WAREHOUSE_READER_DSN}
-    for name in names:  # what was inherited may be of a server that listens elsewhere by now
+    for name in names:  # an inherited value may point to a port that the server no longer uses
         os.environ.pop(name, None)
     if names:
         settings.provide(names, start)
@@ -85,11 +85,11 @@ def start_when_needed() -> set[str]:
 
 
 def _provide_lake() -> tuple[set[str], str]:
-    """Let the lake be in directories where it is nowhere else; all settings to be provided, and
-    what the names of this lake and its warehouse end in."""
-    # Before an invented company takes the place of a source whose setting is misspelt.
+    """Put the lake into directories if no other place is set. Returns the settings to provide, and
+    the suffix of the names of this lake and its warehouse."""
+    # First, so that a misspelt setting does not select the invented company instead of the source.
     settings.require_known(os.environ, Path(".env"))
-    # What was inherited is provided anew: a server that was started again may listen elsewhere.
+    # Provide inherited settings again: a restarted server may listen on another port.
     inherited = set(os.environ.get(settings.EMBEDDED, "").split())
     needed = {name for name in settings.LOCATIONS if name in inherited or name not in os.environ}
     suffix = _suffix(needed)
@@ -107,12 +107,12 @@ def application(home: Path) -> psycopg.Connection:
 
 
 def application_dsn(home: Path) -> str:
-    """Where the application of the embedded ToteSys writes, for the time of this process."""
+    """The connection string of the embedded ToteSys' application, valid while this process runs."""
     return postgres.start(home, ROLES).dsn(APPLICATION, SOURCE)
 
 
 def _suffix(needed: set[str]) -> str:
-    """What tells the lake and warehouse of one real source from those of another."""
+    """What distinguishes the lake and warehouse of one real source from those of another."""
     if settings.SOURCE_DSN in needed:
         return ""
     dsn = settings.connection_string(settings.SOURCE_DSN)
@@ -122,9 +122,9 @@ def _suffix(needed: set[str]) -> str:
 
 
 def create_roles(connection: psycopg.Connection, server: Server) -> None:
-    """Make the roles that are missing, each with its password. The owner's has none.
+    """Create missing roles, each with its password. The owner's has none.
 
-    The reader gets its password each time: people work as that role, and a role may change its own.
+    The reader's password is set each time: people use that role, and a role can change its own.
     """
     existing = {name for (name,) in connection.execute("SELECT rolname FROM pg_roles")}
     for role in ROLES:
@@ -153,7 +153,7 @@ def _create_database(connection: psycopg.Connection, database: str, owner: str) 
 
 
 def _create_source(connection: psycopg.Connection, server: Server) -> None:
-    """Make and fill ToteSys under another name and rename it: it exists in full or not at all."""
+    """Create and fill ToteSys under another name, then rename it: it is complete or missing."""
     if _exists(connection, SOURCE):
         return
     new = f"{SOURCE}_new"
@@ -178,15 +178,15 @@ def _create_source(connection: psycopg.Connection, server: Server) -> None:
 
 
 def _drop_half_made(connection: psycopg.Connection, database: str) -> None:
-    """Drop what a start that was killed has left: only ours belongs to the application."""
+    """Drop what a killed start has left: only our database belongs to the application."""
     query = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s"
     found = connection.execute(query, [database]).fetchone()
     if found is None:
         return
     if found != (APPLICATION,):
         raise EmbeddedServerError(
-            f"The embedded server has a database {database} that {found[0]} made, and ToteSys is"
-            " made under that name: rename it, then start again."
+            f"The embedded server has a database {database} of {found[0]}, but ToteSys is created"
+            " under that name: rename it, then start again."
         )
     connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database)))
 
@@ -198,8 +198,8 @@ def grant_extractor(connection: psycopg.Connection) -> None:
 
 
 def _create_warehouse(connection: psycopg.Connection, server: Server, database: str) -> None:
-    """Make the warehouse's database with its roles, and its tables as their owner. What is declared
-    later is made when something is loaded, or by `totesys migrate`."""
+    """Create the warehouse's database with its roles, and its tables as their owner. Later
+    declarations are applied by loads, or by `totesys migrate`."""
     if not _exists(connection, database):
         _create_database(connection, database, SUPERUSER)
     names = Names(settings.warehouse_schema())
@@ -211,7 +211,7 @@ def _create_warehouse(connection: psycopg.Connection, server: Server, database: 
 
 
 def _last_working_day(today: dt.date) -> dt.date:
-    """The last weekday before today: the simulated business goes on from there."""
+    """The last weekday before today: the simulated business continues from there."""
     day = today - dt.timedelta(days=1)
     while day.isoweekday() > 5:
         day -= dt.timedelta(days=1)

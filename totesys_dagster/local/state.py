@@ -1,7 +1,7 @@
-"""What is remembered of an embedded server: where its files are, its port, and the passwords.
+"""The recorded state of an embedded server: the location of its files, its port, and passwords.
 
-All of it can be lost without any data: the files are found by a name in the home as well, the port
-is the running server's to tell, and new passwords take the place of lost ones.
+Losing it loses no data: a link in the home also leads to the files, the running server tells its
+port, and new passwords replace lost ones.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""Dagster's history in SQLite: there in full or not at all, its connections held, its events in one
+"""Dagster's history in SQLite: created atomically, with open connections and all events in one
 file.
 
-Dagster makes its databases in place. Two processes that do so at once, as `dagster dev` and
-`totesys run` on a fresh clone, break them for good: of four tries with three processes two ended
-with "more than one head present". One that is killed meanwhile leaves them half made.
+Dagster creates its databases in place. Two processes that do so at once, such as `dagster dev` and
+`totesys run` on a fresh clone, break them for good: two of four attempts with three processes ended
+with "more than one head present". A process that is killed meanwhile leaves them half created.
 
-It opens and closes a database for each event, and the last to close it writes the whole log of
-changes back and removes it: 29 to 50 milliseconds an event on a busy machine, where a held
-connection takes 1.5 to 15. And it keeps the events of each run in a file of their own, an empty one
-of which takes 106 KB.
+Dagster opens and closes a database for each event, and the last to close it writes back the whole
+WAL and removes it: 29 to 50 milliseconds per event on a busy machine, compared with 1.5 to 15 on an
+open connection. And it keeps the events of each run in a separate file, of which an empty one takes
+106 KB.
 """
 
 import os

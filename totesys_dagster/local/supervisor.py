@@ -1,8 +1,8 @@
-"""The process that keeps the embedded server for as long as somebody uses it.
+"""The process that keeps the embedded server running as long as somebody uses it.
 
-Each user of the server holds a shared lock on one file. The supervisor tries to get that file for
-itself alone; when it does, the last user has gone, be it by Ctrl-C or by SIGKILL, and the server is
-stopped. It imports little, so that it starts in a blink and stays small.
+Each user of the server holds a shared lock on one file. The supervisor tries to lock that file
+exclusively; once it succeeds, the last user has gone, whether by Ctrl-C or by SIGKILL, and the
+supervisor stops the server. It imports little, so it starts fast and stays small.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ POLL_SECONDS = 0.25
 
 
 def _in_use(home: Path) -> bool:
-    """Whether somebody uses the server; if not, the lock is this process's until it ends.
+    """Whether somebody uses the server. If not, this process keeps the lock until it ends.
 
-    A directory that was removed is used by nobody.
+    Nobody uses a removed directory.
     """
     try:
         return locks.acquire(home / "in-use.lock") is None
@@ -43,9 +43,9 @@ def _alive(data: Path, child: subprocess.Popen[bytes] | None) -> bool:
 
 
 def stop(data: Path, child: subprocess.Popen[bytes] | None, *, at_once: bool = False) -> bool:
-    """A fast shutdown, and an immediate one if that takes too long (it recovers at next start).
+    """Shut the server down fast, or immediately if that takes too long (it recovers at next start).
 
-    Whether no server is left.
+    Returns whether no server is left.
     """
     for number in (signal.SIGQUIT,) if at_once else (signal.SIGINT, signal.SIGQUIT):
         if (pid := postmaster.find(data)) is None:

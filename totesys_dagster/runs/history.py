@@ -1,8 +1,8 @@
-"""What is done to Dagster's database directly: how ended runs leave it, and which never do.
+"""Works on Dagster's database directly: deletes ended runs, except those that must stay.
 
-`delete_run` alone takes along what the UI shows as the latest state of an asset. It leaves behind
-the checks that the run has evaluated, the logs of its steps, and, where it is interrupted, events
-that nobody finds again.
+`delete_run` alone would also delete what the UI shows as the latest state of an asset. It leaves
+behind the checks that the run evaluated, the logs of its steps and, if interrupted, orphaned
+events.
 """
 
 from __future__ import annotations

@@ -13,9 +13,9 @@ RATE_HISTORY = "exchange_rate_history"
 REPORTS_PAGE = "reports_page"
 
 STAGE_TAG = "totesys/stage"
-# Of a run that is to load several batches, from that of its tag `totesys/batch` on.
+# The last batch of a run that loads several, beginning with that of its tag `totesys/batch`.
 LAST_BATCH_TAG = "totesys/last_batch"
-# Of a run that mails the page, too, and not only makes it.
+# Marks a run that also mails the page.
 MAIL_TAG = "totesys/mail"
 # The feed whose deliveries a run takes.
 FEED_TAG = "totesys/feed"

@@ -1,4 +1,4 @@
-"""What Dagster knows of its runs, as sensors, captures and the run launcher ask for it."""
+"""What Dagster knows about its runs, for sensors, captures and the run launcher."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def is_unfinished(record: dg.RunRecord) -> bool:
     status = record.dagster_run.status
     if status == dg.DagsterRunStatus.NOT_STARTED:
         created = record.create_timestamp.replace(tzinfo=dt.UTC)
-        # A clock that went back tells nothing of the time that has passed.
+        # If the clock went back, we cannot know how much time has passed.
         return dt.timedelta(0) <= dt.datetime.now(dt.UTC) - created < ABANDONED_AFTER
     return status in UNFINISHED
 
@@ -38,8 +38,8 @@ def is_unfinished(record: dg.RunRecord) -> bool:
 def unfinished(
     instance: dg.DagsterInstance, tags: Mapping[str, str | Sequence[str]], *, but: str | None = None
 ) -> bool:
-    """Whether a run with these tags is waiting or at work, other than the run `but`. A tag may have
-    any of several values."""
+    """Whether a run with these tags, other than `but`, is queued or running. A tag may have any of
+    several values."""
     filters = dg.RunsFilter(tags=dict(tags), statuses=UNFINISHED)
     return any(
         record.dagster_run.run_id != but and is_unfinished(record)

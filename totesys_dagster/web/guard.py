@@ -1,10 +1,10 @@
-"""What stands before Dagster's web application: it lets through what the UI's own pages ask.
+"""The guard in front of Dagster's web application: it accepts only requests of the UI's own pages.
 
 Dagster's server has no login, and executes what any page in a browser sends: a mutation in the
-query of a GET, or in a POST that a browser sends without asking first. Where a login stands before
-it, the browser adds its cookie to such requests, too. So each request has to name a host that is
-served here, come from no other page, and change nothing by a GET. Programs that say nothing of a
-page, such as curl, are let through: they run on behalf of no stranger.
+query of a GET, or in a POST that a browser sends without a preflight request. Even behind a login,
+the browser adds its cookie to such requests. So each request must name a host that is served here,
+must not come from another page, and must not change anything by GET. Programs that name no page,
+such as curl, are accepted: no stranger controls them.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def _require_queries(scope: Scope) -> None:
     for text in QueryParams(scope["query_string"]).getlist("query"):
         if not _only_asks(text):
             raise RefusedError(
-                405, "By GET, GraphQL is asked, and changes nothing: send it by POST."
+                405, "GraphQL over GET may only query, not change anything: send this by POST."
             )
 
 

@@ -1,8 +1,8 @@
-"""The names under which the Dagster UI is served, and what Host and Origin say of a request.
+"""The names under which the Dagster UI is served, and the headers Host and Origin of a request.
 
-A browser says truthfully which host it takes a server for (Host) and whose page asks (Origin). A
-page of another site cannot change either, even where it has led its own name to this machine (DNS
-rebinding). Host is therefore one of the names that are known here, and Origin is the same place.
+A browser truthfully names the host that it believes to address (Host) and the site of the
+requesting page (Origin). A page of another site cannot change either, even if its own name resolves
+to this machine (DNS rebinding). So Host must be one of the known names, and Origin the same place.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The newest published page of the reports, at `/reports/page` of the web server.
 
-It is for those who may see the UI, and for nobody else: it stands behind the same guard, and where
-a login stands before the UI, before it, too. It is read from the processed zone, and nothing there
-can be asked for by name.
+Only those who may see the UI can see it: it is behind the same guard and, if the UI has a login,
+the same login. It is read from the processed zone, where nothing can be requested by name.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ class Reports:
 
 
 def newest_page() -> Response:
-    """The newest page, or a sentence why there is none."""
+    """The newest page, or a sentence that says why there is none."""
     setting = settings.PROCESSED_URL
     try:
         processed = Store(zone_urls.zone_url(setting), setting)

@@ -1,7 +1,7 @@
 """Dagster's web server behind the guard: `totesys web`.
 
-All of its options are Dagster's; what differs is that the port is taken before anything is loaded,
-and that nothing is served but through the guard.
+All of its options are Dagster's. The differences: it takes the port before loading anything, and
+serves everything through the guard.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def take_port(host: str, port: int) -> list[socket.socket]:
             one.close()
         raise SettingError(
             f"The Dagster UI cannot listen on port {port} of {host}"
-            f" ({(error.strerror or str(error)).lower()}): end what listens there, or choose"
-            " another with --port."
+            f" ({(error.strerror or str(error)).lower()}): stop what listens there, or choose"
+            " another port with --port."
         ) from None
     return sockets
 

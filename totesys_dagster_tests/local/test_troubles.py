@@ -294,7 +294,7 @@ def test_files_that_are_gone_are_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "server.json").write_text(
         json.dumps({"directory": "/var/tmp/totesys-gone", "port": 1, "passwords": {}})
     )
-    with pytest.raises(EmbeddedServerError, match=r"totesys-gone, .* is gone: bring it back, or"):
+    with pytest.raises(EmbeddedServerError, match=r"totesys-gone, .* is gone: restore it, or"):
         server.start(tmp_path)
 
 

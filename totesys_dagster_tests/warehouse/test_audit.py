@@ -727,7 +727,7 @@ def compared(star: str, *, equal: bool = False, **values: Any) -> Audit:
             "ERROR",
             "by more than what is in quarantine (1 row is in quarantine): a full",
         ),
-        (compared("dim_date"), "ERROR", "which no batch brings"),
+        (compared("dim_date"), "ERROR", "which no batch causes"),
     ],
 )
 def test_check_says_what_was_done_or_is_to_be_done(

@@ -188,8 +188,8 @@ def test_views_of_others_are_put_back_as_they_were(
     assert done == [
         "dim_staff.manager is added",
         "past_dim_staff.manager is added",
-        "the view theirs.staff is made again",
-        "the view theirs.names is made again",
+        "the view theirs.staff is re-created",
+        "the view theirs.names is re-created",
     ]
     assert admin.execute(STANDS).fetchall() == before
     assert len(before) == 2

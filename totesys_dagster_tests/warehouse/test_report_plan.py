@@ -254,8 +254,8 @@ def test_views_of_others_on_reports_are_put_back(
         "dim_design.created_at is added",
         "fact_payment.created_at is added",
         "past_dim_design.created_at is added",
-        "the view mine.designs is made again",
-        "the view mine.late is made again",
+        "the view mine.designs is re-created",
+        "the view mine.late is re-created",
     ]
     assert admin.execute("SELECT * FROM mine.late").fetchall() == []
     query = "SELECT viewowner::text FROM pg_views WHERE schemaname = 'mine'"
@@ -281,7 +281,7 @@ def test_report_whose_columns_change_is_made_anew(
     monkeypatch.setattr(reports, "all_reports", lambda: fewer)
     declare("dim_design", STAR_TABLES["dim_design"].columns)
 
-    assert schema.migrate(admin, NAMES) == ["the view mine.designs is made again"]
+    assert schema.migrate(admin, NAMES) == ["the view mine.designs is re-created"]
     assert admin.execute(RIGHTS).fetchall() == before
 
 

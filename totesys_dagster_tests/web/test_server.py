@@ -101,7 +101,7 @@ def test_port_in_use_is_said_at_once(web: Web) -> None:
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr == (
             f"Error: The Dagster UI cannot listen on port {web.port} of 127.0.0.1 (address already"
-            " in use): end what listens there, or choose another with --port.\n"
+            " in use): stop what listens there, or choose another port with --port.\n"
         )
     assert time.monotonic() - begun < 30
 
