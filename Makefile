@@ -25,7 +25,7 @@ PYTEST := $(BIN)/pytest -n auto --dist worksteal
 # An image of the Dockerfile, whose containers `make rehearsal` plays in; processes without.
 IMAGE ?=
 
-.PHONY: run dev psql notebook test torture smoke rehearsal nightly check audit render format lock clean bench-batches bench-commands bench-distributed bench-full bench-growth bench-increment bench-freshness bench-idle bench-page bench-reports bench-soak bench-start
+.PHONY: run dev psql notebook test torture smoke rehearsal nightly check lint types security audit render format lock clean bench-batches bench-commands bench-distributed bench-full bench-growth bench-increment bench-freshness bench-idle bench-page bench-reports bench-soak bench-start
 
 run: .venv/installed  ## take two batches the whole way on the embedded default
 	@$(BIN)/totesys demo
@@ -54,10 +54,16 @@ rehearsal: .venv/installed-dev  ## production on one machine: a day of business,
 
 nightly: torture  ## what a landing does without: CONTRIBUTING.md lists it
 
-check: .venv/installed-dev audit  ## format, lint, types, security lint, known vulnerabilities
+check: lint types security audit  ## format, lint, types, security lint, known vulnerabilities
+
+lint: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+types: .venv/installed-dev
 	$(BIN)/mypy
+
+security: .venv/installed-dev
 	$(BIN)/bandit -q -c pyproject.toml -r totesys_dagster totesys_simulator
 
 audit: .venv/installed-dev  ## known vulnerabilities in what the lock files install
