@@ -15,6 +15,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -55,6 +56,7 @@ LAST_DAY = dt.date(2024, 11, 15)
 
 _numbers = itertools.count(1)
 _administrators: dict[str, psycopg.Connection] = {}
+_making = threading.Lock()
 
 # Where pytest makes its directories: no test is about a disk.
 if clusters.roomy():
@@ -371,15 +373,17 @@ class Platform:
         return self
 
     def _make(self, database: Any) -> None:
-        if template := self.unmade.pop(database, None):
-            is_source = database == self._source
-            _create_database(
-                self.server,
-                database,
-                stack.APPLICATION if is_source else stack.LOADER,
-                template,
-                oid=Kept.OID if is_source and self.kept is not None else None,
-            )
+        with _making:  # the threads of a test may connect at once
+            if template := self.unmade.get(database):
+                is_source = database == self._source
+                _create_database(
+                    self.server,
+                    database,
+                    stack.APPLICATION if is_source else stack.LOADER,
+                    template,
+                    oid=Kept.OID if is_source and self.kept is not None else None,
+                )
+                del self.unmade[database]
 
     def writer(self) -> psycopg.Connection:
         """One more connection of the application, to hold a transaction open on."""
