@@ -54,6 +54,8 @@ ENV PATH=/opt/totesys/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     DAGSTER_HOME=/opt/totesys/home \
+    # For runs and ticks, as `--log-format json` is for the servers: what counts logs looks at fields.
+    TOTESYS_LOG_FORMAT=json \
     # For `sslrootcert=system`: the libpq of the wheel would look where its builder kept them.
     SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 
@@ -67,4 +69,4 @@ EXPOSE 4000
 HEALTHCHECK --interval=60s --timeout=30s --start-period=120s --retries=3 \
     CMD ["dagster", "api", "grpc-health-check", "-p", "4000"]
 
-CMD ["dagster", "api", "grpc", "-h", "0.0.0.0", "-p", "4000", "-m", "totesys_dagster.definitions"]
+CMD ["dagster", "api", "grpc", "-h", "0.0.0.0", "-p", "4000", "-m", "totesys_dagster.definitions", "--log-format", "json"]

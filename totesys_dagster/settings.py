@@ -48,6 +48,7 @@ UI_URL = "TOTESYS_UI_URL"
 CODE_URL = "TOTESYS_CODE_URL"
 WEB_HOSTS = "TOTESYS_WEB_HOSTS"
 FRESHNESS_MINUTES = "TOTESYS_FRESHNESS_MINUTES"
+LOG_FORMAT = "TOTESYS_LOG_FORMAT"
 POSTGRES_BIN = "TOTESYS_POSTGRES_BIN"
 REPORTING_CURRENCY = "TOTESYS_REPORTING_CURRENCY"
 RATES_URL = "TOTESYS_RATES_URL"
@@ -84,6 +85,7 @@ SETTINGS = (
     CODE_URL,
     WEB_HOSTS,
     FRESHNESS_MINUTES,
+    LOG_FORMAT,
     POSTGRES_BIN,
     REPORTING_CURRENCY,
     RATES_URL,
@@ -372,6 +374,14 @@ def home() -> Path:
 def freshness_minutes() -> int:
     """Minutes for which changes or batches may wait without any batch being loaded, at least 1."""
     return _whole_number(FRESHNESS_MINUTES, 15, 1)
+
+
+def log_format() -> str:
+    """How runs and ticks log: `text` for people, `json` for what reads logs. Raises SettingError."""
+    value = get(LOG_FORMAT, "text").lower()
+    if value not in ("text", "json"):
+        raise SettingError(f"{LOG_FORMAT} is {value!r}, but must be text or json.")
+    return value
 
 
 def code_url() -> str | None:

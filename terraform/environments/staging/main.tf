@@ -59,6 +59,5 @@ module "platform" {
 
   alert_emails       = var.alert_emails
   alert_mail         = var.alert_mail
-  silence_minutes    = 1440
   monthly_budget_usd = var.monthly_budget_usd
 }

@@ -76,7 +76,7 @@ locals {
       container = "code"
       cpu       = 512
       memory    = 2048
-      command   = ["dagster", "api", "grpc", "-h", "0.0.0.0", "-p", "4000", "-m", "totesys_dagster.definitions"]
+      command   = ["dagster", "api", "grpc", "-h", "0.0.0.0", "-p", "4000", "-m", "totesys_dagster.definitions", "--log-format", "json"]
       health    = "dagster api grpc-health-check -p 4000"
       port      = 4000
     }
@@ -84,7 +84,7 @@ locals {
       container = "daemon"
       cpu       = 512
       memory    = 1024
-      command   = ["dagster-daemon", "run", "-w", local.workspace]
+      command   = ["dagster-daemon", "run", "-w", local.workspace, "--log-format", "json"]
       health    = "dagster-daemon liveness-check"
       port      = null
     }
@@ -93,7 +93,7 @@ locals {
       cpu       = 512
       memory    = 1024
       # Dagster's web server behind a guard, which answers to the host of TOTESYS_UI_URL alone.
-      command = ["totesys", "web", "-h", "0.0.0.0", "-p", "3000", "-w", local.workspace]
+      command = ["totesys", "web", "-h", "0.0.0.0", "-p", "3000", "-w", local.workspace, "--log-format", "json"]
       # The load balancer looks at the web server by itself, under its address.
       health = null
       port   = 3000

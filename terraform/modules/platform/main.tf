@@ -193,7 +193,7 @@ module "alerts" {
   name               = var.name
   key_arn            = module.key.arn
   emails             = var.alert_emails
-  silence_minutes    = var.silence_minutes
+  running            = var.running
   monthly_budget_usd = var.monthly_budget_usd
   log_groups         = { for part, group in aws_cloudwatch_log_group.part : part => group.name }
   cluster_name       = aws_ecs_cluster.this.name
@@ -202,8 +202,12 @@ module "alerts" {
   load_balancer      = module.cluster.load_balancer
   target_group       = module.cluster.target_group
   databases = {
-    warehouse = module.warehouse.identifier
-    dagster   = module.orchestration.identifier
+    for name, database in { warehouse = module.warehouse, dagster = module.orchestration } :
+    name => {
+      identifier      = database.identifier
+      memory          = database.memory
+      max_connections = database.max_connections
+    }
   }
 }
 

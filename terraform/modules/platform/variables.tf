@@ -115,9 +115,14 @@ variable "cognito_domain_prefix" {
 }
 
 variable "poll_seconds" {
-  description = "Seconds between two looks at the source"
+  description = "Seconds between two looks at the source; ten minutes without one are an alarm"
   type        = number
   default     = 30
+
+  validation {
+    condition     = var.poll_seconds >= 1 && var.poll_seconds <= 240
+    error_message = "poll_seconds is 1 to 240: ten minutes without a look at the source are an alarm."
+  }
 }
 
 variable "load_every_seconds" {
@@ -140,12 +145,6 @@ variable "alert_mail" {
     condition     = var.alert_mail == null || try(length(var.alert_mail.recipients) > 0 && var.alert_mail.sender != "", false)
     error_message = "alert_mail names a sender and at least one recipient."
   }
-}
-
-variable "silence_minutes" {
-  description = "Minutes without a loaded batch that are an alarm"
-  type        = number
-  default     = 30
 }
 
 variable "monthly_budget_usd" {

@@ -48,6 +48,8 @@ override_module {
     host                     = "warehouse.example.com"
     database                 = "warehouse"
     identifier               = "totesys-test-warehouse"
+    memory                   = 4294967296
+    max_connections          = 450
     administrator_secret_arn = "arn:administrator-of-warehouse"
   }
 }
@@ -59,6 +61,8 @@ override_module {
     host                     = "dagster.example.com"
     database                 = "dagster"
     identifier               = "totesys-test-dagster"
+    memory                   = 4294967296
+    max_connections          = 450
     administrator_secret_arn = "arn:administrator-of-dagster"
   }
 }
