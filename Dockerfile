@@ -3,16 +3,12 @@
 # Each part has its own command (terraform/modules/cluster/tasks.tf); alone, the image is the code
 # location, as Dagster+ and deploy/workspace.yaml expect.
 #
-# checkov:skip=CKV_DOCKER_7: the tag and the digest are in the argument
 # checkov:skip=CKV_DOCKER_4: ADD fetches the certificates, which COPY cannot
 #
 # The digest pins what is built on; a tag moves. It is the index of python:3.13.7-slim (Debian 13) for
-# all platforms. To move on, take the digest that
-#     docker buildx imagetools inspect python:3.13-slim
-# prints, and let the checks of a pull request build with it.
-ARG PYTHON=python:3.13.7-slim@sha256:5f55cdf0c5d9dc1a415637a5ccc4a9e18663ad203673173b8cda8f8dcacef689
-
-FROM ${PYTHON} AS build
+# all platforms. Both stages name it in full: Dependabot, which proposes a newer one each week, does
+# not read arguments.
+FROM python:3.13.7-slim@sha256:5f55cdf0c5d9dc1a415637a5ccc4a9e18663ad203673173b8cda8f8dcacef689 AS build
 
 WORKDIR /build
 COPY requirements-uv.lock requirements.lock ./
@@ -37,7 +33,7 @@ COPY deploy/aws/dagster.yaml deploy/workspace.yaml /opt/totesys/home/
 COPY deploy/aws/stage_launcher.py deploy/aws/prepare_databases.py /opt/totesys/deploy/
 RUN chmod -R a+rX /opt/totesys
 
-FROM ${PYTHON}
+FROM python:3.13.7-slim@sha256:5f55cdf0c5d9dc1a415637a5ccc4a9e18663ad203673173b8cda8f8dcacef689
 
 # By number, so that ECS and Kubernetes can see that it is not root.
 RUN groupadd --gid 10001 totesys \

@@ -17,8 +17,9 @@ from totesys_dagster import settings
 from totesys_dagster.dagster_insides import replace_consoles
 
 JSON = "json"
-# Above this, a log's store would cut a line in two, and neither half were JSON.
-LONGEST_EVENT = 64 * 1024
+# CloudWatch takes 256 KB as one event, and cuts what is longer: neither half were JSON. A character
+# may be six bytes, and an exception comes on top.
+LONGEST_EVENT = 20 * 1024
 
 
 class JsonLines(logging.Formatter):
@@ -46,7 +47,7 @@ def _known(meta: dict[str, Any]) -> dict[str, str]:
         "run_id": meta.get("run_id"),
         "job": meta.get("job_name"),
         "step": meta.get("step_key"),
-        "dagster_event": happened.event_type_value if happened else None,
+        "dagster_event": happened.event_type.name if happened else None,
         "sensor": meta.get("name"),
     }
     return {name: value for name, value in known.items() if value}

@@ -377,7 +377,7 @@ def freshness_minutes() -> int:
 
 
 def log_format() -> str:
-    """How runs and ticks log: `text` for people, `json` for what reads logs. Raises SettingError."""
+    """How runs and ticks log: `text` for people, or `json`. Raises SettingError."""
     value = get(LOG_FORMAT, "text").lower()
     if value not in ("text", "json"):
         raise SettingError(f"{LOG_FORMAT} is {value!r}, but must be text or json.")

@@ -86,7 +86,9 @@ def composed() -> dict[str, list[str]]:
         parts = ["web-unhealthy"] if "aws_cloudwatch_metric_alarm.web." in expression else []
         for kind, rest in kinds:
             if kind == "services":
-                wanted = (lambda one: one == "web") if '== "web"' in rest else (lambda one: one != "web")
+                wanted = (
+                    (lambda one: one == "web") if '== "web"' in rest else (lambda one: one != "web")
+                )
                 parts += [f"{one}-down" for one in SERVICES if wanted(one)]
             else:
                 parts += list(_locals()[kind])
@@ -97,14 +99,14 @@ def composed() -> dict[str, list[str]]:
 def mails(
     lines: Iterable[Line], until: int, measured: Mapping[str, Mapping[int, float]] | None = None
 ) -> list[str]:
-    """What is mailed by `until` seconds: the composed alarms, in the order in which they are raised.
+    """What is mailed by `until` seconds: composed alarms, in the order in which they are raised.
 
     `measured` has what AWS measures itself, by alarm; nothing is wrong with what is not in it.
     """
     known, raised = alarms(), {}
     counted = _counted(lines)
     for name, alarm in known.items():
-        default = {second: 1.0 for second in range(0, until, alarm.period)}
+        default = dict.fromkeys(range(0, until, alarm.period), 1.0)
         values = counted[name] if name in counted else (measured or {}).get(name, default)
         raised[name] = dict(alarm.raised(values, until))
     sent = []

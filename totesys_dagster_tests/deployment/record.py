@@ -2,9 +2,9 @@
 
     python -m totesys_dagster_tests.deployment.record
 
-The rehearsal's processes run with the commands and settings of production. A record is what the log
-groups got, line by line, and which mails the platform itself sent meanwhile. What names a machine or
-is longer than the fields that filters look at is taken out. It takes ten minutes.
+The rehearsal's processes run with the commands and settings of production. A record is what the
+log groups got, line by line, and which mails the platform itself sent meanwhile. What names a
+machine is taken out, and what is long is cut. It takes ten minutes.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from typing import Any
 
 import psutil
 
-from totesys_dagster_tests.deployment.replay import RECORDS, Line, Record
 from totesys_dagster.local import stack
+from totesys_dagster_tests.deployment.replay import RECORDS, Line, Record
 from totesys_dagster_tests.rehearsal import __main__ as rehearsing
 from totesys_dagster_tests.rehearsal import production, surroundings
 from totesys_dagster_tests.rehearsal.__main__ import Rehearsal
@@ -141,12 +141,21 @@ def _short(value: Any) -> Any:
 
 @contextlib.contextmanager
 def little_business(around: Surroundings) -> Iterator[None]:
-    """One day's orders in the place of two years': what is logged is the same."""
+    """The newest orders in the place of two years': what is logged is the same."""
     with around.source.connect(stack.APPLICATION, SOURCE_DATABASE) as source:
-        source.execute("DELETE FROM payment")
-        source.execute("DELETE FROM transaction")
-        source.execute("DELETE FROM purchase_order")
-        source.execute("DELETE FROM sales_order")
+        source.execute(
+            "DELETE FROM payment WHERE payment_id < (SELECT max(payment_id) FROM payment)"
+        )
+        source.execute(
+            "DELETE FROM transaction AS t"
+            " WHERE NOT EXISTS (SELECT FROM payment AS p WHERE p.transaction_id = t.transaction_id)"
+        )
+        for order in ("sales_order", "purchase_order"):
+            key = f"{order}_id"
+            source.execute(
+                f"DELETE FROM {order} AS o WHERE {key} < (SELECT max({key}) FROM {order})"
+                f" AND NOT EXISTS (SELECT FROM transaction AS t WHERE t.{key} = o.{key})".encode()
+            )
         simulator.business_day(source, seed=1)
     yield
 

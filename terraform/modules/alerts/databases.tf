@@ -91,22 +91,18 @@ resource "aws_cloudwatch_log_group" "backups" {
   kms_key_id        = var.key_arn
 }
 
-data "aws_iam_policy_document" "backups" {
-  statement {
-    sid       = "Events"
-    actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
-    resources = ["${aws_cloudwatch_log_group.backups.arn}:*"]
-
-    principals {
-      type        = "Service"
-      identifiers = ["events.amazonaws.com", "delivery.logs.amazonaws.com"]
-    }
-  }
-}
-
 resource "aws_cloudwatch_log_resource_policy" "backups" {
-  policy_name     = "${var.name}-backups"
-  policy_document = data.aws_iam_policy_document.backups.json
+  policy_name = "${var.name}-backups"
+  policy_document = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "Events"
+      Effect    = "Allow"
+      Principal = { Service = ["events.amazonaws.com", "delivery.logs.amazonaws.com"] }
+      Action    = ["logs:CreateLogStream", "logs:PutLogEvents"]
+      Resource  = "${aws_cloudwatch_log_group.backups.arn}:*"
+    }]
+  })
 }
 
 resource "aws_cloudwatch_event_rule" "backups" {

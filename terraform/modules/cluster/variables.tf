@@ -13,6 +13,17 @@ variable "image" {
   type        = string
 }
 
+variable "cpu_architecture" {
+  description = "Processors of the tasks: X86_64, or ARM64 (Graviton), for which the image has to be built"
+  type        = string
+  default     = "X86_64"
+
+  validation {
+    condition     = contains(["X86_64", "ARM64"], var.cpu_architecture)
+    error_message = "cpu_architecture is X86_64 or ARM64."
+  }
+}
+
 variable "running" {
   description = "Whether the services run; false until the databases are prepared"
   type        = bool

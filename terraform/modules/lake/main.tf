@@ -10,7 +10,7 @@ locals {
 }
 
 resource "aws_s3_bucket" "zone" {
-  #checkov:skip=CKV_AWS_144: a second region is the owner's decision; versioning and the lock guard against deletion
+  #checkov:skip=CKV_AWS_144: a second region is a variable, off by default; versioning and the lock guard against deletion
   #checkov:skip=CKV2_AWS_62: nothing reacts to single objects, a batch exists when its manifest does
   #checkov:skip=CKV_AWS_21: versioning is below; the check does not follow for_each
   for_each = local.zones

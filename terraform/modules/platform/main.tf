@@ -64,6 +64,9 @@ module "lake" {
   key_arn        = module.key.arn
   retention_mode = var.retention_mode
   retention_days = var.retention_days
+  replica        = var.replica
+
+  permissions_boundary_arn = var.permissions_boundary_arn
 }
 
 module "network" {
@@ -162,6 +165,7 @@ module "cluster" {
   name                     = var.name
   region                   = var.region
   image                    = var.image
+  cpu_architecture         = var.cpu_architecture
   running                  = var.running
   cluster_arn              = aws_ecs_cluster.this.arn
   log_groups               = { for part, group in aws_cloudwatch_log_group.part : part => group.name }

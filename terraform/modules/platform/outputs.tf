@@ -41,3 +41,8 @@ output "policies" {
   description = "Every policy of the platform's roles, for tests"
   value       = module.roles.policies
 }
+
+output "database_arns" {
+  description = "ARNs of the databases by what is in them"
+  value       = { warehouse = module.warehouse.arn, dagster = module.orchestration.arn }
+}

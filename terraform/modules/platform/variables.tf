@@ -18,6 +18,17 @@ variable "image" {
   type        = string
 }
 
+variable "cpu_architecture" {
+  description = "Processors of the tasks: X86_64, or ARM64 (Graviton), for which the image has to be built"
+  type        = string
+  default     = "X86_64"
+
+  validation {
+    condition     = contains(["X86_64", "ARM64"], var.cpu_architecture)
+    error_message = "cpu_architecture is X86_64 or ARM64."
+  }
+}
+
 variable "repository_arn" {
   description = "The repository of the image"
   type        = string
@@ -41,6 +52,12 @@ variable "retention_mode" {
 variable "retention_days" {
   description = "Days for which an object of the ingestion zone is locked"
   type        = number
+}
+
+variable "replica" {
+  description = "Bucket of another region that the ingestion zone is copied to, and its key (modules/replica); null for no copy"
+  type        = object({ bucket_arn = string, key_arn = string })
+  default     = null
 }
 
 variable "cidr" {

@@ -13,6 +13,11 @@ output "identifier" {
   value       = aws_db_instance.this.identifier
 }
 
+output "arn" {
+  description = "ARN of the server"
+  value       = aws_db_instance.this.arn
+}
+
 output "memory" {
   description = "Bytes of memory of the server"
   value       = local.memory

@@ -7,10 +7,6 @@ mock_provider "aws" {
   mock_resource "aws_sns_topic" {
     defaults = { arn = "arn:aws:sns:eu-west-2:000000000000:alerts" }
   }
-
-  mock_data "aws_iam_policy_document" {
-    defaults = { json = "{}" }
-  }
 }
 
 variables {

@@ -176,3 +176,28 @@ run "nothing_is_served_without_a_login" {
     error_message = "The load balancer passes on what nobody has logged in for, such as the page of the reports."
   }
 }
+
+run "tasks_run_on_the_processors_that_are_asked_for" {
+  command = plan
+
+  variables {
+    cpu_architecture = "ARM64"
+  }
+
+  assert {
+    condition = alltrue([
+      for task in aws_ecs_task_definition.this : task.runtime_platform[0].cpu_architecture == "ARM64"
+    ])
+    error_message = "A task runs on other processors than the image is built for."
+  }
+}
+
+run "other_processors_are_refused" {
+  command = plan
+
+  variables {
+    cpu_architecture = "RISCV"
+  }
+
+  expect_failures = [var.cpu_architecture]
+}

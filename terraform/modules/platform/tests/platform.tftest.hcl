@@ -48,6 +48,7 @@ override_module {
     host                     = "warehouse.example.com"
     database                 = "warehouse"
     identifier               = "totesys-test-warehouse"
+    arn                      = "arn:aws:rds:eu-west-2:000000000000:db:totesys-test-warehouse"
     memory                   = 4294967296
     max_connections          = 450
     administrator_secret_arn = "arn:administrator-of-warehouse"
@@ -61,6 +62,7 @@ override_module {
     host                     = "dagster.example.com"
     database                 = "dagster"
     identifier               = "totesys-test-dagster"
+    arn                      = "arn:aws:rds:eu-west-2:000000000000:db:totesys-test-dagster"
     memory                   = 4294967296
     max_connections          = 450
     administrator_secret_arn = "arn:administrator-of-dagster"
