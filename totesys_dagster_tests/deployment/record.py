@@ -1,4 +1,4 @@
-"""Record what production logs in four stories, for test_mails.py to replay.
+"""Record what production logs in some stories, for test_mails.py to replay.
 
     python -m totesys_dagster_tests.deployment.record
 
@@ -24,7 +24,7 @@ from typing import Any
 import psutil
 
 from totesys_dagster.local import stack
-from totesys_dagster_tests.deployment.replay import RECORDS, Line, Record
+from totesys_dagster_tests.deployment.replay import RECORDS, STORIES, Line, Record
 from totesys_dagster_tests.rehearsal import __main__ as rehearsing
 from totesys_dagster_tests.rehearsal import production, surroundings
 from totesys_dagster_tests.rehearsal.__main__ import Rehearsal
@@ -45,6 +45,7 @@ class Stories:
         self.rehearsal = rehearsal
         self.parts = rehearsal.parts
         self.inbox = rehearsal.around.inbox
+        self.spoiled: list[tuple[int, str]] = []
 
     def quiet(self) -> None:
         """Nobody works in ToteSys."""
@@ -58,8 +59,13 @@ class Stories:
         time.sleep(SETTLE_SECONDS)
 
     def failed_run(self) -> None:
-        """Rows beyond the limit stop a batch, again and again, until they are mended."""
-        self.rehearsal.quarantine()
+        """Rows beyond the limit stop a batch, again and again."""
+        self.spoiled = self.rehearsal.spoil()
+
+    def mended(self) -> None:
+        """They are mended, and the limit is raised: a deployment. The rows are in quarantine then,
+        which is news, until the batch with the mended ones has come."""
+        self.rehearsal.mend(self.spoiled)
         self.settle("resolved")
 
     def killed_task(self) -> None:
@@ -113,7 +119,7 @@ def recorded(stories: Stories, name: str) -> Iterator[None]:
         text = log.read_bytes()[before.get(log, 0) :].decode()
         lines += _lines(log.stem, text, begun, directory)
     lines.sort(key=lambda line: line.at)
-    Record(name, tuple(lines), tuple(stories.subjects()[mails:])).write()
+    Record(name, tuple(thinned(lines)), tuple(stories.subjects()[mails:])).write()
     print(f"{name}: {len(lines)} lines, mails: {stories.subjects()[mails:]}", flush=True)
 
 
@@ -128,6 +134,19 @@ def _lines(group: str, text: str, begun: dt.datetime, directory: Path) -> Iterat
         yield Line(group, round(at, 1), message)
 
 
+def thinned(lines: list[Line]) -> Iterator[Line]:
+    """Without what the daemon says again and again, if it is no error."""
+    said = set()
+    for line in lines:
+        with contextlib.suppress(ValueError):
+            logged = json.loads(line.message)
+            if line.group == "daemon" and logged["level"] == "info":
+                if logged["event"] in said:
+                    continue
+                said.add(logged["event"])
+        yield line
+
+
 def _anonymous(line: str, directory: Path) -> str:
     line = line.replace(str(directory), "/opt/totesys")
     line = re.sub(r"[^\s\"']+/(site-packages|lib/python3)", r"/opt/totesys/\1", line)
@@ -136,7 +155,7 @@ def _anonymous(line: str, directory: Path) -> str:
 
 
 def _short(value: Any) -> Any:
-    return value[:LONGEST] if isinstance(value, str) else value
+    return value if isinstance(value, int) else str(value)[:LONGEST]
 
 
 @contextlib.contextmanager
@@ -173,7 +192,7 @@ def main() -> None:
         print("The first batch has arrived.", flush=True)
         time.sleep(SETTLE_SECONDS)
         stories = Stories(rehearsal)
-        for story in ("quiet", "deployment", "failed_run", "killed_task", "killed_for_good"):
+        for story in STORIES:
             with recorded(stories, story):
                 getattr(stories, story)()
     print(f"Records are in {RECORDS}.")

@@ -2,13 +2,15 @@
 # them; storage and backups go their own ways.
 
 locals {
+  busy_percent = 90
+
   pressure = {
     cpu = {
       metric    = "CPUUtilization"
       statistic = "Average"
       operator  = "GreaterThanThreshold"
       periods   = 6 # half an hour: a first load or a rebuild is done by then, or is large
-      threshold = { for name, database in var.databases : name => 90 }
+      threshold = { for name, database in var.databases : name => local.busy_percent }
       meaning   = "uses over 90 % of its processor for half an hour"
     }
     memory = {
