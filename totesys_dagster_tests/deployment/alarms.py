@@ -144,6 +144,16 @@ def _alarm(block: dict[str, Any]) -> Alarm:
     )
 
 
+def backups_of(identifier: str) -> Matches:
+    """What counts the finished backups of a database."""
+    [block] = [
+        one
+        for name, one in _resources("aws_cloudwatch_log_metric_filter").items()
+        if name == "backups"
+    ]
+    return compiled(_text(block["pattern"]).replace("${each.value.identifier}", identifier))
+
+
 def event_pattern(rule: str) -> dict[str, Any]:
     """What a rule of EventBridge looks for, in a cluster of that name."""
     expression = _resources("aws_cloudwatch_event_rule")[rule]["event_pattern"]

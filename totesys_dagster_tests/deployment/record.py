@@ -17,7 +17,7 @@ import re
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,23 +70,10 @@ class Stories:
 
     def killed_task(self) -> None:
         """A run that captures is killed, as for want of memory; Dagster starts it again."""
-        self.moment_and_kill(1)
+        self.rehearsal.moment()
+        wait_until(self.kill_a_run, ENOUGH_SECONDS, "a run to kill")
         self.rehearsal.wait_for_arrival()
         time.sleep(SETTLE_SECONDS)
-
-    def killed_for_good(self) -> None:
-        """So are those that Dagster starts again, until it gives up."""
-        before = len(self.inbox.mails)
-        self.moment_and_kill(10, lambda: len(self.inbox.mails) > before)
-        self.rehearsal.wait_for_arrival()
-        self.settle("resolved")
-
-    def moment_and_kill(self, times: int, done: Callable[[], bool] = lambda: False) -> None:
-        self.rehearsal.moment()
-        for _ in range(times):
-            wait_until(lambda: done() or self.kill_a_run(), ENOUGH_SECONDS, "a run to kill")
-            if done():
-                return
 
     def kill_a_run(self) -> bool:
         """Kill a run that is at work, if there is one."""

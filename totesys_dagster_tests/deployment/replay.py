@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 RECORDS = Path(__file__).parent / "logs"
-STORIES = ("quiet", "deployment", "failed_run", "mended", "killed_task", "killed_for_good")
+STORIES = ("quiet", "deployment", "failed_run", "mended", "killed_task")
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,6 @@ def test_what_production_logs_is_json_without_colours(story: str) -> None:
         ("failed_run", ["process of batch 0000000002 failed"]),
         ("mended", ["rows are in quarantine"]),
         ("killed_task", []),
-        ("killed_for_good", ["capture failed"]),
     ],
 )
 def test_each_incident_is_one_mail(story: str, by_the_platform: list[str]) -> None:
@@ -256,3 +255,25 @@ def test_another_cluster_is_not_told_of() -> None:
     event["detail"]["clusterArn"] += "-other"
 
     assert not event_matches(event_pattern("stopped"), event)
+
+
+# Backups
+
+
+@pytest.mark.parametrize(
+    ("database", "event", "counted"),
+    [
+        ("totesys-test-warehouse", "RDS-EVENT-0002", True),
+        ("totesys-test-dagster", "RDS-EVENT-0002", False),
+        ("totesys-test-warehouse-restored", "RDS-EVENT-0002", False),
+        ("totesys-test-warehouse", "RDS-EVENT-0001", False),  # begun
+    ],
+)
+def test_backup_counts_when_it_is_finished(database: str, event: str, counted: bool) -> None:
+    told = {
+        "source": "aws.rds",
+        "detail-type": "RDS DB Instance Event",
+        "detail": {"EventID": event, "SourceIdentifier": database, "Message": "Finished"},
+    }
+
+    assert alarms.backups_of("totesys-test-warehouse")(json.dumps(told)) is counted
