@@ -4,7 +4,6 @@ must not be in them is not. The policies have tests of their own: `terraform tes
 
 from __future__ import annotations
 
-import ast
 import fnmatch
 import importlib
 import importlib.util
@@ -28,8 +27,8 @@ from tools import render
 from totesys_dagster import aws_secrets, settings
 from totesys_dagster.definitions import defs
 from totesys_dagster.local import server as postgres
+from totesys_dagster.orchestration import life
 from totesys_dagster.orchestration.jobs import JOBS
-from totesys_dagster.warehouse import assets
 from totesys_dagster.web import guard
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.scripts import script
@@ -249,16 +248,13 @@ def test_variables_of_the_instance_are_set_by_ecs() -> None:
         assert re.search(rf"\b{name}\s+=", tasks + platform), name
 
 
-def test_silence_alarm_counts_a_line_that_is_logged() -> None:
-    alerts = terraform()["terraform/modules/alerts/main.tf"]
-    [pattern] = re.findall(r'pattern\s+= "\\"(is .+?)\\""', alerts)
-    logged = [
-        "".join(part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
-        for node in ast.walk(ast.parse(Path(str(assets.__file__)).read_text()))
-        if isinstance(node, ast.JoinedStr)
-    ]
+def test_alarms_of_life_count_lines_that_are_logged() -> None:
+    filters = terraform()["terraform/modules/alerts/filters.tf"]
+    sensors = set(re.findall(r'sensor = \\"(\w+)\\"', filters))
 
-    assert [line for line in logged if pattern in line] == ["Batch … is loaded as number …."]
+    assert set(re.findall(r'event = \\"(\w+)\\"', filters)) == {life.TICK}
+    assert sensors == {"source_changes", "alerts"}
+    assert {defs.resolve_sensor_def(one).name for one in sensors} == sensors
 
 
 def test_roles_may_write_what_the_platform_writes(platform: Platform) -> None:

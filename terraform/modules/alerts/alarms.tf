@@ -4,8 +4,8 @@
 locals {
   # For ten minutes. A deployment takes the sensors away for two or three.
   lives = {
-    ticks = "No sensor has looked at ToteSys for ten minutes: daemon or code location do not work."
-    told  = "For ten minutes the platform's alerts have not ticked, or could not send a message."
+    ticks  = "No sensor has looked at ToteSys for ten minutes: daemon or code location do not work."
+    alerts = "For ten minutes the platform's alerts have not ticked, or could not send a message."
   }
 
   # A restart of the code location makes errors for some seconds, which are in two periods at most.
@@ -27,7 +27,7 @@ locals {
   }
 
   meaning = {
-    platform = "The platform does not work as it should: nothing may be captured or loaded, and what fails may be told to nobody. The alarms ${var.name}-ticks, -told, -errors-… and …-down say in what; so do the log groups ${var.log_groups["daemon"]} and ${var.log_groups["code"]}."
+    platform = "The platform does not work as it should: nothing may be captured or loaded, and nobody may be notified of what fails. The alarms ${var.name}-ticks, -alerts, -errors-… and …-down say in what; so do the log groups ${var.log_groups["daemon"]} and ${var.log_groups["code"]}."
     web      = "People do not reach the UI. The warehouse is kept current all the same. The log group ${var.log_groups["web"]} may say why."
   }
 }

@@ -11,7 +11,7 @@ locals {
       pattern = "{ ($.event = \"tick\") && ($.sensor = \"source_changes\") }"
     }
     # The platform's own alerts live, and none of their messages waits to be sent.
-    told = {
+    alerts = {
       group   = "code"
       pattern = "{ ($.event = \"tick\") && ($.sensor = \"alerts\") && ($.undelivered = 0) }"
     }

@@ -14,7 +14,7 @@ variable "emails" {
 }
 
 variable "running" {
-  description = "Whether the services run: nobody is told that what was stopped on purpose is down"
+  description = "Whether the services run: nobody is notified that what was stopped on purpose is down"
   type        = bool
 }
 
