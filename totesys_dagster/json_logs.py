@@ -61,13 +61,13 @@ def configure() -> None:
     root = logging.getLogger()
     if not root.handlers:
         handler = _handler()
-        handler.addFilter(_is_untold)
+        handler.addFilter(_is_unprinted)
         root.addHandler(handler)
 
 
-def _is_untold(record: logging.LogRecord) -> bool:
+def _is_unprinted(record: logging.LogRecord) -> bool:
     """Whether no logger below the root has handled the record: Dagster's commands and runs give
-    some of theirs a handler, and the same line must not be told twice."""
+    some of theirs a handler, and the same line must not be printed twice."""
     logger: logging.Logger | None = logging.getLogger(record.name)
     while logger is not None and logger.parent is not None:
         if logger.handlers:

@@ -50,7 +50,7 @@ resource "aws_cloudwatch_metric_alarm" "pressure" {
   threshold           = local.pressure[each.value.kind].threshold[each.value.database]
   period              = 300
   evaluation_periods  = local.pressure[each.value.kind].periods
-  # A server that is down gives none, and is told of by what cannot reach it.
+  # A server that is down gives none, and is reported by what cannot reach it.
   treat_missing_data = "notBreaching"
 }
 

@@ -16,7 +16,7 @@ locals {
       pattern = "{ ($.event = \"tick\") && ($.sensor = \"alerts\") && ($.undelivered = 0) }"
     }
     # What nobody foresaw. What a sensor says of a system out of reach has the sensor's name, and is
-    # told by the platform.
+    # reported by the platform.
     errors-code = {
       group   = "code"
       pattern = "{ (($.level = \"error\") || ($.level = \"critical\")) && ($.sensor NOT EXISTS) }"

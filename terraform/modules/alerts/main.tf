@@ -41,7 +41,7 @@ resource "aws_sns_topic_subscription" "email" {
 }
 
 # A task of a service that was killed: out of memory, as a rule. ECS starts another, so no alarm may
-# follow. Who else dies is told of already: a run by the platform, which knows whether Dagster starts it
+# follow. Of who else dies people know already: a run by the platform, which knows whether Dagster starts it
 # again; a one-off by its exit code; a service that cannot start by its alarm, once and not at each attempt.
 resource "aws_cloudwatch_event_rule" "stopped" {
   name        = "${var.name}-stopped-tasks"

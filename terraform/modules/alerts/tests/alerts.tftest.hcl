@@ -69,7 +69,7 @@ run "every_alarm_tells_somebody_once" {
           ) : composed if strcontains(composed.alarm_rule, "ALARM(\"${alarm.alarm_name}\")")
       ]) == 1
     ])
-    error_message = "An alarm is told twice, or not at all."
+    error_message = "An alarm is sent twice, or not at all."
   }
 }
 
@@ -103,7 +103,7 @@ run "backups_are_watched_for_longer_than_a_day" {
   }
 }
 
-run "what_was_stopped_on_purpose_is_not_told" {
+run "what_was_stopped_on_purpose_is_no_alarm" {
   command = plan
 
   variables {
@@ -112,6 +112,6 @@ run "what_was_stopped_on_purpose_is_not_told" {
 
   assert {
     condition     = alltrue([for alarm in aws_cloudwatch_composite_alarm.this : !alarm.actions_enabled])
-    error_message = "Somebody is told that services do not run that are stopped."
+    error_message = "Somebody is notified that services do not run that are stopped."
   }
 }
