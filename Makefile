@@ -61,7 +61,7 @@ check: .venv/installed-dev audit  ## format, lint, types, security lint, known v
 	$(BIN)/bandit -q -c pyproject.toml -r totesys_dagster totesys_simulator
 
 audit: .venv/installed-dev  ## known vulnerabilities in what the lock files install
-	$(BIN)/python .ci/audit.py requirements.lock requirements-uv.lock
+	$(BIN)/python .ci/audit.py requirements.lock requirements-k8s.lock requirements-plus.lock requirements-uv.lock
 
 bench-batches bench-commands bench-distributed bench-full bench-growth bench-increment bench-freshness bench-idle bench-page bench-reports bench-soak bench-start: .venv/installed-dev  ## see benchmarks/README.md
 	$(BIN)/python -m benchmarks.$(subst bench-,,$@)
@@ -77,6 +77,8 @@ lock: .venv/uv  ## resolve the dependencies, for every Python and platform at on
 	$(UV) compile $(LOCK) --extra local pyproject.toml -o requirements.lock
 	$(UV) compile $(LOCK) --extra local --extra dev -c requirements.lock pyproject.toml \
 	    -o requirements-dev.lock
+	$(UV) compile $(LOCK) --extra plus -c requirements.lock pyproject.toml -o requirements-plus.lock
+	$(UV) compile $(LOCK) --extra k8s -c requirements.lock pyproject.toml -o requirements-k8s.lock
 
 clean:  ## remove the environment and the state of the embedded default
 	[ ! -x $(BIN)/totesys ] || $(BIN)/totesys clean

@@ -21,7 +21,6 @@ import yaml
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.workspace.load import location_origins_from_yaml_paths
 from dagster_aws.ecs.container_context import EcsContainerContext
-from dagster_cloud_cli.config.models import DagsterCloudYaml
 from psycopg.conninfo import conninfo_to_dict
 
 from tools import render
@@ -38,6 +37,9 @@ ROOT = Path(__file__).parent.parent
 AWS = ROOT / "deploy" / "aws"
 TERRAFORM = ROOT / "terraform"
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+# What an image may be built with: for ECS and Compose, for Kubernetes, for Dagster+.
+LOCKS = ["requirements.lock", "requirements-k8s.lock", "requirements-plus.lock"]
 
 # For AWS's libraries: nothing here talks to AWS.
 ENVIRONMENT = {
@@ -67,7 +69,7 @@ def image(monkeypatch: pytest.MonkeyPatch) -> None:
 def deployed() -> dict[str, str]:
     """The text of everything that this module looks at, by path."""
     listed = subprocess.run(
-        ["git", "ls-files", "terraform", "deploy", ".github", "Dockerfile", "dagster_cloud.yaml"],
+        ["git", "ls-files", "terraform", "deploy", ".github", "Dockerfile"],
         cwd=ROOT, capture_output=True, text=True, check=False,
     ).stdout.split()  # fmt: skip
     assert not listed or len(listed) > 50
@@ -114,8 +116,8 @@ def test_instance_on_aws_loads() -> None:
     assert ref.settings["run_retries"]["retry_on_asset_or_op_failure"] is False
 
 
-def test_both_instances_let_one_batch_at_a_time_be_captured_and_loaded() -> None:
-    for place in (ROOT, ROOT / "deploy", AWS):
+def test_all_instances_let_one_batch_at_a_time_be_captured_and_loaded() -> None:
+    for place in (ROOT, ROOT / "deploy", ROOT / "deploy" / "compose", AWS):
         queue = yaml.safe_load((place / "dagster.yaml").read_text())["run_queue"]
 
         assert [(one["value"], one["limit"]) for one in queue["tag_concurrency_limits"]] == [
@@ -133,18 +135,6 @@ def test_workspace_finds_the_code_location() -> None:
     [origin] = location_origins_from_yaml_paths([str(ROOT / "deploy" / "workspace.yaml")])
 
     assert (origin.host, origin.port) == ("code.totesys.internal", 4000)  # type: ignore[attr-defined]
-
-
-def test_dagster_plus_loads_production_code() -> None:
-    text = (ROOT / "dagster_cloud.yaml").read_text()
-    [location] = DagsterCloudYaml.model_validate(yaml.safe_load(text)).locations
-
-    assert location.code_source is not None
-    assert location.code_source.module_name == "totesys_dagster.definitions"
-    assert location.container_context is not None
-    EcsContainerContext.create_from_config(
-        {"ecs": {**location.container_context["ecs"], "server_resources": {}}}
-    )
 
 
 # Runs in ECS
@@ -190,10 +180,9 @@ def test_settings_of_tasks_exist() -> None:
         for path in ("modules/cluster/tasks.tf", "modules/platform/main.tf")
         for name in re.findall(r"\bTOTESYS_[A-Z_]+", (TERRAFORM / path).read_text())
     }
-    plus = set(re.findall(r"\bTOTESYS_[A-Z_]+", (ROOT / "dagster_cloud.yaml").read_text()))
 
     assert {settings.SOURCE_DSN, settings.WAREHOUSE_DSN, settings.INGESTION_URL} <= named
-    assert named | plus <= known
+    assert named <= known
 
 
 def test_tasks_refer_to_secrets_as_the_platform_reads_them() -> None:
@@ -479,7 +468,8 @@ def test_image_copies_what_is_there_and_not_ignored() -> None:
         for line in re.findall(
             r"^COPY (?!--from)(.+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE
         )
-        for source in line.split()[:-1]
+        for name in line.split()[:-1]
+        for source in (LOCKS if name == "${LOCK}" else [name])
     ]
 
     assert ignored[0] == "*"
