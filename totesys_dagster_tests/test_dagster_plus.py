@@ -77,6 +77,7 @@ def test_image_can_be_loaded_by_an_agent(agent: InstanceRef) -> None:
     assert f"\ndagster-cloud=={version} " in packages
 
 
+@pytest.mark.usefixtures("agent")
 def test_agent_takes_its_configuration() -> None:
     launcher = read("agent.yaml")["user_code_launcher"]
     found = getattr(importlib.import_module(launcher["module"]), launcher["class"])

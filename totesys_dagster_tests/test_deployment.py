@@ -11,6 +11,7 @@ import importlib.util
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -444,6 +445,17 @@ def test_image_is_pinned_small_and_not_root() -> None:
     ]
     for line in re.findall(r"pip install (.+)", dockerfile):
         assert "--require-hashes" in line or "--no-deps" in line, line
+
+
+def test_image_does_without_the_simulator() -> None:
+    """It has the package alone, and its commands come by the embedded default."""
+    program = (
+        "import sys; sys.modules['totesys_simulator'] = None;"
+        "import totesys_dagster.cli, totesys_dagster.local.stack, totesys_dagster.definitions"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+
+    assert done.returncode == 0, done.stderr
 
 
 def test_web_server_stands_behind_the_guard() -> None:
