@@ -358,7 +358,7 @@ def test_no_account_address_or_secret_is_in_the_code() -> None:
         "an address": re.compile(r"[\w.+-]+@(?!example\.com)[\w-]+\.(?:com|org|net|io|co)\b"),
         "a key": re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|-----BEGIN"),
         "a password": re.compile(r"(?i)(?<!-)password\"?\s*[=:]\s*\"(?!arn:)[^\"$]+\""),
-        "a connection string": re.compile(r"postgresql://\w+:(?![{])[^\s@]+@(?!host)"),
+        "a connection string": re.compile(r"postgresql://\w+:(?!\$?[{])[^\s@]+@(?!host)"),
     }
 
     found = [
