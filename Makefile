@@ -25,7 +25,7 @@ PYTEST := $(BIN)/pytest -n auto --dist worksteal
 # An image of the Dockerfile, whose containers `make rehearsal` plays in; processes without.
 IMAGE ?=
 
-.PHONY: run dev psql notebook test torture smoke rehearsal nightly check audit render format lock clean bench-batches bench-commands bench-distributed bench-full bench-growth bench-increment bench-freshness bench-idle bench-page bench-reports bench-soak bench-start
+.PHONY: run dev psql notebook test torture smoke rehearsal nightly check audit render docs format lock clean bench-batches bench-commands bench-distributed bench-full bench-growth bench-increment bench-freshness bench-idle bench-page bench-reports bench-soak bench-start
 
 run: .venv/installed  ## take two batches the whole way on the embedded default
 	@$(BIN)/totesys demo
@@ -69,6 +69,11 @@ bench-batches bench-commands bench-distributed bench-full bench-growth bench-inc
 render: .venv/installed  ## write the files that follow from the catalogue
 	$(BIN)/python -m tools.render
 
+docs: .venv/installed-docs  ## build the documentation site; a broken link or a misspelt word fails it
+	@$(BIN)/codespell *.md docs benchmarks/README.md
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "Open site/index.html, or serve it with search: $(BIN)/python -m http.server -d site"
+
 format: .venv/installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -79,10 +84,12 @@ lock: .venv/uv  ## resolve the dependencies, for every Python and platform at on
 	    -o requirements-dev.lock
 	$(UV) compile $(LOCK) --extra plus -c requirements.lock pyproject.toml -o requirements-plus.lock
 	$(UV) compile $(LOCK) --extra k8s -c requirements.lock pyproject.toml -o requirements-k8s.lock
+	$(UV) compile $(LOCK) --extra docs -c requirements-dev.lock pyproject.toml \
+	    -o requirements-docs.lock
 
 clean:  ## remove the environment and the state of the embedded default
 	[ ! -x $(BIN)/totesys ] || $(BIN)/totesys clean
-	rm -rf .venv .totesys .dagster
+	rm -rf .venv .totesys .dagster site
 
 # uv installs the locked packages in seconds; pip, which every Python has, installs uv by hash.
 # Compiled at once: every run is a process of its own, and imports then take half the time.
@@ -99,4 +106,8 @@ clean:  ## remove the environment and the state of the embedded default
 
 .venv/installed-dev: .venv/installed requirements-dev.lock
 	$(UV) install --compile-bytecode --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv/installed-docs: .venv/installed requirements-docs.lock
+	$(UV) install --python $(BIN)/python --require-hashes -r requirements-docs.lock
 	@touch $@
