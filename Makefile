@@ -82,6 +82,8 @@ lock: .venv/uv  ## resolve the dependencies, for every Python and platform at on
 	$(UV) compile $(LOCK) --extra local pyproject.toml -o requirements.lock
 	$(UV) compile $(LOCK) --extra local --extra dev -c requirements.lock pyproject.toml \
 	    -o requirements-dev.lock
+	$(UV) compile $(LOCK) --extra plus -c requirements.lock pyproject.toml -o requirements-plus.lock
+	$(UV) compile $(LOCK) --extra k8s -c requirements.lock pyproject.toml -o requirements-k8s.lock
 	$(UV) compile $(LOCK) --extra docs -c requirements-dev.lock pyproject.toml \
 	    -o requirements-docs.lock
 

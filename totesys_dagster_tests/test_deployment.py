@@ -10,6 +10,7 @@ import importlib.util
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +21,6 @@ import yaml
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.workspace.load import location_origins_from_yaml_paths
 from dagster_aws.ecs.container_context import EcsContainerContext
-from dagster_cloud_cli.config.models import DagsterCloudYaml
 from psycopg.conninfo import conninfo_to_dict
 
 from tools import render
@@ -37,6 +37,9 @@ ROOT = Path(__file__).parent.parent
 AWS = ROOT / "deploy" / "aws"
 TERRAFORM = ROOT / "terraform"
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+# What an image may be built with: for ECS and Compose, for Kubernetes, for Dagster+.
+LOCKS = ["requirements.lock", "requirements-k8s.lock", "requirements-plus.lock"]
 
 # For AWS's libraries: nothing here talks to AWS.
 ENVIRONMENT = {
@@ -66,7 +69,7 @@ def image(monkeypatch: pytest.MonkeyPatch) -> None:
 def deployed() -> dict[str, str]:
     """The text of everything that this module looks at, by path."""
     listed = subprocess.run(
-        ["git", "ls-files", "terraform", "deploy", ".github", "Dockerfile", "dagster_cloud.yaml"],
+        ["git", "ls-files", "terraform", "deploy", ".github", "Dockerfile"],
         cwd=ROOT, capture_output=True, text=True, check=False,
     ).stdout.split()  # fmt: skip
     assert not listed or len(listed) > 50
@@ -113,8 +116,8 @@ def test_instance_on_aws_loads() -> None:
     assert ref.settings["run_retries"]["retry_on_asset_or_op_failure"] is False
 
 
-def test_both_instances_let_one_batch_at_a_time_be_captured_and_loaded() -> None:
-    for place in (ROOT, ROOT / "deploy", AWS):
+def test_all_instances_let_one_batch_at_a_time_be_captured_and_loaded() -> None:
+    for place in (ROOT, ROOT / "deploy", ROOT / "deploy" / "compose", AWS):
         queue = yaml.safe_load((place / "dagster.yaml").read_text())["run_queue"]
 
         assert [(one["value"], one["limit"]) for one in queue["tag_concurrency_limits"]] == [
@@ -132,18 +135,6 @@ def test_workspace_finds_the_code_location() -> None:
     [origin] = location_origins_from_yaml_paths([str(ROOT / "deploy" / "workspace.yaml")])
 
     assert (origin.host, origin.port) == ("code.totesys.internal", 4000)  # type: ignore[attr-defined]
-
-
-def test_dagster_plus_loads_production_code() -> None:
-    text = (ROOT / "dagster_cloud.yaml").read_text()
-    [location] = DagsterCloudYaml.model_validate(yaml.safe_load(text)).locations
-
-    assert location.code_source is not None
-    assert location.code_source.module_name == "totesys_dagster.definitions"
-    assert location.container_context is not None
-    EcsContainerContext.create_from_config(
-        {"ecs": {**location.container_context["ecs"], "server_resources": {}}}
-    )
 
 
 # Runs in ECS
@@ -189,10 +180,9 @@ def test_settings_of_tasks_exist() -> None:
         for path in ("modules/cluster/tasks.tf", "modules/platform/main.tf")
         for name in re.findall(r"\bTOTESYS_[A-Z_]+", (TERRAFORM / path).read_text())
     }
-    plus = set(re.findall(r"\bTOTESYS_[A-Z_]+", (ROOT / "dagster_cloud.yaml").read_text()))
 
     assert {settings.SOURCE_DSN, settings.WAREHOUSE_DSN, settings.INGESTION_URL} <= named
-    assert named | plus <= known
+    assert named <= known
 
 
 def test_tasks_refer_to_secrets_as_the_platform_reads_them() -> None:
@@ -364,7 +354,7 @@ def test_no_account_address_or_secret_is_in_the_code() -> None:
         "an address": re.compile(r"[\w.+-]+@(?!example\.com)[\w-]+\.(?:com|org|net|io|co)\b"),
         "a key": re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|-----BEGIN"),
         "a password": re.compile(r"(?i)(?<!-)password\"?\s*[=:]\s*\"(?!arn:)[^\"$]+\""),
-        "a connection string": re.compile(r"postgresql://\w+:(?![{])[^\s@]+@(?!host)"),
+        "a connection string": re.compile(r"postgresql://\w+:(?!\$?[{])[^\s@]+@(?!host)"),
     }
 
     found = [
@@ -456,6 +446,17 @@ def test_image_is_pinned_small_and_not_root() -> None:
         assert "--require-hashes" in line or "--no-deps" in line, line
 
 
+def test_image_does_without_the_simulator() -> None:
+    """It has the package alone, and its commands come by the embedded default."""
+    program = (
+        "import sys; sys.modules['totesys_simulator'] = None;"
+        "import totesys_dagster.cli, totesys_dagster.local.stack, totesys_dagster.definitions"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+
+
 def test_web_server_stands_behind_the_guard() -> None:
     """Dagster's own command executes what any page in a browser sends to it."""
     tasks = terraform()["terraform/modules/cluster/tasks.tf"]
@@ -478,7 +479,8 @@ def test_image_copies_what_is_there_and_not_ignored() -> None:
         for line in re.findall(
             r"^COPY (?!--from)(.+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE
         )
-        for source in line.split()[:-1]
+        for name in line.split()[:-1]
+        for source in (LOCKS if name == "${LOCK}" else [name])
     ]
 
     assert ignored[0] == "*"
