@@ -1,5 +1,5 @@
 """What is deployed, as far as it can be held without an account: files load, names agree, and what
-must not be in them is not. The policies have tests of their own: `terraform test` in each module.
+must not be in them is not. Policies are evaluated in totesys_dagster_tests/deployment.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ from totesys_dagster.local import server as postgres
 from totesys_dagster.orchestration.jobs import JOBS
 from totesys_dagster.warehouse import assets
 from totesys_dagster.web import guard
-from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.scripts import script
 
 ROOT = Path(__file__).parent.parent
@@ -219,23 +218,6 @@ def test_no_rule_leads_round_the_login_of_the_load_balancer() -> None:
     ]
 
 
-def test_boundary_allows_what_the_roles_are_given() -> None:
-    def actions(module: str) -> set[str]:
-        text = terraform()[f"terraform/modules/{module}/main.tf"]
-        named = re.findall(r'Action += (\[[^\]]+\]|"[^"]+")', text)
-        return {action for one in named for action in re.findall(r'"([\w-]+:\w+)"', one)}
-
-    [boundary] = re.findall(
-        r'resource "aws_iam_policy" "boundary" \{.+?^\}',
-        terraform()["terraform/modules/identity/main.tf"],
-        re.MULTILINE | re.DOTALL,
-    )
-    given = actions("roles") - {"sts:AssumeRole"}
-
-    assert {"secretsmanager:GetSecretValue", "sns:Publish", "s3:PutObject"} <= given
-    assert {action for action in given if f'"{action}"' not in boundary} == set()
-
-
 def test_variables_of_the_instance_are_set_by_ecs() -> None:
     tasks = terraform()["terraform/modules/cluster/tasks.tf"]
     platform = terraform()["terraform/modules/platform/main.tf"]
@@ -259,18 +241,6 @@ def test_silence_alarm_counts_a_line_that_is_logged() -> None:
     ]
 
     assert [line for line in logged if pattern in line] == ["Batch … is loaded as number …."]
-
-
-def test_roles_may_write_what_the_platform_writes(platform: Platform) -> None:
-    platform.first()
-    roles = terraform()["terraform/modules/roles/main.tf"]
-    [batches] = re.findall(r"batch_keys += \[for kind in (\[.+?\])", roles)
-    [processed] = re.findall(r"processed_keys = \[for kind in (\[.+?\])", roles)
-
-    written = {key.split("/")[0] for key in platform.ingestion.list("")}
-    assert written <= {*json.loads(batches), "requests"}
-    assert {"manifests", "commits", "rows", "schemas", "references", "probe"} <= written
-    assert {key.split("/")[0] for key in platform.processed.list("")} <= set(json.loads(processed))
 
 
 @pytest.mark.parametrize("path", render.FILES, ids=lambda path: path.name)
@@ -379,19 +349,6 @@ def test_no_account_address_or_secret_is_in_the_code() -> None:
     ]
 
     assert found == []
-
-
-def test_no_policy_allows_to_delete_from_a_bucket() -> None:
-    allowed = []
-    for path, text in terraform().items():
-        for match in re.finditer(r'"(?:s3:(?:Delete\w*|\*)|\*:\*)"', text):
-            effect = re.findall(r'Effect\s+= "(\w+)"', text[: match.start()])[-1]
-            statement = text[match.start() : match.start() + 400].partition("\n      }")[0]
-            if effect == "Allow" and "*.tflock" not in statement:
-                allowed.append(f"{path}: {match[0]}")
-
-    assert allowed == []
-    assert "s3:DeleteObjectVersion" in terraform()["terraform/modules/lake/main.tf"]
 
 
 # Workflows

@@ -118,6 +118,14 @@ resource "aws_ecs_task_definition" "this" {
     cpu_architecture        = "X86_64"
   }
 
+  # Runs take the newest revision of a family: the old one goes when there is a new one, and stays
+  # registered, for a service that goes back to it.
+  skip_destroy = true
+
+  lifecycle {
+    create_before_destroy = true
+  }
+
   # The only place that the programs can write to.
   volume {
     name = "tmp"
