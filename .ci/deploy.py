@@ -158,7 +158,7 @@ def is_up(service: Mapping[str, Any], wanted: str, seconds: float) -> bool:
             f" {primary['taskDefinition']}. {reason} {events}"
         )
     if service["desiredCount"] == 0:
-        raise DeploymentError(f"The service {name} is told to run no task (`running = false`).")
+        raise DeploymentError(f"The service {name} is to run no task (`running = false`).")
     return bool(
         primary["taskDefinition"] == wanted
         and primary.get("rolloutState") == "COMPLETED"

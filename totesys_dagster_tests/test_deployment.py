@@ -13,6 +13,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import psycopg
@@ -37,6 +38,7 @@ ROOT = Path(__file__).parent.parent
 AWS = ROOT / "deploy" / "aws"
 TERRAFORM = ROOT / "terraform"
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+ACTION = ROOT / ".github" / "actions" / "apply" / "action.yml"
 
 # For AWS's libraries: nothing here talks to AWS.
 ENVIRONMENT = {
@@ -357,7 +359,7 @@ def test_no_account_address_or_secret_is_in_the_code() -> None:
 def test_actions_are_pinned_by_commit() -> None:
     used = [
         (path.name, use)
-        for path in WORKFLOWS
+        for path in [*WORKFLOWS, ACTION]
         for use in re.findall(r"uses:\s*(\S+.*)", path.read_text())
     ]
 
@@ -374,7 +376,8 @@ def test_jobs_ask_for_each_permission(path: Path) -> None:
     triggers = workflow[True]  # YAML 1.1 takes `on` for a boolean
 
     assert workflow["permissions"] == {}
-    assert "workflow_call" in triggers or "concurrency" in workflow
+    # Of a deployment, each environment is one at a time: an approval must not hold up staging.
+    assert "workflow_call" in triggers or "concurrency" in workflow or path.stem == "deploy"
     assert "pull_request_target" not in triggers
     for name, job in workflow["jobs"].items():
         asked = job["permissions"]
@@ -383,17 +386,76 @@ def test_jobs_ask_for_each_permission(path: Path) -> None:
         assert set(asked) <= {"contents", "id-token", "packages"} | more, name
         assert asked["contents"] == ("write" if proposes else "read"), name
         # With an environment of GitHub, AWS would not know the job as one of the main branch.
-        assert "environment" not in job, name
+        approved = (path.stem, name) == ("deploy", "production")
+        assert job.get("environment") == ("production" if approved else None), name
 
 
-def test_production_is_applied_after_all_checks() -> None:
-    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "deploy.yml").read_text())["jobs"]
+def deploy_jobs() -> dict[str, Any]:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "deploy.yml").read_text())
+    jobs: dict[str, Any] = workflow["jobs"]
+    return jobs
+
+
+def test_production_is_applied_after_all_checks_staging_and_an_approval() -> None:
+    jobs = deploy_jobs()
 
     assert jobs["checks"]["uses"] == "./.github/workflows/checks.yml"
-    assert jobs["image"]["needs"] == "checks"
-    assert jobs["apply"]["needs"] == "image"
-    assert jobs["apply"]["strategy"]["max-parallel"] == 1
-    assert jobs["apply"]["strategy"]["matrix"]["environment"] == ["staging", "production"]
+    order = [(job, jobs[job]["needs"]) for job in ("image", "staging", "production")]
+    assert order == [("image", "checks"), ("staging", "image"), ("production", "staging")]
+    assert jobs["production"]["environment"] == "production"
+    for name in ("staging", "production"):
+        one_at_a_time = {"group": f"deploy-{name}", "cancel-in-progress": False}
+        assert jobs[name]["concurrency"] == one_at_a_time
+    applied = {job: jobs[job]["steps"][-1] for job in ("staging", "production")}
+    assert {job: step["uses"] for job, step in applied.items()} == {
+        "staging": "./.github/actions/apply",
+        "production": "./.github/actions/apply",
+    }
+    assert {job: step["with"]["environment"] for job, step in applied.items()} == {
+        "staging": "staging",
+        "production": "production",
+    }
+    assert {job: step["with"]["role"] for job, step in applied.items()} == {
+        "staging": "${{ vars.AWS_STAGING_ROLE }}",
+        "production": "${{ vars.AWS_PRODUCTION_ROLE }}",
+    }
+    assert applied["staging"]["with"]["gate"] == "true"
+
+
+def test_the_image_that_was_rehearsed_is_the_one_that_is_pushed() -> None:
+    pushes = json.dumps(deploy_jobs()["image"])
+    checks = yaml.safe_load((ROOT / ".github" / "workflows" / "checks.yml").read_text())
+    steps = [str(step) for step in checks["jobs"]["image"]["steps"]]
+
+    def place(words: str) -> int:
+        return next(index for index, step in enumerate(steps) if words in step)
+
+    assert "docker build" not in pushes
+    assert "needs.checks.outputs.image-id" in pushes
+    assert deploy_jobs()["checks"]["with"] == {"keep-image": True}
+    assert (
+        place("docker build") < place("make rehearsal IMAGE=totesys:check") < place("docker save")
+    )
+
+
+def test_a_migration_runs_between_the_push_and_the_services() -> None:
+    action = yaml.safe_load(ACTION.read_text())
+    steps = [step.get("run", step.get("uses", "")) for step in action["runs"]["steps"]]
+    order = [re.findall(r"deploy\.py (\w+)|(-target='[^']+')|(-out=plan)", step) for step in steps]
+    found = [next(filter(None, one)) for step in order for one in step]
+
+    assert found == [
+        """-target='module.platform.module.cluster.aws_ecs_task_definition.this["admin"]'""",
+        "migrate",
+        "-out=plan",
+        "services",
+        "migrate",
+        "gate",
+    ]
+    tasks = terraform()["terraform/modules/cluster/tasks.tf"]
+    assert 'resource "aws_ecs_task_definition" "this"' in tasks
+    assert "create_before_destroy = true" in tasks
+    assert "skip_destroy = true" in tasks
 
 
 # The image

@@ -192,10 +192,9 @@ def _security_groups(env: Environment) -> Iterator[Need]:
 
 
 def scripts(env: Environment) -> Iterator[Need]:
-    """`.ci/deploy.py`: one-off tasks, their lines, and whether the services have come up."""
+    """`.ci/deploy.py`: one-off tasks, and whether the services have come up."""
     for part in ("admin", "whole"):
         yield Need("ecs:RunTask", env.definition(part), {"ecs__cluster": env.cluster})
-        yield Need("logs:GetLogEvents", env.log(f"/{env.name}/{part}"))
         for role in (part, f"{part}-execution"):
             to_tasks = {"iam__PassedToService": "ecs-tasks.amazonaws.com"}
             yield Need("iam:PassRole", env.role(role), to_tasks)
@@ -248,7 +247,8 @@ def endangers(env: Environment) -> list[Need]:
         Need("ec2:CreateTags", env.arn("ec2", "instance/i-0"), {
             "aws__RequestTag/Environment": env.short}),
         Need("ec2:RevokeSecurityGroupIngress", env.arn("ec2", "security-group/sg-other")),
-        Need("logs:DeleteLogGroup", env.log(f"/{env.name}/load")),
+        *(Need(f"logs:{action}", env.log(f"/{env.name}/load")) for action in (
+            "DeleteLogGroup", "DeleteLogStream", "GetLogEvents", "FilterLogEvents", "StartQuery")),
         Need("cognito-idp:AdminCreateUser", env.arn("cognito-idp", "userpool/x"), mine),
         Need("cognito-idp:ListUsers", env.arn("cognito-idp", "userpool/x"), mine),
         Need("route53:ChangeResourceRecordSets", "arn:aws:route53:::hostedzone/Z0"),

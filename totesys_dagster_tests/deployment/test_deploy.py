@@ -57,7 +57,7 @@ def deployment(definition: str, state: str, status: str = "PRIMARY", **more: Any
     return {"status": status, "taskDefinition": definition, "rolloutState": state, **counts, **more}
 
 
-def told(ecs: Stubber, *deployments: dict[str, Any], desired: int = 1) -> None:
+def answered(ecs: Stubber, *deployments: dict[str, Any], desired: int = 1) -> None:
     service = {
         "serviceName": "code",
         "desiredCount": desired,
@@ -75,10 +75,10 @@ def test_a_service_is_waited_for_until_its_new_tasks_run(
     ecs: Stubber, run: Callable[[str], int]
 ) -> None:
     old = deployment(OLD, "COMPLETED", "ACTIVE")
-    told(ecs, deployment(OLD, "COMPLETED"))
-    told(ecs, deployment(NEW, "IN_PROGRESS", runningCount=0), old)
-    told(ecs, deployment(NEW, "COMPLETED", runningCount=0), old)
-    told(ecs, deployment(NEW, "COMPLETED"))
+    answered(ecs, deployment(OLD, "COMPLETED"))
+    answered(ecs, deployment(NEW, "IN_PROGRESS", runningCount=0), old)
+    answered(ecs, deployment(NEW, "COMPLETED", runningCount=0), old)
+    answered(ecs, deployment(NEW, "COMPLETED"))
 
     assert run("services") == 0
     ecs.assert_no_pending_responses()
@@ -91,7 +91,7 @@ def test_a_service_that_was_rolled_back_is_a_failure_though_it_is_stable(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(deploy, "SETTLE_SECONDS", -1)
-    told(ecs, deployment(OLD, "COMPLETED"))
+    answered(ecs, deployment(OLD, "COMPLETED"))
 
     assert run("services") == 1
     said = capsys.readouterr().err
@@ -103,7 +103,7 @@ def test_a_deployment_that_the_circuit_breaker_ended_is_a_failure_at_once(
     ecs: Stubber, run: Callable[[str], int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     why = "ECS deployment circuit breaker: tasks failed to start."
-    told(
+    answered(
         ecs,
         deployment(OLD, "IN_PROGRESS"),
         deployment(NEW, "FAILED", "ACTIVE", rolloutStateReason=why),
@@ -120,7 +120,7 @@ def test_a_service_that_never_comes_up_is_a_failure(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(deploy, "SERVICES_SECONDS", -1)
-    told(ecs, deployment(NEW, "IN_PROGRESS"))
+    answered(ecs, deployment(NEW, "IN_PROGRESS"))
 
     assert run("services") == 1
     assert "took more than" in capsys.readouterr().err
@@ -129,7 +129,7 @@ def test_a_service_that_never_comes_up_is_a_failure(
 def test_a_service_that_is_stopped_or_missing_is_a_failure(
     ecs: Stubber, run: Callable[[str], int]
 ) -> None:
-    told(ecs, deployment(NEW, "COMPLETED", desiredCount=0, runningCount=0), desired=0)
+    answered(ecs, deployment(NEW, "COMPLETED", desiredCount=0, runningCount=0), desired=0)
     assert run("services") == 1
 
     missing = {"services": [], "failures": [{"arn": "code", "reason": "MISSING"}]}

@@ -44,9 +44,8 @@ locals {
       "events:TagResource", "events:UntagResource",
       "glue:CreateDatabase", "glue:CreateTable", "glue:DeleteTable", "glue:TagResource",
       "glue:UntagResource", "glue:UpdateDatabase", "glue:UpdateTable",
-      # The lines of one-off tasks tell why a deployment failed.
-      "logs:CreateLogGroup", "logs:DeleteMetricFilter", "logs:FilterLogEvents", "logs:GetLogEvents",
-      "logs:PutMetricFilter", "logs:PutRetentionPolicy", "logs:TagResource", "logs:UntagResource",
+      "logs:CreateLogGroup", "logs:DeleteMetricFilter", "logs:PutMetricFilter",
+      "logs:PutRetentionPolicy", "logs:TagResource", "logs:UntagResource",
       "rds:AddTagsToResource", "rds:CreateDBParameterGroup", "rds:DeleteDBParameterGroup",
       "rds:ModifyDBInstance", "rds:ModifyDBParameterGroup", "rds:RemoveTagsFromResource",
       "rds:ResetDBParameterGroup",
@@ -176,7 +175,7 @@ locals {
       Resource  = ["${local.iam}:role/${var.name}-github-*", aws_iam_policy.boundary.arn]
     },
     {
-      # Where a resource has the tag. What no tag can be told of is bound by names above.
+      # Where AWS knows the tags of a resource. The others are bound by their names above.
       Sid      = "NotTheOtherEnvironment"
       Effect   = "Deny"
       Action   = "*"

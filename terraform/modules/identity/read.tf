@@ -1,6 +1,6 @@
 # Reading: what Terraform asks AWS for to compare it with the code, its state, and the image that is
 # pushed. The configuration of services is not secret, with one exception that AWS knows no permission
-# for: who describes a client of Cognito is told its secret (and so is Terraform's state).
+# for: who describes a client of Cognito gets its secret, and so does Terraform's state.
 
 locals {
   read_configuration = {

@@ -87,11 +87,12 @@ override_module {
   target          = module.cluster
   override_during = plan
   outputs = {
-    url           = "https://dagster.example.com"
-    user_pool_id  = "pool"
-    services      = []
-    load_balancer = "app/test/0"
-    target_group  = "targetgroup/test/0"
+    url              = "https://dagster.example.com"
+    user_pool_id     = "pool"
+    services         = []
+    task_definitions = {}
+    load_balancer    = "app/test/0"
+    target_group     = "targetgroup/test/0"
   }
 }
 
