@@ -52,6 +52,7 @@ ENVIRONMENT = {
     "DAGSTER_POSTGRES_PASSWORD": "secret",
     "DAGSTER_COMPUTE_BUCKET": "compute",
     "DAGSTER_RUN_FAMILY": "totesys-test",
+    "DAGSTER_RUN_SECURITY_GROUPS": '{"capture": "sg-capture"}',
     "DAGSTER_CODE_HOST": "code.totesys.internal",
     "DAGSTER_CODE_PORT": "4000",
 }
@@ -165,11 +166,31 @@ def test_dagster_plus_loads_production_code() -> None:
 @pytest.mark.usefixtures("image")
 def test_each_job_runs_with_the_rights_of_its_stage(job: str, stage: str) -> None:
     launcher = importlib.import_module("stage_launcher").StageRunLauncher(
-        family="totesys-test", use_current_ecs_task_config=False
+        family="totesys-test", security_groups="{}", use_current_ecs_task_config=False
     )
     kwargs = launcher._run_task_kwargs(dg.DagsterRun(job), None, EcsContainerContext())
 
     assert kwargs == {"taskDefinition": f"totesys-test-{stage}"}
+
+
+@pytest.mark.parametrize(
+    ("job", "group"), [("capture", "sg-capture"), ("load_warehouse", "sg-load"), ("batch", "sg-0")]
+)
+@pytest.mark.usefixtures("image")
+def test_each_job_runs_in_the_network_of_its_stage(job: str, group: str) -> None:
+    network = {"subnets": ["subnet-0"], "securityGroups": ["sg-0"], "assignPublicIp": "DISABLED"}
+    launcher = importlib.import_module("stage_launcher").StageRunLauncher(
+        family="totesys-test",
+        security_groups='{"capture": "sg-capture", "load": "sg-load"}',
+        use_current_ecs_task_config=False,
+        # Where the daemon's own network comes from.
+        run_task_kwargs={"networkConfiguration": {"awsvpcConfiguration": network}},
+    )
+
+    kwargs = launcher._run_task_kwargs(dg.DagsterRun(job), None, EcsContainerContext())
+
+    chosen = kwargs["networkConfiguration"]["awsvpcConfiguration"]
+    assert chosen == {**network, "securityGroups": [group]}
 
 
 @pytest.mark.usefixtures("image")

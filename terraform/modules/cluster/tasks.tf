@@ -23,6 +23,10 @@ locals {
     DAGSTER_CODE_HOST          = "code.${var.name}.internal"
     DAGSTER_CODE_PORT          = "4000"
     DAGSTER_RUN_FAMILY         = var.name
+    # By stage: see deploy/aws/stage_launcher.py.
+    DAGSTER_RUN_SECURITY_GROUPS = jsonencode({
+      for stage in ["capture", "process", "load"] : stage => var.security_groups[stage]
+    })
   }
 
   # The command line starts an embedded source where none is set. One-off commands read the lake and

@@ -136,6 +136,16 @@ locals {
     },
   ] }
 
+  # Where AWS knows the family of what is registered: runs take its newest revision.
+  foreign_definitions = { for environment in local.environments : environment => {
+    Sid    = "NotTheOthersTaskDefinitions"
+    Effect = "Deny"
+    Action = "ecs:RegisterTaskDefinition"
+    Resource = [for other in setsubtract(local.environments, [environment]) :
+      "arn:${local.partition}:ecs:*:${local.account}:task-definition/${var.name}-${other}-*"
+    ]
+  } }
+
   # Roles of the environment only, and only with the boundary, so that whoever takes over a build
   # cannot make a role that may do more than the platform's own.
   roles = { for environment in local.environments : environment => [
@@ -189,6 +199,7 @@ locals {
 
   deploy = { for environment in local.environments : environment => concat(
     local.state[environment], [local.read_configuration, local.named[environment]],
-    local.tagged[environment], local.roles[environment], local.never,
+    local.tagged[environment], [local.foreign_definitions[environment]], local.roles[environment],
+    local.never,
   ) }
 }

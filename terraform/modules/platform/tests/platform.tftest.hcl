@@ -78,7 +78,7 @@ override_module {
   outputs = {
     vpc_id          = "vpc-0"
     subnets         = { public = ["subnet-0"], private = ["subnet-1"], database = ["subnet-2"] }
-    security_groups = { balancer = "sg-0", web = "sg-1", platform = "sg-2", warehouse = "sg-3", orchestration = "sg-4" }
+    security_groups = { balancer = "sg-0", web = "sg-1", platform = "sg-2", capture = "sg-5", process = "sg-6", load = "sg-7", warehouse = "sg-3", orchestration = "sg-4" }
     nat_addresses   = []
   }
 }
