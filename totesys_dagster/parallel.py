@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 # How many pieces of heavy work are done at once, on as many cores; each takes its room.
@@ -13,6 +16,17 @@ AT_ONCE = min(4, os.cpu_count() or 1)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+def import_ahead(module: str) -> None:
+    """Import a module while this thread waits for something else; who imports it meanwhile waits
+    for it. An error is left to that one."""
+
+    def work() -> None:
+        with suppress(Exception):
+            importlib.import_module(module)
+
+    threading.Thread(target=work).start()
 
 
 def ahead(work: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:

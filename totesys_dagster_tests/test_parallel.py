@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from totesys_dagster.parallel import ahead
+from totesys_dagster.parallel import ahead, import_ahead
 
 
 def test_results_come_in_the_order_of_the_items() -> None:
@@ -62,3 +64,24 @@ def test_failure_of_the_items_is_not_hidden() -> None:
 
     with pytest.raises(ValueError, match="no more"):
         list(results)
+
+
+def test_who_imports_what_is_being_imported_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "slowly.py").write_text("import time\ntime.sleep(0.2)\ndone = True\n")
+    import_ahead("slowly")
+
+    assert importlib.import_module("slowly").done
+
+
+def test_error_of_an_import_is_left_to_who_needs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "broken.py").write_text("raise ValueError('broken')\n")
+    import_ahead("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        importlib.import_module("broken")

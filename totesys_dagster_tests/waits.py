@@ -39,6 +39,7 @@ WAITS: dict[str, tuple[str, str]] = {
     "lake/s3.py _new_client session.client": ("at once", "opens no connection yet"),
     "lake/s3.py Bucket._ask time.sleep": ("sum(PAUSES), and READ_SECONDS each", "… cannot be used"),
     "lake/store.py Store.put time.sleep": ("sum(PAUSES)", "… is said to exist, but cannot be read"),
+    "parallel.py import_ahead threading.Thread": (OWN_WORK, NOTHING),
     "parallel.py ahead ThreadPoolExecutor": (OWN_WORK, "the exception of the work"),
     "parallel.py ahead result": (OWN_WORK, "the exception of the work"),
     "parallel.py ahead pool.shutdown": (OWN_WORK, "the exception of the work"),

@@ -10,7 +10,13 @@ import click
 from rich.markup import escape
 
 from totesys_dagster import settings
-from totesys_dagster.commands.terminal import as_json, loaded_tables, output, print_source, progress
+from totesys_dagster.commands.terminal import (
+    as_json,
+    loaded_standings,
+    output,
+    print_source,
+    progress,
+)
 from totesys_dagster.words import counted
 
 if TYPE_CHECKING:
@@ -114,7 +120,7 @@ def verify(repair_: bool, json_: bool) -> None:
             f" {f'{len(result.findings)} findings' if result.findings else 'all is well'}."
         )
         if result.audits and result.passed:
-            output.print(escape(conclusion(loaded_tables())))
+            output.print(escape(conclusion(loaded_standings())))
     sys.exit(0 if result.passed else 1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -16,16 +17,18 @@ from totesys_dagster.characters import visible
 from totesys_dagster.commands.terminal import (
     as_json,
     imports,
+    loaded_standings,
     loaded_tables,
     output,
     print_source,
     progress,
 )
 from totesys_dagster.dagster_home import elsewhere, opened_instance
+from totesys_dagster.parallel import import_ahead
 
 if TYPE_CHECKING:
     from totesys_dagster.orchestration.whole_path import BatchReport
-    from totesys_dagster.warehouse.status import TableStatus
+    from totesys_dagster.warehouse.status import TableStanding
 
 
 @click.command()
@@ -62,8 +65,7 @@ def _run(full_read: tuple[str, ...], *, whole: bool, json_: bool) -> None:
     from totesys_dagster.warehouse.status import all_equal
 
     reports = take_what_changed(full_read, whole=whole)
-    tables = loaded_tables()
-    _print_reports(reports, tables, json_)
+    tables = _print_json(reports) if json_ else _print(reports)
     sys.exit(not all_equal(tables))
 
 
@@ -81,10 +83,11 @@ def take_what_changed(full_read: tuple[str, ...] = (), *, whole: bool = False) -
         if other := elsewhere():
             progress.print(escape(other))
         tell("Starting")
-        stack.start()
-        settings.require_rates()
-        tell("Loading Dagster")
         with imports():
+            import_ahead("dagster")
+            stack.start()
+            settings.require_rates()
+            tell("Loading Dagster")
             from totesys_dagster.definitions import defs
             from totesys_dagster.orchestration.bring_files import bring_files
             from totesys_dagster.orchestration.rates import bring_rates
@@ -111,22 +114,30 @@ def take_what_changed(full_read: tuple[str, ...] = (), *, whole: bool = False) -
         return reports
 
 
-def _print_reports(reports: list[BatchReport], tables: list[TableStatus], json_: bool) -> None:
+def _print_json(reports: list[BatchReport]) -> Sequence[TableStanding]:
     from totesys_dagster import report
-    from totesys_dagster.warehouse.status import all_equal, conclusion
+    from totesys_dagster.warehouse.status import all_equal
 
-    if json_:
-        data = {
-            "source": settings.describe_source(),
-            "batches": [report.batch_data(one) for one in reports],
-            "equal": all_equal(tables),
-            "tables": report.status_data(tables),
-        }
-        click.echo(json.dumps(data, indent=1))
-        return
+    tables = loaded_tables()
+    data = {
+        "source": settings.describe_source(),
+        "batches": [report.batch_data(one) for one in reports],
+        "equal": all_equal(tables),
+        "tables": report.status_data(tables),
+    }
+    click.echo(json.dumps(data, indent=1))
+    return tables
+
+
+def _print(reports: list[BatchReport]) -> Sequence[TableStanding]:
+    from totesys_dagster import report
+    from totesys_dagster.warehouse.status import conclusion
+
+    tables = loaded_standings()
     print_source()
     if not reports:
         output.print("Nothing changed in the source since the last batch.")
     for one in reports:
         report.print_batch(output, one)
     output.print(escape(conclusion(tables)))
+    return tables

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 from rich.console import Console
@@ -15,7 +15,10 @@ from rich.markup import escape
 from totesys_dagster import settings
 
 if TYPE_CHECKING:
-    from totesys_dagster.warehouse.status import TableStatus
+    from totesys_dagster.postgres.sessions import Connection, Names
+    from totesys_dagster.warehouse.status import TableStanding, TableStatus
+
+Found = TypeVar("Found")
 
 # Reports go to standard output, progress and errors to standard error: pipes get the report alone.
 # What is piped has no width to fit into.
@@ -44,10 +47,22 @@ def imports() -> Iterator[None]:
 
 
 def loaded_tables() -> list[TableStatus]:
-    """How the warehouse's tables stand now."""
-    from totesys_dagster.resources import Warehouse
+    """How the warehouse's tables stand now, their rows counted."""
     from totesys_dagster.warehouse.status import table_status
+
+    return _of_warehouse(table_status)
+
+
+def loaded_standings() -> list[TableStanding]:
+    """How the warehouse's tables stand now."""
+    from totesys_dagster.warehouse.status import table_standings
+
+    return _of_warehouse(table_standings)
+
+
+def _of_warehouse(get: Callable[[Connection, Names], Found]) -> Found:
+    from totesys_dagster.resources import Warehouse
 
     warehouse = Warehouse()
     with warehouse.connect() as connection:
-        return table_status(connection, warehouse.names())
+        return get(connection, warehouse.names())

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import dagster as dg
 import sqlalchemy as db
 from watchdog.events import FileSystemEvent, PatternMatchingEventHandler
 
@@ -44,6 +45,16 @@ LOG_SECONDS = 0.05
 # How long another process may take to make the databases; it takes two seconds.
 MAKING_SECONDS = 60
 MAKING = "Dagster's databases, which another command makes"
+
+# What Dagster says of values on their way between steps, in a quarter of a batch's events. Nothing
+# reads them later: steps, assets and re-executions have events of their own.
+PASSING = {
+    dg.DagsterEventType.LOADED_INPUT,
+    dg.DagsterEventType.STEP_INPUT,
+    dg.DagsterEventType.HANDLED_OUTPUT,
+    dg.DagsterEventType.RESOURCE_INIT_STARTED,
+    dg.DagsterEventType.RESOURCE_INIT_SUCCESS,
+}
 
 EVENTS = Path("history", "events")
 
@@ -121,6 +132,10 @@ class _Schedules(_Held, SqliteScheduleStorage):
 
 class _Events(_Held, ConsolidatedSqliteEventLogStorage):
     _connect = _Held.connect
+
+    def store_event(self, event: dg.EventLogEntry) -> None:
+        if event.dagster_event_type not in PASSING:
+            super().store_event(event)
 
     def watch(self, run_id: str, cursor: str | None, callback: Callable[..., Any]) -> None:
         first = self._obs is None

@@ -28,6 +28,7 @@ from totesys_dagster.metadata import BATCH_TAG
 from totesys_dagster.orchestration.audits import bring_up_to_date
 from totesys_dagster.orchestration.listed import put_on_list
 from totesys_dagster.orchestration.selection import Selection, to_capture, to_process_and_load
+from totesys_dagster.parallel import import_ahead
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.runs.failures import first_failure
 from totesys_dagster.runs.tags import AUDIT, BATCH, BATCH_STAGE, LOAD_STAGE, PROCESS_TAG, STAGE_TAG
@@ -42,6 +43,9 @@ ATTEMPTS = 3
 # How often what an audit asks for is done at once: a digest without the rows in quarantine, a full
 # read, and an audit of all.
 HEALINGS = 4
+
+# It imports pandas, for which a capture need not wait.
+TRANSFORM = "totesys_dagster.processed.transform"
 
 GetJob = Callable[[str], dg.JobDefinition]
 Progress = Callable[[str], Any]
@@ -193,6 +197,7 @@ class _Path:
             f"Taking batch {batch} the whole way ({counted(len(changed), 'table')} changed)"
         )
         put_on_list(self.instance, batch)
+        import_ahead(TRANSFORM)
         options = {"full_read": list(full_read), "whole": whole or found.whole}
         run = self._execute(
             batch,

@@ -129,6 +129,44 @@ def test_run_that_is_deleted_takes_its_events_along(instance: dg.DagsterInstance
     assert instance.all_logs(kept)
 
 
+@dg.op
+def number() -> int:
+    return 7
+
+
+@dg.op
+def twice(given: int) -> int:
+    """Fails the first time."""
+    if dg.OpExecutionContext.get().run.parent_run_id is None:
+        raise dg.Failure("not yet")
+    return 2 * given
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def calculation() -> None:
+    """What the first step gives is stored for the second one."""
+    twice(number())
+
+
+def test_passing_of_values_is_not_kept_and_a_failed_run_goes_on(
+    instance: dg.DagsterInstance,
+) -> None:
+    job = dg.reconstructable(calculation)
+    failed = dg.execute_job(job, instance)
+    again = dg.ReexecutionOptions.from_failure(failed.run_id, instance)
+    with dg.execute_job(job, instance, reexecution_options=again) as result:
+        assert result.success
+        assert result.output_for_node("twice") == 14
+
+    kept = {
+        entry.dagster_event_type
+        for run in instance.get_runs()
+        for entry in instance.all_logs(run.run_id)
+    }
+    assert dg.DagsterEventType.STEP_OUTPUT in kept
+    assert kept.isdisjoint(storage.PASSING)
+
+
 def test_event_of_another_process_arrives_at_once(instance: dg.DagsterInstance) -> None:
     """As the UI follows a run: the event is in the log of changes, and not yet in the file."""
     run = nothing.execute_in_process(instance=instance).dagster_run

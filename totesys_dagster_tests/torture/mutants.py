@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 import pytest
 
 from totesys_dagster.catalogue import SOURCE_TABLES, currencies
@@ -26,12 +27,13 @@ from totesys_dagster.lake import probe
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.operations import proof
 from totesys_dagster.postgres import sessions as postgres
+from totesys_dagster.postgres.patience import PatientConnection
 from totesys_dagster.processed import process, transform
 from totesys_dagster.processed.contracts import Accepted
 from totesys_dagster.warehouse import healing, load, table_load
 from totesys_dagster.warehouse.standing import Audit
 from totesys_dagster_tests import plans
-from totesys_dagster_tests.torture import judge, owner, writers
+from totesys_dagster_tests.torture import judge, owner, standstill, writers
 from totesys_dagster_tests.torture.loop import Torture
 
 Mutant = Callable[[pytest.MonkeyPatch], None]
@@ -253,6 +255,18 @@ def absent_keys_are_joined(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(table_load.TableLoader, "_query", mutant)
 
 
+def locks_are_waited_for(patch: pytest.MonkeyPatch) -> None:
+    """A statement waits for a lock for as long as somebody holds it."""
+    for_ever = re.sub(r"lock_timeout TO '\w+'", "lock_timeout TO 0", postgres.LOCAL_SETTINGS)
+    assert for_ever != postgres.LOCAL_SETTINGS
+    patch.setattr(postgres, "LOCAL_SETTINGS", for_ever)
+
+
+def answers_are_waited_for(patch: pytest.MonkeyPatch) -> None:
+    """A statement waits for its server's answer, whatever became of the server's process."""
+    patch.setattr(PatientConnection, "wait", psycopg.Connection.wait)
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of trouble: who makes it, and the mistakes that would let it through.
@@ -373,6 +387,16 @@ KINDS = (
         (absent_keys_are_joined,),
     ),
     Kind(
+        "a table that somebody holds",
+        (standstill.hold_a_table,),
+        (locks_are_waited_for,),
+    ),
+    Kind(
+        "a server process that is stopped",
+        (standstill.stop_a_session,),
+        (answers_are_waited_for,),
+    ),
+    Kind(
         "a value of hundreds of megabytes",
         (),
         (),
@@ -410,5 +434,10 @@ CAUGHT_AT_THE_END: tuple[Mutant, ...] = (
 )
 # Caught by the rows that a statement goes through, as the result is right.
 CAUGHT_BY_ROWS_READ: tuple[Mutant, ...] = (absent_keys_are_joined,)
+# Caught by a step that does not end, by the trouble that it waits for.
+CAUGHT_BY_WAITING: dict[Mutant, standstill.Trouble] = {
+    locks_are_waited_for: standstill.hold_a_table,
+    answers_are_waited_for: standstill.stop_a_session,
+}
 # Caught only where tables are taken for large ones, which are not looked at in each batch.
 OF_LARGE_TABLES: tuple[Mutant, ...] = (clock_that_went_back_is_trusted,)

@@ -13,11 +13,13 @@ import pytest
 from totesys_dagster.errors import TotesysError
 from totesys_dagster_tests import plans
 from totesys_dagster_tests.conftest import Platform
+from totesys_dagster_tests.torture import standstill
 from totesys_dagster_tests.torture.deliverer import KEYS, Deliverer
 from totesys_dagster_tests.torture.loop import Torture, UnsettledError
 from totesys_dagster_tests.torture.mutants import (
     CAUGHT_AT_THE_END,
     CAUGHT_BY_ROWS_READ,
+    CAUGHT_BY_WAITING,
     KINDS,
     MUTANTS,
     OF_LARGE_TABLES,
@@ -90,7 +92,7 @@ def test_processes_that_die_at_every_step_are_exact() -> None:
     [
         mutant if mutant in SMOKE else pytest.param(mutant, marks=pytest.mark.long)
         for mutant in MUTANTS
-        if mutant not in CAUGHT_BY_ROWS_READ
+        if mutant not in {*CAUGHT_BY_ROWS_READ, *CAUGHT_BY_WAITING}
     ],
     ids=lambda mutant: mutant.__name__,
 )
@@ -133,6 +135,22 @@ def test_statement_that_becomes_quadratic_is_caught_by_the_rows_that_it_reads(
 
     found = [one for one in seen.complaints() if "goes through" in one]
     assert bool(found) == bool(mutant), found
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("mutated", [False, True])
+@pytest.mark.parametrize("mutant", CAUGHT_BY_WAITING)
+def test_wait_without_a_limit_is_caught_by_a_step_that_does_not_end(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, mutant: Mutant, mutated: bool
+) -> None:
+    """Without a mutant the step ends in a sentence, whatever it met."""
+    standstill.hurry(monkeypatch)
+    if mutated:
+        mutant(monkeypatch)
+
+    sentence = standstill.sentence_of_capture(platform, CAUGHT_BY_WAITING[mutant])
+
+    assert bool(sentence) != mutated, sentence
 
 
 def test_of_a_key_the_file_that_was_written_last_counts(tmp_path: Path, platform: Platform) -> None:
