@@ -118,7 +118,7 @@ CHANGES = {
     "rds pg:{name}-warehouse-0": "CreateDBParameterGroup ModifyDBParameterGroup"
     " DeleteDBParameterGroup",
     "secretsmanager secret:{name}/new-AbCdEf": "CreateSecret TagResource",
-    "sns {name}-alerts": "SetTopicAttributes Subscribe Unsubscribe TagResource",
+    "sns {name}-alerts": "SetTopicAttributes Subscribe TagResource",
 }
 
 
@@ -161,6 +161,10 @@ def changes(env: Environment) -> Iterator[Need]:
     yield Need("budgets:ModifyBudget", budget)
     yield from _roles(env)
     yield from _security_groups(env)
+
+
+# AWS knows no resource for it.
+UNSUBSCRIBE = Need("sns:Unsubscribe", "*")
 
 
 def _roles(env: Environment) -> Iterator[Need]:

@@ -303,7 +303,7 @@ def test_main_deploys_each_environment(account: Account, env: Environment) -> No
     for lines in (
         github.reads(record["kinds"], record["arns"], env),
         github.state(STATE, STATE_KEY, env),
-        github.changes(env),
+        [*github.changes(env), github.UNSUBSCRIBE],
         github.scripts(env),
     ):
         assert refused(account, role, lines) == []

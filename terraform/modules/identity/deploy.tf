@@ -51,7 +51,7 @@ locals {
       "rds:ResetDBParameterGroup",
       "secretsmanager:CreateSecret", "secretsmanager:TagResource", "secretsmanager:UntagResource",
       "sns:CreateTopic", "sns:SetSubscriptionAttributes", "sns:SetTopicAttributes", "sns:Subscribe",
-      "sns:TagResource", "sns:Unsubscribe", "sns:UntagResource",
+      "sns:TagResource", "sns:UntagResource",
     ]
     Resource = concat(
       [for place in [
@@ -129,9 +129,11 @@ locals {
       Condition = { ArnLike = { "ecs:cluster" = "arn:${local.partition}:ecs:*:${local.account}:cluster/${var.name}-${environment}" } }
     },
     {
-      Sid      = "MakeTaskDefinitions"
+      # AWS knows no resources for these. A task definition is given a role only where that may be
+      # passed.
+      Sid      = "WhatKnowsNoResources"
       Effect   = "Allow"
-      Action   = "ecs:RegisterTaskDefinition" # a role is given to one only where it may be passed
+      Action   = ["ecs:RegisterTaskDefinition", "sns:Unsubscribe"]
       Resource = "*"
     },
   ] }
