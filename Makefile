@@ -25,7 +25,7 @@ PYTEST := $(BIN)/pytest -n auto --dist worksteal
 # An image of the Dockerfile, whose containers `make rehearsal` plays in; processes without.
 IMAGE ?=
 
-.PHONY: run dev psql notebook test torture smoke rehearsal nightly check audit render policies format lock clean bench-batches bench-commands bench-distributed bench-full bench-growth bench-increment bench-freshness bench-idle bench-page bench-reports bench-soak bench-start
+.PHONY: run dev psql notebook test torture smoke rehearsal nightly check audit render policies docs format lock clean bench-batches bench-commands bench-distributed bench-full bench-growth bench-increment bench-freshness bench-idle bench-page bench-reports bench-soak bench-start
 
 run: .venv/installed  ## take two batches the whole way on the embedded default
 	@$(BIN)/totesys demo
@@ -72,6 +72,11 @@ render: .venv/installed  ## write the files that follow from the catalogue
 policies: .venv/installed-dev  ## record the policies that Terraform makes, which tests evaluate
 	$(BIN)/python -m tools.policies
 
+docs: .venv/installed-docs  ## build the documentation site; a broken link or a misspelt word fails it
+	@$(BIN)/codespell *.md docs benchmarks/README.md
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "Open site/index.html, or serve it with search: $(BIN)/python -m http.server -d site"
+
 format: .venv/installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -80,10 +85,12 @@ lock: .venv/uv  ## resolve the dependencies, for every Python and platform at on
 	$(UV) compile $(LOCK) --extra local pyproject.toml -o requirements.lock
 	$(UV) compile $(LOCK) --extra local --extra dev -c requirements.lock pyproject.toml \
 	    -o requirements-dev.lock
+	$(UV) compile $(LOCK) --extra docs -c requirements-dev.lock pyproject.toml \
+	    -o requirements-docs.lock
 
 clean:  ## remove the environment and the state of the embedded default
 	[ ! -x $(BIN)/totesys ] || $(BIN)/totesys clean
-	rm -rf .venv .totesys .dagster
+	rm -rf .venv .totesys .dagster site
 
 # uv installs the locked packages in seconds; pip, which every Python has, installs uv by hash.
 # Compiled at once: every run is a process of its own, and imports then take half the time.
@@ -100,4 +107,8 @@ clean:  ## remove the environment and the state of the embedded default
 
 .venv/installed-dev: .venv/installed requirements-dev.lock
 	$(UV) install --compile-bytecode --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv/installed-docs: .venv/installed requirements-docs.lock
+	$(UV) install --python $(BIN)/python --require-hashes -r requirements-docs.lock
 	@touch $@

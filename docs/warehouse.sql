@@ -2136,11 +2136,11 @@ ALTER TABLE warehouse.fact_sales_order ADD FOREIGN KEY (agreed_delivery_date) RE
 
 ALTER TABLE warehouse.fact_sales_order ADD FOREIGN KEY (agreed_delivery_location_id) REFERENCES warehouse.dim_location NOT ENFORCED;
 
-COMMENT ON TABLE warehouse.dim_date IS 'A calendar without gaps over every date that the facts use.';
+COMMENT ON TABLE warehouse.dim_date IS 'A gapless calendar that covers every date used by the facts.';
 
 COMMENT ON COLUMN warehouse.dim_date.date_id IS 'The day.';
 
-COMMENT ON COLUMN warehouse.dim_date.year IS 'Year, as 2024.';
+COMMENT ON COLUMN warehouse.dim_date.year IS 'Year, such as 2024.';
 
 COMMENT ON COLUMN warehouse.dim_date.month IS 'Month, 1 to 12.';
 
@@ -2148,17 +2148,17 @@ COMMENT ON COLUMN warehouse.dim_date.day IS 'Day of the month, 1 to 31.';
 
 COMMENT ON COLUMN warehouse.dim_date.day_of_week IS 'ISO day of the week, Monday 1 to Sunday 7.';
 
-COMMENT ON COLUMN warehouse.dim_date.day_name IS 'Name of the day in English, as Monday.';
+COMMENT ON COLUMN warehouse.dim_date.day_name IS 'English name of the day, such as Monday.';
 
-COMMENT ON COLUMN warehouse.dim_date.month_name IS 'Name of the month in English, as January.';
+COMMENT ON COLUMN warehouse.dim_date.month_name IS 'English name of the month, such as January.';
 
 COMMENT ON COLUMN warehouse.dim_date.quarter IS 'Quarter of the year, 1 to 4.';
 
-COMMENT ON COLUMN warehouse.dim_date.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.dim_date.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
 COMMENT ON COLUMN warehouse.dim_date.is_deleted IS 'Whether the source had deleted the row by then.';
 
-COMMENT ON TABLE warehouse.dim_counterparty IS 'Customers and suppliers with their registered address.';
+COMMENT ON TABLE warehouse.dim_counterparty IS 'Customers and suppliers, with their registered address.';
 
 COMMENT ON COLUMN warehouse.dim_counterparty.counterparty_id IS 'Key of the counterparty.';
 
@@ -2166,7 +2166,7 @@ COMMENT ON COLUMN warehouse.dim_counterparty.counterparty_legal_name IS 'Registe
 
 COMMENT ON COLUMN warehouse.dim_counterparty.counterparty_legal_address_line_1 IS 'Street and number.';
 
-COMMENT ON COLUMN warehouse.dim_counterparty.counterparty_legal_address_line_2 IS 'Second line.';
+COMMENT ON COLUMN warehouse.dim_counterparty.counterparty_legal_address_line_2 IS 'Second address line.';
 
 COMMENT ON COLUMN warehouse.dim_counterparty.counterparty_legal_district IS 'District or county.';
 
@@ -2178,7 +2178,7 @@ COMMENT ON COLUMN warehouse.dim_counterparty.counterparty_legal_country IS 'Coun
 
 COMMENT ON COLUMN warehouse.dim_counterparty.counterparty_legal_phone_number IS 'Telephone number.';
 
-COMMENT ON COLUMN warehouse.dim_counterparty.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.dim_counterparty.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
 COMMENT ON COLUMN warehouse.dim_counterparty.is_deleted IS 'Whether the source had deleted the row by then.';
 
@@ -2190,7 +2190,7 @@ COMMENT ON COLUMN warehouse.past_dim_counterparty.counterparty_legal_name IS 'Re
 
 COMMENT ON COLUMN warehouse.past_dim_counterparty.counterparty_legal_address_line_1 IS 'Street and number.';
 
-COMMENT ON COLUMN warehouse.past_dim_counterparty.counterparty_legal_address_line_2 IS 'Second line.';
+COMMENT ON COLUMN warehouse.past_dim_counterparty.counterparty_legal_address_line_2 IS 'Second address line.';
 
 COMMENT ON COLUMN warehouse.past_dim_counterparty.counterparty_legal_district IS 'District or county.';
 
@@ -2202,11 +2202,11 @@ COMMENT ON COLUMN warehouse.past_dim_counterparty.counterparty_legal_country IS 
 
 COMMENT ON COLUMN warehouse.past_dim_counterparty.counterparty_legal_phone_number IS 'Telephone number.';
 
-COMMENT ON COLUMN warehouse.past_dim_counterparty.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.past_dim_counterparty.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
 COMMENT ON COLUMN warehouse.past_dim_counterparty.is_deleted IS 'Whether the source had deleted the row by then.';
 
-COMMENT ON VIEW warehouse.current_dim_counterparty IS 'Customers and suppliers with their registered address. Only the rows that the source has now.';
+COMMENT ON VIEW warehouse.current_dim_counterparty IS 'Customers and suppliers, with their registered address. Only the rows that the source has now.';
 
 COMMENT ON COLUMN warehouse.current_dim_counterparty.counterparty_id IS 'Key of the counterparty.';
 
@@ -2214,7 +2214,7 @@ COMMENT ON COLUMN warehouse.current_dim_counterparty.counterparty_legal_name IS 
 
 COMMENT ON COLUMN warehouse.current_dim_counterparty.counterparty_legal_address_line_1 IS 'Street and number.';
 
-COMMENT ON COLUMN warehouse.current_dim_counterparty.counterparty_legal_address_line_2 IS 'Second line.';
+COMMENT ON COLUMN warehouse.current_dim_counterparty.counterparty_legal_address_line_2 IS 'Second address line.';
 
 COMMENT ON COLUMN warehouse.current_dim_counterparty.counterparty_legal_district IS 'District or county.';
 
@@ -2226,11 +2226,11 @@ COMMENT ON COLUMN warehouse.current_dim_counterparty.counterparty_legal_country 
 
 COMMENT ON COLUMN warehouse.current_dim_counterparty.counterparty_legal_phone_number IS 'Telephone number.';
 
-COMMENT ON COLUMN warehouse.current_dim_counterparty.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.current_dim_counterparty.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
 COMMENT ON COLUMN warehouse.current_dim_counterparty.is_deleted IS 'Whether the source had deleted the row by then.';
 
-COMMENT ON VIEW warehouse.history_dim_counterparty IS 'Customers and suppliers with their registered address. Every version, and the time during which it was current.';
+COMMENT ON VIEW warehouse.history_dim_counterparty IS 'Customers and suppliers, with their registered address. Every version, and the time during which it was current.';
 
 COMMENT ON COLUMN warehouse.history_dim_counterparty.counterparty_id IS 'Key of the counterparty.';
 
@@ -2238,7 +2238,7 @@ COMMENT ON COLUMN warehouse.history_dim_counterparty.counterparty_legal_name IS 
 
 COMMENT ON COLUMN warehouse.history_dim_counterparty.counterparty_legal_address_line_1 IS 'Street and number.';
 
-COMMENT ON COLUMN warehouse.history_dim_counterparty.counterparty_legal_address_line_2 IS 'Second line.';
+COMMENT ON COLUMN warehouse.history_dim_counterparty.counterparty_legal_address_line_2 IS 'Second address line.';
 
 COMMENT ON COLUMN warehouse.history_dim_counterparty.counterparty_legal_district IS 'District or county.';
 
@@ -2250,27 +2250,27 @@ COMMENT ON COLUMN warehouse.history_dim_counterparty.counterparty_legal_country 
 
 COMMENT ON COLUMN warehouse.history_dim_counterparty.counterparty_legal_phone_number IS 'Telephone number.';
 
-COMMENT ON COLUMN warehouse.history_dim_counterparty.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.history_dim_counterparty.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
-COMMENT ON COLUMN warehouse.history_dim_counterparty.observed_at IS 'When the source was read that had the version.';
+COMMENT ON COLUMN warehouse.history_dim_counterparty.observed_at IS 'When the source was read with this version.';
 
 COMMENT ON COLUMN warehouse.history_dim_counterparty.is_deleted IS 'Whether the source had deleted the row by then.';
 
-COMMENT ON COLUMN warehouse.history_dim_counterparty.version IS 'The number of the version of its row, from 1 on.';
+COMMENT ON COLUMN warehouse.history_dim_counterparty.version IS 'Number of this version of the row, starting at 1.';
 
-COMMENT ON COLUMN warehouse.history_dim_counterparty.valid_from IS 'From when on the version was current.';
+COMMENT ON COLUMN warehouse.history_dim_counterparty.valid_from IS 'When the version became current.';
 
-COMMENT ON COLUMN warehouse.history_dim_counterparty.valid_to IS 'Until when; NULL while it is.';
+COMMENT ON COLUMN warehouse.history_dim_counterparty.valid_to IS 'When it ceased to be current; NULL while it is.';
 
 COMMENT ON TABLE warehouse.dim_currency IS 'Currencies of orders and payments.';
 
 COMMENT ON COLUMN warehouse.dim_currency.currency_id IS 'Key of the currency.';
 
-COMMENT ON COLUMN warehouse.dim_currency.currency_code IS 'ISO 4217 code, as GBP.';
+COMMENT ON COLUMN warehouse.dim_currency.currency_code IS 'ISO 4217 code, such as GBP.';
 
-COMMENT ON COLUMN warehouse.dim_currency.currency_name IS 'Name that ISO 4217 gives to the code, as Pound Sterling.';
+COMMENT ON COLUMN warehouse.dim_currency.currency_name IS 'ISO 4217 name of the currency, such as Pound Sterling.';
 
-COMMENT ON COLUMN warehouse.dim_currency.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.dim_currency.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
 COMMENT ON COLUMN warehouse.dim_currency.is_deleted IS 'Whether the source had deleted the row by then.';
 
@@ -2278,11 +2278,11 @@ COMMENT ON TABLE warehouse.past_dim_currency IS 'Versions of the rows of dim_cur
 
 COMMENT ON COLUMN warehouse.past_dim_currency.currency_id IS 'Key of the currency.';
 
-COMMENT ON COLUMN warehouse.past_dim_currency.currency_code IS 'ISO 4217 code, as GBP.';
+COMMENT ON COLUMN warehouse.past_dim_currency.currency_code IS 'ISO 4217 code, such as GBP.';
 
-COMMENT ON COLUMN warehouse.past_dim_currency.currency_name IS 'Name that ISO 4217 gives to the code, as Pound Sterling.';
+COMMENT ON COLUMN warehouse.past_dim_currency.currency_name IS 'ISO 4217 name of the currency, such as Pound Sterling.';
 
-COMMENT ON COLUMN warehouse.past_dim_currency.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.past_dim_currency.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
 COMMENT ON COLUMN warehouse.past_dim_currency.is_deleted IS 'Whether the source had deleted the row by then.';
 
@@ -2290,11 +2290,11 @@ COMMENT ON VIEW warehouse.current_dim_currency IS 'Currencies of orders and paym
 
 COMMENT ON COLUMN warehouse.current_dim_currency.currency_id IS 'Key of the currency.';
 
-COMMENT ON COLUMN warehouse.current_dim_currency.currency_code IS 'ISO 4217 code, as GBP.';
+COMMENT ON COLUMN warehouse.current_dim_currency.currency_code IS 'ISO 4217 code, such as GBP.';
 
-COMMENT ON COLUMN warehouse.current_dim_currency.currency_name IS 'Name that ISO 4217 gives to the code, as Pound Sterling.';
+COMMENT ON COLUMN warehouse.current_dim_currency.currency_name IS 'ISO 4217 name of the currency, such as Pound Sterling.';
 
-COMMENT ON COLUMN warehouse.current_dim_currency.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.current_dim_currency.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
 COMMENT ON COLUMN warehouse.current_dim_currency.is_deleted IS 'Whether the source had deleted the row by then.';
 
@@ -2302,21 +2302,21 @@ COMMENT ON VIEW warehouse.history_dim_currency IS 'Currencies of orders and paym
 
 COMMENT ON COLUMN warehouse.history_dim_currency.currency_id IS 'Key of the currency.';
 
-COMMENT ON COLUMN warehouse.history_dim_currency.currency_code IS 'ISO 4217 code, as GBP.';
+COMMENT ON COLUMN warehouse.history_dim_currency.currency_code IS 'ISO 4217 code, such as GBP.';
 
-COMMENT ON COLUMN warehouse.history_dim_currency.currency_name IS 'Name that ISO 4217 gives to the code, as Pound Sterling.';
+COMMENT ON COLUMN warehouse.history_dim_currency.currency_name IS 'ISO 4217 name of the currency, such as Pound Sterling.';
 
-COMMENT ON COLUMN warehouse.history_dim_currency.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.history_dim_currency.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
-COMMENT ON COLUMN warehouse.history_dim_currency.observed_at IS 'When the source was read that had the version.';
+COMMENT ON COLUMN warehouse.history_dim_currency.observed_at IS 'When the source was read with this version.';
 
 COMMENT ON COLUMN warehouse.history_dim_currency.is_deleted IS 'Whether the source had deleted the row by then.';
 
-COMMENT ON COLUMN warehouse.history_dim_currency.version IS 'The number of the version of its row, from 1 on.';
+COMMENT ON COLUMN warehouse.history_dim_currency.version IS 'Number of this version of the row, starting at 1.';
 
-COMMENT ON COLUMN warehouse.history_dim_currency.valid_from IS 'From when on the version was current.';
+COMMENT ON COLUMN warehouse.history_dim_currency.valid_from IS 'When the version became current.';
 
-COMMENT ON COLUMN warehouse.history_dim_currency.valid_to IS 'Until when; NULL while it is.';
+COMMENT ON COLUMN warehouse.history_dim_currency.valid_to IS 'When it ceased to be current; NULL while it is.';
 
 COMMENT ON TABLE warehouse.dim_design IS 'Designs of tote bags.';
 
@@ -2324,11 +2324,11 @@ COMMENT ON COLUMN warehouse.dim_design.design_id IS 'Key of the design.';
 
 COMMENT ON COLUMN warehouse.dim_design.design_name IS 'Name of the design.';
 
-COMMENT ON COLUMN warehouse.dim_design.file_location IS 'Directory of its drawing.';
+COMMENT ON COLUMN warehouse.dim_design.file_location IS 'Directory of the drawing.';
 
-COMMENT ON COLUMN warehouse.dim_design.file_name IS 'File of its drawing.';
+COMMENT ON COLUMN warehouse.dim_design.file_name IS 'File name of the drawing.';
 
-COMMENT ON COLUMN warehouse.dim_design.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.dim_design.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
 COMMENT ON COLUMN warehouse.dim_design.is_deleted IS 'Whether the source had deleted the row by then.';
 
@@ -2338,11 +2338,11 @@ COMMENT ON COLUMN warehouse.past_dim_design.design_id IS 'Key of the design.';
 
 COMMENT ON COLUMN warehouse.past_dim_design.design_name IS 'Name of the design.';
 
-COMMENT ON COLUMN warehouse.past_dim_design.file_location IS 'Directory of its drawing.';
+COMMENT ON COLUMN warehouse.past_dim_design.file_location IS 'Directory of the drawing.';
 
-COMMENT ON COLUMN warehouse.past_dim_design.file_name IS 'File of its drawing.';
+COMMENT ON COLUMN warehouse.past_dim_design.file_name IS 'File name of the drawing.';
 
-COMMENT ON COLUMN warehouse.past_dim_design.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.past_dim_design.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
 COMMENT ON COLUMN warehouse.past_dim_design.is_deleted IS 'Whether the source had deleted the row by then.';
 
@@ -2352,11 +2352,11 @@ COMMENT ON COLUMN warehouse.current_dim_design.design_id IS 'Key of the design.'
 
 COMMENT ON COLUMN warehouse.current_dim_design.design_name IS 'Name of the design.';
 
-COMMENT ON COLUMN warehouse.current_dim_design.file_location IS 'Directory of its drawing.';
+COMMENT ON COLUMN warehouse.current_dim_design.file_location IS 'Directory of the drawing.';
 
-COMMENT ON COLUMN warehouse.current_dim_design.file_name IS 'File of its drawing.';
+COMMENT ON COLUMN warehouse.current_dim_design.file_name IS 'File name of the drawing.';
 
-COMMENT ON COLUMN warehouse.current_dim_design.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.current_dim_design.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
 COMMENT ON COLUMN warehouse.current_dim_design.is_deleted IS 'Whether the source had deleted the row by then.';
 
@@ -2366,21 +2366,21 @@ COMMENT ON COLUMN warehouse.history_dim_design.design_id IS 'Key of the design.'
 
 COMMENT ON COLUMN warehouse.history_dim_design.design_name IS 'Name of the design.';
 
-COMMENT ON COLUMN warehouse.history_dim_design.file_location IS 'Directory of its drawing.';
+COMMENT ON COLUMN warehouse.history_dim_design.file_location IS 'Directory of the drawing.';
 
-COMMENT ON COLUMN warehouse.history_dim_design.file_name IS 'File of its drawing.';
+COMMENT ON COLUMN warehouse.history_dim_design.file_name IS 'File name of the drawing.';
 
-COMMENT ON COLUMN warehouse.history_dim_design.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.history_dim_design.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
-COMMENT ON COLUMN warehouse.history_dim_design.observed_at IS 'When the source was read that had the version.';
+COMMENT ON COLUMN warehouse.history_dim_design.observed_at IS 'When the source was read with this version.';
 
 COMMENT ON COLUMN warehouse.history_dim_design.is_deleted IS 'Whether the source had deleted the row by then.';
 
-COMMENT ON COLUMN warehouse.history_dim_design.version IS 'The number of the version of its row, from 1 on.';
+COMMENT ON COLUMN warehouse.history_dim_design.version IS 'Number of this version of the row, starting at 1.';
 
-COMMENT ON COLUMN warehouse.history_dim_design.valid_from IS 'From when on the version was current.';
+COMMENT ON COLUMN warehouse.history_dim_design.valid_from IS 'When the version became current.';
 
-COMMENT ON COLUMN warehouse.history_dim_design.valid_to IS 'Until when; NULL while it is.';
+COMMENT ON COLUMN warehouse.history_dim_design.valid_to IS 'When it ceased to be current; NULL while it is.';
 
 COMMENT ON TABLE warehouse.dim_location IS 'Places of delivery.';
 
@@ -2388,7 +2388,7 @@ COMMENT ON COLUMN warehouse.dim_location.location_id IS 'Key of the address.';
 
 COMMENT ON COLUMN warehouse.dim_location.address_line_1 IS 'Street and number.';
 
-COMMENT ON COLUMN warehouse.dim_location.address_line_2 IS 'Second line.';
+COMMENT ON COLUMN warehouse.dim_location.address_line_2 IS 'Second address line.';
 
 COMMENT ON COLUMN warehouse.dim_location.district IS 'District or county.';
 
@@ -2400,7 +2400,7 @@ COMMENT ON COLUMN warehouse.dim_location.country IS 'Country, in English.';
 
 COMMENT ON COLUMN warehouse.dim_location.phone IS 'Telephone number.';
 
-COMMENT ON COLUMN warehouse.dim_location.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.dim_location.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
 COMMENT ON COLUMN warehouse.dim_location.is_deleted IS 'Whether the source had deleted the row by then.';
 
@@ -2410,7 +2410,7 @@ COMMENT ON COLUMN warehouse.past_dim_location.location_id IS 'Key of the address
 
 COMMENT ON COLUMN warehouse.past_dim_location.address_line_1 IS 'Street and number.';
 
-COMMENT ON COLUMN warehouse.past_dim_location.address_line_2 IS 'Second line.';
+COMMENT ON COLUMN warehouse.past_dim_location.address_line_2 IS 'Second address line.';
 
 COMMENT ON COLUMN warehouse.past_dim_location.district IS 'District or county.';
 
@@ -2422,7 +2422,7 @@ COMMENT ON COLUMN warehouse.past_dim_location.country IS 'Country, in English.';
 
 COMMENT ON COLUMN warehouse.past_dim_location.phone IS 'Telephone number.';
 
-COMMENT ON COLUMN warehouse.past_dim_location.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.past_dim_location.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
 COMMENT ON COLUMN warehouse.past_dim_location.is_deleted IS 'Whether the source had deleted the row by then.';
 
@@ -2432,7 +2432,7 @@ COMMENT ON COLUMN warehouse.current_dim_location.location_id IS 'Key of the addr
 
 COMMENT ON COLUMN warehouse.current_dim_location.address_line_1 IS 'Street and number.';
 
-COMMENT ON COLUMN warehouse.current_dim_location.address_line_2 IS 'Second line.';
+COMMENT ON COLUMN warehouse.current_dim_location.address_line_2 IS 'Second address line.';
 
 COMMENT ON COLUMN warehouse.current_dim_location.district IS 'District or county.';
 
@@ -2444,7 +2444,7 @@ COMMENT ON COLUMN warehouse.current_dim_location.country IS 'Country, in English
 
 COMMENT ON COLUMN warehouse.current_dim_location.phone IS 'Telephone number.';
 
-COMMENT ON COLUMN warehouse.current_dim_location.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.current_dim_location.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
 COMMENT ON COLUMN warehouse.current_dim_location.is_deleted IS 'Whether the source had deleted the row by then.';
 
@@ -2454,7 +2454,7 @@ COMMENT ON COLUMN warehouse.history_dim_location.location_id IS 'Key of the addr
 
 COMMENT ON COLUMN warehouse.history_dim_location.address_line_1 IS 'Street and number.';
 
-COMMENT ON COLUMN warehouse.history_dim_location.address_line_2 IS 'Second line.';
+COMMENT ON COLUMN warehouse.history_dim_location.address_line_2 IS 'Second address line.';
 
 COMMENT ON COLUMN warehouse.history_dim_location.district IS 'District or county.';
 
@@ -2466,67 +2466,67 @@ COMMENT ON COLUMN warehouse.history_dim_location.country IS 'Country, in English
 
 COMMENT ON COLUMN warehouse.history_dim_location.phone IS 'Telephone number.';
 
-COMMENT ON COLUMN warehouse.history_dim_location.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.history_dim_location.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
-COMMENT ON COLUMN warehouse.history_dim_location.observed_at IS 'When the source was read that had the version.';
+COMMENT ON COLUMN warehouse.history_dim_location.observed_at IS 'When the source was read with this version.';
 
 COMMENT ON COLUMN warehouse.history_dim_location.is_deleted IS 'Whether the source had deleted the row by then.';
 
-COMMENT ON COLUMN warehouse.history_dim_location.version IS 'The number of the version of its row, from 1 on.';
+COMMENT ON COLUMN warehouse.history_dim_location.version IS 'Number of this version of the row, starting at 1.';
 
-COMMENT ON COLUMN warehouse.history_dim_location.valid_from IS 'From when on the version was current.';
+COMMENT ON COLUMN warehouse.history_dim_location.valid_from IS 'When the version became current.';
 
-COMMENT ON COLUMN warehouse.history_dim_location.valid_to IS 'Until when; NULL while it is.';
+COMMENT ON COLUMN warehouse.history_dim_location.valid_to IS 'When it ceased to be current; NULL while it is.';
 
 COMMENT ON TABLE warehouse.dim_payment_type IS 'Kinds of payment.';
 
-COMMENT ON COLUMN warehouse.dim_payment_type.payment_type_id IS 'Key of the kind of payment.';
+COMMENT ON COLUMN warehouse.dim_payment_type.payment_type_id IS 'Key of the payment type.';
 
-COMMENT ON COLUMN warehouse.dim_payment_type.payment_type_name IS 'Name of the kind.';
+COMMENT ON COLUMN warehouse.dim_payment_type.payment_type_name IS 'Name of the payment type.';
 
-COMMENT ON COLUMN warehouse.dim_payment_type.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.dim_payment_type.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
 COMMENT ON COLUMN warehouse.dim_payment_type.is_deleted IS 'Whether the source had deleted the row by then.';
 
 COMMENT ON TABLE warehouse.past_dim_payment_type IS 'Versions of the rows of dim_payment_type that later ones have followed.';
 
-COMMENT ON COLUMN warehouse.past_dim_payment_type.payment_type_id IS 'Key of the kind of payment.';
+COMMENT ON COLUMN warehouse.past_dim_payment_type.payment_type_id IS 'Key of the payment type.';
 
-COMMENT ON COLUMN warehouse.past_dim_payment_type.payment_type_name IS 'Name of the kind.';
+COMMENT ON COLUMN warehouse.past_dim_payment_type.payment_type_name IS 'Name of the payment type.';
 
-COMMENT ON COLUMN warehouse.past_dim_payment_type.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.past_dim_payment_type.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
 COMMENT ON COLUMN warehouse.past_dim_payment_type.is_deleted IS 'Whether the source had deleted the row by then.';
 
 COMMENT ON VIEW warehouse.current_dim_payment_type IS 'Kinds of payment. Only the rows that the source has now.';
 
-COMMENT ON COLUMN warehouse.current_dim_payment_type.payment_type_id IS 'Key of the kind of payment.';
+COMMENT ON COLUMN warehouse.current_dim_payment_type.payment_type_id IS 'Key of the payment type.';
 
-COMMENT ON COLUMN warehouse.current_dim_payment_type.payment_type_name IS 'Name of the kind.';
+COMMENT ON COLUMN warehouse.current_dim_payment_type.payment_type_name IS 'Name of the payment type.';
 
-COMMENT ON COLUMN warehouse.current_dim_payment_type.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.current_dim_payment_type.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
 COMMENT ON COLUMN warehouse.current_dim_payment_type.is_deleted IS 'Whether the source had deleted the row by then.';
 
 COMMENT ON VIEW warehouse.history_dim_payment_type IS 'Kinds of payment. Every version, and the time during which it was current.';
 
-COMMENT ON COLUMN warehouse.history_dim_payment_type.payment_type_id IS 'Key of the kind of payment.';
+COMMENT ON COLUMN warehouse.history_dim_payment_type.payment_type_id IS 'Key of the payment type.';
 
-COMMENT ON COLUMN warehouse.history_dim_payment_type.payment_type_name IS 'Name of the kind.';
+COMMENT ON COLUMN warehouse.history_dim_payment_type.payment_type_name IS 'Name of the payment type.';
 
-COMMENT ON COLUMN warehouse.history_dim_payment_type.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.history_dim_payment_type.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
-COMMENT ON COLUMN warehouse.history_dim_payment_type.observed_at IS 'When the source was read that had the version.';
+COMMENT ON COLUMN warehouse.history_dim_payment_type.observed_at IS 'When the source was read with this version.';
 
 COMMENT ON COLUMN warehouse.history_dim_payment_type.is_deleted IS 'Whether the source had deleted the row by then.';
 
-COMMENT ON COLUMN warehouse.history_dim_payment_type.version IS 'The number of the version of its row, from 1 on.';
+COMMENT ON COLUMN warehouse.history_dim_payment_type.version IS 'Number of this version of the row, starting at 1.';
 
-COMMENT ON COLUMN warehouse.history_dim_payment_type.valid_from IS 'From when on the version was current.';
+COMMENT ON COLUMN warehouse.history_dim_payment_type.valid_from IS 'When the version became current.';
 
-COMMENT ON COLUMN warehouse.history_dim_payment_type.valid_to IS 'Until when; NULL while it is.';
+COMMENT ON COLUMN warehouse.history_dim_payment_type.valid_to IS 'When it ceased to be current; NULL while it is.';
 
-COMMENT ON TABLE warehouse.dim_staff IS 'Members of staff with their department.';
+COMMENT ON TABLE warehouse.dim_staff IS 'Members of staff, with their department.';
 
 COMMENT ON COLUMN warehouse.dim_staff.staff_id IS 'Key of the member of staff.';
 
@@ -2540,7 +2540,7 @@ COMMENT ON COLUMN warehouse.dim_staff.location IS 'Town in which the department 
 
 COMMENT ON COLUMN warehouse.dim_staff.email_address IS 'E-mail address at work.';
 
-COMMENT ON COLUMN warehouse.dim_staff.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.dim_staff.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
 COMMENT ON COLUMN warehouse.dim_staff.is_deleted IS 'Whether the source had deleted the row by then.';
 
@@ -2558,11 +2558,11 @@ COMMENT ON COLUMN warehouse.past_dim_staff.location IS 'Town in which the depart
 
 COMMENT ON COLUMN warehouse.past_dim_staff.email_address IS 'E-mail address at work.';
 
-COMMENT ON COLUMN warehouse.past_dim_staff.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.past_dim_staff.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
 COMMENT ON COLUMN warehouse.past_dim_staff.is_deleted IS 'Whether the source had deleted the row by then.';
 
-COMMENT ON VIEW warehouse.current_dim_staff IS 'Members of staff with their department. Only the rows that the source has now.';
+COMMENT ON VIEW warehouse.current_dim_staff IS 'Members of staff, with their department. Only the rows that the source has now.';
 
 COMMENT ON COLUMN warehouse.current_dim_staff.staff_id IS 'Key of the member of staff.';
 
@@ -2576,11 +2576,11 @@ COMMENT ON COLUMN warehouse.current_dim_staff.location IS 'Town in which the dep
 
 COMMENT ON COLUMN warehouse.current_dim_staff.email_address IS 'E-mail address at work.';
 
-COMMENT ON COLUMN warehouse.current_dim_staff.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.current_dim_staff.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
 COMMENT ON COLUMN warehouse.current_dim_staff.is_deleted IS 'Whether the source had deleted the row by then.';
 
-COMMENT ON VIEW warehouse.history_dim_staff IS 'Members of staff with their department. Every version, and the time during which it was current.';
+COMMENT ON VIEW warehouse.history_dim_staff IS 'Members of staff, with their department. Every version, and the time during which it was current.';
 
 COMMENT ON COLUMN warehouse.history_dim_staff.staff_id IS 'Key of the member of staff.';
 
@@ -2594,17 +2594,17 @@ COMMENT ON COLUMN warehouse.history_dim_staff.location IS 'Town in which the dep
 
 COMMENT ON COLUMN warehouse.history_dim_staff.email_address IS 'E-mail address at work.';
 
-COMMENT ON COLUMN warehouse.history_dim_staff.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.history_dim_staff.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
-COMMENT ON COLUMN warehouse.history_dim_staff.observed_at IS 'When the source was read that had the version.';
+COMMENT ON COLUMN warehouse.history_dim_staff.observed_at IS 'When the source was read with this version.';
 
 COMMENT ON COLUMN warehouse.history_dim_staff.is_deleted IS 'Whether the source had deleted the row by then.';
 
-COMMENT ON COLUMN warehouse.history_dim_staff.version IS 'The number of the version of its row, from 1 on.';
+COMMENT ON COLUMN warehouse.history_dim_staff.version IS 'Number of this version of the row, starting at 1.';
 
-COMMENT ON COLUMN warehouse.history_dim_staff.valid_from IS 'From when on the version was current.';
+COMMENT ON COLUMN warehouse.history_dim_staff.valid_from IS 'When the version became current.';
 
-COMMENT ON COLUMN warehouse.history_dim_staff.valid_to IS 'Until when; NULL while it is.';
+COMMENT ON COLUMN warehouse.history_dim_staff.valid_to IS 'When it ceased to be current; NULL while it is.';
 
 COMMENT ON TABLE warehouse.dim_transaction IS 'The link between an order and its payment.';
 
@@ -2612,11 +2612,11 @@ COMMENT ON COLUMN warehouse.dim_transaction.transaction_id IS 'Key of the transa
 
 COMMENT ON COLUMN warehouse.dim_transaction.transaction_type IS 'SALE or PURCHASE.';
 
-COMMENT ON COLUMN warehouse.dim_transaction.sales_order_id IS 'Sales order, of a sale only.';
+COMMENT ON COLUMN warehouse.dim_transaction.sales_order_id IS 'The sales order; only for sales.';
 
-COMMENT ON COLUMN warehouse.dim_transaction.purchase_order_id IS 'Purchase order, of a purchase only.';
+COMMENT ON COLUMN warehouse.dim_transaction.purchase_order_id IS 'The purchase order; only for purchases.';
 
-COMMENT ON COLUMN warehouse.dim_transaction.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.dim_transaction.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
 COMMENT ON COLUMN warehouse.dim_transaction.is_deleted IS 'Whether the source had deleted the row by then.';
 
@@ -2626,11 +2626,11 @@ COMMENT ON COLUMN warehouse.past_dim_transaction.transaction_id IS 'Key of the t
 
 COMMENT ON COLUMN warehouse.past_dim_transaction.transaction_type IS 'SALE or PURCHASE.';
 
-COMMENT ON COLUMN warehouse.past_dim_transaction.sales_order_id IS 'Sales order, of a sale only.';
+COMMENT ON COLUMN warehouse.past_dim_transaction.sales_order_id IS 'The sales order; only for sales.';
 
-COMMENT ON COLUMN warehouse.past_dim_transaction.purchase_order_id IS 'Purchase order, of a purchase only.';
+COMMENT ON COLUMN warehouse.past_dim_transaction.purchase_order_id IS 'The purchase order; only for purchases.';
 
-COMMENT ON COLUMN warehouse.past_dim_transaction.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.past_dim_transaction.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
 COMMENT ON COLUMN warehouse.past_dim_transaction.is_deleted IS 'Whether the source had deleted the row by then.';
 
@@ -2640,11 +2640,11 @@ COMMENT ON COLUMN warehouse.current_dim_transaction.transaction_id IS 'Key of th
 
 COMMENT ON COLUMN warehouse.current_dim_transaction.transaction_type IS 'SALE or PURCHASE.';
 
-COMMENT ON COLUMN warehouse.current_dim_transaction.sales_order_id IS 'Sales order, of a sale only.';
+COMMENT ON COLUMN warehouse.current_dim_transaction.sales_order_id IS 'The sales order; only for sales.';
 
-COMMENT ON COLUMN warehouse.current_dim_transaction.purchase_order_id IS 'Purchase order, of a purchase only.';
+COMMENT ON COLUMN warehouse.current_dim_transaction.purchase_order_id IS 'The purchase order; only for purchases.';
 
-COMMENT ON COLUMN warehouse.current_dim_transaction.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.current_dim_transaction.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
 COMMENT ON COLUMN warehouse.current_dim_transaction.is_deleted IS 'Whether the source had deleted the row by then.';
 
@@ -2654,25 +2654,25 @@ COMMENT ON COLUMN warehouse.history_dim_transaction.transaction_id IS 'Key of th
 
 COMMENT ON COLUMN warehouse.history_dim_transaction.transaction_type IS 'SALE or PURCHASE.';
 
-COMMENT ON COLUMN warehouse.history_dim_transaction.sales_order_id IS 'Sales order, of a sale only.';
+COMMENT ON COLUMN warehouse.history_dim_transaction.sales_order_id IS 'The sales order; only for sales.';
 
-COMMENT ON COLUMN warehouse.history_dim_transaction.purchase_order_id IS 'Purchase order, of a purchase only.';
+COMMENT ON COLUMN warehouse.history_dim_transaction.purchase_order_id IS 'The purchase order; only for purchases.';
 
-COMMENT ON COLUMN warehouse.history_dim_transaction.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.history_dim_transaction.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
-COMMENT ON COLUMN warehouse.history_dim_transaction.observed_at IS 'When the source was read that had the version.';
+COMMENT ON COLUMN warehouse.history_dim_transaction.observed_at IS 'When the source was read with this version.';
 
 COMMENT ON COLUMN warehouse.history_dim_transaction.is_deleted IS 'Whether the source had deleted the row by then.';
 
-COMMENT ON COLUMN warehouse.history_dim_transaction.version IS 'The number of the version of its row, from 1 on.';
+COMMENT ON COLUMN warehouse.history_dim_transaction.version IS 'Number of this version of the row, starting at 1.';
 
-COMMENT ON COLUMN warehouse.history_dim_transaction.valid_from IS 'From when on the version was current.';
+COMMENT ON COLUMN warehouse.history_dim_transaction.valid_from IS 'When the version became current.';
 
-COMMENT ON COLUMN warehouse.history_dim_transaction.valid_to IS 'Until when; NULL while it is.';
+COMMENT ON COLUMN warehouse.history_dim_transaction.valid_to IS 'When it ceased to be current; NULL while it is.';
 
 COMMENT ON TABLE warehouse.fact_payment IS 'Every version of every payment.';
 
-COMMENT ON COLUMN warehouse.fact_payment.payment_record_id IS 'The number of the version, in the order of batches.';
+COMMENT ON COLUMN warehouse.fact_payment.payment_record_id IS 'Number of the version, in the order of batches.';
 
 COMMENT ON COLUMN warehouse.fact_payment.payment_id IS 'Key of the payment.';
 
@@ -2680,11 +2680,11 @@ COMMENT ON COLUMN warehouse.fact_payment.created_date IS 'Date on which the row 
 
 COMMENT ON COLUMN warehouse.fact_payment.created_time IS 'Time at which the row was created.';
 
-COMMENT ON COLUMN warehouse.fact_payment.last_updated_date IS 'Date of the last declared update.';
+COMMENT ON COLUMN warehouse.fact_payment.last_updated_date IS 'Date of the last update that ToteSys declares.';
 
-COMMENT ON COLUMN warehouse.fact_payment.last_updated_time IS 'Time of the last declared update.';
+COMMENT ON COLUMN warehouse.fact_payment.last_updated_time IS 'Time of the last update that ToteSys declares.';
 
-COMMENT ON COLUMN warehouse.fact_payment.transaction_id IS 'Transaction paid.';
+COMMENT ON COLUMN warehouse.fact_payment.transaction_id IS 'Transaction that the payment settles.';
 
 COMMENT ON COLUMN warehouse.fact_payment.counterparty_id IS 'Company that pays or is paid.';
 
@@ -2698,15 +2698,15 @@ COMMENT ON COLUMN warehouse.fact_payment.paid IS 'Whether the payment was made.'
 
 COMMENT ON COLUMN warehouse.fact_payment.payment_date IS 'Date on which the payment is due.';
 
-COMMENT ON COLUMN warehouse.fact_payment.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.fact_payment.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
-COMMENT ON COLUMN warehouse.fact_payment.observed_at IS 'When the source was read that had the version.';
+COMMENT ON COLUMN warehouse.fact_payment.observed_at IS 'When the source was read with this version.';
 
 COMMENT ON COLUMN warehouse.fact_payment.is_deleted IS 'Whether the source had deleted the row by then.';
 
 COMMENT ON VIEW warehouse.current_fact_payment IS 'Every version of every payment. Only the rows that the source has now. Each in its latest version.';
 
-COMMENT ON COLUMN warehouse.current_fact_payment.payment_record_id IS 'The number of the version, in the order of batches.';
+COMMENT ON COLUMN warehouse.current_fact_payment.payment_record_id IS 'Number of the version, in the order of batches.';
 
 COMMENT ON COLUMN warehouse.current_fact_payment.payment_id IS 'Key of the payment.';
 
@@ -2714,11 +2714,11 @@ COMMENT ON COLUMN warehouse.current_fact_payment.created_date IS 'Date on which 
 
 COMMENT ON COLUMN warehouse.current_fact_payment.created_time IS 'Time at which the row was created.';
 
-COMMENT ON COLUMN warehouse.current_fact_payment.last_updated_date IS 'Date of the last declared update.';
+COMMENT ON COLUMN warehouse.current_fact_payment.last_updated_date IS 'Date of the last update that ToteSys declares.';
 
-COMMENT ON COLUMN warehouse.current_fact_payment.last_updated_time IS 'Time of the last declared update.';
+COMMENT ON COLUMN warehouse.current_fact_payment.last_updated_time IS 'Time of the last update that ToteSys declares.';
 
-COMMENT ON COLUMN warehouse.current_fact_payment.transaction_id IS 'Transaction paid.';
+COMMENT ON COLUMN warehouse.current_fact_payment.transaction_id IS 'Transaction that the payment settles.';
 
 COMMENT ON COLUMN warehouse.current_fact_payment.counterparty_id IS 'Company that pays or is paid.';
 
@@ -2732,15 +2732,15 @@ COMMENT ON COLUMN warehouse.current_fact_payment.paid IS 'Whether the payment wa
 
 COMMENT ON COLUMN warehouse.current_fact_payment.payment_date IS 'Date on which the payment is due.';
 
-COMMENT ON COLUMN warehouse.current_fact_payment.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.current_fact_payment.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
-COMMENT ON COLUMN warehouse.current_fact_payment.observed_at IS 'When the source was read that had the version.';
+COMMENT ON COLUMN warehouse.current_fact_payment.observed_at IS 'When the source was read with this version.';
 
 COMMENT ON COLUMN warehouse.current_fact_payment.is_deleted IS 'Whether the source had deleted the row by then.';
 
 COMMENT ON VIEW warehouse.history_fact_payment IS 'Every version of every payment. With its number, and the time during which it was current.';
 
-COMMENT ON COLUMN warehouse.history_fact_payment.payment_record_id IS 'The number of the version, in the order of batches.';
+COMMENT ON COLUMN warehouse.history_fact_payment.payment_record_id IS 'Number of the version, in the order of batches.';
 
 COMMENT ON COLUMN warehouse.history_fact_payment.payment_id IS 'Key of the payment.';
 
@@ -2748,11 +2748,11 @@ COMMENT ON COLUMN warehouse.history_fact_payment.created_date IS 'Date on which 
 
 COMMENT ON COLUMN warehouse.history_fact_payment.created_time IS 'Time at which the row was created.';
 
-COMMENT ON COLUMN warehouse.history_fact_payment.last_updated_date IS 'Date of the last declared update.';
+COMMENT ON COLUMN warehouse.history_fact_payment.last_updated_date IS 'Date of the last update that ToteSys declares.';
 
-COMMENT ON COLUMN warehouse.history_fact_payment.last_updated_time IS 'Time of the last declared update.';
+COMMENT ON COLUMN warehouse.history_fact_payment.last_updated_time IS 'Time of the last update that ToteSys declares.';
 
-COMMENT ON COLUMN warehouse.history_fact_payment.transaction_id IS 'Transaction paid.';
+COMMENT ON COLUMN warehouse.history_fact_payment.transaction_id IS 'Transaction that the payment settles.';
 
 COMMENT ON COLUMN warehouse.history_fact_payment.counterparty_id IS 'Company that pays or is paid.';
 
@@ -2766,21 +2766,21 @@ COMMENT ON COLUMN warehouse.history_fact_payment.paid IS 'Whether the payment wa
 
 COMMENT ON COLUMN warehouse.history_fact_payment.payment_date IS 'Date on which the payment is due.';
 
-COMMENT ON COLUMN warehouse.history_fact_payment.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.history_fact_payment.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
-COMMENT ON COLUMN warehouse.history_fact_payment.observed_at IS 'When the source was read that had the version.';
+COMMENT ON COLUMN warehouse.history_fact_payment.observed_at IS 'When the source was read with this version.';
 
 COMMENT ON COLUMN warehouse.history_fact_payment.is_deleted IS 'Whether the source had deleted the row by then.';
 
-COMMENT ON COLUMN warehouse.history_fact_payment.version IS 'The number of the version of its row, from 1 on.';
+COMMENT ON COLUMN warehouse.history_fact_payment.version IS 'Number of this version of the row, starting at 1.';
 
-COMMENT ON COLUMN warehouse.history_fact_payment.valid_from IS 'From when on the version was current.';
+COMMENT ON COLUMN warehouse.history_fact_payment.valid_from IS 'When the version became current.';
 
-COMMENT ON COLUMN warehouse.history_fact_payment.valid_to IS 'Until when; NULL while it is.';
+COMMENT ON COLUMN warehouse.history_fact_payment.valid_to IS 'When it ceased to be current; NULL while it is.';
 
 COMMENT ON TABLE warehouse.fact_purchase_order IS 'Every version of every purchase order.';
 
-COMMENT ON COLUMN warehouse.fact_purchase_order.purchase_record_id IS 'The number of the version, in the order of batches.';
+COMMENT ON COLUMN warehouse.fact_purchase_order.purchase_record_id IS 'Number of the version, in the order of batches.';
 
 COMMENT ON COLUMN warehouse.fact_purchase_order.purchase_order_id IS 'Key of the order.';
 
@@ -2788,9 +2788,9 @@ COMMENT ON COLUMN warehouse.fact_purchase_order.created_date IS 'Date on which t
 
 COMMENT ON COLUMN warehouse.fact_purchase_order.created_time IS 'Time at which the row was created.';
 
-COMMENT ON COLUMN warehouse.fact_purchase_order.last_updated_date IS 'Date of the last declared update.';
+COMMENT ON COLUMN warehouse.fact_purchase_order.last_updated_date IS 'Date of the last update that ToteSys declares.';
 
-COMMENT ON COLUMN warehouse.fact_purchase_order.last_updated_time IS 'Time of the last declared update.';
+COMMENT ON COLUMN warehouse.fact_purchase_order.last_updated_time IS 'Time of the last update that ToteSys declares.';
 
 COMMENT ON COLUMN warehouse.fact_purchase_order.staff_id IS 'Member of staff who made the purchase.';
 
@@ -2804,21 +2804,21 @@ COMMENT ON COLUMN warehouse.fact_purchase_order.item_unit_price IS 'Price of one
 
 COMMENT ON COLUMN warehouse.fact_purchase_order.currency_id IS 'Currency of the price.';
 
-COMMENT ON COLUMN warehouse.fact_purchase_order.agreed_delivery_date IS 'Date of delivery agreed.';
+COMMENT ON COLUMN warehouse.fact_purchase_order.agreed_delivery_date IS 'Agreed delivery date.';
 
-COMMENT ON COLUMN warehouse.fact_purchase_order.agreed_payment_date IS 'Date of payment agreed.';
+COMMENT ON COLUMN warehouse.fact_purchase_order.agreed_payment_date IS 'Agreed payment date.';
 
-COMMENT ON COLUMN warehouse.fact_purchase_order.agreed_delivery_location_id IS 'Place of delivery agreed.';
+COMMENT ON COLUMN warehouse.fact_purchase_order.agreed_delivery_location_id IS 'Agreed place of delivery.';
 
-COMMENT ON COLUMN warehouse.fact_purchase_order.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.fact_purchase_order.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
-COMMENT ON COLUMN warehouse.fact_purchase_order.observed_at IS 'When the source was read that had the version.';
+COMMENT ON COLUMN warehouse.fact_purchase_order.observed_at IS 'When the source was read with this version.';
 
 COMMENT ON COLUMN warehouse.fact_purchase_order.is_deleted IS 'Whether the source had deleted the row by then.';
 
 COMMENT ON VIEW warehouse.current_fact_purchase_order IS 'Every version of every purchase order. Only the rows that the source has now. Each in its latest version.';
 
-COMMENT ON COLUMN warehouse.current_fact_purchase_order.purchase_record_id IS 'The number of the version, in the order of batches.';
+COMMENT ON COLUMN warehouse.current_fact_purchase_order.purchase_record_id IS 'Number of the version, in the order of batches.';
 
 COMMENT ON COLUMN warehouse.current_fact_purchase_order.purchase_order_id IS 'Key of the order.';
 
@@ -2826,9 +2826,9 @@ COMMENT ON COLUMN warehouse.current_fact_purchase_order.created_date IS 'Date on
 
 COMMENT ON COLUMN warehouse.current_fact_purchase_order.created_time IS 'Time at which the row was created.';
 
-COMMENT ON COLUMN warehouse.current_fact_purchase_order.last_updated_date IS 'Date of the last declared update.';
+COMMENT ON COLUMN warehouse.current_fact_purchase_order.last_updated_date IS 'Date of the last update that ToteSys declares.';
 
-COMMENT ON COLUMN warehouse.current_fact_purchase_order.last_updated_time IS 'Time of the last declared update.';
+COMMENT ON COLUMN warehouse.current_fact_purchase_order.last_updated_time IS 'Time of the last update that ToteSys declares.';
 
 COMMENT ON COLUMN warehouse.current_fact_purchase_order.staff_id IS 'Member of staff who made the purchase.';
 
@@ -2842,21 +2842,21 @@ COMMENT ON COLUMN warehouse.current_fact_purchase_order.item_unit_price IS 'Pric
 
 COMMENT ON COLUMN warehouse.current_fact_purchase_order.currency_id IS 'Currency of the price.';
 
-COMMENT ON COLUMN warehouse.current_fact_purchase_order.agreed_delivery_date IS 'Date of delivery agreed.';
+COMMENT ON COLUMN warehouse.current_fact_purchase_order.agreed_delivery_date IS 'Agreed delivery date.';
 
-COMMENT ON COLUMN warehouse.current_fact_purchase_order.agreed_payment_date IS 'Date of payment agreed.';
+COMMENT ON COLUMN warehouse.current_fact_purchase_order.agreed_payment_date IS 'Agreed payment date.';
 
-COMMENT ON COLUMN warehouse.current_fact_purchase_order.agreed_delivery_location_id IS 'Place of delivery agreed.';
+COMMENT ON COLUMN warehouse.current_fact_purchase_order.agreed_delivery_location_id IS 'Agreed place of delivery.';
 
-COMMENT ON COLUMN warehouse.current_fact_purchase_order.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.current_fact_purchase_order.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
-COMMENT ON COLUMN warehouse.current_fact_purchase_order.observed_at IS 'When the source was read that had the version.';
+COMMENT ON COLUMN warehouse.current_fact_purchase_order.observed_at IS 'When the source was read with this version.';
 
 COMMENT ON COLUMN warehouse.current_fact_purchase_order.is_deleted IS 'Whether the source had deleted the row by then.';
 
 COMMENT ON VIEW warehouse.history_fact_purchase_order IS 'Every version of every purchase order. With its number, and the time during which it was current.';
 
-COMMENT ON COLUMN warehouse.history_fact_purchase_order.purchase_record_id IS 'The number of the version, in the order of batches.';
+COMMENT ON COLUMN warehouse.history_fact_purchase_order.purchase_record_id IS 'Number of the version, in the order of batches.';
 
 COMMENT ON COLUMN warehouse.history_fact_purchase_order.purchase_order_id IS 'Key of the order.';
 
@@ -2864,9 +2864,9 @@ COMMENT ON COLUMN warehouse.history_fact_purchase_order.created_date IS 'Date on
 
 COMMENT ON COLUMN warehouse.history_fact_purchase_order.created_time IS 'Time at which the row was created.';
 
-COMMENT ON COLUMN warehouse.history_fact_purchase_order.last_updated_date IS 'Date of the last declared update.';
+COMMENT ON COLUMN warehouse.history_fact_purchase_order.last_updated_date IS 'Date of the last update that ToteSys declares.';
 
-COMMENT ON COLUMN warehouse.history_fact_purchase_order.last_updated_time IS 'Time of the last declared update.';
+COMMENT ON COLUMN warehouse.history_fact_purchase_order.last_updated_time IS 'Time of the last update that ToteSys declares.';
 
 COMMENT ON COLUMN warehouse.history_fact_purchase_order.staff_id IS 'Member of staff who made the purchase.';
 
@@ -2880,27 +2880,27 @@ COMMENT ON COLUMN warehouse.history_fact_purchase_order.item_unit_price IS 'Pric
 
 COMMENT ON COLUMN warehouse.history_fact_purchase_order.currency_id IS 'Currency of the price.';
 
-COMMENT ON COLUMN warehouse.history_fact_purchase_order.agreed_delivery_date IS 'Date of delivery agreed.';
+COMMENT ON COLUMN warehouse.history_fact_purchase_order.agreed_delivery_date IS 'Agreed delivery date.';
 
-COMMENT ON COLUMN warehouse.history_fact_purchase_order.agreed_payment_date IS 'Date of payment agreed.';
+COMMENT ON COLUMN warehouse.history_fact_purchase_order.agreed_payment_date IS 'Agreed payment date.';
 
-COMMENT ON COLUMN warehouse.history_fact_purchase_order.agreed_delivery_location_id IS 'Place of delivery agreed.';
+COMMENT ON COLUMN warehouse.history_fact_purchase_order.agreed_delivery_location_id IS 'Agreed place of delivery.';
 
-COMMENT ON COLUMN warehouse.history_fact_purchase_order.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.history_fact_purchase_order.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
-COMMENT ON COLUMN warehouse.history_fact_purchase_order.observed_at IS 'When the source was read that had the version.';
+COMMENT ON COLUMN warehouse.history_fact_purchase_order.observed_at IS 'When the source was read with this version.';
 
 COMMENT ON COLUMN warehouse.history_fact_purchase_order.is_deleted IS 'Whether the source had deleted the row by then.';
 
-COMMENT ON COLUMN warehouse.history_fact_purchase_order.version IS 'The number of the version of its row, from 1 on.';
+COMMENT ON COLUMN warehouse.history_fact_purchase_order.version IS 'Number of this version of the row, starting at 1.';
 
-COMMENT ON COLUMN warehouse.history_fact_purchase_order.valid_from IS 'From when on the version was current.';
+COMMENT ON COLUMN warehouse.history_fact_purchase_order.valid_from IS 'When the version became current.';
 
-COMMENT ON COLUMN warehouse.history_fact_purchase_order.valid_to IS 'Until when; NULL while it is.';
+COMMENT ON COLUMN warehouse.history_fact_purchase_order.valid_to IS 'When it ceased to be current; NULL while it is.';
 
 COMMENT ON TABLE warehouse.fact_sales_order IS 'Every version of every sales order.';
 
-COMMENT ON COLUMN warehouse.fact_sales_order.sales_record_id IS 'The number of the version, in the order of batches.';
+COMMENT ON COLUMN warehouse.fact_sales_order.sales_record_id IS 'Number of the version, in the order of batches.';
 
 COMMENT ON COLUMN warehouse.fact_sales_order.sales_order_id IS 'Key of the order.';
 
@@ -2908,9 +2908,9 @@ COMMENT ON COLUMN warehouse.fact_sales_order.created_date IS 'Date on which the 
 
 COMMENT ON COLUMN warehouse.fact_sales_order.created_time IS 'Time at which the row was created.';
 
-COMMENT ON COLUMN warehouse.fact_sales_order.last_updated_date IS 'Date of the last declared update.';
+COMMENT ON COLUMN warehouse.fact_sales_order.last_updated_date IS 'Date of the last update that ToteSys declares.';
 
-COMMENT ON COLUMN warehouse.fact_sales_order.last_updated_time IS 'Time of the last declared update.';
+COMMENT ON COLUMN warehouse.fact_sales_order.last_updated_time IS 'Time of the last update that ToteSys declares.';
 
 COMMENT ON COLUMN warehouse.fact_sales_order.sales_staff_id IS 'Member of staff who made the sale.';
 
@@ -2924,21 +2924,21 @@ COMMENT ON COLUMN warehouse.fact_sales_order.currency_id IS 'Currency of the pri
 
 COMMENT ON COLUMN warehouse.fact_sales_order.design_id IS 'Design ordered.';
 
-COMMENT ON COLUMN warehouse.fact_sales_order.agreed_payment_date IS 'Date of payment agreed.';
+COMMENT ON COLUMN warehouse.fact_sales_order.agreed_payment_date IS 'Agreed payment date.';
 
-COMMENT ON COLUMN warehouse.fact_sales_order.agreed_delivery_date IS 'Date of delivery agreed.';
+COMMENT ON COLUMN warehouse.fact_sales_order.agreed_delivery_date IS 'Agreed delivery date.';
 
-COMMENT ON COLUMN warehouse.fact_sales_order.agreed_delivery_location_id IS 'Place of delivery agreed.';
+COMMENT ON COLUMN warehouse.fact_sales_order.agreed_delivery_location_id IS 'Agreed place of delivery.';
 
-COMMENT ON COLUMN warehouse.fact_sales_order.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.fact_sales_order.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
-COMMENT ON COLUMN warehouse.fact_sales_order.observed_at IS 'When the source was read that had the version.';
+COMMENT ON COLUMN warehouse.fact_sales_order.observed_at IS 'When the source was read with this version.';
 
 COMMENT ON COLUMN warehouse.fact_sales_order.is_deleted IS 'Whether the source had deleted the row by then.';
 
 COMMENT ON VIEW warehouse.current_fact_sales_order IS 'Every version of every sales order. Only the rows that the source has now. Each in its latest version.';
 
-COMMENT ON COLUMN warehouse.current_fact_sales_order.sales_record_id IS 'The number of the version, in the order of batches.';
+COMMENT ON COLUMN warehouse.current_fact_sales_order.sales_record_id IS 'Number of the version, in the order of batches.';
 
 COMMENT ON COLUMN warehouse.current_fact_sales_order.sales_order_id IS 'Key of the order.';
 
@@ -2946,9 +2946,9 @@ COMMENT ON COLUMN warehouse.current_fact_sales_order.created_date IS 'Date on wh
 
 COMMENT ON COLUMN warehouse.current_fact_sales_order.created_time IS 'Time at which the row was created.';
 
-COMMENT ON COLUMN warehouse.current_fact_sales_order.last_updated_date IS 'Date of the last declared update.';
+COMMENT ON COLUMN warehouse.current_fact_sales_order.last_updated_date IS 'Date of the last update that ToteSys declares.';
 
-COMMENT ON COLUMN warehouse.current_fact_sales_order.last_updated_time IS 'Time of the last declared update.';
+COMMENT ON COLUMN warehouse.current_fact_sales_order.last_updated_time IS 'Time of the last update that ToteSys declares.';
 
 COMMENT ON COLUMN warehouse.current_fact_sales_order.sales_staff_id IS 'Member of staff who made the sale.';
 
@@ -2962,21 +2962,21 @@ COMMENT ON COLUMN warehouse.current_fact_sales_order.currency_id IS 'Currency of
 
 COMMENT ON COLUMN warehouse.current_fact_sales_order.design_id IS 'Design ordered.';
 
-COMMENT ON COLUMN warehouse.current_fact_sales_order.agreed_payment_date IS 'Date of payment agreed.';
+COMMENT ON COLUMN warehouse.current_fact_sales_order.agreed_payment_date IS 'Agreed payment date.';
 
-COMMENT ON COLUMN warehouse.current_fact_sales_order.agreed_delivery_date IS 'Date of delivery agreed.';
+COMMENT ON COLUMN warehouse.current_fact_sales_order.agreed_delivery_date IS 'Agreed delivery date.';
 
-COMMENT ON COLUMN warehouse.current_fact_sales_order.agreed_delivery_location_id IS 'Place of delivery agreed.';
+COMMENT ON COLUMN warehouse.current_fact_sales_order.agreed_delivery_location_id IS 'Agreed place of delivery.';
 
-COMMENT ON COLUMN warehouse.current_fact_sales_order.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.current_fact_sales_order.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
-COMMENT ON COLUMN warehouse.current_fact_sales_order.observed_at IS 'When the source was read that had the version.';
+COMMENT ON COLUMN warehouse.current_fact_sales_order.observed_at IS 'When the source was read with this version.';
 
 COMMENT ON COLUMN warehouse.current_fact_sales_order.is_deleted IS 'Whether the source had deleted the row by then.';
 
 COMMENT ON VIEW warehouse.history_fact_sales_order IS 'Every version of every sales order. With its number, and the time during which it was current.';
 
-COMMENT ON COLUMN warehouse.history_fact_sales_order.sales_record_id IS 'The number of the version, in the order of batches.';
+COMMENT ON COLUMN warehouse.history_fact_sales_order.sales_record_id IS 'Number of the version, in the order of batches.';
 
 COMMENT ON COLUMN warehouse.history_fact_sales_order.sales_order_id IS 'Key of the order.';
 
@@ -2984,9 +2984,9 @@ COMMENT ON COLUMN warehouse.history_fact_sales_order.created_date IS 'Date on wh
 
 COMMENT ON COLUMN warehouse.history_fact_sales_order.created_time IS 'Time at which the row was created.';
 
-COMMENT ON COLUMN warehouse.history_fact_sales_order.last_updated_date IS 'Date of the last declared update.';
+COMMENT ON COLUMN warehouse.history_fact_sales_order.last_updated_date IS 'Date of the last update that ToteSys declares.';
 
-COMMENT ON COLUMN warehouse.history_fact_sales_order.last_updated_time IS 'Time of the last declared update.';
+COMMENT ON COLUMN warehouse.history_fact_sales_order.last_updated_time IS 'Time of the last update that ToteSys declares.';
 
 COMMENT ON COLUMN warehouse.history_fact_sales_order.sales_staff_id IS 'Member of staff who made the sale.';
 
@@ -3000,227 +3000,227 @@ COMMENT ON COLUMN warehouse.history_fact_sales_order.currency_id IS 'Currency of
 
 COMMENT ON COLUMN warehouse.history_fact_sales_order.design_id IS 'Design ordered.';
 
-COMMENT ON COLUMN warehouse.history_fact_sales_order.agreed_payment_date IS 'Date of payment agreed.';
+COMMENT ON COLUMN warehouse.history_fact_sales_order.agreed_payment_date IS 'Agreed payment date.';
 
-COMMENT ON COLUMN warehouse.history_fact_sales_order.agreed_delivery_date IS 'Date of delivery agreed.';
+COMMENT ON COLUMN warehouse.history_fact_sales_order.agreed_delivery_date IS 'Agreed delivery date.';
 
-COMMENT ON COLUMN warehouse.history_fact_sales_order.agreed_delivery_location_id IS 'Place of delivery agreed.';
+COMMENT ON COLUMN warehouse.history_fact_sales_order.agreed_delivery_location_id IS 'Agreed place of delivery.';
 
-COMMENT ON COLUMN warehouse.history_fact_sales_order.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.history_fact_sales_order.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
-COMMENT ON COLUMN warehouse.history_fact_sales_order.observed_at IS 'When the source was read that had the version.';
+COMMENT ON COLUMN warehouse.history_fact_sales_order.observed_at IS 'When the source was read with this version.';
 
 COMMENT ON COLUMN warehouse.history_fact_sales_order.is_deleted IS 'Whether the source had deleted the row by then.';
 
-COMMENT ON COLUMN warehouse.history_fact_sales_order.version IS 'The number of the version of its row, from 1 on.';
+COMMENT ON COLUMN warehouse.history_fact_sales_order.version IS 'Number of this version of the row, starting at 1.';
 
-COMMENT ON COLUMN warehouse.history_fact_sales_order.valid_from IS 'From when on the version was current.';
+COMMENT ON COLUMN warehouse.history_fact_sales_order.valid_from IS 'When the version became current.';
 
-COMMENT ON COLUMN warehouse.history_fact_sales_order.valid_to IS 'Until when; NULL while it is.';
+COMMENT ON COLUMN warehouse.history_fact_sales_order.valid_to IS 'When it ceased to be current; NULL while it is.';
 
 COMMENT ON TABLE warehouse.fact_exchange_rate IS 'Every version of the rate of each currency and day, in pounds sterling.';
 
-COMMENT ON COLUMN warehouse.fact_exchange_rate.exchange_rate_record_id IS 'The number of the version, in the order of batches.';
+COMMENT ON COLUMN warehouse.fact_exchange_rate.exchange_rate_record_id IS 'Number of the version, in the order of batches.';
 
-COMMENT ON COLUMN warehouse.fact_exchange_rate.rate_date IS 'The day for which the rate holds.';
+COMMENT ON COLUMN warehouse.fact_exchange_rate.rate_date IS 'The day to which the rate applies.';
 
-COMMENT ON COLUMN warehouse.fact_exchange_rate.currency_code IS 'The currency, as ISO 4217 calls it.';
+COMMENT ON COLUMN warehouse.fact_exchange_rate.currency_code IS 'ISO 4217 code of the currency.';
 
 COMMENT ON COLUMN warehouse.fact_exchange_rate.rate_to_gbp IS 'Pounds sterling for one unit of the currency; NULL where no quotation of the seven days before is known.';
 
-COMMENT ON COLUMN warehouse.fact_exchange_rate.quoted_on IS 'The day of the quotation that holds.';
+COMMENT ON COLUMN warehouse.fact_exchange_rate.quoted_on IS 'The day on which the rate was quoted.';
 
-COMMENT ON COLUMN warehouse.fact_exchange_rate.carried_days IS 'How many days ago that was.';
+COMMENT ON COLUMN warehouse.fact_exchange_rate.carried_days IS 'How many days before rate_date the rate was quoted.';
 
-COMMENT ON COLUMN warehouse.fact_exchange_rate.source IS 'Who quoted it.';
+COMMENT ON COLUMN warehouse.fact_exchange_rate.source IS 'Who quoted the rate.';
 
-COMMENT ON COLUMN warehouse.fact_exchange_rate.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.fact_exchange_rate.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
-COMMENT ON COLUMN warehouse.fact_exchange_rate.observed_at IS 'When the source was read that had the version.';
+COMMENT ON COLUMN warehouse.fact_exchange_rate.observed_at IS 'When the source was read with this version.';
 
 COMMENT ON COLUMN warehouse.fact_exchange_rate.is_deleted IS 'Whether the source had deleted the row by then.';
 
 COMMENT ON VIEW warehouse.current_fact_exchange_rate IS 'Every version of the rate of each currency and day, in pounds sterling. Only the rows that the source has now. Each in its latest version.';
 
-COMMENT ON COLUMN warehouse.current_fact_exchange_rate.exchange_rate_record_id IS 'The number of the version, in the order of batches.';
+COMMENT ON COLUMN warehouse.current_fact_exchange_rate.exchange_rate_record_id IS 'Number of the version, in the order of batches.';
 
-COMMENT ON COLUMN warehouse.current_fact_exchange_rate.rate_date IS 'The day for which the rate holds.';
+COMMENT ON COLUMN warehouse.current_fact_exchange_rate.rate_date IS 'The day to which the rate applies.';
 
-COMMENT ON COLUMN warehouse.current_fact_exchange_rate.currency_code IS 'The currency, as ISO 4217 calls it.';
+COMMENT ON COLUMN warehouse.current_fact_exchange_rate.currency_code IS 'ISO 4217 code of the currency.';
 
 COMMENT ON COLUMN warehouse.current_fact_exchange_rate.rate_to_gbp IS 'Pounds sterling for one unit of the currency; NULL where no quotation of the seven days before is known.';
 
-COMMENT ON COLUMN warehouse.current_fact_exchange_rate.quoted_on IS 'The day of the quotation that holds.';
+COMMENT ON COLUMN warehouse.current_fact_exchange_rate.quoted_on IS 'The day on which the rate was quoted.';
 
-COMMENT ON COLUMN warehouse.current_fact_exchange_rate.carried_days IS 'How many days ago that was.';
+COMMENT ON COLUMN warehouse.current_fact_exchange_rate.carried_days IS 'How many days before rate_date the rate was quoted.';
 
-COMMENT ON COLUMN warehouse.current_fact_exchange_rate.source IS 'Who quoted it.';
+COMMENT ON COLUMN warehouse.current_fact_exchange_rate.source IS 'Who quoted the rate.';
 
-COMMENT ON COLUMN warehouse.current_fact_exchange_rate.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.current_fact_exchange_rate.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
-COMMENT ON COLUMN warehouse.current_fact_exchange_rate.observed_at IS 'When the source was read that had the version.';
+COMMENT ON COLUMN warehouse.current_fact_exchange_rate.observed_at IS 'When the source was read with this version.';
 
 COMMENT ON COLUMN warehouse.current_fact_exchange_rate.is_deleted IS 'Whether the source had deleted the row by then.';
 
 COMMENT ON VIEW warehouse.history_fact_exchange_rate IS 'Every version of the rate of each currency and day, in pounds sterling. With its number, and the time during which it was current.';
 
-COMMENT ON COLUMN warehouse.history_fact_exchange_rate.exchange_rate_record_id IS 'The number of the version, in the order of batches.';
+COMMENT ON COLUMN warehouse.history_fact_exchange_rate.exchange_rate_record_id IS 'Number of the version, in the order of batches.';
 
-COMMENT ON COLUMN warehouse.history_fact_exchange_rate.rate_date IS 'The day for which the rate holds.';
+COMMENT ON COLUMN warehouse.history_fact_exchange_rate.rate_date IS 'The day to which the rate applies.';
 
-COMMENT ON COLUMN warehouse.history_fact_exchange_rate.currency_code IS 'The currency, as ISO 4217 calls it.';
+COMMENT ON COLUMN warehouse.history_fact_exchange_rate.currency_code IS 'ISO 4217 code of the currency.';
 
 COMMENT ON COLUMN warehouse.history_fact_exchange_rate.rate_to_gbp IS 'Pounds sterling for one unit of the currency; NULL where no quotation of the seven days before is known.';
 
-COMMENT ON COLUMN warehouse.history_fact_exchange_rate.quoted_on IS 'The day of the quotation that holds.';
+COMMENT ON COLUMN warehouse.history_fact_exchange_rate.quoted_on IS 'The day on which the rate was quoted.';
 
-COMMENT ON COLUMN warehouse.history_fact_exchange_rate.carried_days IS 'How many days ago that was.';
+COMMENT ON COLUMN warehouse.history_fact_exchange_rate.carried_days IS 'How many days before rate_date the rate was quoted.';
 
-COMMENT ON COLUMN warehouse.history_fact_exchange_rate.source IS 'Who quoted it.';
+COMMENT ON COLUMN warehouse.history_fact_exchange_rate.source IS 'Who quoted the rate.';
 
-COMMENT ON COLUMN warehouse.history_fact_exchange_rate.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.history_fact_exchange_rate.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
-COMMENT ON COLUMN warehouse.history_fact_exchange_rate.observed_at IS 'When the source was read that had the version.';
+COMMENT ON COLUMN warehouse.history_fact_exchange_rate.observed_at IS 'When the source was read with this version.';
 
 COMMENT ON COLUMN warehouse.history_fact_exchange_rate.is_deleted IS 'Whether the source had deleted the row by then.';
 
-COMMENT ON COLUMN warehouse.history_fact_exchange_rate.version IS 'The number of the version of its row, from 1 on.';
+COMMENT ON COLUMN warehouse.history_fact_exchange_rate.version IS 'Number of this version of the row, starting at 1.';
 
-COMMENT ON COLUMN warehouse.history_fact_exchange_rate.valid_from IS 'From when on the version was current.';
+COMMENT ON COLUMN warehouse.history_fact_exchange_rate.valid_from IS 'When the version became current.';
 
-COMMENT ON COLUMN warehouse.history_fact_exchange_rate.valid_to IS 'Until when; NULL while it is.';
+COMMENT ON COLUMN warehouse.history_fact_exchange_rate.valid_to IS 'When it ceased to be current; NULL while it is.';
 
 COMMENT ON TABLE warehouse.fact_sales_target IS 'Every version of the sales target of each month, office and currency.';
 
-COMMENT ON COLUMN warehouse.fact_sales_target.sales_target_record_id IS 'The number of the version, in the order of batches.';
+COMMENT ON COLUMN warehouse.fact_sales_target.sales_target_record_id IS 'Number of the version, in the order of batches.';
 
 COMMENT ON COLUMN warehouse.fact_sales_target.month IS 'The first day of the month.';
 
 COMMENT ON COLUMN warehouse.fact_sales_target.office IS 'The town of the office.';
 
-COMMENT ON COLUMN warehouse.fact_sales_target.currency_code IS 'The currency, as ISO 4217 calls it.';
+COMMENT ON COLUMN warehouse.fact_sales_target.currency_code IS 'ISO 4217 code of the currency.';
 
-COMMENT ON COLUMN warehouse.fact_sales_target.target_amount IS 'What is to be sold, in the currency of the row.';
+COMMENT ON COLUMN warehouse.fact_sales_target.target_amount IS 'Revenue to be achieved, in the currency of the row.';
 
-COMMENT ON COLUMN warehouse.fact_sales_target.file_name IS 'The file that the row came with.';
+COMMENT ON COLUMN warehouse.fact_sales_target.file_name IS 'The file that the row came from.';
 
-COMMENT ON COLUMN warehouse.fact_sales_target.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.fact_sales_target.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
-COMMENT ON COLUMN warehouse.fact_sales_target.observed_at IS 'When the source was read that had the version.';
+COMMENT ON COLUMN warehouse.fact_sales_target.observed_at IS 'When the source was read with this version.';
 
 COMMENT ON COLUMN warehouse.fact_sales_target.is_deleted IS 'Whether the source had deleted the row by then.';
 
 COMMENT ON VIEW warehouse.current_fact_sales_target IS 'Every version of the sales target of each month, office and currency. Only the rows that the source has now. Each in its latest version.';
 
-COMMENT ON COLUMN warehouse.current_fact_sales_target.sales_target_record_id IS 'The number of the version, in the order of batches.';
+COMMENT ON COLUMN warehouse.current_fact_sales_target.sales_target_record_id IS 'Number of the version, in the order of batches.';
 
 COMMENT ON COLUMN warehouse.current_fact_sales_target.month IS 'The first day of the month.';
 
 COMMENT ON COLUMN warehouse.current_fact_sales_target.office IS 'The town of the office.';
 
-COMMENT ON COLUMN warehouse.current_fact_sales_target.currency_code IS 'The currency, as ISO 4217 calls it.';
+COMMENT ON COLUMN warehouse.current_fact_sales_target.currency_code IS 'ISO 4217 code of the currency.';
 
-COMMENT ON COLUMN warehouse.current_fact_sales_target.target_amount IS 'What is to be sold, in the currency of the row.';
+COMMENT ON COLUMN warehouse.current_fact_sales_target.target_amount IS 'Revenue to be achieved, in the currency of the row.';
 
-COMMENT ON COLUMN warehouse.current_fact_sales_target.file_name IS 'The file that the row came with.';
+COMMENT ON COLUMN warehouse.current_fact_sales_target.file_name IS 'The file that the row came from.';
 
-COMMENT ON COLUMN warehouse.current_fact_sales_target.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.current_fact_sales_target.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
-COMMENT ON COLUMN warehouse.current_fact_sales_target.observed_at IS 'When the source was read that had the version.';
+COMMENT ON COLUMN warehouse.current_fact_sales_target.observed_at IS 'When the source was read with this version.';
 
 COMMENT ON COLUMN warehouse.current_fact_sales_target.is_deleted IS 'Whether the source had deleted the row by then.';
 
 COMMENT ON VIEW warehouse.history_fact_sales_target IS 'Every version of the sales target of each month, office and currency. With its number, and the time during which it was current.';
 
-COMMENT ON COLUMN warehouse.history_fact_sales_target.sales_target_record_id IS 'The number of the version, in the order of batches.';
+COMMENT ON COLUMN warehouse.history_fact_sales_target.sales_target_record_id IS 'Number of the version, in the order of batches.';
 
 COMMENT ON COLUMN warehouse.history_fact_sales_target.month IS 'The first day of the month.';
 
 COMMENT ON COLUMN warehouse.history_fact_sales_target.office IS 'The town of the office.';
 
-COMMENT ON COLUMN warehouse.history_fact_sales_target.currency_code IS 'The currency, as ISO 4217 calls it.';
+COMMENT ON COLUMN warehouse.history_fact_sales_target.currency_code IS 'ISO 4217 code of the currency.';
 
-COMMENT ON COLUMN warehouse.history_fact_sales_target.target_amount IS 'What is to be sold, in the currency of the row.';
+COMMENT ON COLUMN warehouse.history_fact_sales_target.target_amount IS 'Revenue to be achieved, in the currency of the row.';
 
-COMMENT ON COLUMN warehouse.history_fact_sales_target.file_name IS 'The file that the row came with.';
+COMMENT ON COLUMN warehouse.history_fact_sales_target.file_name IS 'The file that the row came from.';
 
-COMMENT ON COLUMN warehouse.history_fact_sales_target.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN warehouse.history_fact_sales_target.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
-COMMENT ON COLUMN warehouse.history_fact_sales_target.observed_at IS 'When the source was read that had the version.';
+COMMENT ON COLUMN warehouse.history_fact_sales_target.observed_at IS 'When the source was read with this version.';
 
 COMMENT ON COLUMN warehouse.history_fact_sales_target.is_deleted IS 'Whether the source had deleted the row by then.';
 
-COMMENT ON COLUMN warehouse.history_fact_sales_target.version IS 'The number of the version of its row, from 1 on.';
+COMMENT ON COLUMN warehouse.history_fact_sales_target.version IS 'Number of this version of the row, starting at 1.';
 
-COMMENT ON COLUMN warehouse.history_fact_sales_target.valid_from IS 'From when on the version was current.';
+COMMENT ON COLUMN warehouse.history_fact_sales_target.valid_from IS 'When the version became current.';
 
-COMMENT ON COLUMN warehouse.history_fact_sales_target.valid_to IS 'Until when; NULL while it is.';
+COMMENT ON COLUMN warehouse.history_fact_sales_target.valid_to IS 'When it ceased to be current; NULL while it is.';
 
 COMMENT ON SCHEMA reports IS 'Answers to questions: begin here. Each view and function says what its trap is.';
 
-COMMENT ON VIEW reports.batches IS 'Which batches does the warehouse hold, and since when? Unit: batches. Grain: a row for each batch. Trap: A rebuild of the whole warehouse that finds another ledger writes it anew: what was loaded when is then known from that moment on only.';
+COMMENT ON VIEW reports.batches IS 'Which batches does the warehouse hold, and since when? Unit: batches. Grain: a row for each batch. Trap: If a rebuild of the whole warehouse finds a different ledger, it writes a new one. When each batch was loaded is then known only from that moment on.';
 
-COMMENT ON COLUMN reports.batches.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN reports.batches.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
-COMMENT ON COLUMN reports.batches.observed_at IS 'When the source was read that had the version.';
+COMMENT ON COLUMN reports.batches.observed_at IS 'When the source was read with this version.';
 
 COMMENT ON COLUMN reports.batches.loaded_at IS 'When the batch was loaded.';
 
 COMMENT ON VIEW reports.country_names IS 'Which country does a name mean? Unit: names. Grain: a row for each name that ISO 3166 knows, or that catalogue/countries.py adds. Trap: Compare names in lower case. A name that is not here has no code: nothing is guessed.';
 
-COMMENT ON COLUMN reports.country_names.country_name IS 'A name of a country.';
+COMMENT ON COLUMN reports.country_names.country_name IS 'Name of a country.';
 
-COMMENT ON COLUMN reports.country_names.country_code IS 'The code of ISO 3166; NULL where the name is not known.';
+COMMENT ON COLUMN reports.country_names.country_code IS 'ISO 3166 code; NULL if the name is unknown.';
 
-COMMENT ON VIEW reports.data_quality IS 'How far can each table of the warehouse be trusted now? Unit: rows in quarantine; batches by their sequence. Grain: a row for each table that was ever loaded. Trap: A table that equals the source may lack what is in quarantine, and says so. What was not compared yet is not wrong, and not proved either. fresh_as_of is the last look at the source that the table is known to follow.';
+COMMENT ON VIEW reports.data_quality IS 'How far can I trust each table of the warehouse now? Unit: rows in quarantine; batches by their sequence. Grain: a row for each table that was ever loaded. Trap: A table that equals the source may lack the rows in quarantine, and says so. A table that was not compared yet is not wrong, but not proved either. fresh_as_of is the latest reading of the source that the table is known to reflect.';
 
 COMMENT ON COLUMN reports.data_quality.table_name IS 'A table of the warehouse.';
 
 COMMENT ON COLUMN reports.data_quality.quarantined IS 'Number of its rows in quarantine.';
 
-COMMENT ON COLUMN reports.data_quality.audited_in_batch IS 'The batch with which all of the table was compared last.';
+COMMENT ON COLUMN reports.data_quality.audited_in_batch IS 'The batch with which the whole table was last compared.';
 
-COMMENT ON COLUMN reports.data_quality.state IS 'How the table stood the last comparison with the source.';
+COMMENT ON COLUMN reports.data_quality.state IS 'Result of the latest comparison with the source.';
 
-COMMENT ON COLUMN reports.data_quality.fresh_as_of IS 'The last look at the source that it follows.';
+COMMENT ON COLUMN reports.data_quality.fresh_as_of IS 'The source''s latest known state that the table reflects.';
 
-COMMENT ON FUNCTION reports.deliveries_next_days(date, integer) IS 'How much is to be delivered in the days after a day? Unit: orders and bags. Grain: a row for each day after the given one, up to so many days later. Trap: The given day itself is not among them. Silent edits move deliveries; what counts is the date agreed now. Days without a delivery are missing. Columns: agreed_delivery_date: Date of delivery agreed. orders: Number of orders. units: Number of bags.';
+COMMENT ON FUNCTION reports.deliveries_next_days(date, integer) IS 'How much is to be delivered in the days after a given day? Unit: orders and bags. Grain: a row for each of so many days after the given one. Trap: The given day is excluded. Silent edits move deliveries; the date agreed now counts. Days without a delivery are missing. Columns: agreed_delivery_date: Agreed delivery date. orders: Number of orders. units: Number of bags.';
 
-COMMENT ON VIEW reports.delivery_slippage IS 'Which deliveries are agreed for another day than at first? Unit: days; more than zero is later. Grain: a row for each sales order whose date of delivery is another one now than in its first version. Trap: What ToteSys changed before the first batch is not known. A date that was moved and moved back has not slipped; `order_amendments` has both moves.';
+COMMENT ON VIEW reports.delivery_slippage IS 'Which deliveries were moved from the day first agreed? Unit: days; a positive number means later. Grain: a row for each sales order whose delivery date differs from that of its first version. Trap: What ToteSys changed before the first batch is not known. A date that was moved and moved back has not slipped; `order_amendments` shows both moves.';
 
 COMMENT ON COLUMN reports.delivery_slippage.sales_order_id IS 'Key of the order.';
 
-COMMENT ON COLUMN reports.delivery_slippage.first_agreed IS 'Date of delivery agreed in the first version.';
+COMMENT ON COLUMN reports.delivery_slippage.first_agreed IS 'Delivery date agreed in the first version.';
 
-COMMENT ON COLUMN reports.delivery_slippage.now_agreed IS 'Date of delivery agreed in the latest version.';
+COMMENT ON COLUMN reports.delivery_slippage.now_agreed IS 'Delivery date agreed in the latest version.';
 
 COMMENT ON COLUMN reports.delivery_slippage.days IS 'Number of days.';
 
-COMMENT ON VIEW reports.designs_never_sold IS 'Which designs has nobody ordered? Unit: designs. Grain: a row for each design that ToteSys has and no order names now. Trap: A name says nothing: another design of it may sell well. An order that was moved to another design leaves its first one here.';
+COMMENT ON VIEW reports.designs_never_sold IS 'Which designs has nobody ordered? Unit: designs. Grain: a row for each design in ToteSys that no order refers to now. Trap: Another design of the same name may sell well. If an order was moved to another design, its first design may appear here.';
 
 COMMENT ON COLUMN reports.designs_never_sold.design_id IS 'Key of the design.';
 
 COMMENT ON COLUMN reports.designs_never_sold.design_name IS 'Name of the design.';
 
-COMMENT ON COLUMN reports.designs_never_sold.file_name IS 'File of its drawing.';
+COMMENT ON COLUMN reports.designs_never_sold.file_name IS 'File name of the drawing.';
 
-COMMENT ON VIEW reports.open_payments IS 'Which payments are open, from whom or to whom, and since when? Unit: money in the currency of the row. Grain: a row for each payment that ToteSys does not have as paid, due or not. Trap: Payments are taken on weekdays for what is due that day, and for nothing else: what is due on a weekend, or was made after that run, is never paid. No customer is late; `reason` tells.';
+COMMENT ON VIEW reports.open_payments IS 'Which payments are open, from whom or to whom, and since when? Unit: money in the currency of the row. Grain: a row for each payment that is not marked as paid, due or not. Trap: Each weekday, a run pays what is due that day and nothing else. So payments due on a weekend, or created after that run, are never paid. That does not make a customer late; see `reason`.';
 
 COMMENT ON COLUMN reports.open_payments.payment_id IS 'Key of the payment.';
 
-COMMENT ON COLUMN reports.open_payments.direction IS 'Whether we are to get the money (receivable) or to give it.';
+COMMENT ON COLUMN reports.open_payments.direction IS 'Whether the money is due to us (receivable) or from us (payable).';
 
 COMMENT ON COLUMN reports.open_payments.counterparty_id IS 'Key of the counterparty.';
 
-COMMENT ON COLUMN reports.open_payments.currency_code IS 'ISO 4217 code, as GBP.';
+COMMENT ON COLUMN reports.open_payments.currency_code IS 'ISO 4217 code, such as GBP.';
 
 COMMENT ON COLUMN reports.open_payments.amount IS 'Money, in the currency of the row.';
 
 COMMENT ON COLUMN reports.open_payments.payment_date IS 'Date on which the payment is due.';
 
-COMMENT ON COLUMN reports.open_payments.reason IS 'Why it is open: what the payment run of each weekday leaves.';
+COMMENT ON COLUMN reports.open_payments.reason IS 'Why it is open: each weekday, a run pays only what is due that day.';
 
-COMMENT ON VIEW reports.order_amendments IS 'What was changed in sales orders, and when was it seen? Unit: changes of one column; values as text. Grain: a row for each column that a version of an order has otherwise than the version before. Trap: ToteSys says of none of these edits when it was made: observed_at is when it was first seen. A deletion and a comeback are changes of is_deleted. What changed before the first batch is not known.';
+COMMENT ON VIEW reports.order_amendments IS 'What was changed in sales orders, and when was the change seen? Unit: changes of one column; values as text. Grain: a row for each column in which a version of an order differs from the previous one. Trap: ToteSys does not record when these edits were made: observed_at is when they were first seen. Deletions and returns are changes of is_deleted. What changed before the first batch is not known.';
 
 COMMENT ON COLUMN reports.order_amendments.sales_order_id IS 'Key of the order.';
 
@@ -3230,17 +3230,17 @@ COMMENT ON COLUMN reports.order_amendments.from_value IS 'What the column held b
 
 COMMENT ON COLUMN reports.order_amendments.to_value IS 'What the column has held since.';
 
-COMMENT ON COLUMN reports.order_amendments.observed_at IS 'When the source was read that had the version.';
+COMMENT ON COLUMN reports.order_amendments.observed_at IS 'When the source was read with this version.';
 
-COMMENT ON COLUMN reports.order_amendments.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN reports.order_amendments.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
-COMMENT ON VIEW reports.order_versions IS 'Which versions of sales orders were there? Unit: bags, and money in the currency of the row. Grain: a row for each version of an order; a deletion is one, too. Trap: An order has several rows: count them in `current_fact_sales_order`. A state that came and went between two batches was never seen.';
+COMMENT ON VIEW reports.order_versions IS 'Which versions of sales orders exist? Unit: bags, and money in the currency of the row. Grain: a row for each version of an order; a deletion is a version, too. Trap: An order has several rows: count them in `current_fact_sales_order`. A state that came and went between two batches was never seen.';
 
 COMMENT ON COLUMN reports.order_versions.sales_order_id IS 'Key of the order.';
 
-COMMENT ON COLUMN reports.order_versions.batch_seq IS 'The batch that brought the row: of a dimension, its values.';
+COMMENT ON COLUMN reports.order_versions.batch_seq IS 'The batch that brought the row; in a dimension, its current values.';
 
-COMMENT ON COLUMN reports.order_versions.observed_at IS 'When the source was read that had the version.';
+COMMENT ON COLUMN reports.order_versions.observed_at IS 'When the source was read with this version.';
 
 COMMENT ON COLUMN reports.order_versions.loaded_at IS 'When the batch was loaded.';
 
@@ -3258,17 +3258,17 @@ COMMENT ON COLUMN reports.order_versions.units_sold IS 'Number of bags.';
 
 COMMENT ON COLUMN reports.order_versions.unit_price IS 'Price of one bag in the order''s currency.';
 
-COMMENT ON COLUMN reports.order_versions.currency_code IS 'ISO 4217 code, as GBP.';
+COMMENT ON COLUMN reports.order_versions.currency_code IS 'ISO 4217 code, such as GBP.';
 
-COMMENT ON COLUMN reports.order_versions.revenue IS 'Units times their price, in the currency of the row.';
+COMMENT ON COLUMN reports.order_versions.revenue IS 'Units times unit price, in the currency of the row.';
 
-COMMENT ON COLUMN reports.order_versions.agreed_payment_date IS 'Date of payment agreed.';
+COMMENT ON COLUMN reports.order_versions.agreed_payment_date IS 'Agreed payment date.';
 
-COMMENT ON COLUMN reports.order_versions.agreed_delivery_date IS 'Date of delivery agreed.';
+COMMENT ON COLUMN reports.order_versions.agreed_delivery_date IS 'Agreed delivery date.';
 
-COMMENT ON COLUMN reports.order_versions.agreed_delivery_location_id IS 'Place of delivery agreed.';
+COMMENT ON COLUMN reports.order_versions.agreed_delivery_location_id IS 'Agreed place of delivery.';
 
-COMMENT ON VIEW reports.orders_by_staff IS 'How many orders has each member of staff? Unit: orders and bags. Grain: a row for each member of staff with an order. Trap: Two people may share a name: group by staff_id. Whoever has no order is missing. Silent edits move orders to other staff; what counts is whom the order names now.';
+COMMENT ON VIEW reports.orders_by_staff IS 'How many orders does each member of staff have? Unit: orders and bags. Grain: a row for each member of staff with an order. Trap: Two people may share a name: group by staff_id. Staff without an order are missing. Silent edits move orders to other staff; the current one counts.';
 
 COMMENT ON COLUMN reports.orders_by_staff.staff_id IS 'Key of the member of staff.';
 
@@ -3280,11 +3280,11 @@ COMMENT ON COLUMN reports.orders_by_staff.orders IS 'Number of orders.';
 
 COMMENT ON COLUMN reports.orders_by_staff.units IS 'Number of bags.';
 
-COMMENT ON VIEW reports.orders_by_weekday IS 'On which days of the week do orders come in? Unit: orders and bags; `days` counts the days on which there was one. Grain: a row for each day of the week on which an order was made. Trap: The office is closed at weekends, so these are missing. There may be more Mondays than Fridays in the data: compare orders for each day.';
+COMMENT ON VIEW reports.orders_by_weekday IS 'On which days of the week do orders come in? Unit: orders and bags; `days` counts the days on which there was one. Grain: a row for each day of the week on which an order was made. Trap: The office is closed at weekends, so these are missing. The data may contain more Mondays than Fridays: compare orders per day.';
 
 COMMENT ON COLUMN reports.orders_by_weekday.day_of_week IS 'ISO day of the week, Monday 1 to Sunday 7.';
 
-COMMENT ON COLUMN reports.orders_by_weekday.day_name IS 'Name of the day in English, as Monday.';
+COMMENT ON COLUMN reports.orders_by_weekday.day_name IS 'English name of the day, such as Monday.';
 
 COMMENT ON COLUMN reports.orders_by_weekday.days IS 'Number of days.';
 
@@ -3292,85 +3292,85 @@ COMMENT ON COLUMN reports.orders_by_weekday.orders IS 'Number of orders.';
 
 COMMENT ON COLUMN reports.orders_by_weekday.units IS 'Number of bags.';
 
-COMMENT ON VIEW reports.pounds_for_currencies IS 'How many pounds sterling was a currency, day by day, the pound among them? Unit: pounds sterling for one unit of the currency. Grain: a row for each day and currency. Trap: It is what other reports convert with; exchange_rates is for people. The pound has no source, and quotes itself each day.';
+COMMENT ON VIEW reports.pounds_for_currencies IS 'How many pounds sterling was each currency worth, day by day, including the pound? Unit: pounds sterling for one unit of the currency. Grain: a row for each day and currency. Trap: Other reports convert with it; people use exchange_rates. The pound has no source, and has the rate 1 on every day.';
 
-COMMENT ON COLUMN reports.pounds_for_currencies.rate_date IS 'The day for which the rate holds.';
+COMMENT ON COLUMN reports.pounds_for_currencies.rate_date IS 'The day to which the rate applies.';
 
-COMMENT ON COLUMN reports.pounds_for_currencies.currency_code IS 'ISO 4217 code, as GBP.';
+COMMENT ON COLUMN reports.pounds_for_currencies.currency_code IS 'ISO 4217 code, such as GBP.';
 
 COMMENT ON COLUMN reports.pounds_for_currencies.rate_to_gbp IS 'Pounds sterling for one unit of the currency; NULL where no quotation of the seven days before is known.';
 
-COMMENT ON COLUMN reports.pounds_for_currencies.quoted_on IS 'The day of the quotation that holds.';
+COMMENT ON COLUMN reports.pounds_for_currencies.quoted_on IS 'The day on which the rate was quoted.';
 
-COMMENT ON COLUMN reports.pounds_for_currencies.carried_days IS 'How many days ago that was.';
+COMMENT ON COLUMN reports.pounds_for_currencies.carried_days IS 'How many days before rate_date the rate was quoted.';
 
-COMMENT ON COLUMN reports.pounds_for_currencies.source IS 'Who quoted it.';
+COMMENT ON COLUMN reports.pounds_for_currencies.source IS 'Who quoted the rate.';
 
-COMMENT ON VIEW reports.purchases_by_month IS 'What have we bought, month by month? Unit: purchase orders, and money in the currency of the row. Grain: a row for each month and currency in which there is a purchase order. Trap: A month without a purchase is missing, not zero. The current month is not over: it is marked as unfinished. Each item code occurs once, so there are no top items.';
+COMMENT ON VIEW reports.purchases_by_month IS 'What have we bought, month by month? Unit: purchase orders, and money in the currency of the row. Grain: a row for each month and currency in which there is a purchase order. Trap: A month without a purchase is missing, not zero. The current month is incomplete: it is marked as unfinished. Each item code occurs once, so there are no top items.';
 
 COMMENT ON COLUMN reports.purchases_by_month.month IS 'The first day of the month.';
 
-COMMENT ON COLUMN reports.purchases_by_month.currency_code IS 'ISO 4217 code, as GBP.';
+COMMENT ON COLUMN reports.purchases_by_month.currency_code IS 'ISO 4217 code, such as GBP.';
 
 COMMENT ON COLUMN reports.purchases_by_month.orders IS 'Number of orders.';
 
 COMMENT ON COLUMN reports.purchases_by_month.amount IS 'Money, in the currency of the row.';
 
-COMMENT ON COLUMN reports.purchases_by_month.unfinished IS 'Whether the month or week is not over, in London.';
+COMMENT ON COLUMN reports.purchases_by_month.unfinished IS 'Whether the month or week is still in progress, in London.';
 
-COMMENT ON VIEW reports.reporting_currency IS 'Into which currency do reports convert? Unit: the code of a currency. Grain: one row. Trap: It is a setting, TOTESYS_REPORTING_CURRENCY: once that is another, all that is converted has other amounts, those of past months too.';
+COMMENT ON VIEW reports.reporting_currency IS 'Which currency do reports convert to? Unit: the code of a currency. Grain: one row. Trap: It is a setting, TOTESYS_REPORTING_CURRENCY. When it changes, all converted amounts change, including those of past months.';
 
-COMMENT ON COLUMN reports.reporting_currency.reporting_currency IS 'The currency that is converted into, a setting.';
+COMMENT ON COLUMN reports.reporting_currency.reporting_currency IS 'The currency that reports convert to; a setting.';
 
-COMMENT ON VIEW reports.revenue_against_target IS 'How does what each office has sold compare with its target? Unit: orders, and money in the currency of the row. Grain: a row for each month, office and currency that has an order, a target, or both. Trap: What is missing is NULL, not zero: a target without an order has no revenue, and sales without a target have none to be compared with. An order counts where its member of staff works now, and the town Leds is Leeds, as in revenue_by_office. The current month is not over: it is marked as unfinished.';
+COMMENT ON VIEW reports.revenue_against_target IS 'How do each office''s sales compare with its target? Unit: orders, and money in the currency of the row. Grain: a row for each month, office and currency that has an order, a target, or both. Trap: Missing values are NULL, not zero: a target without an order has no revenue, and sales without a target have nothing to compare with. An order counts where its member of staff works now, and Leds counts as Leeds, as in revenue_by_office. The current month is incomplete: it is marked as unfinished.';
 
 COMMENT ON COLUMN reports.revenue_against_target.month IS 'The first day of the month.';
 
-COMMENT ON COLUMN reports.revenue_against_target.office IS 'The town in which the member of staff works.';
+COMMENT ON COLUMN reports.revenue_against_target.office IS 'The town where the member of staff works.';
 
-COMMENT ON COLUMN reports.revenue_against_target.currency_code IS 'ISO 4217 code, as GBP.';
+COMMENT ON COLUMN reports.revenue_against_target.currency_code IS 'ISO 4217 code, such as GBP.';
 
 COMMENT ON COLUMN reports.revenue_against_target.orders IS 'Number of orders.';
 
-COMMENT ON COLUMN reports.revenue_against_target.revenue IS 'Units times their price, in the currency of the row.';
+COMMENT ON COLUMN reports.revenue_against_target.revenue IS 'Units times unit price, in the currency of the row.';
 
-COMMENT ON COLUMN reports.revenue_against_target.target_amount IS 'What was to be sold, in the currency of the row.';
+COMMENT ON COLUMN reports.revenue_against_target.target_amount IS 'The target, in the currency of the row.';
 
 COMMENT ON COLUMN reports.revenue_against_target.difference IS 'Revenue less the target, in the currency of the row.';
 
 COMMENT ON COLUMN reports.revenue_against_target.percent_of_target IS 'Revenue as a percentage of the target.';
 
-COMMENT ON COLUMN reports.revenue_against_target.unfinished IS 'Whether the month or week is not over, in London.';
+COMMENT ON COLUMN reports.revenue_against_target.unfinished IS 'Whether the month or week is still in progress, in London.';
 
-COMMENT ON VIEW reports.revenue_by_currency IS 'What have we sold, by currency? Unit: orders, bags, and money in the currency of the row. Grain: a row for each currency in which there is an order. Trap: Revenues of two currencies are never added up without conversion: the naive sum says nothing.';
+COMMENT ON VIEW reports.revenue_by_currency IS 'What have we sold, by currency? Unit: orders, bags, and money in the currency of the row. Grain: a row for each currency in which there is an order. Trap: Never add revenue in different currencies without converting it: the sum would be meaningless.';
 
-COMMENT ON COLUMN reports.revenue_by_currency.currency_code IS 'ISO 4217 code, as GBP.';
+COMMENT ON COLUMN reports.revenue_by_currency.currency_code IS 'ISO 4217 code, such as GBP.';
 
 COMMENT ON COLUMN reports.revenue_by_currency.orders IS 'Number of orders.';
 
 COMMENT ON COLUMN reports.revenue_by_currency.units IS 'Number of bags.';
 
-COMMENT ON COLUMN reports.revenue_by_currency.revenue IS 'Units times their price, in the currency of the row.';
+COMMENT ON COLUMN reports.revenue_by_currency.revenue IS 'Units times unit price, in the currency of the row.';
 
-COMMENT ON VIEW reports.revenue_by_customer IS 'Which customers buy? Unit: orders, bags, and money in the currency of the row. Grain: a row for each customer and each currency in which it has an order. Trap: Two customers may share a name: group by counterparty_id. All of them lie close together, so draw them on a scale that begins at zero.';
+COMMENT ON VIEW reports.revenue_by_customer IS 'How much does each customer buy? Unit: orders, bags, and money in the currency of the row. Grain: a row for each customer and each currency in which it has an order. Trap: Two customers may share a name: group by counterparty_id. All customers are close together, so plot them on a scale that starts at zero.';
 
 COMMENT ON COLUMN reports.revenue_by_customer.counterparty_id IS 'Key of the counterparty.';
 
 COMMENT ON COLUMN reports.revenue_by_customer.counterparty_legal_name IS 'Registered name of the company.';
 
-COMMENT ON COLUMN reports.revenue_by_customer.currency_code IS 'ISO 4217 code, as GBP.';
+COMMENT ON COLUMN reports.revenue_by_customer.currency_code IS 'ISO 4217 code, such as GBP.';
 
 COMMENT ON COLUMN reports.revenue_by_customer.orders IS 'Number of orders.';
 
 COMMENT ON COLUMN reports.revenue_by_customer.units IS 'Number of bags.';
 
-COMMENT ON COLUMN reports.revenue_by_customer.revenue IS 'Units times their price, in the currency of the row.';
+COMMENT ON COLUMN reports.revenue_by_customer.revenue IS 'Units times unit price, in the currency of the row.';
 
-COMMENT ON VIEW reports.revenue_by_design IS 'Which designs sell, by name? Unit: designs, orders, bags, and money in the currency of the row. Grain: a row for each name of a design and each currency in which it was ordered. Trap: A name is no key: many designs share one, and `designs` counts those that were ordered. Silent edits move orders to other designs; what counts is the design that the order has now.';
+COMMENT ON VIEW reports.revenue_by_design IS 'How much does each design sell, by name? Unit: designs, orders, bags, and money in the currency of the row. Grain: a row for each name of a design and each currency in which it was ordered. Trap: A name is not a key: many designs share one, and `designs` counts those that were ordered. Silent edits move orders to other designs; the current design counts.';
 
 COMMENT ON COLUMN reports.revenue_by_design.design_name IS 'Name of the design.';
 
-COMMENT ON COLUMN reports.revenue_by_design.currency_code IS 'ISO 4217 code, as GBP.';
+COMMENT ON COLUMN reports.revenue_by_design.currency_code IS 'ISO 4217 code, such as GBP.';
 
 COMMENT ON COLUMN reports.revenue_by_design.designs IS 'Number of designs.';
 
@@ -3378,85 +3378,85 @@ COMMENT ON COLUMN reports.revenue_by_design.orders IS 'Number of orders.';
 
 COMMENT ON COLUMN reports.revenue_by_design.units IS 'Number of bags.';
 
-COMMENT ON COLUMN reports.revenue_by_design.revenue IS 'Units times their price, in the currency of the row.';
+COMMENT ON COLUMN reports.revenue_by_design.revenue IS 'Units times unit price, in the currency of the row.';
 
-COMMENT ON VIEW reports.revenue_by_month IS 'What have we sold, month by month? Unit: orders, bags, and money in the currency of the row. Grain: a row for each month and currency in which there is an order. Trap: A month without an order is missing, not zero. The current month is not over: it is marked as unfinished, and less than the one before for that reason alone.';
+COMMENT ON VIEW reports.revenue_by_month IS 'What have we sold, month by month? Unit: orders, bags, and money in the currency of the row. Grain: a row for each month and currency in which there is an order. Trap: A month without an order is missing, not zero. The current month is incomplete: it is marked as unfinished, and lower than the previous one for that reason alone.';
 
 COMMENT ON COLUMN reports.revenue_by_month.month IS 'The first day of the month.';
 
-COMMENT ON COLUMN reports.revenue_by_month.currency_code IS 'ISO 4217 code, as GBP.';
+COMMENT ON COLUMN reports.revenue_by_month.currency_code IS 'ISO 4217 code, such as GBP.';
 
 COMMENT ON COLUMN reports.revenue_by_month.orders IS 'Number of orders.';
 
 COMMENT ON COLUMN reports.revenue_by_month.units IS 'Number of bags.';
 
-COMMENT ON COLUMN reports.revenue_by_month.revenue IS 'Units times their price, in the currency of the row.';
+COMMENT ON COLUMN reports.revenue_by_month.revenue IS 'Units times unit price, in the currency of the row.';
 
-COMMENT ON COLUMN reports.revenue_by_month.unfinished IS 'Whether the month or week is not over, in London.';
+COMMENT ON COLUMN reports.revenue_by_month.unfinished IS 'Whether the month or week is still in progress, in London.';
 
-COMMENT ON VIEW reports.revenue_by_office IS 'Which office sells? Unit: orders, bags, and money in the currency of the row. Grain: a row for each office and each currency in which its staff has an order. Trap: ToteSys spells one town in two ways, Leeds and Leds. It is one office here, by the list below; the dimension stays as ToteSys has it. An order counts where its member of staff works now.';
+COMMENT ON VIEW reports.revenue_by_office IS 'How much does each office sell? Unit: orders, bags, and money in the currency of the row. Grain: a row for each office and each currency in which its staff has an order. Trap: ToteSys spells one town in two ways, Leeds and Leds. Here it is one office, by the list below; the dimension keeps the spelling of ToteSys. An order counts where its member of staff works now.';
 
-COMMENT ON COLUMN reports.revenue_by_office.office IS 'The town in which the member of staff works.';
+COMMENT ON COLUMN reports.revenue_by_office.office IS 'The town where the member of staff works.';
 
-COMMENT ON COLUMN reports.revenue_by_office.currency_code IS 'ISO 4217 code, as GBP.';
+COMMENT ON COLUMN reports.revenue_by_office.currency_code IS 'ISO 4217 code, such as GBP.';
 
 COMMENT ON COLUMN reports.revenue_by_office.orders IS 'Number of orders.';
 
 COMMENT ON COLUMN reports.revenue_by_office.units IS 'Number of bags.';
 
-COMMENT ON COLUMN reports.revenue_by_office.revenue IS 'Units times their price, in the currency of the row.';
+COMMENT ON COLUMN reports.revenue_by_office.revenue IS 'Units times unit price, in the currency of the row.';
 
-COMMENT ON VIEW reports.revenue_by_week IS 'What have we sold, week by week? Unit: orders, bags, and money in the currency of the row. Grain: a row for each ISO week (named by its Monday) and currency in which there is an order. Trap: A week without an order is missing, not zero. The current week is not over: it is marked as unfinished. A week may belong to two months.';
+COMMENT ON VIEW reports.revenue_by_week IS 'What have we sold, week by week? Unit: orders, bags, and money in the currency of the row. Grain: a row for each ISO week (named by its Monday) and currency in which there is an order. Trap: A week without an order is missing, not zero. The current week is incomplete: it is marked as unfinished. A week may belong to two months.';
 
 COMMENT ON COLUMN reports.revenue_by_week.week IS 'The Monday of the week.';
 
-COMMENT ON COLUMN reports.revenue_by_week.currency_code IS 'ISO 4217 code, as GBP.';
+COMMENT ON COLUMN reports.revenue_by_week.currency_code IS 'ISO 4217 code, such as GBP.';
 
 COMMENT ON COLUMN reports.revenue_by_week.orders IS 'Number of orders.';
 
 COMMENT ON COLUMN reports.revenue_by_week.units IS 'Number of bags.';
 
-COMMENT ON COLUMN reports.revenue_by_week.revenue IS 'Units times their price, in the currency of the row.';
+COMMENT ON COLUMN reports.revenue_by_week.revenue IS 'Units times unit price, in the currency of the row.';
 
-COMMENT ON COLUMN reports.revenue_by_week.unfinished IS 'Whether the month or week is not over, in London.';
+COMMENT ON COLUMN reports.revenue_by_week.unfinished IS 'Whether the month or week is still in progress, in London.';
 
-COMMENT ON FUNCTION reports.ageing(date) IS 'For how long have payments been overdue on a day? Unit: payments, and money in the currency of the row; buckets are days since the payment was due. Grain: a row for each direction, currency and bucket with an overdue payment. Trap: The day moves the limit, not the knowledge: what has been paid since then is in no bucket. Nor is what is due on the day itself or later. Columns: direction: Whether we are to get the money (receivable) or to give it. currency_code: ISO 4217 code, as GBP. bucket: For how many days it has been overdue. payments: Number of payments. amount: Money, in the currency of the row.';
+COMMENT ON FUNCTION reports.ageing(date) IS 'How long have payments been overdue on a given day? Unit: payments, and money in the currency of the row; buckets are days since the payment was due. Grain: a row for each direction, currency and bucket with an overdue payment. Trap: The day sets the limit, not the knowledge: payments made since then are in no bucket. Nor are payments due on that day or later. Columns: direction: Whether the money is due to us (receivable) or from us (payable). currency_code: ISO 4217 code, such as GBP. bucket: For how many days it has been overdue. payments: Number of payments. amount: Money, in the currency of the row.';
 
-COMMENT ON FUNCTION reports.cash_next_days(date, integer) IS 'Which payments fall due in the days after a day? Unit: payments, and money in the currency of the row. Grain: a row for each day after the given one, up to so many days later, each direction and currency. Trap: The given day itself is not among them, nor is what is overdue. What falls due on a weekend has never been paid so far. Days without a payment are missing. Columns: payment_date: Date on which the payment is due. direction: Whether we are to get the money (receivable) or to give it. currency_code: ISO 4217 code, as GBP. payments: Number of payments. amount: Money, in the currency of the row.';
+COMMENT ON FUNCTION reports.cash_next_days(date, integer) IS 'Which payments fall due in the days after a given day? Unit: payments, and money in the currency of the row. Grain: a row for each of so many days after the given one, each direction and currency. Trap: The given day and overdue payments are excluded. Payments due on a weekend have never been paid so far. Days without a payment are missing. Columns: payment_date: Date on which the payment is due. direction: Whether the money is due to us (receivable) or from us (payable). currency_code: ISO 4217 code, such as GBP. payments: Number of payments. amount: Money, in the currency of the row.';
 
-COMMENT ON VIEW reports.deliveries_by_country IS 'Where do we deliver to? Unit: orders and bags. Grain: a row for each country, as ToteSys names it, to which an order goes. Trap: A name is looked up in a list (`country_names`), never guessed: a fuzzy search takes the Republic of Korea for North Korea. A name that is not in the list has no code, and its orders count all the same.';
+COMMENT ON VIEW reports.deliveries_by_country IS 'Where do we deliver to? Unit: orders and bags. Grain: a row for each country that an order goes to, as ToteSys names it. Trap: Names are looked up in a list (`country_names`) and never guessed, since a fuzzy search takes the Republic of Korea for North Korea. A name that is not in the list has no code; its orders count all the same.';
 
 COMMENT ON COLUMN reports.deliveries_by_country.country IS 'Country, in English.';
 
-COMMENT ON COLUMN reports.deliveries_by_country.country_code IS 'The code of ISO 3166; NULL where the name is not known.';
+COMMENT ON COLUMN reports.deliveries_by_country.country_code IS 'ISO 3166 code; NULL if the name is unknown.';
 
 COMMENT ON COLUMN reports.deliveries_by_country.orders IS 'Number of orders.';
 
 COMMENT ON COLUMN reports.deliveries_by_country.units IS 'Number of bags.';
 
-COMMENT ON VIEW reports.exchange_rates IS 'What was a currency in the reporting currency, day by day? Unit: units of the reporting currency for one unit of the currency. Grain: a row for each day and each currency but the reporting one. Trap: Weekends, holidays and days without a quotation have that of a day before, as carried_days says; after seven days there is none. A rate that is carried is replaced when a quotation of its day arrives: history_fact_exchange_rate has both.';
+COMMENT ON VIEW reports.exchange_rates IS 'What was each currency worth in the reporting currency, day by day? Unit: units of the reporting currency for one unit of the currency. Grain: a row for each day and each currency but the reporting one. Trap: Weekends, holidays and other days without a quotation use an earlier one (see carried_days), for up to seven days. A carried rate is replaced when the quotation of its day arrives: history_fact_exchange_rate has both.';
 
-COMMENT ON COLUMN reports.exchange_rates.rate_date IS 'The day for which the rate holds.';
+COMMENT ON COLUMN reports.exchange_rates.rate_date IS 'The day to which the rate applies.';
 
-COMMENT ON COLUMN reports.exchange_rates.currency_code IS 'ISO 4217 code, as GBP.';
+COMMENT ON COLUMN reports.exchange_rates.currency_code IS 'ISO 4217 code, such as GBP.';
 
-COMMENT ON COLUMN reports.exchange_rates.reporting_currency IS 'The currency that is converted into, a setting.';
+COMMENT ON COLUMN reports.exchange_rates.reporting_currency IS 'The currency that reports convert to; a setting.';
 
-COMMENT ON COLUMN reports.exchange_rates.rate IS 'What a unit of the currency is in the reporting currency.';
+COMMENT ON COLUMN reports.exchange_rates.rate IS 'What one unit of the currency is worth in the reporting currency.';
 
-COMMENT ON COLUMN reports.exchange_rates.quoted_on IS 'The day of the quotation that holds.';
+COMMENT ON COLUMN reports.exchange_rates.quoted_on IS 'The day on which the rate was quoted.';
 
-COMMENT ON COLUMN reports.exchange_rates.carried_days IS 'How many days ago that was.';
+COMMENT ON COLUMN reports.exchange_rates.carried_days IS 'How many days before rate_date the rate was quoted.';
 
-COMMENT ON COLUMN reports.exchange_rates.source IS 'Who quoted it.';
+COMMENT ON COLUMN reports.exchange_rates.source IS 'Who quoted the rate.';
 
-COMMENT ON FUNCTION reports.order_history(integer) IS 'What has become of one sales order? Unit: bags, and money in the currency of the row. Grain: a row for each version of the order, the first one first; a deletion is one, too. Trap: A version holds from the snapshot that first had it, so it is as exact as the batches are frequent. A deleted order still shows the values that it had. Columns: version: The number of the version of its row, from 1 on. valid_from: From when on the version was current. valid_to: Until when; NULL while it is. loaded_at: When the batch was loaded. is_deleted: Whether the source had deleted the row by then. created_date: Date on which the row was created. sales_staff_id: Member of staff who made the sale. counterparty_id: Key of the counterparty. design_id: Key of the design. units_sold: Number of bags. unit_price: Price of one bag in the order''s currency. currency_code: ISO 4217 code, as GBP. revenue: Units times their price, in the currency of the row. agreed_payment_date: Date of payment agreed. agreed_delivery_date: Date of delivery agreed. agreed_delivery_location_id: Place of delivery agreed. batch_seq: The batch that brought the row: of a dimension, its values.';
+COMMENT ON FUNCTION reports.order_history(integer) IS 'How has one sales order changed? Unit: bags, and money in the currency of the row. Grain: a row for each version of the order, in order; a deletion is a version, too. Trap: A version is current from the snapshot that first had it, so times are as precise as batches are frequent. A deleted order still shows its last values. Columns: version: Number of this version of the row, starting at 1. valid_from: When the version became current. valid_to: When it ceased to be current; NULL while it is. loaded_at: When the batch was loaded. is_deleted: Whether the source had deleted the row by then. created_date: Date on which the row was created. sales_staff_id: Member of staff who made the sale. counterparty_id: Key of the counterparty. design_id: Key of the design. units_sold: Number of bags. unit_price: Price of one bag in the order''s currency. currency_code: ISO 4217 code, such as GBP. revenue: Units times unit price, in the currency of the row. agreed_payment_date: Agreed payment date. agreed_delivery_date: Agreed delivery date. agreed_delivery_location_id: Agreed place of delivery. batch_seq: The batch that brought the row; in a dimension, its current values.';
 
-COMMENT ON FUNCTION reports.orders_as_of(timestamp with time zone) IS 'What did the warehouse believe of the sales orders at a moment? Unit: bags, and money in the currency of the row. Grain: a row for each order that was there, in the version of that moment. Trap: It counts when a batch was loaded, not when ToteSys was read: for what ToteSys held, ask orders_at. After a rebuild that wrote the ledger anew, nothing is known of moments before it. Columns: sales_order_id: Key of the order. created_date: Date on which the row was created. sales_staff_id: Member of staff who made the sale. counterparty_id: Key of the counterparty. design_id: Key of the design. units_sold: Number of bags. unit_price: Price of one bag in the order''s currency. currency_code: ISO 4217 code, as GBP. revenue: Units times their price, in the currency of the row. agreed_payment_date: Date of payment agreed. agreed_delivery_date: Date of delivery agreed. agreed_delivery_location_id: Place of delivery agreed. batch_seq: The batch that brought the row: of a dimension, its values. observed_at: When the source was read that had the version.';
+COMMENT ON FUNCTION reports.orders_as_of(timestamp with time zone) IS 'Which sales orders did the warehouse know at a given moment? Unit: bags, and money in the currency of the row. Grain: a row for each order that existed, in the version of that moment. Trap: The time of loading counts, not that of reading ToteSys: for what ToteSys held, use orders_at. After a rebuild that wrote a new ledger, earlier moments are unknown. Columns: sales_order_id: Key of the order. created_date: Date on which the row was created. sales_staff_id: Member of staff who made the sale. counterparty_id: Key of the counterparty. design_id: Key of the design. units_sold: Number of bags. unit_price: Price of one bag in the order''s currency. currency_code: ISO 4217 code, such as GBP. revenue: Units times unit price, in the currency of the row. agreed_payment_date: Agreed payment date. agreed_delivery_date: Agreed delivery date. agreed_delivery_location_id: Agreed place of delivery. batch_seq: The batch that brought the row; in a dimension, its current values. observed_at: When the source was read with this version.';
 
-COMMENT ON FUNCTION reports.orders_at(timestamp with time zone) IS 'Which sales orders did ToteSys hold at a moment? Unit: bags, and money in the currency of the row. Grain: a row for each order that was there, in the version of that moment. Trap: It is what the last batch up to that moment has read: what ToteSys changed after it is not in it. For what the warehouse knew by then, ask orders_as_of. Columns: sales_order_id: Key of the order. created_date: Date on which the row was created. sales_staff_id: Member of staff who made the sale. counterparty_id: Key of the counterparty. design_id: Key of the design. units_sold: Number of bags. unit_price: Price of one bag in the order''s currency. currency_code: ISO 4217 code, as GBP. revenue: Units times their price, in the currency of the row. agreed_payment_date: Date of payment agreed. agreed_delivery_date: Date of delivery agreed. agreed_delivery_location_id: Place of delivery agreed. batch_seq: The batch that brought the row: of a dimension, its values. observed_at: When the source was read that had the version.';
+COMMENT ON FUNCTION reports.orders_at(timestamp with time zone) IS 'Which sales orders did ToteSys hold at a given moment? Unit: bags, and money in the currency of the row. Grain: a row for each order that existed, in the version of that moment. Trap: It shows what the last batch before that moment read, without any later change in ToteSys. For what the warehouse knew by then, use orders_as_of. Columns: sales_order_id: Key of the order. created_date: Date on which the row was created. sales_staff_id: Member of staff who made the sale. counterparty_id: Key of the counterparty. design_id: Key of the design. units_sold: Number of bags. unit_price: Price of one bag in the order''s currency. currency_code: ISO 4217 code, such as GBP. revenue: Units times unit price, in the currency of the row. agreed_payment_date: Agreed payment date. agreed_delivery_date: Agreed delivery date. agreed_delivery_location_id: Agreed place of delivery. batch_seq: The batch that brought the row; in a dimension, its current values. observed_at: When the source was read with this version.';
 
-COMMENT ON VIEW reports.orders_in_reporting_currency IS 'What is each order in the reporting currency, at the rate of its day? Unit: money in the reporting currency, rounded to hundredths for each order. Grain: a row for each order. Trap: Where no rate of its day is known, nor one of the seven days before, `converted` is NULL and no sum has it: count such orders beside every sum. An order in the reporting currency needs no rate, and is yet called carried on a day whose rates are.';
+COMMENT ON VIEW reports.orders_in_reporting_currency IS 'What is each order worth in the reporting currency, at the rate of its day? Unit: money in the reporting currency, rounded to hundredths for each order. Grain: a row for each order. Trap: Without a rate of its day or the seven days before, `converted` is NULL and in no sum: count such orders beside every sum. An order in the reporting currency needs no rate, but is still marked as carried on a day whose rates are carried.';
 
 COMMENT ON COLUMN reports.orders_in_reporting_currency.sales_order_id IS 'Key of the order.';
 
@@ -3468,115 +3468,115 @@ COMMENT ON COLUMN reports.orders_in_reporting_currency.design_id IS 'Key of the 
 
 COMMENT ON COLUMN reports.orders_in_reporting_currency.sales_staff_id IS 'Member of staff who made the sale.';
 
-COMMENT ON COLUMN reports.orders_in_reporting_currency.currency_code IS 'ISO 4217 code, as GBP.';
+COMMENT ON COLUMN reports.orders_in_reporting_currency.currency_code IS 'ISO 4217 code, such as GBP.';
 
 COMMENT ON COLUMN reports.orders_in_reporting_currency.units_sold IS 'Number of bags.';
 
-COMMENT ON COLUMN reports.orders_in_reporting_currency.revenue IS 'Units times their price, in the currency of the row.';
+COMMENT ON COLUMN reports.orders_in_reporting_currency.revenue IS 'Units times unit price, in the currency of the row.';
 
-COMMENT ON COLUMN reports.orders_in_reporting_currency.reporting_currency IS 'The currency that is converted into, a setting.';
+COMMENT ON COLUMN reports.orders_in_reporting_currency.reporting_currency IS 'The currency that reports convert to; a setting.';
 
-COMMENT ON COLUMN reports.orders_in_reporting_currency.converted IS 'Revenue in the reporting currency, NULL without a rate.';
+COMMENT ON COLUMN reports.orders_in_reporting_currency.converted IS 'Revenue in the reporting currency; NULL without a rate.';
 
-COMMENT ON COLUMN reports.orders_in_reporting_currency.carried IS 'Whether its day has the rates of a day before.';
+COMMENT ON COLUMN reports.orders_in_reporting_currency.carried IS 'Whether its day uses an earlier day''s rates.';
 
-COMMENT ON FUNCTION reports.overdue(date) IS 'Which payments are overdue on a day, and why? Unit: payments, and money in the currency of the row. Grain: a row for each direction, currency and reason. Trap: The day moves the limit, not the knowledge: what has been paid since then is not overdue any more. What is due on the day itself is not overdue. Columns: direction: Whether we are to get the money (receivable) or to give it. currency_code: ISO 4217 code, as GBP. payments: Number of payments. amount: Money, in the currency of the row. reason: Why it is open: what the payment run of each weekday leaves.';
+COMMENT ON FUNCTION reports.overdue(date) IS 'Which payments are overdue on a given day, and why? Unit: payments, and money in the currency of the row. Grain: a row for each direction, currency and reason. Trap: The day sets the limit, not the knowledge: payments made since then are no longer overdue. Payments due on that day are not overdue. Columns: direction: Whether the money is due to us (receivable) or from us (payable). currency_code: ISO 4217 code, such as GBP. payments: Number of payments. amount: Money, in the currency of the row. reason: Why it is open: each weekday, a run pays only what is due that day.';
 
-COMMENT ON VIEW reports.sales_and_purchases_by_month IS 'What have we sold and bought, month by month, side by side? Unit: orders, and money in the currency of the row. Grain: a row for each month and currency in which there is an order of either kind. Trap: The difference is no margin: no purchase belongs to a sale. What a month had none of is NULL, not zero. The current month is not over: it is marked as unfinished.';
+COMMENT ON VIEW reports.sales_and_purchases_by_month IS 'What have we sold and bought, month by month, side by side? Unit: orders, and money in the currency of the row. Grain: a row for each month and currency in which there is an order of either kind. Trap: The difference is not a margin, because no purchase belongs to a sale. Whatever a month lacks is NULL, not zero. The current month is incomplete: it is marked as unfinished.';
 
 COMMENT ON COLUMN reports.sales_and_purchases_by_month.month IS 'The first day of the month.';
 
-COMMENT ON COLUMN reports.sales_and_purchases_by_month.currency_code IS 'ISO 4217 code, as GBP.';
+COMMENT ON COLUMN reports.sales_and_purchases_by_month.currency_code IS 'ISO 4217 code, such as GBP.';
 
 COMMENT ON COLUMN reports.sales_and_purchases_by_month.sales_orders IS 'Number of sales orders.';
 
-COMMENT ON COLUMN reports.sales_and_purchases_by_month.revenue IS 'Units times their price, in the currency of the row.';
+COMMENT ON COLUMN reports.sales_and_purchases_by_month.revenue IS 'Units times unit price, in the currency of the row.';
 
 COMMENT ON COLUMN reports.sales_and_purchases_by_month.purchase_orders IS 'Number of purchase orders.';
 
-COMMENT ON COLUMN reports.sales_and_purchases_by_month.purchase_amount IS 'Money of purchases, in the currency of the row.';
+COMMENT ON COLUMN reports.sales_and_purchases_by_month.purchase_amount IS 'Amount of the purchases, in the currency of the row.';
 
-COMMENT ON COLUMN reports.sales_and_purchases_by_month.unfinished IS 'Whether the month or week is not over, in London.';
+COMMENT ON COLUMN reports.sales_and_purchases_by_month.unfinished IS 'Whether the month or week is still in progress, in London.';
 
-COMMENT ON VIEW reports.overdue_today IS 'Which payments are overdue today, and why? Unit: payments, and money in the currency of the row. Grain: a row for each direction, currency and reason. Trap: Today is the day in London, wherever the server is. What is due today is not overdue.';
+COMMENT ON VIEW reports.overdue_today IS 'Which payments are overdue today, and why? Unit: payments, and money in the currency of the row. Grain: a row for each direction, currency and reason. Trap: Today is the current day in London, wherever the server is. Payments due today are not overdue.';
 
-COMMENT ON COLUMN reports.overdue_today.direction IS 'Whether we are to get the money (receivable) or to give it.';
+COMMENT ON COLUMN reports.overdue_today.direction IS 'Whether the money is due to us (receivable) or from us (payable).';
 
-COMMENT ON COLUMN reports.overdue_today.currency_code IS 'ISO 4217 code, as GBP.';
+COMMENT ON COLUMN reports.overdue_today.currency_code IS 'ISO 4217 code, such as GBP.';
 
 COMMENT ON COLUMN reports.overdue_today.payments IS 'Number of payments.';
 
 COMMENT ON COLUMN reports.overdue_today.amount IS 'Money, in the currency of the row.';
 
-COMMENT ON COLUMN reports.overdue_today.reason IS 'Why it is open: what the payment run of each weekday leaves.';
+COMMENT ON COLUMN reports.overdue_today.reason IS 'Why it is open: each weekday, a run pays only what is due that day.';
 
-COMMENT ON VIEW reports.revenue_in_reporting_currency_by_customer IS 'Which customers buy, in one currency? Unit: orders, bags, and money in the reporting currency. Grain: a row for each customer that has an order. Trap: Orders of a day without a rate count as orders and not as revenue: orders_without_rate says how many. Two customers may share a name: group by counterparty_id.';
+COMMENT ON VIEW reports.revenue_in_reporting_currency_by_customer IS 'How much does each customer buy, in one currency? Unit: orders, bags, and money in the reporting currency. Grain: a row for each customer that has an order. Trap: Orders of a day without a rate count as orders but not as revenue: orders_without_rate says how many. Two customers may share a name: group by counterparty_id.';
 
 COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_customer.counterparty_id IS 'Key of the counterparty.';
 
 COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_customer.counterparty_legal_name IS 'Registered name of the company.';
 
-COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_customer.reporting_currency IS 'The currency that is converted into, a setting.';
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_customer.reporting_currency IS 'The currency that reports convert to; a setting.';
 
 COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_customer.orders IS 'Number of orders.';
 
 COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_customer.units IS 'Number of bags.';
 
-COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_customer.revenue IS 'Units times their price, in the currency of the row.';
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_customer.revenue IS 'Units times unit price, in the currency of the row.';
 
-COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_customer.orders_at_carried_rate IS 'Those of them whose day has the rates of a day before, also where no rate is needed.';
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_customer.orders_at_carried_rate IS 'Orders whose day uses an earlier day''s rates, even if they need no rate.';
 
-COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_customer.orders_without_rate IS 'Those of them that no revenue is known of.';
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_customer.orders_without_rate IS 'Orders that cannot be converted, and are not in the revenue.';
 
-COMMENT ON VIEW reports.revenue_in_reporting_currency_by_design IS 'Which designs sell, by name, in one currency? Unit: orders, bags, and money in the reporting currency. Grain: a row for each name of a design that was ordered. Trap: Orders of a day without a rate count as orders and not as revenue: orders_without_rate says how many. A name is no key: many designs share one.';
+COMMENT ON VIEW reports.revenue_in_reporting_currency_by_design IS 'How much does each design sell, by name, in one currency? Unit: orders, bags, and money in the reporting currency. Grain: a row for each name of a design that was ordered. Trap: Orders of a day without a rate count as orders but not as revenue: orders_without_rate says how many. A name is not a key: many designs share one.';
 
 COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_design.design_name IS 'Name of the design.';
 
-COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_design.reporting_currency IS 'The currency that is converted into, a setting.';
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_design.reporting_currency IS 'The currency that reports convert to; a setting.';
 
 COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_design.orders IS 'Number of orders.';
 
 COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_design.units IS 'Number of bags.';
 
-COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_design.revenue IS 'Units times their price, in the currency of the row.';
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_design.revenue IS 'Units times unit price, in the currency of the row.';
 
-COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_design.orders_at_carried_rate IS 'Those of them whose day has the rates of a day before, also where no rate is needed.';
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_design.orders_at_carried_rate IS 'Orders whose day uses an earlier day''s rates, even if they need no rate.';
 
-COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_design.orders_without_rate IS 'Those of them that no revenue is known of.';
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_design.orders_without_rate IS 'Orders that cannot be converted, and are not in the revenue.';
 
-COMMENT ON VIEW reports.revenue_in_reporting_currency_by_month IS 'What have we sold, month by month, in one currency? Unit: orders, bags, and money in the reporting currency. Grain: a row for each month in which there is an order. Trap: Orders of a day without a rate count as orders and not as revenue: orders_without_rate says how many. The current month is not over: it is marked as unfinished.';
+COMMENT ON VIEW reports.revenue_in_reporting_currency_by_month IS 'What have we sold, month by month, in one currency? Unit: orders, bags, and money in the reporting currency. Grain: a row for each month in which there is an order. Trap: Orders of a day without a rate count as orders but not as revenue: orders_without_rate says how many. The current month is incomplete: it is marked as unfinished.';
 
 COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_month.month IS 'The first day of the month.';
 
-COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_month.reporting_currency IS 'The currency that is converted into, a setting.';
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_month.reporting_currency IS 'The currency that reports convert to; a setting.';
 
 COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_month.orders IS 'Number of orders.';
 
 COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_month.units IS 'Number of bags.';
 
-COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_month.revenue IS 'Units times their price, in the currency of the row.';
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_month.revenue IS 'Units times unit price, in the currency of the row.';
 
-COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_month.orders_at_carried_rate IS 'Those of them whose day has the rates of a day before, also where no rate is needed.';
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_month.orders_at_carried_rate IS 'Orders whose day uses an earlier day''s rates, even if they need no rate.';
 
-COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_month.orders_without_rate IS 'Those of them that no revenue is known of.';
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_month.orders_without_rate IS 'Orders that cannot be converted, and are not in the revenue.';
 
-COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_month.unfinished IS 'Whether the month or week is not over, in London.';
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_month.unfinished IS 'Whether the month or week is still in progress, in London.';
 
-COMMENT ON VIEW reports.revenue_in_reporting_currency_by_office IS 'Which office sells, in one currency? Unit: orders, bags, and money in the reporting currency. Grain: a row for each office whose staff has an order. Trap: Orders of a day without a rate count as orders and not as revenue: orders_without_rate says how many. Leds counts as Leeds, as in revenue_by_office. An order counts where its member of staff works now.';
+COMMENT ON VIEW reports.revenue_in_reporting_currency_by_office IS 'How much does each office sell, in one currency? Unit: orders, bags, and money in the reporting currency. Grain: a row for each office whose staff has an order. Trap: Orders of a day without a rate count as orders but not as revenue: orders_without_rate says how many. Leds counts as Leeds, as in revenue_by_office. An order counts where its member of staff works now.';
 
-COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_office.office IS 'The town in which the member of staff works.';
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_office.office IS 'The town where the member of staff works.';
 
-COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_office.reporting_currency IS 'The currency that is converted into, a setting.';
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_office.reporting_currency IS 'The currency that reports convert to; a setting.';
 
 COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_office.orders IS 'Number of orders.';
 
 COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_office.units IS 'Number of bags.';
 
-COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_office.revenue IS 'Units times their price, in the currency of the row.';
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_office.revenue IS 'Units times unit price, in the currency of the row.';
 
-COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_office.orders_at_carried_rate IS 'Those of them whose day has the rates of a day before, also where no rate is needed.';
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_office.orders_at_carried_rate IS 'Orders whose day uses an earlier day''s rates, even if they need no rate.';
 
-COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_office.orders_without_rate IS 'Those of them that no revenue is known of.';
+COMMENT ON COLUMN reports.revenue_in_reporting_currency_by_office.orders_without_rate IS 'Orders that cannot be converted, and are not in the revenue.';
 
 CREATE OR REPLACE FUNCTION warehouse_bookkeeping.keys_of(
     fact text, OUT record_id text, OUT business_key text
@@ -3833,6 +3833,6 @@ GRANT SELECT ON reports.revenue_in_reporting_currency_by_month TO warehouse_load
 
 GRANT SELECT ON reports.revenue_in_reporting_currency_by_office TO warehouse_loader, warehouse_reader;
 
-INSERT INTO warehouse_bookkeeping.declaration (sha256) VALUES ('225e20437dc321c59b7821fabb3bd4d3eae45e6f8770aab671ea12d5b1c6f702');
+INSERT INTO warehouse_bookkeeping.declaration (sha256) VALUES ('40440f00d01da484ec0cfb42bde53439285eeb5bb0a7ea8f578a3253154ada90');
 
 COMMIT;

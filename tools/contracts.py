@@ -28,6 +28,18 @@ _LOGICAL = {
     "timestamp without time zone": "timestamp",
     "timestamp with time zone": "timestamp",
 }
+_INDEX = """\
+# Contracts
+
+What the warehouse promises its readers, in the [Open Data Contract
+Standard](https://bitol-io.github.io/open-data-contract-standard/) 3.1: a contract for each table,
+about the views that readers see, and one for all reports. `make render` writes these files from the
+catalogue. [data-dictionary.md](../data-dictionary.md) says the same to people.
+
+| Contract | What it covers |
+| --- | --- |
+| [reports.odcs.yaml](reports.odcs.yaml) | All reports. |
+"""
 _TRAP = "Every version of a row is in the history: count and add up rows of current_* only."
 
 
@@ -49,6 +61,15 @@ def contract_of_reports() -> str:
     version = hashlib.sha256(said.encode()).hexdigest()[:8]
     purpose = {"purpose": reports.SCHEMA_COMMENT}
     return _contract("reports", version, purpose, [_report(one) for one in declared])
+
+
+def index() -> str:
+    """What people find in the folder of the contracts, in Markdown."""
+    rows = [
+        f"| [{star.name}.odcs.yaml]({star.name}.odcs.yaml) | {star.description} |"
+        for star in sorted(WAREHOUSE_TABLES.values(), key=lambda star: star.name)
+    ]
+    return _INDEX + "\n".join(rows) + "\n"
 
 
 def _contract(

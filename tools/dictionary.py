@@ -11,14 +11,14 @@ from totesys_dagster.warehouse import ddl, reports
 _HEAD = """\
 # Data dictionary
 
-What the warehouse has for its readers. `make render` writes this file from the catalogue.
-[insights.md](insights.md) says how to ask.
+Every table, view, report and column that the warehouse's readers see. `make render` writes this
+file from the catalogue; [insights.md](insights.md) shows how to query.
 
-Questions are answered by the [reports](#reports): begin there. Behind them are three stars. Of each
-table below, readers see the view `current_<table>`, with one row for each row that ToteSys has, and
-`history_<table>`, with every version of it; the calendar `dim_date` they see itself. A version may
-refer to a dimension row that ToteSys has deleted since, and `current_*` no
-longer has: join a history by LEFT JOIN, or with the history of the dimension.
+Start with the [reports](#reports), which answer questions. Behind them are three stars. For each
+table below, readers see two views: `current_<table>`, with one row for each row that ToteSys has,
+and `history_<table>`, with every version of it. They see the calendar `dim_date` itself. A version
+may refer to a dimension row that ToteSys has deleted since and `current_*` no longer has: use a
+LEFT JOIN, or join with the history of the dimension.
 
 """
 _LINEAGE_HEAD = """\
@@ -78,7 +78,7 @@ def _relations(fact: StarTable) -> Iterator[str]:
 def _table(star: StarTable) -> str:
     views = ", ".join(f"`{view.name}`" for view in ddl.views(_NAMES, star)) or f"`{star.name}`"
     made_of = ", ".join(f"`{source}`" for source in star.sources)
-    origin = f"filled by the feed `{star.feed}`" if star.feed else f"made of {made_of}"
+    origin = f"filled by the feed `{star.feed}`" if star.feed else f"built from {made_of}"
     key = ", ".join(f"`{column}`" for column in star.keys)
     number = [(a.name, "integer", a.comment) for a in ddl.attributes(star)[: bool(star.record_id)]]
     rows = [*number, *((c.name, _sql_type(c), _meaning(c)) for c in star.columns)]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pycountry
 
-from tools.contracts import contract_of, contract_of_reports
+from tools.contracts import contract_of, contract_of_reports, index
 from tools.dictionary import dictionary
 from totesys_dagster.catalogue import (
     SOURCE_TABLES,
@@ -143,6 +143,7 @@ FILES: dict[Path, Callable[[], str]] = {
     ATHENA: athena,
     DICTIONARY: dictionary,
     INSIGHTS: insights,
+    CONTRACTS / "README.md": index,
     CONTRACTS / "reports.odcs.yaml": contract_of_reports,
     **{
         CONTRACTS / f"{star.name}.odcs.yaml": partial(contract_of, star)

@@ -21,7 +21,7 @@ from totesys_dagster.local import stack
 from totesys_dagster_tests.conftest import Platform
 
 DICTIONARY = render.DICTIONARY.read_text()
-CONTRACTS = sorted(render.CONTRACTS.iterdir())
+CONTRACTS = sorted(render.CONTRACTS.glob("*.odcs.yaml"))
 STANDARD = jsonschema.Draft201909Validator(
     json.loads((resources.files("open_data_contract_standard") / "schema.json").read_text())
 )

@@ -43,8 +43,8 @@ def blocks(heading: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)
 
 
-SET_UP, CURRENT, AS_OF, DELETIONS, ARRIVED = blocks("Ask the lake with DuckDB", "sql")
-TABLES, VIEW = blocks("Ask the lake with Athena", "sql")
+SET_UP, CURRENT, AS_OF, DELETIONS, ARRIVED = blocks("Query the lake with DuckDB", "sql")
+TABLES, VIEW = blocks("Query the lake with Athena", "sql")
 PROCESSED, INGESTION = "totesys_production_processed", "totesys_production_ingestion"
 
 # What Athena would show of the lake, as DuckDB reads it: the hidden column "$path" has the place.

@@ -205,7 +205,7 @@ def _table(
         text(schema, "description"),
         (
             *(column.column for column in columns),
-            given(identifier(name_column), Type.TEXT, "The file that the row came with."),
+            given(identifier(name_column), Type.TEXT, "The file that the row came from."),
         ),
         feed=feed,
         key_columns=tuple(text(one, "name") for one in keys),

@@ -150,5 +150,5 @@ def price(
 CREATED_AT = timestamp("created_at", "When the application created the row.")
 LAST_UPDATED = timestamp(
     "last_updated",
-    "When the application says that it last changed the row; many edits leave it as it was.",
+    "When the application last declared a change of the row; many edits do not touch it.",
 )

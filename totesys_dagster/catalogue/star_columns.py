@@ -80,8 +80,8 @@ def moments(base: str) -> tuple[StarColumn, ...]:
     return (
         date_of(created, "created_date", "Date on which the row was created."),
         time_of(created, "created_time", "Time at which the row was created."),
-        date_of(updated, "last_updated_date", "Date of the last declared update."),
-        time_of(updated, "last_updated_time", "Time of the last declared update."),
+        date_of(updated, "last_updated_date", "Date of the last update that ToteSys declares."),
+        time_of(updated, "last_updated_time", "Time of the last update that ToteSys declares."),
     )
 
 

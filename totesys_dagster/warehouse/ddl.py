@@ -34,13 +34,16 @@ class Attribute:
 
 
 _BATCH = Attribute(
-    "batch_seq", "integer", True, "The batch that brought the row: of a dimension, its values."
+    "batch_seq",
+    "integer",
+    True,
+    "The batch that brought the row; in a dimension, its current values.",
 )
 _OBSERVED = Attribute(
     "observed_at",
     "timestamp with time zone",
     True,
-    "When the source was read that had the version.",
+    "When the source was read with this version.",
 )
 _DELETED = Attribute(
     "is_deleted",
@@ -49,12 +52,14 @@ _DELETED = Attribute(
     "Whether the source had deleted the row by then.",
     "DEFAULT FALSE",
 )
-_VERSION = Attribute("version", "bigint", False, "The number of the version of its row, from 1 on.")
+_VERSION = Attribute(
+    "version", "bigint", False, "Number of this version of the row, starting at 1."
+)
 _VALID_FROM = Attribute(
-    "valid_from", "timestamp with time zone", False, "From when on the version was current."
+    "valid_from", "timestamp with time zone", False, "When the version became current."
 )
 _VALID_TO = Attribute(
-    "valid_to", "timestamp with time zone", False, "Until when; NULL while it is."
+    "valid_to", "timestamp with time zone", False, "When it ceased to be current; NULL while it is."
 )
 LINEAGE = (_BATCH, _OBSERVED, _DELETED)
 VERSIONS = (_VERSION, _VALID_FROM, _VALID_TO)
@@ -68,7 +73,7 @@ def attributes(star: StarTable) -> tuple[Attribute, ...]:
     if star.record_id is None:
         return (*declared, _BATCH, _DELETED)
     number = Attribute(
-        star.record_id, "serial", True, "The number of the version, in the order of batches."
+        star.record_id, "serial", True, "Number of the version, in the order of batches."
     )
     return (number, *declared, *LINEAGE)
 

@@ -156,11 +156,11 @@ def test_same_row_again_is_no_version(platform: Platform) -> None:
 
 
 def test_who_was_in_which_department_then(platform: Platform) -> None:
-    """As docs/insights.md asks, by the reader."""
+    """The queries of docs/insights.md, by the reader."""
     platform.first()
     edit(platform, moved(2), moved(1))
     text = (ROOT / "docs" / "insights.md").read_text()
-    section = text[text.index("## Ask what was") : text.index("## Ask the lake with DuckDB")]
+    section = text[text.index("## Query the past") : text.index("## Query the lake with DuckDB")]
     then, changed = re.findall(r"```sql\n(.*?)```", section, re.DOTALL)
     first, second, third, _ = moments(platform)
     assert then.count("now() - interval '1 day'") == 2

@@ -9,8 +9,8 @@ TABLE = StarTable(
     key_columns=("rate_date", "currency_code"),
     record_id="exchange_rate_record_id",
     columns=(
-        given("rate_date", Type.DATE, "The day for which the rate holds."),
-        given("currency_code", Type.TEXT, "The currency, as ISO 4217 calls it."),
+        given("rate_date", Type.DATE, "The day to which the rate applies."),
+        given("currency_code", Type.TEXT, "ISO 4217 code of the currency."),
         given(
             "rate_to_gbp",
             Type.MONEY,
@@ -19,8 +19,13 @@ TABLE = StarTable(
             nullable=True,
             digits=(28, 18),
         ),
-        given("quoted_on", Type.DATE, "The day of the quotation that holds.", nullable=True),
-        given("carried_days", Type.INTEGER, "How many days ago that was.", nullable=True),
-        given("source", Type.TEXT, "Who quoted it.", nullable=True),
+        given("quoted_on", Type.DATE, "The day on which the rate was quoted.", nullable=True),
+        given(
+            "carried_days",
+            Type.INTEGER,
+            "How many days before rate_date the rate was quoted.",
+            nullable=True,
+        ),
+        given("source", Type.TEXT, "Who quoted the rate.", nullable=True),
     ),
 )

@@ -8,8 +8,8 @@ TABLE = SourceTable(
         key("design_id", "Key of the design."),
         CREATED_AT,
         text("design_name", "Name of the design."),
-        text("file_location", "Directory of its drawing."),
-        text("file_name", "File of its drawing."),
+        text("file_location", "Directory of the drawing."),
+        text("file_name", "File name of the drawing."),
         LAST_UPDATED,
     ),
 )

@@ -17,11 +17,11 @@ TABLE = SourceTable(
         key("payment_id", "Key of the payment."),
         CREATED_AT,
         LAST_UPDATED,
-        reference("transaction_id", "transaction", "Transaction paid."),
+        reference("transaction_id", "transaction", "Transaction that the payment settles."),
         reference("counterparty_id", "counterparty", "Company that pays or is paid."),
         money(
             "payment_amount",
-            "Amount in the payment's currency; its sign is left to ToteSys, which has refunds.",
+            "Amount in the payment's currency. Either sign is valid, since there are refunds.",
         ),
         reference("currency_id", "currency", "Currency of the amount."),
         reference("payment_type_id", "payment_type", "Kind of payment."),

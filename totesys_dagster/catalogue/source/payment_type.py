@@ -5,8 +5,8 @@ TABLE = SourceTable(
     "payment_type",
     "Kinds of payment.",
     (
-        key("payment_type_id", "Key of the kind of payment."),
-        label("payment_type_name", 'public."PaymentTypeName"', "Name of the kind."),
+        key("payment_type_id", "Key of the payment type."),
+        label("payment_type_name", 'public."PaymentTypeName"', "Name of the payment type."),
         CREATED_AT,
         LAST_UPDATED,
     ),

@@ -23,8 +23,8 @@ TABLE = SourceTable(
         quantity("item_quantity", "Number of items."),
         price("item_unit_price", "Price of one item in the order's currency."),
         reference("currency_id", "currency", "Currency of the price."),
-        date("agreed_delivery_date", "Date of delivery agreed."),
-        date("agreed_payment_date", "Date of payment agreed."),
-        reference("agreed_delivery_location_id", "address", "Place of delivery agreed."),
+        date("agreed_delivery_date", "Agreed delivery date."),
+        date("agreed_payment_date", "Agreed payment date."),
+        reference("agreed_delivery_location_id", "address", "Agreed place of delivery."),
     ),
 )

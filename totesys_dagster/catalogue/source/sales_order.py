@@ -22,8 +22,8 @@ TABLE = SourceTable(
         quantity("units_sold", "Number of bags."),
         price("unit_price", "Price of one bag in the order's currency."),
         reference("currency_id", "currency", "Currency of the price."),
-        date("agreed_delivery_date", "Date of delivery agreed."),
-        date("agreed_payment_date", "Date of payment agreed."),
-        reference("agreed_delivery_location_id", "address", "Place of delivery agreed."),
+        date("agreed_delivery_date", "Agreed delivery date."),
+        date("agreed_payment_date", "Agreed payment date."),
+        reference("agreed_delivery_location_id", "address", "Agreed place of delivery."),
     ),
 )

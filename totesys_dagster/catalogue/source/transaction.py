@@ -7,11 +7,13 @@ TABLE = SourceTable(
     (
         key("transaction_id", "Key of the transaction."),
         label("transaction_type", 'public."TransactionType"', "SALE or PURCHASE."),
-        reference("sales_order_id", "sales_order", "Sales order, of a sale only.", nullable=True),
+        reference(
+            "sales_order_id", "sales_order", "The sales order; only for sales.", nullable=True
+        ),
         reference(
             "purchase_order_id",
             "purchase_order",
-            "Purchase order, of a purchase only.",
+            "The purchase order; only for purchases.",
             nullable=True,
         ),
         CREATED_AT,

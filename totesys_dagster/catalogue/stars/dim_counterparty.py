@@ -4,7 +4,7 @@ from totesys_dagster.catalogue.star_columns import carry
 TABLE = StarTable(
     "dim_counterparty",
     Kind.DIMENSION,
-    "Customers and suppliers with their registered address.",
+    "Customers and suppliers, with their registered address.",
     base="counterparty",
     columns=(
         carry("counterparty.counterparty_id"),
@@ -13,7 +13,7 @@ TABLE = StarTable(
         carry(
             "address.address_line_2",
             "counterparty_legal_address_line_2",
-            description="Second line.",
+            description="Second address line.",
         ),
         carry("address.district", "counterparty_legal_district"),
         carry("address.city", "counterparty_legal_city"),

@@ -22,11 +22,11 @@ TABLE = StarTable(
     base="currency",
     columns=(
         carry("currency.currency_id"),
-        carry("currency.currency_code", description="ISO 4217 code, as GBP."),
+        carry("currency.currency_code", description="ISO 4217 code, such as GBP."),
         compute(
             "currency_name",
             Type.TEXT,
-            "Name that ISO 4217 gives to the code, as Pound Sterling.",
+            "ISO 4217 name of the currency, such as Pound Sterling.",
             currency_name,
             ("currency.currency_code",),
             currencies=True,

@@ -9,7 +9,7 @@ TABLE = StarTable(
     columns=(
         carry("address.address_id", "location_id"),
         carry("address.address_line_1"),
-        carry("address.address_line_2", description="Second line."),
+        carry("address.address_line_2", description="Second address line."),
         carry("address.district"),
         carry("address.city"),
         carry("address.postal_code"),

@@ -4,7 +4,7 @@ from totesys_dagster.catalogue.star_columns import carry
 TABLE = StarTable(
     "dim_staff",
     Kind.DIMENSION,
-    "Members of staff with their department.",
+    "Members of staff, with their department.",
     base="staff",
     columns=(
         carry("staff.staff_id"),

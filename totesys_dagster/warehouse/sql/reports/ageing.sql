@@ -1,7 +1,7 @@
--- Question: For how long have payments been overdue on a day?
+-- Question: How long have payments been overdue on a given day?
 -- Unit: payments, and money in the currency of the row; buckets are days since the payment was due.
 -- Grain: a row for each direction, currency and bucket with an overdue payment.
--- Trap: The day moves the limit, not the knowledge: what has been paid since then is in no bucket. Nor is what is due on the day itself or later.
+-- Trap: The day sets the limit, not the knowledge: payments made since then are in no bucket. Nor are payments due on that day or later.
 -- Parameters: as_of date
 -- Columns: direction, currency_code, bucket, payments, amount
 SELECT p.direction, p.currency_code, b.bucket, count(*), sum(p.amount)

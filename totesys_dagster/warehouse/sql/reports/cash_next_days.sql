@@ -1,7 +1,7 @@
--- Question: Which payments fall due in the days after a day?
+-- Question: Which payments fall due in the days after a given day?
 -- Unit: payments, and money in the currency of the row.
--- Grain: a row for each day after the given one, up to so many days later, each direction and currency.
--- Trap: The given day itself is not among them, nor is what is overdue. What falls due on a weekend has never been paid so far. Days without a payment are missing.
+-- Grain: a row for each of so many days after the given one, each direction and currency.
+-- Trap: The given day and overdue payments are excluded. Payments due on a weekend have never been paid so far. Days without a payment are missing.
 -- Parameters: as_of date, days integer
 -- Columns: payment_date, direction, currency_code, payments, amount
 SELECT p.payment_date, p.direction, p.currency_code, count(*), sum(p.amount)

@@ -1,7 +1,7 @@
--- Question: How far can each table of the warehouse be trusted now?
+-- Question: How far can I trust each table of the warehouse now?
 -- Unit: rows in quarantine; batches by their sequence.
 -- Grain: a row for each table that was ever loaded.
--- Trap: A table that equals the source may lack what is in quarantine, and says so. What was not compared yet is not wrong, and not proved either. fresh_as_of is the last look at the source that the table is known to follow.
+-- Trap: A table that equals the source may lack the rows in quarantine, and says so. A table that was not compared yet is not wrong, but not proved either. fresh_as_of is the latest reading of the source that the table is known to reflect.
 -- Columns: table_name, quarantined, audited_in_batch, state, fresh_as_of
 SELECT
     s.star AS table_name,

@@ -1,7 +1,7 @@
 -- Question: Where do we deliver to?
 -- Unit: orders and bags.
--- Grain: a row for each country, as ToteSys names it, to which an order goes.
--- Trap: A name is looked up in a list (`country_names`), never guessed: a fuzzy search takes the Republic of Korea for North Korea. A name that is not in the list has no code, and its orders count all the same.
+-- Grain: a row for each country that an order goes to, as ToteSys names it.
+-- Trap: Names are looked up in a list (`country_names`) and never guessed, since a fuzzy search takes the Republic of Korea for North Korea. A name that is not in the list has no code; its orders count all the same.
 -- Reads: fact_sales_order (units_sold, agreed_delivery_location_id), dim_location (location_id, country)
 -- Columns: country, country_code, orders, units
 SELECT

@@ -1,7 +1,7 @@
--- Question: How much is to be delivered in the days after a day?
+-- Question: How much is to be delivered in the days after a given day?
 -- Unit: orders and bags.
--- Grain: a row for each day after the given one, up to so many days later.
--- Trap: The given day itself is not among them. Silent edits move deliveries; what counts is the date agreed now. Days without a delivery are missing.
+-- Grain: a row for each of so many days after the given one.
+-- Trap: The given day is excluded. Silent edits move deliveries; the date agreed now counts. Days without a delivery are missing.
 -- Reads: fact_sales_order (units_sold, agreed_delivery_date)
 -- Parameters: as_of date, days integer
 -- Columns: agreed_delivery_date, orders, units

@@ -1,7 +1,7 @@
--- Question: Which deliveries are agreed for another day than at first?
--- Unit: days; more than zero is later.
--- Grain: a row for each sales order whose date of delivery is another one now than in its first version.
--- Trap: What ToteSys changed before the first batch is not known. A date that was moved and moved back has not slipped; `order_amendments` has both moves.
+-- Question: Which deliveries were moved from the day first agreed?
+-- Unit: days; a positive number means later.
+-- Grain: a row for each sales order whose delivery date differs from that of its first version.
+-- Trap: What ToteSys changed before the first batch is not known. A date that was moved and moved back has not slipped; `order_amendments` shows both moves.
 -- Reads: fact_sales_order (sales_order_id, agreed_delivery_date)
 -- Columns: sales_order_id, first_agreed, now_agreed, days
 SELECT

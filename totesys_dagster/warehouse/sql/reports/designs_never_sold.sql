@@ -1,7 +1,7 @@
 -- Question: Which designs has nobody ordered?
 -- Unit: designs.
--- Grain: a row for each design that ToteSys has and no order names now.
--- Trap: A name says nothing: another design of it may sell well. An order that was moved to another design leaves its first one here.
+-- Grain: a row for each design in ToteSys that no order refers to now.
+-- Trap: Another design of the same name may sell well. If an order was moved to another design, its first design may appear here.
 -- Reads: fact_sales_order (design_id), dim_design (design_id, design_name, file_name)
 -- Columns: design_id, design_name, file_name
 SELECT d.design_id, d.design_name, d.file_name

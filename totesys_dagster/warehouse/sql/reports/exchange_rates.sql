@@ -1,7 +1,7 @@
--- Question: What was a currency in the reporting currency, day by day?
+-- Question: What was each currency worth in the reporting currency, day by day?
 -- Unit: units of the reporting currency for one unit of the currency.
 -- Grain: a row for each day and each currency but the reporting one.
--- Trap: Weekends, holidays and days without a quotation have that of a day before, as carried_days says; after seven days there is none. A rate that is carried is replaced when a quotation of its day arrives: history_fact_exchange_rate has both.
+-- Trap: Weekends, holidays and other days without a quotation use an earlier one (see carried_days), for up to seven days. A carried rate is replaced when the quotation of its day arrives: history_fact_exchange_rate has both.
 -- Columns: rate_date, currency_code, reporting_currency, rate, quoted_on, carried_days, source
 SELECT
     q.rate_date,

@@ -1,7 +1,7 @@
 -- Question: Which payments are open, from whom or to whom, and since when?
 -- Unit: money in the currency of the row.
--- Grain: a row for each payment that ToteSys does not have as paid, due or not.
--- Trap: Payments are taken on weekdays for what is due that day, and for nothing else: what is due on a weekend, or was made after that run, is never paid. No customer is late; `reason` tells.
+-- Grain: a row for each payment that is not marked as paid, due or not.
+-- Trap: Each weekday, a run pays what is due that day and nothing else. So payments due on a weekend, or created after that run, are never paid. That does not make a customer late; see `reason`.
 -- Reads: fact_payment (payment_id, created_date, counterparty_id, payment_amount, currency_id, payment_type_id, paid, payment_date), dim_payment_type (payment_type_id, payment_type_name), dim_currency (currency_id, currency_code)
 -- Columns: payment_id, direction, counterparty_id, currency_code, amount, payment_date, reason
 SELECT

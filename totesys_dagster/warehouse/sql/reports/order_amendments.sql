@@ -1,7 +1,7 @@
--- Question: What was changed in sales orders, and when was it seen?
+-- Question: What was changed in sales orders, and when was the change seen?
 -- Unit: changes of one column; values as text.
--- Grain: a row for each column that a version of an order has otherwise than the version before.
--- Trap: ToteSys says of none of these edits when it was made: observed_at is when it was first seen. A deletion and a comeback are changes of is_deleted. What changed before the first batch is not known.
+-- Grain: a row for each column in which a version of an order differs from the previous one.
+-- Trap: ToteSys does not record when these edits were made: observed_at is when they were first seen. Deletions and returns are changes of is_deleted. What changed before the first batch is not known.
 -- Reads: fact_sales_order (sales_order_id, created_date, created_time, last_updated_date, last_updated_time, sales_staff_id, counterparty_id, units_sold, unit_price, currency_id, design_id, agreed_payment_date, agreed_delivery_date, agreed_delivery_location_id)
 -- Columns: sales_order_id, changed, from_value, to_value, observed_at, batch_seq
 SELECT

@@ -1,7 +1,7 @@
--- Question: What has become of one sales order?
+-- Question: How has one sales order changed?
 -- Unit: bags, and money in the currency of the row.
--- Grain: a row for each version of the order, the first one first; a deletion is one, too.
--- Trap: A version holds from the snapshot that first had it, so it is as exact as the batches are frequent. A deleted order still shows the values that it had.
+-- Grain: a row for each version of the order, in order; a deletion is a version, too.
+-- Trap: A version is current from the snapshot that first had it, so times are as precise as batches are frequent. A deleted order still shows its last values.
 -- Parameters: sales_order_id integer
 -- Columns: version, valid_from, valid_to, loaded_at, is_deleted, created_date, sales_staff_id, counterparty_id, design_id, units_sold, unit_price, currency_code, revenue, agreed_payment_date, agreed_delivery_date, agreed_delivery_location_id, batch_seq
 SELECT

@@ -1,6 +1,6 @@
--- Question: Which versions of sales orders were there?
+-- Question: Which versions of sales orders exist?
 -- Unit: bags, and money in the currency of the row.
--- Grain: a row for each version of an order; a deletion is one, too.
+-- Grain: a row for each version of an order; a deletion is a version, too.
 -- Trap: An order has several rows: count them in `current_fact_sales_order`. A state that came and went between two batches was never seen.
 -- Reads: fact_sales_order (sales_order_id, created_date, sales_staff_id, counterparty_id, units_sold, unit_price, currency_id, design_id, agreed_payment_date, agreed_delivery_date, agreed_delivery_location_id), dim_currency (currency_id, currency_code)
 -- Columns: sales_order_id, batch_seq, observed_at, loaded_at, is_deleted, created_date, sales_staff_id, counterparty_id, design_id, units_sold, unit_price, currency_code, revenue, agreed_payment_date, agreed_delivery_date, agreed_delivery_location_id

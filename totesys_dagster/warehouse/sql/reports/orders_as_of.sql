@@ -1,7 +1,7 @@
--- Question: What did the warehouse believe of the sales orders at a moment?
+-- Question: Which sales orders did the warehouse know at a given moment?
 -- Unit: bags, and money in the currency of the row.
--- Grain: a row for each order that was there, in the version of that moment.
--- Trap: It counts when a batch was loaded, not when ToteSys was read: for what ToteSys held, ask orders_at. After a rebuild that wrote the ledger anew, nothing is known of moments before it.
+-- Grain: a row for each order that existed, in the version of that moment.
+-- Trap: The time of loading counts, not that of reading ToteSys: for what ToteSys held, use orders_at. After a rebuild that wrote a new ledger, earlier moments are unknown.
 -- Parameters: moment timestamp with time zone
 -- Columns: sales_order_id, created_date, sales_staff_id, counterparty_id, design_id, units_sold, unit_price, currency_code, revenue, agreed_payment_date, agreed_delivery_date, agreed_delivery_location_id, batch_seq, observed_at
 SELECT

@@ -1,7 +1,7 @@
--- Question: Which sales orders did ToteSys hold at a moment?
+-- Question: Which sales orders did ToteSys hold at a given moment?
 -- Unit: bags, and money in the currency of the row.
--- Grain: a row for each order that was there, in the version of that moment.
--- Trap: It is what the last batch up to that moment has read: what ToteSys changed after it is not in it. For what the warehouse knew by then, ask orders_as_of.
+-- Grain: a row for each order that existed, in the version of that moment.
+-- Trap: It shows what the last batch before that moment read, without any later change in ToteSys. For what the warehouse knew by then, use orders_as_of.
 -- Parameters: moment timestamp with time zone
 -- Columns: sales_order_id, created_date, sales_staff_id, counterparty_id, design_id, units_sold, unit_price, currency_code, revenue, agreed_payment_date, agreed_delivery_date, agreed_delivery_location_id, batch_seq, observed_at
 SELECT

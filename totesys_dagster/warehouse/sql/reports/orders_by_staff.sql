@@ -1,7 +1,7 @@
--- Question: How many orders has each member of staff?
+-- Question: How many orders does each member of staff have?
 -- Unit: orders and bags.
 -- Grain: a row for each member of staff with an order.
--- Trap: Two people may share a name: group by staff_id. Whoever has no order is missing. Silent edits move orders to other staff; what counts is whom the order names now.
+-- Trap: Two people may share a name: group by staff_id. Staff without an order are missing. Silent edits move orders to other staff; the current one counts.
 -- Reads: fact_sales_order (units_sold, sales_staff_id), dim_staff (staff_id, first_name, last_name, department_name)
 -- Columns: staff_id, staff_name, department_name, orders, units
 SELECT

@@ -1,7 +1,7 @@
 -- Question: On which days of the week do orders come in?
 -- Unit: orders and bags; `days` counts the days on which there was one.
 -- Grain: a row for each day of the week on which an order was made.
--- Trap: The office is closed at weekends, so these are missing. There may be more Mondays than Fridays in the data: compare orders for each day.
+-- Trap: The office is closed at weekends, so these are missing. The data may contain more Mondays than Fridays: compare orders per day.
 -- Reads: fact_sales_order (created_date, units_sold), dim_date (date_id, day_of_week, day_name)
 -- Columns: day_of_week, day_name, days, orders, units
 SELECT

@@ -1,7 +1,7 @@
--- Question: What is each order in the reporting currency, at the rate of its day?
+-- Question: What is each order worth in the reporting currency, at the rate of its day?
 -- Unit: money in the reporting currency, rounded to hundredths for each order.
 -- Grain: a row for each order.
--- Trap: Where no rate of its day is known, nor one of the seven days before, `converted` is NULL and no sum has it: count such orders beside every sum. An order in the reporting currency needs no rate, and is yet called carried on a day whose rates are.
+-- Trap: Without a rate of its day or the seven days before, `converted` is NULL and in no sum: count such orders beside every sum. An order in the reporting currency needs no rate, but is still marked as carried on a day whose rates are carried.
 -- Reads: fact_sales_order (sales_order_id, created_date, units_sold, unit_price, currency_id, counterparty_id, design_id, sales_staff_id), dim_currency (currency_id, currency_code), fact_exchange_rate (rate_date, currency_code, rate_to_gbp, carried_days)
 -- Columns: sales_order_id, created_date, counterparty_id, design_id, sales_staff_id, currency_code, units_sold, revenue, reporting_currency, converted, carried
 SELECT

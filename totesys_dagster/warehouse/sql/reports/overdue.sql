@@ -1,7 +1,7 @@
--- Question: Which payments are overdue on a day, and why?
+-- Question: Which payments are overdue on a given day, and why?
 -- Unit: payments, and money in the currency of the row.
 -- Grain: a row for each direction, currency and reason.
--- Trap: The day moves the limit, not the knowledge: what has been paid since then is not overdue any more. What is due on the day itself is not overdue.
+-- Trap: The day sets the limit, not the knowledge: payments made since then are no longer overdue. Payments due on that day are not overdue.
 -- Parameters: as_of date
 -- Columns: direction, currency_code, payments, amount, reason
 SELECT p.direction, p.currency_code, count(*), sum(p.amount), p.reason

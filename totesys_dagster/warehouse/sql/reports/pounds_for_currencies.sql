@@ -1,7 +1,7 @@
--- Question: How many pounds sterling was a currency, day by day, the pound among them?
+-- Question: How many pounds sterling was each currency worth, day by day, including the pound?
 -- Unit: pounds sterling for one unit of the currency.
 -- Grain: a row for each day and currency.
--- Trap: It is what other reports convert with; exchange_rates is for people. The pound has no source, and quotes itself each day.
+-- Trap: Other reports convert with it; people use exchange_rates. The pound has no source, and has the rate 1 on every day.
 -- Reads: fact_exchange_rate (rate_date, currency_code, rate_to_gbp, quoted_on, carried_days, source)
 -- Columns: rate_date, currency_code, rate_to_gbp, quoted_on, carried_days, source
 SELECT rate_date, currency_code, rate_to_gbp, quoted_on, carried_days, source

@@ -1,7 +1,7 @@
 -- Question: What have we bought, month by month?
 -- Unit: purchase orders, and money in the currency of the row.
 -- Grain: a row for each month and currency in which there is a purchase order.
--- Trap: A month without a purchase is missing, not zero. The current month is not over: it is marked as unfinished. Each item code occurs once, so there are no top items.
+-- Trap: A month without a purchase is missing, not zero. The current month is incomplete: it is marked as unfinished. Each item code occurs once, so there are no top items.
 -- Reads: fact_purchase_order (created_date, item_quantity, item_unit_price, currency_id), dim_currency (currency_id, currency_code)
 -- Columns: month, currency_code, orders, amount, unfinished
 SELECT

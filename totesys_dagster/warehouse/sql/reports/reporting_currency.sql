@@ -1,7 +1,7 @@
--- Question: Into which currency do reports convert?
+-- Question: Which currency do reports convert to?
 -- Unit: the code of a currency.
 -- Grain: one row.
--- Trap: It is a setting, TOTESYS_REPORTING_CURRENCY: once that is another, all that is converted has other amounts, those of past months too.
+-- Trap: It is a setting, TOTESYS_REPORTING_CURRENCY. When it changes, all converted amounts change, including those of past months.
 -- Columns: reporting_currency
 SELECT coalesce(
     (SELECT currency_code FROM {ledger_reporting_currency} ORDER BY number DESC LIMIT 1),

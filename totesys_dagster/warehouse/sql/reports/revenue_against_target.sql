@@ -1,7 +1,7 @@
--- Question: How does what each office has sold compare with its target?
+-- Question: How do each office's sales compare with its target?
 -- Unit: orders, and money in the currency of the row.
 -- Grain: a row for each month, office and currency that has an order, a target, or both.
--- Trap: What is missing is NULL, not zero: a target without an order has no revenue, and sales without a target have none to be compared with. An order counts where its member of staff works now, and the town Leds is Leeds, as in revenue_by_office. The current month is not over: it is marked as unfinished.
+-- Trap: Missing values are NULL, not zero: a target without an order has no revenue, and sales without a target have nothing to compare with. An order counts where its member of staff works now, and Leds counts as Leeds, as in revenue_by_office. The current month is incomplete: it is marked as unfinished.
 -- Reads: fact_sales_order (created_date, units_sold, unit_price, currency_id, sales_staff_id), dim_staff (staff_id, location), dim_currency (currency_id, currency_code), fact_sales_target (month, office, currency_code, target_amount)
 -- Columns: month, office, currency_code, orders, revenue, target_amount, difference, percent_of_target, unfinished
 SELECT

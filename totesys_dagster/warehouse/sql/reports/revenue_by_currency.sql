@@ -1,7 +1,7 @@
 -- Question: What have we sold, by currency?
 -- Unit: orders, bags, and money in the currency of the row.
 -- Grain: a row for each currency in which there is an order.
--- Trap: Revenues of two currencies are never added up without conversion: the naive sum says nothing.
+-- Trap: Never add revenue in different currencies without converting it: the sum would be meaningless.
 -- Reads: fact_sales_order (units_sold, unit_price, currency_id), dim_currency (currency_id, currency_code)
 -- Columns: currency_code, orders, units, revenue
 SELECT

@@ -1,7 +1,7 @@
--- Question: Which customers buy?
+-- Question: How much does each customer buy?
 -- Unit: orders, bags, and money in the currency of the row.
 -- Grain: a row for each customer and each currency in which it has an order.
--- Trap: Two customers may share a name: group by counterparty_id. All of them lie close together, so draw them on a scale that begins at zero.
+-- Trap: Two customers may share a name: group by counterparty_id. All customers are close together, so plot them on a scale that starts at zero.
 -- Reads: fact_sales_order (units_sold, unit_price, currency_id, counterparty_id), dim_counterparty (counterparty_id, counterparty_legal_name), dim_currency (currency_id, currency_code)
 -- Columns: counterparty_id, counterparty_legal_name, currency_code, orders, units, revenue
 SELECT

@@ -1,7 +1,7 @@
--- Question: Which designs sell, by name?
+-- Question: How much does each design sell, by name?
 -- Unit: designs, orders, bags, and money in the currency of the row.
 -- Grain: a row for each name of a design and each currency in which it was ordered.
--- Trap: A name is no key: many designs share one, and `designs` counts those that were ordered. Silent edits move orders to other designs; what counts is the design that the order has now.
+-- Trap: A name is not a key: many designs share one, and `designs` counts those that were ordered. Silent edits move orders to other designs; the current design counts.
 -- Reads: fact_sales_order (units_sold, unit_price, currency_id, design_id), dim_design (design_id, design_name), dim_currency (currency_id, currency_code)
 -- Columns: design_name, currency_code, designs, orders, units, revenue
 SELECT

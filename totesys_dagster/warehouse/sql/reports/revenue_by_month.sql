@@ -1,7 +1,7 @@
 -- Question: What have we sold, month by month?
 -- Unit: orders, bags, and money in the currency of the row.
 -- Grain: a row for each month and currency in which there is an order.
--- Trap: A month without an order is missing, not zero. The current month is not over: it is marked as unfinished, and less than the one before for that reason alone.
+-- Trap: A month without an order is missing, not zero. The current month is incomplete: it is marked as unfinished, and lower than the previous one for that reason alone.
 -- Reads: fact_sales_order (created_date, units_sold, unit_price, currency_id), dim_currency (currency_id, currency_code)
 -- Columns: month, currency_code, orders, units, revenue, unfinished
 SELECT

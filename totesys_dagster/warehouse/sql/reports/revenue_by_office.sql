@@ -1,7 +1,7 @@
--- Question: Which office sells?
+-- Question: How much does each office sell?
 -- Unit: orders, bags, and money in the currency of the row.
 -- Grain: a row for each office and each currency in which its staff has an order.
--- Trap: ToteSys spells one town in two ways, Leeds and Leds. It is one office here, by the list below; the dimension stays as ToteSys has it. An order counts where its member of staff works now.
+-- Trap: ToteSys spells one town in two ways, Leeds and Leds. Here it is one office, by the list below; the dimension keeps the spelling of ToteSys. An order counts where its member of staff works now.
 -- Reads: fact_sales_order (units_sold, unit_price, currency_id, sales_staff_id), dim_staff (staff_id, location), dim_currency (currency_id, currency_code)
 -- Columns: office, currency_code, orders, units, revenue
 SELECT

@@ -1,7 +1,7 @@
 -- Question: What have we sold, week by week?
 -- Unit: orders, bags, and money in the currency of the row.
 -- Grain: a row for each ISO week (named by its Monday) and currency in which there is an order.
--- Trap: A week without an order is missing, not zero. The current week is not over: it is marked as unfinished. A week may belong to two months.
+-- Trap: A week without an order is missing, not zero. The current week is incomplete: it is marked as unfinished. A week may belong to two months.
 -- Reads: fact_sales_order (created_date, units_sold, unit_price, currency_id), dim_currency (currency_id, currency_code)
 -- Columns: week, currency_code, orders, units, revenue, unfinished
 SELECT

@@ -1,7 +1,7 @@
--- Question: Which customers buy, in one currency?
+-- Question: How much does each customer buy, in one currency?
 -- Unit: orders, bags, and money in the reporting currency.
 -- Grain: a row for each customer that has an order.
--- Trap: Orders of a day without a rate count as orders and not as revenue: orders_without_rate says how many. Two customers may share a name: group by counterparty_id.
+-- Trap: Orders of a day without a rate count as orders but not as revenue: orders_without_rate says how many. Two customers may share a name: group by counterparty_id.
 -- Reads: dim_counterparty (counterparty_id, counterparty_legal_name)
 -- Columns: counterparty_id, counterparty_legal_name, reporting_currency, orders, units, revenue, orders_at_carried_rate, orders_without_rate
 SELECT

@@ -1,7 +1,7 @@
--- Question: Which designs sell, by name, in one currency?
+-- Question: How much does each design sell, by name, in one currency?
 -- Unit: orders, bags, and money in the reporting currency.
 -- Grain: a row for each name of a design that was ordered.
--- Trap: Orders of a day without a rate count as orders and not as revenue: orders_without_rate says how many. A name is no key: many designs share one.
+-- Trap: Orders of a day without a rate count as orders but not as revenue: orders_without_rate says how many. A name is not a key: many designs share one.
 -- Reads: dim_design (design_id, design_name)
 -- Columns: design_name, reporting_currency, orders, units, revenue, orders_at_carried_rate, orders_without_rate
 SELECT

@@ -1,7 +1,7 @@
 -- Question: What have we sold, month by month, in one currency?
 -- Unit: orders, bags, and money in the reporting currency.
 -- Grain: a row for each month in which there is an order.
--- Trap: Orders of a day without a rate count as orders and not as revenue: orders_without_rate says how many. The current month is not over: it is marked as unfinished.
+-- Trap: Orders of a day without a rate count as orders but not as revenue: orders_without_rate says how many. The current month is incomplete: it is marked as unfinished.
 -- Columns: month, reporting_currency, orders, units, revenue, orders_at_carried_rate, orders_without_rate, unfinished
 SELECT
     month,

@@ -1,7 +1,7 @@
--- Question: Which office sells, in one currency?
+-- Question: How much does each office sell, in one currency?
 -- Unit: orders, bags, and money in the reporting currency.
 -- Grain: a row for each office whose staff has an order.
--- Trap: Orders of a day without a rate count as orders and not as revenue: orders_without_rate says how many. Leds counts as Leeds, as in revenue_by_office. An order counts where its member of staff works now.
+-- Trap: Orders of a day without a rate count as orders but not as revenue: orders_without_rate says how many. Leds counts as Leeds, as in revenue_by_office. An order counts where its member of staff works now.
 -- Reads: dim_staff (staff_id, location)
 -- Columns: office, reporting_currency, orders, units, revenue, orders_at_carried_rate, orders_without_rate
 SELECT

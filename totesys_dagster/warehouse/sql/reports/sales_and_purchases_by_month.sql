@@ -1,7 +1,7 @@
 -- Question: What have we sold and bought, month by month, side by side?
 -- Unit: orders, and money in the currency of the row.
 -- Grain: a row for each month and currency in which there is an order of either kind.
--- Trap: The difference is no margin: no purchase belongs to a sale. What a month had none of is NULL, not zero. The current month is not over: it is marked as unfinished.
+-- Trap: The difference is not a margin, because no purchase belongs to a sale. Whatever a month lacks is NULL, not zero. The current month is incomplete: it is marked as unfinished.
 -- Columns: month, currency_code, sales_orders, revenue, purchase_orders, purchase_amount, unfinished
 SELECT
     month,

@@ -1,4 +1,4 @@
-"""README's *How to change a table*, done step by step as it is written, on a lake that lives."""
+"""docs/changing-tables.md, done step by step as it is written, on a lake that lives."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ import pytest
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.living_lake.project import Project, living, prove
 
-README = Path(__file__).parents[2] / "README.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "changing-tables.md"
 _BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 _PATH = re.compile(r"`(totesys_dagster/\S+\.py)`")
 
 
 def steps() -> list[tuple[str, str, str]]:
-    """The blocks of the section: language, the last path named before it, and content."""
-    text = README.read_text()
-    section = text[text.index("## How to change a table") : text.index("## License")]
+    """The blocks of the document: language, the last path named before it, and content."""
+    text = DOCUMENT.read_text()
     found = []
-    for block in _BLOCK.finditer(section):
-        paths = _PATH.findall(section[: block.start()])
+    for block in _BLOCK.finditer(text):
+        paths = _PATH.findall(text[: block.start()])
         found.append((block[1], paths[-1] if paths else "", block[2]))
     return found
 
@@ -39,7 +38,7 @@ def project(tmp_path: Path, platform: Platform) -> Project:
     return living(tmp_path, platform)
 
 
-def test_tables_are_changed_as_the_readme_says(project: Project) -> None:
+def test_tables_are_changed_as_the_document_says(project: Project) -> None:
     done = []
     for language, path, content in steps():
         if language == "diff":
