@@ -18,16 +18,25 @@ resource "aws_sns_topic_policy" "this" {
   arn = aws_sns_topic.this.arn
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [{
-      Sid    = "Publishers"
-      Effect = "Allow"
-      Principal = {
-        Service = ["cloudwatch.amazonaws.com", "events.amazonaws.com", "budgets.amazonaws.com"]
-      }
-      Action    = "sns:Publish"
-      Resource  = aws_sns_topic.this.arn
-      Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
-    }]
+    Statement = [
+      {
+        Sid       = "Publishers"
+        Effect    = "Allow"
+        Principal = { Service = ["cloudwatch.amazonaws.com", "budgets.amazonaws.com"] }
+        Action    = "sns:Publish"
+        Resource  = aws_sns_topic.this.arn
+        Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
+      },
+      {
+        # EventBridge does not say for whom it publishes to an encrypted topic. A rule of another
+        # account that knew this topic could mail to its subscribers.
+        Sid       = "Rules"
+        Effect    = "Allow"
+        Principal = { Service = "events.amazonaws.com" }
+        Action    = "sns:Publish"
+        Resource  = aws_sns_topic.this.arn
+      },
+    ]
   })
 }
 
@@ -63,6 +72,44 @@ resource "aws_cloudwatch_event_rule" "stopped" {
 resource "aws_cloudwatch_event_target" "stopped" {
   rule = aws_cloudwatch_event_rule.stopped.name
   arn  = aws_sns_topic.this.arn
+
+  # A sentence for people in place of the event's 60 lines. What an event lacks is left out.
+  input_transformer {
+    input_paths = {
+      definition = "$.detail.taskDefinitionArn"
+      group      = "$.detail.group"
+      code       = "$.detail.stopCode"
+      reason     = "$.detail.stoppedReason"
+      container  = "$.detail.containers[0].reason"
+      exit       = "$.detail.containers[0].exitCode"
+      task       = "$.detail.taskArn"
+      time       = "$.time"
+    }
+    # Not jsonencode, which writes < and > in another way.
+    input_template = format("\"%s\"", join(" ", [
+      "${var.name}: a task of <group> stopped at <time>.",
+      "What: <code>, exit code <exit>. Why: <reason> <container>.",
+      "Task definition: <definition>.",
+      "Where to look: aws ecs describe-tasks --cluster ${var.cluster_name} --tasks <task>,",
+      "and the log group of its part, /${var.name}/..., in the stream that ends with the task's number.",
+    ]))
+  }
+}
+
+# A rule that cannot publish would tell nobody that a task has died.
+resource "aws_cloudwatch_metric_alarm" "rule" {
+  alarm_name          = "${var.name}-stopped-tasks-untold"
+  alarm_description   = "EventBridge could not publish that a task has stopped: look at the policies of the topic and of its key, and at the tasks of the cluster."
+  namespace           = "AWS/Events"
+  metric_name         = "FailedInvocations"
+  dimensions          = { RuleName = aws_cloudwatch_event_rule.stopped.name }
+  statistic           = "Sum"
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  threshold           = 1
+  period              = 300
+  evaluation_periods  = 1
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.this.arn]
 }
 
 resource "aws_budgets_budget" "this" {

@@ -23,6 +23,10 @@ locals {
     DAGSTER_CODE_HOST          = "code.${var.name}.internal"
     DAGSTER_CODE_PORT          = "4000"
     DAGSTER_RUN_FAMILY         = var.name
+    # By stage: see deploy/aws/stage_launcher.py.
+    DAGSTER_RUN_SECURITY_GROUPS = jsonencode({
+      for stage in ["capture", "process", "load"] : stage => var.security_groups[stage]
+    })
   }
 
   # The command line starts an embedded source where none is set. One-off commands read the lake and
@@ -116,6 +120,14 @@ resource "aws_ecs_task_definition" "this" {
   runtime_platform {
     operating_system_family = "LINUX"
     cpu_architecture        = var.cpu_architecture
+  }
+
+  # Runs take the newest revision of a family: the old one goes when there is a new one, and stays
+  # registered, for a service that goes back to it.
+  skip_destroy = true
+
+  lifecycle {
+    create_before_destroy = true
   }
 
   # The only place that the programs can write to.

@@ -96,7 +96,7 @@ variable "private_subnet_ids" {
 
 variable "security_groups" {
   description = "Security groups by what is in them"
-  type        = object({ balancer = string, web = string, platform = string })
+  type        = object({ balancer = string, web = string, platform = string, capture = string, process = string, load = string })
 }
 
 variable "domain_name" {

@@ -181,12 +181,17 @@ locals {
         Resource = "${aws_s3_bucket.zone[zone].arn}/*"
       },
       {
+        # Who asks for no encryption gets the bucket's. A negated operator, with IfExists or without,
+        # is true where the key is missing, and would refuse every put of the platform's.
         Sid       = "NoOtherEncryption"
         Effect    = "Deny"
         Principal = "*"
         Action    = "s3:PutObject"
         Resource  = "${aws_s3_bucket.zone[zone].arn}/*"
-        Condition = { StringNotEqualsIfExists = { "s3:x-amz-server-side-encryption" = "aws:kms" } }
+        Condition = {
+          Null            = { "s3:x-amz-server-side-encryption" = "false" }
+          StringNotEquals = { "s3:x-amz-server-side-encryption" = "aws:kms" }
+        }
       },
     ]
   } }

@@ -32,6 +32,11 @@ output "one_off" {
   }
 }
 
+output "task_definitions" {
+  description = "For each service, the task definition that it is to run"
+  value       = module.cluster.task_definitions
+}
+
 output "databases" {
   description = "Databases of Athena"
   value       = module.catalog.databases

@@ -77,7 +77,7 @@ variables {
   vpc_id                = "vpc-0"
   public_subnet_ids     = ["subnet-0", "subnet-1"]
   private_subnet_ids    = ["subnet-2", "subnet-3"]
-  security_groups       = { balancer = "sg-0", web = "sg-1", platform = "sg-2" }
+  security_groups       = { balancer = "sg-0", web = "sg-1", platform = "sg-2", capture = "sg-3", process = "sg-4", load = "sg-5" }
   domain_name           = "dagster.example.com"
   hosted_zone_id        = "Z0"
   cognito_domain_prefix = "totesys-test"

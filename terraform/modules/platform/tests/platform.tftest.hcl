@@ -84,7 +84,7 @@ override_module {
   outputs = {
     vpc_id          = "vpc-0"
     subnets         = { public = ["subnet-0"], private = ["subnet-1"], database = ["subnet-2"] }
-    security_groups = { balancer = "sg-0", web = "sg-1", platform = "sg-2", warehouse = "sg-3", orchestration = "sg-4" }
+    security_groups = { balancer = "sg-0", web = "sg-1", platform = "sg-2", capture = "sg-5", process = "sg-6", load = "sg-7", warehouse = "sg-3", orchestration = "sg-4" }
     nat_addresses   = []
   }
 }
@@ -93,11 +93,12 @@ override_module {
   target          = module.cluster
   override_during = plan
   outputs = {
-    url           = "https://dagster.example.com"
-    user_pool_id  = "pool"
-    services      = []
-    load_balancer = "app/test/0"
-    target_group  = "targetgroup/test/0"
+    url              = "https://dagster.example.com"
+    user_pool_id     = "pool"
+    services         = []
+    task_definitions = {}
+    load_balancer    = "app/test/0"
+    target_group     = "targetgroup/test/0"
   }
 }
 
