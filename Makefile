@@ -25,7 +25,7 @@ PYTEST := $(BIN)/pytest -n auto --dist worksteal
 # An image of the Dockerfile, whose containers `make rehearsal` plays in; processes without.
 IMAGE ?=
 
-.PHONY: run dev psql notebook test torture smoke rehearsal nightly check audit render docs format lock clean bench-batches bench-commands bench-distributed bench-full bench-growth bench-increment bench-freshness bench-idle bench-page bench-reports bench-soak bench-start
+.PHONY: run dev psql notebook test torture smoke rehearsal nightly check lint types security audit render policies docs format lock lock-tools clean bench-batches bench-commands bench-distributed bench-full bench-growth bench-increment bench-freshness bench-idle bench-page bench-reports bench-soak bench-start
 
 run: .venv/installed  ## take two batches the whole way on the embedded default
 	@$(BIN)/totesys demo
@@ -54,20 +54,29 @@ rehearsal: .venv/installed-dev  ## production on one machine: a day of business,
 
 nightly: torture  ## what a landing does without: CONTRIBUTING.md lists it
 
-check: .venv/installed-dev audit  ## format, lint, types, security lint, known vulnerabilities
+check: lint types security audit  ## format, lint, types, security lint, known vulnerabilities
+
+lint: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+types: .venv/installed-dev
 	$(BIN)/mypy
+
+security: .venv/installed-dev
 	$(BIN)/bandit -q -c pyproject.toml -r totesys_dagster totesys_simulator
 
 audit: .venv/installed-dev  ## known vulnerabilities in what the lock files install
-	$(BIN)/python .ci/audit.py requirements.lock requirements-uv.lock
+	$(BIN)/python .ci/audit.py
 
 bench-batches bench-commands bench-distributed bench-full bench-growth bench-increment bench-freshness bench-idle bench-page bench-reports bench-soak bench-start: .venv/installed-dev  ## see benchmarks/README.md
 	$(BIN)/python -m benchmarks.$(subst bench-,,$@)
 
 render: .venv/installed  ## write the files that follow from the catalogue
 	$(BIN)/python -m tools.render
+
+policies: .venv/installed-dev  ## record the policies that Terraform makes, which tests evaluate
+	$(BIN)/python -m tools.policies
 
 docs: .venv/installed-docs  ## build the documentation site; a broken link or a misspelt word fails it
 	@$(BIN)/codespell *.md docs benchmarks/README.md
@@ -82,8 +91,15 @@ lock: .venv/uv  ## resolve the dependencies, for every Python and platform at on
 	$(UV) compile $(LOCK) --extra local pyproject.toml -o requirements.lock
 	$(UV) compile $(LOCK) --extra local --extra dev -c requirements.lock pyproject.toml \
 	    -o requirements-dev.lock
+	$(UV) compile $(LOCK) --extra plus -c requirements.lock pyproject.toml -o requirements-plus.lock
+	$(UV) compile $(LOCK) --extra k8s -c requirements.lock pyproject.toml -o requirements-k8s.lock
 	$(UV) compile $(LOCK) --extra docs -c requirements-dev.lock pyproject.toml \
 	    -o requirements-docs.lock
+
+# What installs the others, and the tools of the workflows, which no environment here has.
+lock-tools: .venv/uv  ## the same for uv and for the workflows' tools
+	$(UV) compile $(LOCK) requirements-uv.in -o requirements-uv.lock
+	$(UV) compile $(subst 3.11,3.13,$(LOCK)) .github/requirements-tools.in -o .github/requirements-tools.lock
 
 clean:  ## remove the environment and the state of the embedded default
 	[ ! -x $(BIN)/totesys ] || $(BIN)/totesys clean

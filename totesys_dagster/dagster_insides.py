@@ -12,6 +12,7 @@ Each may change with any release of Dagster, so this is the module to look at be
 | `SqlEventLogStorage`, `SqlEventLogStorageTable`, `AssetEventTagsTable`, `AssetCheckExecutionsTable`, `DynamicPartitionsTable`, `LocalComputeLogManager` | deleting many runs at once, and what `delete_run` leaves behind, checks and logs of steps; asking which runs hold the last evaluation of a check; partition keys in their order | a retention of Dagster's own for runs, and a list of keys that has an order |
 | `dagster_webserver.cli`, whose `uvicorn` is replaced | Dagster's web server, served through the guard of `web/guard.py` | a way to give `dagster-webserver` a middleware |
 | `dagster._cli.dev`, whose `open_ipc_subprocess` is replaced | `dagster dev` with another command for its web server | an option of `dagster dev` that names it |
+| `dagster._loggers` and `instigation_logger`, whose `create_console_logger` is replaced | runs and ticks that log as JSON | an option for runs and ticks, as `--log-format` is for servers |
 
 What is imported at first use takes long to import, and not every process needs it.
 """  # noqa: E501
@@ -114,6 +115,15 @@ def dev_command(web_server: Sequence[str]) -> "click.Command":
     return dev.dev_command
 
 
+def replace_consoles(create: Callable[[str, str | int], Any]) -> None:
+    """Let `create` make the logger, by its name and level, that runs and ticks print with."""
+    from dagster import _loggers
+    from dagster._core.definitions import instigation_logger
+
+    for module in (_loggers, instigation_logger):
+        _replace(module, "create_console_logger", create)
+
+
 def _replace(module: Any, name: str, value: object) -> Any:
     """Replace what a module of Dagster's uses, and return it; fail where a release has no such."""
     before = getattr(module, name)
@@ -151,6 +161,7 @@ __all__ = [
     "deserialize_value",
     "dev_command",
     "recon_repository_from_origin",
+    "replace_consoles",
     "serialize_value",
     "web_server_command",
 ]

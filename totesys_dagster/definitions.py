@@ -14,7 +14,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from totesys_dagster import private, settings
+from totesys_dagster import json_logs, private, settings
 from totesys_dagster.alerting.alerts import alerts
 from totesys_dagster.code_links import linked
 from totesys_dagster.drops.assets import FILE_ASSETS
@@ -35,6 +35,7 @@ from totesys_dagster.warehouse.report_assets import REPORT_SPECS
 
 private.write_privately()
 settings.require_known(os.environ, Path(".env"))
+json_logs.configure()
 
 _assets = linked(
     [

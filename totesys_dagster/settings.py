@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from psycopg import ProgrammingError, pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from totesys_dagster import aws_secrets, spelling
+from totesys_dagster import aws_secrets, branches, spelling
 from totesys_dagster.errors import SettingError
 
 SOURCE_DSN = "TOTESYS_SOURCE_DSN"
@@ -48,6 +48,7 @@ UI_URL = "TOTESYS_UI_URL"
 CODE_URL = "TOTESYS_CODE_URL"
 WEB_HOSTS = "TOTESYS_WEB_HOSTS"
 FRESHNESS_MINUTES = "TOTESYS_FRESHNESS_MINUTES"
+LOG_FORMAT = "TOTESYS_LOG_FORMAT"
 POSTGRES_BIN = "TOTESYS_POSTGRES_BIN"
 REPORTING_CURRENCY = "TOTESYS_REPORTING_CURRENCY"
 RATES_URL = "TOTESYS_RATES_URL"
@@ -55,11 +56,30 @@ RATES_FALLBACK_URL = "TOTESYS_RATES_FALLBACK_URL"
 DROPS_URL = "TOTESYS_DROPS_URL"
 DROP_BYTES = "TOTESYS_DROP_BYTES"
 CONTRACTS = "TOTESYS_CONTRACTS"
+BRANCH_SOURCE_DSN = "TOTESYS_BRANCH_SOURCE_DSN"
+BRANCH_WAREHOUSE_DSN = "TOTESYS_BRANCH_WAREHOUSE_DSN"
+BRANCH_WAREHOUSE_ADMIN_DSN = "TOTESYS_BRANCH_WAREHOUSE_ADMIN_DSN"
+BRANCH_WAREHOUSE_READER_DSN = "TOTESYS_BRANCH_WAREHOUSE_READER_DSN"
+BRANCH_INGESTION_URL = "TOTESYS_BRANCH_INGESTION_URL"
+BRANCH_PROCESSED_URL = "TOTESYS_BRANCH_PROCESSED_URL"
+BRANCH_DROPS_URL = "TOTESYS_BRANCH_DROPS_URL"
 
 # Whatever of these is not set, the embedded default provides.
 LOCATIONS = (SOURCE_DSN, WAREHOUSE_DSN, INGESTION_URL, PROCESSED_URL)
+# What a branch deployment of Dagster+ has of its own, and what it does without: it mails nobody.
+PLACES = {
+    SOURCE_DSN: BRANCH_SOURCE_DSN,
+    WAREHOUSE_DSN: BRANCH_WAREHOUSE_DSN,
+    WAREHOUSE_ADMIN_DSN: BRANCH_WAREHOUSE_ADMIN_DSN,
+    WAREHOUSE_READER_DSN: BRANCH_WAREHOUSE_READER_DSN,
+    INGESTION_URL: BRANCH_INGESTION_URL,
+    PROCESSED_URL: BRANCH_PROCESSED_URL,
+    DROPS_URL: BRANCH_DROPS_URL,
+}
+MESSAGES = (SMTP_URL, ALERT_FROM, ALERT_TO, ALERT_TOPIC, REPORT_TO)
 SETTINGS = (
     *LOCATIONS,
+    *PLACES.values(),
     WAREHOUSE_ADMIN_DSN,
     WAREHOUSE_READER_DSN,
     WAREHOUSE_SCHEMA,
@@ -84,6 +104,7 @@ SETTINGS = (
     CODE_URL,
     WEB_HOSTS,
     FRESHNESS_MINUTES,
+    LOG_FORMAT,
     POSTGRES_BIN,
     REPORTING_CURRENCY,
     RATES_URL,
@@ -126,6 +147,10 @@ def provide_all() -> None:
 
 
 def _environment(name: str) -> str:
+    if branches.is_branch(os.environ):
+        if name in MESSAGES:
+            return ""
+        name = PLACES.get(name, name)
     return os.environ.get(name, "").strip()
 
 
@@ -144,6 +169,10 @@ def get(name: str, default: str | None = None) -> str:
     """The value of a setting. An empty value counts as not set. Raises SettingError, or what the
     provider of the setting raises."""
     value = _value(name) or default
+    if name in PLACES and branches.is_branch(os.environ):
+        if value is None:
+            raise branches.not_set(name, PLACES[name])
+        branches.require_apart(PLACES[name], os.environ, PLACES)
     if value is None:
         raise SettingError(
             f"{name} is not set: set it as README.md describes under Settings, or start through"
@@ -372,6 +401,14 @@ def home() -> Path:
 def freshness_minutes() -> int:
     """Minutes for which changes or batches may wait without any batch being loaded, at least 1."""
     return _whole_number(FRESHNESS_MINUTES, 15, 1)
+
+
+def log_format() -> str:
+    """How runs and ticks log: `text` for people, or `json`. Raises SettingError."""
+    value = get(LOG_FORMAT, "text").lower()
+    if value not in ("text", "json"):
+        raise SettingError(f"{LOG_FORMAT} is {value!r}, but must be text or json.")
+    return value
 
 
 def code_url() -> str | None:

@@ -15,10 +15,12 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
 import botocore.session
@@ -26,6 +28,7 @@ import psycopg
 import pytest
 from botocore.loaders import create_loader
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from totesys_dagster import settings, zone_urls
 from totesys_dagster.catalogue import SOURCE_TABLES
@@ -37,6 +40,7 @@ from totesys_dagster.lake.store import Store
 from totesys_dagster.local import programs, stack, supervisor
 from totesys_dagster.local import server as postgres
 from totesys_dagster.local.server import SUPERUSER, Server
+from totesys_dagster.postgres.patience import PatientConnection
 from totesys_dagster.postgres.sessions import Connection, Names, connect
 from totesys_dagster.processed.process import process_star
 from totesys_dagster.warehouse import audit, healing, ledger, schema
@@ -51,6 +55,8 @@ Result = TypeVar("Result")
 LAST_DAY = dt.date(2024, 11, 15)
 
 _numbers = itertools.count(1)
+_administrators: dict[str, psycopg.Connection] = {}
+_making = threading.Lock()
 
 # Where pytest makes its directories: no test is about a disk.
 if clusters.roomy():
@@ -160,6 +166,7 @@ def _create_database(
 ) -> None:
     """`encoding` is that of the template unless another one is asked for. One that is given its
     number takes the place of the one of its name."""
+    connection = _administrator(server)
     query = sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
         sql.Identifier(name), sql.Identifier(owner), sql.Identifier(template)
     )
@@ -167,25 +174,25 @@ def _create_database(
         query += sql.SQL(" ENCODING {}").format(sql.Literal(encoding))
     if oid is not None:
         query += sql.SQL(" OID {}").format(sql.Literal(oid))
-    with psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
-        if connection.info.server_version >= 150000:
-            query += sql.SQL(" STRATEGY file_copy")  # the other one takes half as long again
-        if oid is not None:
-            _drop_database(connection, name)
-        connection.execute(query)
+        _drop_database(server, name)
+    if connection.info.server_version >= 150000:
+        query += sql.SQL(" STRATEGY file_copy")  # the other one takes half as long again
+    connection.execute(query)
 
 
-def _drop_databases(server: Server, names: Iterable[str]) -> None:
-    """Drop databases, whoever is still connected to them: half a thousand are gigabytes."""
-    with psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
-        for name in names:
-            _drop_database(connection, name)
-
-
-def _drop_database(connection: psycopg.Connection, name: str) -> None:
-    connection.execute(
+def _drop_database(server: Server, name: str) -> None:
+    """Drop a database, whoever is still connected to it: half a thousand are gigabytes."""
+    _administrator(server).execute(
         sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
     )
+
+
+def _administrator(server: Server) -> psycopg.Connection:
+    """A connection that stays: two thousand of them would take ten seconds."""
+    dsn = server.dsn(SUPERUSER, "postgres")
+    if dsn not in _administrators or _administrators[dsn].closed:
+        _administrators[dsn] = psycopg.connect(dsn, autocommit=True)
+    return _administrators[dsn]
 
 
 def _template(
@@ -309,19 +316,47 @@ def few_rows(connection: psycopg.Connection) -> None:
 class Platform:
     """A source, a lake and a warehouse, connected as the real ones are, without Dagster.
 
-    `application` writes to the source as ToteSys does; `source` is the extractor's connection.
+    A database is made when somebody in this process first connects to it or asks for its name, and
+    a connection when it is first asked for. A test that starts processes calls `make()`.
     """
 
     server: Server
-    source_database: str
-    warehouse_database: str
-    application: psycopg.Connection
-    source: Connection
-    warehouse: Connection
+    _source: str  # the names of the databases
+    _warehouse: str
     names: Names
     ingestion: Store
     processed: Store
     kept: Kept | None = None  # None where the source is not the one that states are kept of
+    unmade: dict[str, str] = field(default_factory=dict)  # their templates, by name
+
+    @cached_property
+    def application(self) -> psycopg.Connection:
+        """Writes to the source as ToteSys does."""
+        return psycopg.connect(
+            self.server.dsn(stack.APPLICATION, self.source_database), autocommit=True
+        )
+
+    @cached_property
+    def source(self) -> Connection:
+        """The extractor's connection."""
+        self._make(self._source)
+        return connect(settings.SOURCE_DSN)
+
+    @cached_property
+    def warehouse(self) -> Connection:
+        """The loader's connection."""
+        self._make(self._warehouse)
+        return connect(settings.WAREHOUSE_DSN)
+
+    @property
+    def source_database(self) -> str:
+        self._make(self._source)
+        return self._source
+
+    @property
+    def warehouse_database(self) -> str:
+        self._make(self._warehouse)
+        return self._warehouse
 
     @property
     def source_dsn(self) -> str:
@@ -330,6 +365,25 @@ class Platform:
     @property
     def warehouse_dsn(self) -> str:
         return self.server.dsn(stack.LOADER, self.warehouse_database)
+
+    def make(self) -> Platform:
+        """Make the databases that are not made yet."""
+        for database in [*self.unmade]:
+            self._make(database)
+        return self
+
+    def _make(self, database: Any) -> None:
+        with _making:  # the threads of a test may connect at once
+            if template := self.unmade.get(database):
+                is_source = database == self._source
+                _create_database(
+                    self.server,
+                    database,
+                    stack.APPLICATION if is_source else stack.LOADER,
+                    template,
+                    oid=Kept.OID if is_source and self.kept is not None else None,
+                )
+                del self.unmade[database]
 
     def writer(self) -> psycopg.Connection:
         """One more connection of the application, to hold a transaction open on."""
@@ -398,28 +452,28 @@ class Platform:
         is not copied; it begins anew, as after a crash."""
         if self.kept is None:
             return steps(self)
-        self._close()
         if state in self.kept.results:
+            self.close()
             self.kept.bring_back(state, self)
         else:
-            self._open()
             result = steps(self)
-            self._close()
+            self.close()
             self.kept.keep(state, self, result, source=source, warehouse=warehouse)
-        self._open()
-        return cast("Result", self.kept.results[state])
-
-    def _close(self) -> None:
-        for connection in (self.application, self.source, self.warehouse):
-            connection.close()
-
-    def _open(self) -> None:
-        dsn = self.server.dsn(stack.APPLICATION, self.source_database)
-        self.application = psycopg.connect(dsn, autocommit=True)
-        self.source = connect(settings.SOURCE_DSN)
-        self.warehouse = connect(settings.WAREHOUSE_DSN)
         self.ingestion = Store(self.ingestion.url, self.ingestion.setting)
         self.processed = Store(self.processed.url, self.processed.setting)
+        return cast("Result", self.kept.results[state])
+
+    def come_back(self, database: str, template: str) -> None:
+        """Let a database be a copy of this one, once it is asked for."""
+        if database not in self.unmade:
+            _drop_database(self.server, database)
+        self.unmade[database] = template
+
+    def close(self) -> None:
+        """Close the connections; each is opened again when it is asked for."""
+        for name in ("application", "source", "warehouse"):
+            if name in self.__dict__:
+                self.__dict__.pop(name).close()
 
     def audit(self) -> Mapping[str, Audit]:
         """Digest the source, compare every table with it, and ask for what is to be healed."""
@@ -455,9 +509,6 @@ class Kept:
     SOURCE = "test_source"
     OID = 1_000_000
 
-    def new_source(self, template: str) -> None:
-        _create_database(self.server, self.SOURCE, stack.APPLICATION, template, oid=self.OID)
-
     def keep(
         self, state: str, platform: Platform, result: object, *, source: bool, warehouse: bool
     ) -> None:
@@ -466,8 +517,8 @@ class Kept:
             if _place(zone).exists():
                 shutil.copytree(_place(zone), self._lakes[state] / _place(zone).name)
         for database, owner, changed in (
-            (self.SOURCE, stack.APPLICATION, source),
-            (platform.warehouse_database, stack.LOADER, warehouse),
+            (platform._source, stack.APPLICATION, source),
+            (platform._warehouse, stack.LOADER, warehouse),
         ):
             if changed:
                 template = self._templates[state, owner] = f"template_{next(_numbers)}"
@@ -476,10 +527,9 @@ class Kept:
 
     def bring_back(self, state: str, platform: Platform) -> None:
         if source := self._templates.get((state, stack.APPLICATION)):
-            self.new_source(source)
+            platform.come_back(platform._source, source)
         if warehouse := self._templates.get((state, stack.LOADER)):
-            _drop_databases(self.server, [platform.warehouse_database])
-            _create_database(self.server, platform.warehouse_database, stack.LOADER, warehouse)
+            platform.come_back(platform._warehouse, warehouse)
         for zone in (platform.ingestion, platform.processed):
             if (kept := self._lakes[state] / _place(zone).name).exists():
                 shutil.copytree(kept, _place(zone))
@@ -504,7 +554,6 @@ def kept(
 @pytest.fixture
 def platform_on(
     server: Server,
-    new_database: Callable[..., str],
     warehouse_template: str,
     kept: Kept | None,
     tmp_path: Path,
@@ -512,17 +561,11 @@ def platform_on(
 ) -> Iterator[Callable[[str], Platform]]:
     """Makes a platform whose source is a copy of a template; its settings are set as well."""
     opened: list[Platform] = []
-    made: list[str] = []
 
     def make(template: str) -> Platform:
-        keeps = kept is not None and template == kept.small_template and Kept.SOURCE not in made
-        if keeps:
-            kept.new_source(template)
-            source = Kept.SOURCE
-        else:
-            source = new_database(stack.APPLICATION, template)
-        warehouse = new_database(stack.LOADER, warehouse_template)
-        made.extend((source, warehouse))
+        keeps = kept is not None and template == kept.small_template and not opened
+        source = Kept.SOURCE if keeps else f"test_{next(_numbers)}"
+        warehouse = f"test_{next(_numbers)}"
         monkeypatch.setenv(settings.SOURCE_DSN, server.dsn(stack.EXTRACTOR, source))
         monkeypatch.setenv(settings.WAREHOUSE_DSN, server.dsn(stack.LOADER, warehouse))
         monkeypatch.setenv(settings.INGESTION_URL, str(tmp_path / "ingestion"))
@@ -531,21 +574,28 @@ def platform_on(
             server,
             source,
             warehouse,
-            psycopg.connect(server.dsn(stack.APPLICATION, source), autocommit=True),
-            connect(settings.SOURCE_DSN),
-            connect(settings.WAREHOUSE_DSN),
             Names("warehouse"),
             Store(zone_urls.zone_url(settings.INGESTION_URL), settings.INGESTION_URL),
             Store(zone_urls.zone_url(settings.PROCESSED_URL), settings.PROCESSED_URL),
             kept if keeps else None,
+            {source: template, warehouse: warehouse_template},
         )
         opened.append(platform)
         return platform
 
+    open_ = PatientConnection.connect
+
+    def connect_to(conninfo: str, **more: Any) -> Any:
+        for platform in opened:
+            platform._make(conninfo_to_dict(conninfo).get("dbname"))
+        return open_(conninfo, **more)
+
+    monkeypatch.setattr(PatientConnection, "connect", connect_to)
     yield make
     for platform in opened:
-        platform._close()
-    _drop_databases(server, made)
+        platform.close()
+        for database in {platform._source, platform._warehouse} - platform.unmade.keys():
+            _drop_database(server, database)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import psycopg
@@ -85,9 +86,13 @@ class Plan:
     root: Node
     times: int
 
-    def nodes(self) -> Iterator[Node]:
+    def nodes(self) -> list[Node]:
         """The parts of the plan that were run at all."""
-        yield from (node for node in _below(self.root) if node["Actual Loops"])
+        return self._nodes
+
+    @cached_property
+    def _nodes(self) -> list[Node]:
+        return [node for node in _below(self.root) if node["Actual Loops"]]
 
     @property
     def rows_out(self) -> float:
@@ -206,10 +211,12 @@ def _in_memory(plan: Plan) -> str | None:
     """Where PostgreSQL expects that a hashed subquery does not fit into work_mem, it goes through
     all of it for each row; a join would not depend on that."""
     for node in plan.nodes():
-        own = json.dumps({key: value for key, value in node.items() if key != "Plans"})
         for child in node.get("Plans", ()):
             name = child.get("Subplan Name")
-            if name and re.search(rf"hashed {re.escape(name)}\b", own) and _rows(child) > SMALL:
+            if not name or _rows(child) <= SMALL:
+                continue
+            own = json.dumps({key: value for key, value in node.items() if key != "Plans"})
+            if re.search(rf"hashed {re.escape(name)}\b", own):
                 return (
                     f"{plan.step}: {node['Node Type']} looks rows up in a subquery of"
                     f" {_rows(child):,.0f} rows that is kept in memory: {plan.statement}"

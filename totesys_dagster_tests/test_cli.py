@@ -26,6 +26,12 @@ INSTANCE = Path(__file__).parents[1] / "dagster.yaml"
 
 
 @pytest.fixture
+def made(platform: Platform) -> Platform:
+    """Source and warehouse are there, for a process."""
+    return platform.make()
+
+
+@pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A directory with the Dagster instance that a clone has."""
     shutil.copy(INSTANCE, tmp_path)
@@ -52,7 +58,7 @@ def here(project: Path, *arguments: str, **environment: str) -> subprocess.Compl
     return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
 
 
-@pytest.mark.usefixtures("platform")
+@pytest.mark.usefixtures("made")
 def test_run_reports_and_then_says_that_nothing_changed(project: Path) -> None:
     first = totesys(project, "run", "--json")
     assert first.returncode == 0, first.stderr
@@ -151,6 +157,7 @@ def test_report_is_a_file_that_is_named(platform: Platform, project: Path) -> No
 
 def test_damaged_lake_is_found(platform: Platform, project: Path, tmp_path: Path) -> None:
     platform.first()
+    platform.make()
     next((tmp_path / "ingestion" / "rows" / "staff").rglob("*.zst")).write_bytes(b"")
 
     verified = totesys(project, "verify")
@@ -234,7 +241,7 @@ def test_status_refuses_a_lake_that_the_warehouse_was_not_loaded_from(
     )
 
 
-@pytest.mark.usefixtures("platform")
+@pytest.mark.usefixtures("made")
 def test_closed_output_stops_nothing(project: Path) -> None:
     command = f"{sys.executable} -m totesys_dagster.cli status >&-"
     done = subprocess.run(command, cwd=project, shell=True, capture_output=True, check=False)
@@ -242,7 +249,7 @@ def test_closed_output_stops_nothing(project: Path) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-@pytest.mark.usefixtures("platform")
+@pytest.mark.usefixtures("made")
 def test_real_source_is_never_simulated(project: Path) -> None:
     done = totesys(project, "simulate")
 

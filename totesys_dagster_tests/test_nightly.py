@@ -9,7 +9,7 @@ LISTED = (TESTS.parent / "CONTRIBUTING.md").read_text()
 
 
 def test_every_file_with_long_tests_is_in_the_list() -> None:
-    marked = ("mark.long", "any_binaries()", "CASES)")
+    marked = ("mark.long", "by_night(", "any_binaries()", "CASES)")
     files = [
         path.name
         for path in TESTS.rglob("test_*.py")

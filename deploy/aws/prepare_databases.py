@@ -29,8 +29,7 @@ Put = Callable[[str, str], None]
 
 def prepare_warehouse(administrator: psycopg.Connection, place: str, tls: str) -> dict[str, str]:
     """Make the warehouse's roles; the connection strings of loader and administrator."""
-    roles = files("totesys_dagster.warehouse").joinpath("sql", "roles.sql").read_text()
-    administrator.execute(roles.encode())
+    make_warehouse_roles(administrator)
     passwords = {
         role: set_password(administrator, role) for role in ("warehouse_loader", "warehouse_admin")
     }
@@ -40,8 +39,20 @@ def prepare_warehouse(administrator: psycopg.Connection, place: str, tls: str) -
     }
 
 
+def make_warehouse_roles(administrator: psycopg.Connection) -> None:
+    """Make the roles of the warehouse, where they are missing, and what they may do."""
+    roles = files("totesys_dagster.warehouse").joinpath("sql", "roles.sql").read_text()
+    administrator.execute(roles.encode())
+
+
 def prepare_dagster(administrator: psycopg.Connection, database: str) -> str:
     """Make the role that Dagster keeps its history with; its password."""
+    make_dagster_role(administrator, database)
+    return set_password(administrator, "dagster")
+
+
+def make_dagster_role(administrator: psycopg.Connection, database: str) -> None:
+    """Make the role that Dagster keeps its history with, where it is missing."""
     exists = administrator.execute("SELECT FROM pg_roles WHERE rolname = 'dagster'").fetchone()
     if exists is None:
         administrator.execute("CREATE ROLE dagster LOGIN")
@@ -51,12 +62,12 @@ def prepare_dagster(administrator: psycopg.Connection, database: str) -> str:
             sql.Identifier(database)
         )
     )
-    return set_password(administrator, "dagster")
 
 
-def set_password(administrator: psycopg.Connection, role: str) -> str:
-    """Give `role` a new password. The server, whose log has every ALTER, is sent its hash only."""
-    password = secrets.token_urlsafe(32)
+def set_password(administrator: psycopg.Connection, role: str, password: str | None = None) -> str:
+    """Give `role` this password, or a new one. The server, whose log has every ALTER, is sent its
+    hash only."""
+    password = password or secrets.token_urlsafe(32)
     hashed = administrator.pgconn.encrypt_password(
         password.encode(), role.encode(), b"scram-sha-256"
     )

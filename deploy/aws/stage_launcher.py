@@ -1,10 +1,12 @@
 """A launcher for ECS that gives each stage its own task definition, and so its own rights.
 
-Dagster's launcher starts every run from one task definition, whose role and secrets would have to
-be those of all stages together. This one picks by job: a run of `capture` has no password of the
-warehouse, and one of `load_warehouse` none of ToteSys.
+Dagster's launcher starts every run from one task definition and in the network of the daemon, whose
+role, secrets and security group would have to be those of all stages together. This one picks by
+job: a run of `capture` has no password of the warehouse and cannot reach it, and one of
+`load_warehouse` has none of ToteSys.
 """
 
+import json
 from typing import Any
 
 import dagster as dg
@@ -26,9 +28,15 @@ class StageRunLauncher(EcsRunLauncher[Any]):
     """
 
     def __init__(
-        self, inst_data: ConfigurableClassData | None = None, *, family: str, **config: Any
+        self,
+        inst_data: ConfigurableClassData | None = None,
+        *,
+        family: str,
+        security_groups: str,
+        **config: Any,
     ) -> None:
         self.family = family
+        self.security_groups: dict[str, str] = json.loads(security_groups)
         super().__init__(inst_data, **config)
 
     @classmethod
@@ -39,16 +47,20 @@ class StageRunLauncher(EcsRunLauncher[Any]):
         return {
             **fields,
             "family": dg.Field(dg.StringSource, description="Prefix of the task definitions."),
+            "security_groups": dg.Field(
+                dg.StringSource,
+                description="Security groups by stage, in JSON; the daemon's for other stages.",
+            ),
         }
-
-    def task_definition_of(self, job: str) -> str:
-        """The task definition that a run of `job` is started from."""
-        return f"{self.family}-{STAGES.get(job, WHOLE)}"
 
     def _run_task_kwargs(
         self, run: dg.DagsterRun, image: str | None, container_context: EcsContainerContext
     ) -> dict[str, Any]:
-        chosen = container_context._replace(
-            task_definition_arn=self.task_definition_of(run.job_name)
-        )
-        return super()._run_task_kwargs(run, image, chosen)
+        stage = STAGES.get(run.job_name, WHOLE)
+        chosen = container_context._replace(task_definition_arn=f"{self.family}-{stage}")
+        kwargs = super()._run_task_kwargs(run, image, chosen)
+        network = kwargs.get("networkConfiguration")
+        if network and stage in self.security_groups:
+            own = network["awsvpcConfiguration"] | {"securityGroups": [self.security_groups[stage]]}
+            kwargs["networkConfiguration"] = {"awsvpcConfiguration": own}
+        return kwargs

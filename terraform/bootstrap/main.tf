@@ -116,4 +116,5 @@ module "identity" {
   repository       = var.repository
   state_bucket_arn = aws_s3_bucket.state.arn
   key_arn          = module.key.arn
+  registry_arn     = module.registry.arn
 }

@@ -9,6 +9,6 @@ output "registry" {
 }
 
 output "role_arns" {
-  description = "Variables AWS_DEPLOY_ROLE and AWS_PLAN_ROLE"
+  description = "Variables AWS_PLAN_ROLE, AWS_IMAGE_ROLE, AWS_STAGING_ROLE and AWS_PRODUCTION_ROLE"
   value       = module.identity.role_arns
 }

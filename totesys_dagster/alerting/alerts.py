@@ -23,6 +23,7 @@ from totesys_dagster.alerting.incidents import Incident, Recovery, Trouble, deci
 from totesys_dagster.alerting.notify import ALERTS_OFF, Outgoing
 from totesys_dagster.alerting.rates import Looked
 from totesys_dagster.errors import SettingError
+from totesys_dagster.orchestration.life import log_tick
 from totesys_dagster.orchestration.sensors import interval
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 
@@ -75,6 +76,7 @@ def alerts(
     context.update_cursor(state.model_dump_json())
     for failure in failures:
         context.log.error(failure)
+    log_tick(alerts.name, undelivered=len(outbox))
     return dg.SkipReason(_summary(incidents, failures))
 
 

@@ -25,7 +25,6 @@ from totesys_dagster.local.server import SUPERUSER, Server
 from totesys_dagster.postgres.sessions import Names
 from totesys_dagster.postgres.targets import resolved
 from totesys_dagster.warehouse import schema
-from totesys_simulator import simulator
 
 APPLICATION = "totesys_application"  # owns the ToteSys database, as the real application does
 EXTRACTOR = "totesys_extractor"  # reads the tables of ToteSys
@@ -156,6 +155,9 @@ def _create_source(connection: psycopg.Connection, server: Server) -> None:
     """Create and fill ToteSys under another name, then rename it: it is complete or missing."""
     if _exists(connection, SOURCE):
         return
+    # Production does without the simulator: it is in no image, and commands come by here.
+    from totesys_simulator import simulator
+
     new = f"{SOURCE}_new"
     _drop_half_made(connection, new)
     _create_database(connection, new, APPLICATION)

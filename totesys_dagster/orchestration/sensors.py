@@ -28,6 +28,7 @@ from totesys_dagster.orchestration.files import new_files
 from totesys_dagster.orchestration.heartbeat import report
 from totesys_dagster.orchestration.history import is_lost, keep_history
 from totesys_dagster.orchestration.jobs import batch_job, capture, load, process
+from totesys_dagster.orchestration.life import logs_ticks
 from totesys_dagster.orchestration.planning import (
     CAPTURING,
     add_missing,
@@ -93,6 +94,7 @@ def says_why(evaluation: Evaluation) -> Evaluation:
     " where the warehouse holds all batches before it; asks for an audit when nothing changed for"
     " an hour.",
 )
+@logs_ticks
 @says_why
 def source_changes(
     context: dg.SensorEvaluationContext,

@@ -64,10 +64,15 @@ def serve(host: str, port: int, options: Sequence[str]) -> None:
 
     import click
     import uvicorn
+    from uvicorn.config import LOGGING_CONFIG
 
+    from totesys_dagster import json_logs, settings
     from totesys_dagster.dagster_insides import web_server_command
     from totesys_dagster.web.guard import Application, Guard
     from totesys_dagster.web.reports import Reports
+
+    json_logs.configure()
+    as_json = settings.log_format() == json_logs.JSON
 
     def run(application: Application, *, host: str, port: int, log_level: str) -> None:
         prefix = click.get_current_context().params["path_prefix"]
@@ -79,6 +84,7 @@ def serve(host: str, port: int, options: Sequence[str]) -> None:
             log_level=log_level,
             proxy_headers=False,
             server_header=False,
+            log_config=None if as_json else LOGGING_CONFIG,
         )
         with contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets)

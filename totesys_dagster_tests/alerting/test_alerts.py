@@ -162,6 +162,7 @@ def refuse_ina(orchestra: Orchestra) -> None:
     )
 
 
+@pytest.mark.long
 def test_batch_is_not_over_when_it_is_processed_but_not_loaded(watch: Watch, inbox: Inbox) -> None:
     orchestra = watch.orchestra
     refuse_ina(orchestra)
@@ -232,6 +233,7 @@ def test_capture_that_fails_again_and_again_is_one_mail_though_its_batch_has_ano
     assert text.startswith("A capture has succeeded.")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("no_pause")
 def test_failure_that_is_made_good_before_a_look_is_not_sent(watch: Watch, inbox: Inbox) -> None:
     fail(watch.orchestra)
@@ -270,6 +272,7 @@ def test_run_that_dagster_starts_again_by_itself_is_not_sent(watch: Watch, inbox
     assert inbox.take() == []
 
 
+@pytest.mark.long
 def test_failure_of_a_run_within_a_run_is_one_mail(
     watch: Watch, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -371,6 +374,7 @@ def test_warehouse_that_differs_from_the_source_is_sent_until_it_is_equal(
     ]
 
 
+@pytest.mark.long
 def test_difference_that_an_audit_finds_is_sent_until_an_audit_finds_none(
     watch: Watch, inbox: Inbox
 ) -> None:
@@ -483,6 +487,7 @@ def test_system_out_of_reach_is_sent_once_and_so_is_its_return(
     assert text.startswith(f"The {system} can be read again.")
 
 
+@pytest.mark.long
 def test_run_that_found_a_system_down_is_not_sent_besides(
     watch: Watch, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -571,6 +576,7 @@ def test_quiet_source_is_not_sent(watch: Watch, inbox: Inbox) -> None:
     assert inbox.take() == []
 
 
+@pytest.mark.long
 def test_loads_at_intervals_are_not_late_before_their_time(
     watch: Watch, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

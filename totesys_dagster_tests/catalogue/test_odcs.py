@@ -313,6 +313,7 @@ with dg.DagsterInstance.ephemeral() as instance:
 
 
 def test_second_contract_needs_no_code(platform: Platform, tmp_path: Path) -> None:
+    platform.make()
     (tmp_path / "contracts").mkdir()
     (tmp_path / "contracts" / "budget.odcs.yaml").write_text(BUDGET)
     drop = tmp_path / "drops" / "finance" / "budget" / "b.csv"

@@ -26,6 +26,7 @@ from totesys_dagster.operations.verify import verify
 from totesys_dagster.postgres.sessions import Connection, Names
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.feeds.conftest import FEED, TABLE, Feeding, read_csv, without_scope
+from totesys_dagster_tests.landing import by_night
 from totesys_dagster_tests.warehouse.conftest import by_hand
 
 
@@ -198,11 +199,14 @@ def test_changed_receipt_and_delivery_are_found(feeding: Feeding) -> None:
 
 @pytest.mark.parametrize(
     "statement",
-    [
-        "UPDATE fact_exchange_rate SET rate_to_gbp = 2",
-        "DELETE FROM fact_exchange_rate",
-        "UPDATE fact_exchange_rate SET is_deleted = TRUE",
-    ],
+    by_night(
+        [
+            "UPDATE fact_exchange_rate SET rate_to_gbp = 2",
+            "DELETE FROM fact_exchange_rate",
+            "UPDATE fact_exchange_rate SET is_deleted = TRUE",
+        ],
+        but=[0],
+    ),
 )
 def test_row_that_was_changed_by_hand_is_found_and_put_right(
     registered: Feeding, statement: str
@@ -298,7 +302,7 @@ def loaded_twice(feeding: Feeding) -> list[FeedLoad]:
 
 
 @pytest.mark.parametrize("what", ["objects", "state", "receipt"])
-@pytest.mark.parametrize("data", [b"changed", None])
+@pytest.mark.parametrize("data", by_night([b"changed", None], but=[0]))
 def test_damage_in_the_processed_zone_is_repaired(
     registered: Feeding, what: str, data: bytes | None
 ) -> None:

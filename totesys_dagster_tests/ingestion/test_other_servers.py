@@ -23,7 +23,7 @@ from totesys_dagster.local import stack
 from totesys_dagster.local.server import SUPERUSER, Server
 from totesys_dagster.operations.rebuild import rebuild
 from totesys_dagster.operations.verify import verify
-from totesys_dagster.postgres.sessions import Names, connect, transaction
+from totesys_dagster.postgres.sessions import Names, transaction
 from totesys_dagster.warehouse import healing, report_plan, reports, schema
 from totesys_dagster_tests.conftest import Platform, few_rows
 from totesys_dagster_tests.edits import DELETE_ORDER_1, EDIT_ORDER_1, new_sale
@@ -91,17 +91,14 @@ def platform_there(
         other_server,
         "source",
         "warehouse",
-        application,
-        connect(settings.SOURCE_DSN),
-        connect(settings.WAREHOUSE_DSN),
         Names("warehouse"),
         Store((tmp_path / "ingestion").as_uri(), settings.INGESTION_URL),
         Store((tmp_path / "processed").as_uri(), settings.PROCESSED_URL),
     )
+    platform.application = application
     schema.migrate(platform.warehouse, platform.names)
     yield platform
-    for connection in (platform.application, platform.source, platform.warehouse):
-        connection.close()
+    platform.close()
 
 
 def test_whole_path_on_another_version(platform_there: Platform) -> None:
@@ -146,6 +143,7 @@ def test_whole_path_on_another_version(platform_there: Platform) -> None:
     assert set(rebuilt.different.values()) == {0}
 
 
+@pytest.mark.long
 def test_reports_on_another_version(platform_there: Platform) -> None:
     """Create them, query them, and re-create them when a column of a table below changes."""
     platform = platform_there

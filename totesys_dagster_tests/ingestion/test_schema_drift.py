@@ -22,6 +22,7 @@ from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.raw import RawTable
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1
+from totesys_dagster_tests.landing import by_night
 
 
 @dataclass(frozen=True)
@@ -476,13 +477,16 @@ def test_widened_money_is_still_compared(platform: Platform) -> None:
 
 @pytest.mark.parametrize(
     ("text", "date", "time"),
-    [
-        ("2022-11-03T14:20:52.186", "2022-11-03", "14:20:52.186"),
-        ("2022-11-03T14:20:52.100000", "2022-11-03", "14:20:52.1"),
-        ("2022-11-03T14:20:52.010010", "2022-11-03", "14:20:52.01001"),
-        ("2022-11-03T14:20:00.000000", "2022-11-03", "14:20:00"),
-        ("2022-11-30T00:00:00", "2022-11-30", "00:00:00"),
-    ],
+    by_night(
+        [
+            ("2022-11-03T14:20:52.186", "2022-11-03", "14:20:52.186"),
+            ("2022-11-03T14:20:52.100000", "2022-11-03", "14:20:52.1"),
+            ("2022-11-03T14:20:52.010010", "2022-11-03", "14:20:52.01001"),
+            ("2022-11-03T14:20:00.000000", "2022-11-03", "14:20:00"),
+            ("2022-11-30T00:00:00", "2022-11-30", "00:00:00"),
+        ],
+        but=[0, 2],
+    ),
 )
 def test_moment_in_a_text_is_still_compared(
     platform: Platform, text: str, date: str, time: str
@@ -506,7 +510,11 @@ def test_moment_in_a_text_is_still_compared(
     assert not loaded.audits["fact_payment"].equal
 
 
-@pytest.mark.parametrize("drift", FOLLOWED, ids=[drift.name for drift in FOLLOWED])
+@pytest.mark.parametrize(
+    "drift",
+    by_night(FOLLOWED, but=range(0, len(FOLLOWED), 4)),
+    ids=[drift.name for drift in FOLLOWED],
+)
 def test_schema_is_followed(platform: Platform, drift: Drift) -> None:
     first = first_batch(platform)
     platform.application.execute(drift.ddl)  # type: ignore[call-overload]
@@ -675,7 +683,9 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(
-    ("change", "said", "undo"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED]
+    ("change", "said", "undo"),
+    by_night([row[1:] for row in REFUSED], but=range(0, len(REFUSED), 4)),
+    ids=[row[0] for row in REFUSED],
 )
 def test_schema_that_cannot_be_followed_stops_the_capture_until_it_is_restored(
     platform: Platform, change: str, said: str, undo: str

@@ -280,6 +280,7 @@ def test_role_that_cannot_be_assumed_is_one_sentence(
     assert "kept-in-memory-only" not in sentence
 
 
+@pytest.mark.long
 def test_role_that_asks_for_a_code_is_one_sentence(s3: ObjectStore, tmp_path: Path) -> None:
     (tmp_path / "config").write_text(
         "[default]\nrole_arn = arn:aws:iam::1:role/lake\nsource_profile = base\n"

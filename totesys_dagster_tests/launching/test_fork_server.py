@@ -284,6 +284,7 @@ def test_fork_whose_daemon_dies_before_it_is_told_its_run_ends(shop: Shop) -> No
     assert shop.now(run).status is dg.DagsterRunStatus.STARTING
 
 
+@pytest.mark.long
 def test_run_outlives_the_server(shop: Shop) -> None:
     shop.waits.touch()
     run, _ = shop.start()
@@ -324,6 +325,7 @@ def test_launcher_tells_a_run_whose_process_was_killed(shop: Shop) -> None:
     assert shop.now(run).status is dg.DagsterRunStatus.STARTED
 
 
+@pytest.mark.long
 def test_run_that_cannot_be_forked_is_left_to_the_code_server(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

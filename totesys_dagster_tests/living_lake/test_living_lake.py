@@ -125,6 +125,7 @@ def test_column_of_a_dimension_that_was_archived_all_along(project: Project) -> 
     ) == [(1, "Richard Roma", 1, False), (1, "Shelley Levene", 2, True), (2, None, 1, True)]
 
 
+@pytest.mark.long
 def test_column_of_a_fact_that_was_archived_all_along_has_its_history(project: Project) -> None:
     project.edit(
         "stars/fact_payment.py",

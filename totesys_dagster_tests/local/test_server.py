@@ -88,6 +88,7 @@ def test_server_stops_when_its_last_user_leaves(tmp_path: Path) -> None:
     wait_until(stopped(tmp_path))
 
 
+@pytest.mark.long
 def test_server_stops_when_its_user_is_killed(tmp_path: Path) -> None:
     User(tmp_path).die()
 
@@ -123,6 +124,7 @@ def test_orphaned_server_is_adopted(tmp_path: Path) -> None:
     wait_until(stopped(tmp_path))
 
 
+@pytest.mark.long
 def test_passwords_are_asked_for_and_kept_private(tmp_path: Path) -> None:
     user = User(tmp_path)
     parts = psycopg.conninfo.conninfo_to_dict(user.dsn)
@@ -169,6 +171,7 @@ def test_another_port_is_taken_when_that_of_last_time_is_not_free(tmp_path: Path
     wait_until(stopped(tmp_path))
 
 
+@pytest.mark.long
 def test_server_is_removed_with_all_its_files(tmp_path: Path) -> None:
     home = tmp_path / "home"
     user = User(home)

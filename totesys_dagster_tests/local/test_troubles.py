@@ -86,6 +86,7 @@ def _startup_process(data: Path) -> int:
     raise AssertionError("no recovery began")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "content",
     [
@@ -109,6 +110,7 @@ def test_id_of_another_process_is_not_taken_for_the_server(
     assert answer(users[0].dsn) == 42
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "content",
     [

@@ -85,6 +85,7 @@ def test_what_takes_long_is_asked_for(changed: Platform, monkeypatch: pytest.Mon
     assert outdated(changed.warehouse, changed.names) == [WITH_MANAGER]
 
 
+@pytest.mark.long
 def test_killed_renewal_leaves_the_table_as_it_was_and_is_done_again(
     changed: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,6 +111,7 @@ def test_warehouse_without_a_batch_has_nothing_to_rebuild(platform: Platform) ->
     assert outdated(platform.warehouse, platform.names) == []
 
 
+@pytest.mark.long
 def test_rebuild_of_another_process_is_waited_for(changed: Platform) -> None:
     """As when two commands are started at once after a change."""
     other = rebuild_module._only_one(changed.warehouse, changed.names)

@@ -297,6 +297,7 @@ def test_last_audit_that_failed_is_named(sound: Platform) -> None:
     ]
 
 
+@pytest.mark.long
 def test_table_that_equals_but_for_rows_in_quarantine_is_named_so(sound: Platform) -> None:
     sound.application.execute("UPDATE payment SET payment_date = 'soon' WHERE payment_id = 3")
     sound.run()
@@ -349,6 +350,7 @@ def test_commit_marker_that_is_damaged_is_named(sound: Platform) -> None:
     )
 
 
+@pytest.mark.long
 def test_request_that_was_exchanged_or_damaged_is_named(sound: Platform) -> None:
     """One that was answered long ago, too, which no poll reads any more."""
     put_full_read(sound.ingestion, "staff", 1, "it was asked for")
@@ -401,6 +403,7 @@ def test_newest_audit_object_that_was_edited_or_removed_is_named(sound: Platform
     assert removed.startswith(f"{sound.ingestion.uri(key)} does not exist")
 
 
+@pytest.mark.long
 def test_audit_object_that_was_edited_breaks_its_chain(sound: Platform) -> None:
     for _ in range(3):
         sound.audit()

@@ -13,6 +13,7 @@ from totesys_dagster.metadata import BATCH_TAG
 from totesys_dagster.orchestration import listed
 from totesys_dagster.runs.tags import LAST_BATCH_TAG
 from totesys_dagster.runs.unfinished import PARTITION_TAG
+from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.orchestra import Orchestra
 from totesys_dagster_tests.orchestration.test_sensors import edit_order
 
@@ -29,9 +30,13 @@ def take_batches(orchestra: Orchestra, count: int) -> list[str]:
 
 def load_by_hand(orchestra: Orchestra, count: int) -> list[str]:
     """Take so many batches without Dagster, which then lists them; their keys."""
-    for number in range(count):
-        edit_order(orchestra.platform, 1 + number % 2)
-        assert orchestra.platform.run()
+
+    def steps(platform: Platform) -> None:
+        for number in range(count):
+            edit_order(platform, 1 + number % 2)
+            assert platform.run()
+
+    orchestra.platform.come_to(f"{count} batches by hand", steps)
     keys = [batch_key(1 + number) for number in range(count)]
     orchestra.instance.add_dynamic_partitions("batch", keys)
     return keys

@@ -65,7 +65,7 @@ def look(platform: Platform, cursor: PollCursor, seconds: int) -> Poll:
 
 
 def test_audit_that_was_killed_before_it_compared_is_found(platform: Platform) -> None:
-    platform.run()
+    platform.first()
     before = cut_short(platform)
     written = write_audit(platform)
     found = cut_short(platform)
@@ -78,7 +78,7 @@ def test_audit_that_was_killed_before_it_compared_is_found(platform: Platform) -
 
 def test_audit_of_an_earlier_batch_is_not_to_be_completed(platform: Platform) -> None:
     """The batch that came since was compared."""
-    platform.run()
+    platform.first()
     write_audit(platform)
     platform.application.execute("UPDATE payment SET paid = TRUE WHERE payment_id = 1")
     platform.capture()
@@ -89,10 +89,11 @@ def test_audit_of_an_earlier_batch_is_not_to_be_completed(platform: Platform) ->
     assert (waits, cut_short(platform)) == (None, None)
 
 
+@pytest.mark.long
 def test_next_audit_first_compares_with_the_object_of_the_one_that_was_killed(
     platform: Platform,
 ) -> None:
-    platform.run()
+    platform.first()
     write_audit(platform)
     found = audit()
 
@@ -101,8 +102,9 @@ def test_next_audit_first_compares_with_the_object_of_the_one_that_was_killed(
     assert compared(platform) == [1, 2]
 
 
+@pytest.mark.long
 def test_difference_that_a_killed_audit_did_not_see_is_asked_for(platform: Platform) -> None:
-    platform.run()
+    platform.first()
     platform.rows("SELECT 1")
     platform.warehouse.execute("UPDATE fact_payment SET paid = TRUE WHERE payment_id = 2")
     write_audit(platform)
@@ -156,7 +158,7 @@ def test_deletions_from_a_large_table_that_an_audit_finds_open_a_batch(
 ) -> None:
     """Polls look for them once an hour."""
     monkeypatch.setattr(changes, "LARGE_TABLE_ROWS", -1)
-    platform.run()
+    platform.come_to("first of large tables", Platform.run, source=False)
     first = look(platform, PollCursor(), 0)
     platform.application.execute("DELETE FROM payment WHERE payment_id = 3")
     before = look(platform, first.cursor, 5)
@@ -171,12 +173,13 @@ def test_deletions_from_a_large_table_that_an_audit_finds_open_a_batch(
     assert loaded.tables["fact_payment"].deleted == 1
 
 
+@pytest.mark.long
 def test_row_in_quarantine_makes_a_batch_compare_a_large_table_and_not_read_it(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A payment may have come and gone since the keys were read: no audit object tells of that."""
     monkeypatch.setattr(changes, "LARGE_TABLE_ROWS", -1)
-    platform.run()
+    platform.come_to("first of large tables", Platform.run, source=False)
     platform.application.execute("UPDATE payment SET payment_date = 'soon' WHERE payment_id = 3")
     platform.run()
     first = look(platform, PollCursor(), 0)
@@ -198,7 +201,7 @@ def test_large_table_that_changed_since_its_keys_were_read_is_asked_for_with_its
 ) -> None:
     """A person asks for the audit, and no poll would for an hour."""
     monkeypatch.setattr(changes, "LARGE_TABLE_ROWS", -1)
-    platform.run()
+    platform.come_to("first of large tables", Platform.run, source=False)
     platform.application.execute("UPDATE payment SET paid = TRUE WHERE payment_id = 3")
     platform.run()
     found = audit()
@@ -208,7 +211,7 @@ def test_large_table_that_changed_since_its_keys_were_read_is_asked_for_with_its
 
 
 def test_change_that_polls_find_by_themselves_is_not_read_in_full(platform: Platform) -> None:
-    platform.run()
+    platform.first()
     platform.application.execute("UPDATE payment SET paid = TRUE WHERE payment_id = 3")
     audited = audit()
 
@@ -231,9 +234,10 @@ def overtaken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(AuditLog, "write", second)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("overtaken")
 def test_audit_number_is_taken_once(platform: Platform) -> None:
-    platform.run()
+    platform.first()
     with pytest.raises(CommitConflictError) as error:
         write_audit(platform)
 
@@ -244,9 +248,10 @@ def test_audit_number_is_taken_once(platform: Platform) -> None:
     assert AuditLog(platform.ingestion).read(1).run_id == "another"
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("overtaken")
 def test_audit_that_is_overtaken_ends_quietly(orchestra: Orchestra) -> None:
-    orchestra.platform.run()
+    orchestra.platform.first()
     result = defs.resolve_job_def("audit").execute_in_process(instance=orchestra.instance)
     said = [entry.user_message for entry in orchestra.instance.all_logs(result.run_id)]
 
@@ -257,9 +262,10 @@ def test_audit_that_is_overtaken_ends_quietly(orchestra: Orchestra) -> None:
     )
 
 
+@pytest.mark.long
 def test_two_audits_compare_with_one_object_and_note_it_once(platform: Platform) -> None:
     """The one that wrote it, and one that found it not compared yet."""
-    platform.run()
+    platform.first()
     write_audit(platform)
     before = AuditLog(platform.ingestion).read(1)
     audit()

@@ -82,6 +82,7 @@ def test_lake_that_cannot_be_reached_fails_the_run_and_says_nothing_of_the_lake(
     assert result.get_asset_check_evaluations() == []
 
 
+@pytest.mark.long
 def test_no_run_of_a_batch_verifies_the_lake(orchestra: Orchestra) -> None:
     """A run brings in all checks of the assets that it selects, whoever asks for it."""
     runs = orchestra.tick_and_run("source_changes")
@@ -131,6 +132,7 @@ def test_verification_does_not_start_while_one_is_under_way(instance: dg.Dagster
     assert tick(instance) == "The lake is already being verified."
 
 
+@pytest.mark.long
 def test_verification_does_not_hold_up_the_batches(settled: Orchestra) -> None:
     settled.instance.create_run_for_job(
         defs.resolve_job_def("verify_lake"),

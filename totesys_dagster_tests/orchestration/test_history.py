@@ -81,6 +81,7 @@ def test_batch_that_is_older_than_the_history_leaves(
     assert (orchestra.partitions(), runs(orchestra)) == ([], set())
 
 
+@pytest.mark.long
 def test_run_that_evaluated_a_check_last_stays_however_old(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,6 +95,7 @@ def test_run_that_evaluated_a_check_last_stays_however_old(
     assert runs(orchestra) == {last}
 
 
+@pytest.mark.long
 def test_batch_that_waits_for_its_load_stays_with_its_runs(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,6 +115,7 @@ def test_batch_that_waits_for_its_load_stays_with_its_runs(
     assert (orchestra.partitions(), runs(orchestra)) == (waiting, stays)
 
 
+@pytest.mark.long
 def test_batch_that_a_run_is_at_work_on_stays(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,6 +132,7 @@ def test_batch_that_a_run_is_at_work_on_stays(
     assert runs(orchestra) == {at_work, queued, ended}
 
 
+@pytest.mark.long
 def test_run_that_loaded_several_batches_leaves_with_the_last(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,6 +182,7 @@ def test_clock_that_jumped_ahead_makes_nothing_old(
     assert (orchestra.partitions(), runs(orchestra)) == (keys, {run})
 
 
+@pytest.mark.long
 def test_deletion_that_is_interrupted_goes_on_from_there(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -239,6 +244,7 @@ def test_many_runs_that_stay_hide_none_that_is_to_leave(
     assert runs(orchestra) == stay
 
 
+@pytest.mark.long
 def test_alerts_are_not_misled_by_runs_that_left(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,6 +48,7 @@ def materialized(instance: dg.DagsterInstance) -> dict[str, set[str]]:
     return {key.to_user_string(): set(instance.get_materialized_partitions(key)) for key in keys}
 
 
+@pytest.mark.long
 def test_history_that_was_lost_returns_as_it_was(orchestra: Orchestra) -> None:
     batches = take_batches(orchestra, 2)
     before = shown(orchestra.instance), materialized(orchestra.instance)
@@ -124,6 +125,7 @@ def test_batch_that_waits_is_left_to_its_run(orchestra: Orchestra) -> None:
         assert orchestra.partitions() == [batch_key(1)]
 
 
+@pytest.mark.long
 def test_batch_that_a_run_is_at_work_on_is_left_alone(orchestra: Orchestra) -> None:
     first, _ = load_by_hand(orchestra, 2)
     launched(orchestra, first, AT_WORK)

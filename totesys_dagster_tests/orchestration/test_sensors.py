@@ -422,6 +422,7 @@ def test_audit_that_was_cut_short_is_completed(orchestra: Orchestra) -> None:
     assert orchestra.tick("new_batches") == "The warehouse holds every committed batch."
 
 
+@pytest.mark.long
 def test_run_of_several_batches_reports_a_difference_that_the_last_did_not_mend(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -609,6 +610,7 @@ def test_only_one_capture_is_at_work(orchestra: Orchestra) -> None:
     assert orchestra.tick("source_changes") == "A batch is being captured."
 
 
+@pytest.mark.long
 def test_run_that_was_never_put_into_the_queue_holds_up_nothing(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:

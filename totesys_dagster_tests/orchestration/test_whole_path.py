@@ -247,6 +247,7 @@ def test_failed_run_is_one_sentence(orchestra: Orchestra, monkeypatch: pytest.Mo
 
 def test_job_takes_the_whole_path(orchestra: Orchestra, tmp_path: Path) -> None:
     """Launched as the UI launches it, in a process of its own."""
+    orchestra.platform.make()
     done = subprocess.run(
         [
             *(sys.executable, "-m", "dagster", "job", "execute"),
@@ -302,6 +303,7 @@ def test_nothing_to_load_is_no_failure(orchestra: Orchestra) -> None:
     assert materialized(result) == set()
 
 
+@pytest.mark.long
 def test_difference_of_a_table_that_was_not_selected_is_seen(orchestra: Orchestra) -> None:
     orchestra.first()
     by_hand(orchestra, "UPDATE dim_design SET design_name = 'X' WHERE design_id = 1")

@@ -127,6 +127,7 @@ def german(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     locale.setlocale(locale.LC_ALL, before)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("german")
 def test_names_are_english_whatever_the_locale() -> None:
     assert dt.date(2024, 3, 5).strftime("%A %B") == "Dienstag März"

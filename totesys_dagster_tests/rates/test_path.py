@@ -82,6 +82,7 @@ def test_outage_of_eight_days_is_carried_for_seven_and_fails_no_run(
     ]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bank", "nobody")
 def test_trouble_with_rates_is_a_sentence_and_batches_go_on(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch

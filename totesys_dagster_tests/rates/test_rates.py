@@ -16,6 +16,7 @@ from totesys_dagster.rates.process import EXCHANGE_RATES
 from totesys_dagster.rates.receive import receive_days, receive_history
 from totesys_dagster.warehouse.reporting import note_reporting_currency
 from totesys_dagster_tests.conftest import Platform
+from totesys_dagster_tests.landing import by_night
 from totesys_dagster_tests.rates.conftest import NOON, body, dollars, history, load
 
 QUOTED = "2024-11-08,1.0666,0.83"
@@ -173,7 +174,7 @@ def with_orders(platform: Platform, monkeypatch: pytest.MonkeyPatch, line: str) 
 
 @pytest.mark.parametrize(
     ("currency", "revenue"),
-    [("GBP", "86756.94"), ("EUR", "108446.18"), ("USD", "173513.88")],
+    by_night([("GBP", "86756.94"), ("EUR", "108446.18"), ("USD", "173513.88")], but=[1]),
 )
 def test_reports_convert_into_the_reporting_currency(
     made: Platform, monkeypatch: pytest.MonkeyPatch, currency: str, revenue: str
@@ -188,7 +189,7 @@ def test_reports_convert_into_the_reporting_currency(
 
 @pytest.mark.parametrize(
     ("currency", "revenue", "without"),
-    [("GBP", "2102.10", 1), ("USD", "169309.68", 1), ("EUR", None, 2)],
+    by_night([("GBP", "2102.10", 1), ("USD", "169309.68", 1), ("EUR", None, 2)], but=[0, 2]),
 )
 def test_order_whose_rate_is_too_old_is_counted_and_not_converted(
     made: Platform,

@@ -121,20 +121,31 @@ class Rehearsal:
         simulator.business_moment(self.source, self.rng, dt.datetime.now())  # noqa: DTZ005
 
     def quarantine(self) -> None:
-        """Repaired as docs/operations.md says: the rows in ToteSys, then a higher limit."""
+        self.mend(self.spoil())
+
+    def spoil(self) -> list[tuple[int, str]]:
+        """Make more rows bad than a batch may have; the keys and what was in them."""
         orders = self.source.execute(
             "SELECT sales_order_id, agreed_delivery_date FROM sales_order ORDER BY 1 LIMIT %s",
             [BAD_ROWS],
         ).fetchall()
-        set_date = "UPDATE sales_order SET agreed_delivery_date = %s WHERE sales_order_id = %s"
-        with self.mail_expected(), self.source.transaction():
-            for key, _ in orders:
-                self.source.execute(set_date, ["2022-13-45", key])
-        with self.source.transaction():
-            for key, date in orders:
-                self.source.execute(set_date, [date, key])
+        with self.mail_expected():
+            self.set_dates([(key, "2022-13-45") for key, _ in orders])
+        return orders
+
+    def mend(self, orders: list[tuple[int, str]]) -> None:
+        """Repair as docs/operations.md says: the rows in ToteSys, then a higher limit."""
+        self.set_dates(orders)
         self.parts.restart_code(limit=BAD_ROWS)
         self.wait_for_arrival()
+
+    def set_dates(self, orders: list[tuple[int, str]]) -> None:
+        with self.source.transaction():
+            for key, date in orders:
+                self.source.execute(
+                    "UPDATE sales_order SET agreed_delivery_date = %s WHERE sales_order_id = %s",
+                    [date, key],
+                )
 
     def power_cut(self) -> None:
         port = self.around.warehouse.server.port

@@ -84,6 +84,8 @@ class Containers(Production):
             "AWS_ENDPOINT_URL_ECS": emulator,
             "AWS_ENDPOINT_URL_EC2": emulator,
             "DAGSTER_RUN_FAMILY": FAMILY,
+            # All are on one machine, which has no security groups.
+            "DAGSTER_RUN_SECURITY_GROUPS": "{}",
             "ECS_CONTAINER_METADATA_URI_V4": self.metadata,
         }
 

@@ -53,11 +53,14 @@ class StageProcessLauncher(RunLauncher, ConfigurableClass):
             instance_ref=self._instance.get_ref(),
         )
         stage = STAGES.get(run.job_name, WHOLE)
-        self._processes[run.run_id] = subprocess.Popen(
-            [sys.executable, "-m", *arguments.get_command_args()],
-            env=json.loads(self.environments.read_text())[stage],
-            stdin=subprocess.DEVNULL,
-        )
+        with self.environments.with_name(f"{stage}.log").open("ab") as log:
+            self._processes[run.run_id] = subprocess.Popen(
+                [sys.executable, "-m", *arguments.get_command_args()],
+                env=json.loads(self.environments.read_text())[stage],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
 
     def terminate(self, run_id: str) -> bool:
         process = self._processes.get(run_id)

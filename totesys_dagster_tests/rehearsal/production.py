@@ -32,6 +32,7 @@ START_SECONDS = 90
 STOP_SECONDS = 30
 # Bad rows that a batch may have: few, so that a handful is an incident.
 QUARANTINE_LIMIT = 5
+LOG_AS_JSON = ("--log-format", "json")
 
 SOURCE = {settings.SOURCE_DSN: f"aws-secret:{SOURCE_SECRET}"}
 WAREHOUSE = {settings.WAREHOUSE_DSN: f"aws-secret:{WAREHOUSE_SECRET}"}
@@ -64,6 +65,9 @@ LAUNCHER = """  module: stage_launcher
   config:
     family:
       env: DAGSTER_RUN_FAMILY
+    # What a run of a stage may talk to, as {"<stage>": "<security group>"}.
+    security_groups:
+      env: DAGSTER_RUN_SECURITY_GROUPS
     container_name: run
     # The task definitions name their secrets; none is looked up by tag.
     secrets_tag: null
@@ -110,6 +114,7 @@ class Production:
             settings.POLL_SECONDS: "1",
             settings.LOAD_EVERY_SECONDS: "2",
             settings.QUARANTINE_LIMIT: str(self.limit),
+            settings.LOG_FORMAT: "json",
             "DAGSTER_HOME": str(self.directory),
             "DAGSTER_COMPUTE_BUCKET": BUCKET,
             "DAGSTER_POSTGRES_HOST": "localhost",
@@ -144,12 +149,12 @@ class Production:
         commands = {
             "code": [
                 *("dagster", "api", "grpc", "-h", "127.0.0.1", "-p", str(self.code_port)),
-                *("-m", "totesys_dagster.definitions"),
+                *("-m", "totesys_dagster.definitions", *LOG_AS_JSON),
             ],
-            "daemon": ["dagster._daemon", "run", "-w", "workspace.yaml"],
+            "daemon": ["dagster._daemon", "run", "-w", "workspace.yaml", *LOG_AS_JSON],
             "web": [
                 *("totesys_dagster.cli", "web", "-h", "127.0.0.1", "-p", str(self.web_port)),
-                *("-w", "workspace.yaml"),
+                *("-w", "workspace.yaml", *LOG_AS_JSON),
             ],
         }
         self.launch(part, [sys.executable, "-m", *commands[part]], self.environment(part))

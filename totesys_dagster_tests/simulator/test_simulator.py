@@ -761,6 +761,7 @@ def test_one_statement_pays_what_is_due(
         assert change["new"]["last_updated"].startswith("2024-11-18T07:55:")
 
 
+@pytest.mark.long
 def test_rare_edits_of_the_office_set_last_updated(
     small_source: psycopg.Connection, changes: Callable[[], list[Change]]
 ) -> None:

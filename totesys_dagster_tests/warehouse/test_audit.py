@@ -27,6 +27,7 @@ from totesys_dagster.warehouse.standing import Audit, of_batch, standings
 from totesys_dagster.warehouse.status import all_equal, conclusion, table_status
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1, EDIT_ORDER_1_BACK, new_sale
+from totesys_dagster_tests.landing import by_night
 from totesys_dagster_tests.warehouse.conftest import (
     ask,
     bad_payment,
@@ -383,31 +384,42 @@ def captured_with(
 
 @pytest.mark.parametrize(
     ("edit", "star", "trigger"),
-    [
-        (
-            "UPDATE fact_sales_order SET units_sold = 1 WHERE sales_order_id = 2",
-            "fact_sales_order",
-            EDIT_ORDER_1,
-        ),
-        (
-            "UPDATE fact_sales_order SET created_time = '09:00:00.001' WHERE sales_order_id = 2",
-            "fact_sales_order",
-            EDIT_ORDER_1,
-        ),
-        (
-            "UPDATE fact_sales_order SET created_date = '2022-11-02' WHERE sales_order_id = 2",
-            "fact_sales_order",
-            EDIT_ORDER_1,
-        ),
-        (
-            # PostgreSQL's own hash of this time is that of 09:00.
-            "UPDATE fact_sales_order SET created_time = '10:11:34.967311' WHERE sales_order_id = 2",
-            "fact_sales_order",
-            EDIT_ORDER_1,
-        ),
-        ("DELETE FROM fact_sales_order WHERE sales_order_id = 2", "fact_sales_order", EDIT_ORDER_1),
-        (
-            """
+    by_night(
+        [
+            (
+                "UPDATE fact_sales_order SET units_sold = 1 WHERE sales_order_id = 2",
+                "fact_sales_order",
+                EDIT_ORDER_1,
+            ),
+            (
+                (
+                    "UPDATE fact_sales_order SET created_time = '09:00:00.001'"
+                    " WHERE sales_order_id = 2"
+                ),
+                "fact_sales_order",
+                EDIT_ORDER_1,
+            ),
+            (
+                "UPDATE fact_sales_order SET created_date = '2022-11-02' WHERE sales_order_id = 2",
+                "fact_sales_order",
+                EDIT_ORDER_1,
+            ),
+            (
+                # PostgreSQL's own hash of this time is that of 09:00.
+                (
+                    "UPDATE fact_sales_order SET created_time = '10:11:34.967311'"
+                    " WHERE sales_order_id = 2"
+                ),
+                "fact_sales_order",
+                EDIT_ORDER_1,
+            ),
+            (
+                "DELETE FROM fact_sales_order WHERE sales_order_id = 2",
+                "fact_sales_order",
+                EDIT_ORDER_1,
+            ),
+            (
+                """
             INSERT INTO fact_sales_order
             SELECT 99, 99, created_date, created_time, last_updated_date, last_updated_time,
                    sales_staff_id, counterparty_id, units_sold, unit_price, currency_id, design_id,
@@ -415,51 +427,53 @@ def captured_with(
                    observed_at
             FROM fact_sales_order WHERE sales_order_id = 1
             """,
-            "fact_sales_order",
-            EDIT_ORDER_1,
-        ),
-        (
-            "UPDATE fact_payment SET is_deleted = TRUE WHERE payment_id = 2",
-            "fact_payment",
-            "UPDATE payment SET paid = TRUE WHERE payment_id = 1",
-        ),
-        (
-            "UPDATE dim_staff SET location = 'Leeds' WHERE staff_id = 2",
-            "dim_staff",
-            "UPDATE staff SET last_name = 'A' WHERE staff_id = 1",
-        ),
-        (
-            "DELETE FROM dim_counterparty WHERE counterparty_id = 2",
-            "dim_counterparty",
-            "UPDATE counterparty SET counterparty_legal_name = 'A' WHERE counterparty_id = 1",
-        ),
-        (
-            "INSERT INTO dim_design VALUES (9, 'A', '/', 'f', 1)",
-            "dim_design",
-            "UPDATE design SET design_name = 'A' WHERE design_id = 1",
-        ),
-        (
-            """
+                "fact_sales_order",
+                EDIT_ORDER_1,
+            ),
+            (
+                "UPDATE fact_payment SET is_deleted = TRUE WHERE payment_id = 2",
+                "fact_payment",
+                "UPDATE payment SET paid = TRUE WHERE payment_id = 1",
+            ),
+            (
+                "UPDATE dim_staff SET location = 'Leeds' WHERE staff_id = 2",
+                "dim_staff",
+                "UPDATE staff SET last_name = 'A' WHERE staff_id = 1",
+            ),
+            (
+                "DELETE FROM dim_counterparty WHERE counterparty_id = 2",
+                "dim_counterparty",
+                "UPDATE counterparty SET counterparty_legal_name = 'A' WHERE counterparty_id = 1",
+            ),
+            (
+                "INSERT INTO dim_design VALUES (9, 'A', '/', 'f', 1)",
+                "dim_design",
+                "UPDATE design SET design_name = 'A' WHERE design_id = 1",
+            ),
+            (
+                """
             UPDATE dim_transaction SET sales_order_id = purchase_order_id,
                                        purchase_order_id = sales_order_id WHERE transaction_id = 2
             """,
-            "dim_transaction",
-            "UPDATE transaction SET transaction_type = 'PURCHASE' WHERE transaction_id = 1",
-        ),
-        (
-            """
+                "dim_transaction",
+                "UPDATE transaction SET transaction_type = 'PURCHASE' WHERE transaction_id = 1",
+            ),
+            (
+                """
             UPDATE dim_design SET design_name = design_name || ',' || file_location,
                                   file_location = file_name, file_name = '' WHERE design_id = 2
             """,
-            "dim_design",
-            "UPDATE design SET design_name = 'A' WHERE design_id = 1",
-        ),
-        (
-            "UPDATE dim_location SET district = '' WHERE location_id = 2",  # NULL in the source
-            "dim_location",
-            "UPDATE address SET city = 'Oslo' WHERE address_id = 1",
-        ),
-    ],
+                "dim_design",
+                "UPDATE design SET design_name = 'A' WHERE design_id = 1",
+            ),
+            (
+                "UPDATE dim_location SET district = '' WHERE location_id = 2",  # NULL in the source
+                "dim_location",
+                "UPDATE address SET city = 'Oslo' WHERE address_id = 1",
+            ),
+        ],
+        but=[0, 5, 10],
+    ),
 )
 def test_edit_by_hand_is_found_asked_for_and_healed(
     platform: Platform, edit: str, star: str, trigger: str

@@ -210,6 +210,7 @@ def test_type_changes_below_the_views_of_others(
     assert ("bigint",) in admin.execute(query, ["theirs.staff"]).fetchall()
 
 
+@pytest.mark.long
 def test_type_that_holds_more_than_is_declared_stays(
     admin: psycopg.Connection, declare: Declare
 ) -> None:
@@ -273,6 +274,7 @@ def test_column_of_somebody_else_is_not_taken_over(
         schema.migrate(admin, NAMES)
 
 
+@pytest.mark.long
 def test_column_that_was_added_by_a_declaration_is_known_by_the_next(
     admin: psycopg.Connection, declare: Declare
 ) -> None:

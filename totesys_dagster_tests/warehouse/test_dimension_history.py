@@ -216,6 +216,7 @@ def rebuild_of(platform: Platform) -> Any:
     )
 
 
+@pytest.mark.long
 def test_warehouse_that_is_lost_comes_back_with_its_history(platform: Platform) -> None:
     busy_week(platform)
     before = all_histories(platform)
@@ -266,7 +267,12 @@ def verify_of(platform: Platform) -> list[str]:
             2,
             marks=pytest.mark.long,
         ),
-        ("dim_design", "UPDATE past_dim_design SET is_deleted = NOT is_deleted", 6),
+        pytest.param(
+            "dim_design",
+            "UPDATE past_dim_design SET is_deleted = NOT is_deleted",
+            6,
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_history_that_was_changed_by_hand_is_found_and_rebuilt(
@@ -334,6 +340,7 @@ def test_audits_go_on_until_then(platform: Platform) -> None:
     assert platform.rows(query) == [(True,)]
 
 
+@pytest.mark.long
 def test_what_the_release_before_loads_afterwards_is_found(platform: Platform) -> None:
     """It carries on the dimensions, and knows nothing of their past."""
     busy_week(platform)

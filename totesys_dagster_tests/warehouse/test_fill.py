@@ -20,6 +20,7 @@ from totesys_dagster.warehouse import fill as fill_module
 from totesys_dagster.warehouse import table_load
 from totesys_dagster.warehouse.copy import copy_in
 from totesys_dagster_tests.conftest import Platform
+from totesys_dagster_tests.landing import by_night
 from totesys_dagster_tests.warehouse.test_load import everything, processed_batch
 
 
@@ -95,6 +96,7 @@ def test_first_load_is_the_same_as_a_staged_one(
     assert without_the_time(straight) == without_the_time(everything(platform))
 
 
+@pytest.mark.long
 def test_only_an_empty_table_is_filled(platform: Platform, filled: dict[str, bool]) -> None:
     platform.first()
     filled.clear()
@@ -104,6 +106,7 @@ def test_only_an_empty_table_is_filled(platform: Platform, filled: dict[str, boo
     assert not any(filled.values())
 
 
+@pytest.mark.long
 def test_rows_in_quarantine_are_left_to_staging(
     platform: Platform, filled: dict[str, bool]
 ) -> None:
@@ -118,7 +121,7 @@ def test_rows_in_quarantine_are_left_to_staging(
     ]
 
 
-@pytest.mark.parametrize("many", [fill_module.MANY_VALUES, 0])
+@pytest.mark.parametrize("many", by_night([fill_module.MANY_VALUES, 0], but=[1]))
 def test_fact_without_its_dimension_row_is_left_to_staging(
     platform: Platform, filled: dict[str, bool], monkeypatch: pytest.MonkeyPatch, many: int
 ) -> None:
@@ -194,6 +197,7 @@ def test_load_does_not_wait_for_a_reader(
     assert loaded.audits["fact_sales_order"].equal
 
 
+@pytest.mark.long
 def test_key_that_something_was_built_upon_stays(
     platform: Platform, filled: dict[str, bool], administrator: psycopg.Connection
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from totesys_dagster.ingestion.known import Known
 from totesys_dagster.lake.requests import Requests
 from totesys_dagster.warehouse.healing import DIFFERED
@@ -38,6 +40,7 @@ def test_edit_heals_though_the_first_batch_had_a_bad_row(platform: Platform) -> 
     assert heal(platform, wrong_payment(2)) is True
 
 
+@pytest.mark.long
 def test_second_edit_heals_after_a_full_read_that_had_a_bad_row(platform: Platform) -> None:
     platform.application.execute(bad_payment(3))
     platform.run()

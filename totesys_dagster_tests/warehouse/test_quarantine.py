@@ -56,6 +56,7 @@ def mend_half(platform: Platform) -> None:
     assert verdict(loaded.audits["fact_payment"]) == (False, 1, None)
 
 
+@pytest.mark.long
 def test_digest_without_other_keys_than_are_in_quarantine_proves_nothing(
     half_mended: Platform,
 ) -> None:
@@ -66,6 +67,7 @@ def test_digest_without_other_keys_than_are_in_quarantine_proves_nothing(
     assert verdict(loaded.audits["fact_payment"]) == (False, 1, None)
 
 
+@pytest.mark.long
 def test_digest_without_fewer_keys_than_are_in_quarantine_proves_nothing(
     platform: Platform,
 ) -> None:
@@ -140,6 +142,7 @@ def test_other_keys_are_not_released(platform: Platform) -> None:
     assert keys(platform) == (3,)
 
 
+@pytest.mark.long
 def test_released_key_can_be_in_quarantine_again(platform: Platform) -> None:
     """A second mended row is in quarantine no more, though the table differs for the first."""
     platform.first()

@@ -53,7 +53,7 @@ def rows(platform: Platform, query: str) -> Rows:
 @pytest.fixture
 def loaded(platform: Platform) -> Platform:
     """The few rows, loaded."""
-    platform.run()
+    platform.first()
     return platform
 
 

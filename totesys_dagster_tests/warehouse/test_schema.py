@@ -128,13 +128,13 @@ def test_two_processes_that_migrate_at_once_migrate_once(dsn: str) -> None:
     [
         'we"ird; drop schema public',
         pytest.param("o'keefe", marks=pytest.mark.long),
-        "Grün",
+        pytest.param("Grün", marks=pytest.mark.long),
         pytest.param("select", marks=pytest.mark.long),
         pytest.param("a.b", marks=pytest.mark.long),
         pytest.param("{x}", marks=pytest.mark.long),
         pytest.param("\\", marks=pytest.mark.long),
         pytest.param("a b", marks=pytest.mark.long),
-        "x" * 51,
+        pytest.param("x" * 51, marks=pytest.mark.long),
     ],
 )
 def test_schema_may_have_any_name(platform: Platform, name: str) -> None:

@@ -5,10 +5,24 @@
 
 locals {
   name = "totesys-production"
+
+  retention = { mode = "COMPLIANCE", days = 365 }
 }
 
 provider "aws" {
   region = var.region
+
+  default_tags {
+    tags = {
+      Project     = "totesys_dagster"
+      Environment = "production"
+    }
+  }
+}
+
+provider "aws" {
+  alias  = "replica"
+  region = coalesce(var.replica_region, var.region)
 
   default_tags {
     tags = {
@@ -35,10 +49,12 @@ module "platform" {
   image                    = "${data.aws_ecr_repository.this.repository_url}:${var.image_tag}"
   repository_arn           = data.aws_ecr_repository.this.arn
   permissions_boundary_arn = data.aws_iam_policy.boundary.arn
+  cpu_architecture         = var.cpu_architecture
   running                  = var.running
 
-  retention_mode = "COMPLIANCE"
-  retention_days = 365
+  retention_mode = local.retention.mode
+  retention_days = local.retention.days
+  replica        = one(module.replica[*].ingestion)
 
   cidr               = "10.40.0.0/16"
   availability_zones = var.availability_zones
@@ -59,6 +75,18 @@ module "platform" {
 
   alert_emails       = var.alert_emails
   alert_mail         = var.alert_mail
-  silence_minutes    = 30
   monthly_budget_usd = var.monthly_budget_usd
+}
+
+# Its own module, as it is in another region and has to be there when this one is not.
+module "replica" {
+  source = "../../modules/replica"
+  count  = var.replica_region == null ? 0 : 1
+
+  providers = { aws = aws.replica }
+
+  name           = local.name
+  retention_mode = local.retention.mode
+  retention_days = local.retention.days
+  database_arns  = module.platform.database_arns
 }

@@ -1,14 +1,26 @@
 # Staging: the same as production, but smaller, and what costs can be taken down: see *Every day* in
 # docs/deployment.md. Lake and key stay, as everywhere.
-#
-# Its ToteSys is a copy on which nobody may work for a day, which is no alarm.
 
 locals {
   name = "totesys-staging"
+
+  retention = { mode = "GOVERNANCE", days = 1 }
 }
 
 provider "aws" {
   region = var.region
+
+  default_tags {
+    tags = {
+      Project     = "totesys_dagster"
+      Environment = "staging"
+    }
+  }
+}
+
+provider "aws" {
+  alias  = "replica"
+  region = coalesce(var.replica_region, var.region)
 
   default_tags {
     tags = {
@@ -35,10 +47,12 @@ module "platform" {
   image                    = "${data.aws_ecr_repository.this.repository_url}:${var.image_tag}"
   repository_arn           = data.aws_ecr_repository.this.arn
   permissions_boundary_arn = data.aws_iam_policy.boundary.arn
+  cpu_architecture         = var.cpu_architecture
   running                  = var.running
 
-  retention_mode = "GOVERNANCE"
-  retention_days = 1
+  retention_mode = local.retention.mode
+  retention_days = local.retention.days
+  replica        = one(module.replica[*].ingestion)
 
   cidr               = "10.41.0.0/16"
   availability_zones = var.availability_zones
@@ -59,6 +73,18 @@ module "platform" {
 
   alert_emails       = var.alert_emails
   alert_mail         = var.alert_mail
-  silence_minutes    = 1440
   monthly_budget_usd = var.monthly_budget_usd
+}
+
+# Its own module, as it is in another region and has to be there when this one is not.
+module "replica" {
+  source = "../../modules/replica"
+  count  = var.replica_region == null ? 0 : 1
+
+  providers = { aws = aws.replica }
+
+  name           = local.name
+  retention_mode = local.retention.mode
+  retention_days = local.retention.days
+  database_arns  = module.platform.database_arns
 }

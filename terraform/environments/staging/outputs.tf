@@ -28,6 +28,11 @@ output "one_off" {
   value       = module.platform.one_off
 }
 
+output "task_definitions" {
+  description = "For each service, the task definition that it is to run: .ci/deploy.py waits for it"
+  value       = module.platform.task_definitions
+}
+
 output "databases" {
   description = "Databases of Athena"
   value       = module.platform.databases

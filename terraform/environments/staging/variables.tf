@@ -65,3 +65,20 @@ variable "monthly_budget_usd" {
   description = "What the account may cost in a month"
   type        = number
 }
+
+variable "cpu_architecture" {
+  description = "Processors of the tasks: X86_64, or ARM64 (Graviton), for which the image has to be built"
+  type        = string
+  default     = "X86_64"
+}
+
+variable "replica_region" {
+  description = "Another region, which the ingestion zone and backups are copied to; null for no copies"
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.replica_region != var.region
+    error_message = "replica_region is another region than region."
+  }
+}

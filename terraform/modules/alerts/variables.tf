@@ -13,14 +13,9 @@ variable "emails" {
   type        = list(string)
 }
 
-variable "silence_minutes" {
-  description = "Minutes without a loaded batch after which silence is an alarm"
-  type        = number
-
-  validation {
-    condition     = var.silence_minutes >= 5 && var.silence_minutes <= 1440 && var.silence_minutes % 5 == 0
-    error_message = "silence_minutes is a multiple of 5, up to 1440."
-  }
+variable "running" {
+  description = "Whether the services run: nobody is notified that what was stopped on purpose is down"
+  type        = bool
 }
 
 variable "monthly_budget_usd" {
@@ -49,8 +44,12 @@ variable "services" {
 }
 
 variable "databases" {
-  description = "Identifiers of the databases by what is in them"
-  type        = map(string)
+  description = "For each database by what is in it: its identifier, its memory in bytes, and how many connections it takes"
+  type = map(object({
+    identifier      = string
+    memory          = number
+    max_connections = number
+  }))
 }
 
 variable "load_balancer" {

@@ -18,6 +18,13 @@ output "load_balancer" {
   value       = aws_lb.this.arn_suffix
 }
 
+output "task_definitions" {
+  description = "For each service, the task definition that it is to run"
+  value = {
+    for part in ["code", "daemon", "web"] : part => aws_ecs_task_definition.this[part].arn
+  }
+}
+
 output "services" {
   description = "Services of the cluster"
   value       = [aws_ecs_service.code.name, aws_ecs_service.daemon.name, aws_ecs_service.web.name]

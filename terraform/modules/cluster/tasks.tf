@@ -23,6 +23,10 @@ locals {
     DAGSTER_CODE_HOST          = "code.${var.name}.internal"
     DAGSTER_CODE_PORT          = "4000"
     DAGSTER_RUN_FAMILY         = var.name
+    # By stage: see deploy/aws/stage_launcher.py.
+    DAGSTER_RUN_SECURITY_GROUPS = jsonencode({
+      for stage in ["capture", "process", "load"] : stage => var.security_groups[stage]
+    })
   }
 
   # The command line starts an embedded source where none is set. One-off commands read the lake and
@@ -76,7 +80,7 @@ locals {
       container = "code"
       cpu       = 512
       memory    = 2048
-      command   = ["dagster", "api", "grpc", "-h", "0.0.0.0", "-p", "4000", "-m", "totesys_dagster.definitions"]
+      command   = ["dagster", "api", "grpc", "-h", "0.0.0.0", "-p", "4000", "-m", "totesys_dagster.definitions", "--log-format", "json"]
       health    = "dagster api grpc-health-check -p 4000"
       port      = 4000
     }
@@ -84,7 +88,7 @@ locals {
       container = "daemon"
       cpu       = 512
       memory    = 1024
-      command   = ["dagster-daemon", "run", "-w", local.workspace]
+      command   = ["dagster-daemon", "run", "-w", local.workspace, "--log-format", "json"]
       health    = "dagster-daemon liveness-check"
       port      = null
     }
@@ -93,7 +97,7 @@ locals {
       cpu       = 512
       memory    = 1024
       # Dagster's web server behind a guard, which answers to the host of TOTESYS_UI_URL alone.
-      command = ["totesys", "web", "-h", "0.0.0.0", "-p", "3000", "-w", local.workspace]
+      command = ["totesys", "web", "-h", "0.0.0.0", "-p", "3000", "-w", local.workspace, "--log-format", "json"]
       # The load balancer looks at the web server by itself, under its address.
       health = null
       port   = 3000
@@ -115,7 +119,15 @@ resource "aws_ecs_task_definition" "this" {
 
   runtime_platform {
     operating_system_family = "LINUX"
-    cpu_architecture        = "X86_64"
+    cpu_architecture        = var.cpu_architecture
+  }
+
+  # Runs take the newest revision of a family: the old one goes when there is a new one, and stays
+  # registered, for a service that goes back to it.
+  skip_destroy = true
+
+  lifecycle {
+    create_before_destroy = true
   }
 
   # The only place that the programs can write to.

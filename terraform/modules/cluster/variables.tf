@@ -13,6 +13,17 @@ variable "image" {
   type        = string
 }
 
+variable "cpu_architecture" {
+  description = "Processors of the tasks: X86_64, or ARM64 (Graviton), for which the image has to be built"
+  type        = string
+  default     = "X86_64"
+
+  validation {
+    condition     = contains(["X86_64", "ARM64"], var.cpu_architecture)
+    error_message = "cpu_architecture is X86_64 or ARM64."
+  }
+}
+
 variable "running" {
   description = "Whether the services run; false until the databases are prepared"
   type        = bool
@@ -85,7 +96,7 @@ variable "private_subnet_ids" {
 
 variable "security_groups" {
   description = "Security groups by what is in them"
-  type        = object({ balancer = string, web = string, platform = string })
+  type        = object({ balancer = string, web = string, platform = string, capture = string, process = string, load = string })
 }
 
 variable "domain_name" {

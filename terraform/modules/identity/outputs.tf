@@ -1,5 +1,5 @@
 output "role_arns" {
-  description = "Roles for GitHub Actions: variables AWS_DEPLOY_ROLE and AWS_PLAN_ROLE of the repository"
+  description = "Roles for GitHub Actions: variables of the repository, see docs/deployment.md"
   value       = { for name, role in aws_iam_role.github : name => role.arn }
 }
 
@@ -15,9 +15,8 @@ output "trust" {
 
 output "policies" {
   description = "Every policy, for tests"
-  value = {
-    deploy   = jsonencode(local.policies.deploy)
-    plan     = jsonencode(local.policies.plan)
-    boundary = aws_iam_policy.boundary.policy
-  }
+  value = merge(
+    { for role, statements in local.policies : role => jsonencode(statements) },
+    { boundary = aws_iam_policy.boundary.policy },
+  )
 }

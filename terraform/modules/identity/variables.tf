@@ -22,3 +22,8 @@ variable "key_arn" {
   description = "KMS key that encrypts the state"
   type        = string
 }
+
+variable "registry_arn" {
+  description = "The repository of images"
+  type        = string
+}

@@ -31,15 +31,22 @@ locals {
         }
       },
       {
-        # Alarms, rules and budgets publish to the encrypted topic.
-        Sid    = "Publishers"
-        Effect = "Allow"
-        Principal = {
-          Service = ["cloudwatch.amazonaws.com", "events.amazonaws.com", "budgets.amazonaws.com"]
-        }
+        # Alarms and budgets publish to the encrypted topic.
+        Sid       = "Publishers"
+        Effect    = "Allow"
+        Principal = { Service = ["cloudwatch.amazonaws.com", "budgets.amazonaws.com"] }
         Action    = ["kms:Decrypt", "kms:GenerateDataKey*"]
         Resource  = "*"
         Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
+      },
+      {
+        # So do rules of EventBridge, which does not say for whom: with a condition, an encrypted topic
+        # would never get their events.
+        Sid       = "Rules"
+        Effect    = "Allow"
+        Principal = { Service = "events.amazonaws.com" }
+        Action    = ["kms:Decrypt", "kms:GenerateDataKey*"]
+        Resource  = "*"
       },
     ]
   }

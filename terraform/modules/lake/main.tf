@@ -10,7 +10,7 @@ locals {
 }
 
 resource "aws_s3_bucket" "zone" {
-  #checkov:skip=CKV_AWS_144: a second region is the owner's decision; versioning and the lock guard against deletion
+  #checkov:skip=CKV_AWS_144: a second region is a variable, off by default; versioning and the lock guard against deletion
   #checkov:skip=CKV2_AWS_62: nothing reacts to single objects, a batch exists when its manifest does
   #checkov:skip=CKV_AWS_21: versioning is below; the check does not follow for_each
   for_each = local.zones
@@ -181,12 +181,17 @@ locals {
         Resource = "${aws_s3_bucket.zone[zone].arn}/*"
       },
       {
+        # Who asks for no encryption gets the bucket's. A negated operator, with IfExists or without,
+        # is true where the key is missing, and would refuse every put of the platform's.
         Sid       = "NoOtherEncryption"
         Effect    = "Deny"
         Principal = "*"
         Action    = "s3:PutObject"
         Resource  = "${aws_s3_bucket.zone[zone].arn}/*"
-        Condition = { StringNotEqualsIfExists = { "s3:x-amz-server-side-encryption" = "aws:kms" } }
+        Condition = {
+          Null            = { "s3:x-amz-server-side-encryption" = "false" }
+          StringNotEquals = { "s3:x-amz-server-side-encryption" = "aws:kms" }
+        }
       },
     ]
   } }

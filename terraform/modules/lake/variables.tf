@@ -39,3 +39,15 @@ variable "log_days" {
   type        = number
   default     = 365
 }
+
+variable "replica" {
+  description = "Bucket of another region that the ingestion zone is copied to, and its key (modules/replica); null for no copy"
+  type        = object({ bucket_arn = string, key_arn = string })
+  default     = null
+}
+
+variable "permissions_boundary_arn" {
+  description = "What no role may exceed, whatever its policy says; null for no boundary"
+  type        = string
+  default     = null
+}

@@ -18,6 +18,9 @@ output "security_groups" {
     balancer      = aws_security_group.balancer.id
     web           = aws_security_group.web.id
     platform      = aws_security_group.platform.id
+    capture       = aws_security_group.stage["capture"].id
+    process       = aws_security_group.stage["process"].id
+    load          = aws_security_group.stage["load"].id
     warehouse     = aws_security_group.warehouse.id
     orchestration = aws_security_group.orchestration.id
   }

@@ -1,5 +1,6 @@
 # Who may talk to whom: people to the load balancer, it to the web server, the web server and the
-# daemon to the code location, and the platform to its two databases and to ToteSys.
+# daemon to the code location, and the platform to its two databases and to ToteSys. A run of one stage
+# reaches what the stage needs: capturing does not reach the warehouse, loading does not reach ToteSys.
 
 resource "aws_security_group" "balancer" {
   #checkov:skip=CKV2_AWS_5: attached to the load balancer in modules/cluster
@@ -16,9 +17,18 @@ resource "aws_security_group" "web" {
 }
 
 resource "aws_security_group" "platform" {
-  #checkov:skip=CKV2_AWS_5: attached to the daemon, the code location and the runs in modules/cluster
+  #checkov:skip=CKV2_AWS_5: attached to the daemon and the code location in modules/cluster
   name        = "${var.name}-platform"
-  description = "The daemon, the code location and the runs"
+  description = "The daemon, the code location, and the runs of several stages"
+  vpc_id      = aws_vpc.this.id
+}
+
+resource "aws_security_group" "stage" {
+  #checkov:skip=CKV2_AWS_5: attached to the runs by deploy/aws/stage_launcher.py
+  for_each = toset(["capture", "process", "load"])
+
+  name        = "${var.name}-${each.key}"
+  description = "The runs of ${each.key}"
   vpc_id      = aws_vpc.this.id
 }
 
@@ -62,6 +72,9 @@ resource "aws_vpc_security_group_egress_rule" "https" {
     balancer = aws_security_group.balancer.id
     web      = aws_security_group.web.id
     platform = aws_security_group.platform.id
+    capture  = aws_security_group.stage["capture"].id
+    process  = aws_security_group.stage["process"].id
+    load     = aws_security_group.stage["load"].id
   }
 
   security_group_id = each.value
@@ -112,11 +125,23 @@ resource "aws_vpc_security_group_egress_rule" "code" {
 }
 
 locals {
-  # The web server shows what Dagster's database holds, and never asks the warehouse.
+  # The web server shows what Dagster's database holds, and never asks the warehouse. Every run writes
+  # its history there.
   database_clients = {
     platform_warehouse     = { from = aws_security_group.platform.id, to = aws_security_group.warehouse.id }
+    load_warehouse         = { from = aws_security_group.stage["load"].id, to = aws_security_group.warehouse.id }
     platform_orchestration = { from = aws_security_group.platform.id, to = aws_security_group.orchestration.id }
     web_orchestration      = { from = aws_security_group.web.id, to = aws_security_group.orchestration.id }
+    capture_orchestration  = { from = aws_security_group.stage["capture"].id, to = aws_security_group.orchestration.id }
+    process_orchestration  = { from = aws_security_group.stage["process"].id, to = aws_security_group.orchestration.id }
+    load_orchestration     = { from = aws_security_group.stage["load"].id, to = aws_security_group.orchestration.id }
+  }
+
+  source_clients = {
+    for pair in setproduct(["platform", "capture"], var.source_cidrs) : join(" ", pair) => {
+      from = pair[0] == "capture" ? aws_security_group.stage["capture"].id : aws_security_group.platform.id
+      cidr = pair[1]
+    }
   }
 }
 
@@ -154,11 +179,11 @@ resource "aws_vpc_security_group_ingress_rule" "readers" {
 }
 
 resource "aws_vpc_security_group_egress_rule" "source" {
-  for_each = toset(var.source_cidrs)
+  for_each = local.source_clients
 
-  security_group_id = aws_security_group.platform.id
+  security_group_id = each.value.from
   description       = "ToteSys"
-  cidr_ipv4         = each.key
+  cidr_ipv4         = each.value.cidr
   ip_protocol       = "tcp"
   from_port         = var.source_port
   to_port           = var.source_port

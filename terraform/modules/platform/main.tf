@@ -64,6 +64,9 @@ module "lake" {
   key_arn        = module.key.arn
   retention_mode = var.retention_mode
   retention_days = var.retention_days
+  replica        = var.replica
+
+  permissions_boundary_arn = var.permissions_boundary_arn
 }
 
 module "network" {
@@ -162,6 +165,7 @@ module "cluster" {
   name                     = var.name
   region                   = var.region
   image                    = var.image
+  cpu_architecture         = var.cpu_architecture
   running                  = var.running
   cluster_arn              = aws_ecs_cluster.this.arn
   log_groups               = { for part, group in aws_cloudwatch_log_group.part : part => group.name }
@@ -193,7 +197,7 @@ module "alerts" {
   name               = var.name
   key_arn            = module.key.arn
   emails             = var.alert_emails
-  silence_minutes    = var.silence_minutes
+  running            = var.running
   monthly_budget_usd = var.monthly_budget_usd
   log_groups         = { for part, group in aws_cloudwatch_log_group.part : part => group.name }
   cluster_name       = aws_ecs_cluster.this.name
@@ -202,8 +206,12 @@ module "alerts" {
   load_balancer      = module.cluster.load_balancer
   target_group       = module.cluster.target_group
   databases = {
-    warehouse = module.warehouse.identifier
-    dagster   = module.orchestration.identifier
+    for name, database in { warehouse = module.warehouse, dagster = module.orchestration } :
+    name => {
+      identifier      = database.identifier
+      memory          = database.memory
+      max_connections = database.max_connections
+    }
   }
 }
 

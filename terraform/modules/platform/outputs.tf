@@ -32,6 +32,11 @@ output "one_off" {
   }
 }
 
+output "task_definitions" {
+  description = "For each service, the task definition that it is to run"
+  value       = module.cluster.task_definitions
+}
+
 output "databases" {
   description = "Databases of Athena"
   value       = module.catalog.databases
@@ -40,4 +45,9 @@ output "databases" {
 output "policies" {
   description = "Every policy of the platform's roles, for tests"
   value       = module.roles.policies
+}
+
+output "database_arns" {
+  description = "ARNs of the databases by what is in them"
+  value       = { warehouse = module.warehouse.arn, dagster = module.orchestration.arn }
 }

@@ -18,6 +18,17 @@ variable "image" {
   type        = string
 }
 
+variable "cpu_architecture" {
+  description = "Processors of the tasks: X86_64, or ARM64 (Graviton), for which the image has to be built"
+  type        = string
+  default     = "X86_64"
+
+  validation {
+    condition     = contains(["X86_64", "ARM64"], var.cpu_architecture)
+    error_message = "cpu_architecture is X86_64 or ARM64."
+  }
+}
+
 variable "repository_arn" {
   description = "The repository of the image"
   type        = string
@@ -41,6 +52,12 @@ variable "retention_mode" {
 variable "retention_days" {
   description = "Days for which an object of the ingestion zone is locked"
   type        = number
+}
+
+variable "replica" {
+  description = "Bucket of another region that the ingestion zone is copied to, and its key (modules/replica); null for no copy"
+  type        = object({ bucket_arn = string, key_arn = string })
+  default     = null
 }
 
 variable "cidr" {
@@ -115,9 +132,14 @@ variable "cognito_domain_prefix" {
 }
 
 variable "poll_seconds" {
-  description = "Seconds between two looks at the source"
+  description = "Seconds between two looks at the source; ten minutes without one are an alarm"
   type        = number
   default     = 30
+
+  validation {
+    condition     = var.poll_seconds >= 1 && var.poll_seconds <= 240
+    error_message = "poll_seconds is 1 to 240: ten minutes without a look at the source are an alarm."
+  }
 }
 
 variable "load_every_seconds" {
@@ -140,12 +162,6 @@ variable "alert_mail" {
     condition     = var.alert_mail == null || try(length(var.alert_mail.recipients) > 0 && var.alert_mail.sender != "", false)
     error_message = "alert_mail names a sender and at least one recipient."
   }
-}
-
-variable "silence_minutes" {
-  description = "Minutes without a loaded batch that are an alarm"
-  type        = number
-  default     = 30
 }
 
 variable "monthly_budget_usd" {

@@ -2,6 +2,16 @@
 # public address, and its administrator's password is made, kept and rotated by AWS: Terraform never
 # sees it. The roles that the platform logs in with are made by deploy/aws/prepare_databases.py.
 
+locals {
+  # The third word of a class is its size. A class for memory (r) has twice that of another.
+  sizes = {
+    micro      = 1, small = 2, medium = 4, large = 8, xlarge = 16, "2xlarge" = 32, "4xlarge" = 64, "8xlarge" = 128,
+    "12xlarge" = 192, "16xlarge" = 256, "24xlarge" = 384
+  }
+  class  = split(".", var.instance_class)
+  memory = local.sizes[local.class[2]] * (can(regex("^r", local.class[1])) ? 2 : 1) * 1024 * 1024 * 1024
+}
+
 resource "aws_db_subnet_group" "this" {
   name       = var.name
   subnet_ids = var.subnet_ids

@@ -13,6 +13,21 @@ output "identifier" {
   value       = aws_db_instance.this.identifier
 }
 
+output "arn" {
+  description = "ARN of the server"
+  value       = aws_db_instance.this.arn
+}
+
+output "memory" {
+  description = "Bytes of memory of the server"
+  value       = local.memory
+}
+
+output "max_connections" {
+  description = "How many connections the server takes: RDS's default, by its memory"
+  value       = min(floor(local.memory / 9531392), 5000)
+}
+
 output "administrator_secret_arn" {
   description = "Secret with the administrator's user and password"
   value       = one(aws_db_instance.this.master_user_secret[*].secret_arn)

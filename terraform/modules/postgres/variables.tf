@@ -26,6 +26,11 @@ variable "security_group_id" {
 variable "instance_class" {
   description = "Size of the server"
   type        = string
+
+  validation {
+    condition     = can(regex("^db\\.[tmr]\\w+\\.(micro|small|medium|large|(2|4|8|12|16|24)?xlarge)$", var.instance_class))
+    error_message = "instance_class is a class of the families t, m or r of RDS, as db.t4g.medium: alarms are set by its memory."
+  }
 }
 
 variable "storage_gb" {

@@ -234,17 +234,13 @@ def site(
             primary.server,
             SOURCE,
             warehouse,
-            psycopg.connect(primary.dsn(stack.APPLICATION), autocommit=True),
-            connect(settings.SOURCE_DSN),
-            connect(settings.WAREHOUSE_DSN),
             Names("warehouse"),
             Store(zone_urls.zone_url(settings.INGESTION_URL), settings.INGESTION_URL),
             Store(zone_urls.zone_url(settings.PROCESSED_URL), settings.PROCESSED_URL),
         )
         site = Site(platform, made, primary, stack_, monkeypatch)
         yield site
-        for connection in (platform.application, platform.source, platform.warehouse):
-            connection.close()
+        platform.close()
 
 
 def catch_up(standby: Cluster, primary: Cluster) -> None:

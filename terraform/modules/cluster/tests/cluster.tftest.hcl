@@ -77,7 +77,7 @@ variables {
   vpc_id                = "vpc-0"
   public_subnet_ids     = ["subnet-0", "subnet-1"]
   private_subnet_ids    = ["subnet-2", "subnet-3"]
-  security_groups       = { balancer = "sg-0", web = "sg-1", platform = "sg-2" }
+  security_groups       = { balancer = "sg-0", web = "sg-1", platform = "sg-2", capture = "sg-3", process = "sg-4", load = "sg-5" }
   domain_name           = "dagster.example.com"
   hosted_zone_id        = "Z0"
   cognito_domain_prefix = "totesys-test"
@@ -175,4 +175,29 @@ run "nothing_is_served_without_a_login" {
     condition     = aws_lb_listener.https.default_action[0].type == "authenticate-cognito" && aws_lb_listener.https.default_action[0].authenticate_cognito[0].on_unauthenticated_request == "authenticate"
     error_message = "The load balancer passes on what nobody has logged in for, such as the page of the reports."
   }
+}
+
+run "tasks_run_on_the_processors_that_are_asked_for" {
+  command = plan
+
+  variables {
+    cpu_architecture = "ARM64"
+  }
+
+  assert {
+    condition = alltrue([
+      for task in aws_ecs_task_definition.this : task.runtime_platform[0].cpu_architecture == "ARM64"
+    ])
+    error_message = "A task runs on other processors than the image is built for."
+  }
+}
+
+run "other_processors_are_refused" {
+  command = plan
+
+  variables {
+    cpu_architecture = "RISCV"
+  }
+
+  expect_failures = [var.cpu_architecture]
 }

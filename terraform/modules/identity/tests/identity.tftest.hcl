@@ -1,4 +1,5 @@
-# Run with `terraform test` in modules/identity; AWS is not asked.
+# Run with `terraform test` in modules/identity; AWS is not asked. What the roles may do is evaluated in
+# totesys_dagster_tests/deployment.
 
 mock_provider "aws" {
   override_during = plan
@@ -25,49 +26,22 @@ variables {
   repository       = "example/totesys_dagster"
   state_bucket_arn = "arn:aws:s3:::state"
   key_arn          = "arn:aws:kms:eu-west-2:000000000000:key/test"
+  registry_arn     = "arn:aws:ecr:eu-west-2:000000000000:repository/totesys"
 }
 
-run "deploying_is_for_the_main_branch_alone" {
+run "each_role_is_for_one_subject" {
   command = plan
 
   assert {
-    condition = jsondecode(output.trust["deploy"]).Statement == [{
-      Effect    = "Allow"
-      Principal = { Federated = "arn:aws:iam::000000000000:oidc-provider/token.actions.githubusercontent.com" }
-      Action    = "sts:AssumeRoleWithWebIdentity"
-      Condition = {
-        StringEquals = {
-          "token.actions.githubusercontent.com:aud" = "sts.amazonaws.com"
-          "token.actions.githubusercontent.com:sub" = "repo:example/totesys_dagster:ref:refs/heads/main"
-        }
-      }
-    }]
-    error_message = "Others than the main branch could deploy."
-  }
-}
-
-run "data_is_neither_read_nor_removed" {
-  command = plan
-
-  assert {
-    condition = alltrue([
-      for role in ["deploy", "plan"] : alltrue([
-        for action in [
-          "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:BypassGovernanceRetention", "s3:GetObject",
-          "secretsmanager:GetSecretValue", "kms:ScheduleKeyDeletion",
-        ] :
-        anytrue([
-          for statement in jsondecode(output.policies[role]) :
-          contains(flatten([statement.Action]), action) if statement.Effect == "Deny"
-        ])
-      ])
-    ])
-    error_message = "A role of GitHub may read data or secrets, or delete."
-  }
-
-  assert {
-    condition     = !strcontains(output.policies["boundary"], "s3:Delete") && !strcontains(output.policies["boundary"], "s3:*")
-    error_message = "The boundary lets roles delete."
+    condition = {
+      for role, trust in output.trust : role => jsondecode(trust).Statement[0].Condition.StringEquals["token.actions.githubusercontent.com:sub"]
+      } == {
+      plan              = "repo:example/totesys_dagster:pull_request"
+      image             = "repo:example/totesys_dagster:ref:refs/heads/main"
+      deploy-staging    = "repo:example/totesys_dagster:ref:refs/heads/main"
+      deploy-production = "repo:example/totesys_dagster:environment:production"
+    }
+    error_message = "Others than the main branch, or than approved jobs, could deploy."
   }
 }
 

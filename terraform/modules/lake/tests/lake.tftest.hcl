@@ -106,3 +106,37 @@ run "a_lock_of_no_days_is_refused" {
 
   expect_failures = [var.retention_days]
 }
+
+run "nothing_is_copied_unless_asked_for" {
+  command = plan
+
+  assert {
+    condition     = length(aws_s3_bucket_replication_configuration.this) == 0 && length(aws_iam_role.replication) == 0
+    error_message = "Objects leave the region though nobody has asked for it."
+  }
+}
+
+run "the_ingestion_zone_is_copied_without_deletions" {
+  command = plan
+
+  variables {
+    replica = { bucket_arn = "arn:aws:s3:::replica", key_arn = "arn:aws:kms:eu-west-1:000000000000:key/replica" }
+  }
+
+  assert {
+    condition = (
+      keys(aws_s3_bucket_replication_configuration.this) == ["ingestion"]
+      && aws_s3_bucket_replication_configuration.this["ingestion"].rule[0].delete_marker_replication[0].status == "Disabled"
+      && aws_s3_bucket_replication_configuration.this["ingestion"].rule[0].destination[0].encryption_configuration[0].replica_kms_key_id == var.replica.key_arn
+    )
+    error_message = "The wrong zone is copied, or deletions are, or under a key that is lost with the region."
+  }
+
+  assert {
+    condition = !anytrue([
+      for statement in jsondecode(aws_iam_role_policy.replication["ingestion"].policy).Statement :
+      anytrue([for action in flatten([statement.Action]) : strcontains(action, "Delete") || strcontains(action, "*")])
+    ])
+    error_message = "Replication may delete."
+  }
+}

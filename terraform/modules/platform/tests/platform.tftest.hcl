@@ -48,6 +48,9 @@ override_module {
     host                     = "warehouse.example.com"
     database                 = "warehouse"
     identifier               = "totesys-test-warehouse"
+    arn                      = "arn:aws:rds:eu-west-2:000000000000:db:totesys-test-warehouse"
+    memory                   = 4294967296
+    max_connections          = 450
     administrator_secret_arn = "arn:administrator-of-warehouse"
   }
 }
@@ -59,6 +62,9 @@ override_module {
     host                     = "dagster.example.com"
     database                 = "dagster"
     identifier               = "totesys-test-dagster"
+    arn                      = "arn:aws:rds:eu-west-2:000000000000:db:totesys-test-dagster"
+    memory                   = 4294967296
+    max_connections          = 450
     administrator_secret_arn = "arn:administrator-of-dagster"
   }
 }
@@ -78,7 +84,7 @@ override_module {
   outputs = {
     vpc_id          = "vpc-0"
     subnets         = { public = ["subnet-0"], private = ["subnet-1"], database = ["subnet-2"] }
-    security_groups = { balancer = "sg-0", web = "sg-1", platform = "sg-2", warehouse = "sg-3", orchestration = "sg-4" }
+    security_groups = { balancer = "sg-0", web = "sg-1", platform = "sg-2", capture = "sg-5", process = "sg-6", load = "sg-7", warehouse = "sg-3", orchestration = "sg-4" }
     nat_addresses   = []
   }
 }
@@ -87,11 +93,12 @@ override_module {
   target          = module.cluster
   override_during = plan
   outputs = {
-    url           = "https://dagster.example.com"
-    user_pool_id  = "pool"
-    services      = []
-    load_balancer = "app/test/0"
-    target_group  = "targetgroup/test/0"
+    url              = "https://dagster.example.com"
+    user_pool_id     = "pool"
+    services         = []
+    task_definitions = {}
+    load_balancer    = "app/test/0"
+    target_group     = "targetgroup/test/0"
   }
 }
 

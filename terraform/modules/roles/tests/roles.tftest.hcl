@@ -78,14 +78,14 @@ run "each_stage_writes_its_own_keys_only" {
   command = plan
 
   assert {
-    condition = flatten([
+    condition = toset(flatten([
       for statement in jsondecode(output.policies["capture"]).Statement : statement.Resource
       if statement.Action == "s3:PutObject"
-      ]) == [
+      ])) == toset([
       "arn:aws:s3:::ingestion/manifests/*", "arn:aws:s3:::ingestion/rows/*", "arn:aws:s3:::ingestion/audits/*",
       "arn:aws:s3:::ingestion/keys/*", "arn:aws:s3:::ingestion/schemas/*",
       "arn:aws:s3:::ingestion/commits/*", "arn:aws:s3:::ingestion/references/*", "arn:aws:s3:::ingestion/probe/*",
-    ]
+    ])
     error_message = "The role capture writes other keys than those of batches."
   }
 

@@ -1,0 +1,104 @@
+# Whether the platform lives. Several alarms see the same outage, each in its own way and time, so they
+# tell nobody: one that is composed of them does, once, whichever comes first.
+
+locals {
+  # For ten minutes. A deployment takes the sensors away for two or three.
+  lives = {
+    ticks  = "No sensor has looked at ToteSys for ten minutes: daemon or code location do not work."
+    alerts = "For ten minutes the platform's alerts have not ticked, or could not send a message."
+  }
+
+  # A restart of the code location makes errors for some seconds, which are in two periods at most.
+  errors = {
+    errors-code   = "The code location has logged errors for a quarter of an hour."
+    errors-daemon = "The daemon has logged errors for a quarter of an hour."
+  }
+
+  unwell = {
+    platform = concat(
+      [for alarm in aws_cloudwatch_metric_alarm.lives : alarm.alarm_name],
+      [for alarm in aws_cloudwatch_metric_alarm.errors : alarm.alarm_name],
+      [for service, alarm in aws_cloudwatch_metric_alarm.services : alarm.alarm_name if service != "web"],
+    )
+    web = concat(
+      [aws_cloudwatch_metric_alarm.web.alarm_name],
+      [for service, alarm in aws_cloudwatch_metric_alarm.services : alarm.alarm_name if service == "web"],
+    )
+  }
+
+  meaning = {
+    platform = "The platform does not work as it should: nothing may be captured or loaded, and nobody may be notified of what fails. The alarms ${var.name}-ticks, -alerts, -errors-… and …-down say in what; so do the log groups ${var.log_groups["daemon"]} and ${var.log_groups["code"]}."
+    web      = "People do not reach the UI. The warehouse is kept current all the same. The log group ${var.log_groups["web"]} may say why."
+  }
+}
+
+resource "aws_cloudwatch_composite_alarm" "this" {
+  for_each = local.unwell
+
+  alarm_name        = "${var.name}-${each.key}"
+  alarm_description = local.meaning[each.key]
+  alarm_rule        = join(" OR ", [for alarm in each.value : "ALARM(\"${alarm}\")"])
+  actions_enabled   = var.running
+  alarm_actions     = [aws_sns_topic.this.arn]
+  ok_actions        = [aws_sns_topic.this.arn]
+}
+
+resource "aws_cloudwatch_metric_alarm" "lives" {
+  for_each = local.lives
+
+  alarm_name          = "${var.name}-${each.key}"
+  alarm_description   = each.value
+  namespace           = local.namespace
+  metric_name         = aws_cloudwatch_log_metric_filter.this[each.key].metric_transformation[0].name
+  statistic           = "Sum"
+  comparison_operator = "LessThanThreshold"
+  threshold           = 1
+  period              = 60
+  evaluation_periods  = 10
+  treat_missing_data  = "breaching"
+}
+
+resource "aws_cloudwatch_metric_alarm" "errors" {
+  for_each = local.errors
+
+  alarm_name          = "${var.name}-${each.key}"
+  alarm_description   = each.value
+  namespace           = local.namespace
+  metric_name         = aws_cloudwatch_log_metric_filter.this[each.key].metric_transformation[0].name
+  statistic           = "Sum"
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  threshold           = 1
+  period              = 300
+  evaluation_periods  = 3
+  treat_missing_data  = "notBreaching"
+}
+
+resource "aws_cloudwatch_metric_alarm" "services" {
+  for_each = toset(var.services)
+
+  alarm_name          = "${var.name}-${each.key}-down"
+  alarm_description   = "The service ${each.key} runs no task."
+  namespace           = "ECS/ContainerInsights"
+  metric_name         = "RunningTaskCount"
+  dimensions          = { ClusterName = var.cluster_name, ServiceName = each.key }
+  statistic           = "Minimum"
+  comparison_operator = "LessThanThreshold"
+  threshold           = 1
+  period              = 60
+  evaluation_periods  = 5
+  treat_missing_data  = "breaching"
+}
+
+resource "aws_cloudwatch_metric_alarm" "web" {
+  alarm_name          = "${var.name}-web-unhealthy"
+  alarm_description   = "The load balancer finds no web server that answers."
+  namespace           = "AWS/ApplicationELB"
+  metric_name         = "HealthyHostCount"
+  dimensions          = { LoadBalancer = var.load_balancer, TargetGroup = var.target_group }
+  statistic           = "Minimum"
+  comparison_operator = "LessThanThreshold"
+  threshold           = 1
+  period              = 60
+  evaluation_periods  = 5
+  treat_missing_data  = "breaching"
+}

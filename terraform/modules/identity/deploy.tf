@@ -1,0 +1,207 @@
+# What a merge may change by itself in its environment: the programs and how they are watched, their
+# roles within the boundary, who may talk to whom, tables of Athena, sizes of the databases.
+#
+# What holds data, and what keeps it, is changed by a person with an administrator's rights
+# (docs/deployment.md, Every day): buckets, keys, the removal of databases and secrets, the network,
+# the login, names and certificates. Whoever deploys decides what the platform's programs do, and they
+# may read and write the lake and the warehouse: that is why people approve production.
+
+locals {
+  environments = toset(["staging", "production"])
+
+  state = { for environment in local.environments : environment => [
+    local.list_state,
+    {
+      # Beside the state lies its lock.
+      Sid      = "KeepItsState"
+      Effect   = "Allow"
+      Action   = ["s3:GetObject", "s3:PutObject"]
+      Resource = "${var.state_bucket_arn}/${environment}.tfstate*"
+    },
+    {
+      Sid      = "Unlock"
+      Effect   = "Allow"
+      Action   = "s3:DeleteObject"                                       # of a lock file in the state's bucket, never of the lake
+      Resource = "${var.state_bucket_arn}/${environment}.tfstate.tflock" # not of *.tfstate
+    },
+    local.use_state_key,
+  ] }
+
+  # What is named after its environment.
+  named = { for environment in local.environments : environment => {
+    Sid    = "ChangeWhatIsNamedAfterIt"
+    Effect = "Allow"
+    Action = [
+      "athena:CreateWorkGroup", "athena:TagResource", "athena:UntagResource", "athena:UpdateWorkGroup",
+      "budgets:ModifyBudget", "budgets:TagResource", "budgets:UntagResource",
+      "cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm", "cloudwatch:TagResource", "cloudwatch:UntagResource",
+      "ecs:CreateService", "ecs:DeleteService", "ecs:StopTask", "ecs:TagResource",
+      "ecs:UntagResource", "ecs:UpdateCluster", "ecs:UpdateClusterSettings", "ecs:UpdateService",
+      "elasticloadbalancing:AddTags", "elasticloadbalancing:CreateTargetGroup",
+      "elasticloadbalancing:DeleteTargetGroup", "elasticloadbalancing:Modify*", "elasticloadbalancing:RemoveTags",
+      "elasticloadbalancing:SetSecurityGroups",
+      "events:DeleteRule", "events:PutRule", "events:PutTargets", "events:RemoveTargets",
+      "events:TagResource", "events:UntagResource",
+      "glue:CreateDatabase", "glue:CreateTable", "glue:DeleteTable", "glue:TagResource",
+      "glue:UntagResource", "glue:UpdateDatabase", "glue:UpdateTable",
+      "logs:CreateLogGroup", "logs:DeleteMetricFilter", "logs:PutMetricFilter",
+      "logs:PutRetentionPolicy", "logs:TagResource", "logs:UntagResource",
+      "rds:AddTagsToResource", "rds:CreateDBParameterGroup", "rds:DeleteDBParameterGroup",
+      "rds:ModifyDBInstance", "rds:ModifyDBParameterGroup", "rds:RemoveTagsFromResource",
+      "rds:ResetDBParameterGroup",
+      "secretsmanager:CreateSecret", "secretsmanager:TagResource", "secretsmanager:UntagResource",
+      "sns:CreateTopic", "sns:SetSubscriptionAttributes", "sns:SetTopicAttributes", "sns:Subscribe",
+      "sns:TagResource", "sns:UntagResource",
+    ]
+    Resource = concat(
+      [for place in [
+        "athena:*:%s:workgroup/${var.name}-${environment}",
+        "budgets::%s:budget/${var.name}-${environment}",
+        "cloudwatch:*:%s:alarm:${var.name}-${environment}-*",
+        "ecs:*:%s:cluster/${var.name}-${environment}",
+        "ecs:*:%s:service/${var.name}-${environment}/*",
+        "ecs:*:%s:task/${var.name}-${environment}/*",
+        "ecs:*:%s:task-definition/${var.name}-${environment}-*",
+        "elasticloadbalancing:*:%s:*/${var.name}-${environment}/*",
+        "elasticloadbalancing:*:%s:targetgroup/${var.name}-${environment}-*",
+        "events:*:%s:rule/${var.name}-${environment}-*",
+        "glue:*:%s:catalog",
+        "glue:*:%s:database/${var.name}_${environment}_*",
+        "glue:*:%s:table/${var.name}_${environment}_*",
+        "logs:*:%s:log-group:/${var.name}-${environment}/*",
+        "logs:*:%s:log-group:/aws/*/${var.name}-${environment}*",
+        "rds:*:%s:*:${var.name}-${environment}-*",
+        "secretsmanager:*:%s:secret:${var.name}-${environment}/*",
+        "sns:*:%s:${var.name}-${environment}-*",
+      ] : format("arn:${local.partition}:${place}", local.account)],
+    )
+  } }
+
+  # AWS has no names for these. Those that bear the tag of the environment are its own.
+  tagged = { for environment in local.environments : environment => [
+    {
+      Sid    = "ChangeItsSecurityGroups"
+      Effect = "Allow"
+      Action = [
+        "ec2:AuthorizeSecurityGroup*", "ec2:CreateTags", "ec2:DeleteSecurityGroup", "ec2:DeleteTags",
+        "ec2:ModifySecurityGroupRules", "ec2:RevokeSecurityGroup*",
+        "ec2:UpdateSecurityGroupRuleDescriptions*", "servicediscovery:UpdateService",
+      ]
+      Resource  = "*"
+      Condition = { StringEquals = { "aws:ResourceTag/Environment" = environment } }
+    },
+    {
+      Sid    = "MakeSecurityGroups"
+      Effect = "Allow"
+      Action = ["ec2:AuthorizeSecurityGroup*", "ec2:CreateSecurityGroup"]
+      Resource = [for kind in ["security-group-rule", "security-group"] :
+        "arn:${local.partition}:ec2:*:${local.account}:${kind}/*"
+      ]
+      Condition = { StringEquals = { "aws:RequestTag/Environment" = environment } }
+    },
+    {
+      Sid       = "InItsNetwork"
+      Effect    = "Allow"
+      Action    = "ec2:CreateSecurityGroup"
+      Resource  = "arn:${local.partition}:ec2:*:${local.account}:vpc/*"
+      Condition = { StringEquals = { "aws:ResourceTag/Environment" = environment } }
+    },
+    {
+      Sid      = "TagWhatItMakes"
+      Effect   = "Allow"
+      Action   = "ec2:CreateTags"
+      Resource = "*"
+      Condition = {
+        StringEquals = {
+          "aws:RequestTag/Environment" = environment
+          "ec2:CreateAction"           = ["AuthorizeSecurityGroupEgress", "AuthorizeSecurityGroupIngress", "CreateSecurityGroup"]
+        }
+      }
+    },
+    {
+      # .ci/deploy.py migrates, verifies and takes a batch.
+      Sid    = "RunOneOffTasks"
+      Effect = "Allow"
+      Action = "ecs:RunTask"
+      Resource = [for part in ["admin", "whole"] :
+        "arn:${local.partition}:ecs:*:${local.account}:task-definition/${var.name}-${environment}-${part}:*"
+      ]
+      Condition = { ArnLike = { "ecs:cluster" = "arn:${local.partition}:ecs:*:${local.account}:cluster/${var.name}-${environment}" } }
+    },
+    {
+      # AWS knows no resources for these. A task definition is given a role only where that may be
+      # passed.
+      Sid      = "WhatKnowsNoResources"
+      Effect   = "Allow"
+      Action   = ["ecs:RegisterTaskDefinition", "sns:Unsubscribe"]
+      Resource = "*"
+    },
+  ] }
+
+  # Where AWS knows the family of what is registered: runs take its newest revision.
+  foreign_definitions = { for environment in local.environments : environment => {
+    Sid    = "NotTheOthersTaskDefinitions"
+    Effect = "Deny"
+    Action = "ecs:RegisterTaskDefinition"
+    Resource = [for other in setsubtract(local.environments, [environment]) :
+      "arn:${local.partition}:ecs:*:${local.account}:task-definition/${var.name}-${other}-*"
+    ]
+  } }
+
+  # Roles of the environment only, and only with the boundary, so that whoever takes over a build
+  # cannot make a role that may do more than the platform's own.
+  roles = { for environment in local.environments : environment => [
+    {
+      Sid    = "RolesWithinTheBoundary"
+      Effect = "Allow"
+      Action = [
+        "iam:AttachRolePolicy", "iam:CreateRole", "iam:DeleteRolePolicy", "iam:DetachRolePolicy",
+        "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy",
+      ]
+      Resource  = "${local.iam}:role/${var.name}-${environment}-*"
+      Condition = { StringEquals = { "iam:PermissionsBoundary" = aws_iam_policy.boundary.arn } }
+    },
+    {
+      Sid    = "ManageRoles"
+      Effect = "Allow"
+      Action = [
+        "iam:DeleteRole", "iam:TagRole", "iam:UntagRole", "iam:UpdateAssumeRolePolicy", "iam:UpdateRole",
+        "iam:UpdateRoleDescription",
+      ]
+      Resource = "${local.iam}:role/${var.name}-${environment}-*"
+    },
+    {
+      Sid      = "GiveRoles"
+      Effect   = "Allow"
+      Action   = "iam:PassRole"
+      Resource = "${local.iam}:role/${var.name}-${environment}-*"
+      Condition = {
+        StringEquals = { "iam:PassedToService" = ["ecs-tasks.amazonaws.com", "monitoring.rds.amazonaws.com"] }
+      }
+    },
+    {
+      # Whoever could write them could do everything. Reading is needed: see read.tf.
+      Sid       = "NotItsOwnRights"
+      Effect    = "Deny"
+      NotAction = ["iam:Get*", "iam:List*"]
+      Resource  = ["${local.iam}:role/${var.name}-github-*", aws_iam_policy.boundary.arn]
+    },
+    {
+      # Where AWS knows the tags of a resource. The others are bound by their names above.
+      Sid      = "NotTheOtherEnvironment"
+      Effect   = "Deny"
+      Action   = "*"
+      Resource = "*"
+      Condition = {
+        Null            = { "aws:ResourceTag/Environment" = "false" }
+        StringNotEquals = { "aws:ResourceTag/Environment" = environment }
+      }
+    },
+  ] }
+
+  deploy = { for environment in local.environments : environment => concat(
+    local.state[environment], [local.read_configuration, local.named[environment]],
+    local.tagged[environment], [local.foreign_definitions[environment]], local.roles[environment],
+    local.never,
+  ) }
+}
