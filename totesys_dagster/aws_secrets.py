@@ -1,7 +1,7 @@
 """Settings whose value lies in AWS Secrets Manager: `aws-secret:` and a secret's name or ARN.
 
-A secret is read when its setting is, inside the process, and kept for minutes. Whoever finds that
-it no longer works forgets it, so a rotated password takes effect without a restart.
+A secret is read when its setting is, inside the process, and cached for minutes. Code that finds
+that it no longer works drops it, so a rotated password takes effect without a restart.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from totesys_dagster.errors import SettingError
 
 PREFIX = "aws-secret:"
-# A sensor connects every few seconds; each reading of a secret is paid for.
+# A sensor connects every few seconds, and each read of a secret costs money.
 KEEP_SECONDS = 300
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 5, 15, 3
 
@@ -31,7 +31,7 @@ def read(setting: str, value: str) -> str:
 
 
 def forget(value: str) -> bool:
-    """Read the secret anew next time; whether one was kept."""
+    """Read the secret again next time. Returns whether one was cached."""
     with _lock:
         return _kept.pop(value, None) is not None
 

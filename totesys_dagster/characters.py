@@ -1,4 +1,4 @@
-"""Characters that nobody sees: they make two of one name, or move the cursor of a terminal."""
+"""Invisible characters: they make two names look the same, or move a terminal's cursor."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Links from the UI to the code: to files in a checkout, to git where the platform is deployed.
 
-An installed package has files, too, but on a machine that the browser's user does not sit at.
+An installed package has files, too, but not on the machine of the browser's user.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How people and their tools reach the warehouse: as a role that may only read it."""
+"""How people and their tools connect to the warehouse: as a role that may only read it."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ class Reader:
         if password := self.parameters.get("password"):
             return password
         raise SettingError(
-            f"No password of {self.user} is known here: set {settings.WAREHOUSE_READER_DSN} to a"
-            " connection string that has it."
+            f"The password of {self.user} is not known here: set {settings.WAREHOUSE_READER_DSN} to"
+            " a connection string that has it."
         )
 
     def uri(self, *, with_password: bool = False) -> str:
@@ -201,8 +201,8 @@ FROM pg_roles WHERE rolname = %(role)s
 
 
 def require_reader(connection: Connection, names: Names, role: str) -> None:
-    """Refuse a role that is not there, may write, or may not read, as another role of the
-    warehouse sees it. Raises SettingError."""
+    """Refuse a role that does not exist, may write, or may not read, as seen by another role of the
+    warehouse. Raises SettingError."""
     schemas = [names.schema, names.bookkeeping, names.reports]
     with transaction(connection):
         found = connection.execute(
@@ -227,8 +227,8 @@ def require_reader(connection: Connection, names: Names, role: str) -> None:
 
 
 def write(files: Mapping[Path, str], *, force: bool) -> None:
-    """Write each file as a whole; one that is there is replaced with `force` only. Raises
-    TotesysError; nothing is written where one of them is in the way."""
+    """Write each file atomically; `force` replaces existing ones. Raises TotesysError, and writes
+    nothing if one of them is in the way."""
     for path in files:
         if os.path.lexists(path) and not force:
             raise _in_the_way(path)
@@ -253,4 +253,4 @@ def write(files: Mapping[Path, str], *, force: bool) -> None:
 
 
 def _in_the_way(path: Path) -> TotesysError:
-    return TotesysError(f"{path} is there already: name another file, or replace it with --force.")
+    return TotesysError(f"{path} already exists: name another file, or replace it with --force.")

@@ -1,4 +1,4 @@
-"""Dagster's instance, opened for a command; what is wrong with it is said in a sentence."""
+"""Opens Dagster's instance for a command, and explains in a sentence what is wrong with it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What the platform uses of Dagster that is not Dagster's public interface, in one place.
+"""Everything that the platform uses outside Dagster's public interface, in one place.
 
-Each may change with any release of Dagster, so this is the module to look at before an upgrade.
+Any of it can change with any release of Dagster, so check this module before an upgrade.
 
 | used | for what | what would replace it |
 | --- | --- | --- |

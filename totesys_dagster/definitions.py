@@ -1,4 +1,4 @@
-"""Everything of the platform, wired together: this is what Dagster loads.
+"""The whole platform, wired together: this is what Dagster loads.
 
     ToteSys ── ingestion/* ──▶ lake ── processed/* ──▶ lake ── warehouse/* ──▶ warehouse
 
@@ -66,6 +66,6 @@ defs = dg.Definitions(
         "ingestion_io": JsonLinesIOManager(lake=_lake),
         "processed_io": ParquetIOManager(lake=_lake),
     },
-    # The steps of a run share one process: starting one for each would take longer than they do.
+    # The steps of a run share one process: starting one per step would take longer than the steps.
     executor=dg.in_process_executor,
 )

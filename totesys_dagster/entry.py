@@ -1,8 +1,7 @@
-"""The command `totesys` from its first moment to its last: Ctrl-C and SIGTERM end it in a word.
+"""The command `totesys` from start to end: Ctrl-C and SIGTERM end it with one word.
 
-The exit status is the one that shells give a command that a signal ended: 130 and 143. What is
-being written is whole or is not there, whenever that happens; children that a command waits for
-end with it.
+The exit status is the one that shells give a command that a signal ended: 130 and 143. Whenever
+that happens, files are complete or missing, and child processes that a command waits for end, too.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """Errors that a person can act on: each message is one sentence that says what is wrong and what
-to do. Nothing secret and no row's content goes into a message."""
+to do. No message contains a secret or a row's content."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class SourceError(TotesysError):
 
 
 class SchemaChangedError(SourceError):
-    """A table of ToteSys is not as it was: it is gone, became something else, or lacks a column."""
+    """A table of ToteSys has changed: it is gone, became something else, or lacks a column."""
 
 
 class LakeError(TotesysError):
-    """The lake does not hold what its manifests say, or holds it already in another form."""
+    """The lake does not contain what its manifests say, or already contains it in another form."""
 
 
 class LakeUnusableError(LakeError):
@@ -37,7 +37,7 @@ class ObjectConflictError(LakeError):
 
 
 class CommitConflictError(LakeError):
-    """Another capture committed its batch first; nothing is lost, the next goes on from there."""
+    """Another capture committed its batch first. Nothing is lost; the next one continues there."""
 
 
 class ProcessingError(TotesysError):
@@ -61,19 +61,19 @@ class LoadError(TotesysError):
 
 
 class NotProvedError(LoadError):
-    """What a rebuild has made is not proved to be right, and nothing was replaced by it."""
+    """The result of a rebuild is not proved to be right, so nothing was replaced."""
 
 
 class RebuildRunningError(LoadError):
-    """Another rebuild of this warehouse is running, and nothing was changed by this one."""
+    """Another rebuild of this warehouse is running, so this one changed nothing."""
 
 
 class SequenceGapError(LoadError):
-    """An earlier batch has to be loaded first."""
+    """An earlier batch must be loaded first."""
 
 
 class NotProcessedError(LoadError):
-    """The batch has to be processed first."""
+    """The batch must be processed first."""
 
 
 class QuarantineError(LoadError):

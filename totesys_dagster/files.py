@@ -1,4 +1,4 @@
-"""Files that are there in full or not at all, also after a power cut; why one cannot be used."""
+"""Files that are complete or missing, even after a power failure; and why one cannot be used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A database that breaks off in the middle of a command, where nothing else says so: a sentence."""
+"""Explains in a sentence when a database fails during a command and nothing else reports it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work done side by side in threads; reading, compressing and parsing let go of Python's lock."""
+"""Parallel work in threads: reading, compressing and parsing release Python's global lock."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
 
-# How many pieces of heavy work are done at once, on as many cores; each takes its room.
+# How many pieces of heavy work run at once, on as many cores; each needs its own memory.
 AT_ONCE = min(4, os.cpu_count() or 1)
 
 Item = TypeVar("Item")

@@ -1,7 +1,7 @@
-"""Files of the platform hold rows, passwords and logs: their owner alone may read them.
+"""Keeps the platform's files private to their owner: they contain rows, passwords and logs.
 
-That holds whatever the umask, and for what an earlier release has written. Nothing here touches
-what is somebody else's.
+This applies whatever the umask is, and also to files that an earlier release has written. Files of
+other users are never touched.
 """
 
 from __future__ import annotations

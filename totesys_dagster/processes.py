@@ -1,8 +1,8 @@
-"""Other processes: who they are, and signals that reach none but the one that was meant.
+"""Other processes: their identity, and signals that reach only the intended one.
 
-Process ids come again: after a restart of a machine or of a container, an id in a file may be
-anybody's. So a signal is sent to a process that was just proved to be the one that is meant, and by
-a descriptor of it where the system has such, since an id could change hands in between.
+Process ids are reused: after a restart of a machine or container, an id in a file can belong to any
+process. So a signal is sent only to a process that was just proved to be the intended one, and
+through a process descriptor if the system has them, since an id could be reused in between.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The three systems that the platform connects, as Dagster resources.
 
-A resource holds the names of settings, never their values: the UI may show it, and a changed
-password is picked up by the next connection.
+A resource contains the names of settings, never their values: the UI can show it, and the next
+connection uses a changed password.
 """
 
 from collections.abc import Iterator

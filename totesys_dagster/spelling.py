@@ -1,8 +1,8 @@
-"""Names that are meant as settings and are none.
+"""Names that look like settings but are not.
 
-A misspelt setting would be ignored without a word: where it names the source, an invented company
-would be loaded in its place and found equal. So what comes close to a setting is refused before
-anything is done, and so is whatever a file `.env` says that nobody would read as it was meant.
+A misspelt setting would be ignored silently: if it names the source, an invented company would be
+loaded instead and found equal. So a name that is close to a setting is refused before anything is
+done, and so are lines of a `.env` file that would not be read as intended.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""JSON as it comes from elsewhere: no NaN, and no name that stands twice in an object."""
+"""Strict JSON for data from outside: no NaN, and no duplicate name in an object."""
 
 from __future__ import annotations
 

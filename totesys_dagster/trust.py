@@ -1,8 +1,8 @@
-"""Whether a file `.env` may be believed.
+"""Whether a `.env` file can be trusted.
 
-It is found in the directory in which a program is started, which may hold what a stranger has left
-there or sent. So it has to belong to the user, be writable by nobody else, and may not say which
-programs or code to run.
+It is read from the directory in which a program is started, which may contain files that a stranger
+has left or sent. So the file must belong to the user, must not be writable by others, and may not
+say which programs or code to run.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def require_own(path: Path, found: os.stat_result, environ: Mapping[str, str]) -
     if stat.S_IMODE(found.st_mode) & 0o022:
         raise SettingError(
             f"{path.absolute()} can be written by other users, who could have this one connect"
-            f" anywhere: run `chmod go-w {path.name}` there after a look at what it says."
+            f" anywhere: check its contents, then run `chmod go-w {path.name}` there."
         )
 
 

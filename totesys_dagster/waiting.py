@@ -1,4 +1,4 @@
-"""Waits that end: each has a limit, and says after two seconds what it waits for."""
+"""Bounded waits: each has a limit, and says after two seconds what it is waiting for."""
 
 from __future__ import annotations
 

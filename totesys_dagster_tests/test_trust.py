@@ -35,8 +35,8 @@ def test_file_that_others_may_write_is_refused(tmp_path: Path, mode: int) -> Non
     with pytest.raises(SettingError) as raised:
         require_known({}, path)
     assert str(raised.value) == (
-        f"{path} can be written by other users, who could have this one connect anywhere: run"
-        " `chmod go-w .env` there after a look at what it says."
+        f"{path} can be written by other users, who could have this one connect anywhere:"
+        " check its contents, then run `chmod go-w .env` there."
     )
 
 
