@@ -132,7 +132,7 @@ def test_file_that_is_there_stays(tmp_path: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     old.write_text("mine")
 
-    with pytest.raises(TotesysError, match="is there already"):
+    with pytest.raises(TotesysError, match="already exists"):
         connect.write({new: "1", old: "2"}, force=False)
     assert [path.name for path in tmp_path.iterdir()] == ["old"]
     assert old.read_text() == "mine"
@@ -143,7 +143,7 @@ def test_file_that_is_there_stays(tmp_path: Path) -> None:
 def test_link_that_leads_nowhere_is_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
 
-    with pytest.raises(TotesysError, match="is there already"):
+    with pytest.raises(TotesysError, match="already exists"):
         connect.write({tmp_path / "link": "1"}, force=False)
 
 
@@ -152,7 +152,7 @@ def test_file_that_comes_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.Mon
     path.write_text("another's")
     monkeypatch.setattr(connect.os.path, "lexists", lambda _: False)
 
-    with pytest.raises(TotesysError, match="is there already"):
+    with pytest.raises(TotesysError, match="already exists"):
         connect.write({path: "1"}, force=False)
     assert {one.name: one.read_text() for one in tmp_path.iterdir()} == {"file": "another's"}
 

@@ -3,7 +3,7 @@
 Two captures can commit the same sequence at the same moment, and the zone decides which one wins. A
 store that ignores `If-None-Match`, and such stores exist, accepts both writes: the log forks
 unnoticed. So before anything else is written, eight writers create one object at the same moment:
-exactly one must succeed, the others must be told that it exists, and all must read the same.
+exactly one must succeed, the others must hear that it exists, and all must read the same.
 
 A zone that passed records this in an object whose name depends on the store and the location: a
 lake that is copied elsewhere, or reached through another endpoint, is tested there. The proof's
