@@ -75,7 +75,7 @@ def test_database_of_others_under_the_name_of_a_half_made_one_is_left_alone(
 ) -> None:
     with psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
         connection.execute("CREATE DATABASE totesys_new")
-        with pytest.raises(EmbeddedServerError, match="totesys_new that postgres made"):
+        with pytest.raises(EmbeddedServerError, match="totesys_new of postgres"):
             stack._create_source(connection, server)
         connection.execute("DROP DATABASE totesys_new")
 

@@ -688,8 +688,8 @@ def test_read_only_warehouse_is_a_sentence(platform: Platform) -> None:
 
     assert sentence == (
         f"PostgreSQL stopped the load of batch {manifest.batch} (25006): cannot execute INSERT in a"
-        " read-only transaction; point TOTESYS_WAREHOUSE_DSN to the primary, or take"
-        " default_transaction_read_only off the role and the database."
+        " read-only transaction; point TOTESYS_WAREHOUSE_DSN to the primary, or reset"
+        " default_transaction_read_only for the role and the database."
     )
 
 
