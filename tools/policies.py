@@ -31,6 +31,7 @@ ISSUER = "token.actions.githubusercontent.com"
 # What AWS calls the resources whose names stand in policies.
 ARNS = {
     "aws_acm_certificate": "arn:aws:acm:{region}:{account}:certificate/{key}",
+    "aws_cloudwatch_event_rule": "arn:aws:events:{region}:{account}:rule/{name}",
     "aws_cloudwatch_log_group": "arn:aws:logs:{region}:{account}:log-group:{name}",
     "aws_db_instance": "arn:aws:rds:{region}:{account}:db:{identifier}",
     "aws_ecr_repository": "arn:aws:ecr:{region}:{account}:repository/{name}",
@@ -45,6 +46,10 @@ ARNS = {
 }
 # What other resources refer to them by.
 IDS = {"aws_iam_role": "name", "aws_s3_bucket": "bucket", "aws_ecr_repository": "name"}
+
+# What lies in the second region.
+COPIES = "module.replica"
+COPIES_REGION = "eu-west-1"
 
 VALIDATION = [
     {
@@ -74,19 +79,23 @@ VARIABLES = {
             "port": 465,
         },
         "monthly_budget_usd": 800,
+        "replica_region": COPIES_REGION,
     },
 }
 
-MOCKS = f"""
-mock_provider "aws" {{
-  override_during = plan
-
+# What both providers, of the region and of the copies, are asked for.
+WHERE = f"""
   mock_data "aws_caller_identity" {{
     defaults = {{ account_id = "{ACCOUNT}" }}
   }}
   mock_data "aws_partition" {{
     defaults = {{ partition = "aws" }}
   }}
+"""
+MOCKS = f"""
+mock_provider "aws" {{
+  override_during = plan
+  {WHERE}
   mock_data "aws_iam_policy" {{
     defaults = {{ arn = "arn:aws:iam::{ACCOUNT}:policy/totesys-boundary" }}
   }}
@@ -99,6 +108,12 @@ mock_provider "aws" {{
       domain_validation_options = {json.dumps(VALIDATION)}
     }}
   }}
+}}
+
+mock_provider "aws" {{
+  alias           = "replica"
+  override_during = plan
+  {WHERE}
 }}
 
 run "policies" {{
@@ -129,7 +144,8 @@ def _terraform(directory: Path, *arguments: str) -> str:
 def _values(root: str, resource: Resource) -> dict[str, Any]:
     """What AWS would say of a resource once it is made."""
     kind, planned = resource["type"], resource["change"]["after"]
-    known = {**planned, "account": ACCOUNT, "region": REGION, "key": root.split("/")[-1]}
+    region = COPIES_REGION if COPIES in resource["address"] else REGION
+    known = {**planned, "account": ACCOUNT, "region": region, "key": root.split("/")[-1]}
     values: dict[str, Any] = {"arn": ARNS[kind].format_map(known)}
     if kind in IDS:
         values["id"] = planned[IDS[kind]]
@@ -254,15 +270,16 @@ def _rules(resources: list[Resource]) -> Iterator[tuple[str, dict[str, Any]]]:
                 {
                     "pattern": _document(resource, "event_pattern"),
                     "targets": [
-                        {
-                            "arn": target["arn"],
-                            "paths": target["input_transformer"][0]["input_paths"],
-                            "template": target["input_transformer"][0]["input_template"],
-                        }
+                        {"arn": target["arn"], **_words(target["input_transformer"])}
                         for target in targets
                     ],
                 },
             )
+
+
+def _words(transformers: list[dict[str, Any]]) -> dict[str, Any]:
+    """What a target makes of an event, empty where it gets the event as it is."""
+    return {name: one[f"input_{name}"] for one in transformers for name in ("paths", "template")}
 
 
 def record(root: str) -> dict[str, Any]:
@@ -276,6 +293,11 @@ def record(root: str) -> dict[str, Any]:
             _values(root, one)["arn"]: _document(one, "policy")
             for one in resources
             if one["type"] == "aws_iam_policy"
+        },
+        "logs": {
+            one["change"]["after"]["policy_name"]: _document(one, "policy_document")
+            for one in resources
+            if one["type"] == "aws_cloudwatch_log_resource_policy"
         },
         "rules": dict(_rules(resources)),
         "arns": {

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tools.policies import ACCOUNT, ISSUER, RECORD, REGION
+from tools.policies import ACCOUNT, COPIES_REGION, ISSUER, RECORD, REGION
 from totesys_dagster_tests.deployment.conditions import Context, UnknownError
 from totesys_dagster_tests.deployment.documents import IDENTITY, RESOURCE, TRUST, Policy, Principal
 from totesys_dagster_tests.deployment.evaluation import Decision, Request, Rights, decide
@@ -63,6 +63,7 @@ class Account:
                 self.resources[arn] = Policy.read(arn, document, RESOURCE)
             for arn, document in record["boundaries"].items():
                 self.boundaries[arn] = Policy.read(arn, document, IDENTITY)
+        self.logs = _of_logs(records)
         for name, role in self.roles.items():
             trust = Policy.read(f"trust of {name}", role["trust"], TRUST)
             self.resources[f"arn:aws:iam::{ACCOUNT}:role/{name}"] = trust
@@ -80,9 +81,12 @@ class Account:
         )
 
     def of(self, resource: str, action: str) -> Policy | None:
-        """The policy of a resource: of an object, that of its bucket; of a role, its trust."""
+        """The policy of a resource: of an object, that of its bucket; of a role, its trust; of a
+        log group, the account's."""
         if resource.startswith("arn:aws:iam:") and not action.startswith("sts:"):
             return None
+        if resource.startswith(f"arn:aws:logs:{REGION}:{ACCOUNT}:"):
+            return self.logs
         if resource.startswith("arn:aws:s3:"):
             return self.resources.get(resource.partition("/")[0])
         return self.resources.get(resource)
@@ -104,6 +108,23 @@ class Account:
         return self.ask(Principal.service(service), action, resource, keys(context))
 
 
+def _of_logs(records: Mapping[str, Any]) -> Policy:
+    """All resource policies of CloudWatch Logs, which are the account's and not a log group's.
+
+    AWS applies them to services alone: one that names somebody else raises UnknownError.
+    """
+    found = [
+        Policy.read(name, document, RESOURCE)
+        for record in records.values()
+        for name, document in record["logs"].items()
+    ]
+    statements = tuple(one for policy in found for one in policy.statements)
+    for one in statements:
+        if set(one.elements.get("Principal", ())) != {"Service"}:
+            raise UnknownError(f"a policy of logs for others than services: {one.elements}")
+    return Policy("the policies of logs", RESOURCE, statements)
+
+
 def keys(context: Mapping[str, Any]) -> Context:
     return {name.replace("__", ":").replace("_", "-"): value for name, value in context.items()}
 
@@ -115,6 +136,8 @@ class Environment:
         self.short = name
         self.name = f"totesys-{name}"
         self.key = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{name}"
+        # What lies in the region of the copies.
+        self.copies_key = f"arn:aws:kms:{COPIES_REGION}:{ACCOUNT}:key/{name}"
         self.topic = self.arn("sns", f"{self.name}-alerts")
         self.cluster = self.arn("ecs", f"cluster/{self.name}")
 

@@ -40,6 +40,7 @@ KEYS = {
     "iam:permissionsboundary": "string",
     "iam:policyarn": "arn",
     "kms:encryptioncontext:aws:logs:arn": "arn",
+    "kms:encryptioncontext:aws:s3:arn": "arn",
     "kms:grantisforawsresource": "bool",
     "kms:viaservice": "string",
     "s3:if-none-match": "string",

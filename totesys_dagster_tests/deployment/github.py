@@ -1,7 +1,7 @@
 """What Terraform and the scripts of the workflows ask of AWS, for each kind of resource.
 
 The reads are those of the provider's refresh. What a merge may change is listed with the resource;
-the rest of a kind is a person's to change, and what would endanger data is listed as forbidden.
+the rest of a kind is a person's to change, and what would endanger data is in dangers.py.
 """
 
 from __future__ import annotations
@@ -26,15 +26,18 @@ READS = {
     "aws_acm_certificate_validation": "acm:DescribeCertificate",
     "aws_athena_workgroup": "athena:GetWorkGroup athena:ListTagsForResource",
     "aws_budgets_budget": "budgets:ViewBudget budgets:ListTagsForResource",
+    "aws_cloudwatch_composite_alarm": "cloudwatch:DescribeAlarms cloudwatch:ListTagsForResource",
     "aws_cloudwatch_event_rule": "events:DescribeRule events:ListTagsForResource",
     "aws_cloudwatch_event_target": "events:ListTargetsByRule",
     "aws_cloudwatch_log_group": "logs:DescribeLogGroups logs:ListTagsForResource",
     "aws_cloudwatch_log_metric_filter": "logs:DescribeMetricFilters",
+    "aws_cloudwatch_log_resource_policy": "logs:DescribeResourcePolicies",
     "aws_cloudwatch_metric_alarm": "cloudwatch:DescribeAlarms cloudwatch:ListTagsForResource",
     "aws_cognito_user_pool": "cognito-idp:DescribeUserPool cognito-idp:GetUserPoolMfaConfig",
     "aws_cognito_user_pool_client": "cognito-idp:DescribeUserPoolClient",
     "aws_cognito_user_pool_domain": "cognito-idp:DescribeUserPoolDomain",
     "aws_db_instance": "rds:DescribeDBInstances rds:ListTagsForResource",
+    "aws_db_instance_automated_backups_replication": "rds:DescribeDBInstanceAutomatedBackups",
     "aws_db_parameter_group": "rds:DescribeDBParameterGroups rds:DescribeDBParameters",
     "aws_db_subnet_group": "rds:DescribeDBSubnetGroups rds:ListTagsForResource",
     "aws_default_security_group": "ec2:DescribeSecurityGroups",
@@ -70,6 +73,7 @@ READS = {
     "aws_s3_bucket_ownership_controls": "s3:GetBucketOwnershipControls",
     "aws_s3_bucket_policy": "s3:GetBucketPolicy",
     "aws_s3_bucket_public_access_block": "s3:GetBucketPublicAccessBlock",
+    "aws_s3_bucket_replication_configuration": "s3:GetReplicationConfiguration",
     "aws_s3_bucket_server_side_encryption_configuration": "s3:GetEncryptionConfiguration",
     "aws_s3_bucket_versioning": "s3:GetBucketVersioning",
     "aws_secretsmanager_secret": "secretsmanager:DescribeSecret secretsmanager:GetResourcePolicy",
@@ -100,7 +104,8 @@ DATA = [
 # What a merge changes by itself: the actions of each resource, named after the environment.
 CHANGES = {
     "athena workgroup/{name}": "UpdateWorkGroup TagResource",
-    "cloudwatch alarm:{name}-silence": "PutMetricAlarm DeleteAlarms TagResource",
+    "cloudwatch alarm:{name}-platform": "DeleteAlarms TagResource UntagResource",
+    "cloudwatch alarm:{name}-ticks": "PutMetricAlarm DeleteAlarms TagResource",
     "ecs cluster/{name}": "UpdateCluster UpdateClusterSettings TagResource",
     "ecs service/{name}/web": "CreateService UpdateService DeleteService TagResource",
     "ecs task-definition/{name}-web:8": "RegisterTaskDefinition TagResource",
@@ -108,10 +113,13 @@ CHANGES = {
     "elasticloadbalancing listener/app/{name}/0/0": "ModifyListener",
     "elasticloadbalancing targetgroup/{name}-web/0": "ModifyTargetGroup"
     " ModifyTargetGroupAttributes",
+    "events rule/{name}-backups": "PutRule PutTargets RemoveTargets DeleteRule TagResource",
     "events rule/{name}-stopped-tasks": "PutRule PutTargets RemoveTargets DeleteRule TagResource",
     "glue catalog": "CreateTable UpdateTable DeleteTable",
     "glue database/{under}_processed": "CreateTable UpdateTable DeleteTable",
     "glue table/{under}_processed/dim_staff": "CreateTable UpdateTable DeleteTable",
+    "logs log-group:/aws/events/{name}-backups": "PutMetricFilter DeleteMetricFilter"
+    " PutRetentionPolicy TagResource CreateLogGroup",
     "logs log-group:/{name}/web": "PutMetricFilter DeleteMetricFilter PutRetentionPolicy"
     " TagResource CreateLogGroup",
     "rds db:{name}-warehouse": "ModifyDBInstance AddTagsToResource",
@@ -163,8 +171,8 @@ def changes(env: Environment) -> Iterator[Need]:
     yield from _security_groups(env)
 
 
-# AWS knows no resource for it.
-UNSUBSCRIBE = Need("sns:Unsubscribe", "*")
+# Of what a merge changes besides, AWS knows no resource, or wants the right for all of them.
+UNNAMED = [Need("sns:Unsubscribe", "*"), Need("cloudwatch:PutCompositeAlarm", "*")]
 
 
 def _roles(env: Environment) -> Iterator[Need]:
@@ -215,66 +223,3 @@ PUSH = [
         "BatchCheckLayerAvailability", "InitiateLayerUpload", "UploadLayerPart",
         "CompleteLayerUpload", "PutImage", "BatchGetImage", "DescribeImages")),
 ]  # fmt: skip
-
-
-def endangers(env: Environment) -> list[Need]:
-    """What no role of GitHub's may do to an environment: data, secrets, keys, its own rights."""
-    lake = env.bucket("ingestion")
-    mine = {"aws__ResourceTag/Environment": env.short}
-    own = f"arn:aws:iam::{ACCOUNT}:role/totesys-github-deploy-{env.short}"
-    bound = {"iam__PermissionsBoundary": BOUNDARY}
-    return [
-        *(Need(f"s3:{action}", f"{lake}/rows/x", {"s3__if_none_match": "*"}) for action in (
-            "GetObject", "GetObjectVersion", "PutObject", "DeleteObject", "DeleteObjectVersion",
-            "BypassGovernanceRetention", "PutObjectRetention")),
-        *(Need(f"s3:{action}", lake) for action in (
-            "DeleteBucket", "DeleteBucketPolicy", "PutBucketPolicy", "PutBucketVersioning",
-            "PutLifecycleConfiguration", "PutBucketObjectLockConfiguration",
-            "PutReplicationConfiguration", "PutEncryptionConfiguration",
-            "PutBucketPublicAccessBlock", "PutBucketAcl")),
-        *(Need(f"kms:{action}", env.key, mine) for action in (
-            "ScheduleKeyDeletion", "DisableKey", "PutKeyPolicy", "Decrypt", "GenerateDataKey",
-            "CreateGrant", "DeleteAlias")),
-        *(Need(f"rds:{action}", env.arn("rds", f"db:{env.name}-warehouse"), mine) for action in (
-            "DeleteDBInstance", "DeleteDBInstanceAutomatedBackup", "DownloadDBLogFilePortion",
-            "RestoreDBInstanceFromDBSnapshot")),
-        *(Need(f"rds:{action}", env.arn("rds", f"snapshot:{env.name}-warehouse-final"), mine)
-          for action in ("DeleteDBSnapshot", "ModifyDBSnapshotAttribute")),
-        *(Need(f"secretsmanager:{action}", secret) for action in (
-            "GetSecretValue", "BatchGetSecretValue", "PutSecretValue", "DeleteSecret",
-            "UpdateSecret", "PutResourcePolicy")
-          for secret in (env.secret("source-dsn"), env.administrator("warehouse"))),
-        *(Need(f"ec2:{action}", env.arn("ec2", place), mine) for action, place in (
-            ("TerminateInstances", "instance/i-0"), ("StopInstances", "instance/i-0"),
-            ("RunInstances", "instance/*"), ("DeleteVpc", "vpc/vpc-0"),
-            ("DeleteSubnet", "subnet/subnet-0"))),
-        Need("ec2:CreateTags", env.arn("ec2", "instance/i-0"), {
-            "aws__RequestTag/Environment": env.short}),
-        Need("ec2:RevokeSecurityGroupIngress", env.arn("ec2", "security-group/sg-other")),
-        *(Need(f"logs:{action}", env.log(f"/{env.name}/load")) for action in (
-            "DeleteLogGroup", "DeleteLogStream", "GetLogEvents", "FilterLogEvents", "StartQuery")),
-        Need("cognito-idp:AdminCreateUser", env.arn("cognito-idp", "userpool/x"), mine),
-        Need("cognito-idp:ListUsers", env.arn("cognito-idp", "userpool/x"), mine),
-        Need("route53:ChangeResourceRecordSets", "arn:aws:route53:::hostedzone/Z0"),
-        Need("ecs:RunTask", env.definition("prepare"), {"ecs__cluster": env.cluster}),
-        Need("athena:StartQueryExecution", env.arn("athena", f"workgroup/{env.name}")),
-        *(Need(f"iam:{action}", who, bound) for action in (
-            "CreateRole", "PutRolePolicy", "AttachRolePolicy", "UpdateAssumeRolePolicy", "PassRole",
-            "DeleteRolePolicy", "PutRolePermissionsBoundary", "DeleteRole", "TagRole")
-          for who in (own, f"arn:aws:iam::{ACCOUNT}:role/another")),
-        *(Need(f"iam:{action}", BOUNDARY, bound) for action in (
-            "CreatePolicyVersion", "SetDefaultPolicyVersion", "DeletePolicy",
-            "DeletePolicyVersion", "TagPolicy")),
-        *(Need(f"iam:{action}", env.role("new")) for action in (
-            "CreateRole", "PutRolePolicy", "AttachRolePolicy", "PutRolePermissionsBoundary")),
-        Need("iam:DeleteRolePermissionsBoundary", env.role("whole"), bound),
-        Need("iam:CreateRole", env.role("new"), {
-            "iam__PermissionsBoundary": "arn:aws:iam::aws:policy/AdministratorAccess"}),
-        Need("iam:PassRole", env.role("whole"), {"iam__PassedToService": "ec2.amazonaws.com"}),
-        Need("iam:CreateUser", f"arn:aws:iam::{ACCOUNT}:user/x"),
-        Need("iam:CreateAccessKey", f"arn:aws:iam::{ACCOUNT}:user/x"),
-        Need("iam:UpdateOpenIDConnectProviderThumbprint",
-             f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com"),
-        Need("organizations:LeaveOrganization", "*"),
-        Need("cloudtrail:StopLogging", env.arn("cloudtrail", "trail/x")),
-    ]  # fmt: skip

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from tools.policies import ACCOUNT, REGION
+from tools.policies import ACCOUNT, COPIES_REGION, REGION
 from totesys_dagster_tests.deployment.account import Environment
 
 PARTS = ("capture", "process", "load", "whole", "code", "daemon", "web", "prepare", "admin")
@@ -26,8 +26,13 @@ class Need(NamedTuple):
     context: Mapping[str, Any] = MappingProxyType({})
 
 
-def via(service: str) -> dict[str, Any]:
-    return {"kms__ViaService": f"{service}.{REGION}.amazonaws.com"}
+def via(service: str, region: str = REGION) -> dict[str, Any]:
+    return {"kms__ViaService": f"{service}.{region}.amazonaws.com"}
+
+
+def for_bucket(bucket: str, region: str = REGION) -> dict[str, Any]:
+    """What S3 says to KMS where a bucket has a key of its own: the bucket, not the object."""
+    return {**via("s3", region), "kms__EncryptionContext__aws__s3__arn": bucket}
 
 
 def _use_key(env: Environment, service: str, *actions: str) -> Iterator[Need]:
@@ -138,6 +143,25 @@ def of_execution(env: Environment, part: str) -> Iterator[Need]:
     yield from _use_key(env, "secretsmanager", "Decrypt")
 
 
+def of_replication(env: Environment) -> Iterator[Need]:
+    """What S3 does to copy the ingestion zone: it reads versions and their locks, never objects as
+    people do. Delete markers are not copied, so it needs no right for them."""
+    zone, copies = env.bucket("ingestion"), env.bucket("replica")
+    for action in ("GetReplicationConfiguration", "ListBucket"):
+        yield Need(f"s3:{action}", zone)
+    for action in (
+        "GetObjectVersionForReplication", "GetObjectVersionAcl", "GetObjectVersionTagging",
+        "GetObjectRetention", "GetObjectLegalHold",
+    ):  # fmt: skip
+        yield Need(f"s3:{action}", env.bucket("ingestion", "rows/x"))
+    for action in ("ReplicateObject", "ReplicateTags"):
+        yield Need(f"s3:{action}", env.bucket("replica", "rows/x"))
+    yield Need("kms:Decrypt", env.key, for_bucket(zone))
+    # S3 checks the bucket's key before it encrypts with it.
+    for action in ("Encrypt", "GenerateDataKey", "Decrypt"):
+        yield Need(f"kms:{action}", env.copies_key, for_bucket(copies, COPIES_REGION))
+
+
 def of_services(env: Environment) -> dict[str, list[Need]]:
     """What services of AWS do with the other roles."""
     stream = env.log("RDSOSMetrics")
@@ -149,6 +173,7 @@ def of_services(env: Environment) -> dict[str, list[Need]]:
     ]  # fmt: skip
     network = env.log(f"/{env.name}/network")
     return {
+        f"{env.name}-replication": list(of_replication(env)),
         f"{env.name}-warehouse-monitoring": monitoring,
         f"{env.name}-dagster-monitoring": monitoring,
         f"{env.name}-flow-logs": [
@@ -164,6 +189,36 @@ def needs(env: Environment) -> dict[str, list[Need]]:
     found = {f"{env.name}-{part}": list(of_part(env, part)) for part in PARTS}
     found |= {f"{env.name}-{part}-execution": list(of_execution(env, part)) for part in PARTS}
     return found | of_services(env)
+
+
+# Of no key, not even what reads and writes: only a service may ask for that.
+KEYS = (
+    "ScheduleKeyDeletion", "DisableKey", "PutKeyPolicy", "CreateGrant", "Decrypt", "Encrypt",
+    "GenerateDataKey", "ReEncryptFrom",
+)  # fmt: skip
+
+
+def _forbidden_of_copies(env: Environment) -> list[Need]:
+    """Copies come from one zone to one bucket, and stay; who replicates may do nothing else."""
+    copies, others = env.bucket("replica", "rows/x"), ("ingestion", "processed", "compute-logs")
+    return [
+        *(Need(f"s3:{action}", copies, {"s3__if_none_match": "*"}) for action in (
+            "GetObject", "GetObjectVersion", "PutObject", "DeleteObject", "DeleteObjectVersion",
+            "ReplicateDelete", "BypassGovernanceRetention", "PutObjectRetention",
+            "PutObjectLegalHold", "ObjectOwnerOverrideToBucketOwner")),
+        *(Need(f"s3:{action}", env.bucket("replica")) for action in (
+            "ListBucket", "DeleteBucket", "DeleteBucketPolicy", "PutBucketPolicy",
+            "PutBucketVersioning", "PutLifecycleConfiguration",
+            "PutBucketObjectLockConfiguration", "PutReplicationConfiguration")),
+        *(Need(f"s3:{action}", env.bucket(one, "rows/x")) for one in others for action in (
+            "ReplicateObject", "ReplicateDelete", "ReplicateTags", "GetObjectVersion")),
+        *(Need("s3:GetObjectVersionForReplication", env.bucket(one, "rows/x"))
+          for one in others[1:]),
+        *(Need("kms:Encrypt", env.key, for_bucket(env.bucket(one))) for one in others),
+        *(Need(f"kms:{action}", env.copies_key, for_bucket(env.bucket(one), COPIES_REGION))
+          for one in others for action in ("Decrypt", "Encrypt", "GenerateDataKey")),
+        Need("iam:PassRole", env.role("replication"), {"iam__PassedToService": "s3.amazonaws.com"}),
+    ]  # fmt: skip
 
 
 def forbidden(env: Environment) -> list[Need]:
@@ -182,9 +237,8 @@ def forbidden(env: Environment) -> list[Need]:
             "s3:DeleteBucket", "s3:DeleteBucketPolicy", "s3:PutBucketPolicy",
             "s3:PutBucketVersioning", "s3:PutLifecycleConfiguration",
             "s3:PutBucketObjectLockConfiguration", "s3:PutReplicationConfiguration")),
-        *(Need(action, env.key) for action in (
-            "kms:ScheduleKeyDeletion", "kms:DisableKey", "kms:PutKeyPolicy", "kms:CreateGrant",
-            "kms:Decrypt", "kms:GenerateDataKey")),
+        *(Need(f"kms:{action}", key) for key in (env.key, env.copies_key) for action in KEYS),
+        *_forbidden_of_copies(env),
         *(Need(action, env.role("whole")) for action in (
             "iam:PutRolePolicy", "iam:AttachRolePolicy", "iam:UpdateAssumeRolePolicy",
             "iam:DeleteRolePermissionsBoundary", "iam:CreateRole")),

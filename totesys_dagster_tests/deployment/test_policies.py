@@ -16,7 +16,7 @@ from typing import Any
 import boto3
 import pytest
 
-from tools.policies import ACCOUNT, ISSUER, REGION, CannotPlanError, main
+from tools.policies import ACCOUNT, COPIES_REGION, ISSUER, REGION, CannotPlanError, main
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.deployment import github
 from totesys_dagster_tests.deployment.account import (
@@ -28,8 +28,19 @@ from totesys_dagster_tests.deployment.account import (
     keys,
     recorded,
 )
-from totesys_dagster_tests.deployment.documents import Principal
-from totesys_dagster_tests.deployment.needs import BATCH, PROCESSED, Need, forbidden, needs
+from totesys_dagster_tests.deployment.alarms import event_matches
+from totesys_dagster_tests.deployment.conditions import UnknownError
+from totesys_dagster_tests.deployment.dangers import endangers
+from totesys_dagster_tests.deployment.documents import IDENTITY, Policy, Principal
+from totesys_dagster_tests.deployment.evaluation import Decision, Request, Rights, decide
+from totesys_dagster_tests.deployment.needs import (
+    BATCH,
+    PROCESSED,
+    Need,
+    for_bucket,
+    forbidden,
+    needs,
+)
 
 ROOT = Path(__file__).parents[2]
 STATE = f"arn:aws:s3:::totesys-terraform-{ACCOUNT}"
@@ -66,6 +77,12 @@ def allowed(account: Account, role: str, lines: Iterable[Need]) -> list[str]:
     ]
 
 
+def covers(own: Need, other: Need) -> bool:
+    """Whether who needs the one may do the other, which says the same or more of itself."""
+    same = (own.action, own.resource) == (other.action, other.resource)
+    return same and own.context.items() <= other.context.items()
+
+
 def platform_roles(account: Account, env: Environment) -> list[str]:
     return [role for role in account.roles if role.startswith(f"{env.name}-")]
 
@@ -99,11 +116,10 @@ def test_no_role_may_do_what_only_another_needs(account: Account, env: Environme
     known = {str(need): need for of_role in lines.values() for need in of_role}
 
     for role, of_role in lines.items():
-        own = set(map(str, of_role))
         foreign = [
             need
-            for text, need in known.items()
-            if text not in own
+            for need in known.values()
+            if not any(covers(own, need) for own in of_role)
             and not need.action.startswith(common)
             and "reports/page" not in need.resource
         ]
@@ -158,6 +174,9 @@ def test_tasks_of_this_account_alone_assume_their_roles(
     assert account.service(tasks, "sts:AssumeRole", env.role(role), **ours)
     assert not account.service(tasks, "sts:AssumeRole", env.role(role), **theirs)
     assert not account.service("ec2.amazonaws.com", "sts:AssumeRole", env.role(role), **ours)
+    s3, replication = "s3.amazonaws.com", env.role("replication")
+    assert not account.service(s3, "sts:AssumeRole", replication, **theirs)
+    assert not account.service(tasks, "sts:AssumeRole", replication, **ours)
 
 
 def test_services_assume_the_roles_that_are_theirs(account: Account, env: Environment) -> None:
@@ -165,8 +184,10 @@ def test_services_assume_the_roles_that_are_theirs(account: Account, env: Enviro
         ("monitoring.rds.amazonaws.com", "warehouse-monitoring"),
         ("monitoring.rds.amazonaws.com", "dagster-monitoring"),
         ("vpc-flow-logs.amazonaws.com", "flow-logs"),
+        ("s3.amazonaws.com", "replication"),
     ):
-        assert account.service(service, "sts:AssumeRole", env.role(role))
+        ours = {"aws__SourceAccount": ACCOUNT}
+        assert account.service(service, "sts:AssumeRole", env.role(role), **ours)
 
 
 def test_nobody_but_a_service_assumes_a_role_of_the_platform(
@@ -242,22 +263,127 @@ def test_access_logs_are_delivered_and_nothing_else_is(account: Account, env: En
     assert not account.service(balancer, "s3:GetObject", env.bucket("logs", "alb/x"))
 
 
+# What EventBridge says of itself to CloudWatch Logs: the rule.
+DELIVERY = ("events.amazonaws.com", "delivery.logs.amazonaws.com")
+
+
+def test_events_of_backups_reach_their_log_group(account: Account, env: Environment) -> None:
+    group = f"/aws/events/{env.name}-backups"
+    rule = {"aws__SourceArn": env.arn("events", f"rule/{env.name}-backups")}
+
+    [target] = account.records[env.short]["rules"][f"{env.name}-backups"]["targets"]
+    assert target == {"arn": env.arn("logs", f"log-group:{group}")}
+    for service in DELIVERY:
+        assert account.service(service, "logs:CreateLogStream", env.log(group))
+        assert account.service(service, "logs:PutLogEvents", env.log(group), **rule)
+
+
+def test_nobody_else_writes_to_a_log_group_without_a_role(
+    account: Account, env: Environment
+) -> None:
+    backups = f"/aws/events/{env.name}-backups"
+    rule = {"aws__SourceArn": env.arn("events", f"rule/{env.name}-backups")}
+    own = {f"{arn}:log-stream:stream" for arn in
+           account.records[env.short]["arns"]["aws_cloudwatch_log_group"]}  # fmt: skip
+    put = "logs:PutLogEvents"
+
+    for service in DELIVERY:
+        for log in own - {env.log(backups)}:
+            assert not account.service(service, put, log, **rule)
+            assert not account.service(service, "logs:CreateLogStream", log)
+        for other in ("stopped-tasks", "backups2"):
+            theirs = {"aws__SourceArn": env.arn("events", f"rule/{env.name}-{other}")}
+            assert not account.service(service, put, env.log(backups), **theirs)
+        foreign = {"aws__SourceArn": rule["aws__SourceArn"].replace(ACCOUNT, "444455556666")}
+        assert not account.service(service, put, env.log(backups), **foreign)
+        for action in ("GetLogEvents", "DeleteLogStream", "PutSubscriptionFilter"):
+            assert not account.service(service, f"logs:{action}", env.log(backups), **rule)
+    for service in ("s3.amazonaws.com", "es.amazonaws.com", "route53.amazonaws.com"):
+        assert not account.service(service, put, env.log(backups), **rule)
+
+
+# Copies in another region
+
+
+def as_administrator(account: Account, action: str, resource: str, **context: Any) -> Decision:
+    """What somebody with every right in the account may do, all but for the resource's policy."""
+    every = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    policy = Policy.read("all", {"Version": "2012-10-17", "Statement": [every]}, IDENTITY)
+    who = Principal.session(f"arn:aws:iam::{ACCOUNT}:role/administrator", ACCOUNT)
+    sent = {"aws:SecureTransport": "true", **keys(context)}
+    request = Request(who, action, resource, sent, ACCOUNT)
+    return decide(request, Rights([policy]), account.of(resource, action))
+
+
+@pytest.mark.parametrize("bucket", ["ingestion", "processed", "replica"])
+def test_not_even_an_administrator_deletes_or_overwrites(
+    account: Account, env: Environment, bucket: str
+) -> None:
+    place = env.bucket(bucket, "rows/x")
+
+    for action in ("DeleteObject", "DeleteObjectVersion", "BypassGovernanceRetention", "PutObject"):
+        assert not as_administrator(account, f"s3:{action}", place)
+    assert not as_administrator(account, "s3:GetObject", place, aws__SecureTransport="false")
+    assert as_administrator(account, "s3:GetObject", place)
+
+
+def test_only_replication_writes_copies(account: Account, env: Environment) -> None:
+    copies, once = env.bucket("replica", "rows/x"), {"s3__if_none_match": "*"}
+
+    for action in ("PutObject", "ReplicateDelete"):
+        assert not as_administrator(account, f"s3:{action}", copies, **once)
+    assert as_administrator(account, "s3:PutObject", env.bucket("ingestion", "rows/x"), **once)
+    assert account.role(f"{env.name}-replication", "s3:ReplicateObject", copies)
+
+
+def test_the_key_of_copies_is_for_roles_of_the_account(account: Account, env: Environment) -> None:
+    uses = ("Encrypt", "Decrypt", "GenerateDataKey", "CreateGrant")
+
+    for service in (*PUBLISHERS, f"logs.{COPIES_REGION}.amazonaws.com", "s3.amazonaws.com"):
+        for action in uses:
+            ours = {"aws__SourceAccount": ACCOUNT}
+            assert not account.service(service, f"kms:{action}", env.copies_key, **ours)
+    stranger = Principal.session("arn:aws:iam::444455556666:role/x", "444455556666")
+    assert not account.ask(stranger, "kms:Decrypt", env.copies_key, {})
+    # RDS encrypts backups by grants, which who asks for the copies gives it.
+    assert as_administrator(account, "kms:CreateGrant", env.copies_key)
+
+
+def test_replication_reads_no_other_zone(account: Account, env: Environment) -> None:
+    role = f"{env.name}-replication"
+    zone, others = env.bucket("ingestion"), ("processed", "compute-logs", "logs", "replica")
+    direct = {"kms__EncryptionContext__aws__s3__arn": zone}
+
+    assert refused(account, role, needs(env)[role]) == []
+    assert allowed(account, role, [
+        *(Need("kms:Decrypt", env.key, for_bucket(env.bucket(one))) for one in others),
+        *(Need("s3:GetObjectVersionForReplication", env.bucket(one, "x")) for one in others),
+        *(Need("s3:GetReplicationConfiguration", env.bucket(one)) for one in others),
+        Need("s3:GetObject", env.bucket("ingestion", "rows/x")),
+        Need("kms:Decrypt", env.key, direct),
+        Need("kms:GenerateDataKey", env.key, for_bucket(zone)),
+        Need("kms:Decrypt", env.key, {**for_bucket(zone), "kms__ViaService": "ec2.amazonaws.com"}),
+    ]) == []  # fmt: skip
+
+
 def test_every_policy_of_a_resource_is_looked_at(account: Account) -> None:
-    """A new key, bucket or topic has to be asked about here."""
+    """A new key, bucket, topic or policy of log groups has to be asked about here."""
+
+    def anywhere(name: str) -> str:
+        return name.replace("totesys-staging", "E").replace("totesys-production", "E")
+
+    records = account.records.values()
     of_roots = {
-        arn.split(ACCOUNT)[0].replace("totesys-staging", "E").replace("totesys-production", "E")
-        + arn.split(ACCOUNT, 1)[1]
-        .replace("totesys-staging", "E")
-        .replace("totesys-production", "E")
-        for record in account.records.values()
-        for arn in record["resources"]
+        anywhere(arn.replace(ACCOUNT, "")) for record in records for arn in record["resources"]
     }
+
+    assert {anywhere(name) for record in records for name in record["logs"]} == {"E-backups"}
 
     assert {re.sub(r"key/\w+", "key", arn) for arn in of_roots} == {
         *(f"arn:aws:s3:::E-{name}-" for name in
-          ("ingestion", "processed", "logs", "queries", "compute-logs")),
+          ("ingestion", "processed", "logs", "queries", "compute-logs", "replica")),
         "arn:aws:s3:::totesys-terraform-",
-        f"arn:aws:kms:{REGION}::key",
+        *(f"arn:aws:kms:{region}::key" for region in (REGION, COPIES_REGION)),
         f"arn:aws:sns:{REGION}::E-alerts",
     }  # fmt: skip
 
@@ -303,7 +429,7 @@ def test_main_deploys_each_environment(account: Account, env: Environment) -> No
     for lines in (
         github.reads(record["kinds"], record["arns"], env),
         github.state(STATE, STATE_KEY, env),
-        [*github.changes(env), github.UNSUBSCRIBE],
+        [*github.changes(env), *github.UNNAMED],
         github.scripts(env),
     ):
         assert refused(account, role, lines) == []
@@ -323,7 +449,7 @@ def test_a_pull_request_is_planned(account: Account, env: Environment) -> None:
 
 def test_planning_and_pushing_change_nothing(account: Account, env: Environment) -> None:
     for role in ("totesys-github-plan", "totesys-github-image"):
-        changing = [*github.changes(env), *github.endangers(env)]
+        changing = [*github.changes(env), *github.UNNAMED, *endangers(env)]
         writing = [need for need in github.state(STATE, STATE_KEY, env) if "Put" in need.action]
         running = [need for need in github.scripts(env) if "Run" in need.action]
         assert allowed(account, role, [*changing, *writing, *running]) == []
@@ -343,7 +469,7 @@ def test_images_are_pushed_by_their_role_alone(account: Account) -> None:
 def test_no_role_of_github_endangers_data_secrets_or_its_own_bounds(
     account: Account, env: Environment, role: str
 ) -> None:
-    assert allowed(account, f"totesys-github-{role}", github.endangers(env)) == []
+    assert allowed(account, f"totesys-github-{role}", endangers(env)) == []
 
 
 def test_an_environment_is_deployed_by_its_own_role_alone(
@@ -359,7 +485,10 @@ def test_an_environment_is_deployed_by_its_own_role_alone(
     states = [need for need in github.state(STATE, STATE_KEY, env) if "tfstate" in need.resource]
     running = [need for need in github.scripts(env) if "Describe" not in need.action]
 
+    composite = env.arn("cloudwatch", f"alarm:{env.name}-platform")
+
     assert allowed(account, other, own(github.changes(env))) == []
+    assert allowed(account, other, [Need("cloudwatch:PutCompositeAlarm", composite)]) == []
     assert allowed(account, other, states + running) == []
 
 
@@ -412,6 +541,43 @@ def test_a_lake_that_wants_the_encryption_named_is_found(env: Environment) -> No
     role = f"{env.name}-capture"
 
     assert refused(with_fault(want), role, needs(env)[role])
+
+
+def test_a_boundary_that_forgets_replication_is_found(env: Environment) -> None:
+    def forget(records: Any) -> None:
+        boundary = records["bootstrap"]["boundaries"][BOUNDARY]
+        boundary["Statement"] = [
+            one for one in boundary["Statement"] if one["Sid"] != "WriteCopies"
+        ]  # fmt: skip
+
+    role = f"{env.name}-replication"
+    found = refused(with_fault(forget), role, needs(env)[role])
+
+    assert [line.split(" on ")[0].split()[-1] for line in found] == [
+        "s3:ReplicateObject", "s3:ReplicateTags",
+    ]  # fmt: skip
+
+
+def test_a_policy_of_logs_for_another_group_is_found(env: Environment) -> None:
+    def rename(records: Any) -> None:
+        for statement in records[env.short]["logs"][f"{env.name}-backups"]["Statement"]:
+            statement["Resource"] = env.arn("logs", "log-group:/aws/events/other:*")
+
+    group, rule = f"/aws/events/{env.name}-backups", f"rule/{env.name}-backups"
+    said = {"aws__SourceArn": env.arn("events", rule)}
+
+    assert not with_fault(rename).service(
+        "events.amazonaws.com", "logs:PutLogEvents", env.log(group), **said
+    )
+
+
+def test_a_policy_of_logs_that_aws_would_not_apply_is_refused(env: Environment) -> None:
+    def name_roles(records: Any) -> None:
+        for statement in records[env.short]["logs"][f"{env.name}-backups"]["Statement"]:
+            statement["Principal"] = {"AWS": env.role("load")}
+
+    with pytest.raises(UnknownError, match="for others than services"):
+        with_fault(name_roles)
 
 
 # That nothing is forgotten
@@ -467,15 +633,27 @@ def test_every_role_of_an_environment_has_the_boundary(account: Account, env: En
         assert account.roles[role]["boundary"] == BOUNDARY, role
 
 
+def test_what_rules_send_to_people_is_sentences(account: Account, env: Environment) -> None:
+    """Events as they are go to log groups alone."""
+    for rule in account.records[env.short]["rules"].values():
+        for target in rule["targets"]:
+            assert ("template" in target) == (target["arn"] == env.topic)
+            assert "template" in target or target["arn"].startswith(env.arn("logs", "log-group:"))
+
+
 @pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_a_task_that_stops_is_told_in_a_sentence(account: Account, name: str) -> None:
-    [rule] = account.records[name]["rules"].values()
+def test_a_task_that_stops_is_reported_in_a_sentence(account: Account, name: str) -> None:
+    rule = account.records[name]["rules"][f"totesys-{name}-stopped-tasks"]
     [target] = rule["targets"]
     event = {
+        "source": "aws.ecs",
+        "detail-type": "ECS Task State Change",
         "time": "2026-11-30T10:00:00Z",
         "detail": {
-            "taskDefinitionArn": Environment(name).definition("load"),
-            "group": f"family:totesys-{name}-load",
+            "clusterArn": Environment(name).cluster,
+            "lastStatus": "STOPPED",
+            "taskDefinitionArn": Environment(name).definition("daemon"),
+            "group": "service:daemon",
             "stopCode": "EssentialContainerExited",
             "stoppedReason": "Essential container in task exited",
             "containers": [{"reason": "OutOfMemoryError: killed", "exitCode": 137}],
@@ -495,9 +673,10 @@ def test_a_task_that_stops_is_told_in_a_sentence(account: Account, name: str) ->
         text = text.replace(f"<{key}>", found(path))
     sentence = json.loads(text)
 
+    assert event_matches(rule["pattern"], event)
     assert target["arn"] == Environment(name).topic
     assert "<" not in sentence
-    assert sentence.startswith(f"totesys-{name}: a task of family:totesys-{name}-load stopped at")
+    assert sentence.startswith(f"totesys-{name}: a task of service:daemon stopped at")
     assert "EssentialContainerExited, exit code 137. Why: Essential container" in sentence
     assert "OutOfMemoryError" in sentence
     assert f"--cluster totesys-{name} --tasks {Environment(name).task()}" in sentence

@@ -97,13 +97,24 @@ resource "aws_cloudwatch_log_resource_policy" "backups" {
   policy_name = "${var.name}-backups"
   policy_document = jsonencode({
     Version = "2012-10-17"
-    Statement = [{
-      Sid       = "Events"
-      Effect    = "Allow"
-      Principal = { Service = ["events.amazonaws.com", "delivery.logs.amazonaws.com"] }
-      Action    = ["logs:CreateLogStream", "logs:PutLogEvents"]
-      Resource  = "${aws_cloudwatch_log_group.backups.arn}:*"
-    }]
+    Statement = [
+      {
+        # Both services belong to the delivery of events. They make streams for no rule in particular.
+        Sid       = "Streams"
+        Effect    = "Allow"
+        Principal = { Service = ["events.amazonaws.com", "delivery.logs.amazonaws.com"] }
+        Action    = "logs:CreateLogStream"
+        Resource  = "${aws_cloudwatch_log_group.backups.arn}:*"
+      },
+      {
+        Sid       = "Events"
+        Effect    = "Allow"
+        Principal = { Service = ["events.amazonaws.com", "delivery.logs.amazonaws.com"] }
+        Action    = "logs:PutLogEvents"
+        Resource  = "${aws_cloudwatch_log_group.backups.arn}:*"
+        Condition = { ArnEquals = { "aws:SourceArn" = aws_cloudwatch_event_rule.backups.arn } }
+      },
+    ]
   })
 }
 

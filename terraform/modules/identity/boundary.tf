@@ -1,5 +1,11 @@
 # What a role of the platform can be given at most. Deleting from a bucket is not among it.
 
+locals {
+  # `*` is the environment.
+  zone   = "arn:${local.partition}:s3:::${var.name}-*-ingestion-${local.account}"
+  copies = "arn:${local.partition}:s3:::${var.name}-*-replica-${local.account}"
+}
+
 resource "aws_iam_policy" "boundary" {
   #checkov:skip=CKV_AWS_355: a boundary is an upper bound; the policies within it name their resources
   #checkov:skip=CKV_AWS_290: a boundary is an upper bound; the policies within it name their resources
@@ -32,6 +38,34 @@ resource "aws_iam_policy" "boundary" {
         Action    = "iam:PassRole"
         Resource  = "${local.iam}:role/${var.name}-*"
         Condition = { StringEquals = { "iam:PassedToService" = "ecs-tasks.amazonaws.com" } }
+      },
+      {
+        # S3 copies the ingestion zone to another region, and only there.
+        Sid    = "ReadWhatIsCopied"
+        Effect = "Allow"
+        Action = [
+          "s3:GetReplicationConfiguration", "s3:GetObjectVersionForReplication", "s3:GetObjectVersionAcl",
+          "s3:GetObjectVersionTagging", "s3:GetObjectRetention", "s3:GetObjectLegalHold",
+        ]
+        Resource = [local.zone, "${local.zone}/*"]
+      },
+      {
+        Sid      = "WriteCopies"
+        Effect   = "Allow"
+        Action   = ["s3:ReplicateObject", "s3:ReplicateTags"]
+        Resource = "${local.copies}/*"
+      },
+      {
+        Sid      = "EncryptCopies"
+        Effect   = "Allow"
+        Action   = "kms:Encrypt"
+        Resource = "*"
+        Condition = {
+          StringLike = {
+            "kms:ViaService"                   = "s3.*.amazonaws.com"
+            "kms:EncryptionContext:aws:s3:arn" = [local.copies, "${local.copies}/*"]
+          }
+        }
       },
     ]
   })

@@ -3,7 +3,7 @@
 #
 # What holds data, and what keeps it, is changed by a person with an administrator's rights
 # (docs/deployment.md, Every day): buckets, keys, the removal of databases and secrets, the network,
-# the login, names and certificates. Whoever deploys decides what the platform's programs do, and they
+# the login, names and certificates, copies in another region, who may write to log groups. Whoever deploys decides what the platform's programs do, and they
 # may read and write the lake and the warehouse: that is why people approve production.
 
 locals {
@@ -129,23 +129,25 @@ locals {
       Condition = { ArnLike = { "ecs:cluster" = "arn:${local.partition}:ecs:*:${local.account}:cluster/${var.name}-${environment}" } }
     },
     {
-      # AWS knows no resources for these. A task definition is given a role only where that may be
-      # passed.
+      # AWS knows no resources for these, or, for composite alarms, wants all of them. A task
+      # definition is given a role only where that may be passed.
       Sid      = "WhatKnowsNoResources"
       Effect   = "Allow"
-      Action   = ["ecs:RegisterTaskDefinition", "sns:Unsubscribe"]
+      Action   = ["cloudwatch:PutCompositeAlarm", "ecs:RegisterTaskDefinition", "sns:Unsubscribe"]
       Resource = "*"
     },
   ] }
 
-  # Where AWS knows the family of what is registered: runs take its newest revision.
-  foreign_definitions = { for environment in local.environments : environment => {
-    Sid    = "NotTheOthersTaskDefinitions"
+  # Where AWS knows the name of what is made all the same: runs take the newest revision of a task
+  # definition, and an alarm that is put anew replaces the former.
+  foreign = { for environment in local.environments : environment => {
+    Sid    = "NotWhatIsNamedAfterTheOther"
     Effect = "Deny"
-    Action = "ecs:RegisterTaskDefinition"
-    Resource = [for other in setsubtract(local.environments, [environment]) :
-      "arn:${local.partition}:ecs:*:${local.account}:task-definition/${var.name}-${other}-*"
-    ]
+    Action = ["cloudwatch:PutCompositeAlarm", "ecs:RegisterTaskDefinition"]
+    Resource = flatten([for other in setsubtract(local.environments, [environment]) : [
+      "arn:${local.partition}:cloudwatch:*:${local.account}:alarm:${var.name}-${other}-*",
+      "arn:${local.partition}:ecs:*:${local.account}:task-definition/${var.name}-${other}-*",
+    ]])
   } }
 
   # Roles of the environment only, and only with the boundary, so that whoever takes over a build
@@ -201,7 +203,7 @@ locals {
 
   deploy = { for environment in local.environments : environment => concat(
     local.state[environment], [local.read_configuration, local.named[environment]],
-    local.tagged[environment], [local.foreign_definitions[environment]], local.roles[environment],
+    local.tagged[environment], [local.foreign[environment]], local.roles[environment],
     local.never,
   ) }
 }

@@ -25,7 +25,7 @@ locals {
       "kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListAliases",
       "kms:ListResourceTags",
       "logs:DescribeLogGroups", "logs:DescribeLogStreams", "logs:DescribeMetricFilters",
-      "logs:ListTagsForResource",
+      "logs:DescribeResourcePolicies", "logs:ListTagsForResource",
       "rds:Describe*", "rds:ListTagsForResource",
       "route53:GetChange", "route53:GetHostedZone", "route53:ListResourceRecordSets",
       "route53:ListTagsForResource",

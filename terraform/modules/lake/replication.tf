@@ -53,16 +53,31 @@ resource "aws_iam_role_policy" "replication" {
         Resource = "${each.value.bucket_arn}/*"
       },
       {
+        # By S3 alone, and for this zone alone: a key belongs to a region, so the service's is given.
+        # With a bucket key, S3 names the bucket; without, the object.
         Sid      = "Decrypt"
         Effect   = "Allow"
         Action   = "kms:Decrypt"
         Resource = var.key_arn
+        Condition = {
+          StringLike = {
+            "kms:ViaService"                   = "s3.*.amazonaws.com"
+            "kms:EncryptionContext:aws:s3:arn" = [aws_s3_bucket.zone[each.key].arn, "${aws_s3_bucket.zone[each.key].arn}/*"]
+          }
+        }
       },
       {
-        Sid      = "Encrypt"
+        # S3 decrypts the key of the bucket that it writes to before it uses it.
+        Sid      = "EncryptCopies"
         Effect   = "Allow"
-        Action   = ["kms:Encrypt", "kms:GenerateDataKey"]
+        Action   = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"]
         Resource = each.value.key_arn
+        Condition = {
+          StringLike = {
+            "kms:ViaService"                   = "s3.*.amazonaws.com"
+            "kms:EncryptionContext:aws:s3:arn" = [each.value.bucket_arn, "${each.value.bucket_arn}/*"]
+          }
+        }
       },
     ]
   })

@@ -118,8 +118,11 @@ resource "aws_s3_bucket_policy" "ingestion" {
         Sid       = "CopiesOnly"
         Effect    = "Deny"
         Principal = "*"
-        Action    = ["s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:ReplicateDelete"]
-        Resource  = "${aws_s3_bucket.ingestion.arn}/*"
+        Action = [
+          "s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:ReplicateDelete",
+          "s3:BypassGovernanceRetention",
+        ]
+        Resource = "${aws_s3_bucket.ingestion.arn}/*"
       },
     ]
   })

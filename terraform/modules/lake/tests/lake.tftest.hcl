@@ -139,4 +139,17 @@ run "the_ingestion_zone_is_copied_without_deletions" {
     ])
     error_message = "Replication may delete."
   }
+
+  assert {
+    condition = alltrue([
+      for statement in jsondecode(aws_iam_role_policy.replication["ingestion"].policy).Statement :
+      try(
+        statement.Condition.StringLike["kms:ViaService"] == "s3.*.amazonaws.com"
+        && !contains(statement.Condition.StringLike["kms:EncryptionContext:aws:s3:arn"], "*"),
+        false
+      )
+      if anytrue([for action in flatten([statement.Action]) : startswith(action, "kms:")])
+    ])
+    error_message = "Replication may use a key on its own, or for other buckets."
+  }
 }

@@ -45,7 +45,7 @@ run "only_replication_writes_and_nobody_deletes" {
 
   assert {
     condition = alltrue([
-      for action in ["s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:ReplicateDelete"] : anytrue([
+      for action in ["s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:ReplicateDelete", "s3:BypassGovernanceRetention"] : anytrue([
         for statement in jsondecode(aws_s3_bucket_policy.ingestion.policy).Statement :
         statement.Effect == "Deny" && statement.Principal == "*" && contains(flatten([statement.Action]), action)
         && !contains(keys(statement), "Condition")
