@@ -502,8 +502,8 @@ def test_batch_with_too_many_quarantined_rows_is_refused(platform: Platform) -> 
 
     assert str(error) == (
         "Batch 1 is not loaded, as it has 2 rows of fact_payment in quarantine, more than"
-        " TOTESYS_QUARANTINE_LIMIT (1) allows: `totesys quarantine --batch 1` lists them; mend them"
-        " in ToteSys, and run `TOTESYS_QUARANTINE_LIMIT=2 totesys run` once to load the batch"
+        " TOTESYS_QUARANTINE_LIMIT (1) allows: `totesys quarantine --batch 1` lists them; correct"
+        " them in ToteSys, and run `TOTESYS_QUARANTINE_LIMIT=2 totesys run` once to load the batch"
         " without them."
     )
     assert loaded.tables["fact_payment"].inserted == 1
