@@ -1,6 +1,6 @@
-# What has to be there before anything else: the bucket of Terraform's state, the repository of the
-# image, and the roles of GitHub Actions. Applied by a person, once for an account; its own state is
-# kept in the bucket that it makes, see docs/deployment.md.
+# What must exist before anything else: the bucket for Terraform's state, the image repository, and the
+# roles for GitHub Actions. A person applies it, once per account. Its own state is kept in the bucket
+# that it creates, see docs/deployment.md.
 
 locals {
   name = "totesys"

@@ -32,7 +32,7 @@ provider "aws" {
   }
 }
 
-# Made once by terraform/bootstrap, for all environments.
+# Created once by terraform/bootstrap, for all environments.
 data "aws_ecr_repository" "this" {
   name = "totesys"
 }
@@ -78,7 +78,7 @@ module "platform" {
   monthly_budget_usd = var.monthly_budget_usd
 }
 
-# Its own module, as it is in another region and has to be there when this one is not.
+# A separate module, because it is in another region and must survive the loss of this one.
 module "replica" {
   source = "../../modules/replica"
   count  = var.replica_region == null ? 0 : 1

@@ -1,5 +1,5 @@
-# Staging: the same as production, but smaller, and what costs can be taken down: see *Every day* in
-# docs/deployment.md. Lake and key stay, as everywhere.
+# Staging: the same as production, but smaller. Everything expensive can be taken down: see *Every day*
+# in docs/deployment.md. Lake and key stay, as everywhere.
 
 locals {
   name = "totesys-staging"
@@ -30,7 +30,7 @@ provider "aws" {
   }
 }
 
-# Made once by terraform/bootstrap, for all environments.
+# Created once by terraform/bootstrap, for all environments.
 data "aws_ecr_repository" "this" {
   name = "totesys"
 }
@@ -76,7 +76,7 @@ module "platform" {
   monthly_budget_usd = var.monthly_budget_usd
 }
 
-# Its own module, as it is in another region and has to be there when this one is not.
+# A separate module, because it is in another region and must survive the loss of this one.
 module "replica" {
   source = "../../modules/replica"
   count  = var.replica_region == null ? 0 : 1

@@ -1,14 +1,14 @@
-# Whether the platform lives. Several alarms see the same outage, each in its own way and time, so they
-# tell nobody: one that is composed of them does, once, whichever comes first.
+# Whether the platform is running. Several alarms detect the same outage, each in its own way and time,
+# so none of them notifies anybody. A composite alarm does, once, as soon as the first one fires.
 
 locals {
-  # For ten minutes. A deployment takes the sensors away for two or three.
+  # For ten minutes, since a deployment stops the sensors for two or three.
   lives = {
     ticks  = "No sensor has looked at ToteSys for ten minutes: daemon or code location do not work."
     alerts = "For ten minutes the platform's alerts have not ticked, or could not send a message."
   }
 
-  # A restart of the code location makes errors for some seconds, which are in two periods at most.
+  # A restart of the code location logs errors for some seconds, which fall into two periods at most.
   errors = {
     errors-code   = "The code location has logged errors for a quarter of an hour."
     errors-daemon = "The daemon has logged errors for a quarter of an hour."

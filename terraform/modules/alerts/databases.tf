@@ -1,5 +1,5 @@
-# What the databases lack. Processor, memory and connections run out together, so one alarm tells of
-# them; storage and backups go their own ways.
+# What the databases run short of. CPU, memory and connections run out together, so one alarm covers
+# them; storage and backups have their own.
 
 locals {
   busy_percent = 90
@@ -50,7 +50,7 @@ resource "aws_cloudwatch_metric_alarm" "pressure" {
   threshold           = local.pressure[each.value.kind].threshold[each.value.database]
   period              = 300
   evaluation_periods  = local.pressure[each.value.kind].periods
-  # A server that is down gives none, and is reported by what cannot reach it.
+  # A server that is down sends no metrics; whatever cannot reach it reports it.
   treat_missing_data = "notBreaching"
 }
 
@@ -85,8 +85,8 @@ resource "aws_cloudwatch_metric_alarm" "storage" {
   ok_actions          = [aws_sns_topic.this.arn]
 }
 
-# RDS has no metric of its backups. It tells of each that is finished; when none has been for thirty
-# hours, a night's has failed, for whatever reason, or was never begun.
+# RDS has no metric for its backups, but sends an event for each one that finishes. If none has finished
+# for thirty hours, last night's backup failed or never started.
 resource "aws_cloudwatch_log_group" "backups" {
   name              = "/aws/events/${var.name}-backups"
   retention_in_days = 365
@@ -99,7 +99,7 @@ resource "aws_cloudwatch_log_resource_policy" "backups" {
     Version = "2012-10-17"
     Statement = [
       {
-        # Both services belong to the delivery of events. They make streams for no rule in particular.
+        # Both services deliver events. They create log streams without naming a rule.
         Sid       = "Streams"
         Effect    = "Allow"
         Principal = { Service = ["events.amazonaws.com", "delivery.logs.amazonaws.com"] }

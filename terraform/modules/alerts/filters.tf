@@ -10,13 +10,13 @@ locals {
       group   = "code"
       pattern = "{ ($.event = \"tick\") && ($.sensor = \"source_changes\") }"
     }
-    # The platform's own alerts live, and none of their messages waits to be sent.
+    # The platform's own alerts are running, and none of their messages is waiting to be sent.
     alerts = {
       group   = "code"
       pattern = "{ ($.event = \"tick\") && ($.sensor = \"alerts\") && ($.undelivered = 0) }"
     }
-    # What nobody foresaw. What a sensor says of a system out of reach has the sensor's name, and is
-    # reported by the platform.
+    # Unforeseen errors. When a sensor cannot reach a system, its log line has the sensor's name, and the
+    # platform reports it.
     errors-code = {
       group   = "code"
       pattern = "{ (($.level = \"error\") || ($.level = \"critical\")) && ($.sensor NOT EXISTS) }"

@@ -1,6 +1,7 @@
-# Who is notified, and of what. The platform tells by itself what runs, checks and systems do
-# (totesys_dagster/alerting), once for each incident. What is here tells only what the platform cannot:
-# that it does not live (alarms.tf), what its databases lack (databases.tf), which task was killed.
+# Who is notified, and of what. The platform itself reports runs, checks and systems
+# (totesys_dagster/alerting), once per incident. The alarms here report only what the platform cannot:
+# that it is not running (alarms.tf), what its databases run short of (databases.tf), which task was
+# killed.
 
 data "aws_caller_identity" "current" {}
 
@@ -28,8 +29,8 @@ resource "aws_sns_topic_policy" "this" {
         Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
       },
       {
-        # EventBridge does not say for whom it publishes to an encrypted topic. A rule of another
-        # account that knew this topic could mail to its subscribers.
+        # EventBridge does not say on whose behalf it publishes to an encrypted topic. A rule in another
+        # account that knew this topic could send mail to its subscribers.
         Sid       = "Rules"
         Effect    = "Allow"
         Principal = { Service = "events.amazonaws.com" }
@@ -49,9 +50,10 @@ resource "aws_sns_topic_subscription" "email" {
   endpoint  = each.key
 }
 
-# A task of a service that was killed: out of memory, as a rule. ECS starts another, so no alarm may
-# follow. Of who else dies people know already: a run by the platform, which knows whether Dagster starts it
-# again; a one-off by its exit code; a service that cannot start by its alarm, once and not at each attempt.
+# A service's task was killed, usually for lack of memory. ECS starts another, so there may be no alarm.
+# Other deaths are reported elsewhere: the platform reports a killed run, because it knows whether
+# Dagster starts it again; a one-off task has its exit code; and a service that cannot start has an
+# alarm, which fires once instead of at each attempt.
 resource "aws_cloudwatch_event_rule" "stopped" {
   name        = "${var.name}-stopped-tasks"
   description = "Tasks of services that were killed"
@@ -63,7 +65,7 @@ resource "aws_cloudwatch_event_rule" "stopped" {
       lastStatus = ["STOPPED"]
       group      = [for service in var.services : "service:${service}"]
       stopCode   = ["EssentialContainerExited"]
-      # 128 and the number of a signal; 143 is SIGTERM, by which a task is asked to end.
+      # 128 plus the signal's number; 143 is SIGTERM, which asks a task to end.
       containers = { exitCode = [{ numeric = [">", 128, "<", 143] }, { numeric = [">", 143] }] }
     }
   })
@@ -73,7 +75,7 @@ resource "aws_cloudwatch_event_target" "stopped" {
   rule = aws_cloudwatch_event_rule.stopped.name
   arn  = aws_sns_topic.this.arn
 
-  # A sentence for people in place of the event's 60 lines. What an event lacks is left out.
+  # A sentence for people instead of the event's 60 lines. Fields that an event lacks are left out.
   input_transformer {
     input_paths = {
       definition = "$.detail.taskDefinitionArn"
@@ -85,7 +87,7 @@ resource "aws_cloudwatch_event_target" "stopped" {
       task       = "$.detail.taskArn"
       time       = "$.time"
     }
-    # Not jsonencode, which writes < and > in another way.
+    # Not jsonencode, which escapes < and >.
     input_template = format("\"%s\"", join(" ", [
       "${var.name}: a task of <group> stopped at <time>.",
       "What: <code>, exit code <exit>. Why: <reason> <container>.",
@@ -96,7 +98,7 @@ resource "aws_cloudwatch_event_target" "stopped" {
   }
 }
 
-# A rule that cannot publish would tell nobody that a task has died.
+# If the rule cannot publish, nobody would learn that a task has died.
 resource "aws_cloudwatch_metric_alarm" "rule" {
   alarm_name          = "${var.name}-stopped-tasks-untold"
   alarm_description   = "EventBridge could not publish that a task has stopped: look at the policies of the topic and of its key, and at the tasks of the cluster."

@@ -6,8 +6,8 @@
 #                  a range of numbers, Athena would ask S3 for each.
 #   <table>_all    every batch, with "$path" for where a row is from: for questions over all of history
 #
-# A row of these tables is a row of a batch, not a version: a batch that was read again in full holds
-# rows that did not change. Versions are in the warehouse.
+# A row of these tables is a row of a batch, not a version: a batch that reads a table again in full also
+# has rows that did not change. Versions are in the warehouse.
 
 data "aws_caller_identity" "current" {}
 
@@ -117,7 +117,7 @@ resource "aws_athena_workgroup" "this" {
   configuration {
     enforce_workgroup_configuration    = true
     publish_cloudwatch_metrics_enabled = true
-    # A query over the whole lake by mistake is cut off, not paid for.
+    # A query that scans the whole lake by mistake is canceled instead of billed in full.
     bytes_scanned_cutoff_per_query = var.query_limit_gb * 1024 * 1024 * 1024
 
     result_configuration {

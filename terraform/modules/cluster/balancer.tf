@@ -1,5 +1,5 @@
-# Dagster's web server has no login of its own, so nobody reaches it but through this load balancer,
-# which lets through only who has logged in with Cognito. People are added by an administrator.
+# Dagster's web server has no login of its own. It can be reached only through this load balancer, which
+# admits only people who have logged in with Cognito. An administrator adds them.
 
 resource "aws_acm_certificate" "this" {
   domain_name       = var.domain_name
@@ -122,8 +122,7 @@ resource "aws_lb_target_group" "web" {
   }
 }
 
-# There is no listener on port 80: who types the address without https gets no answer, and no cookie
-# can leak.
+# There is no listener on port 80: the address without https gets no answer, and no cookie can leak.
 resource "aws_lb_listener" "https" {
   #checkov:skip=CKV2_AWS_20: there is no listener of HTTP to redirect
   load_balancer_arn = aws_lb.this.arn

@@ -1,5 +1,5 @@
-# The programs of the platform as tasks of ECS: one image, and for each part its own command, roles,
-# log group and secrets. The task definitions of runs are chosen by deploy/aws/stage_launcher.py.
+# The platform's programs as ECS tasks: one image, and for each part its own command, roles, log group
+# and secrets. deploy/aws/stage_launcher.py chooses the task definition of a run.
 
 locals {
   # Read by the platform and by Dagster; the names are those of README.md and deploy/aws/dagster.yaml.
@@ -29,8 +29,8 @@ locals {
     })
   }
 
-  # The command line starts an embedded source where none is set. One-off commands read the lake and
-  # the warehouse, never ToteSys, so this part is not given its password.
+  # The command line starts an embedded source if none is set. One-off commands read the lake and the
+  # warehouse, never ToteSys, so this part does not get its password.
   admin_environment = {
     TOTESYS_SOURCE_DSN = "postgresql://source.invalid/unused"
   }
@@ -43,7 +43,7 @@ locals {
     DAGSTER_PASSWORD_SECRET    = var.secret_arns["dagster-password"]
   }
 
-  # The schedule of the page looks in the code location whether it has readers; the run mails it.
+  # The page's schedule checks in the code location whether the page has readers; the run mails it.
   page_environment = try(length(var.alert_mail.readers) > 0, false) ? {
     TOTESYS_ALERT_FROM = var.alert_mail.sender
     TOTESYS_REPORT_TO  = join(",", var.alert_mail.readers)
@@ -96,9 +96,9 @@ locals {
       container = "web"
       cpu       = 512
       memory    = 1024
-      # Dagster's web server behind a guard, which answers to the host of TOTESYS_UI_URL alone.
+      # Dagster's web server behind a guard, which answers only to the host of TOTESYS_UI_URL.
       command = ["totesys", "web", "-h", "0.0.0.0", "-p", "3000", "-w", local.workspace, "--log-format", "json"]
-      # The load balancer looks at the web server by itself, under its address.
+      # The load balancer checks the web server itself, at the task's address.
       health = null
       port   = 3000
     }
@@ -122,8 +122,8 @@ resource "aws_ecs_task_definition" "this" {
     cpu_architecture        = var.cpu_architecture
   }
 
-  # Runs take the newest revision of a family: the old one goes when there is a new one, and stays
-  # registered, for a service that goes back to it.
+  # Runs take the newest revision of a family, so a new revision replaces the old one. The old one stays
+  # registered, in case a service rolls back to it.
   skip_destroy = true
 
   lifecycle {
@@ -229,8 +229,8 @@ resource "aws_ecs_service" "daemon" {
   launch_type     = "FARGATE"
   propagate_tags  = "SERVICE"
 
-  # Two daemons at once would do no harm, since every step can be repeated, but would launch runs
-  # twice: the old one stops first.
+  # The old daemon stops first. Two at once would launch runs twice, although that does no harm, since
+  # every step can be repeated.
   deployment_minimum_healthy_percent = 0
   deployment_maximum_percent         = 100
 

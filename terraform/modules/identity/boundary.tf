@@ -1,4 +1,4 @@
-# What a role of the platform can be given at most. Deleting from a bucket is not among it.
+# The most that a role of the platform can be granted. It does not include deleting from a bucket.
 
 locals {
   # `*` is the environment.

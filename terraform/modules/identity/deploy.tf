@@ -1,10 +1,10 @@
-# What a merge may change by itself in its environment: the programs and how they are watched, their
-# roles within the boundary, who may talk to whom, tables of Athena, sizes of the databases.
+# What a merge may change in its environment without an administrator: the programs and their monitoring,
+# their roles within the boundary, who may talk to whom, Athena tables, database sizes.
 #
-# What holds data, and what keeps it, is changed by a person with an administrator's rights
-# (docs/deployment.md, Every day): buckets, keys, the removal of databases and secrets, the network,
-# the login, names and certificates, copies in another region, who may write to log groups. Whoever deploys decides what the platform's programs do, and they
-# may read and write the lake and the warehouse: that is why people approve production.
+# Only an administrator changes what holds and protects data (docs/deployment.md, Every day): buckets,
+# keys, the removal of databases and secrets, the network, the login, names and certificates, copies in
+# another region, who may write to log groups. Whoever deploys decides what the platform's programs do,
+# and these may read and write the lake and the warehouse. That is why people approve production.
 
 locals {
   environments = toset(["staging", "production"])
@@ -12,7 +12,7 @@ locals {
   state = { for environment in local.environments : environment => [
     local.list_state,
     {
-      # Beside the state lies its lock.
+      # The state, and its lock file beside it.
       Sid      = "KeepItsState"
       Effect   = "Allow"
       Action   = ["s3:GetObject", "s3:PutObject"]
@@ -27,7 +27,7 @@ locals {
     local.use_state_key,
   ] }
 
-  # What is named after its environment.
+  # Resources that are named after their environment.
   named = { for environment in local.environments : environment => {
     Sid    = "ChangeWhatIsNamedAfterIt"
     Effect = "Allow"
@@ -77,7 +77,7 @@ locals {
     )
   } }
 
-  # AWS has no names for these. Those that bear the tag of the environment are its own.
+  # AWS has no names for these resources. Those with the tag of the environment belong to it.
   tagged = { for environment in local.environments : environment => [
     {
       Sid    = "ChangeItsSecurityGroups"
@@ -129,8 +129,8 @@ locals {
       Condition = { ArnLike = { "ecs:cluster" = "arn:${local.partition}:ecs:*:${local.account}:cluster/${var.name}-${environment}" } }
     },
     {
-      # AWS knows no resources for these, or, for composite alarms, wants all of them. A task
-      # definition is given a role only where that may be passed.
+      # AWS cannot restrict these to a resource or, for composite alarms, requires all resources. A task
+      # definition can get only a role that the deployment may pass.
       Sid      = "WhatKnowsNoResources"
       Effect   = "Allow"
       Action   = ["cloudwatch:PutCompositeAlarm", "ecs:RegisterTaskDefinition", "sns:Unsubscribe"]
@@ -138,8 +138,8 @@ locals {
     },
   ] }
 
-  # Where AWS knows the name of what is made all the same: runs take the newest revision of a task
-  # definition, and an alarm that is put anew replaces the former.
+  # These deny by name where AWS evaluates the name all the same: runs take the newest revision of a task
+  # definition, and putting an alarm replaces the previous one.
   foreign = { for environment in local.environments : environment => {
     Sid    = "NotWhatIsNamedAfterTheOther"
     Effect = "Deny"
@@ -150,8 +150,8 @@ locals {
     ]])
   } }
 
-  # Roles of the environment only, and only with the boundary, so that whoever takes over a build
-  # cannot make a role that may do more than the platform's own.
+  # Only roles of the environment, and only with the boundary: whoever takes over a build cannot create a
+  # role with more rights than the platform's own.
   roles = { for environment in local.environments : environment => [
     {
       Sid    = "RolesWithinTheBoundary"
@@ -182,14 +182,14 @@ locals {
       }
     },
     {
-      # Whoever could write them could do everything. Reading is needed: see read.tf.
+      # Whoever could change these could do everything. Reading is needed: see read.tf.
       Sid       = "NotItsOwnRights"
       Effect    = "Deny"
       NotAction = ["iam:Get*", "iam:List*"]
       Resource  = ["${local.iam}:role/${var.name}-github-*", aws_iam_policy.boundary.arn]
     },
     {
-      # Where AWS knows the tags of a resource. The others are bound by their names above.
+      # Applies where AWS evaluates the tags of a resource. The names above restrict the others.
       Sid      = "NotTheOtherEnvironment"
       Effect   = "Deny"
       Action   = "*"

@@ -5,8 +5,8 @@
 #   deploy-staging      from the main branch: brings what was merged to staging
 #   deploy-production   from jobs of GitHub's environment `production`, which people approve
 #
-# A job with an `environment` has that as its subject and no branch: that it runs on main alone is a
-# setting of the environment, see docs/deployment.md. Pull requests of forks get no token from GitHub.
+# For a job with an `environment`, the subject names that and no branch. A setting of the environment
+# restricts it to main, see docs/deployment.md. Pull requests from forks get no token from GitHub.
 
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
@@ -41,7 +41,7 @@ locals {
     }]
   }) }
 
-  # Policies of a role together may have 10240 characters, spaces not counted.
+  # A role's policies may have 10240 characters in total, not counting spaces.
   policies = {
     plan              = concat(local.read_state, [local.read_configuration], local.never)
     image             = local.push_image

@@ -1,6 +1,6 @@
-# Reading: what Terraform asks AWS for to compare it with the code, its state, and the image that is
-# pushed. The configuration of services is not secret, with one exception that AWS knows no permission
-# for: who describes a client of Cognito gets its secret, and so does Terraform's state.
+# Reading: what Terraform compares with the code, its state, and the image that is pushed. The
+# configuration of services is not secret, with one exception that AWS has no separate permission for:
+# describing a Cognito client returns its secret, which therefore is in Terraform's state too.
 
 locals {
   read_configuration = {
@@ -18,7 +18,7 @@ locals {
       "elasticloadbalancing:Describe*",
       "events:DescribeRule", "events:ListTagsForResource", "events:ListTargetsByRule",
       "glue:GetDatabase", "glue:GetPartitionIndexes", "glue:GetTable", "glue:GetTags",
-      # The boundary among them: environments read it by its name.
+      # This includes the boundary, which environments read by its name.
       "iam:GetPolicy", "iam:GetPolicyVersion", "iam:GetRole", "iam:GetRolePolicy",
       "iam:ListAttachedRolePolicies", "iam:ListInstanceProfilesForRole", "iam:ListPolicies",
       "iam:ListPolicyTags", "iam:ListPolicyVersions", "iam:ListRolePolicies", "iam:ListRoleTags",
@@ -62,7 +62,7 @@ locals {
     merge(local.use_state_key, { Action = "kms:Decrypt" }),
   ]
 
-  # Whatever else is allowed. Each object of the lake, each secret.
+  # Denied whatever else is allowed: every object of the lake, every secret.
   never = [
     {
       Sid    = "NoData"

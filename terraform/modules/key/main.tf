@@ -1,4 +1,4 @@
-# One key for everything that an environment stores. Rotated each year by AWS.
+# One key for everything that an environment stores. AWS rotates it every year.
 
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
@@ -11,7 +11,7 @@ locals {
     Version = "2012-10-17"
     Statement = [
       {
-        # IAM policies of this account decide: without it the key could become unusable for ever.
+        # Lets the account's IAM policies decide. Without this, the key could become unusable forever.
         Sid       = "Account"
         Effect    = "Allow"
         Principal = { AWS = "arn:${local.partition}:iam::${local.account}:root" }
@@ -40,8 +40,8 @@ locals {
         Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
       },
       {
-        # So do rules of EventBridge, which does not say for whom: with a condition, an encrypted topic
-        # would never get their events.
+        # So do EventBridge rules. EventBridge does not say on whose behalf, so with a condition an
+        # encrypted topic would never get their events.
         Sid       = "Rules"
         Effect    = "Allow"
         Principal = { Service = "events.amazonaws.com" }

@@ -1,6 +1,6 @@
-# The two zones of the lake. Objects are written once and never deleted, and the buckets hold that
-# whatever the program or an administrator's role does: an unconditional put and any delete are
-# refused by the bucket policy, and the ingestion zone is locked besides.
+# The two zones of the lake. Objects are written once and never deleted, and the buckets enforce this
+# whatever the program or an administrator's role does: the bucket policy denies unconditional puts and
+# all deletes, and the ingestion zone is locked as well.
 
 data "aws_caller_identity" "current" {}
 
@@ -33,8 +33,7 @@ resource "aws_s3_bucket_versioning" "zone" {
   }
 }
 
-# The ingestion zone is the truth that the rest is made from, so it alone is locked. The processed
-# zone can be made again.
+# Everything else can be regenerated from the ingestion zone, so only that zone is locked.
 resource "aws_s3_bucket_object_lock_configuration" "ingestion" {
   bucket = aws_s3_bucket.zone["ingestion"].id
 
@@ -72,7 +71,7 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "zone" {
   bucket = aws_s3_bucket.zone[each.key].id
 
   rule {
-    # A bucket key saves a call of KMS for each object.
+    # A bucket key saves one call to KMS per object.
     bucket_key_enabled = true
 
     apply_server_side_encryption_by_default {
@@ -93,10 +92,10 @@ resource "aws_s3_bucket_logging" "zone" {
   depends_on = [aws_s3_bucket_policy.service]
 }
 
-# Nothing that a batch refers to ever expires. What goes away is what nobody can refer to: parts of
-# uploads that were never completed, and versions that an administrator hid behind another or behind
-# a delete marker. A part file of a capture that was killed stays: it lies between those of
-# committed batches, and costs a few cents; `totesys verify` counts them.
+# Nothing that a batch refers to ever expires. Only unreferenced data does: parts of uploads that were
+# never completed, and versions that an administrator hid behind another version or a delete marker. The
+# part files of a killed capture stay, because they are stored among those of committed batches. They
+# cost a few cents; `totesys verify` counts them.
 resource "aws_s3_bucket_lifecycle_configuration" "zone" {
   for_each = local.zones
 
@@ -129,8 +128,8 @@ resource "aws_s3_bucket_lifecycle_configuration" "zone" {
   }
 
   rule {
-    # Rows are read when they are new, and by a rebuild. Manifests and receipts are small, and S3
-    # does not move what is below 128 kB.
+    # Rows are read when they are new, and by a rebuild. Manifests and receipts are small, and S3 does
+    # not move objects below 128 kB.
     id     = "old-rows"
     status = "Enabled"
 
@@ -181,8 +180,8 @@ locals {
         Resource = "${aws_s3_bucket.zone[zone].arn}/*"
       },
       {
-        # Who asks for no encryption gets the bucket's. A negated operator, with IfExists or without,
-        # is true where the key is missing, and would refuse every put of the platform's.
+        # A put that requests no encryption gets the bucket's. A negated operator, with IfExists or
+        # without, is true if the key is missing, and would deny every put by the platform.
         Sid       = "NoOtherEncryption"
         Effect    = "Deny"
         Principal = "*"

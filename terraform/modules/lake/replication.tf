@@ -1,5 +1,5 @@
-# The ingestion zone, copied to another region as it is written: what else there is can be made from it.
-# Deletions are not copied.
+# Copies the ingestion zone to another region as it is written; everything else can be regenerated from
+# it. Deletions are not copied.
 
 data "aws_partition" "current" {}
 
@@ -53,8 +53,8 @@ resource "aws_iam_role_policy" "replication" {
         Resource = "${each.value.bucket_arn}/*"
       },
       {
-        # By S3 alone, and for this zone alone: a key belongs to a region, so the service's is given.
-        # With a bucket key, S3 names the bucket; without, the object.
+        # Only through S3, and only for this zone. A key belongs to a region, so the service of that
+        # region is named. With a bucket key, S3 names the bucket; without one, the object.
         Sid      = "Decrypt"
         Effect   = "Allow"
         Action   = "kms:Decrypt"
@@ -113,7 +113,8 @@ resource "aws_s3_bucket_replication_configuration" "this" {
         replica_kms_key_id = each.value.key_arn
       }
 
-      # Promised within fifteen minutes, and measured: OperationsFailedReplication, ReplicationLatency.
+      # S3 promises fifteen minutes, and publishes metrics: OperationsFailedReplication,
+      # ReplicationLatency.
       replication_time {
         status = "Enabled"
 

@@ -1,5 +1,5 @@
-# Buckets beside the lake: who accessed it, what runs printed, and what queries answered. Nothing in
-# them is needed to make the warehouse again, so their objects expire.
+# Buckets beside the lake: access logs, the output of runs, and query results. The warehouse can be
+# rebuilt without them, so their objects expire.
 
 locals {
   service_buckets = {

@@ -1,5 +1,5 @@
-# A network of its own: the load balancer in public subnets, the tasks in private ones, which reach
-# ToteSys through NAT gateways, and the databases in subnets without any way out.
+# A separate network: the load balancer in public subnets, the tasks in private ones, which reach ToteSys
+# through NAT gateways, and the databases in subnets without a route to the internet.
 
 locals {
   zones = { for index, zone in var.availability_zones : zone => index }
@@ -13,7 +13,7 @@ resource "aws_vpc" "this" {
   tags                 = { Name = var.name }
 }
 
-# Whatever is made without a security group of its own can talk to nobody.
+# Anything created without a security group of its own can talk to nobody.
 resource "aws_default_security_group" "this" {
   vpc_id = aws_vpc.this.id
   tags   = { Name = "${var.name}-unused" }
@@ -77,7 +77,7 @@ resource "aws_eip" "nat" {
   tags   = { Name = "${var.name}-nat-${each.key}" }
 }
 
-# The owner of ToteSys can let these addresses in, and no others.
+# The owner of ToteSys can admit these addresses and no others.
 resource "aws_nat_gateway" "this" {
   for_each = local.nats
 
@@ -166,7 +166,7 @@ resource "aws_iam_role_policy" "flow" {
         Resource = "${aws_cloudwatch_log_group.flow.arn}:*"
       },
       {
-        # The delivery looks for its group among all of them.
+        # Log delivery searches all groups for its own.
         Sid      = "FindTheGroup"
         Effect   = "Allow"
         Action   = "logs:DescribeLogGroups"

@@ -1,6 +1,7 @@
-# Who may talk to whom: people to the load balancer, it to the web server, the web server and the
-# daemon to the code location, and the platform to its two databases and to ToteSys. A run of one stage
-# reaches what the stage needs: capturing does not reach the warehouse, loading does not reach ToteSys.
+# Who may talk to whom: people to the load balancer, the load balancer to the web server, the web server
+# and the daemon to the code location, and the platform to its two databases and to ToteSys. A run
+# reaches only what its stage needs: a capture does not reach the warehouse, a load does not reach
+# ToteSys.
 
 resource "aws_security_group" "balancer" {
   #checkov:skip=CKV2_AWS_5: attached to the load balancer in modules/cluster

@@ -1,4 +1,4 @@
-# An environment: everything of the platform but the image, which is built once for all environments.
+# An environment: all of the platform except the image, which is built once for all environments.
 
 locals {
   parts = ["capture", "process", "load", "whole", "code", "daemon", "web", "prepare", "admin"]
@@ -11,7 +11,7 @@ locals {
   source    = { TOTESYS_SOURCE_DSN = local.secrets["source-dsn"] }
   warehouse = { TOTESYS_WAREHOUSE_DSN = local.secrets["warehouse-dsn"] }
   mail      = var.alert_mail == null ? {} : { TOTESYS_SMTP_URL = local.secrets["smtp-url"] }
-  # The page of the reports is mailed by the run that makes it, where it has readers.
+  # The run that creates the report page mails it, if the page has readers.
   page_mail = try(length(var.alert_mail.readers) > 0, false) ? local.mail : {}
 
   part_setting_secrets = {
@@ -28,8 +28,8 @@ locals {
     })
   }
 
-  # What ECS puts into the environment of a part when it starts a task. Dagster wants its password
-  # there, so a new one needs new tasks.
+  # What ECS puts into a part's environment when it starts a task. Dagster reads its password there, so a
+  # new password needs new tasks.
   dagster = { DAGSTER_POSTGRES_PASSWORD = local.secrets["dagster-password"] }
 
   part_environment_secrets = {
@@ -41,7 +41,7 @@ locals {
     daemon  = local.dagster
     web     = local.dagster
     admin   = local.dagster
-    # Runs only when a person starts it. It alone has the administrators' passwords; it makes the
+    # Runs only when a person starts it. Only this part has the administrators' passwords. It creates the
     # other secrets, so it cannot wait for them.
     prepare = {
       WAREHOUSE_ADMINISTRATOR = module.warehouse.administrator_secret_arn
@@ -100,8 +100,8 @@ module "warehouse" {
   permissions_boundary_arn = var.permissions_boundary_arn
 }
 
-# A server of its own: what Dagster writes must not slow down readers of the warehouse, and its
-# history can be lost without losing a batch.
+# A separate server: Dagster's writes must not slow down readers of the warehouse, and its history can be
+# lost without losing a batch.
 module "orchestration" {
   source = "../postgres"
 

@@ -1,6 +1,6 @@
-# A PostgreSQL 18 server of RDS: the warehouse, or the database of Dagster. It accepts TLS only, has no
-# public address, and its administrator's password is made, kept and rotated by AWS: Terraform never
-# sees it. The roles that the platform logs in with are made by deploy/aws/prepare_databases.py.
+# A PostgreSQL 18 server on RDS: the warehouse, or Dagster's database. It accepts only TLS and has no
+# public address. AWS creates, stores and rotates its administrator's password, so Terraform never sees
+# it. deploy/aws/prepare_databases.py creates the roles that the platform logs in with.
 
 locals {
   # The third word of a class is its size. A class for memory (r) has twice that of another.
@@ -42,7 +42,7 @@ resource "aws_db_parameter_group" "this" {
     value = "all"
   }
 
-  # A client that went away in the middle of a transaction would delay vacuum for ever.
+  # A client that disappears in the middle of a transaction would block vacuum forever.
   parameter {
     name  = "idle_in_transaction_session_timeout"
     value = "600000"
@@ -108,7 +108,7 @@ resource "aws_db_instance" "this" {
   ca_cert_identifier     = "rds-ca-rsa2048-g1"
   parameter_group_name   = aws_db_parameter_group.this.name
 
-  # The warehouse can be rebuilt from the lake; a backup is what brings it back in minutes.
+  # The warehouse can be rebuilt from the lake, but a backup brings it back in minutes.
   backup_retention_period    = var.backup_days
   copy_tags_to_snapshot      = true
   deletion_protection        = var.deletion_protection

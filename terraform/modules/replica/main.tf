@@ -1,10 +1,10 @@
-# What survives the loss of a region: a copy of the ingestion zone, which all else can be made from, and
-# the backups of the databases. Its provider is that of the other region.
+# What survives the loss of a region: a copy of the ingestion zone, from which everything else can be
+# regenerated, and the backups of the databases. Its provider is the other region's.
 
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
 
-# A key of its own: that of the environment is lost with its region.
+# A separate key: the environment's is lost with its region.
 resource "aws_kms_key" "this" {
   description             = "Copies of data and backups of ${var.name}"
   enable_key_rotation     = true
@@ -114,7 +114,7 @@ resource "aws_s3_bucket_policy" "ingestion" {
         Condition = { Bool = { "aws:SecureTransport" = "false" } }
       },
       {
-        # Only S3's own replication writes here, and nobody deletes.
+        # Only S3's replication writes here, and nobody deletes.
         Sid       = "CopiesOnly"
         Effect    = "Deny"
         Principal = "*"
@@ -130,7 +130,7 @@ resource "aws_s3_bucket_policy" "ingestion" {
   depends_on = [aws_s3_bucket_public_access_block.ingestion]
 }
 
-# Snapshots and the log between them, so that a database is there as of five minutes before.
+# Snapshots and the log between them: a database can be restored to within five minutes of the loss.
 resource "aws_db_instance_automated_backups_replication" "this" {
   for_each = var.database_arns
 

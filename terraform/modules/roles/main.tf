@@ -1,5 +1,5 @@
-# What each part of the platform may do, and nothing else. No role may delete or overwrite an object
-# of the lake: no policy here allows it, and the bucket policies refuse it besides.
+# What each part of the platform may do, and nothing else. No role may delete or overwrite an object of
+# the lake: no policy here allows it, and the bucket policies deny it as well.
 #
 #   capture   reads its zone, writes batches into it
 #   process   reads both zones, writes the processed one
@@ -90,7 +90,7 @@ locals {
     Action = ["s3:GetObject", "s3:ListBucket"]
   })
 
-  # The sensor that tells is evaluated in the code location. The topic is encrypted with the key.
+  # The alert sensor is evaluated in the code location. The topic is encrypted with the key.
   publish_alerts = [
     {
       Sid      = "PublishAlerts"
@@ -123,7 +123,7 @@ locals {
       Condition = local.in_cluster
     },
     {
-      # ECS has no permission for single task definitions here.
+      # ECS cannot restrict this permission to single task definitions.
       Sid      = "ReadTaskDefinitions"
       Effect   = "Allow"
       Action   = "ecs:DescribeTaskDefinition"
@@ -214,7 +214,7 @@ locals {
     Condition = { StringEquals = { "kms:ViaService" = "secretsmanager.${var.region}.amazonaws.com" } }
   }
 
-  # The secrets that a part's program reads itself, and again when a password has changed.
+  # The secrets that a part's program reads itself, and reads again when a password has changed.
   setting_statements = {
     for part, secrets in var.part_setting_secrets :
     part => [
@@ -238,8 +238,8 @@ locals {
     })
   }
 
-  # The secrets that a part finds in its environment are read by ECS with the execution role: the
-  # program has no right to them.
+  # ECS uses the execution role to read the secrets that it puts into a part's environment. The program
+  # itself has no right to them.
   execution_policies = {
     for part, secrets in var.part_environment_secrets :
     part => jsonencode({
@@ -280,7 +280,7 @@ locals {
       Effect    = "Allow"
       Principal = { Service = "ecs-tasks.amazonaws.com" }
       Action    = "sts:AssumeRole"
-      # Not for a task of another account that ECS would be talked into acting for.
+      # Prevents a confused deputy: ECS must not use the role for another account's task.
       Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
     }]
   })

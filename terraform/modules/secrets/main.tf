@@ -1,6 +1,6 @@
-# Secrets without their values: Terraform would keep those in its state. ToteSys's connection string
-# is put by its owner and that of the mail server, if any, by whoever sets `alert_mail`; the others by
-# deploy/aws/prepare_databases.py. See docs/deployment.md.
+# Secrets without their values, which Terraform would keep in its state. The owner of ToteSys stores its
+# connection string, whoever sets `alert_mail` that of the mail server, and
+# deploy/aws/prepare_databases.py all others. See docs/deployment.md.
 
 locals {
   secrets = {
