@@ -1,4 +1,4 @@
-# The bucket has the account's number in its name, so it is given to `terraform init`:
+# The bucket has the account's number in its name, so pass it to `terraform init`:
 #     terraform init -backend-config=bucket=… -backend-config=region=…
 terraform {
   backend "s3" {

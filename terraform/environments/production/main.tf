@@ -1,7 +1,7 @@
 # Production: two zones for everything, and a lock that nobody can undo.
 #
-# Objects of the ingestion zone are locked in COMPLIANCE mode for a year: until then neither they nor
-# their bucket can be removed by anybody, the account's owner included.
+# Objects of the ingestion zone are locked in COMPLIANCE mode for a year. Until then nobody can remove
+# them or their bucket, not even the account's owner.
 
 locals {
   name = "totesys-production"
