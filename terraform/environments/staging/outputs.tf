@@ -4,7 +4,7 @@ output "url" {
 }
 
 output "user_pool_id" {
-  description = "Where people are added who may use the UI"
+  description = "Where to add people who may use the UI"
   value       = module.platform.user_pool_id
 }
 
@@ -29,7 +29,7 @@ output "one_off" {
 }
 
 output "task_definitions" {
-  description = "For each service, the task definition that it is to run: .ci/deploy.py waits for it"
+  description = "For each service, the task definition that it should run: .ci/deploy.py waits for it"
   value       = module.platform.task_definitions
 }
 

@@ -56,29 +56,29 @@ variable "alert_emails" {
 }
 
 variable "alert_mail" {
-  description = "Sender and recipients of the platform's own alerts by mail, readers of the page of the reports, and the port of the mail server, which the secret `smtp-url` names; null for none: the topic tells of them in any case"
+  description = "Sender and recipients of the platform's own alerts by mail, readers of the report page, and the port of the mail server that the secret `smtp-url` names; null for no mail server: the topic gets the alerts in any case"
   type        = object({ sender = string, recipients = list(string), port = number, readers = optional(list(string), []) })
   default     = null
 }
 
 variable "monthly_budget_usd" {
-  description = "What the account may cost in a month"
+  description = "What the account may cost per month"
   type        = number
 }
 
 variable "cpu_architecture" {
-  description = "Processors of the tasks: X86_64, or ARM64 (Graviton), for which the image has to be built"
+  description = "Processors of the tasks: X86_64, or ARM64 (Graviton), for which the image must be built"
   type        = string
   default     = "X86_64"
 }
 
 variable "replica_region" {
-  description = "Another region, which the ingestion zone and backups are copied to; null for no copies"
+  description = "Another region, to copy the ingestion zone and backups to; null for no copies"
   type        = string
   default     = null
 
   validation {
     condition     = var.replica_region != var.region
-    error_message = "replica_region is another region than region."
+    error_message = "replica_region must be another region than region."
   }
 }

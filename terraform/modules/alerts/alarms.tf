@@ -4,8 +4,8 @@
 locals {
   # For ten minutes, since a deployment stops the sensors for two or three.
   lives = {
-    ticks  = "No sensor has looked at ToteSys for ten minutes: daemon or code location do not work."
-    alerts = "For ten minutes the platform's alerts have not ticked, or could not send a message."
+    ticks  = "No sensor has polled ToteSys for ten minutes: the daemon or the code location is not working."
+    alerts = "For ten minutes, the platform's alerts have not ticked, or could not send a message."
   }
 
   # A restart of the code location logs errors for some seconds, which fall into two periods at most.
@@ -27,8 +27,8 @@ locals {
   }
 
   meaning = {
-    platform = "The platform does not work as it should: nothing may be captured or loaded, and nobody may be notified of what fails. The alarms ${var.name}-ticks, -alerts, -errors-… and …-down say in what; so do the log groups ${var.log_groups["daemon"]} and ${var.log_groups["code"]}."
-    web      = "People do not reach the UI. The warehouse is kept current all the same. The log group ${var.log_groups["web"]} may say why."
+    platform = "The platform is not working properly: changes may not be captured or loaded, and nobody may be notified of failures. The alarms ${var.name}-ticks, -alerts, -errors-… and …-down show what is wrong; so do the log groups ${var.log_groups["daemon"]} and ${var.log_groups["code"]}."
+    web      = "People cannot reach the UI. The warehouse is still kept current. The log group ${var.log_groups["web"]} may say why."
   }
 }
 
@@ -77,7 +77,7 @@ resource "aws_cloudwatch_metric_alarm" "services" {
   for_each = toset(var.services)
 
   alarm_name          = "${var.name}-${each.key}-down"
-  alarm_description   = "The service ${each.key} runs no task."
+  alarm_description   = "The service ${each.key} has no running task."
   namespace           = "ECS/ContainerInsights"
   metric_name         = "RunningTaskCount"
   dimensions          = { ClusterName = var.cluster_name, ServiceName = each.key }
@@ -91,7 +91,7 @@ resource "aws_cloudwatch_metric_alarm" "services" {
 
 resource "aws_cloudwatch_metric_alarm" "web" {
   alarm_name          = "${var.name}-web-unhealthy"
-  alarm_description   = "The load balancer finds no web server that answers."
+  alarm_description   = "No web server answers the load balancer."
   namespace           = "AWS/ApplicationELB"
   metric_name         = "HealthyHostCount"
   dimensions          = { LoadBalancer = var.load_balancer, TargetGroup = var.target_group }

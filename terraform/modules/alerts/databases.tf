@@ -11,7 +11,7 @@ locals {
       operator  = "GreaterThanThreshold"
       periods   = 6 # half an hour: a first load or a rebuild is done by then, or is large
       threshold = { for name, database in var.databases : name => local.busy_percent }
-      meaning   = "uses over 90 % of its processor for half an hour"
+      meaning   = "has used over 90 % of its CPU for half an hour"
     }
     memory = {
       metric    = "FreeableMemory"
@@ -27,7 +27,7 @@ locals {
       operator  = "GreaterThanThreshold"
       periods   = 2
       threshold = { for name, database in var.databases : name => floor(database.max_connections * 0.8) }
-      meaning   = "has more than 80 % of the connections that it takes"
+      meaning   = "has more than 80 % of the connections that it accepts"
     }
   }
 
@@ -58,7 +58,7 @@ resource "aws_cloudwatch_composite_alarm" "pressure" {
   for_each = var.databases
 
   alarm_name        = "${var.name}-${each.key}-pressure"
-  alarm_description = "The database ${each.value.identifier} runs short of processor, memory or connections: the alarms ${var.name}-${each.key}-cpu, -memory and -connections say of which. Performance Insights shows the statements."
+  alarm_description = "The database ${each.value.identifier} is running short of CPU, memory or connections: the alarms ${var.name}-${each.key}-cpu, -memory and -connections show which. Performance Insights shows the statements."
   alarm_rule = join(" OR ", [
     for key, pressure in local.pressures : "ALARM(\"${aws_cloudwatch_metric_alarm.pressure[key].alarm_name}\")"
     if pressure.database == each.key
@@ -71,7 +71,7 @@ resource "aws_cloudwatch_metric_alarm" "storage" {
   for_each = var.databases
 
   alarm_name          = "${var.name}-${each.key}-storage"
-  alarm_description   = "The database ${each.value.identifier} has less than 5 GB left."
+  alarm_description   = "The database ${each.value.identifier} has less than 5 GB of disk space left."
   namespace           = "AWS/RDS"
   metric_name         = "FreeStorageSpace"
   dimensions          = { DBInstanceIdentifier = each.value.identifier }
@@ -120,7 +120,7 @@ resource "aws_cloudwatch_log_resource_policy" "backups" {
 
 resource "aws_cloudwatch_event_rule" "backups" {
   name        = "${var.name}-backups"
-  description = "Backups of the databases that are finished"
+  description = "Finished backups of the databases"
   event_pattern = jsonencode({
     source      = ["aws.rds"]
     detail-type = ["RDS DB Instance Event"]
@@ -154,7 +154,7 @@ resource "aws_cloudwatch_metric_alarm" "backups" {
   for_each = var.databases
 
   alarm_name          = "${var.name}-${each.key}-backups"
-  alarm_description   = "No backup of the database ${each.value.identifier} was finished for thirty hours: `aws rds describe-db-snapshots --snapshot-type automated` lists what there is, `aws rds describe-events` what happened."
+  alarm_description   = "No backup of the database ${each.value.identifier} has finished for thirty hours: `aws rds describe-db-snapshots --snapshot-type automated` lists the backups, `aws rds describe-events` what happened."
   namespace           = local.namespace
   metric_name         = aws_cloudwatch_log_metric_filter.backups[each.key].metric_transformation[0].name
   statistic           = "Sum"

@@ -56,7 +56,7 @@ resource "aws_sns_topic_subscription" "email" {
 # alarm, which fires once instead of at each attempt.
 resource "aws_cloudwatch_event_rule" "stopped" {
   name        = "${var.name}-stopped-tasks"
-  description = "Tasks of services that were killed"
+  description = "Killed tasks of services"
   event_pattern = jsonencode({
     source      = ["aws.ecs"]
     detail-type = ["ECS Task State Change"]
@@ -101,7 +101,7 @@ resource "aws_cloudwatch_event_target" "stopped" {
 # If the rule cannot publish, nobody would learn that a task has died.
 resource "aws_cloudwatch_metric_alarm" "rule" {
   alarm_name          = "${var.name}-stopped-tasks-untold"
-  alarm_description   = "EventBridge could not publish that a task has stopped: look at the policies of the topic and of its key, and at the tasks of the cluster."
+  alarm_description   = "EventBridge could not publish that a task has stopped: check the policies of the topic and of its key, and the tasks of the cluster."
   namespace           = "AWS/Events"
   metric_name         = "FailedInvocations"
   dimensions          = { RuleName = aws_cloudwatch_event_rule.stopped.name }

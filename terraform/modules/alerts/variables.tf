@@ -14,12 +14,12 @@ variable "emails" {
 }
 
 variable "running" {
-  description = "Whether the services run: nobody is notified that what was stopped on purpose is down"
+  description = "Whether the services run; if they were stopped on purpose, nobody is notified that they are down"
   type        = bool
 }
 
 variable "monthly_budget_usd" {
-  description = "What the account may cost in a month"
+  description = "What the account may cost per month"
   type        = number
 }
 
@@ -44,7 +44,7 @@ variable "services" {
 }
 
 variable "databases" {
-  description = "For each database by what is in it: its identifier, its memory in bytes, and how many connections it takes"
+  description = "For each database by what is in it: its identifier, its memory in bytes, and how many connections it accepts"
   type = map(object({
     identifier      = string
     memory          = number

@@ -4,7 +4,7 @@ output "url" {
 }
 
 output "user_pool_id" {
-  description = "Where people are added"
+  description = "Where to add people"
   value       = aws_cognito_user_pool.this.id
 }
 
@@ -19,7 +19,7 @@ output "load_balancer" {
 }
 
 output "task_definitions" {
-  description = "For each service, the task definition that it is to run"
+  description = "For each service, the task definition that it should run"
   value = {
     for part in ["code", "daemon", "web"] : part => aws_ecs_task_definition.this[part].arn
   }

@@ -14,13 +14,13 @@ variable "image" {
 }
 
 variable "cpu_architecture" {
-  description = "Processors of the tasks: X86_64, or ARM64 (Graviton), for which the image has to be built"
+  description = "Processors of the tasks: X86_64, or ARM64 (Graviton), for which the image must be built"
   type        = string
   default     = "X86_64"
 
   validation {
     condition     = contains(["X86_64", "ARM64"], var.cpu_architecture)
-    error_message = "cpu_architecture is X86_64 or ARM64."
+    error_message = "cpu_architecture must be X86_64 or ARM64."
   }
 }
 
@@ -131,17 +131,17 @@ variable "poll_seconds" {
 }
 
 variable "load_every_seconds" {
-  description = "TOTESYS_LOAD_EVERY_SECONDS. Above 0, so that processing and loading are runs of their own, each with its own role"
+  description = "TOTESYS_LOAD_EVERY_SECONDS. Above 0, so that processing and loading are separate runs, each with its own role"
   type        = number
 
   validation {
     condition     = var.load_every_seconds > 0
-    error_message = "load_every_seconds is above 0: at 0, one run processes and loads, and needs the rights of both."
+    error_message = "load_every_seconds must be above 0: at 0, one run processes and loads, and needs the rights of both."
   }
 }
 
 variable "alert_topic_arn" {
-  description = "TOTESYS_ALERT_TOPIC: where the platform tells of what is wrong"
+  description = "TOTESYS_ALERT_TOPIC: where the platform publishes alerts"
   type        = string
 }
 

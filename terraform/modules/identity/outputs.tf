@@ -4,7 +4,7 @@ output "role_arns" {
 }
 
 output "boundary_arn" {
-  description = "The most that a role of the platform can be given"
+  description = "The most that a role of the platform can be granted"
   value       = aws_iam_policy.boundary.arn
 }
 

@@ -9,7 +9,7 @@ variable "repository" {
 
   validation {
     condition     = can(regex("^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$", var.repository))
-    error_message = "repository is owner/name, without a wildcard."
+    error_message = "repository must be owner/name, without a wildcard."
   }
 }
 

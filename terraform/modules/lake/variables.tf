@@ -9,12 +9,12 @@ variable "key_arn" {
 }
 
 variable "retention_mode" {
-  description = "GOVERNANCE, or COMPLIANCE, which not even the account's owner can undo before the days are over"
+  description = "GOVERNANCE, or COMPLIANCE, which not even the account's owner can undo before the period ends"
   type        = string
 
   validation {
     condition     = contains(["GOVERNANCE", "COMPLIANCE"], var.retention_mode)
-    error_message = "retention_mode is GOVERNANCE or COMPLIANCE."
+    error_message = "retention_mode must be GOVERNANCE or COMPLIANCE."
   }
 }
 
@@ -24,12 +24,12 @@ variable "retention_days" {
 
   validation {
     condition     = var.retention_days >= 1
-    error_message = "retention_days is at least 1: without a lock the ingestion zone could be emptied."
+    error_message = "retention_days must be at least 1: without a lock, the ingestion zone could be emptied."
   }
 }
 
 variable "hidden_version_days" {
-  description = "Days after which a version that an administrator has hidden is removed for good"
+  description = "Days after which a version that an administrator has hidden is removed permanently"
   type        = number
   default     = 90
 }
@@ -41,7 +41,7 @@ variable "log_days" {
 }
 
 variable "replica" {
-  description = "Bucket of another region that the ingestion zone is copied to, and its key (modules/replica); null for no copy"
+  description = "Bucket in another region to copy the ingestion zone to, and its key (modules/replica); null for no copy"
   type        = object({ bucket_arn = string, key_arn = string })
   default     = null
 }

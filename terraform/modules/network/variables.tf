@@ -24,12 +24,12 @@ variable "availability_zones" {
 
   validation {
     condition     = length(var.availability_zones) >= 2 && length(var.availability_zones) <= 4
-    error_message = "availability_zones names two to four zones: the load balancer needs two."
+    error_message = "availability_zones must name two to four zones: the load balancer needs two."
   }
 }
 
 variable "single_nat_gateway" {
-  description = "One NAT gateway for all zones: cheaper, and out of order when its zone is"
+  description = "One NAT gateway for all zones: cheaper, but it fails with its zone"
   type        = bool
 }
 

@@ -4,7 +4,7 @@ output "url" {
 }
 
 output "user_pool_id" {
-  description = "Where people are added who may use the UI"
+  description = "Where to add people who may use the UI"
   value       = module.cluster.user_pool_id
 }
 
@@ -24,7 +24,7 @@ output "nat_addresses" {
 }
 
 output "one_off" {
-  description = "Where one-off commands run: the values that `aws ecs run-task` asks for"
+  description = "Where one-off commands run: the values that `aws ecs run-task` needs"
   value = {
     cluster        = aws_ecs_cluster.this.name
     subnet         = module.network.subnets.private[0]
@@ -33,7 +33,7 @@ output "one_off" {
 }
 
 output "task_definitions" {
-  description = "For each service, the task definition that it is to run"
+  description = "For each service, the task definition that it should run"
   value       = module.cluster.task_definitions
 }
 

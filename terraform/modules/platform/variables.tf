@@ -4,7 +4,7 @@ variable "name" {
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{2,24}$", var.name))
-    error_message = "name is 3 to 25 lower-case letters, digits and hyphens: the load balancer's name allows no more."
+    error_message = "name must be 3 to 25 lower-case letters, digits and hyphens: the load balancer's name allows no more."
   }
 }
 
@@ -19,13 +19,13 @@ variable "image" {
 }
 
 variable "cpu_architecture" {
-  description = "Processors of the tasks: X86_64, or ARM64 (Graviton), for which the image has to be built"
+  description = "Processors of the tasks: X86_64, or ARM64 (Graviton), for which the image must be built"
   type        = string
   default     = "X86_64"
 
   validation {
     condition     = contains(["X86_64", "ARM64"], var.cpu_architecture)
-    error_message = "cpu_architecture is X86_64 or ARM64."
+    error_message = "cpu_architecture must be X86_64 or ARM64."
   }
 }
 
@@ -55,7 +55,7 @@ variable "retention_days" {
 }
 
 variable "replica" {
-  description = "Bucket of another region that the ingestion zone is copied to, and its key (modules/replica); null for no copy"
+  description = "Bucket in another region to copy the ingestion zone to, and its key (modules/replica); null for no copy"
   type        = object({ bucket_arn = string, key_arn = string })
   default     = null
 }
@@ -97,7 +97,7 @@ variable "warehouse_instance_class" {
 }
 
 variable "warehouse_storage_gb" {
-  description = "Storage of the warehouse at first"
+  description = "Initial storage of the warehouse"
   type        = number
 }
 
@@ -132,18 +132,18 @@ variable "cognito_domain_prefix" {
 }
 
 variable "poll_seconds" {
-  description = "Seconds between two looks at the source; ten minutes without one are an alarm"
+  description = "Seconds between polls of the source; ten minutes without a poll raise an alarm"
   type        = number
   default     = 30
 
   validation {
     condition     = var.poll_seconds >= 1 && var.poll_seconds <= 240
-    error_message = "poll_seconds is 1 to 240: ten minutes without a look at the source are an alarm."
+    error_message = "poll_seconds must be 1 to 240: ten minutes without a poll raise an alarm."
   }
 }
 
 variable "load_every_seconds" {
-  description = "Seconds between two loads, above 0"
+  description = "Seconds between loads, above 0"
   type        = number
   default     = 60
 }
@@ -154,17 +154,17 @@ variable "alert_emails" {
 }
 
 variable "alert_mail" {
-  description = "Sender and recipients of the platform's own alerts by mail, readers of the page of the reports, and the port of the mail server, which the secret `smtp-url` names; null for none: the topic tells of them in any case"
+  description = "Sender and recipients of the platform's own alerts by mail, readers of the report page, and the port of the mail server that the secret `smtp-url` names; null for no mail server: the topic gets the alerts in any case"
   type        = object({ sender = string, recipients = list(string), port = number, readers = optional(list(string), []) })
   default     = null
 
   validation {
     condition     = var.alert_mail == null || try(length(var.alert_mail.recipients) > 0 && var.alert_mail.sender != "", false)
-    error_message = "alert_mail names a sender and at least one recipient."
+    error_message = "alert_mail must name a sender and at least one recipient."
   }
 }
 
 variable "monthly_budget_usd" {
-  description = "What the account may cost in a month"
+  description = "What the account may cost per month"
   type        = number
 }

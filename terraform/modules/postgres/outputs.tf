@@ -24,7 +24,7 @@ output "memory" {
 }
 
 output "max_connections" {
-  description = "How many connections the server takes: RDS's default, by its memory"
+  description = "How many connections the server accepts: RDS's default, by its memory"
   value       = min(floor(local.memory / 9531392), 5000)
 }
 

@@ -29,12 +29,12 @@ variable "instance_class" {
 
   validation {
     condition     = can(regex("^db\\.[tmr]\\w+\\.(micro|small|medium|large|(2|4|8|12|16|24)?xlarge)$", var.instance_class))
-    error_message = "instance_class is a class of the families t, m or r of RDS, as db.t4g.medium: alarms are set by its memory."
+    error_message = "instance_class must be an RDS class of family t, m or r, such as db.t4g.medium: its memory determines the alarms."
   }
 }
 
 variable "storage_gb" {
-  description = "Storage at first; it grows by itself to five times that"
+  description = "Initial storage; it grows automatically to up to five times that"
   type        = number
 }
 

@@ -44,7 +44,7 @@ variable "cluster_arn" {
 }
 
 variable "alert_topic_arn" {
-  description = "Where the platform tells of what is wrong"
+  description = "Where the platform publishes alerts"
   type        = string
 }
 

@@ -173,7 +173,7 @@ run "nothing_is_served_without_a_login" {
 
   assert {
     condition     = aws_lb_listener.https.default_action[0].type == "authenticate-cognito" && aws_lb_listener.https.default_action[0].authenticate_cognito[0].on_unauthenticated_request == "authenticate"
-    error_message = "The load balancer passes on what nobody has logged in for, such as the page of the reports."
+    error_message = "The load balancer forwards requests without a login, for example for the report page."
   }
 }
 
