@@ -5,12 +5,13 @@
 #
 # checkov:skip=CKV_DOCKER_4: ADD fetches the certificates, which COPY cannot
 #
-# The digest pins what is built on; a tag moves. It is the index of python:3.13.7-slim (Debian 13) for
-# all platforms. Both stages name it in full: Dependabot, which proposes a newer one each week, does
-# not read arguments.
+# The digest pins the base image; a tag would move. It is the index of python:3.13.7-slim (Debian 13) for
+# all platforms. Both stages name it in full, because Dependabot, which proposes a newer one each week,
+# does not read arguments.
 FROM python:3.13.7-slim@sha256:5f55cdf0c5d9dc1a415637a5ccc4a9e18663ad203673173b8cda8f8dcacef689 AS build
 
-# What is installed: requirements-k8s.lock for Dagster's Helm chart, requirements-plus.lock for Dagster+.
+# Which packages to install: requirements-k8s.lock for Dagster's Helm chart, requirements-plus.lock for
+# Dagster+.
 ARG LOCK=requirements.lock
 
 WORKDIR /build
@@ -24,12 +25,12 @@ RUN python -m venv /uv \
 
 COPY pyproject.toml README.md LICENSE ./
 COPY totesys_dagster totesys_dagster
-# uv builds the wheel itself: nothing is downloaded that the lock files do not name.
+# uv builds the wheel itself, so nothing is downloaded that the lock files do not name.
 RUN /uv/bin/uv build --quiet --offline --wheel --out-dir /build/dist \
     && /uv/bin/uv pip install --no-cache --offline --no-deps --compile-bytecode --python /opt/totesys/venv/bin/python /build/dist/*.whl
 
-# What RDS's certificates are verified with; AWS adds authorities to it, so it has no fixed hash. It
-# comes over a connection that the base image's own authorities verify.
+# The authorities that verify RDS's certificates. AWS adds to this file, so it has no fixed hash. The
+# base image's own authorities verify the connection that it is downloaded over.
 ADD https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem /opt/totesys/rds-ca.pem
 
 COPY deploy/aws/dagster.yaml deploy/workspace.yaml /opt/totesys/home/
@@ -40,13 +41,13 @@ RUN chmod -R a+rX /opt/totesys
 
 FROM python:3.13.7-slim@sha256:5f55cdf0c5d9dc1a415637a5ccc4a9e18663ad203673173b8cda8f8dcacef689
 
-# By number, so that ECS and Kubernetes can see that it is not root.
+# A number, so that ECS and Kubernetes can see that it is not root.
 RUN groupadd --gid 10001 totesys \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin totesys
 COPY --from=build /opt/totesys /opt/totesys
-# The base has no byte code of Python's own library, and who runs can write none: every process would
-# compile it anew, for 1.4 of the 3.8 s of processor time that loading the platform took. 6 MB are
-# kept, of what is imported here.
+# The base image has no bytecode for Python's standard library, and this user cannot write any. Every
+# process would compile it again, which took 1.4 of the 3.8 s of CPU time for loading the platform. Only
+# bytecode for what is imported here is kept: 6 MB.
 RUN PYTHONPATH=/opt/totesys/deploy /opt/totesys/venv/bin/python -c \
     'import dagster._cli, dagster._daemon.cli, dagster_webserver.cli, stage_launcher, totesys_dagster.cli, totesys_dagster.web.guard, totesys_dagster.definitions'
 
@@ -60,8 +61,8 @@ ENV PATH=/opt/totesys/venv/bin:$PATH \
     # For `sslrootcert=system`: the libpq of the wheel would look where its builder kept them.
     SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 
-# All that is written goes there; as a volume it keeps its permissions on Fargate, whose mount would
-# otherwise belong to root.
+# All writes go there. As a volume, it keeps its permissions on Fargate, where the mount would otherwise
+# belong to root.
 VOLUME ["/tmp"]
 WORKDIR /tmp
 USER 10001:10001
