@@ -203,4 +203,4 @@ def test_value_of_hundreds_of_megabytes_stops_nothing(
 
     assert after - before < 50_000  # kilobytes
     assert len(findings) == 3  # the design, the address, and the customer who has it
-    assert all("but does without 1 row in quarantine" in finding for finding in findings)
+    assert all("except for 1 row in quarantine" in finding for finding in findings)

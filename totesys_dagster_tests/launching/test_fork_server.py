@@ -244,7 +244,7 @@ def test_code_that_cannot_be_forked_is_told(
 ) -> None:
     monkeypatch.setattr(fork_server, "PAUSE_SECONDS", 0.0)
     shop.write(more=code)
-    with pytest.raises(ForkServerError, match="ends at its start"):
+    with pytest.raises(ForkServerError, match="ended while starting"):
         shop.start()
     assert not shop.said.exists()
     output = capfd.readouterr().err

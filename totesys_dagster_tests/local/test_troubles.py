@@ -210,7 +210,7 @@ def test_stopped_server_is_one_sentence(
     monkeypatch.setattr(launch, "STOPPED_SECONDS", 1)
     os.kill(pid, signal.SIGSTOP)
     try:
-        with pytest.raises(EmbeddedServerError, match=rf"is stopped .* by `kill -CONT {pid}`"):
+        with pytest.raises(EmbeddedServerError, match=rf"is stopped .* with `kill -CONT {pid}`"):
             server.start(tmp_path)
     finally:
         os.kill(pid, signal.SIGCONT)

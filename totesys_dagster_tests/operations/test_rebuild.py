@@ -492,7 +492,7 @@ def test_what_others_put_into_a_rebuild_that_was_killed_is_left_alone(
     by_hand(platform, statement)
     sentence = refusal(platform)
 
-    assert sentence.startswith("The schemas warehouse_rebuild and warehouse_rebuild_bookkeeping,")
+    assert sentence.startswith("The temporary schemas warehouse_rebuild and warehouse_re")
     assert named in sentence
     assert platform.rows(f"SELECT mine FROM {mine}") == [(1,)] * 3
 
