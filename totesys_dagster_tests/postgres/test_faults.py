@@ -468,10 +468,10 @@ class Interrupted(Store):
         self._star = star
         self._happen = happen
 
-    def get(self, key: str) -> bytes:
+    def get(self, key: str, *more: int) -> bytes:
         if key.startswith(f"rows/{self._star}/"):
             self._happen()
-        return super().get(key)
+        return super().get(key, *more)
 
 
 def second_batch(platform: Platform) -> Manifest:
