@@ -31,9 +31,10 @@ def elsewhere() -> str | None:
     home = os.environ.get("DAGSTER_HOME")
     if not home or Path(home).resolve() == Path.cwd():
         return None
+    says = ", as the dagster.yaml there says" if Path(home, "dagster.yaml").is_file() else ""
     return (
-        f"DAGSTER_HOME is set: runs and logs are kept in {home}, as the dagster.yaml there says;"
-        " unset it to use the one of this directory."
+        f"DAGSTER_HOME is set: runs and logs are kept in {home}{says}; unset it to use the one of"
+        " this directory."
     )
 
 

@@ -201,7 +201,7 @@ def print_batch(console: Console, report: BatchReport) -> None:
         console.print(f"[yellow]Check failed: {escape(check)}")
     steps = ", ".join(f"{STEPS[step]} {seconds:.2f} s" for step, seconds in report.seconds.items())
     failed = f", {len(report.checks_failed)} failed" if report.checks_failed else ""
-    console.print(f"{report.checks_passed} checks passed{failed}; {steps}.\n")
+    console.print(f"{counted(report.checks_passed, 'check')} passed{failed}; {steps}.\n")
 
 
 def _loaded_table(report: BatchReport, title: str) -> Table:

@@ -117,7 +117,7 @@ def verify(repair_: bool, json_: bool) -> None:
             f"{counted(result.batches, 'batch')}, {counted(result.objects, 'object')}"
             f" ({result.bytes:,} bytes) and"
             f" {result.audits} audits checked:"
-            f" {f'{len(result.findings)} findings' if result.findings else 'all is well'}."
+            f" {counted(len(result.findings), 'finding') if result.findings else 'all is well'}."
         )
         if result.audits and result.passed:
             output.print(escape(conclusion(loaded_standings())))

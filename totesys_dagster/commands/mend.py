@@ -99,7 +99,8 @@ def rebuild(lose_loaded_batches: bool, json_: bool) -> None:
     for star, rows in result.rows.items():
         output.print(f"  {star:<22}{rows:>12,} rows{_compared(result.different, star)}")
     if result.different is None:
-        output.print("The warehouse was empty and is now filled.")
+        filled = "is now filled" if result.batches else "stays so: the lake holds no batch"
+        output.print(f"The warehouse was empty and {filled}.")
     elif any(result.different.values()):
         output.print("Rows that differed were replaced by those from the lake.")
     else:

@@ -12,6 +12,7 @@ from totesys_dagster.commands.move import take_what_changed
 from totesys_dagster.commands.page import make_page
 from totesys_dagster.commands.terminal import loaded_tables, output, print_source
 from totesys_dagster.errors import SettingError
+from totesys_dagster.words import counted
 
 
 @click.command()
@@ -54,7 +55,8 @@ def _simulate(days: int, moments: int) -> None:
             output.print(
                 f"Simulated {done.day:%A %d %B %Y}: {done.sales} sales, {done.purchases} purchases,"
                 f" {done.payments_received} payments received, {done.silent_edits} silent edits of"
-                f" orders, {done.designs_added} new designs, {done.orders_deleted} order deleted.\n"
+                f" orders, {counted(done.designs_added, 'new design')},"
+                f" {counted(done.orders_deleted, 'order')} deleted.\n"
             )
         for _ in range(moments):
             now = dt.datetime.now(dt.UTC).replace(tzinfo=None)

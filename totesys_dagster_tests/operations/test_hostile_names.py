@@ -239,7 +239,7 @@ def test_psql_opens_in_the_warehouse_of_any_name(
 ) -> None:
     monkeypatch.setenv(settings.WAREHOUSE_SCHEMA, name)
     schema.migrate(platform.warehouse, Names(name))
-    command = [sys.executable, "-m", "totesys_dagster.cli", "psql", "warehouse", "--"]
+    command = [sys.executable, "-m", "totesys_dagster.cli", "psql", "--write", "--"]
     asked = ["-Atc", "SELECT unnest(current_schemas(FALSE))"]
     done = subprocess.run(
         [*command, *asked], cwd=tmp_path, capture_output=True, text=True, check=False
