@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -140,16 +141,20 @@ def test_passwords_are_asked_for_and_kept_private(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_half_made_cluster_is_made_anew(tmp_path: Path) -> None:
-    """A killed first start leaves a directory under another name."""
-    (tmp_path / "postgres" / "data.new").mkdir(parents=True)
-    (tmp_path / "postgres" / "data.new" / "PG_VERSION").write_text("18")
-    (tmp_path / "postgres").chmod(0o755)  # as the start that was killed made it
+def test_half_made_cluster_is_made_anew() -> None:
+    """A killed first start leaves a directory under another name, in a home that the server's
+    account can enter."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp", ignore_cleanup_errors=True) as directory:
+        home = Path(directory)
+        (home / "postgres" / "data.new").mkdir(parents=True)
+        (home / "postgres" / "data.new" / "PG_VERSION").write_text("18")
+        for place in (home, home / "postgres"):
+            place.chmod(0o755)
 
-    user = User(tmp_path)
-    assert answer(user.dsn) == 42
-    user.leave()
-    wait_until(stopped(tmp_path))
+        user = User(home)
+        assert answer(user.dsn) == 42
+        user.leave()
+        wait_until(stopped(home))
 
 
 @pytest.mark.long
