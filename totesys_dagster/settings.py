@@ -455,10 +455,15 @@ def rates_urls() -> tuple[str, ...]:
     return tuple(_rates_url(name, url) for name, url in urls if url != "off")
 
 
-def require_rates() -> None:
-    """Raise SettingError where what is set of exchange rates is not to be used."""
-    reporting_currency()
-    rates_urls()
+def require_usable() -> None:
+    """Raise SettingError if a setting has a value that cannot be used. Secrets and connection
+    strings are not read: whoever connects checks them."""
+    for read in (
+        *(poll_seconds, load_every_seconds, process_at_once, part_bytes, row_bytes),
+        *(quarantine_limit, listed_batches, history_days, freshness_minutes, log_format),
+        *(reporting_currency, rates_urls, publishes_staff_names, drop_bytes),
+    ):
+        read()
 
 
 def _rates_url(name: str, url: str) -> str:

@@ -180,6 +180,16 @@ def test_number_below_its_minimum_is_named(number: Number, monkeypatch: pytest.M
     )
 
 
+@pytest.mark.parametrize("number", NUMBERS)
+def test_commands_refuse_a_number_before_they_do_anything(
+    number: Number, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(number.setting, "many")
+
+    with pytest.raises(SettingError, match=number.setting):
+        settings.require_usable()
+
+
 @pytest.mark.parametrize("text", ["five", "1.5", "1e3", "5 s", "-", "0x10"])
 @pytest.mark.parametrize("number", NUMBERS)
 def test_text_that_is_no_number_is_named(

@@ -38,7 +38,7 @@ def status(json_: bool) -> None:
     from totesys_dagster.warehouse.status import table_status
 
     stack.start()
-    settings.require_rates()
+    settings.require_usable()
     warehouse, lake = Warehouse(), Lake()
     log, zones = lake.log(), (lake.ingestion(), lake.processed())
     names, head = warehouse.names(), log.head()

@@ -86,7 +86,7 @@ def take_what_changed(full_read: tuple[str, ...] = (), *, whole: bool = False) -
         with imports():
             import_ahead("dagster")
             stack.start()
-            settings.require_rates()
+            settings.require_usable()
             tell("Loading Dagster")
             from totesys_dagster.definitions import defs
             from totesys_dagster.orchestration.bring_files import bring_files

@@ -30,7 +30,7 @@ def report(open_: bool, as_of: dt.datetime | None, output: Path | None) -> None:
     from totesys_dagster.local import stack
 
     stack.start()
-    settings.require_rates()
+    settings.require_usable()
     path = make_page(as_of.date() if as_of else None, output)
     click.echo(path)
     if open_ and click.launch(path.as_uri()) != 0:

@@ -44,7 +44,7 @@ def dev(port: int) -> None:
         raise SettingError(
             "There is no workspace.yaml here: run `totesys dev` in the project's directory."
         )
-    settings.require_rates()
+    settings.require_usable()
     _require_to_be_alone()
     _provide_lake()
     if other := elsewhere():
