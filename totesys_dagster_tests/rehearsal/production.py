@@ -65,11 +65,11 @@ LAUNCHER = """  module: stage_launcher
   config:
     family:
       env: DAGSTER_RUN_FAMILY
-    # What a run of a stage may talk to, as {"<stage>": "<security group>"}.
+    # What a stage's runs may talk to, as {"<stage>": "<security group>"}.
     security_groups:
       env: DAGSTER_RUN_SECURITY_GROUPS
     container_name: run
-    # The task definitions name their secrets; none is looked up by tag.
+    # The task definitions name their secrets, so none is looked up by tag.
     secrets_tag: null
 """
 LAUNCHER_HERE = """  module: totesys_dagster_tests.rehearsal.launcher
