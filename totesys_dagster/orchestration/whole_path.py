@@ -23,6 +23,7 @@ from totesys_dagster.ingestion.known import Known
 from totesys_dagster.ingestion.poll import Poll, changed_tables
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.receipt import Receipt, read_receipt, touched_stars
+from totesys_dagster.launching.fork_server import TRANSFORM
 from totesys_dagster.launching.run_process import RunProcess
 from totesys_dagster.metadata import BATCH_TAG
 from totesys_dagster.orchestration.audits import bring_up_to_date
@@ -43,9 +44,6 @@ ATTEMPTS = 3
 # How often an audit's requests are served at once: a digest without the rows in quarantine, a full
 # read, and an audit of all tables.
 HEALINGS = 4
-
-# This module imports pandas, and a capture need not wait for that.
-TRANSFORM = "totesys_dagster.processed.transform"
 
 GetJob = Callable[[str], dg.JobDefinition]
 Progress = Callable[[str], Any]
@@ -198,7 +196,7 @@ class _Path:
             f"Taking batch {batch} the whole way ({counted(len(changed), 'table')} changed)"
         )
         put_on_list(self.instance, batch)
-        import_ahead(TRANSFORM)
+        import_ahead(TRANSFORM)  # the capture need not wait for it
         options = {"full_read": list(full_read), "whole": whole or found.whole}
         run = self._execute(
             batch,
