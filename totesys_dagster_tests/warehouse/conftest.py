@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
+import psycopg
 import pytest
 
 from totesys_dagster.ingestion import changes
-from totesys_dagster.warehouse import healing
+from totesys_dagster.local.server import SUPERUSER, Server
+from totesys_dagster.postgres.sessions import Names
+from totesys_dagster.warehouse import healing, schema
 from totesys_dagster.warehouse.ledger import Loaded
 from totesys_dagster_tests.conftest import Platform
+
+
+@pytest.fixture(scope="session")
+def migrated(server: Server, new_database: Callable[..., str]) -> str:
+    """A warehouse that is the administrator's, to be copied."""
+    name = new_database(SUPERUSER)
+    with psycopg.connect(server.dsn(SUPERUSER, name), autocommit=True) as connection:
+        schema.migrate(connection, Names("warehouse"))
+    return name
+
+
+@pytest.fixture
+def admin(
+    server: Server, new_database: Callable[..., str], migrated: str
+) -> Iterator[psycopg.Connection]:
+    """The administrator's connection to a warehouse whose roles are apart."""
+    name = new_database(SUPERUSER, migrated)
+    with psycopg.connect(server.dsn(SUPERUSER, name), autocommit=True) as connection:
+        yield connection
 
 
 @pytest.fixture

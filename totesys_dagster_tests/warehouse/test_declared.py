@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -39,25 +39,6 @@ def with_manager() -> tuple[Any, ...]:
     """The columns of `dim_staff`, with the manager before the last one."""
     columns = STAR_TABLES["dim_staff"].columns
     return (*columns[:-1], MANAGER, columns[-1])
-
-
-@pytest.fixture(scope="module")
-def migrated(server: Server, new_database: Callable[..., str]) -> str:
-    """A warehouse that is the administrator's, to be copied."""
-    name = new_database(SUPERUSER)
-    with psycopg.connect(server.dsn(SUPERUSER, name), autocommit=True) as connection:
-        schema.migrate(connection, NAMES)
-    return name
-
-
-@pytest.fixture
-def admin(
-    server: Server, new_database: Callable[..., str], migrated: str
-) -> Iterator[psycopg.Connection]:
-    """The administrator's connection to a warehouse whose roles are apart."""
-    name = new_database(SUPERUSER, migrated)
-    with psycopg.connect(server.dsn(SUPERUSER, name), autocommit=True) as connection:
-        yield connection
 
 
 def columns(connection: Connection, relation: str) -> list[str]:

@@ -62,25 +62,6 @@ def declare(monkeypatch: pytest.MonkeyPatch) -> Declare:
     return change
 
 
-@pytest.fixture(scope="module")
-def migrated(server: Server, new_database: Callable[..., str]) -> str:
-    """A warehouse that is the administrator's, to be copied."""
-    name = new_database(SUPERUSER)
-    with psycopg.connect(server.dsn(SUPERUSER, name), autocommit=True) as connection:
-        schema.migrate(connection, NAMES)
-    return name
-
-
-@pytest.fixture
-def admin(
-    server: Server, new_database: Callable[..., str], migrated: str
-) -> Iterator[psycopg.Connection]:
-    """The administrator's connection to a warehouse."""
-    name = new_database(SUPERUSER, migrated)
-    with psycopg.connect(server.dsn(SUPERUSER, name), autocommit=True) as connection:
-        yield connection
-
-
 ROLES = (resources.files("totesys_dagster.warehouse") / "sql" / "roles.sql").read_text()
 
 
