@@ -206,15 +206,17 @@ def _document(resource: Resource, attribute: str) -> Any:
     return json.loads(text)
 
 
-def _roles(resources: list[Resource]) -> Iterator[tuple[str, dict[str, Any]]]:
-    def of(kind: str, role: str) -> Iterator[Resource]:
-        for one in resources:
-            if one["type"] == kind and one["change"]["after"].get("role") == role:
-                yield one
+def _of(resources: list[Resource], kind: str, **known: str) -> list[Resource]:
+    """The resources of a kind whose attributes have the values that are `known`."""
+    return [
+        one
+        for one in resources
+        if one["type"] == kind and known.items() <= one["change"]["after"].items()
+    ]
 
-    for resource in resources:
-        if resource["type"] != "aws_iam_role":
-            continue
+
+def _roles(resources: list[Resource]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for resource in _of(resources, "aws_iam_role"):
         after = resource["change"]["after"]
         name = after["name"]
         yield (
@@ -224,11 +226,11 @@ def _roles(resources: list[Resource]) -> Iterator[tuple[str, dict[str, Any]]]:
                 "trust": _document(resource, "assume_role_policy"),
                 "managed": sorted(
                     one["change"]["after"]["policy_arn"]
-                    for one in of("aws_iam_role_policy_attachment", name)
+                    for one in _of(resources, "aws_iam_role_policy_attachment", role=name)
                 ),
                 "policies": {
                     one["change"]["after"]["name"]: _document(one, "policy")
-                    for one in of("aws_iam_role_policy", name)
+                    for one in _of(resources, "aws_iam_role_policy", role=name)
                 },
             },
         )
@@ -256,25 +258,22 @@ def _attached(root: str, resources: list[Resource]) -> Iterator[tuple[str, Any]]
 
 def _rules(resources: list[Resource]) -> Iterator[tuple[str, dict[str, Any]]]:
     """The rules of EventBridge: which events, where to, and in which words."""
-    for resource in resources:
-        if resource["type"] == "aws_cloudwatch_event_rule":
-            rule = resource["change"]["after"]["name"]
-            targets = [
-                one["change"]["after"]
-                for one in resources
-                if one["type"] == "aws_cloudwatch_event_target"
-                and one["change"]["after"]["rule"] == rule
-            ]
-            yield (
-                rule,
-                {
-                    "pattern": _document(resource, "event_pattern"),
-                    "targets": [
-                        {"arn": target["arn"], **_words(target["input_transformer"])}
-                        for target in targets
-                    ],
-                },
-            )
+    for resource in _of(resources, "aws_cloudwatch_event_rule"):
+        rule = resource["change"]["after"]["name"]
+        targets = [
+            one["change"]["after"]
+            for one in _of(resources, "aws_cloudwatch_event_target", rule=rule)
+        ]
+        yield (
+            rule,
+            {
+                "pattern": _document(resource, "event_pattern"),
+                "targets": [
+                    {"arn": target["arn"], **_words(target["input_transformer"])}
+                    for target in targets
+                ],
+            },
+        )
 
 
 def _words(transformers: list[dict[str, Any]]) -> dict[str, Any]:
@@ -291,17 +290,15 @@ def record(root: str) -> dict[str, Any]:
         "resources": dict(sorted(_attached(root, resources))),
         "boundaries": {
             _values(root, one)["arn"]: _document(one, "policy")
-            for one in resources
-            if one["type"] == "aws_iam_policy"
+            for one in _of(resources, "aws_iam_policy")
         },
         "logs": {
             one["change"]["after"]["policy_name"]: _document(one, "policy_document")
-            for one in resources
-            if one["type"] == "aws_cloudwatch_log_resource_policy"
+            for one in _of(resources, "aws_cloudwatch_log_resource_policy")
         },
         "rules": dict(_rules(resources)),
         "arns": {
-            kind: sorted(_values(root, one)["arn"] for one in resources if one["type"] == kind)
+            kind: sorted(_values(root, one)["arn"] for one in _of(resources, kind))
             for kind in sorted(ARNS.keys() & {one["type"] for one in resources})
         },
     }
