@@ -20,6 +20,7 @@ from dagster_k8s import K8sRunLauncher
 from totesys_dagster import settings
 from totesys_dagster.cli import main as totesys
 from totesys_dagster_tests.scripts import script
+from totesys_dagster_tests.test_deployment import LIMITS
 
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
@@ -27,14 +28,6 @@ COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 OURS = {"prepare", "migrate", "code", "daemon", "web", "business"}
-LIMITS = [
-    ("batch", 1),
-    ("capture", 1),
-    ("load", 1),
-    ("verify", 1),
-    ("audit", 1),
-    ("history", 1),
-]
 
 
 def variables(text: str) -> set[str]:
