@@ -1,7 +1,7 @@
 """The command line, `totesys`: `totesys --help` lists its commands.
 
 Run it in the project's directory, where dagster.yaml is, or set DAGSTER_HOME. The embedded default
-stands in for every system that is not configured.
+replaces every system that is not configured.
 """
 
 from __future__ import annotations

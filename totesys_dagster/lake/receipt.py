@@ -113,7 +113,7 @@ def require_sound(
 
 
 def _inner(star: str, revision_: str, manifest: Manifest, receipt: Receipt) -> Iterator[str]:
-    """What is wrong with a receipt by itself, a phrase each."""
+    """The faults of a receipt that need no other object to be seen, one phrase each."""
     if (receipt.log, receipt.sequence) != (manifest.log, manifest.sequence):
         yield f"it says that it is of batch {receipt.sequence} of {receipt.log}"
     if not revision_.startswith(f"v{receipt.code_version}-"):

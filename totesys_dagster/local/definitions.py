@@ -1,4 +1,4 @@
-"""The platform on the embedded default, which stands in for systems that are not configured.
+"""The platform on the embedded default, which replaces systems that are not configured.
 
 `workspace.yaml` points here, so plain `dagster dev` works without settings. The embedded server
 starts when it is first needed, so loading the definitions starts none. With the embedded source

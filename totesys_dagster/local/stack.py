@@ -1,4 +1,4 @@
-"""The embedded default, which stands in for every system that is not configured.
+"""The embedded default, which replaces every system that is not configured.
 
 It is a server on loopback with the ToteSys database and the warehouse, and a lake in a directory,
 all under TOTESYS_HOME. `start` completes the environment; `start_when_needed` does so when a
