@@ -18,7 +18,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import full, parts
+from benchmarks import parts
 from benchmarks.dev import PROJECT
 from benchmarks.parts import Verdicts, median, seconds
 from totesys_dagster.local import stack
@@ -76,7 +76,8 @@ def first_loads(
         application = started.dsn(stack.APPLICATION, platform.application.info.dbname)
         for number in range(rounds):
             parts.empty_again(started, platform)
-            engine.append(full.ours(application)["platform"])
+            taken, _ = parts.in_process("benchmarks.rivals.by_platform", application)
+            engine.append(taken["seconds"])
             parts.empty_again(started, platform)
             shutil.rmtree(directory / ".dagster", ignore_errors=True)
             command.append(totesys_run(directory)[0])
