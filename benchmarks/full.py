@@ -24,7 +24,7 @@ from typing import Any
 from benchmarks import parts
 from benchmarks.dev import PROJECT
 from benchmarks.machine import Load, PostgresMemory, Processor
-from benchmarks.parts import Verdicts, median, seconds
+from benchmarks.parts import Verdicts, median, seconds, spread
 from benchmarks.rivals.contenders import (
     CONTENDERS,
     DUCKDB,
@@ -84,9 +84,9 @@ def take(contender: Contender, place: Place, processor: Processor, results: Resu
         more.seconds.append(figures.seconds[-1] + made)
         more.processor.append(figures.processor[-1] + server)
     if contender.module in ("by_platform", "by_command"):
-        place.check_warehouse()
+        place.check_warehouse(contender.name)
     else:
-        place.check()
+        place.check(contender.name)
 
 
 def _run(contender: Contender, place: Place, directory: Path) -> dict[str, Any]:
@@ -121,10 +121,6 @@ def measure(place: Place, contenders: Sequence[Contender], rounds: int) -> tuple
     return results, "\n".join(loads)
 
 
-def spread(values: Sequence[float]) -> str:
-    return f"{median(values):.2f} ({min(values):.2f} to {max(values):.2f})" if values else ""
-
-
 def table(orders: int, results: Results) -> str:
     """A line for each contender; those that begin with an ellipsis are parts of one or more."""
     leaves_out = {contender.name: contender.leaves_out for contender in CONTENDERS}
@@ -141,7 +137,7 @@ def table(orders: int, results: Results) -> str:
             f"… {what}" if what else contender,
             spread(found.seconds),
             f"{median(found.to(engine)):.2f} ×" if whole else "",
-            spread(found.processor),
+            spread(found.processor) if whole else "",
             f"{median(found.to(engine, 'processor')):.2f} ×" if whole else "",
             f"{max(found.megabytes):.0f}" if found.megabytes else "",
             "" if what else leaves_out[contender],

@@ -220,8 +220,8 @@ def environment(directory: Path, *packages: str) -> Path:
     python = directory / "environment" / "bin" / "python"
     uv = Path(sys.executable).parent / "uv"
     subprocess.run([uv, "venv", "--quiet", python.parent.parent], check=True)
-    install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python]
-    subprocess.run([*install, *packages], check=True)
+    install = ("pip", "install", "--quiet", "--compile-bytecode", "--python")
+    subprocess.run([uv, *install, python, *packages], check=True)
     return python
 
 
@@ -254,6 +254,10 @@ def seconds(work: Callable[[], object]) -> float:
 
 def median(values: Sequence[float]) -> float:
     return statistics.median(values)
+
+
+def spread(values: Sequence[float]) -> str:
+    return f"{median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
 @dataclass

@@ -75,8 +75,8 @@ class Place:
         with tempfile.TemporaryDirectory(dir=self.directory, prefix="contender-") as directory:
             yield Path(directory)
 
-    def check(self) -> None:
-        """The rows of the table `made` have to be those of the audited warehouse."""
+    def check(self, name: str) -> None:
+        """The rows of the table `made`, which `name` made, have to be those of the warehouse."""
         columns = count_and_digest(
             STAR_TABLES["fact_sales_order"],
             lambda column: sql.Identifier(column.name),
@@ -84,14 +84,15 @@ class Place:
         )
         with psycopg.connect(self.warehouse, autocommit=True) as admin:
             made = admin.execute(sql.SQL("SELECT {} FROM made").format(columns)).fetchone()
-        assert made == (self.expected.rows, self.expected.digest)
+        expected = (self.expected.rows, self.expected.digest)
+        assert made == expected, f"{name}: {made} in place of {expected}"
 
-    def check_warehouse(self) -> None:
+    def check_warehouse(self, name: str) -> None:
         """The same for the platform's own fact, whatever the audit in its process said."""
         with psycopg.connect(self.warehouse, autocommit=True) as admin:
             admin.execute("CREATE VIEW made AS SELECT * FROM warehouse.current_fact_sales_order")
             try:
-                self.check()
+                self.check(name)
             finally:
                 admin.execute("DROP VIEW made")
 
