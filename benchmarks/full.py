@@ -59,7 +59,7 @@ class Figures:
         return [one / of for one, of in pairs]
 
 
-# By contender, and by what is told of it besides; "" is the contender as a whole.
+# By contender, and by what is said of it besides; "" is the contender as a whole.
 Results = dict[tuple[str, str], Figures]
 
 
