@@ -126,7 +126,7 @@ def table(orders: int, results: Results) -> str:
     leaves_out = {contender.name: contender.leaves_out for contender in CONTENDERS}
     engine = results[ENGINE, ""]
     head = (
-        f"| {orders:,} orders, {len(engine.seconds)} rounds: medians (ranges) | seconds"
+        f"| {orders:,} orders; rounds: {len(engine.seconds)}; medians (ranges) | seconds"
         " | to the engine's | processor seconds | to the engine's | MB | leaves out |"
     )
     lines = [head, "| --- | ---: | ---: | ---: | ---: | ---: | --- |"]
