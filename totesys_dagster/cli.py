@@ -10,7 +10,8 @@ import errno
 import json
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -64,21 +65,26 @@ class _ErrorAsJson(click.ClickException):
         self._error.show(file)
 
 
+@contextmanager
+def _errors_as_json(ctx: click.Context) -> Iterator[None]:
+    try:
+        yield
+    except click.ClickException as error:
+        raise (_ErrorAsJson(error) if ctx.meta[AS_JSON] else error) from None
+
+
 class _Cli(click.Group):
     """Ends a command with the one sentence of an error that a person can act on."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Note whether the command is to print JSON: it must even if its options are wrong."""
-        command = self.commands.get(args[0]) if args else None
-        known = command is not None and any(AS_JSON in one.opts for one in command.params)
-        ctx.meta[AS_JSON] = known and AS_JSON in args
-        return super().parse_args(ctx, args)
+        """Note whether JSON is asked for: an error is a document even if the options are wrong."""
+        ctx.meta[AS_JSON] = AS_JSON in args
+        with _errors_as_json(ctx):
+            return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        try:
+        with _errors_as_json(ctx):
             return self._invoke(ctx)
-        except click.ClickException as error:
-            raise (_ErrorAsJson(error) if ctx.meta[AS_JSON] else error) from None
 
     def _invoke(self, ctx: click.Context) -> Any:
         try:

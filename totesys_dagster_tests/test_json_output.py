@@ -237,6 +237,23 @@ def test_wrong_command_line_is_a_document(
     assert "Usage: " in done.stderr
 
 
+@pytest.mark.parametrize(
+    "line", [("--json", "status"), ("nonsense", "--json"), ("migrate", "--json"), ("--json",)]
+)
+def test_command_that_is_none_or_prints_no_json(line: tuple[str, ...], project: Path) -> None:
+    done = here(project, *line)
+
+    assert done.returncode == click.UsageError.exit_code
+    assert printed(done, "error")["error"]
+
+
+def test_help_is_no_error(project: Path) -> None:
+    for line in (("status", "--json", "--help"), ("--help",)):
+        done = here(project, *line)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith("Usage: ")
+
+
 def test_misspelt_setting_is_a_document(project: Path) -> None:
     done = here(project, "status", "--json", TOTESYS_SOURCE_DNS="x")
     assert "TOTESYS_SOURCE_DNS" in printed(done, "error")["error"]

@@ -46,5 +46,11 @@ def everything(platform: Platform) -> None:
     feeding.load()
     day = dt.date(2024, 11, 15)
     publish(platform.warehouse, platform.names, platform.processed, "<html>", day, 1)
-    left = "rows/sales_order/batch=0000000002/part-00000-00000000.jsonl.zst"
-    platform.ingestion.put(left, b"left by a capture that was killed")
+    for zone, key in (
+        (platform.ingestion, "rows/sales_order/batch=0000000002/part-00000-00000000.jsonl.zst"),
+        (
+            platform.processed,
+            "rows/dim_staff/v1-00000000/batch=0000000001/part-00000-00000000.parquet",
+        ),
+    ):
+        zone.put(key, b"left by a process that was killed")
