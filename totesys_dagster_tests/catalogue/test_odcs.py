@@ -207,6 +207,35 @@ def test_rule_for_a_text_that_no_value_can_keep_is_refused(
     assert why in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "listed_in",
+    [
+        "staff.location",
+        "dim_staff",
+        "dim_staff.town",
+        "dim_staff.staff_id",
+        "fact_payment.paid",
+        "dim_staff.location.x",
+        "",
+    ],
+)
+def test_column_in_which_no_value_can_be_listed_is_refused(tmp_path: Path, listed_in: str) -> None:
+    custom = f"customProperties: [{{property: listedIn, value: '{listed_in}'}}]"
+    declared = f"logicalType: string\n        {custom}"
+    with pytest.raises(DeclarationError, match=r"listedIn|`value` is missing"):
+        read(tmp_path, BUDGET.replace("logicalType: string", declared))
+
+
+def test_column_in_which_values_are_listed_decides_no_rows(tmp_path: Path) -> None:
+    custom = "customProperties: [{property: listedIn, value: dim_staff.department_name}]"
+    declared = f"logicalType: string\n        {custom}"
+    [plain] = read(tmp_path, BUDGET)
+    [listed] = read(tmp_path, BUDGET.replace("logicalType: string", declared))
+
+    assert listed.columns[1].listed_in == ("dim_staff", "department_name")
+    assert revision(listed.table) == revision(plain.table)
+
+
 # Written as JSON, which YAML is too.
 ODD = [
     *(
