@@ -167,8 +167,6 @@ class SqliteStorage(DagsterSqliteStorage):
         place = Path(base_dir)
         private.close_all(place.parent if place.parent.name == HOME else place)
         _make(place, _make_all)
-        # A history that an earlier release has made has runs, but no such file.
-        _make(place / EVENTS, lambda new: _Events(str(new)).dispose())
         self.base_dir = base_dir
         self._run_storage = _Runs.from_local(str(place / "history"))
         self._event_log_storage = _Events(str(place / EVENTS))  # type: ignore[assignment]
