@@ -51,14 +51,15 @@ LARGEST_BYTES = 300_000
 # The installed history of rates is larger than all else. Tests install this one with each archive.
 BANK = history(*(f"2024-11-{day},1.0666,0.83" for day in ("08", "11", "12", "13")))
 
+RENAME = "UPDATE department SET department_name = 'Trade' WHERE department_id = 1"
+BREAK = "UPDATE payment SET payment_date = 'soon' WHERE payment_id = 3"
+MEND = "UPDATE payment SET payment_date = '2022-11-04' WHERE payment_id = 3"
 # What happens in the source before each batch after the first: an edit that leaves last_updated as
 # it was and a row that breaks its contract; a deletion and a changed dimension; the row mended.
 EDITS = (
-    f"{EDIT_ORDER_1}; UPDATE payment SET payment_date = 'soon' WHERE payment_id = 3;"
-    f" {new_design(9)}",
-    f"{DELETE_ORDER_1}; UPDATE department SET department_name = 'Trade' WHERE department_id = 1;"
-    " DELETE FROM design WHERE design_id = 9",
-    f"UPDATE payment SET payment_date = '2022-11-04' WHERE payment_id = 3; {new_sale(7)}",
+    f"{EDIT_ORDER_1}; {BREAK}; {new_design(9)}",
+    f"{DELETE_ORDER_1}; {RENAME}; DELETE FROM design WHERE design_id = 9",
+    f"{MEND}; {new_sale(7)}",
 )
 TARGETS = "2024-11,Manchester,GBP,1000.00\n2024-11,Leds,USD,250.50\n"
 

@@ -51,8 +51,15 @@ def _open_instance(home: str | None) -> dg.DagsterInstance:
     """The Dagster instance of the directory `home`, None for this one. Raises SettingError."""
     import dagster as dg
 
+    from totesys_dagster.dagster_schema import require_known
+
     try:
-        return dg.DagsterInstance.get() if home else dg.DagsterInstance.from_config(str(Path.cwd()))
+        if not home:
+            return dg.DagsterInstance.from_config(str(Path.cwd()))
+        instance = dg.DagsterInstance.get()
+        storages = (instance.run_storage, instance.event_log_storage, instance.schedule_storage)
+        require_known(storages, f"the history of DAGSTER_HOME ({home})")
+        return instance
     except TotesysError:
         raise
     except Exception as error:  # of any storage, launcher or module that dagster.yaml may name
