@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable
-from contextlib import chdir
 from pathlib import Path
 
+import dagster
 import psycopg
 import pytest
 from click.testing import CliRunner
@@ -28,6 +30,9 @@ from totesys_dagster_tests.orchestra import damage
 
 INSTANCE = Path(__file__).parents[2] / "dagster.yaml"
 
+MIGRATIONS_OF_DAGSTER = Path(dagster.__file__).parent / "_core" / "storage" / "alembic" / "versions"
+OLDER = "043_add_run_tags_run_id_index.py"
+
 # Commands that read the lake, and those that read or write the bookkeeping of the warehouse.
 OF_LAKE = ("run", "audit", "status", "quarantine --batch 1", "verify", "verify --repair", "rebuild")
 OF_WAREHOUSE = (*OF_LAKE, "migrate", "migrate --print")
@@ -41,7 +46,7 @@ def project(tmp_path: Path) -> Path:
 
 def refusal(project: Path, command: str) -> str:
     """The sentence with which a command ends."""
-    with chdir(project):
+    with contextlib.chdir(project):
         done = CliRunner().invoke(cli.main, command.split())
     assert done.exit_code == 1, done.output
     return done.stderr.splitlines()[-1].removeprefix("Error: ")
@@ -95,7 +100,7 @@ def test_newer_request_is_refused(platform: Platform, name: str) -> None:
 # The warehouse
 
 
-def newer_migration(platform: Platform, needs: int | None) -> None:
+def newer_migration(platform: Platform, *, needs: int | None) -> None:
     platform.rows("SELECT 1")  # sets the search path
     platform.warehouse.execute(
         "INSERT INTO migration (number, file, needs) VALUES (%s, '0009_later.sql', %s)",
@@ -103,16 +108,12 @@ def newer_migration(platform: Platform, needs: int | None) -> None:
     )
 
 
-@pytest.mark.parametrize("needs", [None, MIGRATIONS[-1].number + 1])
-def test_every_command_refuses_a_newer_warehouse(
-    platform: Platform, project: Path, needs: int | None
-) -> None:
+def test_every_command_refuses_a_newer_warehouse(platform: Platform, project: Path) -> None:
     platform.first()
-    newer_migration(platform, needs)
+    newer_migration(platform, needs=None)
     platform.application.execute(EDIT_ORDER_1)
-    said = {refusal(project, command) for command in OF_WAREHOUSE}
+    [sentence] = {refusal(project, command) for command in OF_WAREHOUSE}
 
-    [sentence] = said
     assert sentence == (
         "The schema warehouse of the warehouse was migrated by a newer release of totesys_dagster"
         " (0009_later.sql), after which this one cannot use it: install that release again, or a"
@@ -121,10 +122,17 @@ def test_every_command_refuses_a_newer_warehouse(
     assert platform.rows("SELECT max(sequence) FROM batch") == [(1,)]
 
 
+def test_newer_warehouse_that_names_what_a_release_must_know_is_refused(platform: Platform) -> None:
+    newer_migration(platform, needs=MIGRATIONS[-1].number + 1)
+    for use in (ledger.head, schema.migrate):
+        with pytest.raises(LoadError, match="by a newer release"):
+            use(platform.warehouse, platform.names)
+
+
 def test_newer_warehouse_to_which_files_only_added_goes_on(platform: Platform) -> None:
     """So one release can replace another while both run."""
     platform.first()
-    newer_migration(platform, MIGRATIONS[-1].number)
+    newer_migration(platform, needs=MIGRATIONS[-1].number)
     platform.application.execute(EDIT_ORDER_1)
 
     assert platform.run() is not None
@@ -154,29 +162,40 @@ def test_warehouse_that_no_release_has_made_says_how_to_start_again(
 # Dagster's history
 
 
-@pytest.mark.parametrize("database", ["history/runs.db", "schedules/schedules.db"])
-def test_newer_history_of_dagster_is_refused(project: Path, database: str) -> None:
-    place = project / ".dagster" / "storage"
-    SqliteStorage(str(place)).dispose()
-    connection = sqlite3.connect(place / database)
-    connection.execute("UPDATE alembic_version SET version_num = 'fedcba987654'")
-    connection.commit()
-    connection.close()
-
-    with pytest.raises(SettingError) as refused:
-        SqliteStorage(str(place))
-    assert str(refused.value).startswith(
-        f"A newer Dagster has migrated Dagster's history in {place} (to fedcba987654)"
-    )
-    with chdir(project), pytest.raises(SettingError, match="newer Dagster"), opened_instance():
-        pass
+@pytest.fixture
+def history(project: Path) -> Path:
+    """An empty history of Dagster's."""
+    SqliteStorage(str(project / ".dagster" / "storage")).dispose()
+    return project / ".dagster" / "storage"
 
 
-def test_older_history_of_dagster_is_opened(tmp_path: Path) -> None:
-    SqliteStorage(str(tmp_path / "storage")).dispose()
-    connection = sqlite3.connect(tmp_path / "storage" / "history" / "runs.db")
-    connection.execute("UPDATE alembic_version SET version_num = '284a732df317'")
-    connection.commit()
-    connection.close()
+def stamp(database: Path, revision: str) -> None:
+    """Let the database be one that a Dagster with that migration has left."""
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", [revision])
 
-    assert SqliteStorage(str(tmp_path / "storage")).run_storage.get_runs() == []
+
+def test_newer_history_of_dagster_is_refused(history: Path, project: Path) -> None:
+    for name in ("history/runs.db", "schedules/schedules.db"):
+        before = (history / name).read_bytes()
+        stamp(history / name, "of_tomorrow")
+        with pytest.raises(SettingError) as refused:
+            SqliteStorage(str(history))
+        assert str(refused.value).startswith(
+            f"A newer Dagster has migrated Dagster's history in {history} (to of_tomorrow)"
+        )
+        with (
+            contextlib.chdir(project),
+            pytest.raises(SettingError, match="newer Dagster"),
+            opened_instance(),
+        ):
+            pass
+        (history / name).write_bytes(before)
+
+
+def test_older_history_of_dagster_is_opened(history: Path) -> None:
+    text = (MIGRATIONS_OF_DAGSTER / OLDER).read_text()
+    [older] = re.findall(r'^revision = "(\w+)"', text, re.MULTILINE)
+    stamp(history / "history" / "runs.db", older)
+
+    assert SqliteStorage(str(history)).run_storage.get_runs() == []

@@ -224,7 +224,7 @@ run "settings_that_are_secret_or_set_elsewhere_are_refused" {
   command = plan
 
   variables {
-    settings = { TOTESYS_SMTP_URL = "smtps://user:password@example.com" }
+    settings = { TOTESYS_SMTP_URL = "smtps://mail.example.com" }
   }
 
   expect_failures = [var.settings]
