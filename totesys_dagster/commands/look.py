@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -14,12 +13,14 @@ from totesys_dagster.commands.terminal import (
     as_json,
     loaded_standings,
     output,
+    print_json,
     print_source,
     progress,
 )
 from totesys_dagster.words import counted
 
 if TYPE_CHECKING:
+    from totesys_dagster.json_output import Quarantine, Verify
     from totesys_dagster.lake.verification import Verification
 
 
@@ -52,7 +53,7 @@ def status(json_: bool) -> None:
     why = stopped(log, zones[1], loaded, settings.quarantine_limit())
     found = report.Status(settings.describe_source(), head, loaded, tables, outdated, feeds, why)
     if json_:
-        click.echo(json.dumps(found.data(), indent=1))
+        print_json(found.data())
         return
     print_source()
     found.print(output, declared=ready or not made)
@@ -80,7 +81,11 @@ def quarantine(batch: int | None, json_: bool) -> None:
             )
         ]
     if json_:
-        click.echo(json.dumps([row.data() for row in rows], indent=1))
+        listed: Quarantine = {
+            "source": settings.describe_source(),
+            "rows": [row.data() for row in rows],
+        }
+        print_json(listed)
     elif rows:
         report.print_quarantine(output, rows)
     else:
@@ -107,8 +112,7 @@ def verify(repair_: bool, json_: bool) -> None:
     stack.start()
     result = _verify(repair=repair_)
     if json_:
-        data = {"source": settings.describe_source(), "passed": result.passed, **vars(result)}
-        click.echo(json.dumps(data, indent=1))
+        print_json(_verify_data(result))
     else:
         print_source()
         for finding in result.findings:
@@ -122,6 +126,19 @@ def verify(repair_: bool, json_: bool) -> None:
         if result.audits and result.passed:
             output.print(escape(conclusion(loaded_standings())))
     sys.exit(0 if result.passed else 1)
+
+
+def _verify_data(result: Verification) -> Verify:
+    return {
+        "source": settings.describe_source(),
+        "passed": result.passed,
+        "batches": result.batches,
+        "objects": result.objects,
+        "bytes": result.bytes,
+        "audits": result.audits,
+        "findings": result.findings,
+        "damaged": [{"sequence": number, "table": name} for number, name in result.damaged],
+    }
 
 
 def _verify(*, repair: bool) -> Verification:
