@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from rich.markup import escape
 
+from totesys_dagster import settings
 from totesys_dagster.commands.begin import require_usable
 from totesys_dagster.commands.terminal import progress
 from totesys_dagster.dagster_home import directory, elsewhere, require_storage
@@ -89,7 +90,8 @@ def web(host: str, port: int, options: tuple[str, ...]) -> None:
     Dagster's web server has no login. This command puts a guard in front of it, which refuses
     requests from other pages, and hosts other than this machine and those in TOTESYS_WEB_HOSTS.
     """
-    require_usable()
+    if not settings.is_set(settings.PROCESSED_URL):  # where the pages are; no other secret is read
+        require_usable()
     require_storage()
     # Dagster's own web server would keep a history of its own, and forget it.
     os.environ.setdefault("DAGSTER_HOME", str(directory()))
