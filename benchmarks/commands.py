@@ -18,10 +18,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import full, parts
+from benchmarks import parts
 from benchmarks.dev import PROJECT
-from benchmarks.parts import Verdicts, median, seconds
+from benchmarks.parts import Verdicts, median, seconds, spread
 from totesys_dagster.local import stack
+from totesys_dagster.local.server import Server
 
 FIRST_TARGET = 1.3
 SMALL_TARGET = 3.0
@@ -68,7 +69,7 @@ def history(directory: Path) -> tuple[int, int]:
 
 
 def first_loads(
-    orders: int, rounds: int, directory: Path, started: parts.Server
+    orders: int, rounds: int, directory: Path, started: Server
 ) -> tuple[list[float], list[float]]:
     """Seconds of the engine and of the command, in turn; the last one's lake stays."""
     engine, command = [], []
@@ -76,7 +77,8 @@ def first_loads(
         application = started.dsn(stack.APPLICATION, platform.application.info.dbname)
         for number in range(rounds):
             parts.empty_again(started, platform)
-            engine.append(full.ours(application)["platform"])
+            taken, _ = parts.in_process("benchmarks.rivals.by_platform", application)
+            engine.append(taken["seconds"])
             parts.empty_again(started, platform)
             shutil.rmtree(directory / ".dagster", ignore_errors=True)
             command.append(totesys_run(directory)[0])
@@ -85,7 +87,7 @@ def first_loads(
 
 
 def small_batches(
-    rounds: int, directory: Path, started: parts.Server
+    rounds: int, directory: Path, started: Server
 ) -> dict[str, list[tuple[float, float]]]:
     """Wall and processor seconds of a run of each kind."""
     taken: dict[str, list[tuple[float, float]]] = {"an order": [], "an edit": [], "nothing": []}
@@ -112,10 +114,6 @@ def print_history(platform: parts.Platform, directory: Path, rounds: int) -> Non
         print(f"| {what} | {(after - events) / rounds:.0f} | {(bigger - size) / rounds:.0f} |")
 
 
-def _range(values: list[float]) -> str:
-    return f"{median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench-commands", description=__doc__)
     parser.add_argument("--orders", type=int, default=1_000_000)
@@ -129,9 +127,9 @@ def main() -> int:
         engine, command = first_loads(options.orders, options.rounds, directory, started)
     print("| `totesys run` of | seconds | processor seconds |\n| --- | ---: | ---: |")
     for what, runs in small.items():
-        print(f"| {what} | {_range([w for w, _ in runs])} | {_range([c for _, c in runs])} |")
-    print(f"| {options.orders:,} orders, the first time | {_range(command)} | |")
-    print(f"| the same by the engine alone | {_range(engine)} | |")
+        print(f"| {what} | {spread([w for w, _ in runs])} | {spread([c for _, c in runs])} |")
+    print(f"| {options.orders:,} orders, the first time | {spread(command)} | |")
+    print(f"| the same by the engine alone | {spread(engine)} | |")
     verdicts = Verdicts()
     ratio = median([ours / alone for ours, alone in zip(command, engine, strict=True)])
     verdicts.at_most("first load: command / engine", ratio, FIRST_TARGET)

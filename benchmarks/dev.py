@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psycopg
 
+from benchmarks.machine import TICKS
 from totesys_dagster import settings
 from totesys_dagster.local import server as postgres
 from totesys_dagster.local import stack
@@ -23,8 +24,6 @@ PROJECT = Path(__file__).parent.parent
 START_SECONDS = 180
 # The run launcher of dagster.yaml.
 LAUNCHER = "ForkingRunLauncher"
-# The clock's ticks that /proc counts processor time in.
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @contextlib.contextmanager

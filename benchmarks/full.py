@@ -1,290 +1,186 @@
-"""A first full load, against what PostgreSQL can copy at most, and against dlt.
+"""A first full load: the platform, what PostgreSQL can copy at most, and what people use instead.
 
-    python -m benchmarks.full [--orders 1000000 10000000] [--rounds 3] [--without-dlt]
+    python -m benchmarks.full [--orders 20000 1000000] [--rounds 5] [--without-rivals]
 
-In turn: the platform, in a process of its own, takes a whole source to JSON Lines, to Parquet and
-into the warehouse, audited; the limit, which is COPY of the same orders in binary to a file, and of
-the same facts into a table like the warehouse's with its primary key and no other; and dlt, which
-writes Parquet files and another table, of which SQL then makes the same fact. The platform takes
-all eleven tables of its source, the others the orders only.
+Each contender of `rivals/contenders.py` is a process of its own, in each round another one comes
+first, and a checkpoint precedes each. The fact that it has made is compared with the warehouse's.
+The platform takes all eleven tables of its source, the others the orders only. Processor seconds
+are those of the contender's processes, once they have imported what they need, and of PostgreSQL.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
-import tempfile
-import threading
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psycopg
-from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
-
 from benchmarks import parts
-from benchmarks.parts import Platform, Verdicts, median, seconds
-from totesys_dagster.catalogue import STAR_TABLES
-from totesys_dagster.lake.digest import count_and_digest
-from totesys_dagster.lake.manifest import Digest, ManifestLog
-from totesys_dagster.local import stack
-from totesys_dagster.local.server import SUPERUSER, Server
-
-LIMIT_TARGET = 2.0
-DLT_TARGET = 1.3
-MEMORY_TARGET = 300
-DLT_PACKAGES = (
-    "dlt[postgres,parquet,sql_database]==1.31.0",
-    "connectorx==0.4.6",
-    "adbc-driver-postgresql==1.13.0",
-    "psycopg2-binary==2.9.12",
-    "sqlalchemy<2.1",  # later ones take another driver for the same connection string
+from benchmarks.dev import PROJECT
+from benchmarks.machine import Load, PostgresMemory, Processor
+from benchmarks.parts import Verdicts, median, seconds, spread
+from benchmarks.rivals.contenders import (
+    CONTENDERS,
+    DUCKDB,
+    ENGINE,
+    LIMIT,
+    PACKAGES,
+    Contender,
+    Place,
+    place,
 )
-DLT_BACKENDS = ("connectorx", "pyarrow")
-STEPS = ("capture", "process", "load")
 
-# The warehouse's fact from the table that dlt loads, whose timestamps have a time zone.
-SAME_FACT = """
-SET timezone TO 'UTC';
-CREATE TABLE made AS
-SELECT (row_number() OVER ())::int AS sales_record_id, sales_order_id::int AS sales_order_id,
-       created_at::date AS created_date, created_at::time AS created_time,
-       last_updated::date AS last_updated_date, last_updated::time AS last_updated_time,
-       staff_id::int AS sales_staff_id, counterparty_id::int AS counterparty_id,
-       units_sold::int AS units_sold, unit_price::numeric(10,2) AS unit_price,
-       currency_id::int AS currency_id, design_id::int AS design_id,
-       agreed_payment_date::date AS agreed_payment_date,
-       agreed_delivery_date::date AS agreed_delivery_date,
-       agreed_delivery_location_id::int AS agreed_delivery_location_id,
-       1 AS batch_seq, now() AS observed_at, FALSE AS is_deleted
-FROM orders.sales_order;
-ALTER TABLE made ADD PRIMARY KEY (sales_record_id), ADD UNIQUE (sales_order_id, batch_seq)
-"""
+LIMIT_TARGET = 1.5
+DUCKDB_TARGET = 1.0
+MEMORY_TARGET = 300
+# Below, starting and connecting take longer than the rows.
+JUDGED_FROM = 100_000
+LONGEST_SECONDS = 3600
 
 
-def take_whole_path(application_dsn: str) -> None:
-    """What the measured process does: the three steps; prints the seconds of each as JSON."""
-    parts.import_as_runs_do()
-    taken: dict[str, float] = {}
-    with parts.opened(application_dsn) as platform:
-        manifest = None
+@dataclass
+class Figures:
+    """What was measured of one line of the table, round by round."""
 
-        def capture() -> None:
-            nonlocal manifest
-            manifest = platform.capture()
+    seconds: list[float] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)
+    megabytes: list[float] = field(default_factory=list)
+    of_postgres: list[float] = field(default_factory=list)
 
-        taken["capture"] = seconds(capture)
-        assert manifest is not None
-        taken["process"] = seconds(lambda: platform.process(manifest))
-        taken["load"] = seconds(lambda: _load(platform, manifest))
-    print(json.dumps(taken))
+    def to(self, other: Figures, what: str = "seconds") -> list[float]:
+        """The ratios of both in each round."""
+        pairs = zip(getattr(self, what), getattr(other, what), strict=True)
+        return [one / of for one, of in pairs]
 
 
-def _load(platform: Platform, manifest: Any) -> None:
-    audits = platform.load(manifest).audits
-    assert all(audit.equal for audit in audits.values())
+# By contender, and by what is said of it besides; "" is the contender as a whole.
+Results = dict[tuple[str, str], Figures]
 
 
-class PostgresMemory(threading.Thread):
-    """The most memory of its own, in megabytes, that any process of PostgreSQL has had.
-
-    They share their buffers besides, whose size is a setting of the server.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.peak = 0
-        self.stopped = threading.Event()
-
-    def run(self) -> None:
-        while not self.stopped.wait(0.2):
-            self.peak = max([self.peak, *map(self._own, Path("/proc").glob("[0-9]*"))])
-
-    def _own(self, entry: Path) -> int:
-        try:
-            lines = (entry / "status").read_text().splitlines()
-        except OSError:
-            return 0
-        status = dict(line.split(":", 1) for line in lines if ":" in line)
-        if status["Name"].strip() != "postgres" or "RssAnon" not in status:
-            return 0
-        return int(status["RssAnon"].split()[0]) // 1024
-
-
-def ours(application_dsn: str) -> dict[str, float]:
-    """Run the whole path in a new process; seconds by step, and the peak of its memory."""
-    watch = PostgresMemory()
-    watch.start()
-    taken, megabytes = parts.in_process("benchmarks.full", "--whole-path", application_dsn)
-    watch.stopped.set()
-    watch.join()
-    return {
-        **taken,
-        "platform": sum(taken.values()),
-        "megabytes": megabytes,
-        "megabytes of PostgreSQL": watch.peak,
-    }
+def take(contender: Contender, place: Place, processor: Processor, results: Results) -> None:
+    """Run a contender once, check what it made, and note its figures."""
+    figures = results[contender.name, ""]
+    with place.emptied() as directory, PostgresMemory(place.platform.warehouse) as memory:
+        before = processor.seconds_of_server()
+        found = _run(contender, place, directory)
+        server = processor.seconds_of_server() - before
+    figures.seconds.append(found["seconds"])
+    figures.processor.append(found["processor"] + server)
+    figures.megabytes.append(found["megabytes"])
+    figures.of_postgres.append(memory.peak)
+    for step, taken in found.get("steps", {}).items():
+        results[contender.name, step].seconds.append(taken)
+    if contender.makes_fact:
+        before = processor.seconds_of_server()
+        made = seconds(place.make_fact)
+        server = processor.seconds_of_server() - before
+        more = results[contender.name, "plus the same fact, by SQL"]
+        more.seconds.append(figures.seconds[-1] + made)
+        more.processor.append(figures.processor[-1] + server)
+    if contender.module in ("by_platform", "by_command"):
+        place.check_warehouse(contender.name)
+    else:
+        place.check(contender.name)
 
 
-class Limit:
-    """COPY BINARY of the orders out of the source, and of the same facts into a bare table."""
-
-    def __init__(self, started: Server, platform: Platform, directory: Path) -> None:
-        self.orders = directory / "orders.bin"
-        self.facts = directory / "facts.bin"
-        self.source = platform.application
-        dsn = started.dsn(SUPERUSER, platform.warehouse.info.dbname)
-        self.warehouse = psycopg.connect(dsn, autocommit=True)
-
-    def prepare(self) -> None:
-        """Take the facts from the warehouse that was loaded last."""
-        _copy_out(self.warehouse, "warehouse.fact_sales_order", self.facts)
-
-    def measure(self) -> dict[str, float]:
-        self.warehouse.execute(
-            "DROP TABLE IF EXISTS bare; CREATE TABLE bare (LIKE warehouse.fact_sales_order);"
-            " ALTER TABLE bare ADD PRIMARY KEY (sales_record_id)"
-        )
-        out = seconds(lambda: _copy_out(self.source, "sales_order", self.orders))
-        into = seconds(lambda: _copy_in(self.warehouse, "bare", self.facts))
-        self.warehouse.execute(
-            "TRUNCATE bare; ALTER TABLE bare ADD UNIQUE (sales_order_id, batch_seq)"
-        )
-        with_both = seconds(lambda: _copy_in(self.warehouse, "bare", self.facts))
-        self.warehouse.execute("DROP TABLE bare")
-        return {"limit": out + into, "limit, with both keys of the table": out + with_both}
-
-
-def _copy_out(connection: psycopg.Connection, table: str, path: Path) -> None:
-    statement = f"COPY {table} TO STDOUT (FORMAT binary)"
-    with path.open("wb") as file, connection.cursor().copy(statement) as copy:
-        for data in copy:
-            file.write(data)
-
-
-def _copy_in(connection: psycopg.Connection, table: str, path: Path) -> None:
-    statement = f"COPY {table} FROM STDIN (FORMAT binary)"
-    with path.open("rb") as file, connection.cursor().copy(statement) as copy:
-        while data := file.read(1 << 20):
-            copy.write(data)
-
-
-def dlt(
-    python: Path, backend: str, started: Server, platform: Platform, orders: int
-) -> dict[str, float]:
-    """The comparable job by dlt; seconds, also to the same fact, and the peak of its memory."""
-    source = _url(started.dsn(stack.APPLICATION, platform.application.info.dbname))
-    warehouse = _url(started.dsn(SUPERUSER, platform.warehouse.info.dbname))
-    with tempfile.TemporaryDirectory(prefix="benchmark-dlt-") as directory:
-        command = [python, Path(__file__).with_name("dlt_full.py"), backend]
-        result = subprocess.run(
-            [*command, source, warehouse, directory],
-            check=True,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=directory,
-        )
-    found = json.loads(result.stdout.splitlines()[-1])
-    assert found["rows"] == orders
-    head = ManifestLog(platform.ingestion).head()
-    assert head is not None
-    same_fact = _same_fact(warehouse, head.stars["fact_sales_order"].whole)
-    return {
-        f"dlt, {backend}": found["seconds"],
-        f"dlt, {backend}, and the same fact made of it": found["seconds"] + same_fact,
-        f"megabytes of dlt, {backend}": found["megabytes"],
-    }
-
-
-def _same_fact(warehouse: str, expected: Digest) -> float:
-    """The seconds that it takes; its rows are those that the warehouse has been audited for."""
-    columns = count_and_digest(
-        STAR_TABLES["fact_sales_order"],
-        lambda column: sql.Identifier(column.name),
-        expected.method,
+def _run(contender: Contender, place: Place, directory: Path) -> dict[str, Any]:
+    """What its process prints of itself; it finds the project, but no other configuration."""
+    python = place.python if contender.rival else Path(sys.executable)
+    module = f"benchmarks.rivals.{contender.module}"
+    arguments = contender.arguments(place, directory)
+    result = subprocess.run(
+        [str(python), "-m", module, *arguments],
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        stdout=subprocess.PIPE,
+        timeout=LONGEST_SECONDS,
+        check=True,
     )
-    with psycopg.connect(warehouse, autocommit=True) as connection:
-        taken = seconds(lambda: connection.execute(SAME_FACT))
-        made = connection.execute(sql.SQL("SELECT {} FROM made").format(columns)).fetchone()
-        assert made == (expected.rows, expected.digest)
-        connection.execute("DROP TABLE made")
-    return taken
+    found: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
+    return found
 
 
-def _url(dsn: str) -> str:
-    parts = conninfo_to_dict(dsn)
-    return "postgresql://{user}:{password}@{host}:{port}/{dbname}".format(**parts)
+def measure(place: Place, contenders: Sequence[Contender], rounds: int) -> tuple[Results, str]:
+    """The figures by line of the table, and what the machine did in each round."""
+    results: Results = defaultdict(Figures)
+    processor = Processor(place.platform.warehouse)
+    loads = []
+    for number in range(rounds):
+        before = Load.now(processor)
+        first = number % len(contenders)
+        for contender in [*contenders[first:], *contenders[:first]]:
+            take(contender, place, processor, results)
+        loads.append(f"Round {number + 1}: {Load.now(processor).since(before)}.")
+        print(f"{place.orders} orders: {loads[-1]}", file=sys.stderr)
+    return results, "\n".join(loads)
 
 
-def measure(
-    started: Server, directory: Path, orders: int, rounds: int, python: Path | None
-) -> dict[str, float]:
-    """Medians by what was measured, all sides in turn."""
-    figures: dict[str, list[float]] = defaultdict(list)
-    with parts.platform(started, directory, orders) as platform:
-        application_dsn = started.dsn(stack.APPLICATION, platform.application.info.dbname)
-        limit = Limit(started, platform, directory)
-        for number in range(rounds):
-            parts.empty_again(started, platform)
-            results = [ours(application_dsn)]
-            if not number:
-                limit.prepare()
-            results.append(limit.measure())
-            if python is not None:
-                results += [dlt(python, b, started, platform, orders) for b in DLT_BACKENDS]
-            for result in results:
-                for what, value in result.items():
-                    figures[what].append(value)
-            print(f"{orders} orders: round {number + 1} of {rounds} is done.", file=sys.stderr)
-        limit.warehouse.close()
-    return {what: median(values) for what, values in figures.items()}
+def table(orders: int, results: Results) -> str:
+    """A line for each contender; those that begin with an ellipsis are parts of one or more."""
+    leaves_out = {contender.name: contender.leaves_out for contender in CONTENDERS}
+    engine = results[ENGINE, ""]
+    head = (
+        f"| {orders:,} orders; rounds: {len(engine.seconds)}; medians (ranges) | seconds"
+        " | to the engine's | processor seconds | to the engine's | MB | leaves out |"
+    )
+    lines = [head, "| --- | ---: | ---: | ---: | ---: | ---: | --- |"]
+    for contender, what in sorted(results, key=_place_in_table):
+        found = results[contender, what]
+        whole = bool(found.processor)
+        cells = [
+            f"… {what}" if what else contender,
+            spread(found.seconds),
+            f"{median(found.to(engine)):.2f} ×" if whole else "",
+            spread(found.processor) if whole else "",
+            f"{median(found.to(engine, 'processor')):.2f} ×" if whole else "",
+            f"{max(found.megabytes):.0f}" if found.megabytes else "",
+            "" if what else leaves_out[contender],
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
-def report(results: dict[int, dict[str, float]]) -> int:
-    """Print the table and the verdicts; the exit status."""
-    largest = results[max(results)]
-    print("| median |" + "".join(f" {orders:,} orders |" for orders in results))
-    print("| --- |" + " ---: |" * len(results))
-    for what in largest:
-        unit = "MB" if what.startswith("megabytes") else "s"
-        cells = "".join(f" {found[what]:.2f} {unit} |" for found in results.values())
-        print(f"| {what} |{cells}")
-    verdicts = Verdicts()
-    for orders, found in results.items():
-        verdicts.at_most(
-            f"{orders}: platform / limit", found["platform"] / found["limit"], LIMIT_TARGET
-        )
-        fastest = min((v for k, v in found.items() if k.startswith("dlt")), default=None)
-        if fastest is not None:
-            ratio = fastest / found["platform"]
-            verdicts.at_least(f"{orders}: dlt / platform", ratio, DLT_TARGET)
-        for what in ("megabytes", "megabytes of PostgreSQL"):
-            verdicts.at_most(f"{orders}: {what}", found[what], MEMORY_TARGET)
-    return verdicts.finish()
+def _place_in_table(line: tuple[str, str]) -> int:
+    return [contender.name for contender in CONTENDERS].index(line[0])
+
+
+def judge(orders: int, results: Results, verdicts: Verdicts) -> None:
+    engine = results[ENGINE, ""]
+    for what, name, target in (
+        ("the limit", LIMIT, LIMIT_TARGET),
+        ("DuckDB's three zones", DUCKDB, DUCKDB_TARGET),
+    ):
+        if (name, "") in results and orders >= JUDGED_FROM:
+            ratios = engine.to(results[name, ""])
+            span = f"{min(ratios):.2f} to {max(ratios):.2f}"
+            verdicts.at_most(f"{orders}: platform / {what} ({span})", median(ratios), target)
+    verdicts.at_most(f"{orders}: megabytes", max(engine.megabytes), MEMORY_TARGET)
+    peak = max(engine.of_postgres)
+    verdicts.at_most(f"{orders}: megabytes of a PostgreSQL process", peak, MEMORY_TARGET)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench-full", description=__doc__)
-    parser.add_argument("--orders", type=int, nargs="+", default=[1_000_000, 10_000_000])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--without-dlt", action="store_true")
-    parser.add_argument("--whole-path", metavar="DSN", help=argparse.SUPPRESS)
+    parser.add_argument("--orders", type=int, nargs="+", default=[20_000, 1_000_000])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--without-rivals", action="store_true")
     options = parser.parse_args(arguments)
-    if options.whole_path:
-        take_whole_path(options.whole_path)
-        return 0
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each run compiles its modules
+    verdicts = Verdicts()
     with parts.server() as (started, directory):
-        python = None if options.without_dlt else parts.environment(directory, *DLT_PACKAGES)
-        return report(
-            {
-                orders: measure(started, directory, orders, options.rounds, python)
-                for orders in options.orders
-            }
-        )
+        python = None if options.without_rivals else parts.environment(directory, *PACKAGES)
+        for orders in options.orders:
+            with place(started, directory, orders, python) as (built, contenders):
+                results, loads = measure(built, contenders, options.rounds)
+            print(table(orders, results), loads, sep="\n\n", end="\n\n")
+            judge(orders, results, verdicts)
+    return verdicts.finish()
 
 
 if __name__ == "__main__":

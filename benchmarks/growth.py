@@ -30,7 +30,8 @@ import psycopg
 
 from benchmarks import dev, parts
 from benchmarks.increment import edit
-from benchmarks.parts import Platform, Processor, Verdicts, seconds
+from benchmarks.machine import Processor
+from benchmarks.parts import Platform, Verdicts, seconds
 from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.local import stack

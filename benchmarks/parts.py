@@ -220,8 +220,8 @@ def environment(directory: Path, *packages: str) -> Path:
     python = directory / "environment" / "bin" / "python"
     uv = Path(sys.executable).parent / "uv"
     subprocess.run([uv, "venv", "--quiet", python.parent.parent], check=True)
-    install = [uv, "pip", "install", "--quiet", "--python", python, *packages]
-    subprocess.run(install, check=True)
+    install = ("pip", "install", "--quiet", "--compile-bytecode", "--python")
+    subprocess.run([uv, *install, python, *packages], check=True)
     return python
 
 
@@ -252,35 +252,14 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-class Processor:
-    """Processor seconds of this process, of those that it started and that have ended, and of the
-    PostgreSQL server, which is on this machine."""
-
-    def __init__(self, connection: Connection) -> None:
-        status = Path(f"/proc/{connection.info.backend_pid}/status").read_text()
-        [self._server] = [
-            int(line.split()[1]) for line in status.splitlines() if line.startswith("PPid:")
-        ]
-
-    def seconds(self) -> float:
-        # A process that ends meanwhile may be missed, so what was found most is right.
-        ticks = max(sum(map(self._ticks, Path("/proc").glob("[0-9]*"))) for _ in range(3))
-        own = os.times()
-        return sum(own[:4]) + ticks / os.sysconf("SC_CLK_TCK")
-
-    def _ticks(self, process: Path) -> int:
-        """Those of one of the server's processes; its first has those of the ended ones, too."""
-        try:
-            fields = (process / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return 0
-        if int(process.name) == self._server:
-            return sum(map(int, fields[11:15]))
-        return sum(map(int, fields[11:13])) if int(fields[1]) == self._server else 0
-
-
 def median(values: Sequence[float]) -> float:
     return statistics.median(values)
+
+
+def spread(values: Sequence[float]) -> str:
+    """The median, and the range of more than one value."""
+    span = f" ({min(values):.2f} to {max(values):.2f})" if len(values) > 1 else ""
+    return f"{median(values):.2f}{span}"
 
 
 @dataclass

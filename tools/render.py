@@ -1,6 +1,7 @@
-"""Write the files of this repository that follow from the catalogue: `make render`.
+"""Write the files of this repository that follow from the catalogue, and from the types of what
+commands print: `make render`.
 
-A test holds that each says what the catalogue says.
+A test holds that each says what these say.
 """
 
 import json
@@ -13,6 +14,7 @@ import pycountry
 
 from tools.contracts import contract_of, contract_of_reports, index
 from tools.dictionary import dictionary
+from tools.json_output import members, schema_text
 from totesys_dagster.catalogue import (
     SOURCE_TABLES,
     STAR_TABLES,
@@ -22,6 +24,7 @@ from totesys_dagster.catalogue import (
     revision,
 )
 from totesys_dagster.catalogue.countries import NAMES
+from totesys_dagster.json_output import DOCUMENTS
 from totesys_dagster.postgres.sessions import Names
 from totesys_dagster.warehouse import schema
 
@@ -32,6 +35,8 @@ ATHENA = ROOT / "terraform" / "modules" / "catalog" / "tables.json"
 DICTIONARY = ROOT / "docs" / "data-dictionary.md"
 INSIGHTS = ROOT / "docs" / "insights.md"
 CONTRACTS = ROOT / "docs" / "contracts"
+JSON_OUTPUT = ROOT / "docs" / "json-output.md"
+SCHEMAS = ROOT / "docs" / "json"
 COUNTRIES = ROOT / "totesys_dagster" / "warehouse" / "sql" / "reports" / "country_names.sql"
 
 MICROSECONDS = " In microseconds since midnight."
@@ -130,6 +135,11 @@ def insights() -> str:
     return re.sub(r"((?:fact|dim)_\w+)/v\d+-[0-9a-f]{8}", folder, INSIGHTS.read_text())
 
 
+def json_output() -> str:
+    """The document with the members of each command's JSON."""
+    return members(JSON_OUTPUT.read_text())
+
+
 def _parquet_type(column: StarColumn) -> str:
     if column.type is Type.MONEY:
         return "decimal({},{})".format(*column.digits)
@@ -143,6 +153,8 @@ FILES: dict[Path, Callable[[], str]] = {
     ATHENA: athena,
     DICTIONARY: dictionary,
     INSIGHTS: insights,
+    JSON_OUTPUT: json_output,
+    **{SCHEMAS / f"{name}.schema.json": partial(schema_text, name) for name in DOCUMENTS},
     CONTRACTS / "README.md": index,
     CONTRACTS / "reports.odcs.yaml": contract_of_reports,
     **{
@@ -153,10 +165,11 @@ FILES: dict[Path, Callable[[], str]] = {
 
 
 def main() -> None:
-    """Write what is declared; a contract of what no longer is goes."""
-    CONTRACTS.mkdir(exist_ok=True)
-    for path in {*CONTRACTS.iterdir()} - {*FILES}:
-        path.unlink()
+    """Write what is declared; a contract or schema of what no longer is goes."""
+    for folder in (CONTRACTS, SCHEMAS):
+        folder.mkdir(exist_ok=True)
+        for path in {*folder.iterdir()} - {*FILES}:
+            path.unlink()
     for path, text in FILES.items():
         path.write_text(text())
 

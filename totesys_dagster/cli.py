@@ -7,11 +7,13 @@ replaces every system that is not configured.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 from dotenv import dotenv_values, load_dotenv
@@ -19,6 +21,14 @@ from dotenv import dotenv_values, load_dotenv
 from totesys_dagster import files, private, settings
 from totesys_dagster.errors import DeclarationError, SettingError, TotesysError
 from totesys_dagster.interrupted import broken_off
+
+AS_JSON = "--json"
+
+
+def error_document(sentence: str) -> str:
+    """The JSON document of an error, for standard output."""
+    return json.dumps({"error": sentence}, indent=1)
+
 
 # Importing the tables declares them, including those of contracts, which .env can name.
 with suppress(OSError, UnicodeError):
@@ -28,6 +38,8 @@ with suppress(OSError, UnicodeError):
 try:
     from totesys_dagster.commands import look, mend, move, page, read, serve, try_out
 except (DeclarationError, SettingError) as error:
+    if AS_JSON in sys.argv:
+        click.echo(error_document(str(error)))
     sys.exit(f"Error: {error}")
 
 SECTIONS = {
@@ -40,10 +52,41 @@ SECTIONS = {
 }
 
 
+class _ErrorAsJson(click.ClickException):
+    """An error of a command with `--json`: standard output has it as a document, too."""
+
+    def __init__(self, error: click.ClickException) -> None:
+        super().__init__(error.format_message())
+        self.exit_code = error.exit_code  # type: ignore[misc]  # of this error alone
+        self._error = error
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(error_document(self.message))
+        self._error.show(file)
+
+
+@contextmanager
+def _errors_as_json(ctx: click.Context) -> Iterator[None]:
+    try:
+        yield
+    except click.ClickException as error:
+        raise (_ErrorAsJson(error) if ctx.meta[AS_JSON] else error) from None
+
+
 class _Cli(click.Group):
     """Ends a command with the one sentence of an error that a person can act on."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Note whether JSON is asked for: an error is a document even if the options are wrong."""
+        ctx.meta[AS_JSON] = AS_JSON in args
+        with _errors_as_json(ctx):
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
+        with _errors_as_json(ctx):
+            return self._invoke(ctx)
+
+    def _invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except TotesysError as error:

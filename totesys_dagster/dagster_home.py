@@ -45,7 +45,14 @@ def elsewhere() -> str | None:
 def _instance(home: str | None) -> dg.DagsterInstance:
     import dagster as dg
 
-    return dg.DagsterInstance.get() if home else dg.DagsterInstance.from_config(str(Path.cwd()))
+    from totesys_dagster.dagster_schema import require_known
+
+    if not home:
+        return dg.DagsterInstance.from_config(str(Path.cwd()))
+    instance = dg.DagsterInstance.get()
+    storages = (instance.run_storage, instance.event_log_storage, instance.schedule_storage)
+    require_known(storages, f"the history of DAGSTER_HOME ({home})")
+    return instance
 
 
 @contextmanager

@@ -8,6 +8,7 @@ Any of it can change with any release of Dagster, so check this module before an
 | `GrpcServerCodeLocationOrigin`, `DagsterUserCodeUnreachableError`, `CanCancelExecution*` | asking the code server of a run whether it knows it | the same |
 | `ExecuteRunArgs`, `InstanceRef`, `RepositoryPythonOrigin`, `serialize_value`, `deserialize_value`, `recon_repository_from_origin`, `api_cli` | a run as a fork of a process that has imported all it needs: 0.2 s instead of 2 | a launcher of Dagster's that keeps such a process |
 | `DagsterSqliteStorage`, `DagsterStorage`, `SqliteRunStorage`, `SqliteScheduleStorage`, `ConsolidatedSqliteEventLogStorage` | a history in SQLite that is made in full or not at all, whose connections are held, with the events of all runs in one file; `create_db_conn_string` of their modules is replaced, for directories with `?` in their names | the same in Dagster's own storage |
+| the files in `dagster._core.storage.alembic.versions`, and the table `alembic_version` | refusing a history whose schema a newer Dagster has made | the same in Dagster itself |
 | `SerializableErrorInfo` | telling why a step failed, where Dagster's own exception only says in what | a public name of it |
 | `SqlEventLogStorage`, `SqlEventLogStorageTable`, `AssetEventTagsTable`, `AssetCheckExecutionsTable`, `DynamicPartitionsTable`, `LocalComputeLogManager` | deleting many runs at once, and what `delete_run` leaves behind, checks and logs of steps; asking which runs hold the last evaluation of a check; partition keys in their order | a retention of Dagster's own for runs, and a list of keys that has an order |
 | `dagster_webserver.cli`, whose `uvicorn` is replaced | Dagster's web server, served through the guard of `web/guard.py` | a way to give `dagster-webserver` a middleware |
@@ -23,6 +24,7 @@ import importlib
 import subprocess  # nosec B404
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib import resources
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -90,6 +92,16 @@ def __getattr__(name: str) -> Any:
     if name not in _AT_FIRST_USE:
         raise AttributeError(f"{__name__} has no {name}")
     return getattr(importlib.import_module(_AT_FIRST_USE[name]), name)
+
+
+def knows_revision(revision: str) -> bool:
+    """Whether this Dagster has the migration of that name, for the schema of its databases."""
+    versions = resources.files("dagster._core.storage.alembic.versions")
+    files = [file for file in versions.iterdir() if file.name.endswith(".py")]
+    # Newer files have it in their names.
+    return any(revision in file.name for file in files) or any(
+        f'\nrevision = "{revision}"\n' in file.read_text(encoding="utf-8") for file in files
+    )
 
 
 def web_server_command(run: Callable[..., None]) -> "click.Command":
@@ -223,6 +235,7 @@ __all__ = [
     "detach_code_servers",
     "detach_tails",
     "dev_command",
+    "knows_revision",
     "recon_repository_from_origin",
     "replace_consoles",
     "serialize_value",

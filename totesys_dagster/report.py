@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -16,6 +15,8 @@ from totesys_dagster.characters import visible
 from totesys_dagster.feeds.status import FeedStatus
 from totesys_dagster.ingestion.drift import unknown_tables_note
 from totesys_dagster.ingestion.identity import unknown
+from totesys_dagster.json_output import Batch, Comparison, TableState
+from totesys_dagster.json_output import Status as StatusData
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.operations.quarantine import Row
 from totesys_dagster.operations.renew import Due
@@ -35,7 +36,7 @@ STEPS = {
 }
 
 
-def batch_data(report: BatchReport) -> dict[str, Any]:
+def batch_data(report: BatchReport) -> Batch:
     """A batch's report as plain data."""
     manifest, loaded = report.manifest, report.loaded
     return {
@@ -47,6 +48,7 @@ def batch_data(report: BatchReport) -> dict[str, Any]:
                 "read": entry.read,
                 "reason": entry.reason or None,
                 "rows": entry.rows,
+                "new": entry.inserted,
                 "deleted": entry.deleted,
             }
             for name, entry in manifest.tables.items()
@@ -70,13 +72,13 @@ def batch_data(report: BatchReport) -> dict[str, Any]:
     }
 
 
-def audit_data(found: Audit | None) -> dict[str, Any] | None:
+def audit_data(found: Audit | None) -> Comparison | None:
     """A comparison with the source as plain data: of the whole table or of the touched keys."""
     if found is None:
         return None
     return {
         "scope": found.scope,
-        "batch": found.sequence,
+        "sequence": found.sequence,
         "at": found.observed_at.isoformat(),
         "equal": found.equal,
         "quarantined": found.quarantined,
@@ -84,7 +86,7 @@ def audit_data(found: Audit | None) -> dict[str, Any] | None:
     }
 
 
-def status_data(tables: Sequence[TableStatus]) -> dict[str, Any]:
+def status_data(tables: Sequence[TableStatus]) -> dict[str, TableState]:
     """The warehouse's tables as plain data."""
     return {
         table.star: {
@@ -118,7 +120,7 @@ class Status:
         """The number of batches in the lake."""
         return self.head.sequence if self.head else 0
 
-    def data(self) -> dict[str, Any]:
+    def data(self) -> StatusData:
         """The same as plain data."""
         head = self.head
         return {

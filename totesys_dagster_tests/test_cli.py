@@ -73,7 +73,7 @@ def test_run_reports_and_then_says_that_nothing_changed(project: Path) -> None:
         "audit": batch["tables"]["fact_payment"]["audit"],
     }
     audit = batch["tables"]["fact_payment"]["audit"]
-    assert (audit["scope"], audit["batch"], audit["equal"]) == ("whole", 1, True)
+    assert (audit["scope"], audit["sequence"], audit["equal"]) == ("whole", 1, True)
 
     again = here(project, "run")
     assert again.returncode == 0

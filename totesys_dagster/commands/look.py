@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -15,12 +14,14 @@ from totesys_dagster.commands.terminal import (
     as_json,
     loaded_standings,
     output,
+    print_json,
     print_source,
     progress,
 )
 from totesys_dagster.words import counted
 
 if TYPE_CHECKING:
+    from totesys_dagster.json_output import Quarantine, Verify
     from totesys_dagster.lake.verification import Verification
 
 
@@ -51,7 +52,7 @@ def status(json_: bool) -> None:
     why = stopped(log, zones[1], loaded, settings.quarantine_limit())
     found = report.Status(settings.describe_source(), head, loaded, tables, outdated, feeds, why)
     if json_:
-        click.echo(json.dumps(found.data(), indent=1))
+        print_json(found.data())
         return
     print_source()
     found.print(output, declared=ready or not made)
@@ -78,7 +79,11 @@ def quarantine(batch: int | None, json_: bool) -> None:
             )
         ]
     if json_:
-        click.echo(json.dumps([row.data() for row in rows], indent=1))
+        listed: Quarantine = {
+            "source": settings.describe_source(),
+            "rows": [row.data() for row in rows],
+        }
+        print_json(listed)
     elif rows:
         report.print_quarantine(output, rows)
     else:
@@ -104,8 +109,7 @@ def verify(repair_: bool, json_: bool) -> None:
     begin(reads=True)
     result = _verify(repair=repair_)
     if json_:
-        data = {"source": settings.describe_source(), "passed": result.passed, **vars(result)}
-        click.echo(json.dumps(data, indent=1))
+        print_json(_verify_data(result))
     else:
         print_source()
         for finding in result.findings:
@@ -119,6 +123,20 @@ def verify(repair_: bool, json_: bool) -> None:
         if result.audits and result.passed:
             output.print(escape(conclusion(loaded_standings())))
     sys.exit(0 if result.passed else 1)
+
+
+def _verify_data(result: Verification) -> Verify:
+    return {
+        "source": settings.describe_source(),
+        "passed": result.passed,
+        "batches": result.batches,
+        "deliveries": result.deliveries,
+        "objects": result.objects,
+        "bytes": result.bytes,
+        "audits": result.audits,
+        "findings": result.findings,
+        "damaged": [{"sequence": number, "table": name} for number, name in result.damaged],
+    }
 
 
 def _verify(*, repair: bool) -> Verification:

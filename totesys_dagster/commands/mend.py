@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
 
 from totesys_dagster import settings
 from totesys_dagster.commands.begin import begin
-from totesys_dagster.commands.terminal import as_json, output, print_source, progress
+from totesys_dagster.commands.terminal import as_json, output, print_json, print_source, progress
 from totesys_dagster.words import counted
 
 if TYPE_CHECKING:
+    from totesys_dagster.json_output import Rebuild
     from totesys_dagster.operations.renew import Due
     from totesys_dagster.postgres.sessions import Connection, Names
 
@@ -90,8 +90,13 @@ def rebuild(lose_loaded_batches: bool, json_: bool) -> None:
             lose_loaded_batches=lose_loaded_batches,
         )
     if json_:
-        data = {"source": settings.describe_source(), **vars(result)}
-        click.echo(json.dumps(data, indent=1))
+        data: Rebuild = {
+            "source": settings.describe_source(),
+            "batches": result.batches,
+            "rows": result.rows,
+            "different": result.different,
+        }
+        print_json(data)
         return
     print_source()
     output.print(f"Rebuilt from {counted(result.batches, 'batch')}:")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -21,6 +20,7 @@ from totesys_dagster.commands.terminal import (
     loaded_standings,
     loaded_tables,
     output,
+    print_json,
     print_source,
     progress,
 )
@@ -28,6 +28,7 @@ from totesys_dagster.dagster_home import directory, elsewhere, opened_instance
 from totesys_dagster.parallel import import_ahead
 
 if TYPE_CHECKING:
+    from totesys_dagster.json_output import Run
     from totesys_dagster.orchestration.whole_path import BatchReport
     from totesys_dagster.warehouse.status import TableStanding
 
@@ -118,13 +119,13 @@ def _print_json(reports: list[BatchReport]) -> Sequence[TableStanding]:
     from totesys_dagster.warehouse.status import all_equal
 
     tables = loaded_tables()
-    data = {
+    data: Run = {
         "source": settings.describe_source(),
         "batches": [report.batch_data(one) for one in reports],
         "equal": all_equal(tables),
         "tables": report.status_data(tables),
     }
-    click.echo(json.dumps(data, indent=1))
+    print_json(data)
     return tables
 
 

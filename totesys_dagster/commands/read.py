@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from totesys_dagster import files, settings
 from totesys_dagster.commands.begin import begin
-from totesys_dagster.commands.terminal import as_json
+from totesys_dagster.commands.terminal import as_json, print_json
 from totesys_dagster.errors import SettingError
+
+if TYPE_CHECKING:
+    from totesys_dagster.connect import Reader
+    from totesys_dagster.json_output import Connect
 
 DATABASES = ("warehouse", "source")
 
@@ -124,10 +127,9 @@ def connect(
     pieces = reader.pieces(with_password=with_password)
     written = {p: text() for p, text in ((pbids, reader.pbids), (tds, reader.tds)) if p}
     readers.write(written, force=force)
-    # Not through rich, which breaks long lines.
     if json_:
-        click.echo(json.dumps({"uri": uri, **pieces, "files": [*map(str, written)]}, indent=1))
-    elif only_uri:
+        print_json(_connect_data(reader, written, with_password=with_password))
+    elif only_uri:  # not through rich, which breaks long lines
         click.echo(uri)
     else:
         click.echo(uri)
@@ -140,3 +142,19 @@ def connect(
                 "This is the embedded server: it listens on this machine only, while a command"
                 " runs. Keep `totesys dev` open while your tool is connected."
             )
+
+
+def _connect_data(reader: Reader, written: Iterable[Path], *, with_password: bool) -> Connect:
+    data: Connect = {
+        "uri": reader.uri(with_password=with_password),
+        "server": reader.server,
+        "port": reader.port,
+        "database": reader.database,
+        "user": reader.user,
+        "sslmode": reader.sslmode,
+        "schemas": [*reader.schemas],
+        "files": [*map(str, written)],
+    }
+    if with_password:
+        data["password"] = reader.password
+    return data

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
+import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
@@ -34,6 +35,11 @@ output = Console(highlight=False, width=_width(sys.stdout))
 progress = Console(stderr=True, highlight=False, width=_width(sys.stderr))
 
 as_json = click.option("--json", "json_", is_flag=True, help="Print the report as JSON.")
+
+
+def print_json(data: Mapping[str, object]) -> None:
+    """Print a document of `json_output.py`, not through rich, which breaks long lines."""
+    click.echo(json.dumps(data, indent=1))
 
 
 def print_source() -> None:

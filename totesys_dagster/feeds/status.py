@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from psycopg import sql
 
@@ -15,6 +14,7 @@ from totesys_dagster.errors import LoadError
 from totesys_dagster.feeds.feed import Feed
 from totesys_dagster.feeds.receive import log_of
 from totesys_dagster.feeds.refused import refused
+from totesys_dagster.json_output import FeedState
 from totesys_dagster.lake.store import Store
 from totesys_dagster.postgres.sessions import Connection, Names, failures, one, transaction
 from totesys_dagster.warehouse import ledger, schema
@@ -37,10 +37,19 @@ class FeedStatus:
     refused: dict[str, str]
     wrong: str | None = None
 
-    def data(self) -> dict[str, Any]:
+    def data(self) -> FeedState:
         """The same as plain data."""
-        at = self.received_at.isoformat() if self.received_at else None
-        return {**vars(self), "received_at": at}
+        return {
+            "feed": self.feed,
+            "title": self.title,
+            "deliveries": self.deliveries,
+            "loaded": self.loaded,
+            "last": self.last,
+            "received_at": self.received_at.isoformat() if self.received_at else None,
+            "rows": self.rows,
+            "refused": self.refused,
+            "wrong": self.wrong,
+        }
 
     @property
     def sentence(self) -> str:

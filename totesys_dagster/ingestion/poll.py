@@ -124,6 +124,7 @@ def poll(
             deletions_at_once=deletions_at_once,
             whole=whole,
             digested=thorough or whole,
+            glance=True,
         )
     unreconciled = [] if audit_in else changes.unreconciled(known)
     changed = [name for name in SOURCE_TABLES if name in {*findings.changed, *unreconciled}]

@@ -1,6 +1,6 @@
 """Scans of one source table: which rows were written since a batch, and which keys it has.
 
-No index covers transaction ids, so each of these reads the whole table.
+No index covers transaction ids, so each of these reads the whole table, unless it may stop early.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from psycopg import errors, sql
 
 from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.errors import SchemaChangedError
+from totesys_dagster.ingestion.blocks import blocks
 from totesys_dagster.ingestion.source_view import SourceView
 from totesys_dagster.lake import key_ranges as ranges_of
 from totesys_dagster.lake.manifest import RecentRows
@@ -16,6 +17,9 @@ from totesys_dagster.postgres.sessions import one
 
 # Up to this many changed rows are read by their ctid, which saves a second scan of the table.
 MOST_CTIDS = 10_000
+
+# Inserts go to the end of a table, so its last blocks are scanned first: one in so many.
+LAST_BLOCKS = 64
 
 # PostgreSQL's errors for a key that cannot be cast to an integer: a number beyond 64 bits, infinity
 # or NaN, a text, and a type without such a cast.
@@ -50,17 +54,50 @@ def written(table: str, watermark: int, ctids: tuple[str, ...] | None) -> sql.Co
     )
 
 
+def has_new_rows(view: SourceView, table: str, watermark: int, seen: RecentRows) -> bool:
+    """Whether the table has other row versions since `watermark` than those that were `seen`.
+
+    The scan starts near the end of the table and stops at the first version beyond as many as were
+    seen.
+    """
+    since, count = recent(table, watermark), blocks(view, table)
+    split = sql.Literal(f"({count - count // LAST_BLOCKS},0)")
+    conditions = [since]
+    if count:
+        conditions = [
+            sql.SQL("ctid {} {}::tid AND {}").format(sql.SQL(side), split, since)
+            for side in (">=", "<")
+        ]
+    versions = sql.SQL(" UNION ALL ").join(
+        sql.SQL("SELECT {} AS version FROM public.{} WHERE {}").format(
+            _version(table), sql.Identifier(table), condition
+        )
+        for condition in conditions
+    )
+    query = sql.SQL(
+        "SELECT count(*), coalesce(sum(version), 0)::text FROM ({} LIMIT {}) AS found"
+    ).format(versions, sql.Literal(seen.rows + 1))
+    rows, digest = one(view.connection, query)
+    return rows > 0 and RecentRows(rows=rows, digest=digest) != seen
+
+
+def _version(table: str) -> sql.Composed:
+    """A hash of a row version, which is a key and a transaction: a transaction leaves at most one
+    version of a row."""
+    return sql.SQL("hashtextextended({table}.{key}::text || ':' || {table}.xmin::text, 0)").format(
+        table=sql.Identifier(table), key=sql.Identifier(SOURCE_TABLES[table].key)
+    )
+
+
 def recent_rows(
     view: SourceView, table: str, watermark: int
 ) -> tuple[RecentRows, RecentRows, tuple[str, ...] | None]:
-    """The row versions since `watermark`, those that the next batch will see again, and the ctids.
-
-    A version is a key and a transaction: a transaction leaves at most one version of a row.
-    """
+    """The row versions since `watermark`, those that the next batch will see again, and the
+    ctids."""
     query = sql.SQL(
         """
         WITH versions AS MATERIALIZED (
-            SELECT hashtextextended({table}.{key}::text || ':' || {table}.xmin::text, 0) AS version,
+            SELECT {version} AS version,
                    {again} AS again,
                    {table}.ctid AS ctid
             FROM public.{table}
@@ -73,7 +110,7 @@ def recent_rows(
         """
     ).format(
         table=sql.Identifier(table),
-        key=sql.Identifier(SOURCE_TABLES[table].key),
+        version=_version(table),
         again=recent(table, view.snapshot.xmin),
         since=recent(table, watermark),
         ctids=sql.Literal(MOST_CTIDS),

@@ -1,8 +1,8 @@
 """Why a request to S3 failed, and what helps, for people.
 
-boto3 distinguishes failures well; this module adds the remedy. No message contains a secret: only
-the hosts of proxies and endpoints are named, and the output of a program that provides credentials
-is left out.
+boto3 distinguishes failures well; this module adds the remedy. No message contains a secret: it
+names only the hosts of proxies and endpoints, and leaves out what a program that provides
+credentials has printed.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from urllib3.exceptions import HTTPError
 
 from totesys_dagster.lake.backend import BackendError
 
-# What a request, and a client that is made for it, may raise: boto3 has its own errors, and lets
-# those of its parts pass.
+# What a request, or the creation of its client, may raise: boto3's own errors, and those of its
+# libraries.
 FAILURES = (
     BotoCoreError,
     ClientError,
@@ -35,22 +35,22 @@ FAILURES = (
     ValueError,
 )
 
-# The codes of an answer to credentials that have expired.
+# The error codes for expired credentials.
 EXPIRED = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"}
 
-# So many characters of what others say are passed on.
+# How many characters of another system's message are passed on.
 LONGEST = 300
 
 
 class AnswerWithoutReasonError(BackendError):
-    """The request was refused by an answer that has a status only."""
+    """The request was refused with a status and no reason."""
 
 
 @dataclass(frozen=True)
 class Where:
-    """What was asked: all but the bucket is empty when there was no client yet.
+    """What was asked. If there was no client yet, everything but the bucket is empty.
 
-    `source` is where the credentials come from, in boto3's words.
+    `source` is where the credentials come from, by boto3's name.
     """
 
     bucket: str
@@ -61,22 +61,25 @@ class Where:
 
 @dataclass(frozen=True)
 class Words:
-    """Why, and what to do, each the part of a sentence; names in braces are filled in."""
+    """Why, and what to do, each as part of a sentence; names in braces are filled in."""
 
     why: str
     remedy: str
 
 
 NO_CREDENTIALS = BackendError(
-    "no AWS tool would find credentials here",
+    "no AWS credentials were found",
     "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this machine a role",
 )
 
-# Where credentials come from, and what to do when they no longer hold.
+# Where credentials come from, and what to do when they are no longer valid.
 _SOURCES = {
-    "config-file": ("the profile", "put new ones into the file of profiles"),
-    "container-role": ("the container's role", "look at what gives them, and at the clock here"),
-    "custom-process": ("the profile's credential_process", "look at what that program gives"),
+    "config-file": ("the profile", "put new ones into the AWS config file"),
+    "container-role": (
+        "the container's role",
+        "check what provides them, and this machine's clock",
+    ),
+    "custom-process": ("the profile's credential_process", "check what that program prints"),
     "env": (
         "the environment",
         "put new ones into AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN",
@@ -84,9 +87,9 @@ _SOURCES = {
     "iam-role": ("the machine's role", "look at what gives them, and at the clock here"),
     "login": ("aws login", "run aws login"),
     "shared-credentials-file": ("the credentials file", "put new ones there"),
-    "sso": ("the sign-in of SSO", "run aws sso login"),
+    "sso": ("the SSO session", "run aws sso login"),
 }
-_OTHER_SOURCE = ("the profile's role", "look at that role, and at the clock here")
+_OTHER_SOURCE = ("the profile's role", "check that role, and this machine's clock")
 
 _ACTIONS = {
     "GetObject": "s3:GetObject",
@@ -96,34 +99,34 @@ _ACTIONS = {
 }
 
 _ALLOW = (
-    "allow s3:PutObject, s3:GetObject and s3:ListBucket there to the credentials of {source}, and"
-    " look for a policy of the bucket that denies them"
+    "give the credentials of {source} s3:PutObject, s3:GetObject and s3:ListBucket on the bucket,"
+    " and look for a bucket policy that denies them"
 )
-_BUSY = Words("{store} asks for fewer requests", "nothing is lost: wait a while")
+_BUSY = Words("{store} is throttling requests", "nothing is lost: wait a while")
 _BROKEN = Words(
-    "{store} fails",
-    "nothing is lost: wait a while, and look at the store's own state, its disk and its log",
+    "{store} has failed",
+    "nothing is lost: wait a while, and check the store's health, its disk and its log",
 )
 _CHANGED = Words("what arrived is not what was sent", "look for a proxy that changes requests")
-_CLOCK = Words("the clock of this machine is {skew} off that of {store}", "set it by NTP")
+_CLOCK = Words("this machine's clock is {skew} off that of {store}", "synchronize it by NTP")
 _DENIED = Words("{store} denies {action}", _ALLOW)
 _EXPIRED = Words("the credentials of {source} have expired", "{renew}")
 _FULL = Words("{store} is full", "make room")
 _NO_KMS = Words(
     "the bucket's KMS key cannot be used",
-    "enable it, and allow kms:GenerateDataKey and kms:Decrypt to the credentials of {source}",
+    "enable it, and give the credentials of {source} kms:GenerateDataKey and kms:Decrypt",
 )
 _REGION = Words(
     "the bucket is in another region than {region}",
-    "set AWS_DEFAULT_REGION, or the region of the profile, to that of the bucket",
+    "set AWS_DEFAULT_REGION, or the region of the profile, to the bucket's",
 )
 _UNABLE = Words(
-    "{store} cannot do {action} as the lake needs it, with a condition and a checksum",
+    "{store} does not support {action} with a condition and a checksum, which the lake needs",
     "use a store, or a version of it, with conditional writes, such as AWS S3",
 )
 _UNKNOWN_KEY = Words(
     "{store} does not know the access key of {source}",
-    "correct the key, or the endpoint: each store has keys of its own",
+    "correct the key, or the endpoint: each store has its own keys",
 )
 
 _CODES = {
@@ -132,33 +135,33 @@ _CODES = {
     "AllAccessDisabled": _DENIED,
     "AuthorizationHeaderMalformed": _REGION,
     "BadDigest": _CHANGED,
-    "EntityTooLarge": Words("{store} takes no object of that size", "lower TOTESYS_PART_BYTES"),
+    "EntityTooLarge": Words("{store} accepts no object of that size", "lower TOTESYS_PART_BYTES"),
     "ExpiredToken": _EXPIRED,
     "ExpiredTokenException": _EXPIRED,
     "IllegalLocationConstraintException": _REGION,
     "InsufficientStorage": _FULL,
     "InternalError": _BROKEN,
     "InvalidAccessKeyId": _UNKNOWN_KEY,
-    "InvalidBucketName": Words("{bucket} is not a bucket's name", "correct it"),
+    "InvalidBucketName": Words("{bucket} is not a valid bucket name", "correct it"),
     "InvalidClientTokenId": _UNKNOWN_KEY,
     "InvalidDigest": _CHANGED,
-    "InvalidObjectState": Words("the object was moved to an archive", "restore it from there"),
+    "InvalidObjectState": Words("the object was moved to an archive tier", "restore it"),
     "InvalidToken": Words("{store} does not know the session token of {source}", "{renew}"),
     "KeyTooLongError": Words("the key of the object is too long", "choose a shorter prefix"),
     "MethodNotAllowed": _UNABLE,
     "NoSuchBucket": Words(
         "{store} has no bucket {bucket}",
-        "make it, or correct its name, the region or the endpoint",
+        "create it, or correct its name, the region or the endpoint",
     ),
     "NotImplemented": _UNABLE,
     "PermanentRedirect": _REGION,
     "QuotaExceeded": _FULL,
     "RequestExpired": _CLOCK,
     "RequestTimeTooSkewed": _CLOCK,
-    "RequestTimeout": Words("the object arrived too slowly", "look at the network on the way"),
+    "RequestTimeout": Words("the object arrived too slowly", "check the network"),
     "ServiceUnavailable": _BUSY,
     "SignatureDoesNotMatch": Words(
-        "the secret key of {source} does not fit its access key",
+        "the secret key of {source} does not match its access key",
         "correct it, or look for a proxy that changes requests",
     ),
     "SlowDown": _BUSY,
@@ -169,23 +172,23 @@ _CODES = {
     "XMinioStorageFull": _FULL,
 }
 
-# The same for answers without a code.
+# The same for answers without an error code.
 _STATUSES = {
     301: _REGION,
     307: _REGION,
     403: Words("{store}, or a proxy in its place, denies {action}", _ALLOW),
     405: _UNABLE,
-    407: Words("a proxy wants a password", "write it into HTTPS_PROXY and HTTP_PROXY"),
+    407: Words("a proxy requires a password", "add it to HTTPS_PROXY and HTTP_PROXY"),
     429: _BUSY,
     501: _UNABLE,
     503: _BUSY,
     507: _FULL,
 }
-_OTHER_ANSWER = Words("{store} refuses {action}", "look at its settings, and at its log")
+_OTHER_ANSWER = Words("{store} refuses {action}", "check its settings and its log")
 _NO_S3 = Words(
-    "what answers at {endpoint} is not S3",
-    "correct the endpoint (AWS_ENDPOINT_URL, or endpoint_url of the profile), or take away the"
-    " proxy that answers in its place",
+    "the server at {endpoint} is not S3",
+    "correct the endpoint (AWS_ENDPOINT_URL, or endpoint_url of the profile), or remove"
+    " the proxy that answers in its place",
 )
 
 # Errors below 500 after which the same request may succeed.
@@ -193,52 +196,52 @@ _PASSING = {"RequestTimeout", "ConditionalRequestConflict", "OperationAborted", 
 
 _ENDPOINT = "or correct the endpoint (AWS_ENDPOINT_URL, or endpoint_url of the profile)"
 _CONNECTION = {
-    errno.ECONNREFUSED: Words("nobody listens at {place}", f"start what should, {_ENDPOINT}"),
-    errno.EHOSTUNREACH: Words("no way leads to {place}", f"look at the network, {_ENDPOINT}"),
+    errno.ECONNREFUSED: Words("nothing listens at {place}", f"start the store, {_ENDPOINT}"),
+    errno.EHOSTUNREACH: Words("there is no route to {place}", f"check the network, {_ENDPOINT}"),
     errno.ENETUNREACH: Words("no way leads to {place}", f"look at the network, {_ENDPOINT}"),
-    errno.EACCES: Words("this machine forbids connections to {place}", "allow them there"),
+    errno.EACCES: Words("this machine forbids connections to {place}", "allow them"),
     errno.EPERM: Words("this machine forbids connections to {place}", "allow them there"),
     errno.EMFILE: Words(
         "this process has too many files and connections open", "raise the limit (ulimit -n)"
     ),
 }
-_UNKNOWN_NAME = Words("the name of {place} is unknown", f"look at DNS, {_ENDPOINT}")
+_UNKNOWN_NAME = Words("the host name of {place} is unknown", f"check DNS, {_ENDPOINT}")
 _SILENT = Words(
-    "{place} does not answer", f"look for a firewall on the way and at the store, {_ENDPOINT}"
+    "{place} does not answer", f"check the store, and any firewall in between, {_ENDPOINT}"
 )
 _HUNG_UP = Words(
-    "{place} hangs up without an answer",
-    "look at its log and at what lies on the way; an endpoint with TLS begins with https://",
+    "{place} closed the connection without an answer",
+    "check its log and the network; an endpoint with TLS begins with https://",
 )
 
-# What is said of a certificate → which of the failures it is.
+# What OpenSSL says about a certificate → the failure.
 _CERTIFICATES = {
     "match": Words(
         "the certificate of {place} is for another name",
-        "write the endpoint with the name that the certificate has",
+        "use the name in the certificate for the endpoint",
     ),
     "expired": Words("the certificate of {place} has expired", "renew it"),
     "not yet valid": Words(
-        "the certificate of {place} is not valid yet", "look at the clock of this machine"
+        "the certificate of {place} is not valid yet", "check this machine's clock"
     ),
     "": Words(
-        "the certificate of {place} is not signed by an authority that is trusted here",
-        "name a file with that authority's certificate in AWS_CA_BUNDLE, or as ca_bundle of the"
-        " profile",
+        "the certificate of {place} is not signed by an authority that this machine trusts",
+        "set AWS_CA_BUNDLE, or ca_bundle of the profile, to a file with that authority's"
+        " certificate",
     ),
 }
 _NO_TLS = Words(
-    "{place} does not speak TLS", "correct its port, or write http:// if it is to go without"
+    "{place} does not speak TLS", "correct its port, or write http:// to connect without TLS"
 )
 _NO_BUNDLE = Words(
-    "the file of authorities that AWS_CA_BUNDLE, or ca_bundle of the profile, names cannot be read",
+    "the file that AWS_CA_BUNDLE, or ca_bundle of the profile, names cannot be read",
     "correct it",
 )
-_OTHER_TLS = Words("TLS with {place} fails", "look at what it asks of those who connect")
+_OTHER_TLS = Words("TLS with {place} fails", "check what it requires of clients")
 
 
 def answer(error: Exception) -> tuple[int, str]:
-    """The status and the code of S3's answer; 0 and nothing for a failure without an answer."""
+    """The status and the error code of S3's answer; 0 and "" if there was none."""
     if not isinstance(error, ClientError):
         return 0, ""
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
@@ -247,7 +250,7 @@ def answer(error: Exception) -> tuple[int, str]:
 
 
 def is_foreign(error: Exception) -> bool:
-    """Whether somebody else answered in the place of an S3, which writes XML."""
+    """Whether something else answered in place of S3, which answers in XML."""
     kind = _headers(error).get("content-type", "")
     return kind.startswith(("text/html", "text/plain", "application/json")) and not answer(error)[1]
 
@@ -280,7 +283,7 @@ def explain(error: Exception, where: Where) -> BackendError:
 
 
 def no_s3(where: Where, detail: str) -> BackendError:
-    """What answers is not S3; `detail` says what tells."""
+    """The failure of a server that is not S3; `detail` says how that shows."""
     return _error(_NO_S3, detail, endpoint=where.endpoint)
 
 
@@ -291,8 +294,8 @@ def _of_answer(error: ClientError, where: Where) -> BackendError:
     detail = _plain(code, message) if code else _plain(f"HTTP {status} {phrase}")
     if error.operation_name not in _ACTIONS:
         return BackendError(
-            f"{_source(where)[0]} gives no credentials ({error.operation_name}: {detail})",
-            "look at the profile and at the role's trust policy",
+            f"{_source(where)[0]} provides no credentials ({error.operation_name}: {detail})",
+            "check the profile, and the role's trust policy",
         )
     if is_foreign(error):
         return no_s3(where, f"{detail}, {_headers(error)['content-type']}")
@@ -338,7 +341,7 @@ def _of_connection(error: Exception, where: Where) -> BackendError:
     if isinstance(error, boto.ProxyConnectionError):
         return BackendError(
             f"the proxy at {place} cannot be used ({detail})",
-            "correct HTTPS_PROXY and HTTP_PROXY, or write the endpoint's host into NO_PROXY",
+            "correct HTTPS_PROXY and HTTP_PROXY, or add the endpoint's host to NO_PROXY",
         )
     return _error(words, detail, place=place)
 
@@ -363,32 +366,31 @@ def _of_settings(error: Exception, where: Where) -> BackendError:
             return BackendError(_plain(str(error)), "correct AWS_PROFILE")
         case boto.CredentialRetrievalError() if error.kwargs.get("provider") == "custom-process":
             # It may have printed anything.
-            return BackendError("the profile's credential_process fails", "look at what it prints")
+            return BackendError("the profile's credential_process fails", "check what it prints")
         case boto.SSOError() | boto.TokenRetrievalError() | boto.LoginError():
             return BackendError(_plain(str(error)), "run aws sso login, or aws login")
         case boto.CredentialRetrievalError() | boto.MetadataRetrievalError():
-            return BackendError(_plain(str(error)), "look at what gives the credentials")
+            return BackendError(_plain(str(error)), "check what provides the credentials")
         case KeyError():  # of an answer with credentials in it
             return BackendError(
-                f"what gives the credentials of {source} leaves out {_plain(str(error))}",
-                "look at what it answers",
+                f"the answer with the credentials of {source} lacks {_plain(str(error))}",
+                "check what provides them",
             )
         case EOFError() | boto.RefreshWithMFAUnsupportedError():
             return BackendError(
-                "the profile's role asks for a code (mfa_serial), and nobody can be asked here",
+                "the profile's role asks for a code (mfa_serial), which nobody can enter here",
                 "use a role that asks for none, or keys",
             )
         case RecursionError():  # boto3 asks for the region again, whenever it is sent elsewhere
             return BackendError(
-                f"the store at {where.endpoint} sends every request elsewhere",
-                "correct the endpoint (https:// in the place of http://, or another host), or the"
-                " region",
+                f"the store at {where.endpoint} redirects every request",
+                "correct the endpoint (https:// instead of http://, or another host) or the region",
             )
         case RuntimeError():  # botocore's, of credentials that were renewed, but too old again
             return BackendError(
-                f"the credentials of {source} are renewed too late ({_plain(str(error))})", renew
+                f"the credentials of {source} were renewed too late ({_plain(str(error))})", renew
             )
-    return BackendError(_plain(str(error)), "correct the settings of AWS")
+    return BackendError(_plain(str(error)), "correct the AWS settings")
 
 
 def _error(
@@ -409,7 +411,7 @@ def _headers(error: Exception) -> Mapping[str, str]:
 
 
 def _skew(error: ClientError) -> str:
-    """How far the clocks are apart, as far as the answer tells."""
+    """How far apart the clocks are, if the answer says so."""
     try:
         there = email.utils.parsedate_to_datetime(_headers(error)["date"])
         skew = abs(dt.datetime.now(dt.UTC) - there)
@@ -419,7 +421,7 @@ def _skew(error: ClientError) -> str:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error, and what lies under it, as boto3, urllib3 and Python keep it."""
+    """The error and its causes, which boto3, urllib3 and Python each record in their own way."""
     seen: list[BaseException] = []
     while error is not None and error not in seen:
         yield error
@@ -435,7 +437,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _host(url: str) -> str:
-    """Host and port of a URL, which may have a password, or be none."""
+    """Host and port of a URL, which may contain a password, or be empty."""
     return without_user(url).partition("://")[2] or "the store"
 
 
@@ -447,6 +449,6 @@ def without_user(url: str) -> str:
 
 
 def _plain(*texts: str) -> str:
-    """What others say, on one line, without markup and a full stop."""
+    """Another system's message, on one line, without markup or a full stop."""
     line = ", ".join(" ".join(text.split()) for text in texts if text.strip())
     return line.replace("<", "").replace(">", "").rstrip(".")[:LONGEST]

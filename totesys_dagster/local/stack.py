@@ -18,6 +18,7 @@ from psycopg import sql
 
 from totesys_dagster import settings
 from totesys_dagster.catalogue import INGESTION, PROCESSED
+from totesys_dagster.errors import SettingError
 from totesys_dagster.local import locks
 from totesys_dagster.local import server as postgres
 from totesys_dagster.local.programs import EmbeddedServerError
@@ -160,8 +161,14 @@ def _create_source(connection: psycopg.Connection, server: Server) -> None:
     """Create and fill ToteSys under another name, then rename it: it is complete or missing."""
     if _exists(connection, SOURCE):
         return
-    # Production does without the simulator: it is in no image, and commands come by here.
-    from totesys_simulator import simulator
+    # Neither an image nor a wheel has the simulator, and commands come by here.
+    try:
+        from totesys_simulator import simulator
+    except ModuleNotFoundError:
+        raise SettingError(
+            f"{settings.SOURCE_DSN} is not set, and this installation has no simulated ToteSys to"
+            " take its place: set it, or work in a clone of the repository."
+        ) from None
 
     new = f"{SOURCE}_new"
     _drop_half_made(connection, new)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from totesys_dagster.errors import LakeError
+from totesys_dagster.json_output import QuarantinedRow
 from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.quarantined import read_quarantine, too_many
 from totesys_dagster.lake.receipt import Receipt, read_receipt, touched_stars
@@ -29,9 +29,16 @@ class Row:
     reasons: tuple[str, ...]
     object: str | None = None
 
-    def data(self) -> dict[str, Any]:
+    def data(self) -> QuarantinedRow:
         """The same as plain data."""
-        return asdict(self)
+        return {
+            "sequence": self.batch,
+            "star": self.star,
+            "table": self.table,
+            "key": self.key,
+            "reasons": [*self.reasons],
+            "object": self.object,
+        }
 
 
 def of_batch(

@@ -56,7 +56,7 @@ class Dev:
             text=True,
             check=False,
         )
-        return int(json.loads(done.stdout)["warehouse"]["batches"]) if done.stdout else 0
+        return int(json.loads(done.stdout)["warehouse"]["batches"]) if done.returncode == 0 else 0
 
 
 def cli(command: str) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from totesys_dagster.ingestion import capture, changes, scans
+from totesys_dagster.ingestion import blocks, capture, changes, scans
 from totesys_dagster.ingestion import poll as poll_module
 from totesys_dagster.ingestion.poll import THOROUGH_EVERY, Poll, PollCursor, poll
 from totesys_dagster.ingestion.source_view import SourceView
@@ -28,13 +28,18 @@ FACT_TABLES = {"sales_order", "transaction", "payment"}
 def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The tables that were scanned for changed rows, in order."""
     tables: list[str] = []
-    real = scans.recent_rows
 
-    def noted(view: SourceView, table: str, watermark: int) -> object:
-        tables.append(table)
-        return real(view, table, watermark)
+    def note(scan: str) -> None:
+        real = getattr(scans, scan)
 
-    monkeypatch.setattr(scans, "recent_rows", noted)
+        def noted(view: SourceView, table: str, *rest: object) -> object:
+            tables.append(table)
+            return real(view, table, *rest)
+
+        monkeypatch.setattr(scans, scan, noted)
+
+    note("recent_rows")
+    note("has_new_rows")
     return tables
 
 
@@ -278,6 +283,88 @@ def test_audit_that_is_due_does_not_make_polls_read_keys_of_large_tables(
         cursor = found.cursor
 
     assert read == []
+
+
+MANY_ORDERS = """
+INSERT INTO sales_order
+SELECT number, '2024-11-15 12:00', '2024-11-15 12:00', 1, 1, 1, 1000, 2.50, 1, '2024-11-20',
+       '2024-11-19', 1
+FROM generate_series(10001, 30000) AS numbers (number)
+"""
+
+
+@pytest.fixture
+def many(large: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
+    """The same with 20,000 more orders, whose last blocks are looked at first. Each block has room
+    for the new version of an order in it."""
+    monkeypatch.setattr(blocks, "LARGE_BLOCKS", 1)
+    large.application.execute(MANY_ORDERS)
+    large.application.execute(
+        "DELETE FROM sales_order WHERE sales_order_id > 10000 AND sales_order_id % 20 = 10"
+    )
+    large.application.execute("VACUUM ANALYZE sales_order")
+    assert large.capture() is not None
+    return large
+
+
+def rows_read(platform: Platform, cursor: PollCursor) -> tuple[list[str], int]:
+    """The changed tables, and how many orders the server read to find them."""
+    count = "SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 'sales_order'"
+
+    def read() -> int:
+        platform.source.execute("SELECT pg_stat_force_next_flush()")
+        platform.source.execute("SELECT 1")
+        platform.source.execute("SELECT pg_stat_clear_snapshot()")
+        row = platform.source.execute(count).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    before = read()
+    found = look(platform, cursor)
+    return found.changed, read() - before
+
+
+def test_poll_reads_the_end_of_a_large_table_first(many: Platform) -> None:
+    cursor = look(many, PollCursor()).cursor
+    write(many, new_sale(30001))
+    changed, read = rows_read(many, cursor)
+
+    assert set(changed) == FACT_TABLES
+    assert 0 < read < 1000
+
+
+@pytest.mark.parametrize("order", [10001, 10002, 15000, 29999, 30000])
+def test_poll_finds_an_edit_wherever_it_is(many: Platform, order: int) -> None:
+    cursor = look(many, PollCursor()).cursor
+    write(many, f"UPDATE sales_order SET units_sold = 7 WHERE sales_order_id = {order}")
+    changed, _ = rows_read(many, cursor)
+
+    assert changed == ["sales_order"]
+
+
+@pytest.mark.parametrize(
+    "news",
+    [
+        "UPDATE sales_order SET units_sold = 9 WHERE sales_order_id = 29951",
+        "UPDATE sales_order SET units_sold = 9 WHERE sales_order_id = 10001",
+        new_sale(30001),
+    ],
+)
+def test_poll_knows_the_rows_that_the_last_batch_saw(many: Platform, news: str) -> None:
+    """A long transaction keeps the watermark back: its rows are recent, but no news."""
+    with psycopg.connect(many.application.info.dsn, password=many.application.info.password) as old:
+        old.execute("SELECT pg_current_xact_id()")
+        many.application.execute(
+            "UPDATE sales_order SET units_sold = 8 WHERE sales_order_id BETWEEN 29900 AND 29990"
+        )
+        assert many.capture() is not None
+        write(many, "SELECT pg_current_xact_id()")
+        quiet = look(many, PollCursor())
+        assert quiet.changed == []
+        write(many, news)
+        changed, _ = rows_read(many, quiet.cursor)
+
+    assert "sales_order" in changed
 
 
 def test_many_changed_rows_are_read_without_their_places(

@@ -74,33 +74,33 @@ XHTML = '<?xml version="1.0"?><html><body>Welcome</body></html>'
 
 # Answer, what is said, what is to be done.
 ANSWERS: list[tuple[Answer, str, str]] = [
-    (Answer(404, "NoSuchBucket"), "has no bucket lake (NoSuchBucket", "make it, or correct"),
-    (Answer(400, "InvalidBucketName"), "lake is not a bucket's name", "correct it"),
-    (Answer(403, "AccessDenied"), "denies s3:ListBucket (AccessDenied", "allow s3:PutObject"),
+    (Answer(404, "NoSuchBucket"), "has no bucket lake (NoSuchBucket", "create it, or correct"),
+    (Answer(400, "InvalidBucketName"), "lake is not a valid bucket name", "correct it"),
+    (Answer(403, "AccessDenied"), "denies s3:ListBucket (AccessDenied", "s3:PutObject"),
     (Answer(403, "AllAccessDisabled"), "denies s3:ListBucket", "credentials of the environment"),
-    (Answer(403), "or a proxy in its place, denies s3:ListBucket (HTTP 403 Forbidden", "allow s3:"),
-    (Answer(403, text=KMS), "the bucket's KMS key cannot be used", "allow kms:GenerateDataKey"),
+    (Answer(403), "or a proxy in its place, denies s3:ListBucket (HTTP 403 Forbidden", "s3:Put"),
+    (Answer(403, text=KMS), "the bucket's KMS key cannot be used", "kms:GenerateDataKey"),
     (Answer(400, "KMS.DisabledException"), "KMS key cannot be used (KMS.Disabled", "enable it"),
     (Answer(400, "ExpiredToken"), "the credentials of the environment have expired", "AWS_SESSION"),
     (Answer(403, "InvalidAccessKeyId"), "does not know the access key", "correct the key"),
-    (Answer(403, "SignatureDoesNotMatch"), "secret key of the environment does not fit", "proxy"),
+    (Answer(403, "SignatureDoesNotMatch"), "secret key of the environment does not match", "proxy"),
     (Answer(400, "InvalidToken"), "does not know the session token", "put new ones into"),
-    (Answer(403, "RequestTimeTooSkewed", (("Date", PAST),)), "is 100 days", "set it by NTP"),
-    (Answer(403, "RequestTimeTooSkewed"), "is too far off", "set it by NTP"),
-    (Answer(301, "PermanentRedirect"), "sends every request elsewhere", "https://"),
-    (Answer(301, "", (("Location", "https://store.example/login"),)), "sends every", "https://"),
+    (Answer(403, "RequestTimeTooSkewed", (("Date", PAST),)), "is 100 days", "synchronize it"),
+    (Answer(403, "RequestTimeTooSkewed"), "is too far off", "synchronize it"),
+    (Answer(301, "PermanentRedirect"), "redirects every request", "https://"),
+    (Answer(301, "", (("Location", "https://store.example/login"),)), "redirects every", "https://"),
     (Answer(400, "AuthorizationHeaderMalformed"), "in another region", "AWS_DEFAULT_REGION"),
-    (Answer(503, "SlowDown"), "asks for fewer requests (SlowDown", "nothing is lost"),
-    (Answer(429), "asks for fewer requests (HTTP 429", "nothing is lost"),
-    (Answer(500, "InternalError"), "fails (InternalError", "nothing is lost"),
-    (Answer(502), "fails (HTTP 502 Bad Gateway", "nothing is lost"),
-    (Answer(501, "NotImplemented"), "cannot do s3:ListBucket", "with conditional writes"),
+    (Answer(503, "SlowDown"), "is throttling requests (SlowDown", "nothing is lost"),
+    (Answer(429), "is throttling requests (HTTP 429", "nothing is lost"),
+    (Answer(500, "InternalError"), "has failed (InternalError", "nothing is lost"),
+    (Answer(502), "has failed (HTTP 502 Bad Gateway", "nothing is lost"),
+    (Answer(501, "NotImplemented"), "does not support s3:ListBucket", "with conditional writes"),
     (Answer(507, "XMinioStorageFull"), "is full (XMinioStorageFull", "make room"),
-    (Answer(407), "a proxy wants a password", "HTTPS_PROXY"),
-    (Answer(418, "Teapot"), "refuses s3:ListBucket (Teapot", "look at its settings"),
+    (Answer(407), "a proxy requires a password", "HTTPS_PROXY"),
+    (Answer(418, "Teapot"), "refuses s3:ListBucket (Teapot", "check its settings"),
     (Answer(404, "", HTML, "<html><p>Not <b>here</b>"), "is not S3 (HTTP 404", "AWS_ENDPOINT_URL"),
     (Answer(200, "", HTML, "<html><p>Welcome"), "is not S3 (HTTP 500", "endpoint_url of the"),
-    (Answer(502, "", HTML, "<html>Squid"), "is not S3 (HTTP 502 Bad Gateway", "away the proxy"),
+    (Answer(502, "", HTML, "<html>Squid"), "is not S3 (HTTP 502 Bad Gateway", "remove the proxy"),
     (Answer(200, "", (("Content-Type", "application/json"),), "{}"), "is not S3", "correct the"),
     (Answer(200, "", (("Content-Type", "text/xml"),), XHTML), "is not S3 (its list of", "correct"),
 ]  # fmt: skip
@@ -193,8 +193,8 @@ TUNNEL_DENIED = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (b"", "hangs up without an answer (Remote end closed"),
-        (b"SSH-2.0-OpenSSH_9.2\r\n", "hangs up without an answer (SSH-2.0"),
+        (b"", "closed the connection without an answer (Remote end closed"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "closed the connection without an answer (SSH-2.0"),
         (None, "does not answer (timed out)"),
     ],
     ids=["closed", "another protocol", "silence"],
@@ -213,9 +213,13 @@ def test_endpoint_without_an_answer_is_said(
 @pytest.mark.parametrize(
     ("endpoint", "said", "remedy"),
     [
-        ("http://127.0.0.1:1", "nobody listens at 127.0.0.1:1", "start what should"),
-        ("http://store.invalid:9000", "the name of store.invalid:9000 is unknown", "look at DNS"),
-        ("127.0.0.1:9000", "Invalid endpoint: 127.0.0.1:9000", "correct the settings of AWS"),
+        ("http://127.0.0.1:1", "nothing listens at 127.0.0.1:1", "start the store"),
+        (
+            "http://store.invalid:9000",
+            "the host name of store.invalid:9000 is unknown",
+            "check DNS",
+        ),
+        ("127.0.0.1:9000", "Invalid endpoint: 127.0.0.1:9000", "correct the AWS settings"),
     ],
 )
 def test_endpoint_that_is_none_is_said(
@@ -260,7 +264,7 @@ def test_proxy_that_wants_a_password_is_said(
     [
         ({"AWS_PROFILE": "nobody"}, "The config profile (nobody) could not be found"),
         ({"AWS_DEFAULT_REGION": "eu west"}, "'eu west' doesn't match a supported format"),
-        ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "no AWS tool would find"),
+        ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "no AWS credentials were found"),
     ],
 )
 def test_wrong_settings_of_aws_are_said(

@@ -149,7 +149,7 @@ WRITES: list[tuple[str, bytes | None, list[Fault], str, int]] = [
     ("500 for ever", None, [BROKEN] * ALWAYS, "InternalError", TRIES),
     ("503 for ever", None, [SLOW_DOWN] * ALWAYS, "SlowDown", TRIES),
     ("503 without a body for ever", None, [OVERLOADED] * ALWAYS, "503 Service", TRIES),
-    ("reset for ever", None, ["reset"] * ALWAYS, "hangs up without an answer", TRIES),
+    ("reset for ever", None, ["reset"] * ALWAYS, "closed the connection without an answer", TRIES),
     ("hang for ever", None, ["hang"] * ALWAYS, "does not answer", TRIES),
     ("409 for ever", None, [BUSY] * ALWAYS, "ConditionalRequestConflict", TRIES),
     ("412 for ever of nothing", None, [EXISTS] * ALWAYS, "but cannot be read", CREATE_TRIES),
@@ -208,7 +208,7 @@ READS: list[tuple[str, list[Fault], str, int]] = [
     ("bucket is gone", [NO_BUCKET], "NoSuchBucket", 1),
     ("500 for ever", [BROKEN] * ALWAYS, "InternalError", TRIES),
     ("503 for ever", [SLOW_DOWN] * ALWAYS, "SlowDown", TRIES),
-    ("reset for ever", ["reset"] * ALWAYS, "hangs up without an answer", TRIES),
+    ("reset for ever", ["reset"] * ALWAYS, "closed the connection without an answer", TRIES),
     ("hang for ever", ["hang"] * ALWAYS, "does not answer", TRIES),
 ]  # fmt: skip
 
@@ -244,7 +244,7 @@ LOOKS: list[tuple[str, list[Fault], bool | str, int]] = [
     ("403", [DENIED], "AccessDenied", 1),
     ("token expired", [EXPIRED, EXPIRED], "ExpiredToken", 2),
     ("503 for ever", [SLOW_DOWN] * ALWAYS, "HTTP 503 Service Unavailable", TRIES),
-    ("reset for ever", ["reset"] * ALWAYS, "hangs up without an answer", TRIES),
+    ("reset for ever", ["reset"] * ALWAYS, "closed the connection without an answer", TRIES),
 ]  # fmt: skip
 
 

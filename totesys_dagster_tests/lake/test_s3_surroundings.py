@@ -229,7 +229,7 @@ def test_role_whose_answer_lacks_something_is_one_sentence(s3: ObjectStore, role
     role.without = ("Expiration",)
 
     sentence = said(Store(f"s3://{s3.bucket}/role", INGESTION_URL))
-    assert "leaves out 'Expiration'" in sentence
+    assert "lacks 'Expiration'" in sentence
 
 
 def test_role_that_gives_nothing_is_one_sentence(s3: ObjectStore, role: Role) -> None:
@@ -237,7 +237,7 @@ def test_role_that_gives_nothing_is_one_sentence(s3: ObjectStore, role: Role) ->
 
     sentence = said(Store(f"s3://{s3.bucket}/role", INGESTION_URL))
     assert "container-role" in sentence
-    assert "look at what gives the credentials" in sentence
+    assert "check what provides the credentials" in sentence
 
 
 @pytest.mark.long
@@ -247,14 +247,14 @@ def test_role_that_gives_nothing_later_is_one_sentence(s3: ObjectStore, role: Ro
     store.check()
     role.status = 403
 
-    assert "look at what gives the credentials" in said(store)
+    assert "check what provides the credentials" in said(store)
 
 
 def test_role_that_gives_expired_credentials_is_one_sentence(s3: ObjectStore, role: Role) -> None:
     role.seconds = -60
 
     sentence = said(Store(f"s3://{s3.bucket}/role", INGESTION_URL))
-    assert "the credentials of the container's role are renewed too late" in sentence
+    assert "the credentials of the container's role were renewed too late" in sentence
 
 
 def test_role_that_cannot_be_assumed_is_one_sentence(
@@ -307,7 +307,7 @@ def test_role_that_asks_for_a_code_is_one_sentence(s3: ObjectStore, tmp_path: Pa
     )
 
     assert done.stdout.startswith("LakeUnusableError TOTESYS_INGESTION_URL (s3://lake/x)")
-    assert "asks for a code (mfa_serial), and nobody can be asked here" in done.stdout
+    assert "asks for a code (mfa_serial), which nobody can enter here" in done.stdout
 
 
 def test_program_that_gives_credentials_renews_them(
@@ -509,7 +509,7 @@ def test_authority_of_the_profile_is_trusted(
 def test_unknown_authority_is_said_with_its_remedy(s3: ObjectStore) -> None:
     sentence = said(Store(f"s3://{s3.bucket}/tls", INGESTION_URL))
 
-    assert "is not signed by an authority that is trusted here" in sentence
+    assert "is not signed by an authority that this machine trusts" in sentence
     assert "AWS_CA_BUNDLE" in sentence
     assert "credentials" not in sentence
 
@@ -522,7 +522,7 @@ def test_certificate_for_another_name_is_said_with_its_remedy(
 
     sentence = said(Store(f"s3://{s3.bucket}/tls", INGESTION_URL))
     assert "is for another name" in sentence
-    assert "write the endpoint with the name that the certificate has" in sentence
+    assert "use the name in the certificate for the endpoint" in sentence
 
 
 @pytest.mark.usefixtures("tls")
@@ -558,7 +558,7 @@ def test_endpoint_without_tls_is_said(s3: ObjectStore, monkeypatch: pytest.Monke
 
     sentence = said(Store(f"s3://{s3.bucket}/tls", INGESTION_URL))
     assert "does not speak TLS" in sentence
-    assert "write http:// if it is to go without" in sentence
+    assert "write http:// to connect without TLS" in sentence
 
 
 def test_import_of_the_store_leaves_boto3_for_later() -> None:

@@ -44,7 +44,11 @@ def test_status_tells_of_the_difference_that_a_later_batch_did_not_mend(lost: Pl
 
     assert not all_equal(tables)
     assert "does NOT equal the source: fact_payment. The next run" in conclusion(tables)
-    assert (data["equal"], data["touched"]["batch"], data["touched"]["equal"]) == (False, 2, False)
+    assert (data["equal"], data["touched"]["sequence"], data["touched"]["equal"]) == (
+        False,
+        2,
+        False,
+    )
 
 
 def test_difference_is_asked_for_and_healed_after_later_batches(lost: Platform) -> None:
