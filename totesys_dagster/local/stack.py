@@ -84,9 +84,14 @@ def start_when_needed() -> set[str]:
     return needed
 
 
+def provide_lake() -> set[str]:
+    """Put the lake into directories, which are made when something is written, if no other place is
+    set. Returns all settings that the embedded default provides. Raises SettingError."""
+    return _provide_lake()[0]
+
+
 def _provide_lake() -> tuple[set[str], str]:
-    """Put the lake into directories if no other place is set. Returns the settings to provide, and
-    the suffix of the names of this lake and its warehouse."""
+    """The same with the suffix of the names of this lake and its warehouse."""
     # First, so that a misspelt setting does not select the invented company instead of the source.
     settings.require_known(os.environ, Path(".env"))
     # Provide inherited settings again: a restarted server may listen on another port.

@@ -40,10 +40,12 @@ class Dev:
 
     def interrupt(self) -> None:
         os.killpg(self.process.pid, signal.SIGINT)
-        self.process.wait(60)
+        assert self.process.wait(60) == 130
 
     def kill(self) -> None:
-        os.killpg(self.process.pid, signal.SIGKILL)
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        for group in (self.process.pid, *map(int, children.split())):
+            os.killpg(group, signal.SIGKILL)
         self.process.wait(60)
 
     def loaded_batches(self) -> int:
