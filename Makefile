@@ -27,7 +27,7 @@ PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n auto --dist worksteal
 # An image of the Dockerfile, whose containers `make rehearsal` plays in; processes without.
 IMAGE ?=
 
-.PHONY: run dev psql notebook test torture smoke rehearsal nightly check lint types security audit render policies docs format lock lock-tools clean bench-batches bench-commands bench-distributed bench-full bench-growth bench-increment bench-freshness bench-idle bench-page bench-reports bench-soak bench-start
+.PHONY: run dev psql notebook test torture smoke rehearsal nightly check lint types security audit render policies archive docs format lock lock-tools clean bench-batches bench-commands bench-distributed bench-full bench-growth bench-increment bench-freshness bench-idle bench-page bench-reports bench-soak bench-start
 
 run: .venv/installed  ## take two batches the whole way on the embedded default
 	@$(BIN)/totesys demo
@@ -67,6 +67,8 @@ types: .venv/installed-dev
 
 security: .venv/installed-dev
 	$(BIN)/bandit -q -c pyproject.toml -r totesys_dagster totesys_simulator
+	@cp .secrets.baseline .venv/secrets.baseline  # it would be rewritten if only lines have moved, which is 3
+	$(BIN)/detect-secrets-hook --baseline .venv/secrets.baseline $$(git ls-files ':!.secrets.baseline') || test $$? = 3
 
 audit: .venv/installed-dev  ## known vulnerabilities in what the lock files install
 	$(BIN)/python .ci/audit.py
@@ -79,6 +81,9 @@ render: .venv/installed  ## write the files that follow from the catalogue
 
 policies: .venv/installed-dev  ## record the policies that Terraform makes, which tests evaluate
 	$(BIN)/python -m tools.policies
+
+archive: .venv/installed-dev  ## write the state of this release, which later ones are tested with
+	$(BIN)/python -m tools.archive
 
 docs: .venv/installed-docs  ## build the documentation site; a broken link or a misspelt word fails it
 	@$(BIN)/codespell *.md docs benchmarks/README.md

@@ -9,14 +9,24 @@ CREATE SCHEMA warehouse_bookkeeping;
 
 CREATE SCHEMA reports;
 
-CREATE TABLE IF NOT EXISTS warehouse_bookkeeping.migration (number integer PRIMARY KEY, file text NOT NULL, applied_at timestamptz NOT NULL DEFAULT clock_timestamp());
-
 SET LOCAL search_path TO warehouse_bookkeeping, pg_temp;
 
--- The ledger of the warehouse: which batches it holds, and what was found about them.
--- Runs with the bookkeeping schema first in the search path. Rows here are only ever added.
---
--- A batch is named by its log and its sequence there; all tables of ToteSys are in the log `totesys`.
+-- The bookkeeping of the warehouse: which batches it holds, what was found about them, what its
+-- tables are, and which reports and pages there are. Runs with the bookkeeping schema first in the
+-- search path.
+
+-- The numbered files that have run. A release refuses a warehouse on which a file has run that it
+-- does not know, unless `needs` names one that it does: a file that only adds names the one before.
+CREATE TABLE migration (
+    number integer PRIMARY KEY,
+    file text NOT NULL,
+    needs integer,
+    applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE migration IS 'The numbered SQL files that have run. needs is the number of the newest file that a release must know to use the warehouse since; NULL stands for the file itself.';
+
+-- The ledger. A batch is named by its log and its sequence there; all tables of ToteSys are in the
+-- log `totesys`. Rows of the ledger are only ever added.
 
 CREATE TABLE batch (
     log text NOT NULL,
@@ -111,23 +121,13 @@ CREATE TABLE declaration (
 );
 COMMENT ON TABLE declaration IS 'The declarations of all tables that the warehouse was brought to, by hash; the last one counts.';
 
-INSERT INTO warehouse_bookkeeping.migration (number, file) VALUES (1, '0001_ledger.sql');
-
-SET LOCAL search_path TO warehouse_bookkeeping, pg_temp;
-
 -- Which reports the platform has made: what bears another name in their schema is somebody else's.
-
 CREATE TABLE report (
     name text PRIMARY KEY
 );
 COMMENT ON TABLE report IS 'The views and functions that the platform has made in the schema of the reports.';
 
-INSERT INTO warehouse_bookkeeping.migration (number, file) VALUES (2, '0002_reports.sql');
-
-SET LOCAL search_path TO warehouse_bookkeeping, pg_temp;
-
 -- The currency that reports convert into: the newest row. A setting says so, and views cannot read it.
-
 CREATE TABLE reporting_currency (
     number integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     currency_code text NOT NULL,
@@ -135,13 +135,8 @@ CREATE TABLE reporting_currency (
 );
 COMMENT ON TABLE reporting_currency IS 'The currencies that reports were to convert into, the newest last.';
 
-INSERT INTO warehouse_bookkeeping.migration (number, file) VALUES (3, '0003_reporting_currency.sql');
-
-SET LOCAL search_path TO warehouse_bookkeeping, pg_temp;
-
 -- Which pages of the reports are in the processed zone, and which of them were mailed.
 -- A rebuild leaves both as they are: what was published stays published.
-
 CREATE TABLE page (
     day date NOT NULL,
     sequence integer NOT NULL,
@@ -161,7 +156,7 @@ CREATE TABLE page_mail (
 );
 COMMENT ON TABLE page_mail IS 'When a page was mailed to its readers.';
 
-INSERT INTO warehouse_bookkeeping.migration (number, file) VALUES (4, '0004_pages.sql');
+INSERT INTO warehouse_bookkeeping.migration (number, file, needs) VALUES (1, '0001_bookkeeping.sql', 1);
 
 CREATE TABLE warehouse.dim_date (
     date_id date PRIMARY KEY,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,9 @@ from totesys_dagster.errors import SettingError, TotesysError
 
 if TYPE_CHECKING:
     import dagster as dg
+
+# How long a storage in PostgreSQL may take to answer when a command begins.
+CONNECT_SECONDS = 5
 
 
 def directory() -> Path:
@@ -38,24 +42,59 @@ def elsewhere() -> str | None:
     )
 
 
+def _instance(home: str | None) -> dg.DagsterInstance:
+    import dagster as dg
+
+    from totesys_dagster.dagster_schema import require_known
+
+    if not home:
+        return dg.DagsterInstance.from_config(str(Path.cwd()))
+    instance = dg.DagsterInstance.get()
+    storages = (instance.run_storage, instance.event_log_storage, instance.schedule_storage)
+    require_known(storages, f"the history of DAGSTER_HOME ({home})")
+    return instance
+
+
 @contextmanager
 def opened_instance() -> Iterator[dg.DagsterInstance]:
     """The Dagster instance of DAGSTER_HOME, or of the dagster.yaml of this directory."""
     directory()
-    home = os.environ.get("DAGSTER_HOME")
-    with _open_instance(home) as instance:
+    require_storage()
+    with _opening():
+        home = os.environ.get("DAGSTER_HOME")
+        instance = _instance(home)
+    with instance:
         yield instance
 
 
-def _open_instance(home: str | None) -> dg.DagsterInstance:
-    """The Dagster instance of the directory `home`, None for this one. Raises SettingError."""
-    import dagster as dg
+def require_storage() -> None:
+    """Refuse a storage in PostgreSQL that does not answer: Dagster would ask it for fifteen
+    seconds, and log each time. Raises SettingError."""
+    path = directory() / "dagster.yaml"
+    with suppress(OSError, UnicodeError):
+        if "postgres" in path.read_text(encoding="utf-8"):  # else Dagster need not be imported
+            with _opening():
+                _require_answers(path.parent)
 
+
+def _require_answers(home: Path) -> None:
+    import psycopg
+
+    from totesys_dagster.dagster_insides import storage_addresses
+
+    for conninfo in storage_addresses(home):
+        psycopg.connect(conninfo, connect_timeout=CONNECT_SECONDS).close()
+
+
+@contextmanager
+def _opening() -> Iterator[None]:
+    """Say in a sentence why Dagster's instance cannot be used. Raises SettingError."""
     try:
-        return dg.DagsterInstance.get() if home else dg.DagsterInstance.from_config(str(Path.cwd()))
+        yield
     except TotesysError:
         raise
     except Exception as error:  # of any storage, launcher or module that dagster.yaml may name
+        home = os.environ.get("DAGSTER_HOME")
         place = f"DAGSTER_HOME ({home})" if home else "the dagster.yaml of this directory"
         raise SettingError(
             f"Dagster cannot use {place}: {_why_unusable(error)}; correct the directory, its"
@@ -74,6 +113,9 @@ def _why_unusable(error: Exception) -> str:
     from totesys_dagster.postgres.failures import reason
 
     if isinstance(error, dg.DagsterInvalidConfigError):
+        found = [re.search(r'environment variable "(\w+)"', one.message) for one in error.errors]
+        if missing := sorted({match[1] for match in found if match}):
+            return f"it takes {', '.join(missing)} from the environment, and they are not set"
         return error.errors[0].message.partition(". ")[0].partition(" of original value ")[0]
     cause: BaseException | None = error
     while cause is not None:

@@ -8,17 +8,24 @@ Any of it can change with any release of Dagster, so check this module before an
 | `GrpcServerCodeLocationOrigin`, `DagsterUserCodeUnreachableError`, `CanCancelExecution*` | asking the code server of a run whether it knows it | the same |
 | `ExecuteRunArgs`, `InstanceRef`, `RepositoryPythonOrigin`, `serialize_value`, `deserialize_value`, `recon_repository_from_origin`, `api_cli` | a run as a fork of a process that has imported all it needs: 0.2 s instead of 2 | a launcher of Dagster's that keeps such a process |
 | `DagsterSqliteStorage`, `DagsterStorage`, `SqliteRunStorage`, `SqliteScheduleStorage`, `ConsolidatedSqliteEventLogStorage` | a history in SQLite that is made in full or not at all, whose connections are held, with the events of all runs in one file; `create_db_conn_string` of their modules is replaced, for directories with `?` in their names | the same in Dagster's own storage |
+| the files in `dagster._core.storage.alembic.versions`, and the table `alembic_version` | refusing a history whose schema a newer Dagster has made | the same in Dagster itself |
 | `SerializableErrorInfo` | telling why a step failed, where Dagster's own exception only says in what | a public name of it |
 | `SqlEventLogStorage`, `SqlEventLogStorageTable`, `AssetEventTagsTable`, `AssetCheckExecutionsTable`, `DynamicPartitionsTable`, `LocalComputeLogManager` | deleting many runs at once, and what `delete_run` leaves behind, checks and logs of steps; asking which runs hold the last evaluation of a check; partition keys in their order | a retention of Dagster's own for runs, and a list of keys that has an order |
 | `dagster_webserver.cli`, whose `uvicorn` is replaced | Dagster's web server, served through the guard of `web/guard.py` | a way to give `dagster-webserver` a middleware |
 | `dagster._cli.dev`, whose `open_ipc_subprocess` is replaced | `dagster dev` with another command for its web server | an option of `dagster dev` that names it |
+| `dagster._core.execution.compute_logs`, whose `subprocess` is replaced, and `dagster._grpc.server`, whose `open_ipc_subprocess` is | processes that Ctrl-C in a terminal does not reach: they would print tracebacks | the same in Dagster |
+| `InstanceRef.from_dir`, `process_config`, `dagster_postgres.utils` | asking a storage in PostgreSQL once, for seconds, before Dagster does so for longer | a time limit of Dagster's |
 | `dagster._loggers` and `instigation_logger`, whose `create_console_logger` is replaced | runs and ticks that log as JSON | an option for runs and ticks, as `--log-format` is for servers |
 
 What is imported at first use takes long to import, and not every process needs it.
 """  # noqa: E501
 
 import importlib
+import subprocess  # nosec B404
 from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import resources
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +94,16 @@ def __getattr__(name: str) -> Any:
     return getattr(importlib.import_module(_AT_FIRST_USE[name]), name)
 
 
+def knows_revision(revision: str) -> bool:
+    """Whether this Dagster has the migration of that name, for the schema of its databases."""
+    versions = resources.files("dagster._core.storage.alembic.versions")
+    files = [file for file in versions.iterdir() if file.name.endswith(".py")]
+    # Newer files have it in their names.
+    return any(revision in file.name for file in files) or any(
+        f'\nrevision = "{revision}"\n' in file.read_text(encoding="utf-8") for file in files
+    )
+
+
 def web_server_command(run: Callable[..., None]) -> "click.Command":
     """The command `dagster-webserver`, which gives its ASGI application to `run`, with the
     options of `uvicorn.run`, and cannot serve it in another way."""
@@ -113,6 +130,62 @@ def dev_command(web_server: Sequence[str]) -> "click.Command":
 
     start = _replace(dev, "open_ipc_subprocess", start_ours)
     return dev.dev_command
+
+
+def storage_addresses(home: Path) -> set[str]:
+    """Connection strings of what the dagster.yaml of `home` has in PostgreSQL, but for those whose
+    password is made anew each time. Raises what Dagster raises of a dagster.yaml."""
+    from dagster import DagsterInvalidConfigError
+    from dagster._config import process_config, resolve_to_config_type
+
+    ref = InstanceRef.from_dir(str(home))
+    kinds = ("storage_data", "run_storage_data", "event_storage_data", "schedule_storage_data")
+    found = set()
+    for data in filter(None, (getattr(ref, kind) for kind in kinds)):
+        if (
+            not data.module_name.startswith("dagster_postgres")
+            or "auth_provider" in data.config_dict
+        ):
+            continue
+        from dagster_postgres.utils import pg_config, pg_url_from_config
+        from psycopg.conninfo import make_conninfo
+        from sqlalchemy import make_url
+
+        result = process_config(resolve_to_config_type(pg_config()), data.config_dict)
+        if not result.success:
+            raise DagsterInvalidConfigError(  # type: ignore[no-untyped-call]
+                "storage", result.errors or [], None
+            )
+        # Which reads a password with a slash as Dagster writes it; libpq does not.
+        url = make_url(pg_url_from_config(result.value or {}))
+        place = {"host": url.host, "port": url.port, "dbname": url.database}
+        login = {"user": url.username, "password": url.password}
+        found.add(make_conninfo(**{**url.query, **place, **login}))  # type: ignore[arg-type]
+    return found
+
+
+def detach_tails() -> None:
+    """Let Ctrl-C pass by the two processes that copy what a step prints to the terminal. They end
+    with the step, or a second after a process that was killed, and would print tracebacks."""
+    from dagster._core.execution import compute_logs
+
+    popen = partial(subprocess.Popen, start_new_session=True)
+    _replace(compute_logs, "subprocess", SimpleNamespace(Popen=popen))
+
+
+def detach_code_servers() -> "list[subprocess.Popen[Any]]":
+    """Let Ctrl-C pass by the code servers that this process starts: it ends them itself. Returns
+    the list of those started."""
+    from dagster._grpc import server
+
+    started: list[subprocess.Popen[Any]] = []
+
+    def start_detached(*arguments: Any, **options: Any) -> "subprocess.Popen[Any]":
+        started.append(start(*arguments, start_new_session=True, **options))
+        return started[-1]
+
+    start = _replace(server, "open_ipc_subprocess", start_detached)
+    return started
 
 
 def replace_consoles(create: Callable[[str, str | int], Any]) -> None:
@@ -159,9 +232,13 @@ __all__ = [
     "WorkerStatus",
     "api_cli",
     "deserialize_value",
+    "detach_code_servers",
+    "detach_tails",
     "dev_command",
+    "knows_revision",
     "recon_repository_from_origin",
     "replace_consoles",
     "serialize_value",
+    "storage_addresses",
     "web_server_command",
 ]

@@ -17,6 +17,7 @@ import dagster as dg
 from totesys_dagster import json_logs, private, settings
 from totesys_dagster.alerting.alerts import alerts
 from totesys_dagster.code_links import linked
+from totesys_dagster.dagster_insides import detach_tails
 from totesys_dagster.drops.assets import FILE_ASSETS
 from totesys_dagster.ingestion.assets import raw_tables
 from totesys_dagster.ingestion.io_manager import JsonLinesIOManager
@@ -36,6 +37,7 @@ from totesys_dagster.warehouse.report_assets import REPORT_SPECS
 private.write_privately()
 settings.require_known(os.environ, Path(".env"))
 json_logs.configure()
+detach_tails()
 
 _assets = linked(
     [

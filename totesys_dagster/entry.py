@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 _SAID = {signal.SIGINT: "Interrupted.", signal.SIGTERM: "Terminated."}
+_WAITING = (*_SAID, signal.SIGHUP)
 # Python writes the number of each signal here, also of those that Dagster takes for itself.
 _pipe = (-1, -1)
 _numbers: list[int] = []
@@ -25,6 +26,11 @@ _numbers: list[int] = []
 def main() -> None:
     """Run the command line."""
     _require_utf8()
+    guard(_run)
+
+
+def guard(run: Callable[[], int]) -> NoReturn:
+    """Run a program, and exit with the status that it returns or that belongs to a signal."""
     global _pipe  # noqa: PLW0603
     _pipe = os.pipe()
     for end in _pipe:
@@ -36,7 +42,8 @@ def main() -> None:
     sys.unraisablehook = _quiet(sys.unraisablehook)
     threading.excepthook = _quiet(threading.excepthook)
     try:
-        status = _run()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _WAITING)  # `become` has blocked them
+        status = run()
         if sys.stdout is not None:
             sys.stdout.flush()
     except BaseException:
@@ -46,6 +53,15 @@ def main() -> None:
     if _heard():
         _end()
     sys.exit(status)
+
+
+def become(command: list[str]) -> NoReturn:
+    """Let another program replace this one. A signal that comes meanwhile waits until that program
+    unblocks it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _WAITING)
+    if _heard():
+        _end()
+    os.execv(command[0], command)  # nosec B606
 
 
 def _require_utf8() -> None:
@@ -65,12 +81,17 @@ def _heard() -> list[int]:
 
 
 def _run() -> int:
-    import click
-
     from totesys_dagster import cli
 
+    return ended(lambda: cli.main(standalone_mode=False))
+
+
+def ended(command: Callable[[], Any]) -> int:
+    """Run a command of click's that leaves its end to its caller. Returns the exit status."""
+    import click
+
     try:
-        return int(cli.main(standalone_mode=False) or 0)
+        return int(command() or 0)
     except click.Abort:
         return 1
     except click.ClickException as error:

@@ -28,6 +28,10 @@ class LakeUnusableError(LakeError):
     """A zone of the lake cannot be used at all: the place, the credentials, or the permissions."""
 
 
+class NewerFormatError(LakeUnusableError):
+    """A newer release has written to the lake, in a format that this one does not know."""
+
+
 class ObjectMissingError(LakeError):
     """An object that a manifest names is not in the lake."""
 

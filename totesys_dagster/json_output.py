@@ -248,6 +248,8 @@ class Verify(TypedDict):
     """Whether there are no findings: the exit status."""
     batches: int
     """Batches checked."""
+    deliveries: int
+    """Deliveries of feeds checked, such as exchange rates."""
     objects: int
     """Objects read."""
     bytes: int

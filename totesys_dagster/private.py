@@ -1,7 +1,7 @@
 """Keeps the platform's files private to their owner: they contain rows, passwords and logs.
 
-This applies whatever the umask is, and also to files that an earlier release has written. Files of
-other users are never touched.
+This applies whatever the umask is, and also to files that were copied or restored from a backup,
+which are often open to all. Files of other users are never touched.
 """
 
 from __future__ import annotations

@@ -177,12 +177,12 @@ class Status:
 
 
 def _table(title: str, first: str, numbers: Sequence[str], last: str) -> Table:
-    """A table with a name, numbers and a word in each row. Names are never truncated."""
+    """A table with a name, numbers and words in each row. On a narrow terminal, words wrap."""
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     table.add_column(first, no_wrap=True)
     for heading in numbers:
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column(last, no_wrap=True)
+    table.add_column(last, overflow="fold")
     return table
 
 
@@ -256,7 +256,7 @@ def print_status(console: Console, tables: Sequence[TableStatus]) -> None:
         for row in tables
     }
     if any(touched.values()):
-        table.add_column("since then", no_wrap=True)
+        table.add_column("since then", overflow="fold")
     for row in tables:
         whole = row.standing.whole
         table.add_row(

@@ -461,7 +461,7 @@ def require_usable() -> None:
     for read in (
         *(poll_seconds, load_every_seconds, process_at_once, part_bytes, row_bytes),
         *(quarantine_limit, listed_batches, history_days, freshness_minutes, log_format),
-        *(reporting_currency, rates_urls, publishes_staff_names, drop_bytes),
+        *(warehouse_schema, reporting_currency, rates_urls, publishes_staff_names, drop_bytes),
     ):
         read()
 

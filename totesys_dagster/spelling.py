@@ -8,6 +8,7 @@ done, and so are lines of a `.env` file that would not be read as intended.
 from __future__ import annotations
 
 import io
+import logging
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -15,6 +16,9 @@ from pathlib import Path
 
 from totesys_dagster import trust
 from totesys_dagster.errors import SettingError
+
+# What is wrong with a file is said here, in one sentence.
+logging.getLogger("dotenv").setLevel(logging.ERROR)
 
 PREFIX = "TOTESYS_"
 # A name in so many edits of a setting is meant as that setting.
@@ -27,6 +31,7 @@ _OF_KUBERNETES = re.compile(
 )
 # Docker and others take a value of .env with its quotes, or with the comment after it.
 _QUOTES = tuple("\"'`“”‘’")
+_COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 _COMMENT = re.compile(r"\s#(\s|$)")
 
 
@@ -152,7 +157,9 @@ def _require_no_other(path: Path, settings: Collection[str], environ: Mapping[st
     """Refuse to go on beside a .env of another directory whose settings are set nowhere else."""
     here = path.absolute().parent
     homes = [Path(home)] if (home := environ.get("DAGSTER_HOME")) else []
-    for directory in [*homes, *here.parents]:
+    # One beside a Compose file, as in deploy/, is Compose's.
+    others = [home for home in homes if not any((home / name).exists() for name in _COMPOSE)]
+    for directory in [*others, *here.parents]:
         names = _names(directory / path.name)
         missing = [name for name in settings if name in names and name not in environ]
         if missing:

@@ -3,11 +3,14 @@ each of them."""
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+from collections.abc import Collection
+from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
-from totesys_dagster import settings
+from totesys_dagster import files, settings
 from totesys_dagster.errors import SettingError
 
 # What follows the scheme is the path, to its end: a # or ? in it begins nothing else.
@@ -56,6 +59,34 @@ def drops_url() -> str:
                 " deliver needs a place of its own, such as s3://bucket/drops."
             )
     return url
+
+
+def require_usable(provided: Collection[str]) -> None:
+    """Look whether zones and drops have places, without making any. Raises SettingError.
+
+    `provided` are settings of the embedded default, whose home is looked at when it is made.
+    """
+    urls = {name: zone_url(name) for name in (settings.INGESTION_URL, settings.PROCESSED_URL)}
+    urls[settings.DROPS_URL] = drops_url()
+    for name, url in urls.items():
+        if name not in provided and settings.is_set(name) and url.startswith("file:"):
+            require_place(name, url)
+
+
+def require_place(name: str, url: str) -> None:
+    """Refuse a directory that could not be made, or not be used. Raises SettingError."""
+    path = Path(os.fsdecode(unquote_to_bytes(url.removeprefix("file://"))))
+    try:
+        there = next(one for one in (path, *path.parents) if os.path.lexists(one))
+        with os.scandir(there):  # says why not, as does what follows
+            pass
+        if there != path and not os.access(there, os.W_OK):
+            raise PermissionError(errno.EACCES, "", str(there))
+    except OSError as error:
+        reason, remedy = files.why(error)
+        raise SettingError(
+            f"{name} ({url}) cannot be used: {error.filename} {reason}; {remedy}, then run again."
+        ) from None
 
 
 def _zone(name: str, value: str) -> str | None:

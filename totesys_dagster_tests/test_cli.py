@@ -283,6 +283,16 @@ def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.long
+def test_connect_says_when_the_embedded_server_listens(demonstrated: Path) -> None:
+    done = totesys(demonstrated, "connect")
+
+    assert done.stdout.splitlines()[-1] == (
+        "This is the embedded server: it listens on this machine only, while a command runs. Keep"
+        " `totesys dev` open while your tool is connected."
+    )
+
+
+@pytest.mark.long
 def test_demo_goes_on_with_the_next_batch(demonstrated: Path) -> None:
     again = totesys(demonstrated, "demo")
 

@@ -211,6 +211,22 @@ def test_settings_of_tasks_exist() -> None:
     assert named <= known
 
 
+def test_every_setting_can_be_set_on_aws_or_has_no_use_there() -> None:
+    """By its own variable or in `settings`; the reader's address follows from the loader's."""
+    elsewhere = {settings.HOME, settings.POSTGRES_BIN, settings.WAREHOUSE_READER_DSN}
+    texts = "".join(
+        (TERRAFORM / path).read_text()
+        for path in (
+            *("modules/cluster/tasks.tf", "modules/cluster/variables.tf"),
+            "modules/platform/main.tf",
+        )
+    )
+    named = set(re.findall(r"\bTOTESYS_[A-Z_]+", texts))
+    branches = {*settings.PLACES.values()}
+
+    assert {*settings.SETTINGS} - named == elsewhere | branches
+
+
 def test_tasks_refer_to_secrets_as_the_platform_reads_them() -> None:
     tasks = terraform()["terraform/modules/cluster/tasks.tf"]
 
@@ -392,14 +408,16 @@ def test_jobs_ask_for_each_permission(path: Path) -> None:
     assert "pull_request_target" not in triggers
     for name, job in workflow["jobs"].items():
         asked = job["permissions"]
-        # These push a branch of their own.
+        # These push a branch of their own; one makes a release.
         proposes = (path.stem, name) in {("locks", "propose"), ("locks", "terraform")}
+        writes = proposes or (path.stem, name) == ("release", "publish")
         more = {"pull-requests"} if proposes else set()
+        more |= {"attestations"} if path.stem == "release" else set()
         assert set(asked) <= {"contents", "id-token", "packages"} | more, name
-        assert asked["contents"] == ("write" if proposes else "read"), name
+        assert asked["contents"] == ("write" if writes else "read"), name
         # With an environment of GitHub, AWS would not know the job as one of the main branch.
-        approved = (path.stem, name) == ("deploy", "production")
-        assert job.get("environment") == ("production" if approved else None), name
+        known = {("deploy", "production"): "production", ("release", "pypi"): "pypi"}
+        assert job.get("environment") == known.get((path.stem, name)), name
 
 
 def deploy_jobs() -> dict[str, Any]:

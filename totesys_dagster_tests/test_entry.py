@@ -23,6 +23,15 @@ from totesys_dagster import entry
 entry._run = lambda: (print("begun", flush=True), time.sleep(60))
 entry.main()
 """
+REPLACED = """
+import os, signal, sys
+from totesys_dagster import entry
+replace = os.execv
+os.execv = lambda *command: (os.kill(os.getpid(), signal.SIGINT), replace(*command))
+guarded = "entry.guard(lambda: print('went on') or 0)"
+next = f"print('begun'); from totesys_dagster import entry; {guarded}"
+entry.guard(lambda: entry.become([sys.executable, "-c", next]))
+"""
 SHOWING = """
 import sys
 from totesys_dagster import entry
@@ -45,6 +54,14 @@ def test_signal_ends_a_command_in_a_word(number: int, status: int, said: str) ->
 
     _, errors = command.communicate(timeout=20)
     assert (command.returncode, errors.strip()) == (status, said)
+
+
+def test_signal_that_comes_while_a_program_is_replaced_ends_the_next_one() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", REPLACED], capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (130, "begun\n", "\nInterrupted.\n")
 
 
 def test_values_are_printed_in_any_locale() -> None:

@@ -174,7 +174,7 @@ def test_all_that_a_run_writes_is_its_owners_alone(tmp_path: Path, umask: int) -
         shutil.copy(PROJECT / name, tmp_path)
     tmp_path.chmod(0o755)
     before = {*tmp_path.iterdir()}
-    for _ in range(2):  # the second begins with what an earlier release would have left
+    for _ in range(2):  # the second begins with what a restored backup may be
         done = subprocess.run(
             [sys.executable, "-m", "totesys_dagster.cli", "run"],
             cwd=tmp_path,

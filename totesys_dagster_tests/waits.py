@@ -20,14 +20,13 @@ WAITS: dict[str, tuple[str, str]] = {
     "aws_secrets.py _fetch get_secret_value": ("ATTEMPTS * 20 s", "… cannot be read (…): check …"),
     "aws_secrets.py _fetch boto3.client": ("at once", "opens no connection yet"),
     # Commands that are for as long as a person wants them.
-    "commands/serve.py dev subprocess.Popen": ("does not wait", "ends after `totesys dev`"),
     "commands/serve.py _require_to_be_alone locks.acquire": (
         "at once",
         "… is already running for …",
     ),
-    "commands/serve.py dev os.execv": ("until Ctrl-C", "it was said that Ctrl-C stops everything"),
-    "commands/serve.py web os.execv": ("until Ctrl-C", "the UI's server says where it listens"),
     "commands/read.py psql subprocess.run": ("until psql is left", "psql's own prompt"),
+    "dagster_home.py _require_answers psycopg.connect": ("CONNECT_SECONDS", "Dagster cannot use …"),
+    "entry.py become os.execv": ("until Ctrl-C", "it was said that Ctrl-C stops everything"),
     "entry.py _require_utf8 os.execv": ("at once", "the same command starts again"),
     # What ticks wait for.
     "ingestion/poll.py transaction_ends time.sleep": ("3.5 s, by its caller", "the tick goes on"),
@@ -92,7 +91,10 @@ WAITS: dict[str, tuple[str, str]] = {
     "local/supervisor.py main locks.exclusive": ("LOCK_SECONDS", "… is locked by process …"),
     "local/supervisor.py main subprocess.Popen": ("does not wait", NOTHING),
     "local/supervisor.py main time.sleep": ("while the server is used", NOTHING),
-    "local/leftovers.py main time.sleep": ("GRACE_SECONDS after `totesys dev`", NOTHING),
+    "local/attend.py Attended.__init__ subprocess.Popen": ("does not wait", NOTHING),
+    "local/attend.py Attended._end time.sleep": ("END_SECONDS", "Killed what did not end."),
+    "local/attend.py Attended._end _process.wait": ("END_SECONDS", "it was killed before"),
+    "local/dev.py end_with threading.Thread": ("until Ctrl-C", "it waits in a thread of its own"),
     "processes.py command subprocess.run": ("PS_SECONDS", "where there is no /proc"),
     # The databases.
     "postgres/certificates.py trouble ssl.create_default_context": ("at once", "reads files"),
@@ -139,6 +141,9 @@ WAITS: dict[str, tuple[str, str]] = {
 SIGNALS: dict[str, str] = {
     "launching/fork_server.py ForkServer.stop _process.kill": "its own child",
     "launching/launcher.py WatchedRunLauncher.terminate terminate": "Dagster's own",
+    "local/attend.py Attended._send os.killpg": "the group of its own child",
+    "local/dev.py end_with.wait os.killpg": "its own group",
+    "web/server.py serve one.terminate": "its own children",
     "processes.py is_there os.kill": "signal 0, which asks",
     "processes.py send os.kill": "proved, where there are no descriptors of processes",
     "processes.py send signal.pidfd_send_signal": "proved, and by a descriptor",

@@ -81,7 +81,7 @@ def alerts(
 
 
 def _remembered(cursor: str | None) -> State:
-    """The last tick's state; an empty one if a person or an older release has set another."""
+    """The last tick's state; an empty one if a person or another release has set another."""
     with suppress(ValueError):
         return State.model_validate_json(cursor or "")
     return State()

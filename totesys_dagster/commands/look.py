@@ -9,6 +9,7 @@ import click
 from rich.markup import escape
 
 from totesys_dagster import settings
+from totesys_dagster.commands.begin import begin
 from totesys_dagster.commands.terminal import (
     as_json,
     loaded_standings,
@@ -31,15 +32,13 @@ def status(json_: bool) -> None:
     from totesys_dagster import report
     from totesys_dagster.feeds.registry import FEEDS
     from totesys_dagster.feeds.status import feed_status
-    from totesys_dagster.local import stack
     from totesys_dagster.operations.quarantine import stopped
     from totesys_dagster.operations.renew import Due, due
     from totesys_dagster.resources import Lake, Warehouse
     from totesys_dagster.warehouse import ledger, schema
     from totesys_dagster.warehouse.status import table_status
 
-    stack.start()
-    settings.require_usable()
+    begin(reads=True)
     warehouse, lake = Warehouse(), Lake()
     log, zones = lake.log(), (lake.ingestion(), lake.processed())
     names, head = warehouse.names(), log.head()
@@ -65,11 +64,10 @@ def status(json_: bool) -> None:
 def quarantine(batch: int | None, json_: bool) -> None:
     """List the rows in quarantine now, or those of one batch."""
     from totesys_dagster import report
-    from totesys_dagster.local import stack
     from totesys_dagster.operations.quarantine import of_batch, of_now
     from totesys_dagster.resources import Lake, Warehouse
 
-    stack.start()
+    begin(reads=True)
     lake, warehouse = Lake(), Warehouse()
     names, log, processed = warehouse.names(), lake.log(), lake.processed()
     with warehouse.connect() as connection:
@@ -106,10 +104,9 @@ def verify(repair_: bool, json_: bool) -> None:
 
     Exit status: 0 if all is well, 1 if there are findings.
     """
-    from totesys_dagster.local import stack
     from totesys_dagster.warehouse.status import conclusion
 
-    stack.start()
+    begin(reads=True)
     result = _verify(repair=repair_)
     if json_:
         print_json(_verify_data(result))
@@ -118,9 +115,9 @@ def verify(repair_: bool, json_: bool) -> None:
         for finding in result.findings:
             output.print(f"[red]{escape(finding)}")
         output.print(
-            f"{counted(result.batches, 'batch')}, {counted(result.objects, 'object')}"
-            f" ({result.bytes:,} bytes) and"
-            f" {result.audits} audits checked:"
+            f"{counted(result.batches, 'batch')}, {counted(result.deliveries, 'delivery')},"
+            f" {counted(result.objects, 'object')} ({counted(result.bytes, 'byte')}) and"
+            f" {counted(result.audits, 'audit')} checked:"
             f" {counted(len(result.findings), 'finding') if result.findings else 'all is well'}."
         )
         if result.audits and result.passed:
@@ -133,6 +130,7 @@ def _verify_data(result: Verification) -> Verify:
         "source": settings.describe_source(),
         "passed": result.passed,
         "batches": result.batches,
+        "deliveries": result.deliveries,
         "objects": result.objects,
         "bytes": result.bytes,
         "audits": result.audits,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from totesys_dagster import settings
+from totesys_dagster.commands.begin import begin
 from totesys_dagster.commands.terminal import as_json, output, print_json, print_source, progress
 from totesys_dagster.words import counted
 
@@ -20,12 +21,11 @@ if TYPE_CHECKING:
 @click.option("--print", "print_", is_flag=True, help="Print the SQL without running it.")
 def migrate(print_: bool) -> None:
     """Create the warehouse's tables or update them, as their owner."""
-    from totesys_dagster.local import stack
     from totesys_dagster.resources import Warehouse
     from totesys_dagster.warehouse import schema
     from totesys_dagster.warehouse.reporting import note_reporting_currency
 
-    stack.start()
+    begin(reads=print_)
     warehouse = Warehouse()
     with warehouse.connect_as_admin() as connection:
         if print_:
@@ -74,11 +74,10 @@ def rebuild(lose_loaded_batches: bool, json_: bool) -> None:
 
     Rows are replaced only where the new ones are proved to be what the source held.
     """
-    from totesys_dagster.local import stack
     from totesys_dagster.operations.rebuild import rebuild as rebuild_all
     from totesys_dagster.resources import Lake, Warehouse
 
-    stack.start()
+    begin(reads=not settings.is_set(settings.INGESTION_URL))
     lake, warehouse = Lake(), Warehouse()
     with progress.status("Rebuilding") as state, warehouse.connect_as_admin() as connection:
         result = rebuild_all(

@@ -13,6 +13,7 @@ from rich.markup import escape
 from totesys_dagster import settings
 from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.characters import visible
+from totesys_dagster.commands.begin import begin
 from totesys_dagster.commands.terminal import (
     as_json,
     imports,
@@ -23,7 +24,7 @@ from totesys_dagster.commands.terminal import (
     print_source,
     progress,
 )
-from totesys_dagster.dagster_home import elsewhere, opened_instance
+from totesys_dagster.dagster_home import directory, elsewhere, opened_instance
 from totesys_dagster.parallel import import_ahead
 
 if TYPE_CHECKING:
@@ -72,8 +73,6 @@ def _run(full_read: tuple[str, ...], *, whole: bool, json_: bool) -> None:
 
 def take_what_changed(full_read: tuple[str, ...] = (), *, whole: bool = False) -> list[BatchReport]:
     """Take what changed all the way to the warehouse, and show progress."""
-    from totesys_dagster.local import stack
-
     with progress.status("Starting") as status, ExitStack() as resources:
 
         def tell(what: str) -> None:
@@ -85,9 +84,9 @@ def take_what_changed(full_read: tuple[str, ...] = (), *, whole: bool = False) -
             progress.print(escape(other))
         tell("Starting")
         with imports():
+            directory()
             import_ahead("dagster")
-            stack.start()
-            settings.require_usable()
+            begin(runs=True)
             tell("Loading Dagster")
             from totesys_dagster.definitions import defs
             from totesys_dagster.orchestration.bring_files import bring_files

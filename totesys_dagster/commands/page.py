@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from totesys_dagster import settings
+from totesys_dagster.commands.begin import begin
 from totesys_dagster.commands.terminal import imports, progress
 
 
@@ -27,10 +27,7 @@ def report(open_: bool, as_of: dt.datetime | None, output: Path | None) -> None:
     It is one HTML file. The warehouse's read-only role suffices to write it. It names members of
     staff: keep it to yourself.
     """
-    from totesys_dagster.local import stack
-
-    stack.start()
-    settings.require_usable()
+    begin(reads=True)
     path = make_page(as_of.date() if as_of else None, output)
     click.echo(path)
     if open_ and click.launch(path.as_uri()) != 0:

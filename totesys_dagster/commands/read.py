@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from totesys_dagster import files, settings
+from totesys_dagster.commands.begin import begin
 from totesys_dagster.commands.terminal import as_json, print_json
 from totesys_dagster.errors import SettingError
 
@@ -44,14 +45,13 @@ def psql(write: bool, arguments: tuple[str, ...]) -> None:
     totesys psql -f questions.sql       run a file
     totesys psql source --write         edit an order
     """
-    from totesys_dagster.local import stack
     from totesys_dagster.local.programs import find_binaries
 
     database = arguments[0] if arguments and arguments[0] in DATABASES else "warehouse"
     arguments = arguments[arguments[:1] == (database,) :]
     if arguments and not arguments[0].startswith("-"):
         raise click.UsageError(f"{arguments[0]!r} is neither warehouse nor source.")
-    login = _login(database, stack.start(), write=write)
+    login = _login(database, begin(reads=True), write=write)
     program = shutil.which("psql") or str(find_binaries() / "psql")
     # Schemas are quoted as in SQL. A backslash protects the spaces at which options are split.
     schema = settings.warehouse_schema()
@@ -111,7 +111,6 @@ def connect(
     runs.
     """
     from totesys_dagster import connect as readers
-    from totesys_dagster.local import stack
     from totesys_dagster.resources import Warehouse
 
     pbids = files.to_write(pbids, "--pbids") if pbids else None
@@ -120,7 +119,7 @@ def connect(
         raise click.UsageError("--pbids and --tds name the same file.")
     if only_uri and json_:
         raise click.UsageError("--uri and --json exclude each other: choose one.")
-    stack.start()
+    provided = begin(reads=True)
     warehouse, reader = Warehouse(), readers.reader()
     with warehouse.connect() as connection:
         readers.require_reader(connection, warehouse.names(), reader.user)
@@ -138,6 +137,11 @@ def connect(
             click.echo(f"{name:<10}{value}")
         for path in written:
             click.echo(f"Wrote {path}.")
+        if settings.WAREHOUSE_DSN in provided:
+            click.echo(
+                "This is the embedded server: it listens on this machine only, while a command"
+                " runs. Keep `totesys dev` open while your tool is connected."
+            )
 
 
 def _connect_data(reader: Reader, written: Iterable[Path], *, with_password: bool) -> Connect:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,8 +10,10 @@ import click
 from rich.markup import escape
 
 from totesys_dagster import settings
+from totesys_dagster.commands.begin import require_usable
 from totesys_dagster.commands.terminal import progress
-from totesys_dagster.dagster_home import directory, elsewhere
+from totesys_dagster.dagster_home import directory, elsewhere, require_storage
+from totesys_dagster.entry import become
 from totesys_dagster.errors import SettingError
 
 port_option = click.option(
@@ -35,7 +34,6 @@ def dev(port: int) -> None:
     If the source is the invented company, simulated business goes on.
     """
     from totesys_dagster.alerting import notify
-    from totesys_dagster.local import leftovers as leftovers_
     from totesys_dagster.web.server import HOST, take_port
 
     for taken in take_port(HOST, port):
@@ -44,9 +42,9 @@ def dev(port: int) -> None:
         raise SettingError(
             "There is no workspace.yaml here: run `totesys dev` in the project's directory."
         )
-    settings.require_usable()
-    _require_to_be_alone()
-    _provide_lake()
+    require_usable()
+    require_storage()
+    lock = _require_to_be_alone()
     if other := elsewhere():
         progress.print(escape(other))
     if not notify.channels():
@@ -54,31 +52,16 @@ def dev(port: int) -> None:
     progress.print(
         f"The Dagster UI will soon open on http://127.0.0.1:{port}. Ctrl-C stops everything."
     )
-    # A shell starts background jobs with Ctrl-C ignored, and child processes inherit that.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     # The daemon starts runs by forking, and gRPC's library would log a remark each time.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    os.environ[leftovers_.MARK] = secrets.token_hex(8)
-    leftovers = [sys.executable, "-m", "totesys_dagster.local.leftovers", str(os.getpid())]
-    subprocess.Popen(leftovers, stdin=subprocess.DEVNULL)  # nosec B603
     options = ["-h", HOST, "-p", str(port), "--log-level", "warning"]
-    quiet = ["-W", "ignore:Function `dev_command` is superseded"]
-    command = [sys.executable, *quiet, "-m", "totesys_dagster.local.dev", *options]
-    os.execv(sys.executable, command)  # nosec B606
+    become([sys.executable, "-m", "totesys_dagster.local.attend", str(lock), *options])
 
 
-def _provide_lake() -> None:
-    """Let the web server find the pages of the embedded default. Starts no server for it."""
-    from totesys_dagster.local import stack
-
-    if not settings.is_set(settings.PROCESSED_URL):
-        stack.start_when_needed()
-
-
-def _require_to_be_alone() -> None:
+def _require_to_be_alone() -> int:
     """Allow one `totesys dev` per Dagster instance: two daemons would start every run twice.
 
-    Raises SettingError. The process that this one becomes keeps the lock until it ends.
+    Returns the descriptor that holds the lock. Raises SettingError.
     """
     from totesys_dagster.local import locks
 
@@ -91,6 +74,7 @@ def _require_to_be_alone() -> None:
             " with Ctrl-C where it runs."
         )
     os.set_inheritable(held, True)
+    return held
 
 
 @click.command(
@@ -106,7 +90,11 @@ def web(host: str, port: int, options: tuple[str, ...]) -> None:
     Dagster's web server has no login. This command puts a guard in front of it, which refuses
     requests from other pages, and hosts other than this machine and those in TOTESYS_WEB_HOSTS.
     """
-    _provide_lake()
+    if not settings.is_set(settings.PROCESSED_URL):  # where the pages are; no other secret is read
+        require_usable()
+    require_storage()
+    # Dagster's own web server would keep a history of its own, and forget it.
+    os.environ.setdefault("DAGSTER_HOME", str(directory()))
     # A server has no use for what the command line has imported.
     server = [sys.executable, "-m", "totesys_dagster.web", "--host", host, "--port", str(port)]
-    os.execv(sys.executable, [*server, *options])  # nosec B606
+    become([*server, *options])

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 import click
 from rich.console import Console
@@ -21,11 +21,18 @@ if TYPE_CHECKING:
 
 Found = TypeVar("Found")
 
+# Wider than any line: nothing that goes into a pipe or a file is wrapped or truncated.
+_ENDLESS = 100_000
+
+
+def _width(stream: TextIO | None) -> int | None:
+    """The width of what goes to a stream; None for that of its terminal."""
+    return None if stream and stream.isatty() else _ENDLESS
+
+
 # Reports go to standard output, progress and errors to standard error: pipes get only the report.
-# Piped output has no width limit.
-_WIDTH = None if sys.stdout and sys.stdout.isatty() else 110
-output = Console(highlight=False, width=_WIDTH)
-progress = Console(stderr=True, highlight=False)
+output = Console(highlight=False, width=_width(sys.stdout))
+progress = Console(stderr=True, highlight=False, width=_width(sys.stderr))
 
 as_json = click.option("--json", "json_", is_flag=True, help="Print the report as JSON.")
 

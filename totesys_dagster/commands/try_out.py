@@ -8,6 +8,7 @@ import click
 from rich.markup import escape
 
 from totesys_dagster import settings
+from totesys_dagster.commands.begin import begin
 from totesys_dagster.commands.move import take_what_changed
 from totesys_dagster.commands.page import make_page
 from totesys_dagster.commands.terminal import loaded_tables, output, print_source
@@ -53,10 +54,12 @@ def _simulate(days: int, moments: int) -> None:
         for _ in range(days):
             done = simulator.business_day(connection)
             output.print(
-                f"Simulated {done.day:%A %d %B %Y}: {done.sales} sales, {done.purchases} purchases,"
-                f" {done.payments_received} payments received, {done.silent_edits} silent edits of"
-                f" orders, {counted(done.designs_added, 'new design')},"
-                f" {counted(done.orders_deleted, 'order')} deleted.\n"
+                f"Simulated {done.day:%A %d %B %Y}: {counted(done.sales, 'sale')},"
+                f" {counted(done.purchases, 'purchase')},"
+                f" {counted(done.payments_received, 'payment')} received,"
+                f" {counted(done.silent_edits, 'silent edit')} of orders (one of them undone),"
+                f" {counted(done.designs_added, 'new design')},"
+                f" {counted(done.orders_deleted, 'earlier order')} deleted.\n"
             )
         for _ in range(moments):
             now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
@@ -68,9 +71,7 @@ def _simulate(days: int, moments: int) -> None:
 @click.option("--moments", type=click.IntRange(0, 100_000), default=0, show_default=True)
 def simulate(days: int, moments: int) -> None:
     """Simulate business in the source: whole days, or moments."""
-    from totesys_dagster.local import stack
-
-    if settings.SOURCE_DSN not in stack.start():
+    if settings.SOURCE_DSN not in begin():
         raise SettingError(
             f"{settings.SOURCE_DSN} is set, and a real source is never written to: unset the"
             " setting to simulate business in the embedded source."

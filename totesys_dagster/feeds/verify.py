@@ -60,7 +60,7 @@ def _walk(
     """Check each delivery. Returns the loaded ones with their receipts."""
     previous: str | None = None
     for delivery in log_of(feed, ingestion).after(0):
-        result.batches += 1
+        result.deliveries += 1
         result.objects += 1
         result.bytes += delivery.body.bytes
         if delivery.previous_sha256 != previous:

@@ -133,7 +133,8 @@ def _overtaken(context: dg.AssetExecutionContext) -> Iterator[None]:
         context.log.info(str(error))
         _forget(context)
     except CommitConflictError as error:
-        context.log.info(str(error))
+        late = f"Another process captured batch {context.partition_key} first: nothing is to do."
+        context.log.info(late if SENSOR_TAG in context.run.tags else str(error))
 
 
 def _forget(context: dg.AssetExecutionContext) -> None:

@@ -78,12 +78,8 @@ def digested_columns(star: StarTable) -> tuple[str, ...]:
 
 
 def covers(digest: Digest, star: StarTable) -> bool:
-    """Whether a digest covers a table's present columns, so it can be compared with it.
-
-    Earlier releases wrote names alone.
-    """
-    names = tuple(column.name for column in audited_columns(star))
-    return digest.columns in (digested_columns(star), names)
+    """Whether a digest covers a table's present columns, so it can be compared with it."""
+    return digest.columns == digested_columns(star)
 
 
 def passes_test_vector(connection: Connection) -> bool:

@@ -109,7 +109,7 @@ class Directory:
         return 0o600 | self._of_group & 0o060
 
     def _close(self) -> None:
-        """Close what an earlier release has left open to all."""
+        """Close folders that are open to all, as copied and restored ones often are."""
         if not self._of_group:
             for folder in FOLDERS:
                 private.close(self._root / folder)

@@ -22,7 +22,7 @@ from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, FailFast, PrivateAttr, ValidationError
 from pydantic_core import from_json
 
-from totesys_dagster.errors import LakeError
+from totesys_dagster.errors import LakeError, NewerFormatError
 from totesys_dagster.lake.format import FORMAT
 from totesys_dagster.lake.store import Store, sha256
 
@@ -84,20 +84,21 @@ class Document(Record):
 
     @classmethod
     def from_bytes(cls, data: bytes, where: str) -> Self:
-        """Read a document. Raises LakeError if it is not one, or of another format."""
+        """Read a document. Raises LakeError if it is not one or of an earlier format, and
+        NewerFormatError if it is of a later one."""
         try:
             if len(data) > LARGE_BYTES and not _may_be(cls, from_json(data)):
                 wrong = "it has other members than such a document"
-                raise LakeError(_unreadable(cls, data, where, wrong))
+                raise _unreadable(cls, data, where, wrong)
             document = cls.model_validate_json(data)
         except ValueError as error:
             if not isinstance(error, ValidationError):
-                raise LakeError(_unreadable(cls, data, where, "its JSON: it is damaged")) from None
-            raise LakeError(_unreadable(cls, data, where, _first_error(error))) from None
+                raise _unreadable(cls, data, where, "its JSON: it is damaged") from None
+            raise _unreadable(cls, data, where, _first_error(error)) from None
         # Members with defaults must be present in a stored document.
         for name in _NAMES:
             if name in cls.model_fields and name not in document.model_fields_set:
-                raise LakeError(_unreadable(cls, data, where, f"{name}: it is missing"))
+                raise _unreadable(cls, data, where, f"{name}: it is missing")
         document._sha256 = sha256(data)
         return document
 
@@ -128,11 +129,16 @@ def _first_error(error: ValidationError) -> str:
     return f"{field}: {first['msg']}"
 
 
-def _unreadable(kind: type[Document], data: bytes, where: str, wrong: str) -> str:
+def _unreadable(kind: type[Document], data: bytes, where: str, wrong: str) -> LakeError:
     form = _format(data)
     if form is not None and form < FORMAT:
-        return start_anew(where, form)
-    return (
+        return LakeError(start_anew(where, form))
+    if form is not None and form > FORMAT:
+        return NewerFormatError(
+            f"{where} is of format {form}, which a newer release of totesys_dagster has written,"
+            f" and this one reads format {FORMAT} only: install that release again, or a later one."
+        )
+    return LakeError(
         f"{where} is not a {_words(kind)} of format {FORMAT} ({wrong}): it was"
         " damaged, or written by a newer release of totesys_dagster; restore it or upgrade."
     )

@@ -21,6 +21,7 @@ class Verification:
     """
 
     batches: int = 0
+    deliveries: int = 0
     objects: int = 0
     bytes: int = 0
     audits: int = 0
@@ -34,6 +35,7 @@ class Verification:
     def add(self, other: Verification) -> None:
         """Add what was checked elsewhere."""
         self.batches += other.batches
+        self.deliveries += other.deliveries
         self.objects += other.objects
         self.bytes += other.bytes
         self.audits += other.audits

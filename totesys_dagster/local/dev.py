@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
-
-from totesys_dagster.dagster_insides import dev_command
+import threading
 
 WEB = ("-m", "totesys_dagster.web")
 
+
+def end_with(descriptor: int) -> None:
+    """Interrupt this process and its group when nobody holds the other end of a pipe any more."""
+
+    def wait() -> None:
+        os.read(descriptor, 1)
+        os.killpg(os.getpgrp(), signal.SIGINT)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 if __name__ == "__main__":
-    dev_command(WEB).main(sys.argv[1:], prog_name="totesys dev")
+    *options, life = sys.argv[1:]
+    end_with(int(life))
+    from totesys_dagster.dagster_insides import dev_command
+
+    dev_command(WEB).main(options, prog_name="totesys dev")

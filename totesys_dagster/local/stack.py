@@ -18,6 +18,7 @@ from psycopg import sql
 
 from totesys_dagster import settings
 from totesys_dagster.catalogue import INGESTION, PROCESSED
+from totesys_dagster.errors import SettingError
 from totesys_dagster.local import locks
 from totesys_dagster.local import server as postgres
 from totesys_dagster.local.programs import EmbeddedServerError
@@ -83,9 +84,14 @@ def start_when_needed() -> set[str]:
     return needed
 
 
+def provide_lake() -> set[str]:
+    """Put the lake into directories, which are made when something is written, if no other place is
+    set. Returns all settings that the embedded default provides. Raises SettingError."""
+    return _provide_lake()[0]
+
+
 def _provide_lake() -> tuple[set[str], str]:
-    """Put the lake into directories if no other place is set. Returns the settings to provide, and
-    the suffix of the names of this lake and its warehouse."""
+    """The same with the suffix of the names of this lake and its warehouse."""
     # First, so that a misspelt setting does not select the invented company instead of the source.
     settings.require_known(os.environ, Path(".env"))
     # Provide inherited settings again: a restarted server may listen on another port.
@@ -155,8 +161,14 @@ def _create_source(connection: psycopg.Connection, server: Server) -> None:
     """Create and fill ToteSys under another name, then rename it: it is complete or missing."""
     if _exists(connection, SOURCE):
         return
-    # Production does without the simulator: it is in no image, and commands come by here.
-    from totesys_simulator import simulator
+    # Neither an image nor a wheel has the simulator, and commands come by here.
+    try:
+        from totesys_simulator import simulator
+    except ModuleNotFoundError:
+        raise SettingError(
+            f"{settings.SOURCE_DSN} is not set, and this installation has no simulated ToteSys to"
+            " take its place: set it, or work in a clone of the repository."
+        ) from None
 
     new = f"{SOURCE}_new"
     _drop_half_made(connection, new)

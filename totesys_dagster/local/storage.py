@@ -35,6 +35,7 @@ from totesys_dagster.dagster_insides import (
     SqliteRunStorage,
     SqliteScheduleStorage,
 )
+from totesys_dagster.dagster_schema import require_known
 from totesys_dagster.local import locks
 
 # How long one process waits for another's write, as in Dagster's own storage of events.
@@ -167,13 +168,13 @@ class SqliteStorage(DagsterSqliteStorage):
         place = Path(base_dir)
         private.close_all(place.parent if place.parent.name == HOME else place)
         _make(place, _make_all)
-        # A history that an earlier release has made has runs, but no such file.
-        _make(place / EVENTS, lambda new: _Events(str(new)).dispose())
         self.base_dir = base_dir
         self._run_storage = _Runs.from_local(str(place / "history"))
         self._event_log_storage = _Events(str(place / EVENTS))  # type: ignore[assignment]
         self._schedule_storage = _Schedules.from_local(str(place / "schedules"))
         self._inst_data = inst_data
+        storages = (self._run_storage, self._event_log_storage, self._schedule_storage)
+        require_known(storages, f"Dagster's history in {place}")
         DagsterStorage.__init__(self)  # type: ignore[no-untyped-call, arg-type]
 
     @classmethod

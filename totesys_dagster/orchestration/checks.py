@@ -93,8 +93,8 @@ def _verified(found: Verification, batches: int) -> dict[str, Any]:
     now = f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
     outcome = counted(len(found.findings), "finding") if found.findings else "all as written"
     what = (
-        f"{counted(found.batches, 'batch')}, {counted(found.objects, 'object')},"
-        f" {counted(found.bytes, 'byte')}"
+        f"{counted(found.batches, 'batch')}, {counted(found.deliveries, 'delivery')},"
+        f" {counted(found.objects, 'object')}, {counted(found.bytes, 'byte')}"
     )
     return {
         "head": batch_key(batches),
@@ -110,6 +110,7 @@ def _result(found: Verification, seconds: float) -> dg.AssetCheckResult:
         description=_description(found.findings),
         metadata={
             "batches": found.batches,
+            "deliveries": found.deliveries,
             "objects": found.objects,
             "bytes": found.bytes,
             "audits": found.audits,

@@ -106,7 +106,7 @@ def _lake(
 
 
 def _remembered(cursor: str | None) -> Counted:
-    """The last report's cursor; a new one if a person or an older release has set another."""
+    """The last report's cursor; a new one if a person or another release has set another."""
     with suppress(ValueError):
         return Counted.model_validate_json(cursor or "")
     return Counted()

@@ -33,6 +33,8 @@ from totesys_dagster.warehouse import ledger
 from totesys_dagster.warehouse.assets import migrate
 
 _TAGS = {STAGE_TAG: RATES_STAGE}
+# The minute of each hour at which a new day's rates are asked for.
+ASKED_AT = 20
 _MADE_OF_BOTH = dg.AssetSelection.assets(processed_rates, loaded_rates)
 
 exchange_rates = dg.define_asset_job(
@@ -65,17 +67,21 @@ def range_tags(first: dt.date, last: dt.date) -> dict[str, str]:
 
 @dg.schedule(
     job=exchange_rates,
-    cron_schedule="20 * * * *",
+    cron_schedule="*/5 * * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Asks for the day's rates, every hour from when they are due until they are loaded."
-    " Also asks for those of the week before that are missing.",
+    " Also asks for those of the week before that are missing. The first rates of all come within"
+    " five minutes.",
 )
 def daily_exchange_rates(
     context: dg.ScheduleEvaluationContext, lake: Lake, warehouse: Warehouse
 ) -> dg.RunRequest | dg.SkipReason:
     """A run for the last days, unless the warehouse has what is available today."""
-    today = context.scheduled_execution_time.astimezone(dt.UTC).date()
+    at = context.scheduled_execution_time.astimezone(dt.UTC)
+    today = at.date()
+    if at.minute != ASKED_AT and log_of(EXCHANGE_RATES, lake.ingestion()).end():
+        return dg.SkipReason(f"Rates are asked for at {ASKED_AT} minutes past each hour.")
     if unfinished(context.instance, _TAGS):
         return dg.SkipReason("Exchange rates are already being loaded.")
     known = standing(lake.ingestion(), lake.processed())

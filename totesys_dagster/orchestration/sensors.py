@@ -208,7 +208,7 @@ def _start_audit(instance: dg.DagsterInstance) -> list[dg.RunRequest]:
 
 
 def _remembered(cursor: str | None) -> PollCursor:
-    """The last poll's cursor; a new one where a person or an older release has set another."""
+    """The last poll's cursor; a new one where a person or another release has set another."""
     with suppress(ValueError):
         return PollCursor.model_validate_json(cursor or "")
     return PollCursor()

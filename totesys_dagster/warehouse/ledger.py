@@ -17,6 +17,7 @@ from totesys_dagster.lake.manifest import Commit, Manifest
 from totesys_dagster.postgres.sessions import Connection, Names, failures, one, transaction
 from totesys_dagster.waiting import looks
 from totesys_dagster.warehouse import standing
+from totesys_dagster.warehouse.migrations import require_usable
 from totesys_dagster.words import counted
 
 # In PostgreSQL's default of 4 MB, comparing a million rows spilled both sides to disk.
@@ -105,7 +106,7 @@ def _lock(connection: Connection, names: Names) -> None:
 def head(connection: Connection, names: Names, log: str = TOTESYS) -> int:
     """The sequence of a log's last batch in the ledger, 0 if there is none.
 
-    Raises LoadError.
+    Raises LoadError, also if this release cannot use the warehouse: every command comes by here.
     """
     query = sql.SQL("SELECT coalesce(max(sequence), 0) FROM {} WHERE log = {}").format(
         names.ledger("batch"), sql.Literal(log)
@@ -113,6 +114,7 @@ def head(connection: Connection, names: Names, log: str = TOTESYS) -> int:
     with failures(LoadError, "a read of the ledger"):
         try:
             with transaction(connection):
+                require_usable(connection, names)
                 row = one(connection, query)
         except (errors.UndefinedTable, errors.InvalidSchemaName):
             return 0  # the first load creates it
@@ -181,7 +183,7 @@ def receipts(
     Raises LoadError.
     """
     query = sql.SQL(
-        "SELECT sequence, star, receipt_sha256, to_jsonb(t) ->> 'revision' FROM {} AS t"
+        "SELECT sequence, star, receipt_sha256, revision FROM {}"
         " WHERE log = %s AND sequence BETWEEN %s AND %s"
     ).format(names.ledger("batch_table"))
     with failures(LoadError, "a read of the ledger"), transaction(connection):

@@ -24,13 +24,7 @@ def grants(names: Names, made: Iterable[str]) -> list[sql.Composed]:
     made = set(made)
     stars = [star for star in WAREHOUSE_TABLES.values() if star.name in made]
     past = [table for name, table in pasts().items() if name in made]
-    shown = [
-        names.table(view.name)
-        for star in WAREHOUSE_TABLES.values()
-        for view in ddl.views(names, star)
-        # A dimension's history was introduced later than the dimension.
-        if {star.name, view.name.replace("history_", "past_", 1)} & made
-    ]
+    shown = [names.table(view.name) for star in stars for view in ddl.views(names, star)]
     shown += [names.table(star.name) for star in stars if star.kind is Kind.CALENDAR]
     both = sql.SQL(", ").join(map(sql.Identifier, (names.schema, names.bookkeeping)))
     fragments: dict[str, sql.Composable] = {
@@ -84,27 +78,6 @@ def report_grants(names: Names, found: Found) -> Iterator[sql.Composed]:
         if report.parameters is not None:
             what = sql.SQL("EXECUTE ON {}").format(report.kind_and_name(names))
         yield sql.SQL("GRANT {} TO {}").format(what, roles)
-
-
-def tables_for_reader_no_more(names: Names, found: Found) -> Iterator[sql.Composed]:
-    """Revoke what the reader was granted before there were reports: tables in which an order has
-    several rows, and the ledger."""
-    calendars = {star.name for star in WAREHOUSE_TABLES.values() if star.kind is Kind.CALENDAR}
-    tables = [names.table(name) for name in found.tables if name not in calendars]
-    fragments = {
-        "tables": sql.SQL(", ").join(tables),
-        "bookkeeping": sql.Identifier(names.bookkeeping),
-        "reader": sql.Identifier(ddl.READER),
-    }
-    for revoke in _REVOKES[not tables :]:
-        yield sql.SQL(revoke).format(**fragments)
-
-
-_REVOKES = (
-    "REVOKE SELECT ON {tables} FROM {reader}",
-    "REVOKE SELECT ON ALL TABLES IN SCHEMA {bookkeeping} FROM {reader}",
-    "REVOKE USAGE ON SCHEMA {bookkeeping} FROM {reader}",
-)
 
 
 def _tables(names: Names, stars: Iterable[StarTable]) -> sql.Composed:

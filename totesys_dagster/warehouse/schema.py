@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import cache, partial
 from importlib import resources
 
@@ -24,29 +23,10 @@ from totesys_dagster.warehouse import ddl, rights, state, views
 from totesys_dagster.warehouse import plan as plan_of
 from totesys_dagster.warehouse.ddl import LOADER, NOT_ENFORCED_SINCE, OWNER
 from totesys_dagster.warehouse.ledger import exclusive
+from totesys_dagster.warehouse.migrations import MIGRATIONS, done, exists
 from totesys_dagster.warehouse.plan import DropAndRestore, Found, Step, find, no_views, plan
 from totesys_dagster.warehouse.readable import readable
 from totesys_dagster.warehouse.tables import all_tables
-
-
-@dataclass(frozen=True)
-class Migration:
-    """An SQL file, run once."""
-
-    number: int
-    file: str
-
-
-# Append only: a released file is never edited.
-MIGRATIONS = (
-    Migration(1, "0001_ledger.sql"),
-    Migration(2, "0002_reports.sql"),
-    Migration(3, "0003_reporting_currency.sql"),
-    Migration(4, "0004_pages.sql"),
-)
-
-# Since this file, readers have reports instead of tables.
-REPORTS_SINCE = 2
 
 OLDEST_SERVER = 140000
 
@@ -103,7 +83,7 @@ def show(connection: Connection, names: Names) -> str:
             return ""
         act_as_owner(connection)
         steps = _steps(connection, names)
-        made = _exists(connection, names.ledger("star"))
+        made = exists(connection, names.ledger("star"))
         found = state.states(connection, names) if made else {}
         anew = state.outdated(found) if found else []
     changes = [step.what for step in steps if step.what]
@@ -123,7 +103,7 @@ def _text(steps: Iterable[Step]) -> str:
 
 
 def _run(connection: Connection, steps: Iterable[Step]) -> list[str]:
-    done = []
+    changes = []
     for step in steps:
         try:
             connection.execute(step.statement)
@@ -143,8 +123,8 @@ def _run(connection: Connection, steps: Iterable[Step]) -> list[str]:
                 " then run `totesys migrate`; nothing was changed."
             ) from None
         if step.what:
-            done.append(step.what)
-    return done or ["views, comments and grants are brought up to date"]
+            changes.append(step.what)
+    return changes or ["views, comments and grants are brought up to date"]
 
 
 def _require_server(connection: Connection) -> None:
@@ -193,12 +173,12 @@ def _sql_file(name: str, names: Names) -> sql.Composed:
 def is_made(connection: Connection, names: Names) -> bool:
     """Whether there is a warehouse at all, up to date or not. Raises psycopg.Error."""
     with transaction(connection):
-        return _exists(connection, names.ledger("migration"))
+        return exists(connection, names.ledger("migration"))
 
 
 def pending(connection: Connection, names: Names) -> bool:
-    """Whether the warehouse is not what is declared. Raises LoadError if its schema was created by
-    another line of migrations."""
+    """Whether the warehouse is not what is declared. Raises LoadError if this release cannot use
+    it."""
     with transaction(connection):
         return _pending(connection, names)
 
@@ -210,35 +190,13 @@ def unfit(connection: Connection, names: Names, star: StarTable) -> str | None:
 
 
 def _pending(connection: Connection, names: Names) -> bool:
-    done = _done(connection, names)
-    known = {m.number: m.file for m in MIGRATIONS}
-    # A later release may have added more, which does not stop this one.
-    if foreign := [f for n, f in done.items() if n in known and known[n] != f]:
-        raise LoadError(
-            f"The schema {names.schema} of the warehouse was created by another release of"
-            f" totesys_dagster, with migrations that this one does not know ({', '.join(foreign)}):"
-            " set TOTESYS_WAREHOUSE_SCHEMA to a new name to start again, or go back to that"
-            " release."
-        )
-    if not known.keys() <= done.keys() or not _exists(connection, names.ledger("declaration")):
+    known = {migration.number for migration in MIGRATIONS}
+    if not known <= done(connection, names):
         return True
     query = sql.SQL("SELECT sha256 FROM {} ORDER BY applied_at DESC LIMIT 1").format(
         names.ledger("declaration")
     )
     return connection.execute(query).fetchone() != (_declaration(connection, names),)
-
-
-def _done(connection: Connection, names: Names) -> dict[int, str]:
-    """The migrations that have run, by number."""
-    if not _exists(connection, names.ledger("migration")):
-        return {}
-    query = sql.SQL("SELECT number, file FROM {}").format(names.ledger("migration"))
-    return dict(connection.execute(query).fetchall())
-
-
-def _exists(connection: Connection, table: sql.Identifier) -> bool:
-    query = "SELECT to_regclass(%s) IS NOT NULL"
-    return connection.execute(query, [table.as_string(connection)]).fetchone() == (True,)
 
 
 def may_change(connection: Connection, names: Names) -> bool:
@@ -257,7 +215,7 @@ def may_change(connection: Connection, names: Names) -> bool:
 def _require(connection: Connection, names: Names) -> None:
     """Raise LoadError unless the tables have what a load of this release needs."""
     with transaction(connection):
-        ready = _exists(connection, names.ledger("star"))
+        ready = exists(connection, names.ledger("star"))
         found = find(connection, names) if ready else Found()
         steps = plan(names, found, no_views, foreign_keys=False)
     if not ready or any(step.what for step in steps):
@@ -283,12 +241,12 @@ def _all_steps(
     foreign_keys: bool,
     roles: bool,
 ) -> list[Step]:
-    done: dict[int, str] = {}
+    ran: frozenset[int] = frozenset()
     existing: list[str] = []
     role: sql.SQL | sql.Composed = sql.SQL("RESET ROLE")
     drop_and_restore = no_views
     if connection is not None:
-        done, existing = _done(connection, names), _existing(connection, names)
+        ran, existing = done(connection, names), _existing(connection, names)
         if _has_role(connection, OWNER):
             role = sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(OWNER))
         drop_and_restore = partial(views.drop_and_restore, connection, names, role)
@@ -298,12 +256,7 @@ def _all_steps(
             for schema in _schemas(names)
             if schema not in existing
         ),
-        *_files(names, done),
-        *(
-            map(Step, rights.tables_for_reader_no_more(names, found))
-            if roles and 1 in done and REPORTS_SINCE not in done
-            else ()
-        ),
+        *_files(names, ran),
         *_declared(names, found, drop_and_restore, foreign_keys=foreign_keys, roles=roles),
         Step(
             sql.SQL("INSERT INTO {} (sha256) VALUES ({})").format(
@@ -349,23 +302,17 @@ def _existing(connection: Connection, names: Names) -> list[str]:
     return list(found)
 
 
-def _files(names: Names, done: dict[int, str]) -> Iterator[Step]:
+def _files(names: Names, ran: frozenset[int]) -> Iterator[Step]:
     """The numbered files that have not run."""
-    table = names.ledger("migration")
-    yield Step(
-        sql.SQL(
-            "CREATE TABLE IF NOT EXISTS {} (number integer PRIMARY KEY, file text NOT NULL,"
-            " applied_at timestamptz NOT NULL DEFAULT clock_timestamp())"
-        ).format(table)
-    )
-    note = sql.SQL("INSERT INTO {} (number, file) VALUES ({}, {})")
-    path = sql.SQL("SET LOCAL search_path TO {}, pg_temp")
+    path = sql.SQL("SET LOCAL search_path TO {}, pg_temp").format(sql.Identifier(names.bookkeeping))
+    note = sql.SQL("INSERT INTO {} (number, file, needs) VALUES ({}, {}, {})")
     for migration in MIGRATIONS:
-        if migration.number in done:
+        if migration.number in ran:
             continue
-        yield Step(path.format(sql.Identifier(names.bookkeeping)))
+        yield Step(path)
         yield Step(_sql_file(migration.file, names), migration.file)
-        yield Step(note.format(table, sql.Literal(migration.number), sql.Literal(migration.file)))
+        values = map(sql.Literal, (migration.number, migration.file, migration.needs))
+        yield Step(note.format(names.ledger("migration"), *values))
 
 
 def _declaration(connection: Connection, names: Names) -> str:

@@ -38,13 +38,8 @@ def states(connection: Connection, names: Names) -> dict[str, State]:
 
 
 def outdated(found: Mapping[str, State]) -> list[StarTable]:
-    """The tables that are the result of another or an unknown declaration; also dimensions for
-    whose past versions this is so."""
-    return [
-        star
-        for star in STAR_TABLES.values()
-        if not all(_is_of(star, found.get(name)) for name in _kept(star))
-    ]
+    """The tables that are the result of another or an unknown declaration."""
+    return [star for star in STAR_TABLES.values() if not _is_of(star, found.get(star.name))]
 
 
 def not_comparable(found: Mapping[str, State]) -> list[str]:
@@ -53,11 +48,7 @@ def not_comparable(found: Mapping[str, State]) -> list[str]:
     return [
         star.name
         for star in outdated(found)
-        if star.name not in found
-        or (
-            not _is_of(star, found[star.name])
-            and not _is_part(definition(star), found[star.name].definition)
-        )
+        if star.name not in found or not _is_part(definition(star), found[star.name].definition)
     ]
 
 
@@ -67,14 +58,12 @@ def behind(found: Mapping[str, State], head: int) -> list[StarTable]:
     return [
         star
         for star in STAR_TABLES.values()
-        if all(_is_of(star, found.get(name)) for name in _kept(star))
-        and min(found[name].sequence for name in _kept(star)) < head
+        if _is_of(star, found.get(star.name)) and found[star.name].sequence < head
     ]
 
 
 def _kept(star: StarTable) -> list[str]:
-    """The names of the tables that a load of the star writes. A release without past versions
-    continues only the dimension."""
+    """The names of the tables that a load of the star writes."""
     return [table.name for table in kept(star)]
 
 

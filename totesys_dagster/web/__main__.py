@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
+from totesys_dagster import entry
 
-from totesys_dagster import private
-from totesys_dagster.errors import TotesysError
-from totesys_dagster.web.server import HOST, PORT, serve
 
-if __name__ == "__main__":
+def run() -> int:
+    """Serve the UI as the arguments say, to the end. Returns the exit status."""
+    import argparse
+    import sys
+
+    from totesys_dagster import private
+    from totesys_dagster.errors import TotesysError
+    from totesys_dagster.web.server import HOST, PORT, serve
+
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--host", "-h", default=HOST)
     parser.add_argument("--port", "-p", type=int, default=PORT)
     given, options = parser.parse_known_args()
     private.write_privately()
     try:
-        serve(given.host, given.port, options)
+        return serve(given.host, given.port, options)
     except TotesysError as error:
-        sys.exit(f"Error: {error}")
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    entry.guard(run)

@@ -11,6 +11,7 @@ import os
 import socket
 from collections.abc import Sequence
 
+from totesys_dagster.entry import ended
 from totesys_dagster.errors import SettingError
 
 HOST = "127.0.0.1"
@@ -52,10 +53,10 @@ def _listening(listener: socket.socket, address: object) -> socket.socket:
     return listener
 
 
-def serve(host: str, port: int, options: Sequence[str]) -> None:
+def serve(host: str, port: int, options: Sequence[str]) -> int:
     """Serve the UI until the process is to end; `options` are those of dagster-webserver.
 
-    Raises SettingError.
+    Returns the exit status. Raises SettingError.
     """
     from totesys_dagster.web.hosts import served_names
 
@@ -67,7 +68,7 @@ def serve(host: str, port: int, options: Sequence[str]) -> None:
     from uvicorn.config import LOGGING_CONFIG
 
     from totesys_dagster import json_logs, settings
-    from totesys_dagster.dagster_insides import web_server_command
+    from totesys_dagster.dagster_insides import detach_code_servers, web_server_command
     from totesys_dagster.web.guard import Application, Guard
     from totesys_dagster.web.reports import Reports
 
@@ -90,8 +91,16 @@ def serve(host: str, port: int, options: Sequence[str]) -> None:
             uvicorn.Server(config).run(sockets)
 
     command = web_server_command(run)
-    command.main(
-        ["--host", host, "--port", str(port), *options],
-        prog_name="totesys web",
-        auto_envvar_prefix="DAGSTER_WEBSERVER",
-    )
+    code_servers = detach_code_servers()
+    try:
+        return ended(
+            lambda: command.main(
+                ["--host", host, "--port", str(port), *options],
+                prog_name="totesys web",
+                auto_envvar_prefix="DAGSTER_WEBSERVER",
+                standalone_mode=False,
+            )
+        )
+    finally:
+        for one in code_servers:  # those that Dagster has not ended: it was interrupted early
+            one.terminate()

@@ -184,6 +184,8 @@ def test_changed_receipt_and_delivery_are_found(feeding: Feeding) -> None:
     for number in range(2):
         feeding.receive(f"2024-11-1{number},USD,1\n", f"{number}.csv")
     loads = feeding.load()
+    verified = feeding.verify()
+    assert (verified.deliveries, verified.batches) == (2, 0)
     receipt = path_of(feeding.platform, "processed", feed_receipt_key(TABLE, loads[0].delivery))
     delivery = path_of(feeding.platform, "ingestion", "deliveries/exchange_rate/0000000001.json")
     for path, old, new in ((receipt, b'"rows": 1', b'"rows": 2'), (delivery, b"test", b"tset")):

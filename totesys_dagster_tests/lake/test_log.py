@@ -7,7 +7,7 @@ import json
 import pytest
 
 from totesys_dagster.catalogue import STAR_TABLES
-from totesys_dagster.errors import LakeError
+from totesys_dagster.errors import LakeError, NewerFormatError
 from totesys_dagster.lake.audits import Head, SourceAudit
 from totesys_dagster.lake.deliveries import Body, Delivery
 from totesys_dagster.lake.feed_receipt import FeedReceipt
@@ -94,6 +94,19 @@ def test_every_kind_of_document_is_tried() -> None:
 
     here = {kind for kind in kinds(Document) if kind.__module__.startswith("totesys_dagster.")}
     assert {type(document) for document in DOCUMENTS} == here
+
+
+@pytest.mark.parametrize("more", [b"", b'"colour": "blue", ', b'"colour": "%b", ' % (b"x" * 2**20)])
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: type(document).__name__)
+def test_document_of_a_newer_format_is_refused(document: Document, more: bytes) -> None:
+    newer = document.to_bytes().replace(b'"format": 3', more + b'"format": 4')
+    with pytest.raises(NewerFormatError) as refused:
+        type(document).from_bytes(newer, "the lake's x.json")
+
+    assert str(refused.value) == (
+        "the lake's x.json is of format 4, which a newer release of totesys_dagster has written,"
+        " and this one reads format 3 only: install that release again, or a later one."
+    )
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: type(document).__name__)

@@ -278,14 +278,6 @@ def test_missing_manifest_is_named(directory: Store) -> None:
         ManifestLog(directory).read(1)
 
 
-def test_unknown_format_asks_for_an_upgrade(directory: Store) -> None:
-    newer = manifest(1).to_bytes().replace(b'"format": 3', b'"format": 4')
-    directory.put(manifest_key(1), newer)
-
-    with pytest.raises(LakeError, match=r"not a manifest of format 3 \(format: .*upgrade\.$"):
-        ManifestLog(directory).read(1)
-
-
 def test_document_of_an_earlier_format_says_how_to_start_anew(directory: Store) -> None:
     earlier = manifest(1).to_bytes().replace(b'"format": 3', b'"format": 1')
     directory.put(manifest_key(1), earlier)

@@ -81,6 +81,18 @@ def test_database_of_others_under_the_name_of_a_half_made_one_is_left_alone(
         connection.execute("DROP DATABASE totesys_new")
 
 
+def test_installation_without_the_simulator_says_what_to_set(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As from a wheel, which has the platform alone."""
+    monkeypatch.setitem(sys.modules, "totesys_simulator", None)
+    with (
+        server.connect(SUPERUSER, "postgres") as connection,
+        pytest.raises(SettingError, match=f"{settings.SOURCE_DSN} is not set, .*: set it, or work"),
+    ):
+        stack._create_source(connection, server)
+
+
 def test_definitions_start_no_server_until_a_database_is_needed(tmp_path: Path) -> None:
     """To look at the definitions, as `dagster definitions validate` does, needs none."""
     code = (

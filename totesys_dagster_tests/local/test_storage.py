@@ -14,7 +14,6 @@ import dagster as dg
 import pytest
 import yaml
 
-from totesys_dagster.dagster_insides import DagsterSqliteStorage
 from totesys_dagster.local import storage
 from totesys_dagster.local.storage import SqliteStorage
 from totesys_dagster_tests import warm
@@ -202,14 +201,3 @@ def test_fork_has_connections_of_its_own(instance: dg.DagsterInstance) -> None:
     instance.add_dynamic_partitions("batch", ["3"])
 
     assert sorted(instance.get_dynamic_partitions("batch")) == ["1", "2", "3"]
-
-
-def test_history_of_an_earlier_release_goes_on(tmp_path: Path) -> None:
-    """It has the runs and the ticks; its events were in other files."""
-    place = tmp_path / "storage"
-    DagsterSqliteStorage(str(place)).dispose()
-    history = SqliteStorage(str(place))
-    history.event_log_storage.add_dynamic_partitions("batch", ["1"])
-
-    assert history.run_storage.get_runs() == []
-    assert history.event_log_storage.get_dynamic_partitions("batch") == ["1"]

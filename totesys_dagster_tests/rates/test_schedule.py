@@ -62,6 +62,17 @@ def test_schedule_asks_for_a_week_until_the_day_is_quoted(instance: dg.DagsterIn
     assert asked.items() >= week("2024-11-16").items()
 
 
+@pytest.mark.usefixtures("rates", "nobody")
+def test_between_hours_only_the_first_rates_are_asked_for(instance: dg.DagsterInstance) -> None:
+    assert tick(instance, dt.datetime(2024, 11, 16, 0, 25, tzinfo=dt.UTC)) is None
+
+
+@pytest.mark.usefixtures("platform", "nobody")
+def test_first_rates_do_not_wait_for_the_hour(instance: dg.DagsterInstance) -> None:
+    asked = tick(instance, dt.datetime(2024, 11, 16, 0, 25, tzinfo=dt.UTC)) or {}
+    assert asked.items() >= week("2024-11-16").items()
+
+
 @pytest.mark.usefixtures("platform", "nobody")
 @pytest.mark.parametrize(
     ("at", "today"),

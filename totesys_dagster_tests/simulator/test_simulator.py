@@ -650,6 +650,22 @@ def test_a_filled_source_is_not_filled_again(small_source: psycopg.Connection) -
 # A business day
 
 
+def test_a_day_deletes_an_order_that_was_there_before(
+    small_source: psycopg.Connection, changes: Callable[[], list[Change]]
+) -> None:
+    query = "SELECT transaction_id FROM transaction"
+    before = {key for (key,) in small_source.execute(query)}
+    business_day(small_source, MONDAY)
+
+    deleted = [
+        change["old"]["transaction_id"]
+        for change in changes()
+        if change["new"] is None and change["table"] == "transaction"
+    ]
+    assert deleted
+    assert before.issuperset(deleted)
+
+
 def test_a_day_reports_exactly_what_it_did(
     small_source: psycopg.Connection, changes: Callable[[], list[Change]]
 ) -> None:

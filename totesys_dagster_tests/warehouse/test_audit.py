@@ -131,11 +131,8 @@ def test_digest_of_another_type_is_not_compared() -> None:
         ),
     )
     typed = Digest(method="md5-1", columns=digest.digested_columns(star), rows=0, digest="0")
-    names = tuple(column.split()[0] for column in typed.columns)
-    of_an_earlier_release = typed.model_copy(update={"columns": names})
 
     assert digest.covers(typed, star)
-    assert digest.covers(of_an_earlier_release, star)
     assert not digest.covers(typed, wider)
 
 

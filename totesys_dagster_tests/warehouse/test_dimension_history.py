@@ -13,11 +13,8 @@ import pytest
 from totesys_dagster.catalogue import STAR_TABLES, Kind
 from totesys_dagster.local import stack
 from totesys_dagster.operations.rebuild import rebuild
-from totesys_dagster.operations.renew import outdated, renew
 from totesys_dagster.operations.verify import verify
-from totesys_dagster.warehouse import schema
 from totesys_dagster.warehouse.status import table_status
-from totesys_dagster.warehouse.tables import past
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import new_design
 
@@ -292,69 +289,6 @@ def test_history_that_was_changed_by_hand_is_found_and_rebuilt(
     assert {star: count for star, count in different.items() if count} == {star: rows}
     assert all_histories(platform) == before
     assert verify_of(platform) == []
-
-
-# Warehouses that were made before
-
-
-def as_it_was_before(platform: Platform) -> None:
-    """The warehouse of a release that kept no past versions."""
-    platform.rows("SELECT 1")  # sets the search path
-    for star in DIMENSIONS:
-        platform.warehouse.execute(f"DROP VIEW history_{star.name}".encode())
-        platform.warehouse.execute(f"DROP TABLE {past(star).name}".encode())
-    platform.warehouse.execute("DELETE FROM star WHERE star LIKE 'past%'")
-    platform.warehouse.execute("DELETE FROM declaration")
-
-
-def renew_of(platform: Platform) -> list[str]:
-    found = renew(
-        platform.warehouse,
-        platform.names,
-        platform.ingestion,
-        platform.processed,
-        quarantine_limit=100,
-    )
-    return [star.name for star in found.stars]
-
-
-def test_living_warehouse_gets_its_history_from_the_lake(platform: Platform) -> None:
-    busy_week(platform)
-    before = all_histories(platform)
-    as_it_was_before(platform)
-    schema.migrate(platform.warehouse, platform.names)
-
-    assert renew_of(platform) == [star.name for star in DIMENSIONS]
-    assert all_histories(platform) == before
-    assert outdated(platform.warehouse, platform.names) == []
-
-
-def test_audits_go_on_until_then(platform: Platform) -> None:
-    """The rows that are current are what they were."""
-    busy_week(platform)
-    as_it_was_before(platform)
-    schema.migrate(platform.warehouse, platform.names)
-    edit(platform, moved(1))
-
-    query = "SELECT equal FROM audit WHERE star = 'dim_staff' ORDER BY sequence DESC LIMIT 1"
-    assert platform.rows(query) == [(True,)]
-
-
-@pytest.mark.long
-def test_what_the_release_before_loads_afterwards_is_found(platform: Platform) -> None:
-    """It carries on the dimensions, and knows nothing of their past."""
-    busy_week(platform)
-    before = all_histories(platform)
-    last = "(SELECT max(sequence) FROM batch)"
-    platform.rows("SELECT 1")  # sets the search path
-    platform.warehouse.execute("DELETE FROM past_dim_staff WHERE batch_seq >= 5")
-    platform.warehouse.execute(
-        f"UPDATE star SET sequence = {last} - 1 WHERE star LIKE 'past%'".encode()
-    )
-    assert all_histories(platform) != before
-
-    assert renew_of(platform) == [star.name for star in DIMENSIONS]
-    assert all_histories(platform) == before
 
 
 # Who may do what

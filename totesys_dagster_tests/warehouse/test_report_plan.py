@@ -357,44 +357,7 @@ def test_view_on_a_report_that_goes_is_named_and_nothing_changes(
     assert admin.execute("SELECT * FROM mine.late").fetchall() == []
 
 
-# The release before, and rebuilds
-
-
-@pytest.mark.long
-def test_readers_of_a_warehouse_from_before_get_reports_for_tables(
-    admin: psycopg.Connection,
-) -> None:
-    admin.execute(
-        """
-        DROP SCHEMA reports CASCADE;
-        DROP TABLE warehouse_bookkeeping.report;
-        DELETE FROM warehouse_bookkeeping.migration WHERE number = 2;
-        DELETE FROM warehouse_bookkeeping.declaration;
-        GRANT USAGE ON SCHEMA warehouse_bookkeeping TO warehouse_reader;
-        GRANT SELECT ON ALL TABLES IN SCHEMA warehouse_bookkeeping TO warehouse_reader;
-        GRANT SELECT ON ALL TABLES IN SCHEMA warehouse TO warehouse_reader;
-        GRANT SELECT ON warehouse.fact_payment TO totesys_extractor;
-        """
-    )
-    schema.migrate(admin, NAMES)
-
-    def may(relation: str, role: str = "warehouse_reader") -> bool:
-        query = "SELECT has_table_privilege(%s, %s, 'SELECT')"
-        return admin.execute(query, [role, relation]).fetchone() == (True,)
-
-    assert may("reports.overdue_today")
-    assert may("warehouse.current_fact_payment")
-    assert may("warehouse.history_fact_payment")
-    assert may("warehouse.dim_date")
-    assert not may("warehouse.fact_payment")
-    assert not may("warehouse.dim_staff")
-    assert not may("warehouse_bookkeeping.quarantine")
-    assert may("warehouse.fact_payment", "warehouse_loader")
-    assert may("warehouse.fact_payment", "totesys_extractor")
-    admin.execute("GRANT SELECT ON warehouse.fact_payment TO warehouse_reader")
-    admin.execute("DELETE FROM warehouse_bookkeeping.declaration")
-    schema.migrate(admin, NAMES)
-    assert may("warehouse.fact_payment")  # given on purpose since then
+# Rebuilds
 
 
 def test_rebuild_makes_no_reports_beside_the_warehouse(platform: Platform) -> None:

@@ -18,7 +18,7 @@ from totesys_dagster.warehouse.tables import all_tables
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1
 
-FILES = ["0001_ledger.sql", "0002_reports.sql", "0003_reporting_currency.sql", "0004_pages.sql"]
+FILES = ["0001_bookkeeping.sql"]
 MADE = [*FILES, *(f"{name} is made" for name in all_tables())]
 
 

@@ -73,6 +73,7 @@ module "platform" {
   hosted_zone_id        = var.hosted_zone_id
   cognito_domain_prefix = var.cognito_domain_prefix
 
+  settings           = var.settings
   alert_emails       = var.alert_emails
   alert_mail         = var.alert_mail
   monthly_budget_usd = var.monthly_budget_usd

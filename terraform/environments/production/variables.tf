@@ -50,6 +50,12 @@ variable "cognito_domain_prefix" {
   type        = string
 }
 
+variable "settings" {
+  description = "Further settings of README.md by name, such as TOTESYS_REPORTING_CURRENCY: those of all parts that are neither secret nor set by another variable"
+  type        = map(string)
+  default     = {}
+}
+
 variable "alert_emails" {
   description = "Who is notified of alarms"
   type        = list(string)

@@ -3,14 +3,11 @@
 
 locals {
   # Read by the platform and by Dagster; the names are those of README.md and deploy/aws/dagster.yaml.
-  environment = {
+  environment = merge({ TOTESYS_HISTORY_DAYS = "90" }, var.settings, {
     TOTESYS_INGESTION_URL      = "s3://${var.buckets.ingestion}"
     TOTESYS_PROCESSED_URL      = "s3://${var.buckets.processed}"
-    TOTESYS_WAREHOUSE_SCHEMA   = var.warehouse_schema
     TOTESYS_POLL_SECONDS       = tostring(var.poll_seconds)
     TOTESYS_LOAD_EVERY_SECONDS = tostring(var.load_every_seconds)
-    TOTESYS_QUARANTINE_LIMIT   = tostring(var.quarantine_limit)
-    TOTESYS_HISTORY_DAYS       = tostring(var.history_days)
     TOTESYS_ALERT_TOPIC        = var.alert_topic_arn
     TOTESYS_UI_URL             = "https://${var.domain_name}"
     AWS_REGION                 = var.region # for the lake's client
@@ -27,7 +24,7 @@ locals {
     DAGSTER_RUN_SECURITY_GROUPS = jsonencode({
       for stage in ["capture", "process", "load"] : stage => var.security_groups[stage]
     })
-  }
+  })
 
   # The command line starts an embedded source if none is set. One-off commands read the lake and the
   # warehouse, never ToteSys, so this part does not get its password.

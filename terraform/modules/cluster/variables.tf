@@ -119,12 +119,6 @@ variable "deletion_protection" {
   type        = bool
 }
 
-variable "warehouse_schema" {
-  description = "TOTESYS_WAREHOUSE_SCHEMA"
-  type        = string
-  default     = "warehouse"
-}
-
 variable "poll_seconds" {
   description = "TOTESYS_POLL_SECONDS"
   type        = number
@@ -151,14 +145,20 @@ variable "alert_mail" {
   default     = null
 }
 
-variable "quarantine_limit" {
-  description = "TOTESYS_QUARANTINE_LIMIT"
-  type        = number
-  default     = 100
-}
+variable "settings" {
+  description = "Further settings of README.md by name, such as TOTESYS_REPORTING_CURRENCY: those of all parts that are neither secret nor set by another variable"
+  type        = map(string)
+  default     = {}
 
-variable "history_days" {
-  description = "TOTESYS_HISTORY_DAYS"
-  type        = number
-  default     = 90
+  validation {
+    condition = length(setsubtract(keys(var.settings), [
+      "TOTESYS_CODE_URL", "TOTESYS_CONTRACTS", "TOTESYS_DROPS_URL", "TOTESYS_DROP_BYTES",
+      "TOTESYS_FRESHNESS_MINUTES", "TOTESYS_HISTORY_DAYS", "TOTESYS_LISTED_BATCHES", "TOTESYS_LOG_FORMAT",
+      "TOTESYS_PART_BYTES", "TOTESYS_PROCESS_AT_ONCE", "TOTESYS_QUARANTINE_LIMIT",
+      "TOTESYS_RATES_FALLBACK_URL", "TOTESYS_RATES_URL", "TOTESYS_REPORTING_CURRENCY",
+      "TOTESYS_REPORT_STAFF", "TOTESYS_ROW_BYTES", "TOTESYS_TRUSTED_HOSTS", "TOTESYS_VERIFY_SCHEDULE",
+      "TOTESYS_WAREHOUSE_SCHEMA", "TOTESYS_WEB_HOSTS",
+    ])) == 0
+    error_message = "settings may name only settings of README.md that are neither secret nor set by another variable."
+  }
 }

@@ -187,6 +187,7 @@ module "cluster" {
   deletion_protection      = var.deletion_protection
   poll_seconds             = var.poll_seconds
   load_every_seconds       = var.load_every_seconds
+  settings                 = var.settings
   alert_topic_arn          = module.alerts.topic_arn
   alert_mail               = var.alert_mail
 }

@@ -148,6 +148,12 @@ variable "load_every_seconds" {
   default     = 60
 }
 
+variable "settings" {
+  description = "Further settings of README.md by name, such as TOTESYS_REPORTING_CURRENCY: those of all parts that are neither secret nor set by another variable"
+  type        = map(string)
+  default     = {}
+}
+
 variable "alert_emails" {
   description = "Who is notified of alarms"
   type        = list(string)

@@ -18,5 +18,4 @@ TABLE = StarTable(
         of_day("month_name", Type.TEXT, "English name of the month, such as January."),
         of_day("quarter", Type.INTEGER, "Quarter of the year, 1 to 4."),
     ),
-    code_version=2,  # made from the facts, and no more from rows that they do not have
 )

@@ -201,3 +201,41 @@ run "other_processors_are_refused" {
 
   expect_failures = [var.cpu_architecture]
 }
+
+run "further_settings_reach_every_part_and_replace_defaults" {
+  command = plan
+
+  variables {
+    settings = { TOTESYS_REPORTING_CURRENCY = "EUR", TOTESYS_HISTORY_DAYS = "30" }
+  }
+
+  assert {
+    condition = alltrue([
+      for task in aws_ecs_task_definition.this : alltrue([
+        for name, value in { TOTESYS_REPORTING_CURRENCY = "EUR", TOTESYS_HISTORY_DAYS = "30" } :
+        contains(jsondecode(task.container_definitions)[0].environment, { name = name, value = value })
+      ])
+    ])
+    error_message = "A part does not get a setting, or gets the default of one that is set."
+  }
+}
+
+run "settings_that_are_secret_or_set_elsewhere_are_refused" {
+  command = plan
+
+  variables {
+    settings = { TOTESYS_SMTP_URL = "smtps://mail.example.com" }
+  }
+
+  expect_failures = [var.settings]
+}
+
+run "misspelt_settings_are_refused" {
+  command = plan
+
+  variables {
+    settings = { TOTESYS_REPORTING_CURENCY = "EUR" }
+  }
+
+  expect_failures = [var.settings]
+}

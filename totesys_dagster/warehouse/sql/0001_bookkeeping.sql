@@ -1,7 +1,19 @@
--- The ledger of the warehouse: which batches it holds, and what was found about them.
--- Runs with the bookkeeping schema first in the search path. Rows here are only ever added.
---
--- A batch is named by its log and its sequence there; all tables of ToteSys are in the log `totesys`.
+-- The bookkeeping of the warehouse: which batches it holds, what was found about them, what its
+-- tables are, and which reports and pages there are. Runs with the bookkeeping schema first in the
+-- search path.
+
+-- The numbered files that have run. A release refuses a warehouse on which a file has run that it
+-- does not know, unless `needs` names one that it does: a file that only adds names the one before.
+CREATE TABLE migration (
+    number integer PRIMARY KEY,
+    file text NOT NULL,
+    needs integer,
+    applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE migration IS 'The numbered SQL files that have run. needs is the number of the newest file that a release must know to use the warehouse since; NULL stands for the file itself.';
+
+-- The ledger. A batch is named by its log and its sequence there; all tables of ToteSys are in the
+-- log `totesys`. Rows of the ledger are only ever added.
 
 CREATE TABLE batch (
     log text NOT NULL,
@@ -95,3 +107,38 @@ CREATE TABLE declaration (
     applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 COMMENT ON TABLE declaration IS 'The declarations of all tables that the warehouse was brought to, by hash; the last one counts.';
+
+-- Which reports the platform has made: what bears another name in their schema is somebody else's.
+CREATE TABLE report (
+    name text PRIMARY KEY
+);
+COMMENT ON TABLE report IS 'The views and functions that the platform has made in the schema of the reports.';
+
+-- The currency that reports convert into: the newest row. A setting says so, and views cannot read it.
+CREATE TABLE reporting_currency (
+    number integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    currency_code text NOT NULL,
+    noted_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE reporting_currency IS 'The currencies that reports were to convert into, the newest last.';
+
+-- Which pages of the reports are in the processed zone, and which of them were mailed.
+-- A rebuild leaves both as they are: what was published stays published.
+CREATE TABLE page (
+    day date NOT NULL,
+    sequence integer NOT NULL,
+    manifest_sha256 text NOT NULL,
+    key text NOT NULL,
+    sha256 text NOT NULL,
+    published_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (day, manifest_sha256)
+);
+COMMENT ON TABLE page IS 'The pages of the reports that are in the processed zone: the day in London and the batch that each is of, the key of the object, and its hash.';
+
+CREATE TABLE page_mail (
+    day date NOT NULL,
+    manifest_sha256 text NOT NULL,
+    mailed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    FOREIGN KEY (day, manifest_sha256) REFERENCES page
+);
+COMMENT ON TABLE page_mail IS 'When a page was mailed to its readers.';
