@@ -20,6 +20,7 @@ from totesys_dagster.catalogue import FEED_TABLES, FileContract, Type, revision
 from totesys_dagster.catalogue.feeds import require_free
 from totesys_dagster.catalogue.odcs import SUPPLIED, read_contracts
 from totesys_dagster.errors import DeclarationError, SettingError
+from totesys_dagster_tests import warm
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.drops.conftest import LONG_AGO
 
@@ -356,13 +357,7 @@ def test_second_contract_needs_no_code(platform: Platform, tmp_path: Path) -> No
         settings.DROPS_URL: str(tmp_path / "drops"),
     }
 
-    done = subprocess.run(
-        [sys.executable, "-c", SECOND],
-        env={**os.environ, **more},
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    done = warm.run(SECOND, env={**os.environ, **more})
 
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.split() == ["take_budget"]

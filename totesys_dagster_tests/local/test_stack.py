@@ -18,6 +18,7 @@ from totesys_dagster.errors import SettingError
 from totesys_dagster.local import stack
 from totesys_dagster.local.programs import EmbeddedServerError
 from totesys_dagster.local.server import SUPERUSER, Server
+from totesys_dagster_tests import warm
 from totesys_dagster_tests.conftest import Platform
 
 
@@ -103,9 +104,7 @@ def test_definitions_start_no_server_until_a_database_is_needed(tmp_path: Path) 
         " assert settings.admin_setting() == settings.WAREHOUSE_ADMIN_DSN"
     )
     environment = {**os.environ, settings.HOME: str(tmp_path / "home")}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
-    )
+    done = warm.run(code, env=environment)
     assert done.returncode == 0, done.stderr
 
 
