@@ -234,7 +234,7 @@ run "misspelt_settings_are_refused" {
   command = plan
 
   variables {
-    settings = { TOTESYS_REPORTING_CURENCY = "EUR" }
+    settings = { REPORTING_CURRENCY = "EUR" }
   }
 
   expect_failures = [var.settings]
