@@ -20,7 +20,9 @@ LOCK := --quiet --no-header --universal --generate-hashes --python-version 3.11 
 
 # With COVERAGE=1, `make test` also measures how much of the code the tests run, which takes longer.
 COVERAGE ?=
-PYTEST := $(BIN)/pytest -n auto --dist worksteal
+# What is compiled is kept, whatever the environment says: to rewrite the assertions of all tests in
+# each process takes as long as to import them.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n auto --dist worksteal
 
 # An image of the Dockerfile, whose containers `make rehearsal` plays in; processes without.
 IMAGE ?=

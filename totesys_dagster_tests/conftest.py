@@ -26,6 +26,8 @@ from urllib.parse import unquote, urlsplit
 import botocore.session
 import psycopg
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from botocore.loaders import create_loader
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
@@ -84,6 +86,24 @@ def _models_of_aws_are_read_once() -> Iterator[None]:
     another environment is of a session of its own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(botocore.session, "create_loader", functools.cache(create_loader))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _migrations_of_dagster_are_read_once() -> Iterator[None]:
+    """Each new storage of Dagster is stamped with its last migration, to find which alembic imports
+    all ninety: most of the tenth of a second that an ephemeral instance takes."""
+    known: dict[tuple[str | None, ...], ScriptDirectory] = {}
+    read = ScriptDirectory.from_config
+
+    def once(config: Config) -> ScriptDirectory:
+        place = (config.config_file_name, config.get_main_option("script_location"))
+        if place not in known:
+            known[place] = read(config)
+        return known[place]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ScriptDirectory, "from_config", once)
         yield
 
 

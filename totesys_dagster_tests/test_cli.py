@@ -1,5 +1,5 @@
-"""The command line, run as a person runs it: each command once in a process of its own, whose start
-takes seconds, and otherwise in this one."""
+"""The command line, run as a person runs it: each command once in a process of its own, or else in
+this one."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from totesys_dagster.dagster_home import opened_instance
 from totesys_dagster.errors import SettingError
 from totesys_dagster.local import locks
 from totesys_dagster.local.server import free_port
+from totesys_dagster_tests import warm
 from totesys_dagster_tests.conftest import Platform
 
 INSTANCE = Path(__file__).parents[1] / "dagster.yaml"
@@ -39,14 +40,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def totesys(project: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "totesys_dagster.cli", *arguments],
-        cwd=project,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return warm.run(warm.COMMAND_LINE, *arguments, cwd=project, env={**os.environ, **environment})
 
 
 def here(project: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -10,7 +10,6 @@ import importlib.util
 import json
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from totesys_dagster.local import server as postgres
 from totesys_dagster.orchestration import life
 from totesys_dagster.orchestration.jobs import JOBS
 from totesys_dagster.web import guard
+from totesys_dagster_tests import warm
 from totesys_dagster_tests.scripts import script
 
 ROOT = Path(__file__).parent.parent
@@ -518,7 +518,7 @@ def test_image_does_without_the_simulator() -> None:
         "import sys; sys.modules['totesys_simulator'] = None;"
         "import totesys_dagster.cli, totesys_dagster.local.stack, totesys_dagster.definitions"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    done = warm.run(program)
 
     assert done.returncode == 0, done.stderr
 

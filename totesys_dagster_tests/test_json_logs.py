@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import subprocess
 import sys
 from typing import Any
 
@@ -13,9 +12,11 @@ import pytest
 
 from totesys_dagster import json_logs, settings
 from totesys_dagster.errors import SettingError
+from totesys_dagster_tests import warm
 
 PROGRAM = """
-import logging
+import logging, warnings
+warnings.simplefilter("ignore")
 import dagster as dg
 from totesys_dagster import json_logs
 
@@ -45,13 +46,8 @@ own.warning("told by its own handler")
 
 
 def printed(log_format: str) -> list[str]:
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", PROGRAM],
-        env={**os.environ, settings.LOG_FORMAT: log_format},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = warm.run(PROGRAM, env={**os.environ, settings.LOG_FORMAT: log_format})
+    assert done.returncode == 0, done.stderr
     return (done.stdout + done.stderr).splitlines()
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from totesys_dagster import settings
 from totesys_dagster.errors import SettingError
 from totesys_dagster.settings import SETTINGS, SOURCE_DSN, require_known
+from totesys_dagster_tests import warm
 from totesys_dagster_tests.landing import by_night
 
 HIDDEN = "hunter2"  # what a message must not show
@@ -390,14 +391,7 @@ def test_nothing_is_loaded_beside_a_misspelt_setting(
     write("TOTESYS_SOURCE_DNS=x" if in_file else "")
     environ = os.environ if in_file else {**os.environ, "TOTESYS_SOURCE_DNS": DSN}
 
-    done = subprocess.run(
-        [sys.executable, "-c", f"import {module}"],
-        cwd=tmp_path,
-        env=environ,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = warm.run(f"import {module}", cwd=tmp_path, env=environ)
 
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]

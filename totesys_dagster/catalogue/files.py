@@ -18,7 +18,7 @@ class FileColumn:
     """A column that files have: what it is in the warehouse, and which values it takes.
 
     A text has to match the whole `pattern`; a date is written as `date_format` says, with `yyyy`,
-    `MM` and `dd`.
+    `MM` and `dd`. A value that no row of the dimension and column `listed_in` has is doubtful.
     """
 
     column: StarColumn
@@ -27,6 +27,7 @@ class FileColumn:
     minimum: Decimal | None = None
     maximum: Decimal | None = None
     date_format: str = ISO_DATE
+    listed_in: tuple[str, str] | None = None
 
     @property
     def name(self) -> str:

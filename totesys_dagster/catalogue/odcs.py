@@ -60,7 +60,7 @@ _OF_SCHEMA = {
 _OF_COLUMN = {
     *("name", "physicalName", "physicalType", "logicalType", "logicalTypeOptions", "description"),
     *("required", "primaryKey", "primaryKeyPosition", "businessName", "classification", "tags"),
-    *("examples", "authoritativeDefinitions", "criticalDataElement"),
+    *("examples", "authoritativeDefinitions", "criticalDataElement", "customProperties"),
 }
 
 
@@ -152,7 +152,7 @@ def _contract(document: Mapping[str, Any]) -> FileContract:
         raise DeclarationError("its schema has no `properties`")
     declared = [mapping(one, "properties") for one in properties]
     columns = tuple(_column(one) for one in declared)
-    custom = _custom(document)
+    custom = _custom(document, _CUSTOM)
     values.require_format(custom)
     name_column = custom.get("fileNameColumn", "file_name")
     return FileContract(
@@ -249,10 +249,11 @@ def _column(declared: Mapping[str, Any]) -> FileColumn:
         minimum=minimum,
         maximum=maximum,
         date_format=values.date_format(name, options),
+        listed_in=values.listed_in(name, type_, _custom(declared, {"listedIn"})),
     )
 
 
-def _custom(document: Mapping[str, Any]) -> dict[str, Any]:
+def _custom(document: Mapping[str, Any], known: set[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     properties = document.get("customProperties", [])
     if not isinstance(properties, list):
@@ -264,5 +265,5 @@ def _custom(document: Mapping[str, Any]) -> dict[str, Any]:
         if name in found:
             raise DeclarationError(f"it has the custom property {name} twice")
         found[name] = declared.get("value") if name == "fileTypes" else text(declared, "value")
-    require_known(found, _CUSTOM, "customProperties")
+    require_known(found, known, "customProperties")
     return found

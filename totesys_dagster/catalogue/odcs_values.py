@@ -10,6 +10,7 @@ from typing import Any
 
 from totesys_dagster.catalogue.files import ENCODINGS, FILE_TYPES, ISO_DATE
 from totesys_dagster.catalogue.model import Digits, Type
+from totesys_dagster.catalogue.stars import STAR_TABLES
 from totesys_dagster.characters import is_unseen
 from totesys_dagster.errors import DeclarationError
 
@@ -128,6 +129,21 @@ def longest(name: str, options: Mapping[str, Any]) -> int | None:
     if not _LENGTH.fullmatch(number):
         raise DeclarationError(f"the maxLength of {name} is no whole number from 1 on")
     return int(number)
+
+
+def listed_in(name: str, type_: Type, custom: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The dimension and its column in which values are expected. Raises DeclarationError."""
+    if "listedIn" not in custom:
+        return None
+    table, _, column = text(custom, "listedIn").partition(".")
+    star = STAR_TABLES.get(table)
+    found = {one.name: one.type for one in star.columns} if star and not star.record_id else {}
+    if column not in found or (found[column] is Type.TEXT) is not (type_ is Type.TEXT):
+        raise DeclarationError(
+            f"the listedIn of {name} is no column of a dimension with values of its type: write"
+            " it like dim_staff.location"
+        )
+    return table, column
 
 
 def pattern(name: str, options: Mapping[str, Any]) -> str | None:

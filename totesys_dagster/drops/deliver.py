@@ -7,6 +7,7 @@ nothing is lost, whatever its name and whenever it came.
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -20,8 +21,9 @@ from totesys_dagster.lake.deliveries import Delivery
 from totesys_dagster.lake.store import Store
 
 VERSION = "version"
-# After this many unreadable drops, the place itself counts as unreadable.
-MOST_UNREADABLE = 3
+# Drops that may not be read are known in no time. Once failed reads have taken this long in total,
+# the place itself counts as unreadable.
+UNREADABLE_SECONDS = 30.0
 
 
 @dataclass
@@ -55,14 +57,16 @@ def deliver(
 
     Raises DropsError, LakeError or SettingError; earlier deliveries stay.
     """
-    most, done = settings.drop_bytes(), Delivered()
+    most, done, lost = settings.drop_bytes(), Delivered(), 0.0
     for drop in missing(feed, contract, drops, ingestion):
+        begun = time.monotonic()
         try:
             # A drop that is too large is not read, and the log says so.
             read = drops.read(drop) if drop.size <= most else Read(b"")
         except DropsError as error:
             done.unreadable[drop.name] = str(error)
-            if len(done.unreadable) >= MOST_UNREADABLE:
+            lost += time.monotonic() - begun
+            if lost >= UNREADABLE_SECONDS:
                 raise
             continue
         if read is None:

@@ -39,6 +39,12 @@ _AUDIT = (
     )
 )
 
+LISTED = "listed"
+_EXPECTED = "Every value is one that the dimension has in which its contract expects it." + remedy(
+    "correct the file and deliver it again under its name, or do nothing if the value is right.",
+    "A delivery is refused",
+)
+
 
 def _spec(
     feed: Feed, key: dg.AssetKey, deps: Sequence[dg.AssetKey], description: str, kinds: set[str]
@@ -112,8 +118,8 @@ def _processed(feed: Feed, lake: Lake, receipt: FeedReceipt | None) -> dict[str,
 def warehouse_asset(
     feed: Feed, prepare: Callable[[Connection, Names], object] = lambda *_: None
 ) -> dg.AssetsDefinition:
-    """`warehouse/<table>`: every delivery loaded, and the check `audit`. `prepare` is called first,
-    with a migrated warehouse."""
+    """`warehouse/<table>`: every delivery loaded, and the checks `audit` and, if the feed knows
+    doubts, `listed`. `prepare` is called first, with a migrated warehouse."""
     key = asset_key(WAREHOUSE, feed.table.name)
 
     @dg.multi_asset(
@@ -127,7 +133,10 @@ def warehouse_asset(
                 {"postgres", "table"},
             )
         ],
-        check_specs=[dg.AssetCheckSpec("audit", asset=key, description=_AUDIT)],
+        check_specs=[
+            dg.AssetCheckSpec("audit", asset=key, description=_AUDIT),
+            *([dg.AssetCheckSpec(LISTED, asset=key, description=_EXPECTED)] if feed.doubts else []),
+        ],
     )
     def load(
         context: dg.AssetExecutionContext, lake: Lake, warehouse: Warehouse
@@ -151,6 +160,15 @@ def warehouse_asset(
                 description=" ".join(found.findings[:5]) or None,
                 metadata={"deliveries": found.batches, "objects": found.objects},
             )
+            if feed.doubts:
+                doubts = feed.doubts(connection, names)
+                yield dg.AssetCheckResult(
+                    asset_key=key,
+                    check_name=LISTED,
+                    passed=not doubts,
+                    severity=dg.AssetCheckSeverity.WARN,
+                    description=" ".join(doubts) or None,
+                )
 
     return load
 

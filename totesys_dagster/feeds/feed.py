@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from totesys_dagster.catalogue import StarTable
 from totesys_dagster.lake.deliveries import Delivery
+from totesys_dagster.postgres.sessions import Connection, Names
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class Feed:
     A delivery replaces the table's rows with the same value in the column `replaces` (such as the
     name of a file): rows that it no longer has are deleted. Without such a column, rows are only
     added and changed. `lying` returns the names that can still be delivered, if that can be known:
-    a refused name that is no longer among them was removed.
+    a refused name that is no longer among them was removed. `doubts` says in sentences what is
+    doubtful about the current rows; they are loaded all the same.
     """
 
     title: str
@@ -55,6 +57,7 @@ class Feed:
     process: Process
     replaces: str | None = None
     lying: Callable[[], frozenset[str]] | None = None
+    doubts: Callable[[Connection, Names], list[str]] | None = None
 
     @property
     def name(self) -> str:

@@ -121,11 +121,16 @@ def _put(feed: Feed, delivery: Delivery, receipt: FeedReceipt, processed: Store)
 
 
 def _same(processed: Store, left: FeedReceipt, right: FeedReceipt) -> bool:
-    """Whether two receipts have the same rows; another version of pyarrow writes other bytes."""
-    objects = {"objects", "quarantine", "state"}
-    return left.model_dump(exclude=objects) == right.model_dump(exclude=objects) and all(
-        _read(processed, getattr(left, kind)) == _read(processed, getattr(right, kind))
-        for kind in ("objects", "state")
+    """Whether two receipts have the same rows. Another version of pyarrow writes other bytes, and
+    another release may refuse a delivery in other words."""
+    other = {"objects", "quarantine", "state", "refused"}
+    return (
+        left.model_dump(exclude=other) == right.model_dump(exclude=other)
+        and bool(left.refused) == bool(right.refused)
+        and all(
+            _read(processed, getattr(left, kind)) == _read(processed, getattr(right, kind))
+            for kind in ("objects", "state")
+        )
     )
 
 

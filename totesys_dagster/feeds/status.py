@@ -75,7 +75,9 @@ def feed_status(
     with failures(LoadError, f"a read of {feed.table.name}"), transaction(connection):
         rows = int(one(connection, query)[0])
         unfit = schema.unfit(connection, names, feed.table)
+        doubts = feed.doubts(connection, names) if feed.doubts and not unfit else []
     loaded_by = ledger.revisions(connection, names, feed.name, feed.table.name)
+    stale = [_unfit(feed, unfit)] if unfit else _changed(feed, loaded_by)
     return FeedStatus(
         feed.name,
         feed.title,
@@ -85,7 +87,7 @@ def feed_status(
         received_at=head.observed_at if head else None,
         rows=rows,
         refused=refused(feed, ingestion, processed, loaded_by),
-        wrong=_unfit(feed, unfit) if unfit else _changed(feed, loaded_by),
+        wrong=" ".join([*stale, *doubts]) or None,
     )
 
 
@@ -93,12 +95,11 @@ def _unfit(feed: Feed, why: str) -> str:
     return f"{feed.title}: loading has stopped, because {why}"
 
 
-def _changed(feed: Feed, loaded_by: Mapping[int, str]) -> str | None:
+def _changed(feed: Feed, loaded_by: Mapping[int, str]) -> list[str]:
     before = sum(by != revision(feed.table) for by in loaded_by.values())
-    if not before:
-        return None
-    return (
+    said = (
         f"{feed.title}: its declaration has changed since {counted(before, 'delivery')} were"
-        f" loaded, and their rows are still the old ones: `totesys rebuild` reads again all that"
+        " loaded, and their rows are still the old ones: `totesys rebuild` reads again all that"
         " was delivered."
     )
+    return [said] if before else []

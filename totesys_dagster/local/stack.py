@@ -206,9 +206,18 @@ def _drop_half_made(connection: psycopg.Connection, database: str) -> None:
 
 
 def grant_extractor(connection: psycopg.Connection) -> None:
-    """Let the extractor read the tables of ToteSys, and nothing else; as an administrator."""
+    """Let the extractor read the tables of ToteSys, and nothing else; as an administrator.
+
+    Raises EmbeddedServerError if the database lacks a table that the catalogue declares.
+    """
     text = resources.files("totesys_dagster.ingestion") / "sql" / "extractor.sql"
-    connection.execute(text.read_text(encoding="utf-8"))
+    try:
+        connection.execute(text.read_text(encoding="utf-8"))
+    except psycopg.errors.UndefinedTable as error:
+        raise EmbeddedServerError(
+            f"The embedded ToteSys lacks a table of the catalogue ({error.diag.message_primary}):"
+            " add its CREATE TABLE to totesys_simulator/source.sql."
+        ) from None
 
 
 def _create_warehouse(connection: psycopg.Connection, server: Server, database: str) -> None:

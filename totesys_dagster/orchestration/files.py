@@ -24,8 +24,9 @@ from totesys_dagster.warehouse import ledger
 from totesys_dagster.warehouse.assets import migrate
 
 # If a run left drops behind because they could not be read or were just replaced, the next run for
-# the same drops starts after this pause.
+# the same drops starts after this pause, which doubles up to the longest.
 AGAIN = dt.timedelta(seconds=60)
+LONGEST_PAUSE = dt.timedelta(minutes=15)
 REFUSED = "refused"
 
 
@@ -62,14 +63,20 @@ def new_files(
             continue
         found = found or _digest([], 0)
         same = before.get(name, {}).get("waits") == found
-        if same and now < _time(before[name]) + AGAIN:
+        pause = _pause(before[name]) if same else AGAIN
+        if same and now < _time(before[name]) + pause:
             seen[name] = before[name]
             waits.append(f"{feed.title}: the files that wait are those of the previous run.")
         elif not can_start(context.instance, {FEED_TAG: name}):
             waits.append(f"{feed.title}: running, or waiting after a failure.")
             seen |= _kept(before, name)
         else:
-            seen[name] = {"waits": found, "at": now.isoformat()}
+            longer = min(2 * pause, LONGEST_PAUSE) if same else pause
+            seen[name] = {
+                "waits": found,
+                "at": now.isoformat(),
+                "pause": f"{longer.total_seconds():.0f}",
+            }
             runs.append(dg.RunRequest(job_name=FILE_JOBS[name].name))
     context.update_cursor(json.dumps(seen))
     if runs:
@@ -117,6 +124,12 @@ def _remembered(cursor: str | None) -> dict[str, dict[str, str]]:
         if isinstance(found, dict) and all(isinstance(one, dict) for one in found.values()):
             return found
     return {}
+
+
+def _pause(seen: dict[str, str]) -> dt.timedelta:
+    with suppress(KeyError, ValueError, OverflowError):
+        return dt.timedelta(seconds=int(seen["pause"]))
+    return AGAIN
 
 
 def _time(seen: dict[str, str]) -> dt.datetime:

@@ -179,12 +179,13 @@ def _converted(reports: _Reports) -> list[Converted]:
 
 
 def _rates(reports: _Reports, as_of: dt.date) -> list[Rate]:
-    """The latest rate of each currency on a day, if there are exchange rates."""
+    """The latest known rate of each currency on a day, if there are exchange rates."""
     name = "exchange_rates"
     if not reports.has(name):
         return []
     columns = sql.SQL("DISTINCT ON (currency_code) ") + _columns(Rate)
-    more = sql.SQL("WHERE rate_date <= {} ORDER BY currency_code, rate_date DESC")
+    # After seven days without a quotation, a day has a row without a rate.
+    more = sql.SQL("WHERE rate_date <= {} ORDER BY currency_code, rate IS NULL, rate_date DESC")
     return reports.query(name, Rate, columns, more.format(sql.Literal(as_of)))
 
 

@@ -182,6 +182,16 @@ class _Page:
         """The number of orders missing from the revenue in the reporting currency."""
         return sum(row.orders_without_rate for row in self.answers.converted)
 
+    @property
+    def unquoted(self) -> Sequence[str]:
+        """The currencies of orders that no source quotes."""
+        quoted = {
+            code for r in self.answers.rates for code in (r.currency_code, r.reporting_currency)
+        }
+        return [
+            row.currency_code for row in self.answers.revenue if row.currency_code not in quoted
+        ]
+
     def age(self, rate: Rate) -> int:
         """Days from a rate's day to `as_of`."""
         return (self.answers.as_of - rate.rate_date).days

@@ -302,10 +302,10 @@ def _foreign_keys(names: Names, stars: Iterable[StarTable], found: Found) -> Ite
 
 
 def _withdrawn(names: Names, found: Found) -> Iterable[Step]:
-    """Comment on tables that are no longer declared."""
+    """Comment on tables that are no longer declared, and on their views, which readers see."""
+    text = sql.Literal("No longer filled: the catalogue does not declare it any more.")
     for name in sorted(set(found.stars) - set(all_tables())):
         if name in found.tables:
-            text = "No longer filled: the catalogue does not declare it any more."
-            yield Step(
-                sql.SQL("COMMENT ON TABLE {} IS {}").format(names.table(name), sql.Literal(text))
-            )
+            yield Step(sql.SQL("COMMENT ON TABLE {} IS {}").format(names.table(name), text))
+        for view in sorted({f"current_{name}", f"history_{name}"} & set(found.views)):
+            yield Step(sql.SQL("COMMENT ON VIEW {} IS {}").format(names.table(view), text))

@@ -45,6 +45,9 @@ from totesys_dagster.local.server import Server
 from totesys_dagster.postgres.sessions import Names, transaction
 from totesys_dagster.warehouse import schema
 
+# What a list of this module says when the catalogue has more, or less, than it.
+IF_MEANT = "the catalogue and {} differ: if the change of the catalogue is meant, make it there too"
+COMPUTED = {"dim_currency.currency_name"}
 # A ? after the type marks a column that may be NULL.
 WAREHOUSE = {
     "dim_date": """
@@ -237,8 +240,8 @@ def test_tables_are_those_of_totesys_and_those_that_were_ordered() -> None:
         "sales_order",
         "staff",
         "transaction",
-    ]
-    assert set(STAR_TABLES) == set(WAREHOUSE)
+    ], IF_MEANT.format("this list")
+    assert set(STAR_TABLES) == set(WAREHOUSE), IF_MEANT.format("WAREHOUSE")
 
 
 @pytest.mark.parametrize("tables", [SOURCE_TABLES, STAR_TABLES])
@@ -324,7 +327,7 @@ def test_star_columns_are_those_of_the_warehouse_as_ordered(name: str) -> None:
         for column in star.columns
     ]
 
-    assert record_id + declared == lines(WAREHOUSE[name])
+    assert record_id + declared == lines(WAREHOUSE[name]), IF_MEANT.format("WAREHOUSE")
 
 
 @pytest.mark.parametrize("name", WAREHOUSE)
@@ -333,25 +336,16 @@ def test_warehouse_table_has_these_columns_and_then_its_lineage(
 ) -> None:
     lineage = LINEAGE_OF_FACTS if name.startswith("fact_") else LINEAGE
 
-    assert rows(warehouse, COLUMNS, name) == lines(WAREHOUSE[name]) + lineage
+    there = rows(warehouse, COLUMNS, name)
+    assert there == lines(WAREHOUSE[name]) + lineage, IF_MEANT.format("WAREHOUSE")
 
 
-PAST = [
-    f"past_dim_{name}"
-    for name in (
-        "counterparty",
-        "currency",
-        "design",
-        "location",
-        "payment_type",
-        "staff",
-        "transaction",
-    )
-]
+PAST = [f"past_{name}" for name in WAREHOUSE if name.startswith("dim_") and name != "dim_date"]
 
 
 def test_warehouse_has_no_other_table(warehouse: psycopg.Connection) -> None:
-    assert sorted(rows(warehouse, TABLES, "warehouse")) == sorted([*WAREHOUSE, *FEED_TABLES, *PAST])
+    there = sorted(rows(warehouse, TABLES, "warehouse"))
+    assert there == sorted([*WAREHOUSE, *FEED_TABLES, *PAST]), IF_MEANT.format("WAREHOUSE")
 
 
 @pytest.mark.parametrize("name", STAR_TABLES)
@@ -410,7 +404,7 @@ def test_only_the_calendar_and_the_names_of_currencies_are_computed() -> None:
         if column.source is None and star.kind is not Kind.CALENDAR
     }
 
-    assert computed == {"dim_currency.currency_name"}
+    assert computed == COMPUTED, IF_MEANT.format("COMPUTED")
 
 
 @pytest.mark.parametrize("name", STAR_TABLES)
@@ -500,7 +494,7 @@ def test_columns_that_no_star_takes() -> None:
         "sales_order": set(),
         "staff": times,
         "transaction": times,
-    }
+    }, IF_MEANT.format("this list")
 
 
 @pytest.mark.parametrize("name", [n for n, star in STAR_TABLES.items() if star.base])
@@ -514,11 +508,9 @@ def test_star_key_holds_the_key_of_its_base(name: str) -> None:
 
 @pytest.mark.parametrize("name", [n for n, star in STAR_TABLES.items() if star.base])
 def test_audit_compares_every_column_that_is_carried(name: str) -> None:
-    computed = {"currency_name"}
-
     assert [c.name for c in audited_columns(STAR_TABLES[name])] == [
-        column for column in STAR_TABLES[name].column_names if column not in computed
-    ]
+        column for column in STAR_TABLES[name].column_names if f"{name}.{column}" not in COMPUTED
+    ], IF_MEANT.format("COMPUTED")
 
 
 # --- what follows from declarations -----------------------------------------------------------
@@ -632,9 +624,13 @@ def test_batch_from_before_a_column_may_lack_it() -> None:
     table = archived(DIM_STAFF, "staff", {"staff_id", "first_name", "last_name", "department_id"})
 
     assert table.absent == {"email_address"}
-    assert [c.name for c in table.contract.columns if c.nullable] == ["email_address"]
+    before = {c.name for c in DIM_STAFF.columns if c.nullable}
+    nullable = {c.name for c in table.contract.columns if c.nullable}
+    assert nullable - {c.name for c in SOURCE_TABLES["staff"].columns if c.nullable} == {
+        "email_address"
+    }
     star = relaxed(DIM_STAFF, [("staff", "email_address")])
-    assert [c.name for c in star.columns if c.nullable] == ["email_address"]
+    assert {c.name for c in star.columns if c.nullable} - before == {"email_address"}
 
 
 def test_batch_has_a_column_by_the_name_that_it_had_then(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from totesys_dagster.catalogue import FEED_TABLES, FileContract, Type, revision
 from totesys_dagster.catalogue.feeds import require_free
 from totesys_dagster.catalogue.odcs import SUPPLIED, read_contracts
 from totesys_dagster.errors import DeclarationError, SettingError
+from totesys_dagster_tests import warm
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.drops.conftest import LONG_AGO
 
@@ -207,6 +208,35 @@ def test_rule_for_a_text_that_no_value_can_keep_is_refused(
     assert why in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "listed_in",
+    [
+        "staff.location",
+        "dim_staff",
+        "dim_staff.town",
+        "dim_staff.staff_id",
+        "fact_payment.paid",
+        "dim_staff.location.x",
+        "",
+    ],
+)
+def test_column_in_which_no_value_can_be_listed_is_refused(tmp_path: Path, listed_in: str) -> None:
+    custom = f"customProperties: [{{property: listedIn, value: '{listed_in}'}}]"
+    declared = f"logicalType: string\n        {custom}"
+    with pytest.raises(DeclarationError, match=r"listedIn|`value` is missing"):
+        read(tmp_path, BUDGET.replace("logicalType: string", declared))
+
+
+def test_column_in_which_values_are_listed_decides_no_rows(tmp_path: Path) -> None:
+    custom = "customProperties: [{property: listedIn, value: dim_staff.department_name}]"
+    declared = f"logicalType: string\n        {custom}"
+    [plain] = read(tmp_path, BUDGET)
+    [listed] = read(tmp_path, BUDGET.replace("logicalType: string", declared))
+
+    assert listed.columns[1].listed_in == ("dim_staff", "department_name")
+    assert revision(listed.table) == revision(plain.table)
+
+
 # Written as JSON, which YAML is too.
 ODD = [
     *(
@@ -327,13 +357,7 @@ def test_second_contract_needs_no_code(platform: Platform, tmp_path: Path) -> No
         settings.DROPS_URL: str(tmp_path / "drops"),
     }
 
-    done = subprocess.run(
-        [sys.executable, "-c", SECOND],
-        env={**os.environ, **more},
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    done = warm.run(SECOND, env={**os.environ, **more})
 
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.split() == ["take_budget"]

@@ -21,7 +21,7 @@ from totesys_dagster.warehouse import schema
 from totesys_dagster_tests.drops.conftest import TARGETS, Dropping
 
 CONTRACT, FEED = TARGETS
-LEEDS = "2024-11,Leeds,GBP,10.00\n"
+LEEDS = "2024-11,Manchester,GBP,10.00\n"
 
 
 def parts(dropping: Dropping) -> tuple[Any, ...]:
@@ -96,4 +96,4 @@ def test_table_that_cannot_become_what_is_declared_holds_up_no_other(
     rebuild.rebuild(*parts(dropping), quarantine_limit=100, only=only)
     wrong = status(dropping, feed).wrong or ""
     assert wrong.startswith("Sales targets: loading has stopped, because fact_sales_target.office")
-    assert dropping.current() == [("2024-11", "Leeds GBP", "10.00")]
+    assert dropping.current() == [("2024-11", "Manchester GBP", "10.00")]

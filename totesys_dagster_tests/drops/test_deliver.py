@@ -6,6 +6,7 @@ import json
 import os
 import random
 import threading
+from collections.abc import Callable
 
 import pytest
 from rich.console import Console
@@ -329,40 +330,43 @@ def _die(patch: pytest.MonkeyPatch, after: str) -> None:
     patch.setattr(owner, name, die)
 
 
-def test_file_that_cannot_be_read_holds_up_no_other(
-    dropping: Dropping, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    dropping.drop(LEEDS, "a.csv")
-    dropping.drop(YORK, "b.csv")
+def unreadable(names: set[str]) -> Callable[[Drops, Drop], Read | None]:
+    """`Drops.read` in which these files may not be read."""
     read = Drops.read
 
     def denied(self: Drops, drop: Drop) -> Read | None:
-        if drop.name == "a.csv":
-            raise DropsError("a.csv may not be read.")
+        if drop.name in names:
+            raise DropsError(f"{drop.name} may not be read.")
         return read(self, drop)
 
-    monkeypatch.setattr(Drops, "read", denied)
-    done = dropping.deliver()
-
-    assert [delivery.name for delivery in done.deliveries] == ["b.csv"]
-    assert done.unreadable == {"a.csv": "a.csv may not be read."}
+    return denied
 
 
-def test_place_that_cannot_be_read_stops_at_once(
+def test_files_that_cannot_be_read_hold_up_no_other(
     dropping: Dropping, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for number in range(10):
+    names = [f"{number}.csv" for number in range(5)]
+    for name in names:
+        dropping.drop(LEEDS, name)
+    dropping.drop(YORK, "last.csv")
+    monkeypatch.setattr(Drops, "read", unreadable({*names}))
+    done = dropping.deliver()
+
+    assert [delivery.name for delivery in done.deliveries] == ["last.csv"]
+    assert done.unreadable == {name: f"{name} may not be read." for name in names}
+
+
+def test_place_that_takes_long_to_fail_is_not_tried_for_each_file(
+    dropping: Dropping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
         dropping.drop(LEEDS, f"{number}.csv")
-    tried = []
+    monkeypatch.setattr(delivering, "UNREADABLE_SECONDS", 0.0)
+    monkeypatch.setattr(Drops, "read", unreadable({"0.csv"}))
 
-    def denied(_: Drops, drop: Drop) -> Read | None:
-        tried.append(drop.name)
-        raise DropsError("nothing may be read.")
-
-    monkeypatch.setattr(Drops, "read", denied)
-    with pytest.raises(DropsError):
+    with pytest.raises(DropsError, match=r"0\.csv"):
         dropping.deliver()
-    assert len(tried) == delivering.MOST_UNREADABLE
+    assert dropping.load() == []
 
 
 @pytest.mark.long

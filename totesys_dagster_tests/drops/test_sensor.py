@@ -41,7 +41,7 @@ def test_files_are_taken_by_one_run(dropping: Dropping, orchestra: Orchestra) ->
     [result] = orchestra.tick_and_run("new_files")
 
     assert result.success
-    assert checks(result) == {"taken": True, "contract": True, "audit": True}
+    assert checks(result) == {"taken": True, "contract": True, "audit": True, "listed": True}
     assert len(dropping.current()) == 2
     assert isinstance(orchestra.tick("new_files"), str)
 
@@ -97,6 +97,48 @@ def test_run_from_the_command_line_takes_files(dropping: Dropping, orchestra: Or
     assert "there is no such directory" in said
 
 
+def test_run_from_the_command_line_says_which_files_cannot_be_read(
+    dropping: Dropping, orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dropping.drop(LEEDS, "a.csv")
+
+    def denied(_: Drops, drop: Drop) -> Read | None:
+        raise DropsError(f"{drop.name} may not be read.")
+
+    monkeypatch.setattr(Drops, "read", denied)
+    said = bring_files(orchestra.instance, defs.resolve_job_def, Lake(), Warehouse())
+
+    assert said == ["Sales targets: not all files were loaded: a.csv may not be read."]
+
+
+def test_run_from_the_command_line_names_a_few_of_many_refused_files(
+    dropping: Dropping, orchestra: Orchestra
+) -> None:
+    for number in range(12):
+        dropping.drop("x\n", f"{number:02}\n.csv")
+    [said] = bring_files(orchestra.instance, defs.resolve_job_def, Lake(), Warehouse())
+
+    assert said.endswith(r"08\n.csv, 09\n.csv, 2 more was refused")
+
+
+def test_office_that_nobody_works_in_is_loaded_and_said(
+    dropping: Dropping, orchestra: Orchestra
+) -> None:
+    dropping.platform.first()
+    dropping.drop("2024-11,Manchester,GBP,1\n2024-11,Ledes,GBP,1\n2024-12,Ledes,GBP,1\n")
+    dropping.drop("2024-11,leds,GBP,1\n", "b.csv")
+    [said] = bring_files(orchestra.instance, defs.resolve_job_def, Lake(), Warehouse())
+    assert "no row of dim_staff.location has the office 'Ledes' (2 rows, a.csv), 'leds' (1" in said
+    assert dropping.status().wrong == said
+    assert len(dropping.current()) == 4
+
+    dropping.drop("2024-11,Leds,GBP,1\n", "b.csv")
+    dropping.drop("2024-11,Manchester,GBP,1\n", "a.csv")
+    [result] = orchestra.tick_and_run("new_files")
+    assert checks(result)["listed"]
+    assert dropping.status().wrong is None
+
+
 def test_people_are_notified_of_a_refused_file_and_of_its_end(
     dropping: Dropping, orchestra: Orchestra
 ) -> None:
@@ -128,7 +170,7 @@ def test_what_a_failed_run_has_left_is_loaded(dropping: Dropping, orchestra: Orc
     assert dropping.current() == [("2024-11", "Leeds GBP", "10.00")]
 
 
-def test_file_that_cannot_be_read_is_tried_again_after_a_minute(
+def test_file_that_cannot_be_read_is_tried_again_after_ever_longer_pauses(
     dropping: Dropping, orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dropping.drop(LEEDS)
@@ -144,13 +186,18 @@ def test_file_that_cannot_be_read_is_tried_again_after_a_minute(
         [result] = [orchestra.run(one) for one in answer.run_requests or []]
     assert checks(result)["taken"] is False
 
-    cursor = context.cursor
-    again = orchestra.tick("new_files", cursor)
+    pauses: list[int] = []
+    again = orchestra.tick("new_files", context.cursor)
     assert isinstance(again, str)
     assert "the files that wait are those of the previous run" in again
-    seen = json.loads(cursor or "")
-    seen["sales_target"]["at"] = (dt.datetime.now(dt.UTC) - files.AGAIN).isoformat()
-    assert isinstance(orchestra.tick("new_files", json.dumps(seen)), dg.SensorResult)
+    for _ in range(5):
+        seen = json.loads(context.cursor or "")
+        pauses.append(int(seen["sales_target"]["pause"]))
+        waited = dt.timedelta(seconds=pauses[-1])
+        seen["sales_target"]["at"] = (dt.datetime.now(dt.UTC) - waited).isoformat()
+        context = orchestra.context(json.dumps(seen))
+        assert isinstance(files.new_files(context), dg.SensorResult)
+    assert pauses == [60, 120, 240, 480, 900]
 
 
 @pytest.mark.parametrize("cursor", ["rubbish", "[]", '{"sales_target": 5}', '{"sales_target": {}}'])

@@ -323,6 +323,26 @@ def test_damage_in_the_processed_zone_is_repaired(
     assert verify(*parts(registered)).findings == []
 
 
+def test_refusal_in_other_words_is_the_same_result(registered: Feeding) -> None:
+    """As after an upgrade to a release that says it better."""
+    registered.platform.first()
+    registered.receive("no rates\n", "bad.csv")
+    [load] = registered.load()
+    assert load.receipt.refused
+
+    def reworded(delivery: Delivery, body: bytes, state: pa.Table | None) -> Outcome:
+        return replace(read_csv(delivery, body, state), refused="this is not how it should be")
+
+    def accepting(delivery: Delivery, body: bytes, state: pa.Table | None) -> Outcome:
+        return replace(read_csv(delivery, body, state), refused=None)
+
+    zones = registered.platform.ingestion, registered.platform.processed
+    again = process_again(replace(FEED, process=reworded), load.delivery, *zones)
+    assert again == load.receipt
+    with pytest.raises(ProcessingError, match="was processed before with another result"):
+        process_again(replace(FEED, process=accepting), load.delivery, *zones)
+
+
 def test_forged_rows_do_not_take_the_place_of_others(registered: Feeding) -> None:
     """Parquet and a receipt that fit together, and that the delivery does not give."""
     load, _ = loaded_twice(registered)

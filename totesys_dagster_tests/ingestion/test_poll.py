@@ -46,10 +46,14 @@ def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 def large(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
     """A platform for which every table is large, with a first batch."""
-    platform.application.execute("ANALYZE")
     monkeypatch.setattr(changes, "LARGE_TABLE_ROWS", 0)
-    assert platform.capture() is not None
+    platform.come_to("all tables are large", _analyzed, warehouse=False)
     return platform
+
+
+def _analyzed(platform: Platform) -> None:
+    platform.application.execute("ANALYZE")
+    assert platform.capture() is not None
 
 
 def look(platform: Platform, cursor: PollCursor, now: dt.datetime = NOW) -> Poll:
@@ -294,17 +298,23 @@ FROM generate_series(10001, 30000) AS numbers (number)
 
 
 @pytest.fixture
-def many(large: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
+def many(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
     """The same with 20,000 more orders, whose last blocks are looked at first. Each block has room
     for the new version of an order in it."""
+    monkeypatch.setattr(changes, "LARGE_TABLE_ROWS", 0)
     monkeypatch.setattr(blocks, "LARGE_BLOCKS", 1)
-    large.application.execute(MANY_ORDERS)
-    large.application.execute(
+    platform.come_to("many orders", _with_many_orders, warehouse=False)
+    return platform
+
+
+def _with_many_orders(platform: Platform) -> None:
+    _analyzed(platform)
+    platform.application.execute(MANY_ORDERS)
+    platform.application.execute(
         "DELETE FROM sales_order WHERE sales_order_id > 10000 AND sales_order_id % 20 = 10"
     )
-    large.application.execute("VACUUM ANALYZE sales_order")
-    assert large.capture() is not None
-    return large
+    platform.application.execute("VACUUM ANALYZE sales_order")
+    assert platform.capture() is not None
 
 
 def rows_read(platform: Platform, cursor: PollCursor) -> tuple[list[str], int]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +12,12 @@ from typing import Any
 
 import totesys_dagster
 from totesys_dagster.local.stack import EXTRACTOR
+from totesys_dagster_tests import warm
 from totesys_dagster_tests.conftest import Platform
 
 INSTANCE = Path(__file__).parents[2] / "dagster.yaml"
 COMMANDS = Path(__file__).with_name("commands.py")
 CATALOGUE = Path("totesys_dagster/catalogue")
-TIMEOUT_SECONDS = 240
 
 
 @dataclass(frozen=True)
@@ -70,8 +68,9 @@ class Project:
         home = self.directory / "dagster_home"
         home.mkdir(exist_ok=True)
         shutil.copy(INSTANCE, home)
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", str(COMMANDS), *map(json.dumps, commands)],
+        done = warm.run(
+            COMMANDS.read_text(),
+            *map(json.dumps, commands),
             cwd=self.directory,
             env={
                 **os.environ,
@@ -79,10 +78,6 @@ class Project:
                 "PYTHONPATH": str(self.directory),
                 "PYTHONDONTWRITEBYTECODE": "1",
             },
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=TIMEOUT_SECONDS,
         )
         assert done.returncode == 0, done.stderr[-3000:]
         return [Result(**one) for one in json.loads(done.stdout.splitlines()[-1])]

@@ -291,9 +291,10 @@ def test_star_that_is_withdrawn_stays_and_is_marked(project: Project) -> None:
     prove(project)
 
     assert project.rows("SELECT payment_type_id FROM dim_payment_type ORDER BY 1") == [1, 3]
-    assert project.rows("SELECT obj_description('dim_payment_type'::regclass)") == [
-        "No longer filled: the catalogue does not declare it any more."
-    ]
+    for relation in ("dim_payment_type", "current_dim_payment_type", "history_dim_payment_type"):
+        assert project.rows(f"SELECT obj_description('{relation}'::regclass)") == [
+            "No longer filled: the catalogue does not declare it any more."
+        ]
 
 
 @pytest.mark.long
@@ -330,6 +331,9 @@ def test_star_that_comes_back_has_what_happened_meanwhile(project: Project) -> N
     ]
     assert project.rows("SELECT obj_description('dim_payment_type'::regclass)") == [
         "Kinds of payment."
+    ]
+    assert project.rows("SELECT obj_description('current_dim_payment_type'::regclass)") == [
+        "Kinds of payment. Only the rows that the source has now."
     ]
 
 

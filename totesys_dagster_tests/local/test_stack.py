@@ -13,10 +13,13 @@ import psycopg
 import pytest
 
 from totesys_dagster import settings
+from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.errors import SettingError
 from totesys_dagster.local import stack
 from totesys_dagster.local.programs import EmbeddedServerError
 from totesys_dagster.local.server import SUPERUSER, Server
+from totesys_dagster_tests import warm
+from totesys_dagster_tests.conftest import Platform
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +104,7 @@ def test_definitions_start_no_server_until_a_database_is_needed(tmp_path: Path) 
         " assert settings.admin_setting() == settings.WAREHOUSE_ADMIN_DSN"
     )
     environment = {**os.environ, settings.HOME: str(tmp_path / "home")}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
-    )
+    done = warm.run(code, env=environment)
     assert done.returncode == 0, done.stderr
 
 
@@ -208,19 +209,30 @@ def test_nothing_is_started_when_all_is_set(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_extractor_reads_the_eleven_tables_and_nothing_else(
+def test_table_of_the_catalogue_that_the_embedded_totesys_lacks_is_named(
+    server: Server, platform: Platform
+) -> None:
+    platform.application.execute("DROP TABLE transaction CASCADE")
+
+    with (
+        psycopg.connect(server.dsn(SUPERUSER, platform.source_database)) as admin,
+        pytest.raises(EmbeddedServerError, match=r"transaction.*source\.sql"),
+    ):
+        stack.grant_extractor(admin)
+
+
+def test_extractor_reads_the_declared_tables_and_nothing_else(
     server: Server, small_template: str
 ) -> None:
     with psycopg.connect(
         server.dsn(stack.EXTRACTOR, small_template), autocommit=True
     ) as connection:
         tables = connection.execute(
-            "SELECT table_name, string_agg(privilege_type, ',')"
+            "SELECT table_name::text, string_agg(privilege_type, ',')"
             " FROM information_schema.table_privileges WHERE grantee = current_user"
             " GROUP BY 1"
         ).fetchall()
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("SELECT * FROM _prisma_migrations")
 
-    assert len(tables) == 11
-    assert {privileges for _, privileges in tables} == {"SELECT"}
+    assert dict(tables) == dict.fromkeys(SOURCE_TABLES, "SELECT")

@@ -176,6 +176,7 @@ def test_every_asset_has_a_check() -> None:
         ("processed", "contract"),
         ("processed", "sources"),
         ("warehouse", "audit"),
+        ("warehouse", "listed"),
     }
     assert {(key.path[0], name) for key, name in checks if key not in FEEDS} == {
         ("ingestion", "schema"),

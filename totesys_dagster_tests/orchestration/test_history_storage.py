@@ -20,6 +20,7 @@ from totesys_dagster.lake.manifest import batch_key
 from totesys_dagster.local import stack
 from totesys_dagster.local.server import Server
 from totesys_dagster.metadata import BATCH_TAG, BATCHES, asset_key
+from totesys_dagster_tests.landing import by_night
 from totesys_dagster_tests.orchestra import Orchestra
 from totesys_dagster_tests.orchestration.histories import (
     keep,
@@ -58,7 +59,7 @@ def postgres(server: Server, database: str) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=by_night(["sqlite", "postgres"], but=[0]))
 def stored(
     request: pytest.FixtureRequest,
     orchestra: Orchestra,

@@ -127,9 +127,11 @@ def test_reporting_currency_is_shown_where_its_view_exists(
             FROM reports.revenue_by_month WHERE currency_code = 'USD';
             DROP VIEW IF EXISTS reports.exchange_rates CASCADE;
             CREATE VIEW reports.exchange_rates AS
-            SELECT rate_date, 'USD' AS currency_code, 'GBP' AS reporting_currency, 0.8 AS rate,
+            SELECT rate_date, 'USD' AS currency_code, 'GBP' AS reporting_currency,
+                   CASE WHEN rate_date <> '2022-11-14' THEN 0.8 END AS rate,
                    DATE '2022-11-04' AS quoted_on, 2 AS carried_days, 'ecb' AS source
-            FROM (VALUES (DATE '2022-11-05'), ('2022-11-06'), ('2100-01-01')) AS d (rate_date);
+            FROM (VALUES (DATE '2022-11-05'), ('2022-11-06'), ('2022-11-14'), ('2100-01-01'))
+                AS d (rate_date);
             GRANT SELECT ON reports.revenue_in_reporting_currency_by_month,
                 reports.exchange_rates TO warehouse_reader;
         """)

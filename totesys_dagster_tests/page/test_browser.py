@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 
 from totesys_dagster import settings
 from totesys_dagster.lake.store import Store
+from totesys_dagster.page.answers import Aged
 from totesys_dagster.page.newest import key_of
 from totesys_dagster.page.render import page
 from totesys_dagster.web.reports import HEADERS, newest_page
@@ -119,13 +121,22 @@ def test_page_fits_its_window(chromium: Any, file: Path, width: int) -> None:
 
 def test_many_currencies_scroll_in_their_table_alone(chromium: Any, tmp_path: Path) -> None:
     path = tmp_path / "page.html"
-    many = months(3, [f"X{letter}{letter}" for letter in "ABCDEFGH"])
-    path.write_text(page(answers(months=many), staff_names=False))
+    codes = [f"X{letter}{letter}" for letter in "ABCDEFGH"]
+    ages = [Aged("receivable", code, "31-60", 1, Decimal("235582433.84")) for code in codes]
+    path.write_text(page(answers(months=months(3, codes), ageing=ages), staff_names=False))
     with Window(chromium, path, 390) as window:
         window.ask("document.querySelectorAll('details').forEach(one => one.open = true)")
         assert window.ask("document.documentElement.scrollWidth") <= 390
         table = "[aria-label='Revenue by month and currency']"
         assert window.page.locator(table).evaluate("one => one.scrollWidth") > 390
+    lines = """one => {
+        const text = document.createRange();
+        text.selectNodeContents(one);
+        return text.getClientRects().length;
+    }"""
+    with Window(chromium, path, 1200) as window:
+        bucket = window.page.locator(".ages tbody th", has_text="31-60").first
+        assert bucket.evaluate(lines) == 1
 
 
 def test_page_follows_light_and_dark(chromium: Any, file: Path) -> None:

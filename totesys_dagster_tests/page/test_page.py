@@ -169,6 +169,14 @@ def test_converted_revenue_without_any_rate_is_a_warning() -> None:
     )
 
 
+def test_currency_of_orders_that_no_source_quotes_is_named(whole: str) -> None:
+    yen = Revenue("JPY", 1, 1001, Decimal("2012.01"))
+    said = text(page(answers(revenue=[*answers().revenue, yen]), staff_names=False))
+
+    assert "No rate for JPY : no source quotes this." in said
+    assert "No rate for" not in text(whole)
+
+
 def test_revenue_stands_beside_its_target_and_only_where_there_is_one(whole: str) -> None:
     said = text(whole)
 
@@ -185,7 +193,7 @@ def test_page_without_an_order_says_so() -> None:
     }
     said = text(page(answers(**nothing), staff_names=False))
 
-    assert "There are no orders yet." in said
+    assert "There are no orders." in said
     assert "No payment is overdue on 15 Nov 2024." in said
     assert "No order has changed since the first batch." in said
 

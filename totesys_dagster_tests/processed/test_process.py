@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -31,6 +31,7 @@ from totesys_dagster.lake.parts import ObjectEntry, read_lines, read_table
 from totesys_dagster.lake.raw import RawTable
 from totesys_dagster.lake.receipt import ProcessedTable, Receipt, read_receipt, receipt_key
 from totesys_dagster.lake.store import Store
+from totesys_dagster.processed import parsing
 from totesys_dagster.processed import transform as processed_transform
 from totesys_dagster.processed.process import (
     FACTS,
@@ -693,6 +694,25 @@ def test_same_rows_in_other_bytes_are_the_same_result(
 
     assert again == before
     assert len(processed.list("rows")) == 2  # so the bytes were other ones
+
+
+def test_reasons_in_other_words_are_the_same_result(
+    ingestion: Store, processed: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after an upgrade to a release that says it better."""
+    lines = line("design", design_id="1") + line("design", design_id="2", design_name=None)
+    manifest = hand_made.batch(ingestion, {"design": lines})
+    before = write(DIM_DESIGN, manifest, ingestion, processed)
+    assert before.quarantined == 1
+    real = parsing.Findings.against
+
+    def other_words(self: parsing.Findings, rows: Iterable[int], _: str) -> None:
+        real(self, rows, "this is not how it should be")
+
+    monkeypatch.setattr(parsing.Findings, "against", other_words)
+
+    assert write(DIM_DESIGN, manifest, ingestion, processed) == before
+    assert len(processed.list("quarantine")) == 2  # so the words were other ones
 
 
 def test_results_that_differ_in_deletions_are_not_the_same(

@@ -26,6 +26,7 @@ from totesys_dagster_tests.edits import (
     EDIT_ORDER_1_BACK,
     new_sale,
 )
+from totesys_dagster_tests.landing import by_night
 from totesys_dagster_tests.warehouse.conftest import bad_payment
 
 Rows = list[tuple[Any, ...]]
@@ -89,30 +90,35 @@ WHERE coalesce(view.relname, f.proname) = %s
 """
 
 
-@pytest.mark.parametrize("report", reports.declared(), ids=lambda report: report.name)
-def test_report_reads_the_columns_that_it_says(platform: Platform, report: Report) -> None:
-    """As PostgreSQL knows it: a report is left out where one of them is no longer declared."""
+def reads(platform: Platform, report: Report) -> dict[str, set[str]]:
+    """The columns that a report reads, by table, as PostgreSQL knows it."""
     found: dict[str, set[str]] = {}
     for relation, name in platform.warehouse.execute(READS, [report.name]).fetchall():
         star = relation.removeprefix("current_").removeprefix("history_")
         found.setdefault(star, set()).add(name)
+    return {star: names - LINEAGE for star, names in found.items()}
 
-    assert {star: names - LINEAGE for star, names in found.items()} == report.reads
+
+def test_reports_read_the_columns_that_they_say(platform: Platform) -> None:
+    """A report is left out where one of them is no longer declared."""
+    found = {report.name: reads(platform, report) for report in reports.declared()}
+
+    assert found == {report.name: report.reads for report in reports.declared()}
 
 
-@pytest.mark.parametrize("report", reports.declared(), ids=lambda report: report.name)
-def test_amount_has_its_currency(loaded: Platform, report: Report) -> None:
+def test_amounts_have_their_currency(loaded: Platform) -> None:
     """Of what a report gives, not of what it says: money without a currency was added up."""
-    cursor = loaded.warehouse.execute(f"SELECT * FROM {call(report)}".encode())
-    found = {column.name: column.type_code for column in cursor.description or ()}
-    money = [n for n, code in found.items() if code == psycopg.adapters.types["numeric"].oid]
+    for report in reports.declared():
+        cursor = loaded.warehouse.execute(f"SELECT * FROM {call(report)}".encode())
+        found = {column.name: column.type_code for column in cursor.description or ()}
+        money = [n for n, code in found.items() if code == psycopg.adapters.types["numeric"].oid]
 
-    if money and not all(name.endswith(("_gbp", "_eur", "_usd")) for name in money):
-        place = list(found).index(
-            "currency_code" if "currency_code" in found else "reporting_currency"
-        )
-        assert all(row[place] in ("GBP", "USD", "EUR") for row in cursor)
-    assert list(found) == [column.name for column in report.columns]
+        if money and not all(name.endswith(("_gbp", "_eur", "_usd")) for name in money):
+            place = list(found).index(
+                "currency_code" if "currency_code" in found else "reporting_currency"
+            )
+            assert all(row[place] in ("GBP", "USD", "EUR") for row in cursor), report.name
+        assert list(found) == [column.name for column in report.columns], report.name
 
 
 DOUBLED = """
@@ -231,16 +237,19 @@ def test_people_of_one_name_are_two(loaded: Platform) -> None:
 
 @pytest.mark.parametrize(
     ("name", "code"),
-    [
-        ("Republic of Korea", "KR"),
-        ("Democratic People's Republic of Korea", "KP"),
-        ("TURKEY", "TR"),
-        ("Bouvet Island (Bouvetoya)", "BV"),
-        ("Svalbard & Jan Mayen Islands", "SJ"),
-        ("Congo", "CG"),
-        ("Korea", None),
-        ("Narnia", None),
-    ],
+    by_night(
+        [
+            ("Republic of Korea", "KR"),
+            ("Democratic People's Republic of Korea", "KP"),
+            ("TURKEY", "TR"),
+            ("Bouvet Island (Bouvetoya)", "BV"),
+            ("Svalbard & Jan Mayen Islands", "SJ"),
+            ("Congo", "CG"),
+            ("Korea", None),
+            ("Narnia", None),
+        ],
+        but=[1, 3, 6],
+    ),
 )
 def test_country_has_its_code_or_none(loaded: Platform, name: str, code: str | None) -> None:
     loaded.application.execute("UPDATE address SET country = %s WHERE address_id = 1", [name])
@@ -578,8 +587,7 @@ def test_queries_of_the_readme_run_as_the_reader(loaded: Platform, reader: Conne
 
     found = [reader.execute(query.encode()).fetchall() for query in queries]
 
-    # ToteSys was not read yesterday.
-    assert [len(answer) for answer in found] == [2, 3, 2, 0]
+    assert [len(answer) for answer in found] == [2, 3, 2, 2]
 
 
 @pytest.mark.parametrize(
