@@ -7,7 +7,7 @@ server restarts. Without settings it sends nothing, and says so.
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import dagster as dg
@@ -22,6 +22,7 @@ from totesys_dagster.alerting.health import Changes, Position, Systems
 from totesys_dagster.alerting.incidents import Incident, Recovery, Trouble, decide
 from totesys_dagster.alerting.notify import ALERTS_OFF, Outgoing
 from totesys_dagster.alerting.rates import Looked
+from totesys_dagster.alerting.remedies import BEHIND_KEY
 from totesys_dagster.errors import SettingError
 from totesys_dagster.orchestration.life import log_tick
 from totesys_dagster.orchestration.sensors import interval
@@ -63,7 +64,13 @@ def alerts(
     waiting, late = _late(before.waiting, found, now)
     looked, of_rates = rates.look(lake, before.rates, now)
     observed = [*found.observations, *runs, *late, *of_rates]
-    incidents, messages = decide(before.incidents, observed, now, _ui_url(context))
+    incidents, messages = decide(
+        before.incidents,
+        observed,
+        now,
+        _url(context, recipients.ui_url),
+        _url(context, settings.code_url),
+    )
     outbox, failures = notify.deliver([*before.outbox, *notify.addressed(messages)])
     state = State(
         incidents=incidents,
@@ -87,10 +94,10 @@ def _remembered(cursor: str | None) -> State:
     return State()
 
 
-def _ui_url(context: dg.SensorEvaluationContext) -> str | None:
-    """The UI's address. An alert without a link is better than none."""
+def _url(context: dg.SensorEvaluationContext, setting: Callable[[], str | None]) -> str | None:
+    """An address that is set. An alert without a link is better than none."""
     try:
-        return recipients.ui_url()
+        return setting()
     except SettingError as error:
         context.log.error(str(error))
         return None
@@ -126,7 +133,7 @@ def _late(
     )
     waits = _what_waits(position, found.changes)
     what = f"No batch has been loaded for {limit.total_seconds() / 60:.0f} minutes, though {waits}."
-    trouble = Trouble(freshness.KEY, "the warehouse is behind", what, batch=position.next)
+    trouble = Trouble(BEHIND_KEY, "the warehouse is behind", what, batch=position.next)
     waiting, said = freshness.judge(before, now, limit, position.loaded, trouble if waits else None)
     return waiting, [said] if said else []
 

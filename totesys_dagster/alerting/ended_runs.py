@@ -13,6 +13,13 @@ import dagster as dg
 from pydantic import BaseModel, ConfigDict
 
 from totesys_dagster.alerting.incidents import Recovery, Trouble
+from totesys_dagster.alerting.remedies import (
+    BATCH_PREFIX,
+    DIFFERENCE_KEY,
+    QUARANTINE_KEY,
+    REFUSED_KEY,
+    SCHEMA_KEY,
+)
 from totesys_dagster.metadata import BATCH_TAG
 from totesys_dagster.runs.failures import first_failure
 from totesys_dagster.runs.tags import (
@@ -52,10 +59,6 @@ LAUNCHED_BY_PERSON = {"dagster/from_ui", "dagster/backfill"}
 # Names the run that an error is about, if one run executes others: that run has its own message.
 OTHER_RUN = re.compile(r"\(Dagster run [0-9a-f-]{36}\)$")
 
-BATCH_PREFIX = "batch "
-# No job may have one of these names: a job that succeeds resolves the incident of its name.
-SCHEMA_KEY, QUARANTINE_KEY, DIFFERENCE_KEY = "schema", "quarantine", "difference"
-REFUSED_KEY = "refused"
 TITLES = {
     SCHEMA_KEY: "the source's tables have changed",
     QUARANTINE_KEY: "rows are in quarantine",

@@ -10,8 +10,7 @@ import datetime as dt
 from pydantic import BaseModel, ConfigDict
 
 from totesys_dagster.alerting.incidents import Recovery, Trouble
-
-KEY = "behind"
+from totesys_dagster.alerting.remedies import BEHIND_KEY
 
 
 class Waiting(BaseModel):
@@ -28,9 +27,13 @@ def judge(
 ) -> tuple[Waiting, Trouble | Recovery | None]:
     """What to report about the wait at `now`. `waiting` is the trouble that it can become."""
     if waiting is None:
-        return Waiting(loaded=loaded), Recovery(KEY, "Nothing is waiting to be loaded any more.")
+        return Waiting(loaded=loaded), Recovery(
+            BEHIND_KEY, "Nothing is waiting to be loaded any more."
+        )
     if before.loaded not in (None, loaded):
-        return Waiting(loaded=loaded, since=now), Recovery(KEY, "Batches are being loaded again.")
+        return Waiting(loaded=loaded, since=now), Recovery(
+            BEHIND_KEY, "Batches are being loaded again."
+        )
     # If a wait began in the future, the clock went back since.
     since = min(before.since or now, now)
     late = now - since >= limit

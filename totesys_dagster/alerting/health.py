@@ -11,6 +11,13 @@ from functools import partial
 from pydantic import BaseModel, ConfigDict
 
 from totesys_dagster.alerting.incidents import Recovery, Trouble
+from totesys_dagster.alerting.remedies import (
+    LAKE,
+    NOTHING_IS_CAPTURED,
+    SOURCE,
+    WAREHOUSE,
+    Remedy,
+)
 from totesys_dagster.errors import LakeError, SchemaChangedError, TotesysError
 from totesys_dagster.ingestion.identity import LaggingReplicaError
 from totesys_dagster.ingestion.poll import PollCursor, poll
@@ -21,8 +28,6 @@ from totesys_dagster.warehouse.ledger import check_log
 
 # How often the source is asked for changes, which may scan its tables; a look at it does not.
 POLL_EVERY = dt.timedelta(minutes=1)
-
-SOURCE, LAKE, WAREHOUSE = "source", "lake", "warehouse"
 
 
 class Changes(BaseModel):
@@ -83,15 +88,18 @@ def _observations(found: Mapping[str, object]) -> Iterator[Trouble | Recovery]:
             errors.setdefault(LAKE if isinstance(answer, LakeError) else name, answer)
     for name, answer in found.items():
         if name in errors:
-            yield Trouble(name, _title(name, errors[name]), str(errors[name]))
+            title, remedy = _title(name, errors[name])
+            yield Trouble(name, title, str(errors[name]), remedy=remedy)
         elif not isinstance(answer, TotesysError):
             yield Recovery(name, f"The {name} can be read again.")
 
 
-def _title(name: str, error: TotesysError) -> str:
+def _title(name: str, error: TotesysError) -> tuple[str, Remedy | None]:
+    """The incident's title, and what to do, if that is not the same for all of its kind."""
     if isinstance(error, SchemaChangedError):
-        return "the source's tables have changed, and nothing is captured"
-    return f"the {name} cannot be read"
+        title = "the source's tables have changed, and nothing is captured"
+        return title, NOTHING_IS_CAPTURED
+    return f"the {name} cannot be read", None
 
 
 def _try(look: Callable[[], object]) -> object:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 
+from totesys_dagster.alerting.remedies import Remedy, remedy_of
+
 PREFIX = "[totesys_dagster]"
 
 
@@ -21,6 +23,7 @@ class Trouble:
     """Something is wrong: one cause of the incident named `key`.
 
     `reason` is a sentence without data. `cause` distinguishes troubles of the same incident.
+    `remedy` is what to do, if it is not that of the incident's kind.
     """
 
     key: str
@@ -30,6 +33,7 @@ class Trouble:
     job: str | None = None
     batch: str | None = None
     run_id: str | None = None
+    remedy: Remedy | None = None
 
 
 @dataclass(frozen=True)
@@ -80,10 +84,12 @@ def decide(
     seen: Iterable[Trouble | Recovery],
     now: dt.datetime,
     ui_url: str | None = None,
+    code_url: str | None = None,
 ) -> tuple[dict[str, Incident], list[Message]]:
     """The open incidents after what was `seen`, in that order, and the messages to send.
 
-    `ui_url` is the address of Dagster's UI, for links to runs.
+    `ui_url` is the address of Dagster's UI, for links to runs; `code_url` that of the code on git,
+    for links to the documentation.
     """
     left = dict(incidents)
     news: dict[str, list[Trouble]] = {}
@@ -102,14 +108,20 @@ def decide(
                     messages.append(_end(resolved, one, now))
     for key, troubles in news.items():
         if lasting := [one for one in troubles if one.cause in left[key].causes]:
-            messages.append(_beginning(lasting, now, ui_url))
+            messages.append(_beginning(lasting, now, ui_url, code_url))
     return left, messages
 
 
-def _beginning(troubles: Sequence[Trouble], now: dt.datetime, ui_url: str | None) -> Message:
+def _beginning(
+    troubles: Sequence[Trouble], now: dt.datetime, ui_url: str | None, code_url: str | None
+) -> Message:
     runs = [f"{ui_url}/runs/{one.run_id}" if ui_url else one.run_id for one in troubles]
+    remedies = [one.remedy or remedy_of(one.key) for one in troubles]
     lines = [
         *dict.fromkeys(one.reason for one in troubles),
+        "",
+        *_line("What to do", [one.text for one in remedies]),
+        *_line("More", [f"{code_url}/{one.place}" if code_url else one.place for one in remedies]),
         "",
         *_line("Job", [one.job for one in troubles]),
         *_line("Batch", [one.batch for one in troubles]),

@@ -8,12 +8,12 @@ from pydantic import BaseModel, ConfigDict
 
 from totesys_dagster import settings
 from totesys_dagster.alerting.incidents import Recovery, Trouble
+from totesys_dagster.alerting.remedies import RATES_KEY
 from totesys_dagster.errors import TotesysError
 from totesys_dagster.rates.policy import CARRIED_DAYS
 from totesys_dagster.rates.standing import standing
 from totesys_dagster.resources import Lake
 
-KEY = "exchange rates"
 LONGEST_OUTAGE_DAYS = 3
 LOOK_EVERY = dt.timedelta(minutes=10)
 
@@ -33,7 +33,7 @@ def look(lake: Lake, before: Looked, now: dt.datetime) -> tuple[Looked, list[Tro
     try:
         if not settings.rates_urls():
             return Looked(at=now), [
-                Recovery(KEY, "The daily source of exchange rates has been turned off.")
+                Recovery(RATES_KEY, "The daily source of exchange rates has been turned off.")
             ]
         known = standing(lake.ingestion(), lake.processed())
     except TotesysError:
@@ -42,9 +42,9 @@ def look(lake: Lake, before: Looked, now: dt.datetime) -> tuple[Looked, list[Tro
         return Looked(at=now), []
     last = known.last_quoted()
     if (now.date() - last).days < LONGEST_OUTAGE_DAYS:
-        return Looked(at=now), [Recovery(KEY, "Exchange rates are arriving again.")]
+        return Looked(at=now), [Recovery(RATES_KEY, "Exchange rates are arriving again.")]
     reason = (
         f"The daily source has given no valid exchange rate since {last}: the check `quoted` of"
         f" ingestion/exchange_rate says why. The last rates are carried for {CARRIED_DAYS} days."
     )
-    return Looked(at=now), [Trouble(KEY, "no exchange rates come", reason)]
+    return Looked(at=now), [Trouble(RATES_KEY, "no exchange rates come", reason)]

@@ -39,7 +39,10 @@ REMEDIES = {
     "42804": "the type of a column was changed: change it back",
     "42809": "it has the name of a table: rename it, and restore the table",
     "42883": "the type of a column was changed: change it back",
-    "42P01": "a table was renamed or dropped: restore it",
+    "42P01": (
+        "a table was renamed or dropped: restore it; what the warehouse lacks, `totesys migrate`"
+        " makes again from the lake"
+    ),
     "42P07": TAKEN,
     "42710": TAKEN,
     "42723": TAKEN,

@@ -15,7 +15,7 @@ from importlib import resources
 import psycopg
 from psycopg import errors, sql
 
-from totesys_dagster.catalogue import StarTable
+from totesys_dagster.catalogue import STAR_TABLES, StarTable
 from totesys_dagster.errors import LoadError
 from totesys_dagster.lake.digest import passes_test_vector
 from totesys_dagster.postgres.sessions import Connection, Names, failures, transaction
@@ -26,7 +26,7 @@ from totesys_dagster.warehouse.ledger import exclusive
 from totesys_dagster.warehouse.migrations import MIGRATIONS, done, exists
 from totesys_dagster.warehouse.plan import DropAndRestore, Found, Step, find, no_views, plan
 from totesys_dagster.warehouse.readable import readable
-from totesys_dagster.warehouse.tables import all_tables
+from totesys_dagster.warehouse.tables import all_tables, kept
 
 OLDEST_SERVER = 140000
 
@@ -191,12 +191,38 @@ def unfit(connection: Connection, names: Names, star: StarTable) -> str | None:
 
 def _pending(connection: Connection, names: Names) -> bool:
     known = {migration.number for migration in MIGRATIONS}
-    if not known <= done(connection, names):
+    if not known <= done(connection, names) or _lacks_any(connection, names):
         return True
     query = sql.SQL("SELECT sha256 FROM {} ORDER BY applied_at DESC LIMIT 1").format(
         names.ledger("declaration")
     )
     return connection.execute(query).fetchone() != (_declaration(connection, names),)
+
+
+def _lacks_any(connection: Connection, names: Names) -> bool:
+    """Whether somebody has dropped a table, or a view of one that ToteSys fills."""
+    views_ = [view.name for star in STAR_TABLES.values() for view in ddl.views(names, star)]
+    query = """
+        SELECT FROM unnest(%s::text[]) AS declared (name)
+        WHERE NOT EXISTS (
+            SELECT FROM pg_class
+            WHERE relnamespace = to_regnamespace(quote_ident(%s)) AND relname = name
+        )
+        LIMIT 1
+    """
+    lacking = connection.execute(query, [[*all_tables(), *views_], names.schema])
+    return lacking.fetchone() is not None
+
+
+def _forget_lost(names: Names, found: Found) -> Iterator[Step]:
+    """Note that tables which were dropped are no result of any batch, so that the lake fills them
+    again. A dimension and its past rows are one result."""
+    lost = {name for name in found.stars if name in all_tables() and name not in found.tables}
+    for star in STAR_TABLES.values():
+        kept_ = [table.name for table in kept(star)]
+        if lost.intersection(kept_):
+            forget = sql.SQL("DELETE FROM {} WHERE star = ANY({})")
+            yield Step(forget.format(names.ledger("star"), sql.Literal(kept_)))
 
 
 def may_change(connection: Connection, names: Names) -> bool:
@@ -258,6 +284,7 @@ def _all_steps(
         ),
         *_files(names, ran),
         *_declared(names, found, drop_and_restore, foreign_keys=foreign_keys, roles=roles),
+        *_forget_lost(names, found),
         Step(
             sql.SQL("INSERT INTO {} (sha256) VALUES ({})").format(
                 names.ledger("declaration"),

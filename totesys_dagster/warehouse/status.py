@@ -109,7 +109,7 @@ def conclusion(tables: Sequence[TableStanding]) -> str:
 def _difference(tables: Sequence[TableStanding], found: Sequence[Audit]) -> str:
     names = ", ".join(dict.fromkeys(one.star for one in found))
     quarantined = sum(table.quarantined for table in tables)
-    which = "`totesys status` and the quarantine say which; fix them in the source"
+    which = "`totesys quarantine` lists them; correct them in ToteSys"
     if all(one.equal_without for one in found):
         return (
             "The warehouse equals the source but for what is in quarantine"

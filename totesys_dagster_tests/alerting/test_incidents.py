@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
+
+import pytest
 
 from totesys_dagster.alerting.freshness import Waiting, judge
 from totesys_dagster.alerting.incidents import Incident, Message, Recovery, Trouble, decide
+from totesys_dagster.alerting.remedies import NOTHING_IS_CAPTURED, REMEDIES, remedy_of
+from totesys_dagster.cli import main
+from totesys_dagster_tests.test_links import anchors
+from totesys_dagster_tests.test_words import ROOT
 
 NOON = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
 MINUTE = dt.timedelta(minutes=1)
@@ -85,7 +92,13 @@ def test_recovery_of_all_ends_every_cause() -> None:
 
 
 def test_message_says_what_where_and_when() -> None:
-    incidents, messages = decide({}, [rows("fact_payment")], NOON, "https://dagster.example.com")
+    incidents, messages = decide(
+        {},
+        [rows("fact_payment")],
+        NOON,
+        "https://dagster.example.com",
+        "https://example.com/blob/1",
+    )
     later = NOON + dt.timedelta(hours=2, minutes=5, seconds=7)
     _, ends = decide(incidents, [Recovery("quarantine", "All is equal.")], later)
 
@@ -93,6 +106,10 @@ def test_message_says_what_where_and_when() -> None:
         Message(
             "[totesys_dagster] rows are in quarantine",
             "fact_payment: 1 rows.\n"
+            "\n"
+            "What to do: The batch is loaded without these rows. `totesys quarantine` lists them"
+            " with their reasons; once they are corrected in ToteSys, the next batch brings them.\n"
+            "More: https://example.com/blob/1/docs/operations.md#rows-are-in-quarantine\n"
             "\n"
             "Job: load\n"
             "Batch: b1\n"
@@ -125,6 +142,32 @@ def test_what_belongs_to_no_run_names_none() -> None:
 
     assert "run" not in message.body
     assert "Batch" not in message.body
+
+
+# What to do
+
+
+@pytest.mark.parametrize("key", [*REMEDIES, "batch 0000000001", "publish_page"])
+def test_every_message_names_a_command_and_a_section_that_exists(key: str) -> None:
+    [message] = decide({}, [Trouble(key, "something is wrong", "It is.")], NOON)[1]
+
+    assert re.search(r"^What to do: .*`totesys [a-z]+.*`", message.body, re.MULTILINE)
+    [section] = re.findall(r"^More: docs/operations\.md#(.*)$", message.body, re.MULTILINE)
+    assert section in anchors(ROOT / "docs/operations.md")
+
+
+def test_commands_of_remedies_exist() -> None:
+    remedies = [NOTHING_IS_CAPTURED, *map(remedy_of, [*REMEDIES, "batch 1", "other"])]
+    named = {name for one in remedies for name in re.findall(r"`totesys (\w+)", one.text)}
+
+    assert named <= {*main.commands}
+
+
+def test_trouble_may_have_a_remedy_of_its_own() -> None:
+    gone = Trouble("source", "changed", "A column is gone.", remedy=NOTHING_IS_CAPTURED)
+    [message] = decide({}, [gone], NOON)[1]
+
+    assert f"What to do: {NOTHING_IS_CAPTURED.text}\n" in message.body
 
 
 # Freshness

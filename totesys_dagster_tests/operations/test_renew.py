@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from psycopg import sql
 
 from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.catalogue.star_columns import carry
@@ -70,6 +71,34 @@ def test_table_is_rebuilt_and_only_that(changed: Platform) -> None:
     [(revision,)] = changed.rows("SELECT revision FROM batch_table WHERE star = 'dim_staff'")
     assert revision.startswith("v1-")
     assert state.states(changed.warehouse, changed.names)["dim_staff"].sequence == 2
+
+
+LOST = {
+    "a fact": ("DROP TABLE {}.fact_payment CASCADE", "fact_payment"),
+    "a dimension": ("DROP TABLE {}.dim_staff CASCADE", "dim_staff"),
+    "past rows": ("DROP TABLE {}.past_dim_staff CASCADE", "dim_staff"),
+    "a view": ("DROP VIEW {}.current_fact_sales_order CASCADE", None),
+}
+
+
+@pytest.mark.parametrize("lost", LOST)
+def test_what_somebody_dropped_is_made_again_and_filled(platform: Platform, lost: str) -> None:
+    statement, star = LOST[lost]
+    platform.come_to("two batches", two_batches)
+    tables = ["fact_payment", "dim_staff", "past_dim_staff", "current_fact_sales_order"]
+    before = [platform.rows(f"SELECT * FROM {table} ORDER BY 1, 2") for table in tables]
+    assert schema.migrate(platform.warehouse, platform.names) == []
+    schema_ = sql.Identifier(platform.names.schema)
+    platform.warehouse.execute(sql.SQL(statement).format(schema_))
+    platform.warehouse.commit()
+
+    assert schema.migrate(platform.warehouse, platform.names)
+
+    assert [one.name for one in outdated(platform.warehouse, platform.names)] == [star] * bool(star)
+    renewed(platform)
+    assert [platform.rows(f"SELECT * FROM {table} ORDER BY 1, 2") for table in tables] == before
+    assert outdated(platform.warehouse, platform.names) == []
+    assert schema.migrate(platform.warehouse, platform.names) == []
 
 
 def test_what_takes_long_is_asked_for(changed: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
