@@ -32,7 +32,7 @@ def migrate(print_: bool) -> None:
             text = schema.show(connection, warehouse.names())
             click.echo(text or "-- The warehouse is up to date.")
             return
-        done = schema.migrate(connection, warehouse.names())
+        done = schema.migrate(connection, warehouse.names(), restore=True)
         note_reporting_currency(connection, warehouse.names(), settings.reporting_currency())
         found = _renew(connection, warehouse.names())
     if found and not found.is_asked_for:

@@ -77,7 +77,7 @@ def rebuild(
     """
     log = ManifestLog(ingestion)
     with failures(LoadError, "the rebuild"), _only_one(connection, names):
-        schema.migrate(connection, names)
+        schema.migrate(connection, names, restore=True)
         for feed in FEEDS:
             ledger.check_log(connection, names, log_of(feed, ingestion), feed.title)
             if only is None:

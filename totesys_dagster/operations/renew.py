@@ -35,7 +35,7 @@ class Due:
     """The tables to be rebuilt; the batches, loads and rows that this takes, and about how long.
 
     `lost` are columns that would lose their values in old batches, because those batches have no
-    column of the name that is now declared.
+    column of the name that is now declared. `dropped` are the tables that were dropped.
     """
 
     stars: tuple[StarTable, ...]
@@ -43,6 +43,7 @@ class Due:
     loads: int = 0
     rows: int = 0
     lost: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -60,11 +61,16 @@ class Due:
     @property
     def news(self) -> str:
         """For a person who does not have to do anything."""
-        names = ", ".join(star.name for star in self.stars)
         return (
-            f"The declaration of {names} has changed: the next `totesys run`, or the sensors,"
+            f"{self._why}: the next `totesys run`, or the sensors,"
             " will rebuild it from the lake and compare it."
         )
+
+    @property
+    def _why(self) -> str:
+        if self.dropped:
+            return f"{', '.join(self.dropped)} was dropped, and is empty"
+        return f"The declaration of {', '.join(star.name for star in self.stars)} has changed"
 
     @property
     def question(self) -> str:
@@ -77,10 +83,15 @@ class Due:
                 f" different one, `totesys rebuild` rebuilds {names} without values for them."
             )
         minutes = max(1, round(self.seconds / 60))
+        then = (
+            "`totesys rebuild`; until then, nothing is loaded."
+            if self.dropped
+            else "`totesys rebuild` when convenient; until then, batches are loaded but not"
+            " compared."
+        )
         return (
-            f"The declaration of {names} has changed, and rebuilding it from"
-            f" {counted(self.batches, 'batch')} takes about {counted(minutes, 'minute')}: run"
-            " `totesys rebuild` when convenient; until then, batches are loaded but not compared."
+            f"{self._why}, and rebuilding it from {counted(self.batches, 'batch')} takes about"
+            f" {counted(minutes, 'minute')}: run {then}"
         )
 
 
@@ -90,7 +101,10 @@ def due(connection: Connection, names: Names, log: ManifestLog) -> Due:
     if not stars:
         return Due(())
     head = ledger.head(connection, names)
-    known = Due(tuple(stars), batches=head)
+    with failures(LoadError, "a read of the tables' declarations"), transaction(connection):
+        before = state.states(connection, names)
+    dropped = tuple(star.name for star in state.dropped(before))
+    known = Due(tuple(stars), batches=head, dropped=dropped)
     if known.is_asked_for:  # reading the manifests would take long, too
         return known
     tables = {source for star in stars for source in star.sources}
@@ -103,11 +117,9 @@ def due(connection: Connection, names: Names, log: ManifestLog) -> Due:
         loads += len({star.name for star in touched_stars(manifest)} & {s.name for s in stars})
         rows += sum(entry.rows for entry in entries.values())
         schemas |= {(name, entry.schema_sha256) for name, entry in entries.items() if entry.rows}
-    with failures(LoadError, "a read of the tables' declarations"), transaction(connection):
-        before = state.states(connection, names)
     columns = [(table, columns_of(log.store, table, sha256)) for table, sha256 in schemas]
     lost = [f"{s.name}.{c}" for s in stars for c in _lost(s, before.get(s.name), columns)]
-    return Due(tuple(stars), head, loads, rows, tuple(lost))
+    return Due(tuple(stars), head, loads, rows, tuple(lost), dropped)
 
 
 def _lost(

@@ -40,8 +40,8 @@ REMEDIES = {
     "42809": "it has the name of a table: rename it, and restore the table",
     "42883": "the type of a column was changed: change it back",
     "42P01": (
-        "a table was renamed or dropped: restore it; what the warehouse lacks, `totesys migrate`"
-        " makes again from the lake"
+        "a table was renamed or dropped: rename it back or restore it; `totesys migrate` makes a"
+        " dropped table of the warehouse again, and fills it from the lake"
     ),
     "42P07": TAKEN,
     "42710": TAKEN,

@@ -58,6 +58,8 @@ def load_batch(
             connection.execute(sql.SQL("SET LOCAL lock_timeout TO {}").format(LOCK_TIMEOUT))
             if in_ledger(connection, names, manifest):
                 return True
+            if only is None:
+                _require_filled(connection, names, manifest)
             write_ledger(connection, names, manifest)
             staged = {}
             for star, receipt in receipts:
@@ -78,6 +80,16 @@ def load_batch(
                 f" nothing of batch {manifest.batch} was loaded; the next attempt tries again."
             ) from None
         return outcome(connection, names, manifest, already=already)
+
+
+def _require_filled(connection: Connection, names: Names, manifest: Manifest) -> None:
+    """Raise LoadError if a table was dropped and is still empty: facts would be orphans."""
+    if empty := state.dropped(state.states(connection, names)):
+        raise LoadError(
+            f"{', '.join(star.name for star in empty)}: dropped, made again and still empty, so"
+            f" batch {manifest.batch} is not loaded: run `totesys rebuild`, which fills the table"
+            " from the lake."
+        )
 
 
 def _again_after_a_conflict(load_once: Callable[[], bool]) -> bool:

@@ -13,9 +13,9 @@ from totesys_dagster.warehouse.plan import Found
 from totesys_dagster.warehouse.tables import pasts
 
 
-def grants(names: Names, made: Iterable[str]) -> list[sql.Composed]:
-    """What the loader and the reader may do with the tables that are `made` and with the
-    bookkeeping. Earlier grants and revocations on other tables stay.
+def grants(names: Names, made: Iterable[str], found: Found) -> list[sql.Composed]:
+    """What the loader and the reader may do with the tables that are `made`, with the views that
+    were not `found`, and with the bookkeeping. Earlier grants and revocations on others stay.
 
     The loader can neither change nor delete a past version or a row of the ledger: history is
     written once, enforced by privileges. The reader sees views, and no table except the calendar,
@@ -24,7 +24,12 @@ def grants(names: Names, made: Iterable[str]) -> list[sql.Composed]:
     made = set(made)
     stars = [star for star in WAREHOUSE_TABLES.values() if star.name in made]
     past = [table for name, table in pasts().items() if name in made]
-    shown = [names.table(view.name) for star in stars for view in ddl.views(names, star)]
+    shown = [
+        names.table(view.name)
+        for star in WAREHOUSE_TABLES.values()
+        for view in ddl.views(names, star)
+        if star.name in made or view.name not in found.views
+    ]
     shown += [names.table(star.name) for star in stars if star.kind is Kind.CALENDAR]
     both = sql.SQL(", ").join(map(sql.Identifier, (names.schema, names.bookkeeping)))
     fragments: dict[str, sql.Composable] = {

@@ -15,7 +15,7 @@ from importlib import resources
 import psycopg
 from psycopg import errors, sql
 
-from totesys_dagster.catalogue import STAR_TABLES, StarTable
+from totesys_dagster.catalogue import STAR_TABLES, WAREHOUSE_TABLES, StarTable
 from totesys_dagster.errors import LoadError
 from totesys_dagster.lake.digest import passes_test_vector
 from totesys_dagster.postgres.sessions import Connection, Names, failures, transaction
@@ -26,7 +26,7 @@ from totesys_dagster.warehouse.ledger import exclusive
 from totesys_dagster.warehouse.migrations import MIGRATIONS, done, exists
 from totesys_dagster.warehouse.plan import DropAndRestore, Found, Step, find, no_views, plan
 from totesys_dagster.warehouse.readable import readable
-from totesys_dagster.warehouse.tables import all_tables, kept
+from totesys_dagster.warehouse.tables import all_tables, kept, past, pasts
 
 OLDEST_SERVER = 140000
 
@@ -36,13 +36,14 @@ NOT_ALLOWED = (
 )
 
 
-def migrate(connection: Connection, names: Names) -> list[str]:
+def migrate(connection: Connection, names: Names, *, restore: bool = False) -> list[str]:
     """Bring the warehouse to what is declared. Returns a phrase for each change. Raises LoadError.
 
     A role that may not change the warehouse continues if the tables have what it needs: another
-    release, to which they belong, is being deployed or rolled back.
+    release, to which they belong, is being deployed or rolled back. With `restore`, tables and
+    views that somebody dropped are made again; until the tables are rebuilt, nothing is loaded.
     """
-    if is_up_to_date(connection, names):
+    if is_up_to_date(connection, names, restore=restore):
         return []
     with failures(LoadError, "the creation of the warehouse's tables"):
         with transaction(connection):
@@ -51,35 +52,37 @@ def migrate(connection: Connection, names: Names) -> list[str]:
             _require(connection, names)
             return []
         try:
-            return _migrate(connection, names)
+            return _migrate(connection, names, restore=restore)
         except errors.InsufficientPrivilege:
             raise LoadError(NOT_ALLOWED) from None
 
 
-def is_up_to_date(connection: Connection, names: Names) -> bool:
-    """Whether the warehouse is what is declared, on a suitable server. Raises LoadError."""
+def is_up_to_date(connection: Connection, names: Names, *, restore: bool = False) -> bool:
+    """Whether the warehouse is what is declared, on a suitable server; with `restore`, also whether
+    nothing of it was dropped. Raises LoadError."""
     with (
         failures(LoadError, "the creation of the warehouse's tables"),
         transaction(connection),
     ):
         _require_server(connection)
-        return not _pending(connection, names)
+        return not _pending(connection, names, restore=restore)
 
 
-def _migrate(connection: Connection, names: Names) -> list[str]:
+def _migrate(connection: Connection, names: Names, *, restore: bool) -> list[str]:
     with exclusive(connection, names):
         act_as_owner(connection)
         # Check again under the lock: another process may have migrated in the meantime.
-        if not _pending(connection, names):
+        if not _pending(connection, names, restore=restore):
             return []
         return _run(connection, _steps(connection, names))
 
 
 def show(connection: Connection, names: Names) -> str:
-    """The SQL that `migrate` would run now; empty if there is nothing to do. Raises LoadError."""
+    """The SQL that `migrate` with `restore` would run now; empty if there is nothing to do. Raises
+    LoadError."""
     with failures(LoadError, "a read of the warehouse's tables"), transaction(connection):
         _require_server(connection)
-        if not _pending(connection, names):
+        if not _pending(connection, names, restore=True):
             return ""
         act_as_owner(connection)
         steps = _steps(connection, names)
@@ -189,9 +192,9 @@ def unfit(connection: Connection, names: Names, star: StarTable) -> str | None:
     return plan_of.unfit(names, star, find(connection, names))
 
 
-def _pending(connection: Connection, names: Names) -> bool:
+def _pending(connection: Connection, names: Names, *, restore: bool = False) -> bool:
     known = {migration.number for migration in MIGRATIONS}
-    if not known <= done(connection, names) or _lacks_any(connection, names):
+    if not known <= done(connection, names) or (restore and _lacks_any(connection, names)):
         return True
     query = sql.SQL("SELECT sha256 FROM {} ORDER BY applied_at DESC LIMIT 1").format(
         names.ledger("declaration")
@@ -214,15 +217,41 @@ def _lacks_any(connection: Connection, names: Names) -> bool:
     return lacking.fetchone() is not None
 
 
-def _forget_lost(names: Names, found: Found) -> Iterator[Step]:
-    """Note that tables which were dropped are no result of any batch, so that the lake fills them
-    again. A dimension and its past rows are one result."""
-    lost = {name for name in found.stars if name in all_tables() and name not in found.tables}
+def _note_dropped(names: Names, found: Found) -> Iterator[Step]:
+    """Note which tables were dropped, so that the lake fills them again: those of ToteSys by a
+    rebuild, in which a dimension and its past rows are one; those of feeds by their next run, for
+    which the ledger forgets what was delivered."""
+    if not found.tables:  # a new warehouse
+        return
+    lost = all_tables().keys() - found.tables.keys()
     for star in STAR_TABLES.values():
-        kept_ = [table.name for table in kept(star)]
-        if lost.intersection(kept_):
-            forget = sql.SQL("DELETE FROM {} WHERE star = ANY({})")
-            yield Step(forget.format(names.ledger("star"), sql.Literal(kept_)))
+        names_kept = [table.name for table in kept(star)]
+        if lost & found.stars.keys() & set(names_kept):
+            note = sql.SQL("UPDATE {} SET revision = {} WHERE star = ANY({})").format(
+                names.ledger("star"), sql.Literal(state.DROPPED), sql.Literal(names_kept)
+            )
+            yield Step(note)
+    for name in sorted(lost & WAREHOUSE_TABLES.keys() - STAR_TABLES.keys()):
+        for table in ("released", "quarantine", "audit", "batch_table", "batch"):
+            forget = sql.SQL("DELETE FROM {} WHERE log = {}").format(
+                names.ledger(table), sql.Literal(WAREHOUSE_TABLES[name].feed)
+            )
+            yield Step(forget)
+
+
+def _require_not_renamed(names: Names, found: Found) -> None:
+    """Raise LoadError if a table is gone and a view of it is not: it has another name now."""
+    for star in WAREHOUSE_TABLES.values():
+        views_ = sorted({view.name for view in ddl.views(names, star)} & found.views.keys())
+        history = [name for name in views_ if name == f"history_{star.name}"]
+        gone = {star.name: views_, past(star).name: history if past(star).name in pasts() else []}
+        for table, reading in gone.items():
+            if table not in found.tables and reading:
+                raise LoadError(
+                    f"{names.schema}.{table} is gone, but the view {reading[0]} still reads it: it"
+                    " was renamed. Rename it back, or drop it with CASCADE, and then run"
+                    " `totesys migrate`; nothing was changed."
+                )
 
 
 def may_change(connection: Connection, names: Names) -> bool:
@@ -284,7 +313,7 @@ def _all_steps(
         ),
         *_files(names, ran),
         *_declared(names, found, drop_and_restore, foreign_keys=foreign_keys, roles=roles),
-        *_forget_lost(names, found),
+        *_note_dropped(names, found),
         Step(
             sql.SQL("INSERT INTO {} (sha256) VALUES ({})").format(
                 names.ledger("declaration"),
@@ -298,12 +327,13 @@ def _declared(
     names: Names, found: Found, drop_and_restore: DropAndRestore, *, foreign_keys: bool, roles: bool
 ) -> list[Step]:
     """The steps that follow from the catalogue."""
+    _require_not_renamed(names, found)
     made = [name for name in all_tables() if name not in found.tables]
     return [
         *plan(names, found, drop_and_restore, foreign_keys=foreign_keys),
         *map(Step, ddl.functions(names)),
         Step(_sql_file("functions.sql", names)),
-        *(map(Step, rights.grants(names, made)) if roles else ()),
+        *(map(Step, rights.grants(names, made, found)) if roles else ()),
         *(map(Step, rights.report_grants(names, found)) if roles and names.with_reports else ()),
     ]
 

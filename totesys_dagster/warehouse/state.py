@@ -17,6 +17,9 @@ from totesys_dagster.catalogue import STAR_TABLES, StarTable, definition, revisi
 from totesys_dagster.postgres.sessions import Connection, Names
 from totesys_dagster.warehouse.tables import kept
 
+# In place of a revision: the table was dropped and made again, and is empty until it is rebuilt.
+DROPPED = "dropped"
+
 
 @dataclass(frozen=True)
 class State:
@@ -42,13 +45,25 @@ def outdated(found: Mapping[str, State]) -> list[StarTable]:
     return [star for star in STAR_TABLES.values() if not _is_of(star, found.get(star.name))]
 
 
+def dropped(found: Mapping[str, State]) -> list[StarTable]:
+    """The tables that are empty because they, or their past versions, were dropped."""
+    return [
+        star
+        for star in STAR_TABLES.values()
+        if star.name in found and found[star.name].revision == DROPPED
+    ]
+
+
 def not_comparable(found: Mapping[str, State]) -> list[str]:
     """The outdated tables whose current rows may differ from the source's for that reason: not
     those whose declaration merely had more columns."""
+    empty = dropped(found)
     return [
         star.name
         for star in outdated(found)
-        if star.name not in found or not _is_part(definition(star), found[star.name].definition)
+        if star in empty
+        or star.name not in found
+        or not _is_part(definition(star), found[star.name].definition)
     ]
 
 
@@ -73,9 +88,10 @@ def _is_of(star: StarTable, state: State | None) -> bool:
 
 def _is_part(now: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
     """Whether a definition only leaves out columns of another one."""
-    columns = [column for column in before["columns"] if column in now["columns"]]
+    columns = [column for column in before.get("columns", ()) if column in now["columns"]]
+    known = before.get("contracts", {})
     contracts = {
-        source: {name: before["contracts"].get(source, {}).get(name) for name in terms}
+        source: {name: known.get(source, {}).get(name) for name in terms}
         for source, terms in now["contracts"].items()
     }
     apart = {"columns", "contracts"}

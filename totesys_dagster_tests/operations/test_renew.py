@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from psycopg import sql
 
 from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.catalogue.star_columns import carry
+from totesys_dagster.errors import LoadError
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.operations import rebuild as rebuild_module
 from totesys_dagster.operations import renew as renew_module
 from totesys_dagster.operations import replace as replace_module
 from totesys_dagster.operations.renew import Due, due, outdated, renew
+from totesys_dagster.rates.receive import receive_history
 from totesys_dagster.warehouse import schema, state
 from totesys_dagster_tests.conftest import Platform
-from totesys_dagster_tests.edits import EDIT_ORDER_1
+from totesys_dagster_tests.edits import EDIT_ORDER_1, new_sale
+from totesys_dagster_tests.rates.conftest import NOON, history
+from totesys_dagster_tests.rates.conftest import load as load_rates
 
 STAFF = STAR_TABLES["dim_staff"]
 WITH_MANAGER = replace(STAFF, columns=(*STAFF.columns, carry("department.manager")))
@@ -77,28 +82,100 @@ LOST = {
     "a fact": ("DROP TABLE {}.fact_payment CASCADE", "fact_payment"),
     "a dimension": ("DROP TABLE {}.dim_staff CASCADE", "dim_staff"),
     "past rows": ("DROP TABLE {}.past_dim_staff CASCADE", "dim_staff"),
+    "the calendar": ("DROP TABLE {}.dim_date CASCADE", "dim_date"),
     "a view": ("DROP VIEW {}.current_fact_sales_order CASCADE", None),
 }
+SHOWN = [
+    *("current_fact_payment", "history_fact_payment", "current_dim_staff", "history_dim_staff"),
+    *("current_fact_sales_order", "dim_date"),
+]
+
+
+def rights(platform: Platform) -> list[tuple[Any, ...]]:
+    """Who may read which views."""
+    query = """
+        SELECT rolname, name, has_table_privilege(rolname, %s || '.' || name, 'SELECT')
+        FROM pg_roles, unnest(%s::text[]) AS views (name)
+        WHERE rolname IN ('warehouse_loader', 'warehouse_reader') ORDER BY 1, 2
+    """
+    return platform.warehouse.execute(query, [platform.names.schema, SHOWN]).fetchall()
+
+
+def drop(platform: Platform, statement: str) -> None:
+    platform.warehouse.execute(sql.SQL(statement).format(sql.Identifier(platform.names.schema)))
+    platform.warehouse.commit()
 
 
 @pytest.mark.parametrize("lost", LOST)
 def test_what_somebody_dropped_is_made_again_and_filled(platform: Platform, lost: str) -> None:
     statement, star = LOST[lost]
     platform.come_to("two batches", two_batches)
-    tables = ["fact_payment", "dim_staff", "past_dim_staff", "current_fact_sales_order"]
+    tables = [*SHOWN, "fact_payment", "dim_staff", "past_dim_staff"]
     before = [platform.rows(f"SELECT * FROM {table} ORDER BY 1, 2") for table in tables]
-    assert schema.migrate(platform.warehouse, platform.names) == []
-    schema_ = sql.Identifier(platform.names.schema)
-    platform.warehouse.execute(sql.SQL(statement).format(schema_))
-    platform.warehouse.commit()
+    granted = rights(platform)
+    assert any(may for _, _, may in granted)
+    drop(platform, statement)
+    assert schema.migrate(platform.warehouse, platform.names) == []  # a load makes nothing empty
 
-    assert schema.migrate(platform.warehouse, platform.names)
+    assert schema.migrate(platform.warehouse, platform.names, restore=True)
 
+    assert rights(platform) == granted
     assert [one.name for one in outdated(platform.warehouse, platform.names)] == [star] * bool(star)
     renewed(platform)
     assert [platform.rows(f"SELECT * FROM {table} ORDER BY 1, 2") for table in tables] == before
     assert outdated(platform.warehouse, platform.names) == []
-    assert schema.migrate(platform.warehouse, platform.names) == []
+    assert schema.migrate(platform.warehouse, platform.names, restore=True) == []
+
+
+def test_nothing_is_loaded_while_a_dropped_table_is_empty(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its facts would be orphans."""
+    platform.come_to("two batches", two_batches)
+    drop(platform, "DROP TABLE {}.dim_staff CASCADE")
+    schema.migrate(platform.warehouse, platform.names, restore=True)
+    platform.application.execute(new_sale(9))
+
+    with pytest.raises(
+        LoadError, match=r"^dim_staff: dropped, made again and still empty, so batch"
+    ):
+        platform.run()
+    assert platform.rows("SELECT count(*) FROM warehouse_bookkeeping.quarantine") == [(0,)]
+    monkeypatch.setattr(renew_module, "LOADS_A_SECOND", 1 / 900)
+    assert renewed(platform).question == (
+        "dim_staff was dropped, and is empty, and rebuilding it from 2 batches takes about 15"
+        " minutes: run `totesys rebuild`; until then, nothing is loaded."
+    )
+    monkeypatch.undo()
+    renewed(platform)
+    head = ManifestLog(platform.ingestion).head()
+    assert head is not None
+    assert all(audit.equal for audit in platform.load(head).audits.values())
+
+
+def test_dropped_table_of_a_feed_is_filled_by_its_next_run(platform: Platform) -> None:
+    platform.first()
+    receive_history(platform.ingestion, history("2024-11-14,1.0666,0.83"), NOON, "test")
+    load_rates(platform)
+    query = "SELECT * FROM fact_exchange_rate ORDER BY 1, 2"
+    before = platform.rows(query)
+    drop(platform, "DROP TABLE {}.fact_exchange_rate CASCADE")
+
+    schema.migrate(platform.warehouse, platform.names, restore=True)
+    load_rates(platform)
+
+    assert before
+    assert platform.rows(query) == before
+
+
+def test_renamed_table_is_not_made_again(platform: Platform) -> None:
+    platform.come_to("two batches", two_batches)
+    drop(platform, "ALTER TABLE {}.fact_payment RENAME TO fact_payment_old")
+
+    with pytest.raises(LoadError, match=r"fact_payment is gone, but the view current_fact_payment"):
+        schema.migrate(platform.warehouse, platform.names, restore=True)
+    drop(platform, "ALTER TABLE {}.fact_payment_old RENAME TO fact_payment")
+    assert schema.migrate(platform.warehouse, platform.names, restore=True) == []
 
 
 def test_what_takes_long_is_asked_for(changed: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
