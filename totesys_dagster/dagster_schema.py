@@ -30,9 +30,9 @@ def require_known(storages: Iterable[object], place: str) -> None:
         for revision in _revisions(storage) if hasattr(storage, "connect") else ():
             if not knows_revision(revision):
                 raise SettingError(
-                    f"A newer Dagster has migrated {place} (to {revision}), and this one cannot be"
-                    " relied on to read it: install the newer release of totesys_dagster again, or"
-                    " restore a copy of the history from before."
+                    f"A newer version of Dagster has migrated {place} to {revision}, which this one"
+                    " may not be able to read: install the newer release of totesys_dagster again,"
+                    " or restore a copy of the history from before."
                 )
 
 

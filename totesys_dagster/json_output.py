@@ -183,6 +183,8 @@ class FeedState(TypedDict):
     """Why deliveries were refused and not replaced since, by name."""
     wrong: str | None
     """What a person must do about the table, in a sentence; null if nothing."""
+    doubts: list[str]
+    """What may be misspelt in its rows, a sentence each; they are loaded all the same."""
 
 
 @_documented

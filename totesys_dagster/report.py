@@ -168,8 +168,8 @@ class Status:
             console.print(escape(conclusion(self.tables)))
         for feed in self.feeds:
             console.print(escape(feed.sentence))
-            if feed.wrong:
-                console.print(f"[yellow]{escape(visible(feed.wrong))}")
+            for sentence in filter(None, (feed.wrong, *feed.doubts)):
+                console.print(f"[yellow]{escape(visible(sentence))}")
             for name, why in feed.refused.items():
                 console.print(
                     f"[yellow]  {escape(visible(name))} was refused: {escape(visible(why))}"

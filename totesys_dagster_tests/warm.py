@@ -39,6 +39,7 @@ def run(
         process.join(LIMIT_SECONDS)
         if process.is_alive():
             process.kill()
+            process.join()
             raise subprocess.TimeoutExpired(program, LIMIT_SECONDS)
         code = process.exitcode
         assert code is not None

@@ -88,13 +88,13 @@ def _observations(found: Mapping[str, object]) -> Iterator[Trouble | Recovery]:
             errors.setdefault(LAKE if isinstance(answer, LakeError) else name, answer)
     for name, answer in found.items():
         if name in errors:
-            title, remedy = _title(name, errors[name])
+            title, remedy = _title_and_remedy(name, errors[name])
             yield Trouble(name, title, str(errors[name]), remedy=remedy)
         elif not isinstance(answer, TotesysError):
             yield Recovery(name, f"The {name} can be read again.")
 
 
-def _title(name: str, error: TotesysError) -> tuple[str, Remedy | None]:
+def _title_and_remedy(name: str, error: TotesysError) -> tuple[str, Remedy | None]:
     """The incident's title, and what to do, if that is not the same for all of its kind."""
     if isinstance(error, SchemaChangedError):
         title = "the source's tables have changed, and nothing is captured"

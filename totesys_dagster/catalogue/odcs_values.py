@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from totesys_dagster.catalogue.files import ENCODINGS, FILE_TYPES, ISO_DATE
-from totesys_dagster.catalogue.model import Digits, Type
+from totesys_dagster.catalogue.model import Digits, Kind, Type
 from totesys_dagster.catalogue.stars import STAR_TABLES
 from totesys_dagster.characters import is_unseen
 from totesys_dagster.errors import DeclarationError
@@ -137,8 +137,9 @@ def listed_in(name: str, type_: Type, custom: Mapping[str, Any]) -> tuple[str, s
         return None
     table, _, column = text(custom, "listedIn").partition(".")
     star = STAR_TABLES.get(table)
-    found = {one.name: one.type for one in star.columns} if star and not star.record_id else {}
-    if column not in found or (found[column] is Type.TEXT) is not (type_ is Type.TEXT):
+    dimension = star is not None and star.kind is Kind.DIMENSION
+    found = {one.name: one.type for one in star.columns} if star and dimension else {}
+    if found.get(column) is not type_:
         raise DeclarationError(
             f"the listedIn of {name} is no column of a dimension with values of its type: write"
             " it like dim_staff.location"

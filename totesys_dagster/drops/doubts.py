@@ -1,4 +1,4 @@
-"""Values that files give and no row of the dimension has that their contract names.
+"""Values in delivered files that the dimension named by their contract does not contain.
 
 They are loaded: an office may open next month. But one that is misspelt has its own line in every
 report, and nobody would look for it there.
@@ -20,7 +20,7 @@ SHOWN, LONGEST = 5, 40
 
 
 def doubts(connection: Connection, names: Names, contract: FileContract) -> list[str]:
-    """A sentence for each column of the contract with such values, now."""
+    """A sentence for each column of the contract with such values, now. Raises psycopg.Error."""
     return [
         _sentence(contract, column, found)
         for column in contract.columns
@@ -31,8 +31,8 @@ def doubts(connection: Connection, names: Names, contract: FileContract) -> list
 def _unlisted(
     connection: Connection, names: Names, contract: FileContract, column: FileColumn
 ) -> list[tuple[str, int, str]]:
-    """The values, each with its number of rows and a file that gives it. A dimension without a row
-    lists nothing yet."""
+    """The values, each with its number of rows and a file that gives it. A dimension without a
+    current row lists nothing yet."""
     table, listed = column.listed_in or ("", "")
     query = sql.SQL(
         """
@@ -46,7 +46,7 @@ def _unlisted(
         value=sql.Identifier(column.name),
         file=sql.Identifier(contract.name_column),
         current=names.table(f"current_{contract.table.name}"),
-        dimension=names.table(table),
+        dimension=names.table(f"current_{table}"),
         listed=sql.Identifier(listed),
     )
     return [(value, rows, file) for value, rows, file in connection.execute(query)]

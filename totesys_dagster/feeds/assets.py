@@ -12,6 +12,7 @@ import dagster as dg
 from totesys_dagster import descriptions, settings
 from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
 from totesys_dagster.characters import visible
+from totesys_dagster.errors import LoadError
 from totesys_dagster.feeds.feed import Feed
 from totesys_dagster.feeds.load import FeedLoad, load_all
 from totesys_dagster.feeds.process import process_up_to
@@ -21,7 +22,7 @@ from totesys_dagster.feeds.verify import verify_feed
 from totesys_dagster.lake.feed_receipt import FeedReceipt
 from totesys_dagster.lake.receipt import read_star
 from totesys_dagster.metadata import OWNERS, asset_key, preview, remedy, star_definition
-from totesys_dagster.postgres.sessions import Connection, Names
+from totesys_dagster.postgres.sessions import Connection, Names, failures
 from totesys_dagster.resources import Lake, Warehouse, clear_failures
 from totesys_dagster.warehouse.assets import migrate
 from totesys_dagster.words import counted
@@ -161,7 +162,8 @@ def warehouse_asset(
                 metadata={"deliveries": found.batches, "objects": found.objects},
             )
             if feed.doubts:
-                doubts = feed.doubts(connection, names)
+                with failures(LoadError, f"a read of {feed.table.name}"):
+                    doubts = feed.doubts(connection, names)
                 yield dg.AssetCheckResult(
                     asset_key=key,
                     check_name=LISTED,

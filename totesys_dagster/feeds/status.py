@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -24,8 +24,8 @@ from totesys_dagster.words import counted
 @dataclass(frozen=True)
 class FeedStatus:
     """A feed: its deliveries, how many of them are loaded, the last one received, the current rows,
-    what was refused and not replaced since, by name, and what a person must do about the table, if
-    anything."""
+    what was refused and not replaced since, by name, what a person must do about the table, if
+    anything, and what is doubtful about its rows."""
 
     feed: str
     title: str
@@ -36,6 +36,7 @@ class FeedStatus:
     rows: int
     refused: dict[str, str]
     wrong: str | None = None
+    doubts: Sequence[str] = ()
 
     def data(self) -> FeedState:
         """The same as plain data."""
@@ -49,6 +50,7 @@ class FeedStatus:
             "rows": self.rows,
             "refused": self.refused,
             "wrong": self.wrong,
+            "doubts": [*self.doubts],
         }
 
     @property
@@ -77,7 +79,6 @@ def feed_status(
         unfit = schema.unfit(connection, names, feed.table)
         doubts = feed.doubts(connection, names) if feed.doubts and not unfit else []
     loaded_by = ledger.revisions(connection, names, feed.name, feed.table.name)
-    stale = [_unfit(feed, unfit)] if unfit else _changed(feed, loaded_by)
     return FeedStatus(
         feed.name,
         feed.title,
@@ -87,7 +88,8 @@ def feed_status(
         received_at=head.observed_at if head else None,
         rows=rows,
         refused=refused(feed, ingestion, processed, loaded_by),
-        wrong=" ".join([*stale, *doubts]) or None,
+        wrong=_unfit(feed, unfit) if unfit else _changed(feed, loaded_by),
+        doubts=doubts,
     )
 
 
@@ -95,11 +97,12 @@ def _unfit(feed: Feed, why: str) -> str:
     return f"{feed.title}: loading has stopped, because {why}"
 
 
-def _changed(feed: Feed, loaded_by: Mapping[int, str]) -> list[str]:
+def _changed(feed: Feed, loaded_by: Mapping[int, str]) -> str | None:
     before = sum(by != revision(feed.table) for by in loaded_by.values())
-    said = (
+    if not before:
+        return None
+    return (
         f"{feed.title}: its declaration has changed since {counted(before, 'delivery')} were"
         " loaded, and their rows are still the old ones: `totesys rebuild` reads again all that"
         " was delivered."
     )
-    return [said] if before else []

@@ -57,27 +57,21 @@ def written(table: str, watermark: int, ctids: tuple[str, ...] | None) -> sql.Co
 def has_new_rows(view: SourceView, table: str, watermark: int, seen: RecentRows) -> bool:
     """Whether the table has other row versions since `watermark` than those that were `seen`.
 
-    The scan starts near the end of the table and stops at the first version beyond as many as were
-    seen.
+    Two scans, of the last blocks and then of all, stop at the first version beyond as many as were
+    seen. The second has no bounds: a scan between bounds would push everything else out of the
+    server's cache.
     """
     since, count = recent(table, watermark), blocks(view, table)
-    split = sql.Literal(f"({count - count // LAST_BLOCKS},0)")
-    conditions = [since]
-    if count:
-        conditions = [
-            sql.SQL("ctid {} {}::tid AND {}").format(sql.SQL(side), split, since)
-            for side in (">=", "<")
-        ]
-    versions = sql.SQL(" UNION ALL ").join(
-        sql.SQL("SELECT {} AS version FROM public.{} WHERE {}").format(
-            _version(table), sql.Identifier(table), condition
-        )
-        for condition in conditions
-    )
-    query = sql.SQL(
-        "SELECT count(*), coalesce(sum(version), 0)::text FROM ({} LIMIT {}) AS found"
-    ).format(versions, sql.Literal(seen.rows + 1))
-    rows, digest = one(view.connection, query)
+    end = sql.Literal(f"({count - count // LAST_BLOCKS},0)")
+    conditions = [sql.SQL("ctid >= {}::tid AND {}").format(end, since)] if count else []
+    for condition in [*conditions, since]:
+        query = sql.SQL(
+            "SELECT count(*), coalesce(sum(version), 0)::text"
+            " FROM (SELECT {} AS version FROM public.{} WHERE {} LIMIT {}) AS found"
+        ).format(_version(table), sql.Identifier(table), condition, sql.Literal(seen.rows + 1))
+        rows, digest = one(view.connection, query)
+        if rows > seen.rows:
+            return True
     return rows > 0 and RecentRows(rows=rows, digest=digest) != seen
 
 

@@ -3,3 +3,5 @@
 from typing import Literal
 
 FORMAT: Literal[3] = 3
+# No release has written an earlier one.
+OLDEST = 3

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, FailFast, PrivateAttr, ValidationErr
 from pydantic_core import from_json
 
 from totesys_dagster.errors import LakeError, NewerFormatError
-from totesys_dagster.lake.format import FORMAT
+from totesys_dagster.lake.format import FORMAT, OLDEST
 from totesys_dagster.lake.store import Store, sha256
 
 # The log of ToteSys' batches.
@@ -131,7 +131,7 @@ def _first_error(error: ValidationError) -> str:
 
 def _unreadable(kind: type[Document], data: bytes, where: str, wrong: str) -> LakeError:
     form = _format(data)
-    if form is not None and form < FORMAT:
+    if form is not None and form < OLDEST:
         return LakeError(start_anew(where, form))
     if form is not None and form > FORMAT:
         return NewerFormatError(

@@ -9,6 +9,7 @@ an interrupted run held, so what does not end in time is killed.
 from __future__ import annotations
 
 import os
+import select
 import selectors
 import signal
 import subprocess
@@ -25,6 +26,10 @@ REST_SECONDS = 10.0
 POLL_SECONDS = 0.05
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CHUNK = 1 << 16
+# A terminal or pipe that takes anything takes so much at once, without a wait.
+CHUNK_AT_ONCE = select.PIPE_BUF
+# How long a reader that has stopped is waited for, when this process is to end.
+SAY_SECONDS = 1.0
 
 _heard: list[int] = []
 
@@ -70,7 +75,8 @@ class Attended:
             self._listen()
             if _heard:
                 return self._stop(_heard[0])
-        while self._listen():  # its last words
+        deadline = time.monotonic() + REST_SECONDS
+        while self._listen() and not _heard and time.monotonic() < deadline:  # its last words
             pass
         self._end(signal.SIGTERM)
         return self._process.returncode
@@ -91,7 +97,8 @@ class Attended:
             if running and self._process.poll() is not None:
                 running, deadline = False, time.monotonic() + REST_SECONDS
         killed = self._send(signal.SIGKILL)
-        self._process.wait(END_SECONDS)
+        with suppress(subprocess.TimeoutExpired):  # it cannot be killed: its disk does not answer
+            self._process.wait(REST_SECONDS)
         return not killed
 
     def _send(self, number: int) -> bool:
@@ -117,9 +124,14 @@ def _say(text: str) -> None:
 
 
 def _write(descriptor: int, text: bytes) -> None:
+    """Write all of it, unless nobody reads and this process is to end."""
     with suppress(OSError):  # who read it has gone, with the terminal; services do not end for it
         while text:
-            text = text[os.write(descriptor, text) :]
+            _, ready, _ = select.select([], [descriptor], [], SAY_SECONDS)
+            if ready:
+                text = text[os.write(descriptor, text[:CHUNK_AT_ONCE]) :]
+            elif _heard:
+                return
 
 
 def main() -> None:

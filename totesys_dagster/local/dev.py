@@ -6,16 +6,23 @@ import os
 import signal
 import sys
 import threading
+import time
+
+# How long the processes may take to end by themselves.
+END_SECONDS = 30.0
 
 WEB = ("-m", "totesys_dagster.web")
 
 
 def end_with(descriptor: int) -> None:
-    """Interrupt this process and its group when nobody holds the other end of a pipe any more."""
+    """Interrupt this process and its group when nobody holds the other end of a pipe any more, and
+    kill those that have not ended by then."""
 
     def wait() -> None:
         os.read(descriptor, 1)
         os.killpg(os.getpgrp(), signal.SIGINT)
+        time.sleep(END_SECONDS)
+        os.killpg(os.getpgrp(), signal.SIGKILL)
 
     threading.Thread(target=wait, daemon=True).start()
 

@@ -80,7 +80,9 @@ def daily_exchange_rates(
     """A run for the last days, unless the warehouse has what is available today."""
     at = context.scheduled_execution_time.astimezone(dt.UTC)
     today = at.date()
-    if at.minute != ASKED_AT and log_of(EXCHANGE_RATES, lake.ingestion()).end():
+    if at.minute != ASKED_AT and (
+        log_of(EXCHANGE_RATES, lake.ingestion()).end() or _ran_lately(context.instance)
+    ):
         return dg.SkipReason(f"Rates are asked for at {ASKED_AT} minutes past each hour.")
     if unfinished(context.instance, _TAGS):
         return dg.SkipReason("Exchange rates are already being loaded.")
@@ -96,6 +98,12 @@ def daily_exchange_rates(
         return dg.SkipReason(str(error))
     first = today - dt.timedelta(days=ASKED_AGAIN_DAYS) if asks else today
     return dg.RunRequest(tags=range_tags(max(first, _first_day()), today))
+
+
+def _ran_lately(instance: dg.DagsterInstance) -> bool:
+    """Whether a run was started within the last hour, which then has failed."""
+    since = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
+    return instance.get_runs_count(dg.RunsFilter(tags=_TAGS, created_after=since)) > 0
 
 
 def _are_loaded(connection: Connection, lake: Lake, warehouse: Warehouse) -> bool:

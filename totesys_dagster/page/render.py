@@ -186,7 +186,10 @@ class _Page:
     def unquoted(self) -> Sequence[str]:
         """The currencies of orders that no source quotes."""
         quoted = {
-            code for r in self.answers.rates for code in (r.currency_code, r.reporting_currency)
+            code
+            for r in self.answers.rates
+            if r.rate is not None
+            for code in (r.currency_code, r.reporting_currency)
         }
         return [
             row.currency_code for row in self.answers.revenue if row.currency_code not in quoted

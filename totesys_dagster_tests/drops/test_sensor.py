@@ -129,14 +129,14 @@ def test_office_that_nobody_works_in_is_loaded_and_said(
     dropping.drop("2024-11,leds,GBP,1\n", "b.csv")
     [said] = bring_files(orchestra.instance, defs.resolve_job_def, Lake(), Warehouse())
     assert "no row of dim_staff.location has the office 'Ledes' (2 rows, a.csv), 'leds' (1" in said
-    assert dropping.status().wrong == said
+    assert dropping.status().doubts == [said]
     assert len(dropping.current()) == 4
 
     dropping.drop("2024-11,Leds,GBP,1\n", "b.csv")
     dropping.drop("2024-11,Manchester,GBP,1\n", "a.csv")
     [result] = orchestra.tick_and_run("new_files")
     assert checks(result)["listed"]
-    assert dropping.status().wrong is None
+    assert dropping.status().doubts == []
 
 
 def test_people_are_notified_of_a_refused_file_and_of_its_end(
