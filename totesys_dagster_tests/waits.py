@@ -93,7 +93,9 @@ WAITS: dict[str, tuple[str, str]] = {
     "local/supervisor.py main time.sleep": ("while the server is used", NOTHING),
     "local/attend.py Attended.__init__ subprocess.Popen": ("does not wait", NOTHING),
     "local/attend.py Attended._end time.sleep": ("END_SECONDS", "Killed what did not end."),
-    "local/attend.py Attended._end _process.wait": ("END_SECONDS", "it was killed before"),
+    "local/attend.py Attended._end _process.wait": ("REST_SECONDS", "it was killed before"),
+    "local/attend.py _write select.select": ("SAY_SECONDS", "tried again until it is to end"),
+    "local/dev.py end_with.wait time.sleep": ("END_SECONDS", "then the group is killed"),
     "local/dev.py end_with threading.Thread": ("until Ctrl-C", "it waits in a thread of its own"),
     "processes.py command subprocess.run": ("PS_SECONDS", "where there is no /proc"),
     # The databases.

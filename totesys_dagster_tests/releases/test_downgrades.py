@@ -182,11 +182,11 @@ def test_newer_history_of_dagster_is_refused(history: Path, project: Path) -> No
         with pytest.raises(SettingError) as refused:
             SqliteStorage(str(history))
         assert str(refused.value).startswith(
-            f"A newer Dagster has migrated Dagster's history in {history} (to of_tomorrow)"
+            f"A newer version of Dagster has migrated Dagster's history in {history} to of_tomorrow"
         )
         with (
             contextlib.chdir(project),
-            pytest.raises(SettingError, match="newer Dagster"),
+            pytest.raises(SettingError, match="newer version of Dagster"),
             opened_instance(),
         ):
             pass

@@ -75,7 +75,7 @@ def test_nothing_is_published_before_the_tag_and_all_checks() -> None:
         "checks": "version",
         "build": "checks",
         "attest": "build",
-        "image": "checks",
+        "image": ["checks", "attest"],
         "publish": ["attest", "image"],
         "pypi": "publish",
     }
