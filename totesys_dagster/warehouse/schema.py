@@ -240,13 +240,14 @@ def _note_dropped(names: Names, found: Found) -> Iterator[Step]:
 
 
 def _require_not_renamed(names: Names, found: Found) -> None:
-    """Raise LoadError if a table is gone and a view of it is not: it has another name now."""
+    """Raise LoadError if a table that was loaded is gone and a view of it is not: it has another
+    name now."""
     for star in WAREHOUSE_TABLES.values():
         views_ = sorted({view.name for view in ddl.views(names, star)} & found.views.keys())
         history = [name for name in views_ if name == f"history_{star.name}"]
         gone = {star.name: views_, past(star).name: history if past(star).name in pasts() else []}
         for table, reading in gone.items():
-            if table not in found.tables and reading:
+            if reading and table in found.stars and table not in found.tables:
                 raise LoadError(
                     f"{names.schema}.{table} is gone, but the view {reading[0]} still reads it: it"
                     " was renamed. Rename it back, or drop it with CASCADE, and then run"
