@@ -134,7 +134,7 @@ def dev_command(web_server: Sequence[str]) -> "click.Command":
 
 def storage_addresses(home: Path) -> set[str]:
     """Connection strings of what the dagster.yaml of `home` has in PostgreSQL, but for those whose
-    password is made anew each time. Raises what Dagster raises of a dagster.yaml."""
+    password is generated each time. Raises what Dagster raises of a dagster.yaml."""
     from dagster import DagsterInvalidConfigError
     from dagster._config import process_config, resolve_to_config_type
 

@@ -92,7 +92,6 @@ WAITS: dict[str, tuple[str, str]] = {
     "local/supervisor.py main subprocess.Popen": ("does not wait", NOTHING),
     "local/supervisor.py main time.sleep": ("while the server is used", NOTHING),
     "local/attend.py Attended.__init__ subprocess.Popen": ("does not wait", NOTHING),
-    "local/attend.py Attended._end time.sleep": ("END_SECONDS", "Killed what did not end."),
     "local/attend.py Attended._end _process.wait": ("REST_SECONDS", "it was killed before"),
     "local/attend.py _write select.select": ("SAY_SECONDS", "tried again until it is to end"),
     "local/dev.py end_with.wait time.sleep": ("END_SECONDS", "then the group is killed"),

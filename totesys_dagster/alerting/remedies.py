@@ -34,12 +34,12 @@ class Remedy:
         return f"{DOCUMENT}#{''.join(kept).replace(' ', '-')}"
 
 
-_WAITS = "The platform tries again by itself, and nothing is lost meanwhile."
+_WAITS = "The platform retries automatically, and nothing is lost meanwhile."
 
 REMEDIES: Mapping[str, Remedy] = {
     SOURCE: Remedy(
-        "Remove the cause; the platform then continues by itself, with all that changed meanwhile."
-        " `totesys run` tries at once.",
+        "Remove the cause; the platform then resumes automatically, and captures all that changed"
+        " meanwhile. `totesys run` tries at once.",
         "A system cannot be read",
     ),
     SCHEMA_KEY: Remedy(
@@ -48,12 +48,12 @@ REMEDIES: Mapping[str, Remedy] = {
         "The schema of the source has changed",
     ),
     LAKE: Remedy(
-        "Remove the cause; the platform then continues by itself. `totesys verify` checks that the"
-        " lake is whole.",
+        "Remove the cause; the platform then resumes automatically. `totesys verify` checks that"
+        " the lake is whole.",
         "A system cannot be read",
     ),
     WAREHOUSE: Remedy(
-        "Remove the cause; the platform then continues by itself, as the lake has everything."
+        "Remove the cause; the platform then resumes automatically, as the lake has everything."
         " `totesys status` tries at once.",
         "A system cannot be read",
     ),
@@ -95,12 +95,12 @@ REMEDIES: Mapping[str, Remedy] = {
 NOTHING_IS_CAPTURED = Remedy(
     "Nothing is captured meanwhile, and nothing lost: ask the owner of ToteSys for the table or"
     " column back, or declare the change in the catalogue and restart the platform. It then"
-    " continues by itself; `totesys run` tries at once.",
+    " resumes automatically; `totesys run` tries at once.",
     REMEDIES[SCHEMA_KEY].section,
 )
 _BATCH = Remedy(
     "Later batches wait behind this one, and nothing is lost. If the sentence above names a"
-    " command, run it; otherwise the platform tries again by itself; `totesys run` tries at once.",
+    " command, run it; otherwise the platform retries automatically; `totesys run` tries at once.",
     "A run fails",
 )
 _OTHER = Remedy(f"{_WAITS} `totesys status` shows whether anything waits for it.", "A run fails")

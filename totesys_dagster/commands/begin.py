@@ -18,10 +18,7 @@ def require_usable() -> set[str]:
     settings.require_usable()
     needed = stack.provide_lake()
     zone_urls.require_usable(needed)
-    names = stack.DATABASES - needed
-    if settings.WAREHOUSE_DSN in names:
-        names |= {settings.WAREHOUSE_ADMIN_DSN, settings.WAREHOUSE_READER_DSN}
-    for name in filter(settings.is_set, names):
+    for name in filter(settings.is_set, stack.with_other_roles(stack.DATABASES - needed)):
         settings.connection_string(name)
     return needed
 

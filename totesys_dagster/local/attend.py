@@ -87,13 +87,12 @@ class Attended:
         return 128 + number
 
     def _end(self, number: int) -> bool:
-        """End all processes of the command; whether they did so by themselves."""
+        """End all processes of the command. Returns whether none had to be killed."""
         self._send(number)
         signals, deadline = len(_heard), time.monotonic() + END_SECONDS
         running = True
         while self._send(0) and time.monotonic() < deadline and len(_heard) == signals:
-            if not self._listen(pass_on=False):
-                time.sleep(POLL_SECONDS)
+            self._listen(pass_on=False)
             if running and self._process.poll() is not None:
                 running, deadline = False, time.monotonic() + REST_SECONDS
         killed = self._send(signal.SIGKILL)

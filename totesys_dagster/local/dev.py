@@ -8,8 +8,7 @@ import sys
 import threading
 import time
 
-# How long the processes may take to end by themselves.
-END_SECONDS = 30.0
+from totesys_dagster.local.attend import END_SECONDS
 
 WEB = ("-m", "totesys_dagster.web")
 

@@ -41,6 +41,12 @@ MAKING = "the databases of the embedded server, which another command makes"
 DATABASES = {settings.SOURCE_DSN, settings.WAREHOUSE_DSN}
 
 
+def with_other_roles(names: set[str]) -> set[str]:
+    """Settings of databases, with those of the other roles of the warehouse if it is among them."""
+    others = {settings.WAREHOUSE_ADMIN_DSN, settings.WAREHOUSE_READER_DSN}
+    return names | others if settings.WAREHOUSE_DSN in names else names
+
+
 def start() -> set[str]:
     """Provide what is not set, for as long as this process runs, and return those settings.
 
@@ -74,9 +80,7 @@ def start_when_needed() -> set[str]:
     Raises SettingError.
     """
     needed, _ = _provide_lake()
-    names = needed & DATABASES
-    if settings.WAREHOUSE_DSN in names:
-        names |= {settings.WAREHOUSE_ADMIN_DSN, settings.WAREHOUSE_READER_DSN}
+    names = with_other_roles(needed & DATABASES)
     for name in names:  # an inherited value may point to a port that the server no longer uses
         os.environ.pop(name, None)
     if names:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from totesys_dagster.catalogue import STAR_TABLES, Kind, StarTable, archived
 from totesys_dagster.errors import LoadError, RebuildRunningError
@@ -119,7 +119,7 @@ def due(connection: Connection, names: Names, log: ManifestLog) -> Due:
         schemas |= {(name, entry.schema_sha256) for name, entry in entries.items() if entry.rows}
     columns = [(table, columns_of(log.store, table, sha256)) for table, sha256 in schemas]
     lost = [f"{s.name}.{c}" for s in stars for c in _lost(s, before.get(s.name), columns)]
-    return Due(tuple(stars), head, loads, rows, tuple(lost), dropped)
+    return replace(known, loads=loads, rows=rows, lost=tuple(lost))
 
 
 def _lost(

@@ -26,7 +26,7 @@ from totesys_dagster.warehouse.ledger import exclusive
 from totesys_dagster.warehouse.migrations import MIGRATIONS, done, exists
 from totesys_dagster.warehouse.plan import DropAndRestore, Found, Step, find, no_views, plan
 from totesys_dagster.warehouse.readable import readable
-from totesys_dagster.warehouse.tables import all_tables, kept, past, pasts
+from totesys_dagster.warehouse.tables import all_tables, kept, past
 
 OLDEST_SERVER = 140000
 
@@ -242,15 +242,14 @@ def _note_dropped(names: Names, found: Found) -> Iterator[Step]:
 def _require_not_renamed(names: Names, found: Found) -> None:
     """Raise LoadError if a table that was loaded is gone and a view of it is not: it has another
     name now."""
+    gone = found.stars.keys() - found.tables.keys()
     for star in WAREHOUSE_TABLES.values():
-        views_ = sorted({view.name for view in ddl.views(names, star)} & found.views.keys())
-        history = [name for name in views_ if name == f"history_{star.name}"]
-        gone = {star.name: views_, past(star).name: history if past(star).name in pasts() else []}
-        for table, reading in gone.items():
-            if reading and table in found.stars and table not in found.tables:
+        for view in ddl.views(names, star):
+            read = {star.name, past(star).name} if view.name.startswith("history_") else {star.name}
+            if view.name in found.views and (renamed := gone & read):
                 raise LoadError(
-                    f"{names.schema}.{table} is gone, but the view {reading[0]} still reads it: it"
-                    " was renamed. Rename it back, or drop it with CASCADE, and then run"
+                    f"{names.schema}.{min(renamed)} is gone, but the view {view.name} still reads"
+                    " it: it was renamed. Rename it back, or drop it with CASCADE, and then run"
                     " `totesys migrate`; nothing was changed."
                 )
 
