@@ -36,7 +36,7 @@ with suppress(OSError, UnicodeError):
         os.environ.setdefault(settings.CONTRACTS, _contracts)
 
 try:
-    from totesys_dagster.commands import look, mend, move, page, read, serve, try_out
+    from totesys_dagster.commands import erase, look, mend, move, page, read, serve, try_out
 except (DeclarationError, SettingError) as error:
     if AS_JSON in sys.argv:
         click.echo(error_document(str(error)))
@@ -47,6 +47,7 @@ SECTIONS = {
     "Take what changed": (move.run, move.audit),
     "Inspect lake and warehouse": (look.status, look.quarantine, look.verify),
     "Create or rebuild the warehouse": (mend.migrate, mend.rebuild),
+    "Erase PII on request": (erase.erase,),
     "Read the warehouse": (page.report, read.psql, read.connect),
     "Serve the Dagster UI": (serve.dev, serve.web),
 }

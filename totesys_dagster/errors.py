@@ -86,3 +86,7 @@ class QuarantineError(LoadError):
 
 class OtherLakeError(LoadError):
     """The warehouse was loaded from another lake, or the lake's log was changed since."""
+
+
+class NotErasedInSourceError(LakeError):
+    """ToteSys still has the PII that is to be erased."""

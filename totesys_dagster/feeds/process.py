@@ -14,8 +14,8 @@ from totesys_dagster.feeds.feed import Feed, Outcome
 from totesys_dagster.feeds.receive import log_of, read_body
 from totesys_dagster.lake.deliveries import Delivery
 from totesys_dagster.lake.feed_receipt import FeedReceipt, feed_receipt_key, read_feed_receipt
+from totesys_dagster.lake.objects import ObjectEntry
 from totesys_dagster.lake.parts import (
-    ObjectEntry,
     part_stem,
     read_table,
     write_lines,

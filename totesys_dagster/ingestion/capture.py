@@ -53,7 +53,8 @@ from totesys_dagster.lake.manifest import (
     WholeDigest,
     batch_key,
 )
-from totesys_dagster.lake.parts import ObjectEntry, part_stem, write_lines
+from totesys_dagster.lake.objects import ObjectEntry
+from totesys_dagster.lake.parts import part_stem, write_lines
 from totesys_dagster.lake.requests import DigestRequest, Requests
 from totesys_dagster.lake.schemas import schema_key
 from totesys_dagster.lake.store import Store

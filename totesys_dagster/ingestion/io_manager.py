@@ -12,7 +12,8 @@ import dagster as dg
 from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.ingestion.capture import TableRead
 from totesys_dagster.lake import key_ranges
-from totesys_dagster.lake.parts import ObjectEntry, part_stem
+from totesys_dagster.lake.objects import ObjectEntry
+from totesys_dagster.lake.parts import part_stem
 from totesys_dagster.lake.raw import RawTable
 from totesys_dagster.lake.store import Store
 from totesys_dagster.resources import Lake, clear_failures

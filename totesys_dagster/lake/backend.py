@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
@@ -15,6 +17,16 @@ class Created(Enum):
     YES = "created"
     EXISTS = "exists"
     UNCERTAIN = "exists, perhaps by an attempt without an answer"
+
+
+@dataclass(frozen=True)
+class Copy:
+    """What is stored under a key: the object itself (`newest`), a version that it has replaced or
+    that was deleted, or the remains of a write that was killed."""
+
+    key: str
+    newest: bool
+    version: str | None = None
 
 
 class BackendError(Exception):
@@ -47,6 +59,15 @@ class Backend(Protocol):
 
     def list(self, folder: str) -> list[str]:
         """The keys under `folder`, in any order; all of them if it is empty."""
+
+    def copies(self, folder: str) -> Iterator[Copy]:
+        """All that is stored under `folder`, in any order, whether readers can see it or not."""
+
+    def read_copy(self, copy: Copy) -> bytes | None:
+        """What is stored; None if it is gone."""
+
+    def remove(self, copy: Copy) -> None:
+        """Remove what is stored, for good; nothing happens if it is gone."""
 
     def check(self) -> None:
         """Check the backend without writing an object."""

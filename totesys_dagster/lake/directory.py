@@ -20,12 +20,12 @@ from pathlib import Path
 from stat import S_IRWXG, S_ISGID, S_ISREG
 
 from totesys_dagster import files, private
-from totesys_dagster.lake.backend import BackendError, Created
+from totesys_dagster.lake.backend import BackendError, Copy, Created
 
 # The folders of a zone.
 FOLDERS = (
-    *("audits", "commits", "deliveries", "keys", "manifests", "probe", "quarantine"),
-    *("receipts", "references", "requests", "rows", "schemas", "state"),
+    *("audits", "commits", "deliveries", "erasures", "keys", "manifests", "probe"),
+    *("quarantine", "receipts", "references", "requests", "rows", "schemas", "state"),
 )
 
 # The errors of a file system without hard links; Linux, macOS and FUSE differ.
@@ -78,14 +78,24 @@ class Directory:
                 return False
 
     def list(self, folder: str) -> list[str]:
+        return [copy.key for copy in self.copies(folder) if copy.newest]
+
+    def copies(self, folder: str) -> Iterator[Copy]:
         top = self._path(folder) if folder else self._root
         with _failing_clearly(top):
-            return [
-                Path(directory, name).relative_to(self._root).as_posix()
-                for directory, _, names in os.walk(top, onerror=_raise)
-                for name in names
-                if not name.startswith(files.UNFINISHED)
-            ]
+            for directory, _, names in os.walk(top, onerror=_raise):
+                for name in names:
+                    key = Path(directory, name).relative_to(self._root).as_posix()
+                    yield Copy(key, newest=not name.startswith(files.UNFINISHED))
+
+    def read_copy(self, copy: Copy) -> bytes | None:
+        return self.read(copy.key)
+
+    def remove(self, copy: Copy) -> None:
+        path = self._path(copy.key)
+        with _failing_clearly(path), suppress(FileNotFoundError):
+            path.unlink()
+            files.sync_directory(path.parent)
 
     def check(self) -> None:
         with _failing_clearly(self._root):

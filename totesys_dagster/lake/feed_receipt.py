@@ -6,7 +6,7 @@ from totesys_dagster.catalogue import StarTable, revision
 from totesys_dagster.errors import LakeError, ObjectMissingError
 from totesys_dagster.lake.deliveries import Delivery
 from totesys_dagster.lake.log import Document
-from totesys_dagster.lake.parts import ObjectEntry
+from totesys_dagster.lake.objects import ObjectEntry
 from totesys_dagster.lake.receipt import receipt_key_of
 from totesys_dagster.lake.store import Store
 

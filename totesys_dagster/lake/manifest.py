@@ -23,7 +23,7 @@ from totesys_dagster.errors import (
 )
 from totesys_dagster.lake.key_sets import KeySet
 from totesys_dagster.lake.log import Document, Entry, Log, Many, Record, start_anew
-from totesys_dagster.lake.parts import ObjectEntry
+from totesys_dagster.lake.objects import ObjectEntry
 
 BATCH_KEY = re.compile(r"\d{10}")
 

@@ -13,25 +13,15 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict
 
-from totesys_dagster.errors import LakeError
+from totesys_dagster.errors import LakeError, ObjectMissingError
 from totesys_dagster.lake import bounded
 from totesys_dagster.lake.bounded import count_lines, decompress
+from totesys_dagster.lake.erasures import erasures
+from totesys_dagster.lake.objects import ObjectEntry
 from totesys_dagster.lake.store import Store, sha256
 
 ROW_GROUP_ROWS = 128 * 1024
-
-
-class ObjectEntry(BaseModel):
-    """An object as its manifest names it. `bytes` and `sha256` are those of the stored object."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    key: str
-    rows: int
-    bytes: int
-    sha256: str
 
 
 def part_stem(kind: str, table: str, batch: str) -> str:
@@ -52,8 +42,18 @@ def _store(store: Store, stem: str, suffix: str, data: bytes, rows: int) -> Obje
 
 
 def read_object(store: Store, entry: ObjectEntry) -> bytes:
-    """The object that a manifest names. Raises LakeError if it is not what was written."""
-    return checked(store, entry.key, entry.sha256, entry.bytes)
+    """The object that a manifest names, or its replacement if PII in it was erased.
+    Raises LakeError if it is not what was written."""
+    if store.is_derived:
+        return checked(store, entry.key, entry.sha256, entry.bytes)
+    current = erasures(store).current(entry)
+    try:
+        return checked(store, current.key, current.sha256, current.bytes)
+    except ObjectMissingError:
+        newest = erasures(store, now=True).current(current)
+        if newest == current:
+            raise
+        return checked(store, newest.key, newest.sha256, newest.bytes)
 
 
 def checked(store: Store, key: str, expected: str, stored_bytes: int) -> bytes:
@@ -129,8 +129,18 @@ def write_lines(
 
 
 def read_lines(store: Store, entry: ObjectEntry) -> bytes:
-    """The JSON Lines of one part. Raises LakeError when it is not what was written."""
-    data, most = read_object(store, entry), bounded.room(entry.bytes)
+    """The JSON Lines of one part, or of its replacement. Raises LakeError when it is not what was
+    written."""
+    return _lines(store, entry, read_object(store, entry))
+
+
+def read_exactly(store: Store, entry: ObjectEntry) -> bytes:
+    """The JSON Lines of one part, be it replaced or not. Raises ObjectMissingError or LakeError."""
+    return _lines(store, entry, checked(store, entry.key, entry.sha256, entry.bytes))
+
+
+def _lines(store: Store, entry: ObjectEntry, data: bytes) -> bytes:
+    most = bounded.room(entry.bytes)
     try:
         lines = decompress(data, most, entry.rows)
     except OSError:
@@ -145,6 +155,12 @@ def read_lines(store: Store, entry: ObjectEntry) -> bytes:
             " records."
         )
     return lines
+
+
+def write_instead(store: Store, entry: ObjectEntry, lines: bytes) -> ObjectEntry:
+    """Write the part that replaces another one, under the other's name but for the hash."""
+    stem, _, _ = entry.key.rpartition("-")
+    return _store(store, stem, ".jsonl.zst", compress(lines), count_lines(lines))
 
 
 def write_table(store: Store, stem: str, number: int, table: pa.Table) -> ObjectEntry:

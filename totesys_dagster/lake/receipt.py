@@ -16,7 +16,8 @@ from totesys_dagster.errors import LakeError, ObjectMissingError
 from totesys_dagster.lake.key_sets import KeySet
 from totesys_dagster.lake.log import Document, Many
 from totesys_dagster.lake.manifest import Manifest, batch_key
-from totesys_dagster.lake.parts import ObjectEntry, part_stem, read_table, write_table
+from totesys_dagster.lake.objects import ObjectEntry
+from totesys_dagster.lake.parts import part_stem, read_table, write_table
 from totesys_dagster.lake.store import Store
 
 

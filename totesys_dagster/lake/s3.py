@@ -23,7 +23,7 @@ import boto3
 from botocore.config import Config
 
 from totesys_dagster.lake import s3_failures
-from totesys_dagster.lake.backend import Created
+from totesys_dagster.lake.backend import BackendError, Copy, Created
 from totesys_dagster.lake.s3_failures import Where
 
 # Seconds: to connect, and to wait for the next piece of an answer; a part file takes a second.
@@ -210,6 +210,45 @@ class Bucket:
             if not page["IsTruncated"]:
                 return
             question["ContinuationToken"] = page["NextContinuationToken"]
+
+    def copies(self, folder: str) -> Iterator[Copy]:
+        question = {"Bucket": self._name, "Prefix": f"{self._prefix}{folder}/"}
+        while True:
+            page = self._ask(lambda s3: s3.list_object_versions(**question))
+            for found in page.get("Versions", ()):
+                key = found["Key"].removeprefix(self._prefix)
+                yield Copy(key, newest=found["IsLatest"], version=found["VersionId"])
+            if not page["IsTruncated"]:
+                return
+            question["KeyMarker"] = page["NextKeyMarker"]
+            question["VersionIdMarker"] = page["NextVersionIdMarker"]
+
+    def read_copy(self, copy: Copy) -> bytes | None:
+        def get(s3: Any) -> bytes | None:
+            answer = s3.get_object(**self._object(copy.key), VersionId=copy.version)
+            return bytes(answer["Body"].read())
+
+        return self._ask(get, unless={404: None})
+
+    def remove(self, copy: Copy) -> None:
+        """First without a bypass, which a bucket without Object Lock does not know."""
+        version = {**self._object(copy.key), "VersionId": copy.version}
+        denied, done = object(), object()
+
+        def delete(s3: Any, **more: bool) -> object:
+            s3.delete_object(**version, **more)
+            return done
+
+        answer = self._ask(delete, unless={403: denied, 404: done})
+        if answer is denied:
+            bypass = {"BypassGovernanceRetention": True}
+            answer = self._ask(lambda s3: delete(s3, **bypass), unless={403: denied, 404: done})
+        if answer is denied:
+            raise BackendError(
+                f"version {copy.version} of {copy.key} may not be deleted",
+                "use credentials with s3:DeleteObjectVersion and s3:BypassGovernanceRetention; what"
+                " is locked in the mode COMPLIANCE, or under a legal hold, stays until that ends",
+            )
 
     def check(self) -> None:
         """It lists, because S3 says of an object only that it is missing when its bucket is."""

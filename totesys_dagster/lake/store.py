@@ -23,7 +23,7 @@ from totesys_dagster.errors import (
     ObjectMissingError,
 )
 from totesys_dagster.lake import probe
-from totesys_dagster.lake.backend import Backend, BackendError, Created
+from totesys_dagster.lake.backend import Backend, BackendError, Copy, Created
 from totesys_dagster.lake.bounded import MOST_DOCUMENT_BYTES
 from totesys_dagster.lake.directory import Directory
 
@@ -163,3 +163,18 @@ class Store:
         """The keys under `prefix`, a folder, sorted. Raises LakeError."""
         with self._failing_clearly():
             return sorted(self._backend.list(prefix))
+
+    def copies(self, folder: str) -> Iterator[Copy]:
+        """All that is stored under `folder`, be it visible to readers or not. Raises LakeError."""
+        with self._failing_clearly():
+            yield from self._backend.copies(folder)
+
+    def read_copy(self, copy: Copy) -> bytes | None:
+        """What is stored; None if it is gone. Raises LakeError."""
+        with self._failing_clearly():
+            return self._backend.read_copy(copy)
+
+    def remove(self, copy: Copy) -> None:
+        """Remove what is stored, for good: only an erasure does. Raises LakeError."""
+        with self._failing_clearly():
+            self._backend.remove(copy)

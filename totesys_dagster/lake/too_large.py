@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 
+MEMBER = "too large"
 # How such a line begins. Inside of a value it cannot: there, a quote has a backslash before it.
 MARK = '{"too large":{'
 
@@ -26,7 +27,7 @@ def reason(line: bytes) -> str | None:
     if not line.startswith(_MARK):
         return None
     try:
-        found = json.loads(line)["too large"]
+        found = json.loads(line)[MEMBER]
         size, most = int(found["bytes"]), int(found["most"])
         sizes = ", ".join(f"{name} {int(bytes_):,}" for name, bytes_ in found["columns"].items())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):

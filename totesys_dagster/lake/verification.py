@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from totesys_dagster.errors import LakeUnusableError, TotesysError
-from totesys_dagster.lake.parts import ObjectEntry
+from totesys_dagster.lake.objects import ObjectEntry
 from totesys_dagster.lake.store import Store
 
 

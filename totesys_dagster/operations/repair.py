@@ -19,7 +19,7 @@ from totesys_dagster.lake.store import Store
 from totesys_dagster.processed.process import process_star
 
 
-class _Repairing(Store):
+class Repairing(Store):
     """The same zone, but a write replaces an existing object that differs."""
 
     def put(self, key: str, data: bytes) -> None:
@@ -35,7 +35,7 @@ def repair(ingestion: Store, processed: Store, damaged: Iterable[tuple[int, str]
 
     Raises LakeError, also if the store refuses to overwrite an object, or ProcessingError.
     """
-    log, zone = ManifestLog(ingestion), _Repairing(processed.url, processed.setting)
+    log, zone = ManifestLog(ingestion), Repairing(processed.url, processed.setting)
     damaged = [*damaged]
     # The calendar comes last: it is made from the facts.
     stars = ((number, STAR_TABLES[name]) for number, name in damaged if name in STAR_TABLES)

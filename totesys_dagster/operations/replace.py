@@ -176,7 +176,7 @@ class _Pair:
                 sql.SQL(", {0} = CASE WHEN n.same_version THEN o.{0} END").format(
                     sql.Identifier(column)
                 )
-                for column in _no_longer_filled(connection, names, star)
+                for column in no_longer_filled(connection, names, star)
             ),
             "same_key": sql.SQL(" AND ").join(
                 sql.SQL("n.{0} = o.{0}").format(sql.Identifier(key)) for key in keys
@@ -266,7 +266,7 @@ class _Pair:
             )
 
 
-def _no_longer_filled(connection: Connection, names: Names, star: StarTable) -> list[str]:
+def no_longer_filled(connection: Connection, names: Names, star: StarTable) -> list[str]:
     """The columns of a table that the platform created and that are no longer declared."""
     query = sql.SQL(
         """

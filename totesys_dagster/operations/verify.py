@@ -19,6 +19,7 @@ from totesys_dagster.lake.store import Store
 from totesys_dagster.lake.verification import Verification
 from totesys_dagster.operations.renew import outdated
 from totesys_dagster.operations.verify_batch import Batch, Readable, check_batch
+from totesys_dagster.operations.verify_erasures import verify_erasures
 from totesys_dagster.operations.verify_past import verify_past
 from totesys_dagster.parallel import ahead
 from totesys_dagster.postgres.sessions import Connection, Names, failures, transaction
@@ -43,8 +44,8 @@ def verify(
     *,
     blocks: Callable[[int], list[range]] = lambda last: [range(1, last + 1)],
 ) -> Verification:
-    """Walk the log: the hash chain, every object of both zones, the last audits, and the past rows
-    of dimensions.
+    """Walk the log: the hash chain, every object of both zones, erasures, the last audits, and the
+    past rows of dimensions.
 
     `blocks` says which numbers to check, given the last one; by default all of them. Objects that
     cannot be read are findings, not errors. Raises TotesysError if a system cannot be used at all.
@@ -66,6 +67,7 @@ def verify(
     for done, checked in enumerate(ahead(check, batches, AT_ONCE), start=1):
         result.add(checked)
         progress(done, total)
+    result.add(verify_erasures(ingestion, processed))
     _check_source_audits(result, ingestion, blocks)
     _check_requests(result, ingestion)
     if loaded:
@@ -75,6 +77,8 @@ def verify(
         result.add(verify_past(connection, names, ingestion, processed, due, waiting))
     for feed in FEEDS:
         result.add(verify_feed(connection, names, feed, ingestion, processed))
+    # An unreadable erasure is met again at each object that it may have replaced.
+    result.findings = [*dict.fromkeys(result.findings)]
     return result
 
 

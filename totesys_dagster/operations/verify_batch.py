@@ -11,7 +11,8 @@ from totesys_dagster.errors import LakeError
 from totesys_dagster.lake import references
 from totesys_dagster.lake.key_sets import KeySet
 from totesys_dagster.lake.manifest import Manifest, ManifestLog, broken_link
-from totesys_dagster.lake.parts import ObjectEntry, part_stem, read_lines, read_object
+from totesys_dagster.lake.objects import ObjectEntry
+from totesys_dagster.lake.parts import part_stem, read_lines, read_object
 from totesys_dagster.lake.receipt import (
     Receipt,
     read_receipt_of,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
@@ -18,18 +17,13 @@ from totesys_dagster.catalogue import (
     Type,
 )
 from totesys_dagster.lake import too_large
+from totesys_dagster.lake.json_members import members
 
 # How many lines are trimmed at once: a parse costs as much as the trimming of about so many.
 NEIGHBOURS = 32
 
 # An escaped NUL, which PostgreSQL's text cannot hold; an escaped backslash before it makes it text.
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-
-# The members of an object: a name, and what follows its value. Numbers stay as they are written: of
-# an integer Python refuses to read more than 4300 digits.
-_NAME = re.compile(r"[ \t\r]*(\"(?:[^\"\\]|\\.)*\")[ \t\r]*:[ \t\r]*")
-_AFTER = re.compile(r"[ \t\r]*([,}])")
-_VALUE = json.JSONDecoder(parse_int=str, parse_float=str)
 
 # What arrives in JSON Lines as text, and stays so until it has been checked: the JSON reader would
 # drop a time zone silently and does not read dates at all.
@@ -209,23 +203,10 @@ def _only(line: bytes, names: Collection[str]) -> bytes:
     """
     # Bytes that are no UTF-8 pass through: they matter where they are kept.
     text = line.decode(errors="surrogateescape")
-    kept, at, after = [], 1, ","
-    try:
-        while after == ",":
-            name = _NAME.match(text, at)
-            if name is None:
-                return line
-            _, end = _VALUE.raw_decode(text, name.end())
-            if json.loads(name[1]) in names:
-                kept.append(text[name.start(1) : end])
-            separator = _AFTER.match(text, end)
-            if separator is None:
-                return line
-            after, at = separator[1], separator.end()
-    except (ValueError, RecursionError):
+    found = members(text)
+    if found is None:
         return line
-    if not text.startswith("{") or text[at:].strip(" \t\r"):
-        return line
+    kept = (text[one.start : one.end] for one in found if one.name in names)
     return f"{{{','.join(kept)}}}".encode(errors="surrogateescape")
 
 

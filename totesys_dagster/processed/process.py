@@ -29,8 +29,8 @@ from totesys_dagster.errors import ObjectConflictError, ProcessedOtherwiseError
 from totesys_dagster.lake import references
 from totesys_dagster.lake.key_sets import KeySet
 from totesys_dagster.lake.manifest import Manifest
+from totesys_dagster.lake.objects import ObjectEntry
 from totesys_dagster.lake.parts import (
-    ObjectEntry,
     part_stem,
     read_lines,
     read_table,

@@ -20,7 +20,7 @@ from psycopg import errors, sql
 from totesys_dagster.catalogue import STAR_TABLES, Kind, StarTable
 from totesys_dagster.lake.key_ranges import Ranges, count
 from totesys_dagster.lake.manifest import Manifest
-from totesys_dagster.lake.parts import ObjectEntry
+from totesys_dagster.lake.objects import ObjectEntry
 from totesys_dagster.lake.receipt import Receipt, read_star
 from totesys_dagster.lake.store import Store
 from totesys_dagster.parallel import ahead

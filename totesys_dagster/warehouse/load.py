@@ -14,6 +14,7 @@ from psycopg import errors, sql
 
 from totesys_dagster.catalogue import StarTable
 from totesys_dagster.errors import LoadError, NotProcessedError, QuarantineError
+from totesys_dagster.lake.erasures import erasures
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.quarantined import too_many
 from totesys_dagster.lake.receipt import Receipt, sound_receipt, touched_stars
@@ -66,7 +67,10 @@ def load_batch(
                 load = TableLoader(connection, names, star, manifest, receipt)
                 if load.run(ingestion, processed):
                     staged[star.name] = load.staging
-            not_comparable = state.carry_on(connection, names, manifest.sequence)
+            not_comparable = {
+                *state.carry_on(connection, names, manifest.sequence),
+                *erasures(ingestion).not_comparable(manifest.sequence),
+            }
             if only is None:
                 audit.audit_batch(connection, names, manifest, staged, not_comparable)
         return False

@@ -1,4 +1,4 @@
-"""A reader of the lake in 50 lines, written from docs/lake-format.md alone."""
+"""A reader of the lake in 55 lines, written from docs/lake-format.md alone."""
 
 import hashlib
 import itertools
@@ -13,17 +13,24 @@ import pyarrow.parquet as pq
 Rows = dict[int, dict[str, Any]]
 
 
-def manifests(ingestion: Path) -> Any:
+def documents(ingestion: Path, log: str) -> Any:
     before = None
-    paths = (ingestion / f"manifests/totesys/{n:010d}.json" for n in itertools.count(1))
+    paths = (ingestion / f"{log}/totesys/{n:010d}.json" for n in itertools.count(1))
     for path in itertools.takewhile(Path.exists, paths):
-        manifest = json.loads(data := path.read_bytes())
-        assert (manifest["format"], manifest.get("previous_sha256")) == (3, before), path
+        document = json.loads(data := path.read_bytes())
+        assert (document["format"], document.get("previous_sha256")) == (3, before), path
         before = hashlib.sha256(data).hexdigest()
-        yield manifest, before
+        yield document, before
+
+
+def manifests(ingestion: Path) -> Any:
+    return documents(ingestion, "manifests")
 
 
 def stored(zone: Path, entry: Any) -> pa.BufferReader:
+    for erasure, _ in documents(zone, "erasures"):
+        replaced = [one for one in erasure["objects"] if one["removed"] == entry]
+        entry = replaced[0]["replacement"] if replaced else entry
     data = (zone / entry["key"]).read_bytes()
     assert hashlib.sha256(data).hexdigest() == entry["sha256"], entry["key"]
     return pa.BufferReader(data)

@@ -17,7 +17,8 @@ from totesys_dagster.errors import LakeError
 from totesys_dagster.lake import bounded, log
 from totesys_dagster.lake.key_sets import key_set
 from totesys_dagster.lake.manifest import ManifestLog
-from totesys_dagster.lake.parts import ObjectEntry, compress, read_lines, read_table, write_lines
+from totesys_dagster.lake.objects import ObjectEntry
+from totesys_dagster.lake.parts import compress, read_lines, read_table, write_lines
 from totesys_dagster.lake.store import Store, sha256
 from totesys_dagster_tests.hand_made import manifest, manifest_key, overwrite
 

@@ -18,10 +18,11 @@ from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.lake import (
     audits,
     deliveries,
+    erasures,
     feed_receipt,
     key_sets,
     manifest,
-    parts,
+    objects,
     receipt,
     references,
     requests,
@@ -48,8 +49,8 @@ PLACEHOLDERS = {
     "<feed>": "[a-z_]+",
 }
 MODULES = [
-    *(audits, deliveries, feed_receipt, key_sets, manifest),
-    *(parts, receipt, references, requests, schemas),
+    *(audits, deliveries, erasures, feed_receipt, key_sets, manifest),
+    *(objects, receipt, references, requests, schemas),
 ]
 # What others are made of, and is never stored on its own.
 ABSTRACT = {"Record", "Document", "Entry", "Commit"}
@@ -68,7 +69,7 @@ def kinds() -> dict[str, type[BaseModel]]:
         name: kind
         for module in MODULES
         for name, kind in inspect.getmembers(module, inspect.isclass)
-        if issubclass(kind, Record) or kind is parts.ObjectEntry
+        if issubclass(kind, Record) or kind is objects.ObjectEntry
     }
     return {name: kind for name, kind in found.items() if name not in ABSTRACT}
 

@@ -16,7 +16,7 @@ from totesys_dagster.errors import CommitConflictError, LakeError, ObjectMissing
 from totesys_dagster.lake import log as log_module
 from totesys_dagster.lake.key_sets import key_set
 from totesys_dagster.lake.manifest import Manifest, ManifestLog, Snapshot, batch_key
-from totesys_dagster.lake.parts import ObjectEntry
+from totesys_dagster.lake.objects import ObjectEntry
 from totesys_dagster.lake.store import Store, sha256
 from totesys_dagster.settings import INGESTION_URL
 from totesys_dagster_tests.conftest import Platform

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from totesys_dagster.errors import LakeError, ObjectMissingError
 from totesys_dagster.lake.bounded import decompress
+from totesys_dagster.lake.objects import ObjectEntry
 from totesys_dagster.lake.parts import (
-    ObjectEntry,
     compress,
     lines_in_parts,
     part_stem,

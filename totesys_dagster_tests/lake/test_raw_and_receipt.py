@@ -12,7 +12,7 @@ from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES
 from totesys_dagster.errors import LakeError
 from totesys_dagster.lake.key_sets import key_set
 from totesys_dagster.lake.manifest import Manifest, ManifestLog, batch_key
-from totesys_dagster.lake.parts import ObjectEntry
+from totesys_dagster.lake.objects import ObjectEntry
 from totesys_dagster.lake.raw import RawTable
 from totesys_dagster.lake.receipt import Receipt, read_receipt, receipt_key, touched_stars
 from totesys_dagster.lake.store import Store, sha256

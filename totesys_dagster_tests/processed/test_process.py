@@ -27,7 +27,8 @@ from totesys_dagster.ingestion import capture
 from totesys_dagster.lake import parts
 from totesys_dagster.lake.key_sets import key_set
 from totesys_dagster.lake.manifest import Manifest
-from totesys_dagster.lake.parts import ObjectEntry, read_lines, read_table
+from totesys_dagster.lake.objects import ObjectEntry
+from totesys_dagster.lake.parts import read_lines, read_table
 from totesys_dagster.lake.raw import RawTable
 from totesys_dagster.lake.receipt import ProcessedTable, Receipt, read_receipt, receipt_key
 from totesys_dagster.lake.store import Store

@@ -11,7 +11,7 @@ from psycopg import errors, sql
 
 from totesys_dagster.catalogue import StarTable
 from totesys_dagster.errors import LoadError
-from totesys_dagster.lake.parts import ObjectEntry
+from totesys_dagster.lake.objects import ObjectEntry
 from totesys_dagster.lake.receipt import read_star
 from totesys_dagster.lake.store import Store
 from totesys_dagster.local.server import SUPERUSER

@@ -1,0 +1,109 @@
+"""`totesys erase`: erase a person's values from lake and warehouse."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+from rich.markup import escape
+
+from totesys_dagster import settings
+from totesys_dagster.commands.begin import begin
+from totesys_dagster.commands.terminal import output, print_source, progress
+from totesys_dagster.words import counted
+
+if TYPE_CHECKING:
+    from totesys_dagster.operations.erase import Done
+    from totesys_dagster.operations.erase_plan import Plan
+
+
+@click.command()
+@click.argument("table")
+@click.argument("keys", nargs=-1, required=True, type=int, metavar="KEY [KEY…]")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+def erase(table: str, keys: tuple[int, ...], yes: bool, dry_run: bool) -> None:
+    """Erase the PII of rows of ToteSys, for ever.
+
+    First erase them in ToteSys, then run `totesys run`. All earlier values of the PII columns
+    are erased in both zones of the lake and in the warehouse. What cannot be reached, such as
+    backups, is listed in docs/erasure.md. If it is interrupted, run it again.
+
+    \b
+    totesys erase staff 7               the member of staff whose staff_id is 7
+    totesys erase address 3 12 --yes    two addresses
+    """
+    from totesys_dagster.operations import erase as operation
+    from totesys_dagster.operations.erase_plan import plan as plan_of
+    from totesys_dagster.resources import Lake, Warehouse
+
+    begin(reads=True)
+    lake, warehouse = Lake(), Warehouse()
+    ingestion, names = lake.ingestion(), warehouse.names()
+    with progress.status("Reading the lake"):
+        plan = plan_of(lake.log(), table, keys)
+    with warehouse.connect_as_admin() as connection:
+        operation.require_ready(connection, names, ingestion, plan.table, plan.superseded_by)
+        print_source()
+        _print_plan(plan)
+        if dry_run:
+            return
+        if not yes:
+            click.confirm("Erase them? They cannot be restored", abort=True)
+        with progress.status("Erasing") as state:
+            done = operation.erase(
+                connection,
+                names,
+                ingestion,
+                lake.processed(),
+                plan,
+                quarantine_limit=settings.quarantine_limit(),
+                progress=state.update,
+            )
+    _print_done(plan, done)
+
+
+def _print_plan(plan: Plan) -> None:
+    keys = ", ".join(map(str, plan.keys))
+    columns = ", ".join(plan.columns)
+    if plan.due:
+        batches = {sequence for sequence, _ in plan.objects}
+        output.print(
+            escape(
+                f"{plan.table.name} {keys}: {counted(len(plan.due), 'version')} with PII"
+                f" ({columns}) in {counted(len(plan.objects), 'object')} of"
+                f" {counted(len(batches), 'batch')}."
+            )
+        )
+    else:
+        output.print(
+            escape(
+                f"{plan.table.name} {keys}: no batch has PII ({columns}) that ToteSys"
+                " no longer has. What an earlier erasure has left undone is completed."
+            )
+        )
+    if plan.left:
+        output.print(
+            escape(
+                f"Columns that the catalogue does not declare are left as ToteSys has them:"
+                f" {', '.join(plan.left)}."
+            )
+        )
+
+
+def _print_done(plan: Plan, done: Done) -> None:
+    if done.batches:
+        output.print(
+            f"Processed {counted(len(done.batches), 'batch')} again and rebuilt"
+            f" {', '.join(done.stars)}."
+        )
+    for zone, removed in (("ingestion", done.ingestion), ("processed", done.processed)):
+        more = f" and {counted(removed.others, 'older version')}" if removed.others else ""
+        output.print(f"Removed {counted(removed.objects, 'object')}{more} of the {zone} zone.")
+    keys = ", ".join(map(str, plan.keys))
+    output.print(
+        escape(
+            f"Erased: {plan.table.name} {keys}. Backups and copies made elsewhere still have the"
+            " values until they expire: see docs/erasure.md."
+        )
+    )
