@@ -35,6 +35,7 @@ def erase(table: str, keys: tuple[int, ...], yes: bool, dry_run: bool) -> None:
     """
     from totesys_dagster.operations import erase as operation
     from totesys_dagster.operations.erase_plan import plan as plan_of
+    from totesys_dagster.page import local_copy
     from totesys_dagster.resources import Lake, Warehouse
 
     begin(reads=True)
@@ -60,6 +61,8 @@ def erase(table: str, keys: tuple[int, ...], yes: bool, dry_run: bool) -> None:
                 quarantine_limit=settings.quarantine_limit(),
                 progress=state.update,
             )
+        page = local_copy.default_path().resolve()
+        page.unlink(missing_ok=True)  # `totesys report` makes it again
     _print_done(plan, done)
 
 

@@ -4,9 +4,9 @@ In this order, so that it can be killed and repeated at any point:
 
 1. Write the replacements of the objects with such values.
 2. Record them in the log of erasures: from here on, all readers read the replacements.
-3. Process the batches again into which the values went, and rebuild the tables from them.
-4. Only then remove the originals, in both zones with all versions (`erase_copies.py`), and let the
-   warehouse's tables be written anew, since PostgreSQL keeps superseded rows.
+3. Process the batches again into which the values went, rebuild the tables from them, and let the
+   tables be written anew, since PostgreSQL keeps superseded rows.
+4. Only then remove the originals, in both zones with all versions (`erase_copies.py`).
 """
 
 from __future__ import annotations
@@ -111,9 +111,9 @@ def erase(
             quarantine_limit=quarantine_limit,
             only=stars,
         )
+    write_anew(connection, names, stars, plan.table)
     progress("Removing the originals")
     removed = remove_from_lake(ingestion, processed, plan, known, batches, stars)
-    write_anew(connection, names, stars, plan.table)
     return Done(tuple(batches), tuple(star.name for star in stars), *removed)
 
 

@@ -1,8 +1,8 @@
 """Removes from both zones whatever still has erased values, with all its versions.
 
 It looks at what is stored, and not at what is named: the original of a replaced object, results of
-earlier declarations, part files that a killed capture left, versions under a delete marker, and
-files that were being written.
+earlier declarations, published pages, part files that a killed capture left, versions under a
+delete marker, and files that were being written.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from totesys_dagster.catalogue import WAREHOUSE_TABLES, StarTable, revision
 from totesys_dagster.lake.backend import Copy
@@ -19,6 +20,7 @@ from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.receipt import read_receipt
 from totesys_dagster.lake.store import Store
 from totesys_dagster.operations.erase_plan import Plan
+from totesys_dagster.page import newest
 
 _RESULT = re.compile(r"(rows|quarantine)/(\w+)/([^/]+)/batch=(\d{10})/.+")
 _RECEIPT = re.compile(r"(receipts)/(\w+)/([^/]+)/(\d{10})\.json")
@@ -41,11 +43,11 @@ def remove_from_lake(
     stars: Collection[StarTable],
 ) -> tuple[Removed, Removed]:
     """Remove what has the values of a plan or of earlier erasures in its table. `batches` are those
-    whose objects were replaced, `stars` the tables that they are in. Raises LakeError."""
-    return (
-        _remove(ingestion, _of_ingestion(ingestion, plan, known)),
-        _remove(processed, _of_processed(processed, ManifestLog(ingestion), batches, stars)),
-    )
+    whose objects were replaced, `stars` the tables that they are in. The originals come last: as
+    long as they are there, nothing counts as erased. Raises LakeError."""
+    results = _of_processed(processed, ManifestLog(ingestion), batches, stars)
+    of_processed = _remove(processed, chain(results, _pages(processed, plan)))
+    return _remove(ingestion, _of_ingestion(ingestion, plan, known)), of_processed
 
 
 def _remove(store: Store, copies: Iterator[Copy]) -> Removed:
@@ -55,6 +57,18 @@ def _remove(store: Store, copies: Iterator[Copy]) -> Removed:
         objects += copy.newest
         others += not copy.newest
     return Removed(objects, others)
+
+
+def _pages(store: Store, plan: Plan) -> Iterator[Copy]:
+    """The published pages that show names which ToteSys no longer has."""
+    if plan.table.name != newest.SHOWN:
+        return
+    for copy in store.copies(newest.FOLDER):
+        sequence = newest.sequence_of(copy.key)
+        if sequence is None or sequence < plan.superseded_by:
+            page = store.read_copy(copy)
+            if page is not None and newest.names_staff(page):
+                yield copy
 
 
 def _of_ingestion(store: Store, plan: Plan, known: Erasures) -> Iterator[Copy]:

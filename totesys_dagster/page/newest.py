@@ -15,12 +15,26 @@ from totesys_dagster.lake.store import Store
 FOLDER = "reports/page"
 # The web server's path of the newest page.
 PATH = "/reports/page"
-_KEY = re.compile(rf"{FOLDER}/[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}/[0-9]{{10}}\.html")
+_KEY = re.compile(rf"{FOLDER}/[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}/([0-9]{{10}})\.html")
+# The only table of ToteSys whose PII a page shows, and what a page says that does not show it.
+SHOWN = "staff"
+BY_NUMBER = "This copy names staff by number"
 
 
 def key_of(day: dt.date, sequence: int) -> str:
     """The key of the page of a day and batch, in the processed zone."""
     return f"{FOLDER}/{day}/{batch_key(sequence)}.html"
+
+
+def sequence_of(key: str) -> int | None:
+    """The batch of the page with that key; None if it is not the key of a page."""
+    found = _KEY.fullmatch(key)
+    return int(found[1]) if found else None
+
+
+def names_staff(page: bytes) -> bool:
+    """Whether a page shows the names of members of staff."""
+    return BY_NUMBER.encode() not in page
 
 
 def newest_url() -> str | None:

@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from totesys_dagster.page import charts
 from totesys_dagster.page.answers import Answers, Month, Rate
+from totesys_dagster.page.newest import BY_NUMBER
 from totesys_dagster.page.verdict import Verdict, day, moment, money, month_name, verdict
 from totesys_dagster.warehouse.reports import Report, all_reports
 from totesys_dagster.words import counted
@@ -63,6 +64,7 @@ class _Page:
 
     answers: Answers
     staff_names: bool
+    by_number: str = BY_NUMBER
 
     @property
     def style(self) -> Markup:
