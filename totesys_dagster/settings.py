@@ -7,17 +7,13 @@ judged once, at start (`spelling.py`): one that is misspelt would be ignored.
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from psycopg import ProgrammingError, pq
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
-
-from totesys_dagster import aws_secrets, branches, spelling
+from totesys_dagster import aws_secrets, branches, connection_strings, spelling
 from totesys_dagster.errors import SettingError
 
 SOURCE_DSN = "TOTESYS_SOURCE_DSN"
@@ -218,38 +214,8 @@ def _whole_number(name: str, default: int, minimum: int, maximum: int | None = N
 
 
 def connection_string(name: str) -> str:
-    """The PostgreSQL connection string in setting `name`, checked for its form.
-
-    Raises SettingError. libpq's own message is not passed on: it can quote the password.
-    """
-    value = get(name)
-    try:
-        value = _from_json(value) if value.startswith("{") else value
-        conninfo_to_dict(value)
-        malformed = _spills_password(value)
-    except (ProgrammingError, ValueError, AttributeError):
-        malformed = True
-    if malformed:
-        raise SettingError(
-            f"{name} is not a PostgreSQL connection string: write it as"
-            " postgresql://user:password@host:5432/database, with special characters of the"
-            " password percent-encoded."
-        )
-    return value
-
-
-# What secrets that AWS makes for databases call the parameters of a connection string.
-_PARAMETERS = {"username": "user", "dbClusterIdentifier": None, "dbInstanceIdentifier": None}
-
-
-def _from_json(text: str) -> str:
-    """The connection string of a secret in JSON, as Amazon RDS makes them; ValueError if none."""
-    fields = json.loads(text)
-    if "engine" in fields and fields.pop("engine") != "postgres":
-        raise ValueError
-    parameters = {_PARAMETERS.get(name, name): value for name, value in fields.items()}
-    parameters.pop(None, None)
-    return make_conninfo(**parameters)
+    """The PostgreSQL connection string in a setting. Raises SettingError."""
+    return connection_strings.checked(name, get(name))
 
 
 def is_source_embedded() -> bool:
@@ -263,36 +229,7 @@ def describe_source() -> str:
         return (
             f"the embedded ToteSys with simulated business (nothing real: {SOURCE_DSN} is not set)"
         )
-    return f"ToteSys at {_place(connection_string(SOURCE_DSN))}"
-
-
-def _place(dsn: str) -> str:
-    """Where libpq would connect to, as `host:port, database name`."""
-    given = conninfo_to_dict(dsn)
-    if "service" in given:
-        return f"the service {given['service']} of libpq"
-    defaults = {option.keyword.decode(): option.val for option in pq.Conninfo.get_defaults()}
-    parameters = {name: value.decode() for name, value in defaults.items() if value}
-    parameters |= {name: str(value) for name, value in given.items() if value}
-    hosts = (parameters.get("host") or parameters.get("hostaddr") or "this machine").split(",")
-    ports = parameters["port"].split(",")
-    ports = ports if len(ports) == len(hosts) else ports[:1] * len(hosts)
-    pairs = (
-        f"{f'[{host}]' if ':' in host else host}:{port or 5432}"
-        for host, port in zip(hosts, ports, strict=True)
-    )
-    return f"{' or '.join(pairs)}, database {parameters.get('dbname') or parameters.get('user')}"
-
-
-def _spills_password(dsn: str) -> bool:
-    """Whether libpq would take a part of the password for the host or the database.
-
-    It does when an @ or / of the password is not encoded; it would show that part in its messages.
-    """
-    scheme, _, place = dsn.partition("://")
-    authority, _, rest = place.partition("/")
-    spills = authority.count("@") > 1 or "@" in rest.partition("?")[0]
-    return scheme in ("postgresql", "postgres") and spills
+    return f"ToteSys at {connection_strings.place(connection_string(SOURCE_DSN))}"
 
 
 def admin_setting() -> str:
