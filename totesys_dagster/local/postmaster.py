@@ -9,15 +9,14 @@ so that the supervisor stays small.
 from __future__ import annotations
 
 import signal
-import time
 from contextlib import suppress
 from pathlib import Path
 
 from totesys_dagster import processes
+from totesys_dagster.waiting import looks
 
 # How long processes that have lost their server may take to notice.
 ORPHAN_SECONDS = 5.0
-POLL_SECONDS = 0.05
 
 
 def find(data: Path) -> int | None:
@@ -56,9 +55,9 @@ def clear(data: Path) -> None:
 
     For who holds the supervisor's lock.
     """
-    deadline = time.monotonic() + ORPHAN_SECONDS
-    while (orphans := _of(data)) and time.monotonic() < deadline:
-        time.sleep(POLL_SECONDS)
+    for _ in looks(f"the processes that the last server of {data} has left", ORPHAN_SECONDS):
+        if not (orphans := _of(data)):
+            break
     for pid in orphans:  # stopped, or stuck: what they hold in memory is void
         processes.send(pid, signal.SIGKILL, lambda pid: _is_of(pid, data))
     with suppress(FileNotFoundError):
