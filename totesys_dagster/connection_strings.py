@@ -9,12 +9,12 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from totesys_dagster.errors import SettingError
 
-# What secrets that AWS makes for databases call the parameters of a connection string.
+# Parameters of a connection string, by their names in the secrets that AWS makes for databases.
 _PARAMETERS = {"username": "user", "dbClusterIdentifier": None, "dbInstanceIdentifier": None}
 
 
 def checked(name: str, value: str) -> str:
-    """The connection string that setting `name` has as its value, once its form was checked.
+    """The connection string in `value` of setting `name`, after a check of its form.
 
     Raises SettingError. libpq's own message is not passed on: it can quote the password.
     """
@@ -34,7 +34,7 @@ def checked(name: str, value: str) -> str:
 
 
 def _from_json(text: str) -> str:
-    """The connection string of a secret in JSON, as Amazon RDS makes them; ValueError if none."""
+    """The connection string of a JSON secret, as Amazon RDS makes them. Raises ValueError."""
     fields = json.loads(text)
     if "engine" in fields and fields.pop("engine") != "postgres":
         raise ValueError
@@ -64,7 +64,7 @@ def place(dsn: str) -> str:
 def _spills_password(dsn: str) -> bool:
     """Whether libpq would take a part of the password for the host or the database.
 
-    It does when an @ or / of the password is not encoded; it would show that part in its messages.
+    It does if an @ or / in the password is not encoded, and would quote that part in its messages.
     """
     scheme, _, place = dsn.partition("://")
     authority, _, rest = place.partition("/")
