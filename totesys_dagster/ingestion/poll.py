@@ -3,7 +3,8 @@
 It asks three questions, each more expensive than the one before. Has any transaction ended? If so,
 do the server's counters say that a large table was written to? If so, or if a table is small, does
 it have rows that the last batch lacks? No index covers transaction ids, so the last question scans
-the table. What a poll remembers for the next one only saves work: without it, everything is checked.
+the table. What a poll remembers for the next one only saves work: without it, everything is
+checked.
 
 Only polls rely on counters. A capture reads every table, because the server counts about a second
 late, and a batch must not have an order without its payment.
@@ -34,8 +35,8 @@ THOROUGH_EVERY = dt.timedelta(minutes=5)
 # How often to query the change token while waiting for it to change.
 LOOK_SECONDS = 0.25
 
-# TRUNCATE and rewrites count no rows, but give the table a new file number. A standby counts nothing.
-# After a crash, counters start from zero: they differ, and only a difference matters.
+# TRUNCATE and rewrites count no rows, but give the table a new file number. A standby counts
+# nothing. After a crash, counters start from zero: they differ, and only a difference matters.
 COUNTERS = """
 SELECT c.relname, concat_ws('/', pg_relation_filenode(c.oid), s.n_tup_ins, s.n_tup_upd, s.n_tup_del)
 FROM pg_class AS c JOIN pg_stat_user_tables AS s ON s.relid = c.oid
@@ -148,8 +149,8 @@ def poll(
 
 
 def transaction_ends(connection: Connection, cursor: PollCursor, until: float) -> bool:
-    """Wait until a transaction has ended since the poll that returned `cursor`. Returns False if none
-    has by `until`, a time of the monotonic clock. Raises SourceError."""
+    """Wait until a transaction has ended since the poll that returned `cursor`. Returns False if
+    none has by `until`, a time of the monotonic clock. Raises SourceError."""
     while not _moved(cursor, identity.change_token(connection)):
         left = until - time.monotonic()
         if left <= 0:
