@@ -68,6 +68,10 @@ BATCH = ("manifests", "commits", "audits", "rows", "keys", "schemas", "reference
 PROCESSED = ("receipts", "reports", "rows", "quarantine", "probe")
 
 
+# Only one role may, and no program has it.
+REMOVES = ("DeleteObjectVersion", "BypassGovernanceRetention")
+
+
 def _watch(env: Environment) -> Iterator[Need]:
     for action in ("DescribeTasks", "StopTask"):
         yield Need(f"ecs:{action}", env.task(), {"ecs__cluster": env.cluster})
@@ -123,6 +127,18 @@ def of_part(env: Environment, part: str) -> Iterator[Need]:
         yield from _use_key(env, "sns")
     if part == "whole":
         yield from _secret(env, "smtp-url")
+
+
+def of_erasure(env: Environment) -> Iterator[Need]:
+    """What an erasure does beside all that `admin` does: it replaces objects, and removes every
+    version of the originals."""
+    yield from of_part(env, "admin")
+    yield from _write(env, "ingestion", "erasures", "rows")
+    yield Need("s3:PutObject", env.bucket("processed", "receipts/x"))
+    for zone in ("ingestion", "processed"):
+        yield Need("s3:ListBucketVersions", env.bucket(zone), {"s3__prefix": "rows/"})
+        for action in ("GetObjectVersion", *REMOVES):
+            yield Need(f"s3:{action}", env.bucket(zone, "rows/x"))
 
 
 def of_execution(env: Environment, part: str) -> Iterator[Need]:
@@ -188,7 +204,7 @@ def needs(env: Environment) -> dict[str, list[Need]]:
     """For each role of an environment, all that it needs."""
     found = {f"{env.name}-{part}": list(of_part(env, part)) for part in PARTS}
     found |= {f"{env.name}-{part}-execution": list(of_execution(env, part)) for part in PARTS}
-    return found | of_services(env)
+    return found | {f"{env.name}-erase": list(of_erasure(env))} | of_services(env)
 
 
 # Of no key, not even what reads and writes: only a service may ask for that.

@@ -36,6 +36,7 @@ from totesys_dagster_tests.deployment.evaluation import Decision, Request, Right
 from totesys_dagster_tests.deployment.needs import (
     BATCH,
     PROCESSED,
+    REMOVES,
     Need,
     for_bucket,
     forbidden,
@@ -104,9 +105,33 @@ def test_no_role_of_the_platform_endangers_data_or_takes_rights(
         one
         for role in platform_roles(account, env)
         for one in allowed(account, role, forbidden(env))
+        if role != f"{env.name}-erase"
     ]
 
     assert may == []
+
+
+def test_only_the_role_that_erases_removes_versions(account: Account, env: Environment) -> None:
+    """It can do nothing else that endangers data, and no other role, nor GitHub's, can take it."""
+    role = f"{env.name}-erase"
+    own = {(need.action, need.resource) for need in needs(env)[role]}
+
+    lines = [need for need in forbidden(env) if (need.action, need.resource) not in own]
+    may = allowed(account, role, lines)
+    passed = {"iam__PassedToService": "ecs-tasks.amazonaws.com"}
+    takes = [
+        Need("iam:PassRole", env.role("erase"), passed),
+        Need("sts:AssumeRole", env.role("erase")),
+        *(Need(f"iam:{action}", env.role("erase")) for action in (
+            "PutRolePolicy", "AttachRolePolicy", "UpdateAssumeRolePolicy", "DeleteRolePolicy")),
+    ]  # fmt: skip
+
+    assert may == []
+    for other in account.roles:
+        assert allowed(account, other, takes) == []
+    others = [env.bucket("ingestion", "manifests/x"), env.bucket("replica", "rows/x")]
+    removals = [Need(f"s3:{action}", one) for one in others for action in REMOVES]
+    assert allowed(account, role, removals) == []
 
 
 def test_no_role_may_do_what_only_another_needs(account: Account, env: Environment) -> None:
@@ -584,9 +609,11 @@ def test_a_policy_of_logs_that_aws_would_not_apply_is_refused(env: Environment) 
 
 # The operations that the code asks AWS for, and the right that each wants.
 CALLS = {
+    "delete_object": "s3:DeleteObjectVersion",
     "get_object": "s3:GetObject",
     "head_object": "s3:GetObject",
     "get_secret_value": "secretsmanager:GetSecretValue",
+    "list_object_versions": "s3:ListBucketVersions",
     "list_objects_v2": "s3:ListBucket",
     "publish": "sns:Publish",
     "put_object": "s3:PutObject",
@@ -629,8 +656,10 @@ def test_policies_are_within_the_sizes_that_aws_allows(account: Account) -> None
 
 
 def test_every_role_of_an_environment_has_the_boundary(account: Account, env: Environment) -> None:
+    """All but the one for which the boundary would be too narrow; it keeps GitHub's from it."""
     for role in platform_roles(account, env):
-        assert account.roles[role]["boundary"] == BOUNDARY, role
+        expected = None if role == f"{env.name}-erase" else BOUNDARY
+        assert account.roles[role]["boundary"] == expected, role
 
 
 def test_what_rules_send_to_people_is_sentences(account: Account, env: Environment) -> None:

@@ -1,12 +1,13 @@
-# Production: two zones for everything, and a lock that nobody can undo.
+# Production: two zones for everything, and a lock that only the role `erase` can undo.
 #
-# Objects of the ingestion zone are locked in COMPLIANCE mode for a year. Until then nobody can remove
-# them or their bucket, not even the account's owner.
+# Objects of the ingestion zone are locked for a year. In the mode GOVERNANCE, that role can remove what
+# an erasure replaces (docs/erasure.md). With COMPLIANCE nobody can remove an object or the bucket until
+# then, not even the account's owner, and PII cannot be erased.
 
 locals {
   name = "totesys-production"
 
-  retention = { mode = "COMPLIANCE", days = 365 }
+  retention = { mode = var.retention_mode, days = 365 }
 }
 
 provider "aws" {

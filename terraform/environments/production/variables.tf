@@ -88,3 +88,9 @@ variable "replica_region" {
     error_message = "replica_region must be another region than region."
   }
 }
+
+variable "retention_mode" {
+  description = "Lock of the ingestion zone: GOVERNANCE, or COMPLIANCE, under which PII cannot be erased for a year"
+  type        = string
+  default     = "GOVERNANCE"
+}

@@ -182,11 +182,15 @@ locals {
       }
     },
     {
-      # Whoever could change these could do everything. Reading is needed: see read.tf.
+      # Whoever could change these could do everything, or give a task the role that removes what is
+      # locked. Reading is needed: see read.tf.
       Sid       = "NotItsOwnRights"
       Effect    = "Deny"
       NotAction = ["iam:Get*", "iam:List*"]
-      Resource  = ["${local.iam}:role/${var.name}-github-*", aws_iam_policy.boundary.arn]
+      Resource = [
+        "${local.iam}:role/${var.name}-github-*", "${local.iam}:role/${var.name}-*-erase",
+        aws_iam_policy.boundary.arn,
+      ]
     },
     {
       # Applies where AWS evaluates the tags of a resource. The names above restrict the others.

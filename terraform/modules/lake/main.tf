@@ -147,6 +147,13 @@ resource "aws_s3_bucket_lifecycle_configuration" "zone" {
 }
 
 locals {
+  # The role of modules/roles/erase.tf, which an administrator gives to a task to erase PII.
+  unless_erasing = {
+    ArnNotEquals = {
+      "aws:PrincipalArn" = "arn:${data.aws_partition.current.partition}:iam::${local.account}:role/${var.name}-erase"
+    }
+  }
+
   zone_policies = { for zone in local.zones : zone => {
     Version = "2012-10-17"
     Statement = [
@@ -166,7 +173,11 @@ locals {
         Principal = "*"
         Action    = "s3:PutObject"
         Resource  = "${aws_s3_bucket.zone[zone].arn}/*"
-        Condition = { Null = { "s3:if-none-match" = "true" } }
+        Condition = merge(
+          { Null = { "s3:if-none-match" = "true" } },
+          # An erasure replaces the receipts of the batches that it processes again.
+          zone == "processed" ? local.unless_erasing : {},
+        )
       },
       {
         Sid       = "NobodyDeletes"
@@ -177,7 +188,8 @@ locals {
           "s3:DeleteObjectVersion",
           "s3:BypassGovernanceRetention",
         ]
-        Resource = "${aws_s3_bucket.zone[zone].arn}/*"
+        Resource  = "${aws_s3_bucket.zone[zone].arn}/*"
+        Condition = local.unless_erasing
       },
       {
         # A put that requests no encryption gets the bucket's. A negated operator, with IfExists or

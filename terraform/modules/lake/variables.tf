@@ -9,7 +9,7 @@ variable "key_arn" {
 }
 
 variable "retention_mode" {
-  description = "GOVERNANCE, or COMPLIANCE, which not even the account's owner can undo before the period ends"
+  description = "GOVERNANCE, or COMPLIANCE, which not even the account's owner can undo before the period ends, so that nothing can be erased until then"
   type        = string
 
   validation {
