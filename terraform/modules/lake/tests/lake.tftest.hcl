@@ -24,6 +24,7 @@ run "objects_are_written_once_and_never_deleted" {
         for rule in jsondecode(aws_s3_bucket_policy.zone[zone].policy).Statement :
         rule.Effect == "Deny" && rule.Principal == "*" && rule.Action == "s3:PutObject"
         && try(rule.Condition.Null["s3:if-none-match"], "") == "true"
+        && (zone == "processed" || keys(rule.Condition) == ["Null"])
       ])
     ])
     error_message = "A zone takes puts without If-None-Match, which could overwrite an object."
@@ -33,13 +34,14 @@ run "objects_are_written_once_and_never_deleted" {
     condition = alltrue([
       for zone in ["ingestion", "processed"] : anytrue([
         for rule in jsondecode(aws_s3_bucket_policy.zone[zone].policy).Statement :
-        rule.Effect == "Deny" && rule.Principal == "*" && !can(rule.Condition)
+        rule.Effect == "Deny" && rule.Principal == "*" && keys(try(rule.Condition, {})) == ["ArnNotEquals"]
+        && endswith(try(rule.Condition.ArnNotEquals["aws:PrincipalArn"], ""), ":role/${var.name}-erase")
         && try(contains(rule.Action, "s3:DeleteObject"), false)
         && try(contains(rule.Action, "s3:DeleteObjectVersion"), false)
         && try(contains(rule.Action, "s3:BypassGovernanceRetention"), false)
       ])
     ])
-    error_message = "A principal may delete objects of a zone."
+    error_message = "A principal other than the role that erases may delete objects of a zone."
   }
 
   assert {
