@@ -22,6 +22,7 @@ from totesys_dagster.local import locks
 from totesys_dagster.local.server import free_port
 from totesys_dagster_tests import warm
 from totesys_dagster_tests.conftest import Platform
+from totesys_dagster_tests.operations.erasing import ANONYMOUS, CANARIES, stored_with
 
 INSTANCE = Path(__file__).parents[1] / "dagster.yaml"
 
@@ -119,6 +120,35 @@ def test_status_verify_and_rebuild_agree(platform: Platform, project: Path) -> N
     rebuilt = json.loads(totesys(project, "rebuild", "--json").stdout)
     assert rebuilt["rows"]["fact_payment"] == 3
     assert set(rebuilt["different"].values()) == {0}
+
+
+def test_erasing_asks_and_says_what_it_does(platform: Platform, project: Path) -> None:
+    platform.first()
+    refused = here(project, "erase", "staff", "1", "--yes")
+    platform.application.execute(ANONYMOUS)  # type: ignore[call-overload]
+    platform.run()
+    page = project / ".totesys" / "report.html"
+    page.parent.mkdir(exist_ok=True)
+    page.write_text("Jeremie")
+    tried = here(project, "erase", "staff", "1", "--dry-run")
+    asked = here(project, "erase", "staff", "1")
+    assert stored_with(platform, *CANARIES)
+    assert page.exists()
+    erased = here(project, "erase", "staff", "1", "--yes", TOTESYS_HOME=str(page.parent))
+
+    assert refused.returncode == 1
+    assert "ToteSys still has first_name of staff 1 as it was" in refused.stderr
+    found = (
+        "staff 1: 1 version with PII (first_name, last_name, email_address) in 1 object of 1 batch."
+    )
+    assert found in tried.stdout
+    assert tried.returncode == 0
+    assert "They cannot be restored [y/N]" in asked.stdout + asked.stderr
+    assert asked.returncode == 1
+    assert "Processed 1 batch again and rebuilt dim_staff." in erased.stdout, erased.stderr
+    assert "Erased: staff 1." in erased.stdout
+    assert stored_with(platform, *CANARIES) == []
+    assert not page.exists()
 
 
 def test_status_of_nothing(platform: Platform, project: Path) -> None:

@@ -146,8 +146,8 @@ def erasures(store: Store, *, now: bool = False) -> Erasures:
     if not now and time.monotonic() - read_at < FRESH_SECONDS:
         return known
     log = ErasureLog(store)
-    if log.end() < len(known.records):  # another lake is at that place
-        known = Erasures()
-    known.add(log.after(len(known.records)))
-    _known[store.url] = time.monotonic(), known
-    return known
+    before = known.records if log.end() >= len(known.records) else []  # another lake is there
+    newest = Erasures()  # another thread may be reading the known ones
+    newest.add([*before, *log.after(len(before))])
+    _known[store.url] = time.monotonic(), newest
+    return newest
