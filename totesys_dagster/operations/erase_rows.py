@@ -17,6 +17,10 @@ from totesys_dagster.warehouse.tables import all_tables, kept
 
 # PostgreSQL 18 can forget the statistics of a table without rows, which ANALYZE leaves as they are.
 CLEARS_STATISTICS = 180000
+_CLEAR = """
+SELECT pg_clear_attribute_stats(%s, %s, attname, FALSE) FROM pg_stats
+WHERE (schemaname, tablename) = (%s, %s)
+"""
 
 
 def require_nothing_withdrawn(
@@ -94,8 +98,4 @@ def _forget_statistics(connection: Connection, names: Names, table: StarTable) -
     empty = sql.SQL("SELECT NOT EXISTS (SELECT FROM {})").format(names.table(table.name))
     if connection.info.server_version < CLEARS_STATISTICS or one(connection, empty) != (True,):
         return
-    clear = "SELECT pg_clear_attribute_stats(%s, %s, attname, FALSE) FROM pg_stats"
-    connection.execute(
-        f"{clear} WHERE (schemaname, tablename) = (%s, %s)",
-        [names.schema, table.name, names.schema, table.name],
-    )
+    connection.execute(_CLEAR, [names.schema, table.name, names.schema, table.name])

@@ -10,6 +10,7 @@ from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.errors import LakeError, NewerFormatError
 from totesys_dagster.lake.audits import Head, SourceAudit
 from totesys_dagster.lake.deliveries import Body, Delivery
+from totesys_dagster.lake.erasures import Erasure
 from totesys_dagster.lake.feed_receipt import FeedReceipt
 from totesys_dagster.lake.key_sets import KeyObject
 from totesys_dagster.lake.log import Document
@@ -66,6 +67,15 @@ DOCUMENTS: list[Document] = [
         quarantined=0,
         quarantine=(),
         state=(),
+    ),
+    Erasure(
+        sequence=1,
+        erased_at=BATCH.observed_at,
+        table="staff",
+        keys=(1,),
+        columns={},
+        superseded_by=1,
+        objects=(),
     ),
     FullReadRequest(table="staff", after=1, reason="it was asked for"),
     DigestRequest(number=1, stars={}),
