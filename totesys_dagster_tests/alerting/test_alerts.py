@@ -326,6 +326,7 @@ def test_quarantined_rows_are_sent_once_and_resolved_when_they_are_mended(
     watch: Watch, inbox: Inbox
 ) -> None:
     orchestra = watch.orchestra
+    orchestra.first()
     orchestra.platform.application.execute(BAD_ORDER)
     load(orchestra)
     watch.tick()

@@ -48,7 +48,7 @@ def test_batch_that_is_not_of_the_newest_leaves_with_its_runs_and_materializatio
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(settings.LISTED_BATCHES, "1")
-    orchestra.platform.run()
+    orchestra.platform.first()
     orchestra.platform.application.execute("UPDATE department SET location = 'Leeds'")
     second, _, fourth = take_batches(orchestra, 3)
     before = latest(orchestra.instance)

@@ -120,6 +120,8 @@ def take(orchestra: Orchestra) -> list[BatchReport]:
 def test_run_that_is_overtaken_goes_on_from_there(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    orchestra.first()
+    orchestra.platform.application.execute("UPDATE design SET file_name = 'x' WHERE design_id = 1")
     overtake(orchestra, monkeypatch, times=1, edit=True)
     reports = take(orchestra)
 
@@ -143,6 +145,8 @@ def test_batch_that_two_add_at_once_is_added_once(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SQLite's `add_dynamic_partitions` fails for the second of two processes."""
+    orchestra.first()
+    orchestra.platform.application.execute(EDIT_ORDER_1)
     add = orchestra.instance.add_dynamic_partitions
 
     def twice(name: str, keys: list[str]) -> None:
