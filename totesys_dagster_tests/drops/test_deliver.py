@@ -164,6 +164,7 @@ def test_file_that_is_only_written_anew_takes_nothing_from_a_newer_one(dropping:
     assert dropping.findings() == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", by_night(range(3), but=[0]))
 def test_load_and_verify_agree_on_files_that_overlap_at_random(
     dropping: Dropping, seed: int

@@ -282,7 +282,9 @@ POLICY = "CREATE POLICY p ON payment FOR SELECT TO totesys_extractor USING (paid
 SECURITY = f"ALTER TABLE payment ENABLE ROW LEVEL SECURITY; {POLICY}"
 
 
-@pytest.mark.parametrize("happens", [SECURITY, "ALTER TABLE payment ENABLE ROW LEVEL SECURITY"])
+@pytest.mark.parametrize(
+    "happens", by_night([SECURITY, "ALTER TABLE payment ENABLE ROW LEVEL SECURITY"], but=[1])
+)
 def test_row_security_is_refused_and_nothing_is_lost_by_it(
     anywhere: Platform, happens: str
 ) -> None:
@@ -308,6 +310,7 @@ def test_row_security_is_refused_and_nothing_is_lost_by_it(
     assert anywhere.rows("SELECT count(*), bool_and(paid) FROM current_fact_payment") == [(3, True)]
 
 
+@pytest.mark.long
 def test_role_that_row_security_does_not_concern_reads_on(anywhere: Platform) -> None:
     anywhere.first()
     dsn = anywhere.server.dsn(SUPERUSER, anywhere.source_database)
@@ -453,6 +456,7 @@ def test_values_that_change_without_a_transaction_id_are_found_by_their_digest(
     assert all(found.equal for found in loaded.audits.values())
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("blind")
 def test_values_of_a_large_table_are_found_within_the_hour(
     anywhere: Platform, monkeypatch: pytest.MonkeyPatch

@@ -119,6 +119,7 @@ def broken_marker_of(platform: Platform, sequence: int) -> str:
     )
 
 
+@pytest.mark.long
 def test_manifest_that_was_edited_is_named_first(sound: Platform) -> None:
     """The last one has no successor whose hash would tell; the warehouse's ledger does."""
     for sequence in (1, 2, 4):
@@ -187,6 +188,7 @@ def test_object_of_the_ingestion_zone_that_is_damaged_is_named(sound: Platform) 
     assert removed.startswith(f"{uri} does not exist")
 
 
+@pytest.mark.long
 def test_key_set_that_is_damaged_is_named(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -311,6 +313,7 @@ def test_table_that_equals_but_for_rows_in_quarantine_is_named_so(sound: Platfor
     )
 
 
+@pytest.mark.long
 def test_receipt_that_was_exchanged_is_named(sound: Platform) -> None:
     """The ledger has the hash of each receipt that was loaded."""
     star = STAR_TABLES["fact_sales_order"]
@@ -389,6 +392,7 @@ def test_audit_object_that_was_exchanged_is_named(sound: Platform) -> None:
     assert other.startswith("Audit 2 of the source was taken after another batch 0000000005 than")
 
 
+@pytest.mark.long
 def test_newest_audit_object_that_was_edited_or_removed_is_named(sound: Platform) -> None:
     """No later one tells; the warehouse, which was compared with it, does."""
     sound.audit()

@@ -44,6 +44,7 @@ def test_loaded_batch_is_old_unless_it_is_young(batch: str, old: bool) -> None:
     assert Listed(4, 1, NOW, frozenset({3, 4})).is_old(batch) is old
 
 
+@pytest.mark.long
 def test_batch_that_is_not_of_the_newest_leaves_with_its_runs_and_materializations(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -502,6 +502,7 @@ def test_prisma_has_noted_one_migration(empty_source: psycopg.Connection) -> Non
 # The history
 
 
+@pytest.mark.long
 def test_history_has_the_size_of_the_real_source(source: psycopg.Connection) -> None:
     assert {table: count(source, table) for table in BUSINESS_TABLES} == {
         "address": 30,
@@ -845,6 +846,7 @@ def test_a_day_is_the_same_for_one_seed(small_source: psycopg.Connection, seed: 
 # A moment of business
 
 
+@pytest.mark.long
 def test_two_hundred_moments_leave_the_rules_of_the_business_intact(
     small_source: psycopg.Connection, changes: Callable[[], list[Change]]
 ) -> None:
@@ -865,6 +867,7 @@ def test_two_hundred_moments_leave_the_rules_of_the_business_intact(
         assert not names & set(sentence.split())
 
 
+@pytest.mark.long
 def test_silent_moments_leave_last_updated(
     small_source: psycopg.Connection, changes: Callable[[], list[Change]]
 ) -> None:

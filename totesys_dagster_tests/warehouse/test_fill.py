@@ -158,6 +158,7 @@ def test_key_that_is_there_twice_is_never_loaded(
     assert platform.rows(KEYS) == before
 
 
+@pytest.mark.long
 def test_keys_are_as_they_were(platform: Platform, filled: dict[str, bool]) -> None:
     before = platform.rows(KEYS)
     platform.run()

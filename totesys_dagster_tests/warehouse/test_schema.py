@@ -150,6 +150,7 @@ def test_schema_may_have_any_name(platform: Platform, name: str) -> None:
     assert platform.rows("SELECT * FROM batch") == []
 
 
+@pytest.mark.long
 def test_two_warehouses_in_one_database_do_not_meet(connection: Connection) -> None:
     schema.migrate(connection, Names("one"))
     schema.migrate(connection, Names("two"))
@@ -197,6 +198,7 @@ def test_role_that_may_not_create_is_told_who_may(
     assert "run `totesys migrate` with TOTESYS_WAREHOUSE_ADMIN_DSN" in str(refused.value)
 
 
+@pytest.mark.long
 def test_role_that_may_not_even_look_is_told_so(
     connection: Connection, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

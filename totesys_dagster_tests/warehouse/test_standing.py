@@ -27,6 +27,7 @@ def lost(large: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
     return large
 
 
+@pytest.mark.long
 def test_difference_is_not_forgotten_when_a_later_batch_touches_other_keys(lost: Platform) -> None:
     found = payments(lost)
     later = of_batch(lost.warehouse, lost.names, 3)["fact_payment"]

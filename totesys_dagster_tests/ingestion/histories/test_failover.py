@@ -109,6 +109,7 @@ def test_failover_is_found_by_the_next_poll(site: Site) -> None:
     assert len(site.poll(cursor).changed) == 11
 
 
+@pytest.mark.long
 def test_whole_path_after_a_failover(site: Site) -> None:
     standby = lose_primary(site)
     standby.write(*INSTEAD)
