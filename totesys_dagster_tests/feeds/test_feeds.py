@@ -303,7 +303,7 @@ def loaded_twice(feeding: Feeding) -> list[FeedLoad]:
     return feeding.load()
 
 
-@pytest.mark.parametrize("what", ["objects", "state", "receipt"])
+@pytest.mark.parametrize("what", by_night(["objects", "state", "receipt"], but=[0]))
 @pytest.mark.parametrize("data", by_night([b"changed", None], but=[0]))
 def test_damage_in_the_processed_zone_is_repaired(
     registered: Feeding, what: str, data: bytes | None

@@ -366,7 +366,8 @@ def test_gap_too_long_for_ages_means_a_full_read(platform: Platform) -> None:
     "change",
     by_night(
         [
-            "ALTER TABLE design ADD COLUMN weight integer DEFAULT 7",  # leaves every row's xmin alone
+            # It leaves every row's xmin alone.
+            "ALTER TABLE design ADD COLUMN weight integer DEFAULT 7",
             "ALTER TABLE design ALTER COLUMN design_name DROP NOT NULL",
             "ALTER TABLE design ALTER COLUMN design_name TYPE varchar(99)",
         ],

@@ -180,6 +180,7 @@ def test_renamed_table_is_not_made_again(platform: Platform) -> None:
     assert schema.migrate(platform.warehouse, platform.names, restore=True) == []
 
 
+@pytest.mark.long
 def test_what_takes_long_is_asked_for(changed: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(renew_module, "LOADS_A_SECOND", 1 / 900)
 

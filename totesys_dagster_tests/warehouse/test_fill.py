@@ -121,6 +121,7 @@ def test_rows_in_quarantine_are_left_to_staging(
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("many", by_night([fill_module.MANY_VALUES, 0], but=[1]))
 def test_fact_without_its_dimension_row_is_left_to_staging(
     platform: Platform, filled: dict[str, bool], monkeypatch: pytest.MonkeyPatch, many: int

@@ -81,6 +81,7 @@ def test_digest_without_fewer_keys_than_are_in_quarantine_proves_nothing(
     assert verdict(loaded.audits["fact_payment"]) == (False, 2, None)
 
 
+@pytest.mark.long
 def test_request_is_renewed_when_other_keys_are_in_quarantine(half_mended: Platform) -> None:
     before = requested(half_mended)
     ask(half_mended)

@@ -81,6 +81,7 @@ def test_first_migration_makes_the_tables_and_the_ledger(connection: Connection)
     ]
 
 
+@pytest.mark.long
 def test_second_migration_does_nothing(connection: Connection) -> None:
     schema.migrate(connection, Names("warehouse"))
     connection.execute("INSERT INTO warehouse.dim_currency VALUES (1, 'GBP', 'Pound Sterling', 1)")
