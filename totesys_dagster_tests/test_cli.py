@@ -399,6 +399,7 @@ def test_slip_is_one_sentence(project: Path, arguments: tuple[str, ...], said: s
     assert Path("/dev/null").is_char_device()
 
 
+@pytest.mark.long
 def test_page_replaces_what_a_link_leads_to(platform: Platform, project: Path) -> None:
     platform.first()
     (project / "link.html").symlink_to("page.html")
@@ -430,6 +431,7 @@ def test_second_dev_says_that_there_is_a_first(project: Path) -> None:
     assert f"`totesys dev` is already running for {project}" in "".join(done.stderr.split("\n"))
 
 
+@pytest.mark.long
 def test_new_table_is_shown_by_its_name(platform: Platform, project: Path) -> None:
     platform.application.execute('CREATE TABLE "[/red] %s {x}" (a integer)')
     platform.run()

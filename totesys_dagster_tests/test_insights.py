@@ -125,6 +125,7 @@ def orders(platform: Platform) -> Rows:
     )
 
 
+@pytest.mark.long
 def test_current_rows_are_those_of_the_warehouse(lake: Lake) -> None:
     assert lake.rows(CURRENT) == orders(lake.platform)
     for edit in (EDIT_ORDER_1, new_sale(9), DELETE_ORDER_1, ORDER_1_AGAIN):

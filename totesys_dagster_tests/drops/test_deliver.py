@@ -381,6 +381,7 @@ def test_thousand_files_are_taken(dropping: Dropping) -> None:
     assert dropping.findings() == []
 
 
+@pytest.mark.long
 def test_rebuild_gives_the_same_and_verify_goes_through_the_files(dropping: Dropping) -> None:
     platform = dropping.platform
     platform.first()
@@ -398,6 +399,7 @@ def test_rebuild_gives_the_same_and_verify_goes_through_the_files(dropping: Drop
     assert verify(*parts).findings == []
 
 
+@pytest.mark.long
 def test_target_and_revenue_stand_side_by_side(dropping: Dropping) -> None:
     """Order 1 is of Manchester, in USD; order 2 of the town that ToteSys calls Leds, in GBP."""
     platform = dropping.platform

@@ -142,6 +142,7 @@ def test_office_that_nobody_works_in_is_loaded_and_said(
     assert dropping.status().doubts == []
 
 
+@pytest.mark.long
 def test_people_are_notified_of_a_refused_file_and_of_its_end(
     dropping: Dropping, orchestra: Orchestra
 ) -> None:
@@ -164,6 +165,7 @@ def test_people_are_notified_of_a_refused_file_and_of_its_end(
     ]
 
 
+@pytest.mark.long
 def test_what_a_failed_run_has_left_is_loaded(dropping: Dropping, orchestra: Orchestra) -> None:
     dropping.drop(LEEDS)
     dropping.deliver()

@@ -343,6 +343,7 @@ def test_refusal_in_other_words_is_the_same_result(registered: Feeding) -> None:
         process_again(replace(FEED, process=accepting), load.delivery, *zones)
 
 
+@pytest.mark.long
 def test_forged_rows_do_not_take_the_place_of_others(registered: Feeding) -> None:
     """Parquet and a receipt that fit together, and that the delivery does not give."""
     load, _ = loaded_twice(registered)

@@ -335,6 +335,7 @@ def rows_read(platform: Platform, cursor: PollCursor) -> tuple[list[str], int]:
     return found.changed, read() - before
 
 
+@pytest.mark.long
 def test_poll_reads_the_end_of_a_large_table_first(many: Platform) -> None:
     cursor = look(many, PollCursor()).cursor
     write(many, new_sale(30001))

@@ -476,6 +476,7 @@ def test_widened_money_is_still_compared(platform: Platform) -> None:
     assert not loaded.audits["fact_sales_order"].equal
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("text", "date", "time"),
     by_night(

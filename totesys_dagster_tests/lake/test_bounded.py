@@ -156,6 +156,7 @@ def test_document_that_is_too_large_is_not_read(
         ManifestLog(directory).head()
 
 
+@pytest.mark.long
 def test_set_of_few_keys_is_no_reason_to_read_many(directory: Store) -> None:
     ranges = [[number, number] for number in range(0, 400_000, 2)]
     directory.put("keys/odd.json", json.dumps({"format": 3, "ranges": ranges}).encode())

@@ -152,6 +152,7 @@ def test_manifest_that_cannot_be_read_is_named(sound: Platform) -> None:
         )
 
 
+@pytest.mark.long
 def test_manifest_that_was_removed_is_named(sound: Platform) -> None:
     """The log may even look shorter, or empty, for it: the warehouse knows better."""
     for key in map(manifest_key, (1, 2, 4)):
@@ -375,6 +376,7 @@ def test_request_that_was_exchanged_or_damaged_is_named(sound: Platform) -> None
         assert damaged.startswith(f"{uri} is not a ")
 
 
+@pytest.mark.long
 def test_audit_object_that_was_exchanged_is_named(sound: Platform) -> None:
     """Though it is the newest one, which no other one names."""
     sound.audit()

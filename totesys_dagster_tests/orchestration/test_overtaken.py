@@ -143,6 +143,7 @@ def test_run_that_is_overtaken_again_and_again_says_so(
     assert orchestra.platform.rows("SELECT count(*) FROM batch") == [(ATTEMPTS,)]
 
 
+@pytest.mark.long
 def test_batch_that_two_add_at_once_is_added_once(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:

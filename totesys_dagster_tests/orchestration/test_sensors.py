@@ -324,6 +324,7 @@ def test_key_that_can_be_no_batch_is_taken_off_the_list(
     assert orchestra.partitions() == [batch_key(1), batch_key(2)]
 
 
+@pytest.mark.long
 def test_key_that_is_at_work_stays_on_the_list(orchestra: Orchestra) -> None:
     """Its run would fail in the middle if the key were taken from it."""
     capture_ahead(orchestra, dg.DagsterRunStatus.STARTED)

@@ -68,6 +68,7 @@ def test_nothing_changed_is_no_report(orchestra: Orchestra) -> None:
     assert take(orchestra) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("edit", "source"),
     [
@@ -271,6 +272,7 @@ def load(orchestra: Orchestra, *stars: str) -> dg.ExecuteInProcessResult:
     return orchestra.run(dg.RunRequest(asset_selection=keys), "load_warehouse")
 
 
+@pytest.mark.long
 def test_materializing_one_table_loads_all_that_is_processed(orchestra: Orchestra) -> None:
     for design in (2, 1, 2):
         orchestra.platform.application.execute(

@@ -150,6 +150,7 @@ def test_commands_work_with_two_sessions(
         totesys(command)
 
 
+@pytest.mark.long
 def test_rebuild_leaves_no_lock_behind(pooled: Callable[..., Platform]) -> None:
     platform = pooled(2)
     platform.run()

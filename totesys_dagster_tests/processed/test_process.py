@@ -534,6 +534,7 @@ def test_order_in_a_currency_that_was_withdrawn_since_is_right(platform: Platfor
     ]
 
 
+@pytest.mark.long
 def test_currency_that_the_package_has_dropped_since_is_right_still(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:

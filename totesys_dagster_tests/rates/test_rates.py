@@ -140,6 +140,7 @@ def test_torn_history_is_refused_and_days_come_all_the_same(made: Platform, torn
     ]
 
 
+@pytest.mark.long
 def test_rates_are_rebuilt_and_verified(made: Platform) -> None:
     made.run()
     receive(made, history(QUOTED))
@@ -187,6 +188,7 @@ def test_reports_convert_into_the_reporting_currency(
     assert not note_reporting_currency(made.warehouse, made.names, currency)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("currency", "revenue", "without"),
     by_night([("GBP", "2102.10", 1), ("USD", "169309.68", 1), ("EUR", None, 2)], but=[2]),

@@ -524,6 +524,7 @@ def test_history_has_the_size_of_the_real_source(source: psycopg.Connection) -> 
     ]
 
 
+@pytest.mark.long
 def test_history_obeys_the_rules_of_the_business(source: psycopg.Connection) -> None:
     assert broken(source, INVARIANTS) == {}
     assert broken(source, PAYMENT_RUN) == {}
@@ -535,6 +536,7 @@ def test_history_obeys_the_rules_of_the_business(source: psycopg.Connection) -> 
     assert 0.38 < unpaid < 0.40
 
 
+@pytest.mark.long
 def test_history_keeps_the_pace_of_the_real_source(source: psycopg.Connection) -> None:
     days, newest = source.execute(
         "SELECT count(DISTINCT created_at::date), max(created_at)::date FROM transaction"
@@ -543,6 +545,7 @@ def test_history_keeps_the_pace_of_the_real_source(source: psycopg.Connection) -
     assert 15 < 473 / (days / 21.7) < 22  # designs a month
 
 
+@pytest.mark.long
 def test_history_hides_old_edits(source: psycopg.Connection) -> None:
     """An edit shows only by what cannot have been so at first."""
     late_deliveries = one(
@@ -558,6 +561,7 @@ def test_history_hides_old_edits(source: psycopg.Connection) -> None:
     assert designs_from_the_future > 5
 
 
+@pytest.mark.long
 def test_keys_and_rows_are_not_in_the_order_of_time(source: psycopg.Connection) -> None:
     back_in_time = (
         "SELECT count(*) FROM (SELECT created_at < lag(created_at) OVER (ORDER BY {}) AS back"
@@ -590,6 +594,7 @@ TRAPS = {
 }
 
 
+@pytest.mark.long
 def test_traps_of_the_real_data_are_there(source: psycopg.Connection) -> None:
     missing = [
         trap
@@ -599,6 +604,7 @@ def test_traps_of_the_real_data_are_there(source: psycopg.Connection) -> None:
     assert missing == []
 
 
+@pytest.mark.long
 def test_some_timestamps_have_no_milliseconds(source: psycopg.Connection) -> None:
     share = one(
         source,

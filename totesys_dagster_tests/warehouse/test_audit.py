@@ -141,6 +141,7 @@ def methods(manifest: Manifest | None) -> set[str]:
     return {star.whole.method for star in manifest.stars.values()}
 
 
+@pytest.mark.long
 def test_source_that_hashes_otherwise_is_digested_by_md5(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,6 +155,7 @@ def test_source_that_hashes_otherwise_is_digested_by_md5(
     assert unequal(platform.load(manifest)) == []
 
 
+@pytest.mark.long
 def test_source_that_keeps_text_in_another_encoding_is_compared(
     platform_on: Callable[[str], Platform], latin_template: str
 ) -> None:
@@ -249,6 +251,7 @@ def test_row_in_quarantine_shows_in_the_touched_keys_of_a_large_table(large: Pla
     assert "differs from the source, and 1 row of fact_payment" in conclusion(tables)
 
 
+@pytest.mark.long
 def test_large_table_with_a_row_in_quarantine_is_equal_only_without_it(large: Platform) -> None:
     change(large, bad_payment(3))
     asked = ask(large)
@@ -598,6 +601,7 @@ def test_parent_in_quarantine_explains_its_children(platform: Platform) -> None:
     assert ask(platform) == []
 
 
+@pytest.mark.long
 def test_row_in_quarantine_does_not_hide_another_difference(platform: Platform) -> None:
     """Payment 3 is quarantined; payment 2 is changed in the warehouse by hand."""
     platform.first()

@@ -79,6 +79,7 @@ def test_new_column_may_be_null_so_that_the_release_before_goes_on_loading(
     admin.execute("INSERT INTO warehouse.dim_staff VALUES (1, 'a', 'b', 'c', 'd', 'e', 1)")
 
 
+@pytest.mark.long
 def test_column_that_is_no_longer_declared_stays_and_may_be_null(
     admin: psycopg.Connection, declare: Declare
 ) -> None:
@@ -102,6 +103,7 @@ def test_column_of_somebody_else_is_left_alone(admin: psycopg.Connection, declar
     assert "theirs" not in columns(admin, "warehouse.current_dim_staff")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("changed", by_night(["dim_staff", "dim_design"], but=[0]))
 def test_options_of_a_view_are_kept_whether_it_is_made_anew_or_not(
     admin: psycopg.Connection, declare: Declare, changed: str

@@ -145,6 +145,7 @@ def test_empty_text_stays_empty_and_null_stays_null(platform: Platform) -> None:
 # Versions of facts
 
 
+@pytest.mark.long
 def test_order_that_goes_from_a_to_b_to_a_has_three_versions(platform: Platform) -> None:
     platform.first()
     change(platform, EDIT_ORDER_1)

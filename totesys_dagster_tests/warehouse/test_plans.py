@@ -57,7 +57,10 @@ BATCHES: dict[str, tuple[str, tuple[str, ...]]] = {
     "full read, all gone": (ALL_GO, ALL_TABLES),
 }
 # What runs only with more rows: the statements are those of other batches.
-BY_NIGHT = {"some change", "full read, nothing changed", "full read, one gone"}
+BY_NIGHT = {
+    *("some change", "full read, nothing changed", "all change", "full read, one gone"),
+    *("all in quarantine", "out of quarantine"),
+}
 
 
 def take(platform: Platform, *, full: tuple[str, ...] = ()) -> Loaded:

@@ -159,6 +159,7 @@ def test_released_key_can_be_in_quarantine_again(platform: Platform) -> None:
     assert keys(platform) == (2, 3)
 
 
+@pytest.mark.long
 def test_full_read_quarantines_anew_what_is_still_wrong(platform: Platform) -> None:
     """Payment 9 was never in the warehouse, so that no batch deletes it there."""
     platform.first()

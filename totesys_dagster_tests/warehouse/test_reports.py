@@ -427,6 +427,7 @@ def test_amendments_say_what_was_changed_and_back(lived: Platform) -> None:
     ]
 
 
+@pytest.mark.long
 def test_delivery_that_was_moved_and_moved_back_has_not_slipped(loaded: Platform) -> None:
     move = "UPDATE sales_order SET agreed_delivery_date = '{}' WHERE sales_order_id = 1"
     found = []
@@ -467,6 +468,7 @@ def test_orders_at_a_moment_are_those_of_the_last_batch_before(lived: Platform) 
     assert len(rows(lived, "SELECT * FROM reports.orders_at(now())")) == 2
 
 
+@pytest.mark.long
 def test_warehouse_believed_what_it_had_loaded(loaded: Platform) -> None:
     """The second batch was read before the moment, and loaded after it."""
     loaded.application.execute(EDIT_ORDER_1)

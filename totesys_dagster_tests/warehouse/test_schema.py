@@ -240,6 +240,7 @@ def test_every_reference_of_a_fact_is_a_foreign_key_that_is_not_enforced(
     ]
 
 
+@pytest.mark.long
 def test_server_without_unenforced_keys_does_without_keys(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
