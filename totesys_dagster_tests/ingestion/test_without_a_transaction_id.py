@@ -253,7 +253,7 @@ def test_change_of_the_catalogue_is_read_in_full(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("stored", by_night(["VIRTUAL", "STORED"], but=[0]))
+@pytest.mark.parametrize("stored", ["VIRTUAL", "STORED"])
 def test_expression_of_a_generated_column_that_is_changed_is_read_in_full(
     anywhere: Platform, stored: str
 ) -> None:

@@ -73,11 +73,7 @@ def test_nothing_changed_is_no_report(orchestra: Orchestra) -> None:
     ("edit", "source"),
     [
         ("UPDATE dim_design SET design_name = 'X' WHERE design_id = 1", "design"),
-        pytest.param(
-            "UPDATE fact_payment SET paid = TRUE WHERE payment_id = 2",
-            "payment",
-            marks=pytest.mark.long,
-        ),
+        ("UPDATE fact_payment SET paid = TRUE WHERE payment_id = 2", "payment"),
     ],
 )
 def test_warehouse_that_was_changed_by_hand_is_healed_though_nothing_changed(

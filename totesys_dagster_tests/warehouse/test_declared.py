@@ -104,7 +104,7 @@ def test_column_of_somebody_else_is_left_alone(admin: psycopg.Connection, declar
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("changed", by_night(["dim_staff", "dim_design"], but=[0]))
+@pytest.mark.parametrize("changed", ["dim_staff", "dim_design"])
 def test_options_of_a_view_are_kept_whether_it_is_made_anew_or_not(
     admin: psycopg.Connection, declare: Declare, changed: str
 ) -> None:
