@@ -78,6 +78,12 @@ variable "cpu_architecture" {
   default     = "X86_64"
 }
 
+variable "agent" {
+  description = "For Dagster+ Hybrid, in place of the services: the organization in its addresses and the tag of the agent's image; null for none"
+  type        = object({ organization = string, image_tag = string })
+  default     = null
+}
+
 variable "replica_region" {
   description = "Another region, to copy the ingestion zone and backups to; null for no copies"
   type        = string

@@ -192,6 +192,27 @@ module "cluster" {
   alert_mail               = var.alert_mail
 }
 
+# With Dagster+, in place of the services of modules/cluster.
+module "agent" {
+  source = "../agent"
+  count  = var.agent == null ? 0 : 1
+
+  name                     = var.name
+  region                   = var.region
+  image                    = try(var.agent.image, null)
+  organization             = try(var.agent.organization, null)
+  key_arn                  = module.key.arn
+  cluster                  = { name = aws_ecs_cluster.this.name, arn = aws_ecs_cluster.this.arn }
+  namespace                = module.cluster.namespace
+  subnet_ids               = module.network.subnets.private
+  security_groups          = module.network.security_groups
+  settings                 = module.cluster.code_settings
+  part_setting_secrets     = local.part_setting_secrets
+  task_role_arns           = module.roles.task_role_arns
+  repository_arn           = var.repository_arn
+  permissions_boundary_arn = var.permissions_boundary_arn
+}
+
 module "alerts" {
   source = "../alerts"
 

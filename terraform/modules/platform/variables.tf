@@ -44,6 +44,17 @@ variable "running" {
   type        = bool
 }
 
+variable "agent" {
+  description = "For Dagster+ Hybrid, in place of the services: the organization in its addresses and the agent's image; null for none"
+  type        = object({ organization = string, image = string })
+  default     = null
+
+  validation {
+    condition     = var.agent == null || !var.running
+    error_message = "agent needs running = false: Dagster+ takes the place of the services, and both together would start every run twice."
+  }
+}
+
 variable "retention_mode" {
   description = "Lock of the ingestion zone: GOVERNANCE or COMPLIANCE"
   type        = string
