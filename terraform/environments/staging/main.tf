@@ -76,6 +76,7 @@ module "platform" {
   cognito_domain_prefix = var.cognito_domain_prefix
 
   settings           = var.settings
+  drops_from         = var.drops_from
   alert_emails       = var.alert_emails
   alert_mail         = var.alert_mail
   monthly_budget_usd = var.monthly_budget_usd

@@ -70,10 +70,16 @@ locals {
       Effect = "Allow"
       Action = [
         "ecs:DescribeTaskDefinition", "ecs:ListAccountSettings", "ecs:RegisterTaskDefinition",
-        "servicediscovery:GetNamespace", "servicediscovery:GetOperation", "servicediscovery:ListInstances",
-        "servicediscovery:ListServices", "servicediscovery:ListTagsForResource", "tag:GetResources",
+        "servicediscovery:GetOperation", "servicediscovery:ListInstances", "servicediscovery:ListServices",
+        "servicediscovery:ListTagsForResource", "tag:GetResources",
       ]
       Resource = "*"
+    },
+    {
+      Sid      = "ReadTheNamespace"
+      Effect   = "Allow"
+      Action   = "servicediscovery:GetNamespace"
+      Resource = var.namespace.arn
     },
     {
       # Applies where AWS evaluates the name: an environment's own families start with its name.

@@ -19,13 +19,13 @@ variable "image" {
 }
 
 variable "cpu_architecture" {
-  description = "Processors of the tasks: X86_64, or ARM64 (Graviton), for which the image must be built"
+  description = "Processors of the tasks: X86_64. ARM64 (Graviton) is refused for now"
   type        = string
   default     = "X86_64"
 
   validation {
-    condition     = contains(["X86_64", "ARM64"], var.cpu_architecture)
-    error_message = "cpu_architecture must be X86_64 or ARM64."
+    condition     = var.cpu_architecture == "X86_64"
+    error_message = "cpu_architecture must be X86_64: the image cannot be built for ARM64 yet, as its package pgpq has no wheel for Linux on ARM64 (docs/deployment.md, Graviton)."
   }
 }
 
@@ -163,6 +163,17 @@ variable "settings" {
   description = "Further settings of README.md by name, such as TOTESYS_REPORTING_CURRENCY: those of all parts that are neither secret nor set by another variable"
   type        = map(string)
   default     = {}
+}
+
+variable "drops_from" {
+  description = "ARNs of the roles and users that deliver files, into a bucket of their own; none for no such bucket"
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = length(var.drops_from) == 0 || !contains(keys(var.settings), "TOTESYS_DROPS_URL")
+    error_message = "drops_from makes a bucket for files, and settings name another place in TOTESYS_DROPS_URL: keep one of them."
+  }
 }
 
 variable "alert_emails" {
