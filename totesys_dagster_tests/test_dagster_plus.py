@@ -117,6 +117,7 @@ def test_image_can_be_loaded_by_an_agent(agent: InstanceRef) -> None:
 @pytest.fixture
 def launcher(agent: InstanceRef) -> Any:
     """What starts the code location and its runs, configured as in the image."""
+    assert agent.custom_instance_class
     given = read("agent.yaml")["user_code_launcher"]
     found = getattr(importlib.import_module(given["module"]), given["class"])
     result = process_config(resolve_to_config_type(found.config_type()), given["config"])

@@ -61,7 +61,9 @@ class StageUserCodeLauncher(EcsUserCodeLauncher):
 
     def run_launcher(self) -> CloudEcsRunLauncher:
         launcher = StageRunLauncher(
-            stages=self.stages, execution_role=self.execution_role_arn, **self._run_launcher_kwargs()
+            stages=self.stages,
+            execution_role=self.execution_role_arn,
+            **self._run_launcher_kwargs(),
         )
         launcher.register_instance(self._instance)
         return launcher

@@ -68,8 +68,7 @@ def filters() -> dict[str, Filter]:
 
 
 def alarms() -> dict[str, Alarm]:
-    """The alarms of whether the platform lives and its lake is copied, by what they are called after
-    its name."""
+    """The alarms of life and of copies, by what they are called after the platform's name."""
     names = {
         "lives": list(_locals()["lives"]),
         "errors": list(_locals()["errors"]),

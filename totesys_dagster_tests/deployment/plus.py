@@ -72,7 +72,7 @@ def of_plus(env: Environment) -> dict[str, list[Need]]:
 
 
 def forbidden_of_agent(env: Environment) -> list[Need]:
-    """What would let an agent out of its bounds: other roles, services, families, what is foreign."""
+    """What would let an agent out of its bounds: other roles, services, families, secrets."""
     cluster = {"ecs__cluster": env.cluster}
     foreign = env.arn("servicediscovery", "service/srv-code")
     other = {"aws__ResourceTag/Agent": "totesys-other"}
@@ -92,6 +92,8 @@ def forbidden_of_agent(env: Environment) -> list[Need]:
           for part in ("admin", "prepare", "capture", "agent")),
         *(Need(f"servicediscovery:{action}", foreign, context)
           for action in ("DeleteService", "DeregisterInstance") for context in ({}, other)),
+        *(Need("ecs:TagResource", place) for place in (
+            env.task(), env.arn("ecs", f"service/{env.name}/web"))),
         Need("servicediscovery:CreateService", namespace(env)),
         Need("servicediscovery:DeleteNamespace", namespace(env)),
         *(Need("secretsmanager:GetSecretValue", env.secret(name)) for name in (

@@ -373,7 +373,9 @@ def test_replication_reads_no_other_zone(account: Account, env: Environment) -> 
 DELIVERER = f"arn:aws:iam::{ACCOUNT}:role/planning"
 
 
-def as_deliverer(account: Account, who: str, action: str, resource: str, **context: Any) -> Decision:
+def as_deliverer(
+    account: Account, who: str, action: str, resource: str, **context: Any
+) -> Decision:
     """What a role outside the platform may do by the policies of resources alone."""
     principal = Principal.session(who, who.split(":")[4])
     sent = {"aws:SecureTransport": "true", **keys(context)}
@@ -385,9 +387,7 @@ def test_named_roles_deliver_files_and_do_nothing_else(account: Account, env: En
     file, lake = env.bucket("drops", "sales_target/x.csv"), env.bucket("ingestion", "rows/x")
 
     assert as_deliverer(account, DELIVERER, "s3:PutObject", file)
-    assert not as_deliverer(
-        account, DELIVERER, "s3:PutObject", file, aws__SecureTransport="false"
-    )
+    assert not as_deliverer(account, DELIVERER, "s3:PutObject", file, aws__SecureTransport="false")
     for action in ("GetObject", "DeleteObject", "DeleteObjectVersion", "PutObjectAcl"):
         assert not as_deliverer(account, DELIVERER, f"s3:{action}", file)
     assert not as_deliverer(account, DELIVERER, "s3:PutBucketPolicy", env.bucket("drops"))

@@ -122,7 +122,7 @@ run "copies_are_watched_where_there_are_some" {
 
   assert {
     condition     = tolist(aws_cloudwatch_composite_alarm.copies["copies"].alarm_actions) == tolist([aws_sns_topic.this.arn])
-    error_message = "Failed copies are told to nobody."
+    error_message = "Nobody is notified of failed copies."
   }
 }
 
