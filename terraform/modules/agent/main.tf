@@ -80,7 +80,7 @@ resource "aws_ecs_task_definition" "this" {
     environment            = [for name, value in local.environment : { name = name, value = value }]
     secrets                = [{ name = "DAGSTER_CLOUD_AGENT_TOKEN", valueFrom = aws_secretsmanager_secret.token.arn }]
 
-    # The agent touches this file every minute, once it has started what Dagster+ asked for.
+    # The agent touches this file every 15 seconds.
     healthCheck = {
       command     = ["CMD-SHELL", "find /tmp/liveness_sentinel.txt -mmin -5 | grep -q ."]
       interval    = 60
