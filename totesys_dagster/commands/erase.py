@@ -35,7 +35,6 @@ def erase(table: str, keys: tuple[int, ...], yes: bool, dry_run: bool) -> None:
     """
     from totesys_dagster.operations import erase as operation
     from totesys_dagster.operations.erase_plan import plan as plan_of
-    from totesys_dagster.page import local_copy
     from totesys_dagster.resources import Lake, Warehouse
 
     begin(reads=True)
@@ -61,9 +60,15 @@ def erase(table: str, keys: tuple[int, ...], yes: bool, dry_run: bool) -> None:
                 quarantine_limit=settings.quarantine_limit(),
                 progress=state.update,
             )
-        page = local_copy.default_path().resolve()
-        page.unlink(missing_ok=True)  # `totesys report` makes it again
+    _remove_local_page()
     _print_done(plan, done)
+
+
+def _remove_local_page() -> None:
+    """Remove the copy of the page that names people: `totesys report` makes it again."""
+    from totesys_dagster.page import local_copy
+
+    local_copy.default_path().resolve().unlink(missing_ok=True)
 
 
 def _print_plan(plan: Plan) -> None:
