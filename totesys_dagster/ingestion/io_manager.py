@@ -53,4 +53,4 @@ class JsonLinesIOManager(dg.ConfigurableIOManager):
         table = SOURCE_TABLES[context.asset_key.path[-1]]
         with clear_failures():
             store = self.lake.ingestion()
-            return RawTable(table, self.lake.log().find(context.partition_key), store)
+            return RawTable(table, self.lake.batch_of(context), store)
