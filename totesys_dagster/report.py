@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
 from totesys_dagster.characters import visible
@@ -20,6 +22,7 @@ from totesys_dagster.json_output import Status as StatusData
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.operations.quarantine import Row
 from totesys_dagster.operations.renew import Due
+from totesys_dagster.operations.source_look import SourceLook
 from totesys_dagster.orchestration.whole_path import BatchReport
 from totesys_dagster.warehouse.standing import Audit
 from totesys_dagster.warehouse.status import TableStatus, all_equal, conclusion
@@ -27,6 +30,9 @@ from totesys_dagster.words import counted
 
 # How many rows in quarantine are printed for people.
 SHOWN_ROWS = 500
+
+# The spaces around a table's column.
+PADDING = 3
 
 STEPS = {
     "poll": "looking",
@@ -105,7 +111,8 @@ def status_data(tables: Sequence[TableStatus]) -> dict[str, TableState]:
 @dataclass(frozen=True)
 class Status:
     """The state of lake and warehouse: the last batch of each (0 if the warehouse has none), the
-    tables, those due to be rebuilt, the feeds, and why the next batch is stopped, if it is."""
+    tables, those due to be rebuilt, the feeds, why the next batch is stopped, if it is, and what is
+    known of the source now."""
 
     source: str
     head: Manifest | None
@@ -114,6 +121,7 @@ class Status:
     outdated: Due
     feeds: Sequence[FeedStatus] = ()
     stopped: str | None = None
+    source_now: SourceLook = field(default_factory=SourceLook)
 
     @property
     def batches(self) -> int:
@@ -125,6 +133,7 @@ class Status:
         head = self.head
         return {
             "source": self.source,
+            "source_now": self.source_now.data(head),
             "lake": {
                 "batches": self.batches,
                 "last_batch": head.batch if head else None,
@@ -148,6 +157,8 @@ class Status:
         seen = f", the last one seen at {head.observed_at:%Y-%m-%d %H:%M:%S} UTC" if head else ""
         lake = f"The lake holds {counted(self.batches, 'batch')}{seen}"
         console.print(f"{lake}; the warehouse holds {self.loaded} of them.")
+        style = "[yellow]" if self.source_now.wrong else ""
+        console.print(f"{style}{escape(self.source_now.sentence(head))}")
         if self.stopped:
             console.print(f"[yellow]{escape(self.stopped)}")
         if head and head.unknown_tables:
@@ -177,13 +188,34 @@ class Status:
 
 
 def _table(title: str, first: str, numbers: Sequence[str], last: str) -> Table:
-    """A table with a name, numbers and words in each row. On a narrow terminal, words wrap."""
+    """A table with a name, numbers and words in each row. `_show` prints it."""
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     table.add_column(first, no_wrap=True)
     for heading in numbers:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column(last, overflow="fold")
     return table
+
+
+def _least_width(column: Column) -> int:
+    """The width in which a column is shown with whole words, with the space around it."""
+    cells = [Text.from_markup(str(cell)).plain for cell in (column.header, *column.cells)]
+    words = cells if column.no_wrap else " ".join(cells).split()
+    return max(map(cell_len, words), default=0) + PADDING
+
+
+def _show(console: Console, table: Table) -> None:
+    """Print a table; where the terminal is too narrow for it, a sentence for each row."""
+    if sum(map(_least_width, table.columns)) < console.width:
+        console.print(table)
+        return
+    console.print(f"[bold]{table.title}")
+    for first, *cells in zip(*(column.cells for column in table.columns), strict=True):
+        named = zip((str(column.header) for column in table.columns[1:]), cells, strict=True)
+        said = [
+            Text.assemble(name, ": ", Text.from_markup(str(cell))) for name, cell in named if cell
+        ]
+        console.print(Text.assemble("  ", str(first), ": ", Text(", ").join(said)))
 
 
 def print_batch(console: Console, report: BatchReport) -> None:
@@ -195,10 +227,10 @@ def print_batch(console: Console, report: BatchReport) -> None:
         if entry.rows or entry.changed:
             new = "" if entry.inserted is None else f"{entry.inserted:,}"
             captured.add_row(name, f"{entry.rows:,}", new, f"{entry.deleted:,}", entry.read)
-    console.print(captured)
+    _show(console, captured)
     for reason in _reasons(report):
         console.print(escape(reason))
-    console.print(_loaded_table(report, f"{title} · processed and loaded"))
+    _show(console, _loaded_table(report, f"{title} · processed and loaded"))
     for check in report.checks_failed:
         console.print(f"[yellow]Check failed: {escape(check)}")
     steps = ", ".join(f"{STEPS[step]} {seconds:.2f} s" for step, seconds in report.seconds.items())
@@ -267,7 +299,7 @@ def print_status(console: Console, tables: Sequence[TableStatus]) -> None:
             "" if whole is None else _as_of(whole),
             *touched[row.star],
         )
-    console.print(table)
+    _show(console, table)
 
 
 def print_quarantine(console: Console, rows: Sequence[Row]) -> None:
@@ -276,7 +308,7 @@ def print_quarantine(console: Console, rows: Sequence[Row]) -> None:
     for row in rows[:SHOWN_ROWS]:
         key = "?" if row.key is None else str(row.key)
         table.add_row(row.star, f"{row.batch}", key, escape("; ".join(row.reasons)))
-    console.print(table)
+    _show(console, table)
     if len(rows) > SHOWN_ROWS:
         console.print(f"… and {len(rows) - SHOWN_ROWS:,} more: `--json` lists all.")
     for where in dict.fromkeys(row.object for row in rows if row.object):
