@@ -28,6 +28,7 @@ from totesys_dagster.runs.tags import (
     BATCH_STAGE,
     CAPTURE,
     FEED_TAG,
+    LAUNCHED_BY_PERSON,
     LOAD,
     PROCESS,
     RATES_STAGE,
@@ -56,9 +57,6 @@ EVENTS = {
 
 # Marks a run that Dagster itself retries.
 WILL_RETRY_TAG = "dagster/will_retry"
-
-# A run that a person launched in the UI has one of these tags.
-LAUNCHED_BY_PERSON = {"dagster/from_ui", "dagster/backfill"}
 
 # Names the run that an error is about, if one run executes others: that run has its own message.
 OTHER_RUN = re.compile(r"\(Dagster run [0-9a-f-]{36}\)$")

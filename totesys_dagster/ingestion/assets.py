@@ -20,6 +20,7 @@ from totesys_dagster.ingestion.fingerprint import TableSchema
 from totesys_dagster.ingestion.identity import LaggingReplicaError
 from totesys_dagster.ingestion.io_manager import write
 from totesys_dagster.ingestion.source_view import open_view
+from totesys_dagster.lake.raw import RawTable
 from totesys_dagster.lake.store import Store
 from totesys_dagster.metadata import (
     BATCHES,
@@ -30,6 +31,7 @@ from totesys_dagster.metadata import (
 )
 from totesys_dagster.resources import Lake, SourceDatabase, clear_failures
 from totesys_dagster.runs.checks import log_check
+from totesys_dagster.runs.tags import LAUNCHED_BY_PERSON
 from totesys_dagster.runs.unfinished import PARTITION_TAG, SENSOR_TAG, launched_twice, unfinished
 
 
@@ -92,6 +94,9 @@ def raw_tables(
     if not context.has_partition_key:
         yield from _schemas_now(context, source)
         return
+    if before := [*_captured_before(context, lake)]:
+        yield from before
+        return
     with (
         clear_failures(),
         _overtaken(context),
@@ -139,6 +144,23 @@ def _overtaken(context: dg.AssetExecutionContext) -> Iterator[None]:
     except CommitConflictError as error:
         late = f"Another process captured batch {context.partition_key} first: nothing is to do."
         context.log.info(late if SENSOR_TAG in context.run.tags else str(error))
+
+
+def _captured_before(
+    context: dg.AssetExecutionContext, lake: Lake
+) -> Iterator[dg.Output[RawTable]]:
+    """The tables of the batch that a person asked for, if it exists: what the lake has of them.
+
+    A backfill counts a table that is not materialized as failed.
+    """
+    batch, log = context.partition_key, lake.log()
+    if not LAUNCHED_BY_PERSON & context.run.tags.keys() or not log.holds(batch):
+        return
+    manifest, store = log.find(batch), lake.ingestion()
+    context.log.info(f"Batch {batch} was captured before, and never changes: nothing is to do.")
+    for key in sorted(context.selected_asset_keys):
+        if table := manifest.tables.get(key.path[-1]) and SOURCE_TABLES[key.path[-1]]:
+            yield dg.Output(RawTable(table, manifest, store), output_name=table.name)
 
 
 def _forget(context: dg.AssetExecutionContext) -> None:
