@@ -121,6 +121,8 @@ def test_batch_that_is_launched_again_in_the_ui_is_materialized_as_it_is(
         made = {event.asset_key for event in result.get_asset_materialization_events()}
         assert {asset_key("ingestion", name) for name in SOURCE_TABLES} <= made
         assert {asset_key("processed", name) for name in STAR_TABLES} <= made
+        checked = [one.check_name for one in result.get_asset_check_evaluations()]
+        assert checked.count("schema") == len(SOURCE_TABLES)
     assert ManifestLog(orchestra.platform.ingestion).end() == len(batches) == 2
 
 
