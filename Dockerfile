@@ -36,7 +36,9 @@ ADD https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem /opt/totes
 COPY deploy/aws/dagster.yaml deploy/workspace.yaml /opt/totesys/home/
 COPY deploy/compose /opt/totesys/compose
 COPY deploy/workspace.yaml /opt/totesys/compose/
-COPY deploy/aws/stage_launcher.py deploy/aws/prepare_databases.py /opt/totesys/deploy/
+COPY deploy/aws/stage_launcher.py deploy/aws/prepare_databases.py deploy/plus/stage_agent.py /opt/totesys/deploy/
+# The agent of Dagster+ runs from the image with its lock file.
+COPY deploy/plus/agent.yaml /opt/totesys/plus/dagster.yaml
 RUN chmod -R a+rX /opt/totesys
 
 FROM python:3.13.7-slim@sha256:5f55cdf0c5d9dc1a415637a5ccc4a9e18663ad203673173b8cda8f8dcacef689

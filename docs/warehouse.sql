@@ -11,12 +11,11 @@ CREATE SCHEMA reports;
 
 SET LOCAL search_path TO warehouse_bookkeeping, pg_temp;
 
--- The bookkeeping of the warehouse: which batches it holds, what was found about them, what its
--- tables are, and which reports and pages there are. Runs with the bookkeeping schema first in the
--- search path.
+-- The warehouse's bookkeeping: the batches that it holds, the audits of them, the declarations of
+-- its tables, its reports and pages. Runs with the bookkeeping schema first in the search path.
 
--- The numbered files that have run. A release refuses a warehouse on which a file has run that it
--- does not know, unless `needs` names one that it does: a file that only adds names the one before.
+-- The numbered files that have run. A release refuses a warehouse on which an unknown file has run,
+-- unless that file's `needs` names one that it knows: a file that only adds names the previous one.
 CREATE TABLE migration (
     number integer PRIMARY KEY,
     file text NOT NULL,
@@ -25,7 +24,7 @@ CREATE TABLE migration (
 );
 COMMENT ON TABLE migration IS 'The numbered SQL files that have run. needs is the number of the newest file that a release must know to use the warehouse since; NULL stands for the file itself.';
 
--- The ledger. A batch is named by its log and its sequence there; all tables of ToteSys are in the
+-- The ledger. A batch is identified by its log and its sequence; all tables of ToteSys are in the
 -- log `totesys`. Rows of the ledger are only ever added.
 
 CREATE TABLE batch (
@@ -53,7 +52,7 @@ CREATE TABLE batch_table (
     PRIMARY KEY (log, sequence, star),
     FOREIGN KEY (log, sequence) REFERENCES batch
 );
--- Each audit of a fact asks for the first and the last batch that brought rows of it.
+-- Each audit of a fact looks up the first and the last batch that brought rows of it.
 CREATE INDEX ON batch_table (star, sequence);
 COMMENT ON TABLE batch_table IS 'What a batch did to a table: the receipt that was loaded, the revision by which the batch was processed, rows staged, new keys, new versions of known keys, deletions, and orphans: rows in quarantine because the warehouse has no such dimension row.';
 
@@ -69,7 +68,7 @@ CREATE TABLE quarantine (
     FOREIGN KEY (log, sequence) REFERENCES batch
 );
 CREATE INDEX ON quarantine (star, sequence);
--- A rebuild replaces the ledger, and for each batch that goes, PostgreSQL asks what refers to it.
+-- A rebuild replaces the ledger; for each batch that it deletes, PostgreSQL looks up references.
 CREATE INDEX ON quarantine (log, sequence);
 COMMENT ON TABLE quarantine IS 'Rows of a batch that are not in the warehouse and why: the source table of the row, and its key where it is a row of the base of the star; orphans name the dimension row that they lack.';
 
@@ -121,13 +120,13 @@ CREATE TABLE declaration (
 );
 COMMENT ON TABLE declaration IS 'The declarations of all tables that the warehouse was brought to, by hash; the last one counts.';
 
--- Which reports the platform has made: what bears another name in their schema is somebody else's.
+-- The reports that the platform created. Anything else in their schema belongs to somebody else.
 CREATE TABLE report (
     name text PRIMARY KEY
 );
 COMMENT ON TABLE report IS 'The views and functions that the platform has made in the schema of the reports.';
 
--- The currency that reports convert into: the newest row. A setting says so, and views cannot read it.
+-- The currency that reports convert into: the newest row. Views cannot read the setting itself.
 CREATE TABLE reporting_currency (
     number integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     currency_code text NOT NULL,
@@ -135,8 +134,8 @@ CREATE TABLE reporting_currency (
 );
 COMMENT ON TABLE reporting_currency IS 'The currencies that reports were to convert into, the newest last.';
 
--- Which pages of the reports are in the processed zone, and which of them were mailed.
--- A rebuild leaves both as they are: what was published stays published.
+-- The report pages in the processed zone, and those of them that were mailed. A rebuild keeps both:
+-- what was published stays published.
 CREATE TABLE page (
     day date NOT NULL,
     sequence integer NOT NULL,
@@ -3665,13 +3664,13 @@ LANGUAGE sql STRICT AS $body$
     )
 $body$;
 
--- What the loader, who owns no table, has to do to some: these run as their owner, and so with a
--- search path in which nobody can put a table of the same name first. Made again by each migration.
--- keys_of and may_be_null, which say what is declared, are made from the catalogue.
+-- The loader owns no table, yet must alter some. These functions run with their owner's rights, so
+-- their search path is fixed: nobody can put a table of the same name first. Each migration creates
+-- them again. `keys_of` and `may_be_null` are generated from the catalogue.
 
--- The two keys of a fact, taken off while its first rows are copied in and put on again in the same
--- transaction: an index that is made of all rows takes a third of the time of one that grows row by
--- row. A table that has rows is refused, and what somebody else has put on a table stays.
+-- Drop a fact's two keys while its first rows are copied in, and add them in the same transaction:
+-- building an index over all rows takes a third of the time of growing it row by row. A table with
+-- rows is refused, and constraints that somebody else added stay.
 CREATE OR REPLACE FUNCTION warehouse_bookkeeping.take_keys_off(fact text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path TO pg_catalog, warehouse, warehouse_bookkeeping, pg_temp
 SET lock_timeout TO '1s' AS $body$
@@ -3689,7 +3688,7 @@ BEGIN
         RAISE undefined_object USING MESSAGE = format('%s has not the two keys that it was made with', fact);
     END IF;
     EXECUTE format('ALTER TABLE %I %s', fact, array_to_string(drops, ', '));
-    -- Nobody else can write from here on.
+    -- From here on, nobody else can write.
     EXECUTE format('SELECT EXISTS (SELECT FROM %I)', fact) INTO has_rows;
     IF has_rows THEN
         RAISE object_not_in_prerequisite_state
@@ -3709,7 +3708,7 @@ BEGIN
 END
 $body$;
 
--- A batch that is older than a column has rows without it.
+-- Batches older than a column have rows without it.
 CREATE OR REPLACE FUNCTION warehouse_bookkeeping.allow_null(star text, attribute text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path TO pg_catalog, warehouse, warehouse_bookkeeping, pg_temp
 AS $body$
@@ -3828,6 +3827,6 @@ GRANT SELECT ON reports.revenue_in_reporting_currency_by_month TO warehouse_load
 
 GRANT SELECT ON reports.revenue_in_reporting_currency_by_office TO warehouse_loader, warehouse_reader;
 
-INSERT INTO warehouse_bookkeeping.declaration (sha256) VALUES ('40440f00d01da484ec0cfb42bde53439285eeb5bb0a7ea8f578a3253154ada90');
+INSERT INTO warehouse_bookkeeping.declaration (sha256) VALUES ('b56f553ac007c064681050400a29be9880f407090c13dab0a800d834d93bd6e5');
 
 COMMIT;

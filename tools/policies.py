@@ -41,6 +41,9 @@ ARNS = {
     "aws_iam_role": "arn:aws:iam::{account}:role/{name}",
     "aws_kms_key": "arn:aws:kms:{region}:{account}:key/{key}",
     "aws_s3_bucket": "arn:aws:s3:::{bucket}",
+    "aws_service_discovery_private_dns_namespace": (
+        "arn:aws:servicediscovery:{region}:{account}:namespace/{name}"
+    ),
     "aws_secretsmanager_secret": "arn:aws:secretsmanager:{region}:{account}:secret:{name}-AbCdEf",
     "aws_sns_topic": "arn:aws:sns:{region}:{account}:{name}",
 }
@@ -79,7 +82,11 @@ VARIABLES = {
             "port": 465,
         },
         "monthly_budget_usd": 800,
+        # All that is off by default.
         "replica_region": COPIES_REGION,
+        "drops_from": [f"arn:aws:iam::{ACCOUNT}:role/planning"],
+        "running": False,
+        "agent": {"organization": "terrific-totes", "image_tag": "plus-commit"},
     },
 }
 

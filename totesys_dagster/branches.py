@@ -1,8 +1,8 @@
 """Branch deployments of Dagster+, which must not touch production's source, lake or warehouse.
 
-An agent that serves both gives the code of a branch the variables and secrets of production's. So
-a branch takes its places from variables of its own (TOTESYS_BRANCH_SOURCE_DSN and its like), never
-from production's, and refuses one that leads to the same place.
+An agent that serves both gives a branch's code the variables and secrets of production. So a branch
+reads its locations from variables of its own (TOTESYS_BRANCH_SOURCE_DSN and others), never from
+production's, and refuses one that leads to the same place.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from totesys_dagster.errors import SettingError
 
-# Dagster+ sets it to 1 or 0. What is neither is no promise that this is production.
+# Dagster+ sets it to 1 or 0. Any other value does not prove that this is production.
 VARIABLE = "DAGSTER_CLOUD_IS_BRANCH_DEPLOYMENT"
 
 

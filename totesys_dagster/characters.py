@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# Letters and marks that show nothing; U+FFFD is what is left of a letter that was lost.
+# Letters and marks that are invisible; U+FFFD replaces a letter that was lost.
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0\ufffd")
 
 

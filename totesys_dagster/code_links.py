@@ -16,7 +16,7 @@ from totesys_dagster import settings
 from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
 
 PACKAGE = Path(__file__).parent
-# What declares an asset, by the zone of its key.
+# Where an asset is declared, by the zone of its key.
 _DECLARED = {
     INGESTION: "catalogue/source/{}.py",
     PROCESSED: "catalogue/stars/{}.py",
@@ -27,7 +27,7 @@ Asset = dg.AssetsDefinition | dg.AssetSpec
 
 
 def is_checkout() -> bool:
-    """Whether this code is where somebody may edit it."""
+    """Whether this code is a checkout that somebody may edit."""
     return (PACKAGE.parent / "pyproject.toml").exists()
 
 

@@ -18,18 +18,18 @@ from totesys_dagster.postgres.sessions import Connection, Names, transaction
 from totesys_dagster.postgres.targets import find_target, resolved
 from totesys_dagster.warehouse.ddl import READER
 
-# What a connection string says of the role that it is of, beside its name.
+# The parameters of a connection string that belong to its role, besides the user.
 _OF_THE_ROLE = {
     *("password", "require_auth", "options", "requirepeer", "gssdelegation"),
     *("sslcert", "sslkey", "sslpassword", "scram_client_key", "scram_server_key"),
 }
 _SECRETS = {"password", "sslpassword", "scram_client_key", "scram_server_key"}
-# What is known by where it led to, or says nothing of the place.
+# Parameters that were resolved into others, or do not say where the server is.
 _LEFT_OUT = {"service", "servicefile", "target_session_attrs", "passfile", "sslcertmode"}
 _BY_DEFAULT = "prefer"
 _ENCRYPTED = ("require", "verify-ca", "verify-full")
 
-# The relation that a data source of Tableau opens with.
+# The relation that Tableau shows first.
 FIRST_REPORT = "revenue_by_month"
 
 

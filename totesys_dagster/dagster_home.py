@@ -15,12 +15,13 @@ from totesys_dagster.errors import SettingError, TotesysError
 if TYPE_CHECKING:
     import dagster as dg
 
-# How long a storage in PostgreSQL may take to answer when a command begins.
+# How long a PostgreSQL storage may take to answer when a command starts.
 CONNECT_SECONDS = 5
 
 
 def directory() -> Path:
-    """Where Dagster's instance is: DAGSTER_HOME, or here. Raises SettingError."""
+    """The directory of Dagster's instance: DAGSTER_HOME, or the current one. Raises
+    SettingError."""
     home = os.environ.get("DAGSTER_HOME")
     if not home and not Path("dagster.yaml").exists():
         raise SettingError(
@@ -31,7 +32,7 @@ def directory() -> Path:
 
 
 def elsewhere() -> str | None:
-    """A sentence where Dagster's instance is not the one of this project."""
+    """A sentence if Dagster's instance is not the one of this project."""
     home = os.environ.get("DAGSTER_HOME")
     if not home or Path(home).resolve() == Path.cwd():
         return None
@@ -68,8 +69,8 @@ def opened_instance() -> Iterator[dg.DagsterInstance]:
 
 
 def require_storage() -> None:
-    """Refuse a storage in PostgreSQL that does not answer: Dagster would ask it for fifteen
-    seconds, and log each time. Raises SettingError."""
+    """Refuse a PostgreSQL storage that does not answer: Dagster would retry for fifteen seconds,
+    and log each attempt. Raises SettingError."""
     path = directory() / "dagster.yaml"
     with suppress(OSError, UnicodeError):
         if "postgres" in path.read_text(encoding="utf-8"):  # else Dagster need not be imported
@@ -93,7 +94,7 @@ def _opening() -> Iterator[None]:
         yield
     except TotesysError:
         raise
-    except Exception as error:  # of any storage, launcher or module that dagster.yaml may name
+    except Exception as error:  # from any storage, launcher or module that dagster.yaml may name
         home = os.environ.get("DAGSTER_HOME")
         place = f"DAGSTER_HOME ({home})" if home else "the dagster.yaml of this directory"
         raise SettingError(
@@ -103,8 +104,8 @@ def _opening() -> Iterator[None]:
 
 
 def _why_unusable(error: Exception) -> str:
-    """Why Dagster cannot open an instance, as one line, and without any value of its dagster.yaml:
-    one may be a password."""
+    """Why Dagster cannot open an instance, on one line, without any value of its dagster.yaml,
+    which may be a password."""
     import dagster as dg
     import psycopg
 

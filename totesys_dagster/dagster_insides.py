@@ -17,7 +17,7 @@ Any of it can change with any release of Dagster, so check this module before an
 | `InstanceRef.from_dir`, `process_config`, `dagster_postgres.utils` | asking a storage in PostgreSQL once, for seconds, before Dagster does so for longer | a time limit of Dagster's |
 | `dagster._loggers` and `instigation_logger`, whose `create_console_logger` is replaced | runs and ticks that log as JSON | an option for runs and ticks, as `--log-format` is for servers |
 
-What is imported at first use takes long to import, and not every process needs it.
+Imports that take long, and that not every process needs, happen at first use.
 """  # noqa: E501
 
 import importlib
@@ -98,15 +98,15 @@ def knows_revision(revision: str) -> bool:
     """Whether this Dagster has the migration of that name, for the schema of its databases."""
     versions = resources.files("dagster._core.storage.alembic.versions")
     files = [file for file in versions.iterdir() if file.name.endswith(".py")]
-    # Newer files have it in their names.
+    # Newer files contain it in their names.
     return any(revision in file.name for file in files) or any(
         f'\nrevision = "{revision}"\n' in file.read_text(encoding="utf-8") for file in files
     )
 
 
 def web_server_command(run: Callable[..., None]) -> "click.Command":
-    """The command `dagster-webserver`, which gives its ASGI application to `run`, with the
-    options of `uvicorn.run`, and cannot serve it in another way."""
+    """The command `dagster-webserver`, changed to pass its ASGI application to `run`, with the
+    options of `uvicorn.run`. It cannot serve it in another way."""
     from dagster_webserver import cli
 
     _replace(cli, "uvicorn", SimpleNamespace(run=run))
@@ -114,14 +114,14 @@ def web_server_command(run: Callable[..., None]) -> "click.Command":
 
 
 def dev_command(web_server: Sequence[str]) -> "click.Command":
-    """The command `dagster dev`, which starts its web server by other arguments of Python."""
+    """The command `dagster dev`, changed to start its web server with other arguments of Python."""
     from dagster._cli import dev
 
     own = ["-m", "dagster_webserver"]
 
     def start_ours(parts: list[str], **options: Any) -> Any:
         nonlocal own
-        # The web server is what it starts first; nothing may be started before that is ours.
+        # It starts the web server first; nothing may be started before ours.
         if own and parts[1:3] != own:
             raise RuntimeError(f"dagster dev starts {parts[1:3]} in the place of its web server")
         if own:
@@ -133,8 +133,8 @@ def dev_command(web_server: Sequence[str]) -> "click.Command":
 
 
 def storage_addresses(home: Path) -> set[str]:
-    """Connection strings of what the dagster.yaml of `home` has in PostgreSQL, but for those whose
-    password is generated each time. Raises what Dagster raises of a dagster.yaml."""
+    """Connection strings of the PostgreSQL storages in the dagster.yaml of `home`, except those
+    whose password is generated each time. Raises what Dagster raises for a dagster.yaml."""
     from dagster import DagsterInvalidConfigError
     from dagster._config import process_config, resolve_to_config_type
 
@@ -156,7 +156,7 @@ def storage_addresses(home: Path) -> set[str]:
             raise DagsterInvalidConfigError(  # type: ignore[no-untyped-call]
                 "storage", result.errors or [], None
             )
-        # Which reads a password with a slash as Dagster writes it; libpq does not.
+        # SQLAlchemy reads a password with a slash as Dagster writes it; libpq does not.
         url = make_url(pg_url_from_config(result.value or {}))
         place = {"host": url.host, "port": url.port, "dbname": url.database}
         login = {"user": url.username, "password": url.password}
@@ -165,8 +165,8 @@ def storage_addresses(home: Path) -> set[str]:
 
 
 def detach_tails() -> None:
-    """Let Ctrl-C pass by the two processes that copy what a step prints to the terminal. They end
-    with the step, or a second after a process that was killed, and would print tracebacks."""
+    """Shield the two processes that copy a step's output to the terminal from Ctrl-C. They end with
+    the step, or a second after its process is killed, and would print tracebacks."""
     from dagster._core.execution import compute_logs
 
     popen = partial(subprocess.Popen, start_new_session=True)
@@ -174,7 +174,7 @@ def detach_tails() -> None:
 
 
 def detach_code_servers() -> "list[subprocess.Popen[Any]]":
-    """Let Ctrl-C pass by the code servers that this process starts: it ends them itself. Returns
+    """Shield the code servers that this process starts from Ctrl-C: it ends them itself. Returns
     the list of those started."""
     from dagster._grpc import server
 
@@ -189,7 +189,7 @@ def detach_code_servers() -> "list[subprocess.Popen[Any]]":
 
 
 def replace_consoles(create: Callable[[str, str | int], Any]) -> None:
-    """Let `create` make the logger, by its name and level, that runs and ticks print with."""
+    """Let `create` make the loggers, by name and level, that runs and ticks print with."""
     from dagster import _loggers
     from dagster._core.definitions import instigation_logger
 
@@ -198,7 +198,8 @@ def replace_consoles(create: Callable[[str, str | int], Any]) -> None:
 
 
 def _replace(module: Any, name: str, value: object) -> Any:
-    """Replace what a module of Dagster's uses, and return it; fail where a release has no such."""
+    """Replace an attribute of a Dagster module, and return the old one. Raises AttributeError if
+    this release does not have it."""
     before = getattr(module, name)
     setattr(module, name, value)
     return before

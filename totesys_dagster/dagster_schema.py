@@ -1,6 +1,6 @@
 """Refuses Dagster's history if a newer Dagster has changed its schema.
 
-Dagster itself opens such a database, and fails only where a statement does not fit.
+Dagster itself opens such a database, and fails only at a statement that does not fit.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ TABLE = "alembic_version"
 
 
 class SqlStorage(Protocol):
-    """A storage of Dagster's in a database."""
+    """A Dagster storage in a database."""
 
     def connect(self) -> AbstractContextManager[db.Connection]: ...
 

@@ -1,7 +1,7 @@
 """The command `totesys` from start to end: Ctrl-C and SIGTERM end it with one word.
 
-The exit status is the one that shells give a command that a signal ended: 130 and 143. Whenever
-that happens, files are complete or missing, and child processes that a command waits for end, too.
+The exit status is what shells report for a command that a signal ended: 130 and 143. Whenever that
+happens, files are complete or missing, and child processes that a command waits for end, too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 _SAID = {signal.SIGINT: "Interrupted.", signal.SIGTERM: "Terminated."}
 _WAITING = (*_SAID, signal.SIGHUP)
-# Python writes the number of each signal here, also of those that Dagster takes for itself.
+# Python writes the number of each signal here, including those that Dagster handles.
 _pipe = (-1, -1)
 _numbers: list[int] = []
 
@@ -38,7 +38,7 @@ def guard(run: Callable[[], int]) -> NoReturn:
     signal.set_wakeup_fd(_pipe[1], warn_on_full_buffer=False)
     for number in _SAID:
         signal.signal(number, _hear)
-    # An interrupt that strikes in a destructor or in another thread would show as a traceback.
+    # An interrupt in a destructor or in another thread would print a traceback.
     sys.unraisablehook = _quiet(sys.unraisablehook)
     threading.excepthook = _quiet(threading.excepthook)
     try:
@@ -47,7 +47,7 @@ def guard(run: Callable[[], int]) -> NoReturn:
         if sys.stdout is not None:
             sys.stdout.flush()
     except BaseException:
-        if _heard():  # whatever the interrupt became on its way
+        if _heard():  # whatever exception the interrupt became
             _end()
         raise
     if _heard():
@@ -56,7 +56,7 @@ def guard(run: Callable[[], int]) -> NoReturn:
 
 
 def become(command: list[str]) -> NoReturn:
-    """Let another program replace this one. A signal that comes meanwhile waits until that program
+    """Replace this program by another one. A signal that arrives meanwhile waits until that program
     unblocks it."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _WAITING)
     if _heard():
@@ -65,16 +65,16 @@ def become(command: list[str]) -> NoReturn:
 
 
 def _require_utf8() -> None:
-    """Start again in Python's UTF-8 mode where the locale has another encoding (LC_ALL=C): names
-    and values of the data are printed, and files are read, whatever the locale."""
+    """Restart in Python's UTF-8 mode if the locale has another encoding (LC_ALL=C), so names and
+    values are printed, and files are read, whatever the locale."""
     encoding = locale.getencoding().replace("-", "").lower()
     if encoding != "utf8" and not sys.flags.utf8_mode:
-        os.environ["PYTHONUTF8"] = "1"  # for children as well
+        os.environ["PYTHONUTF8"] = "1"  # for child processes as well
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # nosec B606
 
 
 def _heard() -> list[int]:
-    """The signals that have come to end this command, in their order."""
+    """The signals to end this command that have arrived, in order."""
     with suppress(BlockingIOError):
         _numbers.extend(number for number in os.read(_pipe[0], 1024) if number in _SAID)
     return _numbers
@@ -87,7 +87,7 @@ def _run() -> int:
 
 
 def ended(command: Callable[[], Any]) -> int:
-    """Run a command of click's that leaves its end to its caller. Returns the exit status."""
+    """Run a click command that leaves exiting to its caller. Returns the exit status."""
     import click
 
     try:
@@ -103,13 +103,13 @@ def ended(command: Callable[[], Any]) -> int:
 
 
 def _hear(number: int, _frame: FrameType | None) -> None:
-    if len(_heard()) > 1:  # once more: what was to be put in order is left to the next command
+    if len(_heard()) > 1:  # a second one: the next command cleans up
         os._exit(128 + number)
     raise KeyboardInterrupt
 
 
 def _end() -> NoReturn:
-    """End at once, without waiting for threads whose work nobody wants any more."""
+    """Exit immediately, without waiting for threads whose work nobody needs any more."""
     number = _heard()[0]
     if sys.stderr is not None:
         print(f"\n{_SAID[signal.Signals(number)]}", file=sys.stderr, flush=True)

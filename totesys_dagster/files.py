@@ -11,10 +11,10 @@ from pathlib import Path
 from totesys_dagster import private
 from totesys_dagster.errors import SettingError
 
-# Begins the name of what is not yet a file; a process that is killed leaves it behind.
+# The prefix of an unfinished file; a process that is killed leaves it behind.
 UNFINISHED = ".unfinished-"
 
-# What the system says → why, and what to do.
+# The system's error → why, and what to do.
 _FAILURES: dict[int, tuple[str, str]] = {
     errno.EACCES: ("may not be used by {user}", "give that user the right to read and write it"),
     errno.EDQUOT: ("is over its quota", "make room"),
@@ -37,14 +37,14 @@ _FAILURES[errno.EPERM] = _FAILURES[errno.EACCES]
 
 
 def why(error: OSError) -> tuple[str, str]:
-    """Why a file or directory cannot be used, and what to do, each the part of a sentence."""
+    """Why a file or directory cannot be used, and what to do, each as part of a sentence."""
     found = _FAILURES.get(error.errno or 0)
     reason, remedy = found or (f"gives an error: {error.strerror or error}", "fix that")
     return reason.format(user=f"user {os.geteuid()}"), remedy
 
 
 def to_write(path: Path, option: str) -> Path:
-    """Where a file goes that a person asked for, through links; a device or a pipe is none.
+    """The path of a file that a person asked for, with links followed; None for devices and pipes.
 
     Raises SettingError.
     """
@@ -59,7 +59,7 @@ def to_write(path: Path, option: str) -> Path:
 
 
 def replace(path: Path, text: str, mode: int = 0o600) -> None:
-    """Write a file, or replace it as a whole. Raises OSError, with the old one untouched."""
+    """Write a file, or replace it as a whole. Raises OSError and leaves the old one untouched."""
     unfinished = path.with_name(f"{UNFINISHED}{uuid.uuid4()}")
     try:
         write_new(unfinished, text.encode(), mode)
@@ -70,7 +70,7 @@ def replace(path: Path, text: str, mode: int = 0o600) -> None:
 
 
 def write_new(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Write a file that must not exist yet, and have it on the disk. Raises OSError."""
+    """Write a file that must not exist yet, and flush it to the disk. Raises OSError."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "wb") as file:
         os.fchmod(descriptor, mode)  # whatever the umask
@@ -80,12 +80,12 @@ def write_new(path: Path, data: bytes, mode: int = 0o600) -> None:
 
 
 def sync_directory(path: Path) -> None:
-    """Have on the disk which names a directory holds. Raises OSError."""
+    """Flush the names in a directory to the disk. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        # Some network file systems have no such thing, and write names at once.
+        # Some network file systems do not support this, and write names immediately.
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise
     finally:
@@ -93,21 +93,18 @@ def sync_directory(path: Path) -> None:
 
 
 def make_directory(path: Path) -> None:
-    """Make a directory with those above it, and have their names on the disk. Raises OSError."""
+    """Create a directory and its parents, and flush their names to the disk. Raises OSError."""
     missing = [path]
     while not missing[-1].exists() and missing[-1].parent != missing[-1]:
         missing.append(missing[-1].parent)
     private.make_directory(path)
     for made in missing[1:]:
-        with suppress(PermissionError):  # one that was there, and may not be read
+        with suppress(PermissionError):  # one that existed, and that we may not read
             sync_directory(made)
 
 
 def move_directory(new: Path, path: Path) -> None:
-    """Give a directory that was made in full its name; what it holds is on the disk before.
-
-    Raises OSError.
-    """
+    """Rename a complete directory after flushing its content to the disk. Raises OSError."""
     for directory, _, names in os.walk(new):
         for name in names:
             _sync_file(Path(directory, name))

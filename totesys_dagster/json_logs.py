@@ -1,8 +1,8 @@
-"""What a process logs as JSON, one object a line, for whoever counts or searches logs by field.
+"""Logs as JSON, one object per line, so that they can be counted and searched by field.
 
 The fields are those of `--log-format json` of Dagster's own commands (`event`, `level`, `logger`,
 `timestamp`), which covers the code server, the daemon and the web server. Dagster gives runs and
-ticks no such option: their console is always for people, with several lines for one failure.
+ticks no such option: their console is always for people, with several lines per failure.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from totesys_dagster import settings
 from totesys_dagster.dagster_insides import replace_consoles
 
 JSON = "json"
-# CloudWatch takes 256 KB as one event, and cuts what is longer: neither half were JSON. A character
-# may be six bytes, and an exception comes on top.
+# CloudWatch splits events above 256 KB, and neither half would be JSON. A character takes up to six
+# bytes, and an exception is added to the message.
 LONGEST_EVENT = 20 * 1024
 
 
 class JsonLines(logging.Formatter):
-    """A record as one line. What Dagster knows of it (run, job, step, sensor) are fields, too."""
+    """A record as one line. Its run, job, step or sensor are fields, too."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end."""
@@ -41,7 +41,7 @@ class JsonLines(logging.Formatter):
 
 
 def _known(meta: dict[str, Any]) -> dict[str, str]:
-    """The fields of what Dagster says of a record; none that would be empty."""
+    """The fields that Dagster adds to a record, without empty ones."""
     happened = meta.get("dagster_event")
     known = {
         "run_id": meta.get("run_id"),

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
 
-# How many pieces of heavy work run at once, on as many cores; each needs its own memory.
+# How many heavy tasks run at once, each on a core and with memory of its own.
 AT_ONCE = min(4, os.cpu_count() or 1)
 
 Item = TypeVar("Item")
@@ -19,8 +19,8 @@ Result = TypeVar("Result")
 
 
 def import_ahead(module: str) -> None:
-    """Import a module while this thread waits for something else; who imports it meanwhile waits
-    for it. An error is left to that one."""
+    """Import a module in the background. A thread that imports it meanwhile waits for it, and gets
+    its error, if any."""
 
     def work() -> None:
         with suppress(Exception):
@@ -30,10 +30,10 @@ def import_ahead(module: str) -> None:
 
 
 def ahead(work: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
-    """`work` of each item, in the order of the items, while up to `threads` more are at work.
+    """Yield `work` of each item, in the order of the items, with up to `threads` more in progress.
 
-    Results do not pile up: an item is begun when one before it has been taken. An exception comes
-    in the place of its result; what was not begun by then never is.
+    Results do not pile up: the next item starts when a result is taken. An exception of `work` is
+    raised in place of its result; items that have not started by then never do.
     """
     waiting: deque[Future[Result]] = deque()
     pool = ThreadPoolExecutor(threads)

@@ -16,7 +16,7 @@ OTHERS = 0o077
 
 
 def write_privately() -> None:
-    """Let whatever this process and its children write be their user's alone."""
+    """Make whatever this process and its children write private to their user."""
     os.umask(OTHERS)
 
 
@@ -33,9 +33,9 @@ def make_directory(path: Path) -> None:
 
 
 def close(path: Path) -> bool:
-    """Take a file or directory away from all but its owner; whether others had rights to it.
+    """Remove all rights of group and others to a file or directory. Returns whether they had any.
 
-    A link, and what belongs to another user, stays as it is.
+    Links, and files of another user, stay as they are.
     """
     with suppress(FileNotFoundError, PermissionError):
         mode = path.lstat().st_mode
@@ -46,9 +46,9 @@ def close(path: Path) -> bool:
 
 
 def close_all(directory: Path) -> None:
-    """The same for all that a directory holds, if it was open until now."""
+    """Close a directory and everything in it, if it was open until now."""
     if not close(directory):
-        return  # nobody else comes to what it holds
+        return  # so nobody else can reach what is in it
     for top, directories, names in os.walk(directory):
         for name in [*directories, *names]:
             close(Path(top, name))

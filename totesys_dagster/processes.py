@@ -19,19 +19,19 @@ PS_SECONDS = 5
 
 
 def state_and_start(pid: int) -> tuple[str, str]:
-    """The state of a process as one letter, and when it started in the kernel's clock ticks since
-    the machine did, which no change of the clock moves; two empty texts where nothing tells."""
+    """The state of a process as one letter, and its start in the kernel's clock ticks since boot,
+    which no change of the clock affects. Two empty strings if they cannot be read."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
     except OSError:
         return "", ""
-    # The name before may hold blanks and brackets; see proc_pid_stat(5) for the fields after it.
+    # The name in front may contain blanks and brackets; proc_pid_stat(5) lists the fields after it.
     fields = text.rpartition(")")[2].split()
     return fields[0], fields[19]
 
 
 def is_there(pid: int) -> bool:
-    """Whether there is a process of this id, whosever it is."""
+    """Whether a process has this id, whoever owns it."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
@@ -42,7 +42,7 @@ def is_there(pid: int) -> bool:
 
 
 def command(pid: int) -> list[str]:
-    """The command line of a process, empty where nobody tells."""
+    """The command line of a process; empty if it cannot be read."""
     if Path("/proc/self").exists():
         try:
             words = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
@@ -60,7 +60,7 @@ def command(pid: int) -> list[str]:
 
 
 def describe(pid: int) -> str:
-    """A process for people: its id, its program, and whether it is stopped."""
+    """Describe a process for people: its id, its program, and whether it is stopped."""
     words = command(pid)
     shown = " ".join([Path(words[0]).name, *words[1:]])[:60] if words else ""
     stopped = ", which is stopped" if state_and_start(pid)[0] in ("T", "t") else ""
@@ -68,7 +68,7 @@ def describe(pid: int) -> str:
 
 
 def _descriptor(pid: int) -> int | None:
-    """A descriptor of that very process, None where the system has none. Raises
+    """A descriptor of the process, or None if the system has no such descriptors. Raises
     ProcessLookupError."""
     try:
         return os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
@@ -79,7 +79,7 @@ def _descriptor(pid: int) -> int | None:
 
 
 def send(pid: int, number: int, is_meant: Callable[[int], bool]) -> bool:
-    """Send a signal to a process if it `is_meant`; whether it was sent."""
+    """Send a signal to a process if it `is_meant`. Returns whether it was sent."""
     with suppress(ProcessLookupError):
         descriptor = _descriptor(pid)
         if descriptor is None:
@@ -89,7 +89,7 @@ def send(pid: int, number: int, is_meant: Callable[[int], bool]) -> bool:
                 return True
             return False
         try:
-            if is_meant(pid):  # and if it ends now, the signal reaches nobody
+            if is_meant(pid):  # if it ends now, the signal reaches nobody
                 signal.pidfd_send_signal(descriptor, number)
                 return True
         finally:

@@ -83,9 +83,9 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 @contextmanager
 def clear_failures() -> Iterator[None]:
-    """Fail a step with the platform's own sentence instead of a stack of frames.
+    """Fail a step with the platform's own sentence instead of a traceback.
 
-    Dagster does not retry it: the sensors come back to whatever is left undone.
+    Dagster does not retry it: the sensors resume whatever is left undone.
     """
     try:
         yield

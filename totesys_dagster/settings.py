@@ -2,22 +2,18 @@
 
 Settings are read where they are used, not once at start: a rotated password is picked up by the
 next connection, and no secret is kept in a definition, a run's config or a log. Their names are
-judged once, at start (`spelling.py`): one that is misspelt would be ignored.
+checked once, at start (`spelling.py`): a misspelt one would be ignored.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from psycopg import ProgrammingError, pq
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
-
-from totesys_dagster import aws_secrets, branches, spelling
+from totesys_dagster import aws_secrets, branches, connection_strings, spelling
 from totesys_dagster.errors import SettingError
 
 SOURCE_DSN = "TOTESYS_SOURCE_DSN"
@@ -64,9 +60,9 @@ BRANCH_INGESTION_URL = "TOTESYS_BRANCH_INGESTION_URL"
 BRANCH_PROCESSED_URL = "TOTESYS_BRANCH_PROCESSED_URL"
 BRANCH_DROPS_URL = "TOTESYS_BRANCH_DROPS_URL"
 
-# Whatever of these is not set, the embedded default provides.
+# The embedded default provides those of these that are not set.
 LOCATIONS = (SOURCE_DSN, WAREHOUSE_DSN, INGESTION_URL, PROCESSED_URL)
-# What a branch deployment of Dagster+ has of its own, and what it does without: it mails nobody.
+# A branch deployment of Dagster+ has its own places, and sends no messages.
 PLACES = {
     SOURCE_DSN: BRANCH_SOURCE_DSN,
     WAREHOUSE_DSN: BRANCH_WAREHOUSE_DSN,
@@ -113,14 +109,13 @@ SETTINGS = (
     DROP_BYTES,
     CONTRACTS,
 )
-# Not for people: names the settings that the embedded default has filled in, for processes that
-# inherit the environment.
+# Internal: names the settings that the embedded default has filled in, for child processes.
 EMBEDDED = "TOTESYS_EMBEDDED"
 
 LONGEST_IDENTIFIER = 63  # bytes, in PostgreSQL
 BOOKKEEPING_SUFFIX = "_bookkeeping"
 DEFAULT_SCHEMA = "warehouse"
-# Where the rates of a day are, from 00:00 UTC on: the same file at two hosts.
+# The rates of a day, available from 00:00 UTC on: the same file at two hosts.
 PUBLIC_RATES = (
     "https://cdn.jsdelivr.net/npm/@fawazahmed0/currency-api@{date}/v1/currencies/gbp.json",
     "https://{date}.currency-api.pages.dev/v1/currencies/gbp.json",
@@ -129,7 +124,7 @@ REPORTING_CURRENCIES = ("GBP", "EUR", "USD")
 REPORTS = "reports"
 
 
-# What provides a setting when it is first read, by setting.
+# The function that provides a setting when it is first read, by setting.
 _providers: dict[str, Callable[[], object]] = {}
 _providing = threading.RLock()
 
@@ -141,7 +136,7 @@ def provide(names: Iterable[str], provider: Callable[[], object]) -> None:
 
 
 def provide_all() -> None:
-    """Set what would be set when it is first read. Raises what the providers raise."""
+    """Set every setting that has a provider. Raises what the providers raise."""
     for name in [*_providers]:
         _value(name)
 
@@ -157,7 +152,7 @@ def _environment(name: str) -> str:
 def _value(name: str) -> str:
     if not _environment(name) and name in _providers:
         with _providing:
-            # Another thread may have had it provided meanwhile.
+            # Another thread may have provided it meanwhile.
             if provider := _providers.get(name):
                 provider()
                 for other in [other for other, its in _providers.items() if its is provider]:
@@ -187,15 +182,15 @@ def is_set(name: str) -> bool:
 
 
 def forget_secret(name: str) -> bool:
-    """Read the setting anew next time, if it is a secret that was kept; whether it was."""
+    """Read the setting again next time, if it is a cached secret. Returns whether it was one."""
     return aws_secrets.forget(_environment(name))
 
 
 def require_known(environ: Mapping[str, str], dotenv: Path | None) -> None:
-    """Refuse what is meant as a setting and would be ignored, or taken for something else.
+    """Refuse names that are meant as settings but would be ignored or misread.
 
     `dotenv` is the file that is read into the environment: `.env` in the directory in which the
-    program was started, here and in Dagster alike. Raises SettingError.
+    program was started, as in Dagster. Raises SettingError.
     """
     if dotenv is not None:
         spelling.require_file(dotenv, SETTINGS, environ)
@@ -218,38 +213,8 @@ def _whole_number(name: str, default: int, minimum: int, maximum: int | None = N
 
 
 def connection_string(name: str) -> str:
-    """The PostgreSQL connection string in setting `name`, checked for its form.
-
-    Raises SettingError. libpq's own message is not passed on: it can quote the password.
-    """
-    value = get(name)
-    try:
-        value = _from_json(value) if value.startswith("{") else value
-        conninfo_to_dict(value)
-        malformed = _spills_password(value)
-    except (ProgrammingError, ValueError, AttributeError):
-        malformed = True
-    if malformed:
-        raise SettingError(
-            f"{name} is not a PostgreSQL connection string: write it as"
-            " postgresql://user:password@host:5432/database, with special characters of the"
-            " password percent-encoded."
-        )
-    return value
-
-
-# What secrets that AWS makes for databases call the parameters of a connection string.
-_PARAMETERS = {"username": "user", "dbClusterIdentifier": None, "dbInstanceIdentifier": None}
-
-
-def _from_json(text: str) -> str:
-    """The connection string of a secret in JSON, as Amazon RDS makes them; ValueError if none."""
-    fields = json.loads(text)
-    if "engine" in fields and fields.pop("engine") != "postgres":
-        raise ValueError
-    parameters = {_PARAMETERS.get(name, name): value for name, value in fields.items()}
-    parameters.pop(None, None)
-    return make_conninfo(**parameters)
+    """The PostgreSQL connection string in a setting. Raises SettingError."""
+    return connection_strings.checked(name, get(name))
 
 
 def is_source_embedded() -> bool:
@@ -258,41 +223,12 @@ def is_source_embedded() -> bool:
 
 
 def describe_source() -> str:
-    """Which ToteSys is read, in words for people and without any secret. Raises SettingError."""
+    """Describe for people which ToteSys is read, without any secret. Raises SettingError."""
     if is_source_embedded():
         return (
             f"the embedded ToteSys with simulated business (nothing real: {SOURCE_DSN} is not set)"
         )
-    return f"ToteSys at {_place(connection_string(SOURCE_DSN))}"
-
-
-def _place(dsn: str) -> str:
-    """Where libpq would connect to, as `host:port, database name`."""
-    given = conninfo_to_dict(dsn)
-    if "service" in given:
-        return f"the service {given['service']} of libpq"
-    defaults = {option.keyword.decode(): option.val for option in pq.Conninfo.get_defaults()}
-    parameters = {name: value.decode() for name, value in defaults.items() if value}
-    parameters |= {name: str(value) for name, value in given.items() if value}
-    hosts = (parameters.get("host") or parameters.get("hostaddr") or "this machine").split(",")
-    ports = parameters["port"].split(",")
-    ports = ports if len(ports) == len(hosts) else ports[:1] * len(hosts)
-    pairs = (
-        f"{f'[{host}]' if ':' in host else host}:{port or 5432}"
-        for host, port in zip(hosts, ports, strict=True)
-    )
-    return f"{' or '.join(pairs)}, database {parameters.get('dbname') or parameters.get('user')}"
-
-
-def _spills_password(dsn: str) -> bool:
-    """Whether libpq would take a part of the password for the host or the database.
-
-    It does when an @ or / of the password is not encoded; it would show that part in its messages.
-    """
-    scheme, _, place = dsn.partition("://")
-    authority, _, rest = place.partition("/")
-    spills = authority.count("@") > 1 or "@" in rest.partition("?")[0]
-    return scheme in ("postgresql", "postgres") and spills
+    return f"ToteSys at {connection_strings.place(connection_string(SOURCE_DSN))}"
 
 
 def admin_setting() -> str:
@@ -307,7 +243,7 @@ def warehouse_schema() -> str:
         size = len((value + BOOKKEEPING_SUFFIX).encode())
     except UnicodeEncodeError:  # bytes that are no UTF-8
         size = LONGEST_IDENTIFIER + 1
-    # psycopg takes a per cent sign for a placeholder, in the statements that have parameters.
+    # In statements with parameters, psycopg reads a per cent sign as a placeholder.
     if size > LONGEST_IDENTIFIER or value.startswith("pg_") or "%" in value:
         raise SettingError(
             f"{WAREHOUSE_SCHEMA} is {value!r}, but must be a name of at most"
@@ -328,7 +264,7 @@ def reports_schema(schema: str) -> str:
 
 
 def poll_seconds() -> int:
-    """Seconds between two looks at the source, at least 1."""
+    """Seconds between two polls of the source, at least 1."""
     return _whole_number(POLL_SECONDS, 5, 1)
 
 
@@ -338,7 +274,7 @@ def load_every_seconds() -> int:
 
 
 def process_at_once() -> int:
-    """Batches of a backlog that are processed at the same time, each in a run of its own."""
+    """Batches of a backlog that are processed at the same time, each in its own run."""
     return _whole_number(PROCESS_AT_ONCE, 10, 1)
 
 
@@ -348,10 +284,10 @@ def part_bytes() -> int:
 
 
 def row_bytes() -> int:
-    """Bytes of a row of ToteSys beyond which it is archived as its key and sizes only.
+    """Bytes of a ToteSys row above which only its key and sizes are archived.
 
-    At least 4 MiB: what PostgreSQL keeps outside of a TOAST table is smaller. At most 128 MiB: as
-    JSON it may be six times as long, and PostgreSQL makes no text of more than a gigabyte.
+    At least 4 MiB: the part that PostgreSQL keeps outside of TOAST is smaller. At most 128 MiB: as
+    JSON a row may be six times as long, and PostgreSQL makes no text above a gigabyte.
     """
     return _whole_number(ROW_BYTES, 16 * 1024 * 1024, 4 * 1024 * 1024, 128 * 1024 * 1024)
 
@@ -362,13 +298,13 @@ def quarantine_limit() -> int:
 
 
 def verify_schedule() -> str | None:
-    """When the lake is verified, as a cron expression in UTC; None for never by itself."""
+    """When the lake is verified, as a cron expression in UTC; None for only on request."""
     schedule = get(VERIFY_SCHEDULE, "30 3 * * *")
     return None if schedule == "off" else schedule
 
 
 def listed_batches() -> int:
-    """How many batches Dagster lists at most, of those that are not older than its history."""
+    """The most batches that Dagster lists, of those not older than its history."""
     return _whole_number(LISTED_BATCHES, 10_000, 1)
 
 
@@ -378,7 +314,7 @@ def history_days() -> int:
 
 
 def is_trusted(host: str) -> bool:
-    """Whether a remote database host may be connected to without verifying who it is."""
+    """Whether to connect to a remote database host without verifying its identity."""
     trusted = os.environ.get(TRUSTED_HOSTS, "").lower().split(",")
     return host.lower() in filter(None, map(str.strip, trusted))
 
@@ -412,7 +348,7 @@ def log_format() -> str:
 
 
 def code_url() -> str | None:
-    """Where the code of this release lies on git, for links from the UI; None for no links.
+    """Where the code of this release is on git, for links from the UI; None for no links.
 
     Raises SettingError.
     """
@@ -440,11 +376,11 @@ def reporting_currency() -> str:
 
 
 def rates_urls() -> tuple[str, ...]:
-    """Where the exchange rates of a day are asked for, one place after the other, with `{date}` for
-    the day; none where they are not. Raises SettingError.
+    """The addresses that a day's exchange rates are requested from, in order, with `{date}` for the
+    day; none if rates are off. Raises SettingError.
 
-    Beside the simulated business nobody is asked, unless an address is set: the embedded default
-    needs no internet. Beside an address of your own, the public fallback is not asked.
+    For the simulated business there are none unless one is set: the embedded default needs no
+    internet. If you set an address, the public fallback is not used.
     """
     own = is_set(RATES_URL)
     public = ("off", "off") if own or is_source_embedded() else PUBLIC_RATES
@@ -457,7 +393,7 @@ def rates_urls() -> tuple[str, ...]:
 
 def require_usable() -> None:
     """Raise SettingError if a setting has a value that cannot be used. Secrets and connection
-    strings are not read: whoever connects checks them."""
+    strings are not read: connecting checks them."""
     for read in (
         *(poll_seconds, load_every_seconds, process_at_once, part_bytes, row_bytes),
         *(quarantine_limit, listed_batches, history_days, freshness_minutes, log_format),
@@ -467,7 +403,7 @@ def require_usable() -> None:
 
 
 def _rates_url(name: str, url: str) -> str:
-    """The value is not shown: it may have a key in it."""
+    """Check an address. Messages do not show it: it may contain a key. Raises SettingError."""
     try:
         parts = urlsplit(url.replace("{date}", "2024-11-15"))
         known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -482,7 +418,7 @@ def _rates_url(name: str, url: str) -> str:
 
 
 def publishes_staff_names() -> bool:
-    """Whether the published page names members of staff, and not their numbers alone.
+    """Whether the published page names members of staff instead of giving their numbers.
 
     Raises SettingError.
     """
@@ -493,19 +429,19 @@ def publishes_staff_names() -> bool:
 
 
 def drops() -> str:
-    """The place of the drops: what the setting says, or a directory of the embedded default."""
+    """The place of the drops: the setting's, or a directory of the embedded default."""
     return get(DROPS_URL, str(home() / "drops"))
 
 
 def drop_bytes() -> int:
-    """Bytes up to which a drop is taken."""
+    """The most bytes of a drop that is taken."""
     return _whole_number(DROP_BYTES, 64 * 1024 * 1024, 1)
 
 
 def contract_directories() -> tuple[Path, ...]:
-    """The directories with contracts beside those that the platform brings: one, or none.
+    """The directories with contracts in addition to the platform's own: one, or none.
 
-    Raises SettingError where it is not there.
+    Raises SettingError if it does not exist.
     """
     text = get(CONTRACTS, "")
     if not text:

@@ -17,19 +17,19 @@ from pathlib import Path
 from totesys_dagster import trust
 from totesys_dagster.errors import SettingError
 
-# What is wrong with a file is said here, in one sentence.
+# This module says what is wrong with the file, in one sentence.
 logging.getLogger("dotenv").setLevel(logging.ERROR)
 
 PREFIX = "TOTESYS_"
-# A name in so many edits of a setting is meant as that setting.
+# A name within this many edits of a setting is meant as that setting.
 EDITS = 2
 
-# What Kubernetes puts into the environment for each service, one called `totesys` among them.
+# Variables that Kubernetes sets for each service, possibly for one called `totesys`.
 _OF_KUBERNETES = re.compile(
     r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)=.*"
     r"|\w+_PORT=(tcp|udp|sctp)://.*"
 )
-# Docker and others take a value of .env with its quotes, or with the comment after it.
+# Docker and others read a value of .env including its quotes, or the comment after it.
 _QUOTES = tuple("\"'`“”‘’")
 _COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 _COMMENT = re.compile(r"\s#(\s|$)")
@@ -38,9 +38,9 @@ _COMMENT = re.compile(r"\s#(\s|$)")
 def require_environment(
     environ: Mapping[str, str], settings: Collection[str], *, never_empty: Collection[str]
 ) -> None:
-    """Refuse a name within two edits of a setting, and values that carry the marks of a file.
+    """Refuse names within two edits of a setting, and values with quotes or comments of a file.
 
-    An empty value counts as not set, but for the settings in `never_empty`. Raises SettingError.
+    An empty value counts as not set, except for the settings in `never_empty`. Raises SettingError.
     """
     for name, value in environ.items():
         if name in settings:
@@ -55,9 +55,9 @@ def require_environment(
 
 
 def require_file(path: Path, settings: Collection[str], environ: Mapping[str, str]) -> None:
-    """Refuse a file `.env` that would not be read as it was meant.
+    """Refuse a file `.env` that would not be read as intended.
 
-    It may be missing; then one that lies elsewhere must not be meant. Raises SettingError.
+    If it is missing, refuse a file elsewhere that was probably intended. Raises SettingError.
     """
     seen: dict[str, int] = {}
     for number, name, value, written in _lines(path, settings, environ):
@@ -101,7 +101,7 @@ def _require_value(where: str, name: str, value: str) -> None:
 
 
 def _no_setting(where: str, name: str, nearest: str) -> SettingError:
-    """The sentence. What does not look like a name may be a value, and is not shown."""
+    """The message. Text that does not look like a name may be a value, and is not shown."""
     shown = name if re.fullmatch(r"\w{1,60}", name) else "something"
     return SettingError(
         f"{where} sets {shown}, which is not a setting and would be ignored: the nearest is"
@@ -112,13 +112,13 @@ def _no_setting(where: str, name: str, nearest: str) -> SettingError:
 def _lines(
     path: Path, settings: Collection[str], environ: Mapping[str, str]
 ) -> Iterator[tuple[int, str, str, str]]:
-    """Number, name, value and value as it is written, for each line of the file that has them."""
+    """Number, name, value and raw value of each line of the file that sets something."""
     text = _text(path, environ)
     if text is None:
         _require_no_other(path, settings, environ)
         return
 
-    from dotenv.parser import parse_stream  # only now: production has no such file
+    from dotenv.parser import parse_stream  # imported late: production has no such file
 
     for line in parse_stream(io.StringIO(text)):
         written = line.original.string
@@ -133,7 +133,7 @@ def _lines(
 
 
 def _text(path: Path, environ: Mapping[str, str]) -> str | None:
-    """What the file holds, None when there is none. Raises SettingError."""
+    """The content of the file, or None if it does not exist. Raises SettingError."""
     try:
         with path.open(encoding="utf-8") as file:
             trust.require_own(path, os.fstat(file.fileno()), environ)
@@ -154,10 +154,10 @@ def _text(path: Path, environ: Mapping[str, str]) -> str | None:
 
 
 def _require_no_other(path: Path, settings: Collection[str], environ: Mapping[str, str]) -> None:
-    """Refuse to go on beside a .env of another directory whose settings are set nowhere else."""
+    """Refuse to continue if a .env in another directory has settings that are not set here."""
     here = path.absolute().parent
     homes = [Path(home)] if (home := environ.get("DAGSTER_HOME")) else []
-    # One beside a Compose file, as in deploy/, is Compose's.
+    # A file beside a Compose file, as in deploy/, is for Compose.
     others = [home for home in homes if not any((home / name).exists() for name in _COMPOSE)]
     for directory in [*others, *here.parents]:
         names = _names(directory / path.name)
@@ -171,7 +171,7 @@ def _require_no_other(path: Path, settings: Collection[str], environ: Mapping[st
 
 
 def _names(path: Path) -> Collection[str]:
-    """The names that a file sets; none where it cannot be read."""
+    """The names that a file sets; none if it cannot be read."""
     try:
         if path.is_file():
             from dotenv import dotenv_values
@@ -183,17 +183,17 @@ def _names(path: Path) -> Collection[str]:
 
 
 def _meant(name: str, value: str, settings: Collection[str]) -> str | None:
-    """The setting that a name is meant as: the nearest in two edits, in capitals or not."""
+    """The setting that a name is meant as: the nearest within two edits, whatever its case."""
     if _OF_KUBERNETES.fullmatch(f"{name}={value}"):
         return None
     return _nearest(name.strip().removeprefix("export ").strip().upper(), settings, EDITS)
 
 
 def _meant_in_file(name: str, value: str, settings: Collection[str]) -> str | None:
-    """As `_meant`, but any name of the platform's, and that of a setting without its prefix."""
+    """Like `_meant`, but for any name with the platform's prefix, or a setting without it."""
     if nearest := _meant(name, value, settings):
         return nearest
-    # Where a line has no =, all of it is the name.
+    # If a line has no =, all of it is the name.
     word = re.match(r"\W*(\w*)", name)
     upper = word[1].upper() if word else ""
     if upper.startswith(PREFIX):
@@ -204,18 +204,18 @@ def _meant_in_file(name: str, value: str, settings: Collection[str]) -> str | No
 
 
 def _nearest(name: str, settings: Collection[str], most: int | None = None) -> str | None:
-    """The setting in the fewest edits of a name, None when they are more than `most`."""
+    """The setting with the fewest edits from a name, or None if there are more than `most`."""
     limit = 1000 if most is None else most
     edits, setting = min((_edits(name, setting, limit), setting) for setting in settings)
     return setting if edits <= limit else None
 
 
 def _edits(left: str, right: str, most: int) -> int:
-    """Letters to insert, remove, replace or exchange with the next to make `right` of `left`.
+    """Letters to insert, remove, replace or swap with the next to turn `left` into `right`.
 
-    Above `most` the number is not exact.
+    Above `most`, the number is not exact.
     """
-    # An edit changes the length by one at most, and the set of letters by two.
+    # An edit changes the length by at most one, and the set of letters by at most two.
     if abs(len(left) - len(right)) > most or len(set(left) ^ set(right)) > 2 * most:
         return most + 1
     before: list[int] = []

@@ -11,9 +11,8 @@ def hooks(
     not_a_number: Callable[[str], Exception],
     twice: Callable[[], Exception],
 ) -> dict[str, Any]:
-    """What `json` takes to read so: numbers by `number`, from their text, and the exceptions for
-    NaN and its like, which Python would read, and for a name that stands twice, whose last value
-    Python would take."""
+    """Arguments for `json.loads`: `number` parses numbers from their text; NaN, which Python
+    would accept, and a duplicate name, whose last value Python would take, raise the exceptions."""
 
     def refuse(name: str) -> Any:
         raise not_a_number(name)

@@ -1,8 +1,8 @@
 """Whether a `.env` file can be trusted.
 
-It is read from the directory in which a program is started, which may contain files that a stranger
-has left or sent. So the file must belong to the user, must not be writable by others, and may not
-say which programs or code to run.
+It is read from the directory in which a program is started, which may contain a stranger's files.
+So the file must belong to the user, must not be writable by others, and must not decide which
+programs or code to run.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from totesys_dagster.errors import SettingError
 
 # Names that decide which programs, libraries or code a process runs, or where it finds files that
-# do: a profile of AWS and a start file of psql name commands, a dagster.yaml names modules.
+# do: AWS profiles and psql's start files name commands, a dagster.yaml names modules.
 _RUNS_CODE = re.compile(
     r"TOTESYS_POSTGRES_BIN|DAGSTER_HOME|DAGSTER_PROJECT_ENV_FILE_PATHS|DAGIT_\w+"
     r"|DAGSTER_(CLI|DAEMON|GRAPHQL|GRPC|WEBSERVER)_\w+|DG_\w+"
@@ -31,7 +31,7 @@ _RUNS_CODE = re.compile(
 
 
 def require_own(path: Path, found: os.stat_result, environ: Mapping[str, str]) -> None:
-    """Refuse a file that another user has written, or may write. Raises SettingError."""
+    """Refuse a file that another user owns or may write. Raises SettingError."""
     user = os.geteuid()
     owners = {user, 0}
     if user == 0 and environ.get("SUDO_UID", "").isdigit():
@@ -49,7 +49,7 @@ def require_own(path: Path, found: os.stat_result, environ: Mapping[str, str]) -
 
 
 def require_no_code(where: str, name: str) -> None:
-    """Refuse a line of the file that names what is run. Raises SettingError."""
+    """Refuse lines of the file that decide what is run. Raises SettingError."""
     if _RUNS_CODE.fullmatch(name.strip().removeprefix("export ").strip()):
         raise SettingError(
             f"{where} sets {name}, which decides what programs are run, and no file found in a"

@@ -8,16 +8,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# After how long a wait says what it is for.
+# A wait announces itself after this long.
 QUIET_SECONDS = 2.0
 LOOK_SECONDS = 0.05
 
 
 def looks(what: str, seconds: float, pause: float = LOOK_SECONDS) -> Iterator[None]:
-    """One turn for each look at `what` is waited for, with a pause after it, until `seconds` have
-    passed; at least one, and the last one after the last pause.
+    """Yield once per attempt, with a pause after each, until `seconds` have passed; at least once,
+    and once more after the last pause. After two seconds, say that `what` is waited for.
 
-    What should come of it in the end is said by who looks: nothing is raised here.
+    Raises nothing: the caller decides what it means if no attempt succeeds.
     """
     begun, said = time.monotonic(), False
     while True:
@@ -33,7 +33,7 @@ def looks(what: str, seconds: float, pause: float = LOOK_SECONDS) -> Iterator[No
 
 @contextmanager
 def announced(what: str, seconds: float) -> Iterator[None]:
-    """The same words for a block that waits by itself, for at most `seconds`."""
+    """Say the same for a block that does the waiting, for at most `seconds`."""
     timer = threading.Timer(QUIET_SECONDS, say, [what, seconds])
     timer.daemon = True
     timer.start()
@@ -41,10 +41,10 @@ def announced(what: str, seconds: float) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
-        timer.join()  # a process that is to be forked has no other thread
+        timer.join()  # a process that will be forked must have no other thread
 
 
 def say(what: str, seconds: float) -> None:
-    """Tell on standard error what is waited for, and for how long at most."""
+    """Print on standard error what is waited for, and for how long at most."""
     if sys.stderr is not None:
         print(f"Waiting for {what}, {seconds:.0f} seconds at most …", file=sys.stderr, flush=True)

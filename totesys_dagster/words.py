@@ -1,4 +1,4 @@
-"""Small words for messages."""
+"""Words for messages."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Where the two zones of the lake and the drops are: one URL for each location, and a location for
-each of them."""
+"""The locations of the lake's two zones and of the drops: one URL for each location, and separate
+locations for all of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 from totesys_dagster import files, settings
 from totesys_dagster.errors import SettingError
 
-# What follows the scheme is the path, to its end: a # or ? in it begins nothing else.
+# Everything after the scheme is the path: a # or ? in it has no special meaning.
 _BUCKET = re.compile(r"s3://([A-Za-z0-9][A-Za-z0-9._-]*)(/.*)?", re.IGNORECASE | re.DOTALL)
 _FILE = re.compile(r"file:(?://(?:localhost)?)?(/(?!/).*)", re.IGNORECASE | re.DOTALL)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
@@ -22,8 +22,8 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 def zone_url(name: str) -> str:
     """The location of a zone: `s3://bucket/prefix`, or an absolute `file:///` URL for a directory.
 
-    Each location has one URL, and each zone a location of its own. Raises SettingError, without the
-    value: it may be another setting's, with a password.
+    Each location has one URL, and each zone its own location. Raises SettingError, without the
+    value: it may be that of another setting, with a password.
     """
     url = _zone(name, settings.get(name))
     if url is None:
@@ -41,7 +41,7 @@ def zone_url(name: str) -> str:
 
 
 def drops_url() -> str:
-    """The location of the drops, as that of a zone. It lies apart from both zones.
+    """The location of the drops, like that of a zone. It is outside both zones.
 
     Raises SettingError, without the value.
     """
@@ -62,9 +62,9 @@ def drops_url() -> str:
 
 
 def require_usable(provided: Collection[str]) -> None:
-    """Look whether zones and drops have places, without making any. Raises SettingError.
+    """Check the locations of zones and drops without creating any. Raises SettingError.
 
-    `provided` are settings of the embedded default, whose home is looked at when it is made.
+    `provided` are settings of the embedded default, whose home is checked when it is created.
     """
     urls = {name: zone_url(name) for name in (settings.INGESTION_URL, settings.PROCESSED_URL)}
     urls[settings.DROPS_URL] = drops_url()
@@ -74,11 +74,11 @@ def require_usable(provided: Collection[str]) -> None:
 
 
 def require_place(name: str, url: str) -> None:
-    """Refuse a directory that could not be made, or not be used. Raises SettingError."""
+    """Refuse a directory that cannot be created or used. Raises SettingError."""
     path = Path(os.fsdecode(unquote_to_bytes(url.removeprefix("file://"))))
     try:
         there = next(one for one in (path, *path.parents) if os.path.lexists(one))
-        with os.scandir(there):  # says why not, as does what follows
+        with os.scandir(there):  # says why not, as do the next lines
             pass
         if there != path and not os.access(there, os.W_OK):
             raise PermissionError(errno.EACCES, "", str(there))
@@ -90,7 +90,7 @@ def require_place(name: str, url: str) -> None:
 
 
 def _zone(name: str, value: str) -> str | None:
-    """The URL of the location that `value` of setting `name` says, None when it says none."""
+    """The URL of the location in `value` of setting `name`, or None if it is not one."""
     if match := _BUCKET.fullmatch(value):
         return _bucket(name, match[1], (match[2] or "/").removesuffix("/"))
     if match := _FILE.fullmatch(value):
@@ -100,12 +100,12 @@ def _zone(name: str, value: str) -> str | None:
     if "\0" in value:
         return None
     path = settings.directory(name, value)
-    # Only the file system knows what .. leads to, when there are links.
+    # If there are links, only the file system knows where .. leads.
     return (path.resolve() if ".." in path.parts else path).as_uri()
 
 
 def _other_zone(name: str) -> str | None:
-    """The URL of the zone beside that of setting `name`, None when there is none or it is wrong."""
+    """The URL of the zone other than setting `name`, or None if it is unset or invalid."""
     one, two = settings.INGESTION_URL, settings.PROCESSED_URL
     other = {one: two, two: one}.get(name)
     if other is None or not settings.is_set(other):
@@ -113,13 +113,13 @@ def _other_zone(name: str) -> str | None:
     try:
         return _zone(other, settings.get(other))
     except SettingError:
-        return None  # said when that zone is opened
+        return None  # reported when that zone is opened
 
 
 def _bucket(name: str, bucket: str, prefix: str) -> str:
-    """The URL of a location in a bucket; `prefix` is empty or begins with a slash."""
+    """The URL of a location in a bucket; `prefix` is empty or starts with a slash."""
     odd = not {"", ".", ".."}.isdisjoint(prefix.split("/")[1:])
-    # SeaweedFS, for one, takes a backslash for a slash.
+    # SeaweedFS, for instance, treats a backslash as a slash.
     if odd or "\\" in prefix or not prefix.isprintable():
         raise SettingError(
             f"{name} has a path that stores and tools read differently, with a part that is empty,"
@@ -130,7 +130,7 @@ def _bucket(name: str, bucket: str, prefix: str) -> str:
 
 
 def _overlap(one: str, other: str | None) -> bool:
-    """Whether two zones are the same location, or one of them lies within the other."""
+    """Whether two zones are the same location, or one contains the other."""
     if other is None or one[:4] != other[:4]:
         return False
     if one.startswith("file:"):

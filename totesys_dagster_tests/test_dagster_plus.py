@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from dagster_cloud_cli.config.models import DagsterCloudYaml, Location
 from dagster_dg_cli.cli.utils import _dagster_cloud_entry_for_project
 from dagster_dg_core.context import DgContext
 from dagster_rest_resources.__generated__ import enums
+from moto import mock_aws
 
 from totesys_dagster import aws_secrets, settings
 
@@ -59,12 +62,46 @@ def test_agent_understands_how_runs_are_started() -> None:
     assert named.isdisjoint({*settings.PLACES, *settings.PLACES.values(), *settings.MESSAGES})
 
 
+# What Terraform gives the agent, and what it gives runs of each stage.
+STAGES = {
+    "capture": {"role": "arn:capture", "security_group": "sg-1", "secrets": [settings.SOURCE_DSN]},
+    "process": {"role": "arn:process", "security_group": "sg-2", "secrets": []},
+    "load": {"role": "arn:load", "security_group": "sg-3", "secrets": [settings.WAREHOUSE_DSN]},
+    "whole": {
+        "role": "arn:whole",
+        "security_group": "sg-0",
+        "secrets": [settings.SOURCE_DSN, settings.WAREHOUSE_DSN],
+    },
+}
+ENVIRONMENT = {
+    "AGENT_STAGES": json.dumps(STAGES),
+    "AGENT_SUBNETS": "subnet-0,subnet-1",
+    "AGENT_EXECUTION_ROLE": "arn:execution",
+    "AGENT_TASK_ROLE": "arn:code",
+    "AGENT_SECURITY_GROUP": "sg-0",
+    "AWS_REGION": "eu-west-2",
+    "AWS_DEFAULT_REGION": "eu-west-2",
+    "AWS_ACCESS_KEY_ID": "invented",
+    "AWS_SECRET_ACCESS_KEY": "invented",
+    settings.INGESTION_URL: "s3://ingestion",
+    settings.SOURCE_DSN: f"{aws_secrets.PREFIX}arn:source",
+    settings.WAREHOUSE_DSN: f"{aws_secrets.PREFIX}arn:warehouse",
+    settings.SMTP_URL: f"{aws_secrets.PREFIX}arn:mail",
+}
+
+
 @pytest.fixture
 def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InstanceRef:
     """The reference to the agent's instance that the processes of the image get."""
     text = (PLUS / "agent.yaml").read_text()
+    for place in (PLUS, ROOT / "deploy" / "aws"):
+        monkeypatch.syspath_prepend(str(place))
+    for name in [one for one in os.environ if one.startswith("TOTESYS_")]:
+        monkeypatch.delenv(name)
     for name in re.findall(r"env: (\w+)", text):
         monkeypatch.setenv(name, "given")
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
     (tmp_path / "dagster.yaml").write_text(text)
     return InstanceRef.from_dir(str(tmp_path))
 
@@ -77,26 +114,101 @@ def test_image_can_be_loaded_by_an_agent(agent: InstanceRef) -> None:
     assert f"\ndagster-cloud=={version} " in packages
 
 
-@pytest.mark.usefixtures("agent")
-def test_agent_takes_its_configuration() -> None:
-    launcher = read("agent.yaml")["user_code_launcher"]
-    found = getattr(importlib.import_module(launcher["module"]), launcher["class"])
-
-    result = process_config(resolve_to_config_type(found.config_type()), launcher["config"])
-
+@pytest.fixture
+def launcher(agent: InstanceRef) -> Any:
+    """What starts the code location and its runs, configured as in the image."""
+    assert agent.custom_instance_class
+    given = read("agent.yaml")["user_code_launcher"]
+    found = getattr(importlib.import_module(given["module"]), given["class"])
+    result = process_config(resolve_to_config_type(found.config_type()), given["config"])
     assert result.success, result.errors
+    return found.from_config_value(None, result.value)
 
 
-def test_agent_names_settings_and_the_secrets_that_terraform_makes() -> None:
-    given = read("agent.yaml")["user_code_launcher"]["config"]["env_vars"]
-    made = (ROOT / "terraform" / "modules" / "secrets" / "main.tf").read_text()
-    named = dict(one.partition("=")[::2] for one in given)
+# The agent itself uses a function of Dagster's that is in beta.
+BETA = pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
 
-    assert {name for name in named if name.startswith("TOTESYS_")} <= set(settings.SETTINGS)
-    assert set(settings.LOCATIONS) <= set(named)
-    for value in filter(None, named.values()):
-        secret = value.removeprefix(f"{aws_secrets.PREFIX}totesys-production/")
-        assert re.search(rf"^    {secret} += ", made, re.MULTILINE), value
+
+@BETA
+def test_agent_passes_on_its_settings_and_no_others(launcher: Any) -> None:
+    context = EcsContainerContext(env_vars=launcher.env_vars)
+
+    assert context.get_environment_dict() == {
+        name: value
+        for name, value in ENVIRONMENT.items()
+        if not name.startswith(("AGENT_", "AWS_ACCESS", "AWS_SECRET"))
+    }
+    assert launcher.client.network_configuration["awsvpcConfiguration"] == {
+        "subnets": ["subnet-0", "subnet-1"],
+        "assignPublicIp": "DISABLED",
+        "securityGroups": ["sg-0"],
+    }
+    # The role of the code location.
+    assert launcher.task_role_arn == "arn:code"
+
+
+@BETA
+@pytest.mark.parametrize(
+    ("job", "stage"),
+    [
+        ("capture", "capture"),
+        ("process", "process"),
+        ("load_warehouse", "load"),
+        ("batch", "whole"),
+        ("take_sales_target", "whole"),
+        ("__ASSET_JOB", "whole"),
+    ],
+)
+def test_each_run_of_the_agent_has_the_rights_of_its_stage(
+    launcher: Any, job: str, stage: str
+) -> None:
+    runs = run_launcher(launcher)
+    # A code location that asks for more, as Dagster+ passes it on.
+    asked = EcsContainerContext(
+        env_vars=launcher.env_vars, task_role_arn="arn:admin", execution_role_arn="arn:prepare"
+    )
+
+    with mock_aws():
+        kwargs = runs._run_task_kwargs(dg.DagsterRun(job), "image", asked)
+        made = runs.ecs.describe_task_definition(taskDefinition=kwargs["taskDefinition"])
+
+    given = made["taskDefinition"]
+    [container] = given["containerDefinitions"]
+    environment = {one["name"]: one["value"] for one in container["environment"]}
+    expected: dict[str, Any] = STAGES[stage]
+    assert given["taskRoleArn"] == expected["role"]
+    assert given["executionRoleArn"] == "arn:execution"
+    assert kwargs["taskDefinition"].startswith("dagsterrun_")
+    network = kwargs["networkConfiguration"]["awsvpcConfiguration"]
+    assert network["securityGroups"] == [expected["security_group"]]
+    secrets = {name for name, value in environment.items() if aws_secrets.PREFIX in value}
+    assert secrets == set(expected["secrets"])
+    assert environment[settings.INGESTION_URL] == "s3://ingestion"
+    assert runs.run_ecs_tags == [{"key": "Agent", "value": "given"}]
+
+
+def run_launcher(launcher: Any) -> Any:
+    """What the agent launches runs with; Dagster names families after an organization and a job."""
+    made = importlib.import_module("stage_agent").StageRunLauncher(
+        stages=launcher.stages,
+        execution_role=launcher.execution_role_arn,
+        **launcher._run_launcher_kwargs(),
+    )
+    made._get_run_task_definition_family = lambda run: (
+        f"{launcher.run_task_definition_prefix}_organization_prod_{run.job_name}"
+    )
+    return made
+
+
+def test_terraform_sets_what_the_agent_reads() -> None:
+    module = (ROOT / "terraform" / "modules" / "agent" / "main.tf").read_text()
+    read_by_it = set(re.findall(r"env: (\w+)", (PLUS / "agent.yaml").read_text()))
+
+    assert {name for name in read_by_it if not re.search(rf"\b{name}\b", module)} == set()
+    assert set(re.findall(r"^    (AGENT_\w+) +=", module, re.MULTILINE)) <= read_by_it
+    tasks = (ROOT / "terraform" / "modules" / "cluster" / "tasks.tf").read_text()
+    passed = set(read("agent.yaml")["user_code_launcher"]["config"]["env_vars"])
+    assert passed == set(re.findall(r"\bAWS_\w+(?= +=)", tasks))
 
 
 def test_limits_are_those_of_every_instance() -> None:

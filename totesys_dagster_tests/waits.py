@@ -71,7 +71,7 @@ WAITS: dict[str, tuple[str, str]] = {
     "local/locks.py exclusive acquire_within": ("what its caller says", "… is locked by …"),
     "local/making.py initialise account.run": ("INITDB_SECONDS", "… took longer than …"),
     "local/making.py reset_passwords account.run": ("RESET_SECONDS", "… took longer than …"),
-    "local/postmaster.py clear time.sleep": ("ORPHAN_SECONDS", "they are ended"),
+    "local/postmaster.py clear looks": ("ORPHAN_SECONDS", "they are ended"),
     "local/programs.py Account.run announced": ("what its caller says", "… took longer than …"),
     "local/programs.py Account.run subprocess.run": ("what its caller says", "… took longer …"),
     "local/programs.py Account.can_enter self.run": ("LOOK_SECONDS", "… took longer than …"),

@@ -59,8 +59,15 @@ class StageRunLauncher(EcsRunLauncher[Any]):
         stage = STAGES.get(run.job_name, WHOLE)
         chosen = container_context._replace(task_definition_arn=f"{self.family}-{stage}")
         kwargs = super()._run_task_kwargs(run, image, chosen)
-        network = kwargs.get("networkConfiguration")
-        if network and stage in self.security_groups:
-            own = network["awsvpcConfiguration"] | {"securityGroups": [self.security_groups[stage]]}
-            kwargs["networkConfiguration"] = {"awsvpcConfiguration": own}
+        if stage not in self.security_groups:
+            return kwargs
+        return in_security_group(kwargs, self.security_groups[stage])
+
+
+def in_security_group(kwargs: dict[str, Any], group: str) -> dict[str, Any]:
+    """Arguments for `RunTask` with this security group alone, if they name any network."""
+    network = kwargs.get("networkConfiguration")
+    if not network:
         return kwargs
+    own = network["awsvpcConfiguration"] | {"securityGroups": [group]}
+    return {**kwargs, "networkConfiguration": {"awsvpcConfiguration": own}}

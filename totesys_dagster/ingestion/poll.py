@@ -1,12 +1,13 @@
-"""A poll of the source: did anything change since the last batch, at the least cost to the source?
+"""A poll of the source: whether anything changed since the last batch, at the least cost to it.
 
-Three questions, each dearer than the one before: did any transaction end at all; if so, do the
-server's counters say that a large table was written to; if so, or if the table is small, are there
-rows that the last batch did not hold. There is no index on transaction ids, so the last question
-scans a table. What a poll remembers for the next one saves looks only: without it, all are taken.
+It asks three questions, each more expensive than the one before. Has any transaction ended? If so,
+do the server's counters say that a large table was written to? If so, or if a table is small, does
+it have rows that the last batch lacks? No index covers transaction ids, so the last question scans
+the table. What a poll remembers for the next one only saves work: without it, everything is
+checked.
 
-Counters decide about polls alone. A capture looks at every table, for the server counts about a
-second late, and a batch must not hold an order without its payment.
+Only polls rely on counters. A capture reads every table, because the server counts about a second
+late, and a batch must not have an order without its payment.
 """
 
 from __future__ import annotations
@@ -27,15 +28,15 @@ from totesys_dagster.lake.requests import Requests
 from totesys_dagster.lake.store import Store
 from totesys_dagster.postgres.sessions import Connection, failures, transaction
 
-# How often every table is looked at, whatever change token and counters say: until PostgreSQL 14,
-# counters could get lost on their way, and deletions not looked for at once are due some time.
+# How often every table is checked, whatever change token and counters say: until PostgreSQL 14,
+# counters could get lost, and deletions that were not searched for at once must be at some time.
 THOROUGH_EVERY = dt.timedelta(minutes=5)
 
-# How often the change token is asked for while somebody waits for it to move.
+# How often to query the change token while waiting for it to change.
 LOOK_SECONDS = 0.25
 
-# The file's number is new after a TRUNCATE or a rewrite, which count no rows. A standby counts
-# nothing. After a crash counters begin anew: they differ, and a difference is all that matters.
+# TRUNCATE and rewrites count no rows, but give the table a new file number. A standby counts
+# nothing. After a crash, counters start from zero: they differ, and only a difference matters.
 COUNTERS = """
 SELECT c.relname, concat_ws('/', pg_relation_filenode(c.oid), s.n_tup_ins, s.n_tup_upd, s.n_tup_del)
 FROM pg_class AS c JOIN pg_stat_user_tables AS s ON s.relid = c.oid
@@ -47,11 +48,11 @@ WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY(%s) AND c.relk
 
 
 class PollCursor(BaseModel):
-    """What a poll tells the next one, when the lake ended with batch `sequence`.
+    """What a poll passes on to the next one, as of batch `sequence` of the lake.
 
-    `due` is the poll's snapshot when it found changes: its counters hold once a batch covers it.
-    `audit_at` is when an audit of the source becomes due. Times are the host's, but for those of
-    `keys_seen`, which are the source's.
+    `due` is the poll's snapshot if it found changes: its counters apply once a batch covers it.
+    `audit_at` is when an audit of the source becomes due. Times are by the host's clock, except
+    those of `keys_seen`, which are by the source's.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -69,11 +70,10 @@ class PollCursor(BaseModel):
 class Poll:
     """`changed` are the tables that made a batch due; the batch may find more.
 
-    `quiet` is set when nothing was looked at, as no transaction has ended since the last poll.
-    `audit_due` is set when nothing changed, and the source has to be digested all the same. `asked`
-    is set when a full read was asked for, or when an audit is due that only a batch can make.
-    `whole` is set when a large table was compared as a whole and found changed: the capture may
-    find that only if it does so, too.
+    `quiet`: nothing was checked, because no transaction has ended since the last poll. `audit_due`:
+    nothing changed, but it is time to digest the source. `asked`: a full read was requested, or an
+    audit is due that only a batch can make. `whole`: a large table was compared as a whole and has
+    changed, which the capture may find only if it does the same.
     """
 
     changed: list[str]
@@ -93,10 +93,10 @@ def poll(
     deletions_at_once: bool = False,
     whole: bool = False,
 ) -> Poll:
-    """Look whether a batch is due at `now` (UTC), and write nothing.
+    """Check whether a batch is due at `now` (UTC). Writes nothing.
 
-    With `deletions_at_once`, all deletions that were counted in large tables are looked for; with
-    `whole`, these are compared as a whole. Raises SourceError or LakeError.
+    With `deletions_at_once`, search for all counted deletions in large tables; with `whole`,
+    compare these as a whole. Raises SourceError or LakeError.
     """
     log = ManifestLog(store)
     sequence = log.end()
@@ -108,7 +108,7 @@ def poll(
     head = log.read(sequence) if sequence else None
     wanted = asked.full_reads(head)
     known = Known(head, AuditLog(store).of_head(head))
-    counters = _counters(connection)  # before the snapshot: later writes are for the next poll
+    counters = _counters(connection)  # before the snapshot: the next poll finds later writes
     with source_view.open_view(connection) as view:
         audit_in = changes.audit_in(view, known)
         if not known.answers(asked.without()):
@@ -149,8 +149,8 @@ def poll(
 
 
 def transaction_ends(connection: Connection, cursor: PollCursor, until: float) -> bool:
-    """Wait until a transaction has ended since the poll that left `cursor`; False where none has
-    by `until`, a time of the monotonic clock. Raises SourceError."""
+    """Wait until a transaction has ended since the poll that returned `cursor`. Returns False if
+    none has by `until`, a time of the monotonic clock. Raises SourceError."""
     while not _moved(cursor, identity.change_token(connection)):
         left = until - time.monotonic()
         if left <= 0:
@@ -164,7 +164,7 @@ def _moved(cursor: PollCursor, change_token: str) -> bool:
 
 
 def changed_tables(connection: Connection, store: Store, *, whole: bool = False) -> Poll:
-    """A poll without a cursor, which looks at every table, and for all deletions that were counted.
+    """A poll without a cursor, which checks every table, and searches for all counted deletions.
 
     Raises SourceError or LakeError.
     """
@@ -173,26 +173,26 @@ def changed_tables(connection: Connection, store: Store, *, whole: bool = False)
 
 
 def _is_due_for_all(cursor: PollCursor, log: ManifestLog, sequence: int, now: dt.datetime) -> bool:
-    """Whether every table is looked at, whatever token and counters say."""
+    """Whether to check every table, whatever change token and counters say."""
     return (
         cursor.thorough_at is None
         or sequence < cursor.sequence
         or not _captured(cursor.due, log, sequence)
-        # A clock that went back tells nothing of the time that has passed.
+        # If the clock went back, we cannot know how much time has passed.
         or not dt.timedelta(0) <= now - cursor.thorough_at < THOROUGH_EVERY
     )
 
 
 def _captured(due: Snapshot | None, log: ManifestLog, sequence: int) -> bool:
-    """Whether the lake holds all that was counted when a batch was found to be due.
+    """Whether the lake has everything that was counted when a batch was found to be due.
 
-    The batch that came next need not: another capture may have taken its snapshot before that.
+    The next batch may lack it: another capture may have taken its snapshot earlier.
     """
     return due is None or (sequence > 0 and log.read(sequence).snapshot.covers(due))
 
 
 def _counters(connection: Connection) -> dict[str, str]:
-    """What the server counts about each large table, as a text that changes with each write."""
+    """The server's counters of each large table, as a text that changes with each write."""
     with failures(SourceError, "a look at the source's counters"), transaction(connection):
         rows = connection.execute(COUNTERS, [list(SOURCE_TABLES), changes.LARGE_TABLE_ROWS])
         return dict(rows.fetchall())

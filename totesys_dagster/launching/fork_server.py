@@ -1,7 +1,7 @@
 """Starts the process of a run by forking one that has already imported everything it needs.
 
-A run of a small batch works for a second, but a new Python process takes two to four seconds to
-import Dagster and resolve the code location. The fork server does that once, and each run is a fork
+A run of a small batch takes a second, but a new Python process needs two to four seconds to import
+Dagster and resolve the code location. The fork server does that once, and each run is a fork
 of it.
 
 The fork gets one end of a socket. It writes its process id there, and reads its run once the id is
@@ -41,7 +41,7 @@ from totesys_dagster.dagster_insides import (
 # How long a fork may take to answer; most of that is the start of the server.
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
-# How long to wait after a server that could not fork: otherwise each run would wait for a new one.
+# The pause after a server that could not fork: otherwise each run would wait for a new one.
 PAUSE_SECONDS = 300.0
 # Imports pandas, which takes half as long as Dagster: only runs need it.
 TRANSFORM = "totesys_dagster.processed.transform"
@@ -65,15 +65,15 @@ class ForkServer:
         self._paused_until = 0.0
 
     def start(self, run: ExecuteRunArgs, note: Callable[[int], object]) -> None:
-        """Start the process of a run; `note` is called with its id before the run begins.
+        """Start the process of a run. Calls `note` with its id before the run starts.
 
-        Raises ForkServerError when no process could be started.
+        Raises ForkServerError if no process could be started.
         """
         with self._lock:
             if time.monotonic() < self._paused_until:
                 raise ForkServerError("No process could be forked a moment ago.")
             try:
-                # The server ends when code that it has imported was changed: then with a new one.
+                # The server ends when code that it has imported changes: then use a new one.
                 forked = self._fork() or self._fork()
                 if forked is None:
                     raise ForkServerError("The fork server ended while starting; see its output.")
@@ -86,7 +86,8 @@ class ForkServer:
             fork.sendall(serialize_value(run).encode())
 
     def _fork(self) -> tuple[int, socket.socket] | None:
-        """The id of a new fork, and the socket where it waits for its run; None without a server.
+        """The id of a new fork, and the socket on which it waits for its run; None without a
+        server.
 
         Raises ForkServerError.
         """
@@ -101,7 +102,7 @@ class ForkServer:
             ours.close()
             self.stop()
             raise ForkServerError(f"No process was forked in {START_SECONDS:.0f} s.") from None
-        except OSError:  # it ended before it was asked
+        except OSError:  # it ended before the request
             pid = b""
         if pid:
             return int(pid), ours
@@ -124,20 +125,20 @@ class ForkServer:
         return self._requests
 
     def stop(self) -> None:
-        """End the server; the runs that it started go on."""
+        """End the server; the runs that it started continue."""
         if self._requests:
             self._requests.close()
         if self._process:
             self._process.kill()
-            with suppress(subprocess.TimeoutExpired):  # who cannot even die is left to the system
+            with suppress(subprocess.TimeoutExpired):  # not even killable: leave it to the system
                 self._process.wait(STOP_SECONDS)
         self._requests = self._process = None
 
 
 def main() -> None:
-    """The server itself: fork at each request, until the daemon has gone or code was changed."""
+    """The server itself: fork at each request, until the daemon is gone or code has changed."""
     started = time.time()
-    # ^C reaches all processes of a terminal: it is for the runs, which end as Dagster lets them.
+    # Ctrl-C reaches all processes of a terminal: it is meant for the runs, which Dagster ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     requests = socket.socket(fileno=int(sys.argv[1]))
     origin, location, instance = json.load(sys.stdin)
@@ -150,7 +151,7 @@ def main() -> None:
         return
     signal.signal(signal.SIGCHLD, _bury)
     gc.collect()
-    gc.freeze()  # what all runs share is not looked through, and so not copied, by each of them
+    gc.freeze()  # the garbage collector of each run skips what all share, so it is not copied
     while True:
         _, descriptors, _, _ = socket.recv_fds(requests, 1, 1)
         if not descriptors or _stamps() != files:
@@ -163,7 +164,7 @@ def main() -> None:
 
 
 def _import_all(origin: str, location: str, instance: str) -> None:
-    """Import and resolve the code location as its code server does, with what its runs import."""
+    """Import and resolve the code location as its code server does, plus what its runs import."""
     with dg.DagsterInstance.from_ref(deserialize_value(instance, InstanceRef)) as dagster:
         dagster.inject_env_vars(location)
     for module in OF_RUNS:
@@ -172,14 +173,14 @@ def _import_all(origin: str, location: str, instance: str) -> None:
 
     repository = recon_repository_from_origin(deserialize_value(origin, RepositoryPythonOrigin))
     definition = repository.get_definition()
-    # Once here, and not in each run; the code above says what is provided.
+    # Here once instead of in each run; the code above says what is provided.
     settings.provide_all()
     for job in definition.get_all_jobs():
         repository.get_reconstructable_job(job.name).get_definition()
 
 
 def _stamps() -> dict[Path, float]:
-    """When each file was changed that the fork server has read, but for other packages' files."""
+    """The modification time of each file that the fork server has read, except other packages'."""
     installed = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
     files = {
         Path(file)
@@ -191,7 +192,7 @@ def _stamps() -> dict[Path, float]:
 
 
 def _bury(*_: object) -> None:
-    """Take note of the runs that have ended, which leaves their processor time in the accounts."""
+    """Reap the runs that have ended, so that their processor time is accounted for."""
     with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
@@ -199,14 +200,14 @@ def _bury(*_: object) -> None:
 
 def _fork() -> int:
     with warnings.catch_warnings():
-        # Python warns of the threads that numpy's and pyarrow's libraries keep. OpenBLAS and
+        # Python warns about the threads that numpy's and pyarrow's libraries keep. OpenBLAS and
         # jemalloc end or renew theirs at a fork; a thread of Python's own ends the server above.
         warnings.simplefilter("ignore", DeprecationWarning)
         return os.fork()
 
 
 def _become_run(launcher: socket.socket) -> None:
-    """Execute the run that the launcher tells, as `dagster api execute_run` does."""
+    """Execute the run that the launcher names, as `dagster api execute_run` does."""
     from totesys_dagster.dagster_insides import api_cli
 
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)

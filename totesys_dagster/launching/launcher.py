@@ -33,11 +33,11 @@ from totesys_dagster.launching.run_process import RunProcess
 from totesys_dagster.runs.tags import PROCESS_TAG
 from totesys_dagster.runs.unfinished import launched_twice
 
-# Hosts of a code server that is on this machine; one on a socket is, too.
+# Hosts of a code server on this machine; a server on a socket is, too.
 HERE = {"localhost", "127.0.0.1", "::1"}
-# A code server that is being reloaded does not answer, or does not know the runs of the one before.
+# A code server that is being reloaded does not answer, or does not know its predecessor's runs.
 CHANCES = 3
-# After how long a run that was launched twice counts as dead when it tells nothing.
+# A run that was launched twice counts as dead after this long without an event.
 SILENCE_SECONDS = 900
 
 
@@ -63,7 +63,7 @@ class WatchedRunLauncher(DefaultRunLauncher):
             self._instance.report_engine_event(f"Nothing here can end the process {process}.", run)
             return False
         self._instance.report_run_canceling(run)
-        process.send(signal.SIGINT)  # unless it has ended by itself
+        process.send(signal.SIGINT)  # unless it has already ended
         return True
 
     @property
@@ -99,7 +99,7 @@ class WatchedRunLauncher(DefaultRunLauncher):
         return CheckRunHealthResult(WorkerStatus.NOT_FOUND, f"process {process.pid} has died")
 
     def _has_another_process(self, run: dg.DagsterRun) -> bool:
-        """Whether the run continues in another process than the known one.
+        """Whether the run continues in a process other than the known one.
 
         If two daemons launched a run, Dagster lets one process execute it and ends the other, which
         may be the tagged one, or the only one that the code server knew.
@@ -107,7 +107,7 @@ class WatchedRunLauncher(DefaultRunLauncher):
         return launched_twice(self._instance, run.run_id) and shows_life(self._instance, run.run_id)
 
     def _miss(self, run_id: str, why: str) -> CheckRunHealthResult:
-        """Count the process as dead once it was missed several times in a row."""
+        """Count the process as dead once it has been missing several times in a row."""
         self._missed[run_id] += 1
         if self._missed[run_id] < CHANCES:
             return CheckRunHealthResult(WorkerStatus.RUNNING, why)
@@ -116,11 +116,12 @@ class WatchedRunLauncher(DefaultRunLauncher):
 
 
 class ForkingRunLauncher(WatchedRunLauncher):
-    """Forks the runs whose code server is on this machine; they have the daemon's environment."""
+    """Forks the runs whose code server is on this machine; they inherit the daemon's
+    environment."""
 
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
         super().__init__(inst_data)
-        self._servers: dict[str, ForkServer] = {}  # by where their code is
+        self._servers: dict[str, ForkServer] = {}  # by the origin of their code
 
     def launch_run(self, context: LaunchRunContext) -> None:
         if not (can_fork(context.dagster_run) and self._fork(context.dagster_run)):
@@ -128,7 +129,7 @@ class ForkingRunLauncher(WatchedRunLauncher):
 
     def _fork(self, run: dg.DagsterRun) -> bool:
         """Fork the process of a run. Returns whether that was possible."""
-        assert run.job_code_origin is not None  # can_fork has looked
+        assert run.job_code_origin is not None  # can_fork has checked
         assert run.remote_job_origin is not None
         origin, instance = run.job_code_origin, self._instance.get_ref()
         code = serialize_value(origin.repository_origin)
@@ -153,18 +154,18 @@ class ForkingRunLauncher(WatchedRunLauncher):
 
 
 def shows_life(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Whether the run has logged anything lately; no step of a batch is silent for longer."""
+    """Whether the run has logged anything lately; no step of a batch is silent for so long."""
     last = instance.get_records_for_run(run_id, limit=1, ascending=False).records
     return bool(last) and time.time() - last[0].event_log_entry.timestamp < SILENCE_SECONDS
 
 
 def can_fork(run: dg.DagsterRun) -> bool:
-    """Whether the run's code can be had here as its code server has it."""
+    """Whether the run's code is available here as its code server has it."""
     if run.job_code_origin is None or run.remote_job_origin is None:
         return False
     server = run.remote_job_origin.repository_origin.code_location_origin
     return (
-        sys.platform == "linux"  # macOS forbids much after a fork, Windows has none
+        sys.platform == "linux"  # macOS forbids much after a fork, Windows cannot fork
         and isinstance(server, GrpcServerCodeLocationOrigin)
         and (server.socket is not None or server.host in HERE)
         and run.job_code_origin.repository_origin.executable_path == sys.executable

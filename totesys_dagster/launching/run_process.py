@@ -12,7 +12,7 @@ from totesys_dagster import processes
 class RunProcess:
     """A process by host, id and start time: ids are reused, after a container restart immediately.
 
-    `started` is in the kernel's clock ticks since boot, and is empty if the system does not tell.
+    `started` is in the kernel's clock ticks since boot; empty if the system does not report it.
     """
 
     host: str
@@ -25,7 +25,7 @@ class RunProcess:
 
     @classmethod
     def parse(cls, text: str) -> RunProcess:
-        """The process that `str` was made of. Raises ValueError for any other text."""
+        """Parse what `str` returned. Raises ValueError for any other text."""
         host, pid, started = text.rsplit(":", 2)
         return cls(host, int(pid), started)
 
@@ -34,7 +34,7 @@ class RunProcess:
 
     @property
     def is_elsewhere(self) -> bool:
-        """Whether it is on another host, where nothing here can look or send a signal."""
+        """Whether it is on another host, where we can neither look nor send signals."""
         return self.host != socket.gethostname()
 
     @property
@@ -42,9 +42,10 @@ class RunProcess:
         if not processes.is_there(self.pid):
             return False
         state, started = processes.state_and_start(self.pid)
-        # A zombie has ended; whoever should take note of it has not yet.
+        # A zombie has ended, but has not been reaped yet.
         return state != "Z" and started == self.started
 
     def send(self, number: int) -> bool:
-        """Send it a signal, if the system proves that it is this process; whether it was sent."""
+        """Send it a signal if the system proves that it is this process. Returns whether it was
+        sent."""
         return processes.send(self.pid, number, lambda _: bool(self.started) and self.is_alive)

@@ -1,9 +1,9 @@
-"""The process that a person sees of `totesys dev`: it starts Dagster and passes on what it says.
+"""The foreground process of `totesys dev`: it starts Dagster and passes on its output.
 
 Dagster's processes have a session of their own, so Ctrl-C in a terminal reaches this process only.
-It interrupts them as a group and leaves out what they say then, which is tracebacks of what was
-asked for: the events of a run say what became of it. A code server can wait forever for a lock that
-an interrupted run held, so what does not end in time is killed.
+It interrupts them as a group and discards their output from then on, which consists of tracebacks
+of the interruption; a run's events say how it ended. A code server can wait forever for a lock that
+an interrupted run held, so processes that do not end in time are killed.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from collections.abc import Sequence
 from contextlib import suppress
 from types import FrameType
 
-# Dagster needs four seconds, and a run that is interrupted one more.
+# Dagster needs four seconds, and an interrupted run one more.
 END_SECONDS = 30.0
-# How long the others may take once the command itself has ended.
+# How long the other processes may take once the command itself has ended.
 REST_SECONDS = 10.0
 POLL_SECONDS = 0.05
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CHUNK = 1 << 16
-# A terminal or pipe that takes anything takes so much at once, without a wait.
+# A terminal or pipe that accepts anything accepts this much without blocking.
 CHUNK_AT_ONCE = select.PIPE_BUF
-# How long a reader that has stopped is waited for, when this process is to end.
+# How long to wait for a reader that has stopped, when this process has to end.
 SAY_SECONDS = 1.0
 
 _heard: list[int] = []
 
 
 def hear() -> None:
-    """Take note of the signals that end this process, also of those that came before."""
+    """Record the signals that end this process, including earlier ones."""
     for number in ENDING:
-        # A shell starts background jobs with Ctrl-C ignored; only `nohup` means it.
+        # A shell starts background jobs with Ctrl-C ignored; only `nohup` intends it.
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _note)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
@@ -48,11 +48,11 @@ def _note(number: int, _frame: FrameType | None) -> None:
 
 
 class Attended:
-    """A command in a session of its own, whose output is passed on until it is to end."""
+    """A command in its own session, whose output is passed on until it has to end."""
 
     def __init__(self, command: Sequence[str], inherited: Sequence[int] = ()) -> None:
         """`inherited` are descriptors that the command keeps open."""
-        # The command reads this one to its end, which comes when this process has gone.
+        # The command reads this until end of file, which comes when this process is gone.
         life, self._life = os.pipe()
         self._process = subprocess.Popen(  # nosec B603: the command is our own
             [*command, str(life)],
@@ -70,13 +70,13 @@ class Attended:
             self._pipes.register(pipe.fileno(), selectors.EVENT_READ, to)
 
     def attend(self) -> int:
-        """Pass on what the command says until it ends, or is to end. Returns the exit status."""
+        """Pass on the command's output until it ends or has to end. Returns the exit status."""
         while self._process.poll() is None:
             self._listen()
             if _heard:
                 return self._stop(_heard[0])
         deadline = time.monotonic() + REST_SECONDS
-        while self._listen() and not _heard and time.monotonic() < deadline:  # its last words
+        while self._listen() and not _heard and time.monotonic() < deadline:  # its last output
             pass
         self._end(signal.SIGTERM)
         return self._process.returncode
@@ -101,14 +101,14 @@ class Attended:
         return not killed
 
     def _send(self, number: int) -> bool:
-        """Send a signal to the processes that are left; whether there are any."""
-        with suppress(ProcessLookupError, PermissionError):  # macOS says the latter of zombies
+        """Send a signal to the remaining processes. Returns whether there are any."""
+        with suppress(ProcessLookupError, PermissionError):  # macOS raises the latter for zombies
             os.killpg(self._process.pid, number)
             return True
         return False
 
     def _listen(self, *, pass_on: bool = True) -> bool:
-        """Read what was said, for a moment at most; whether there was anything."""
+        """Read output, waiting a moment at most. Returns whether there was any."""
         found = self._pipes.select(POLL_SECONDS)
         for key, _ in found:
             if not (text := os.read(key.fd, CHUNK)):
@@ -123,8 +123,8 @@ def _say(text: str) -> None:
 
 
 def _write(descriptor: int, text: bytes) -> None:
-    """Write all of it, unless nobody reads and this process is to end."""
-    with suppress(OSError):  # who read it has gone, with the terminal; services do not end for it
+    """Write all of it, unless nobody reads and this process has to end."""
+    with suppress(OSError):  # the reader is gone, with the terminal; services go on without it
         while text:
             _, ready, _ = select.select([], [descriptor], [], SAY_SECONDS)
             if ready:

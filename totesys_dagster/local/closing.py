@@ -15,9 +15,9 @@ from totesys_dagster import private
 
 
 def close_home(home: Path, group: int | None, is_ours: Callable[[str], bool]) -> None:
-    """Close what a home holds of the embedded default, and the home unless it holds other files.
+    """Close the embedded default's files in a home, and the home unless it has other files.
 
-    `group` is that of the server's user, None where the server runs as this one.
+    `group` is that of the server's user; None if the server runs as this user.
     """
     names = [path.name for path in home.iterdir()]
     for name in filter(is_ours, names):
@@ -27,7 +27,7 @@ def close_home(home: Path, group: int | None, is_ours: Callable[[str], bool]) ->
 
 
 def let_server_through(directory: Path, group: int | None) -> None:
-    """Close a directory to all but its owner, whom the server's group may pass by."""
+    """Close a directory to all but its owner; the server's group may traverse it."""
     if group is None:
         private.close(directory)
         return

@@ -14,8 +14,8 @@ WEB = ("-m", "totesys_dagster.web")
 
 
 def end_with(descriptor: int) -> None:
-    """Interrupt this process and its group when nobody holds the other end of a pipe any more, and
-    kill those that have not ended by then."""
+    """Interrupt this process and its group when the other end of a pipe is closed, and kill those
+    that do not end in time."""
 
     def wait() -> None:
         os.read(descriptor, 1)

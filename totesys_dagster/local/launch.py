@@ -1,4 +1,4 @@
-"""Starts the embedded server, and waits until it answers or the reason why not is known."""
+"""Starts the embedded server, and waits until it answers or the reason for its failure is known."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from totesys_dagster.local.state import State
 from totesys_dagster.waiting import looks
 
 SUPERUSER = "postgres"
-# How long a start may take altogether; most of it is for a server that recovers from a crash.
+# How long a start may take in total; most of it is for a server that recovers from a crash.
 START_SECONDS = 120
-# How long a server that is stopped (SIGSTOP) may stay so.
+# How long a server may stay stopped (SIGSTOP).
 STOPPED_SECONDS = 20
 CONNECT_SECONDS = 2
 LAUNCHES = 3
@@ -38,7 +38,7 @@ PORT_TAKEN = "could not bind"
 
 
 class Launch:
-    """One start of the server of `home`, by a process that holds its lock of starts."""
+    """One start of the server of `home`, by a process that holds its start lock."""
 
     def __init__(self, home: Path, state: State) -> None:
         self.home = home
@@ -93,12 +93,12 @@ class Launch:
         )
 
     def _require_supervisor(self) -> None:
-        """Start a supervisor where the server has none; it adopts the server."""
+        """Start a supervisor if the server has none; it adopts the server."""
         if _is_free(self.home / "supervisor.lock"):
             self._supervise()
 
     def _launch_if_none_is_under_way(self) -> None:
-        """Start the server, by a supervisor, unless one is about to, or about to leave."""
+        """Start the server through a supervisor, unless one is starting or leaving."""
         if self.supervisor is not None and self.supervisor.poll() is None:
             return
         if not _is_free(self.home / "supervisor.lock"):
@@ -111,7 +111,7 @@ class Launch:
         self._supervise()
 
     def _require_another_chance(self) -> None:
-        """Raise EmbeddedServerError when the last launch failed for good."""
+        """Raise EmbeddedServerError if the last launch failed for good."""
         lines = self._lines()
         if PORT_TAKEN in " ".join(lines) and self.launches < LAUNCHES:
             return
@@ -120,7 +120,7 @@ class Launch:
         raise EmbeddedServerError(self._failed(lines))
 
     def _supervise(self) -> None:
-        """Start a supervisor; it starts the server unless that runs."""
+        """Start a supervisor; it starts the server unless it is running."""
         account, data = find_account(), self.state.data
         binaries = reachable(find_binaries(), account, data.parent)
         command = [
@@ -152,7 +152,7 @@ class Launch:
             )
 
     def _lines(self) -> list[str]:
-        """What the server has said of why it does not start."""
+        """What the server has logged about why it does not start."""
         with self.log.open("rb") as log:
             log.seek(self.begun)
             lines = log.read().decode(errors="replace").splitlines()
@@ -192,7 +192,7 @@ class Launch:
 
 
 class PasswordsLostError(Exception):
-    """The server does not know the passwords that are remembered."""
+    """The server does not accept the recorded passwords."""
 
 
 def _is_free(path: Path) -> bool:

@@ -32,9 +32,9 @@ def acquire(path: Path, *, shared: bool = False) -> int | None:
 
 
 def acquire_within(path: Path, seconds: float, what: str, *, shared: bool = False) -> int:
-    """Lock `path` when `what` has come about, and return the descriptor that holds the lock.
+    """Lock `path` once `what` has happened, and return the descriptor that holds the lock.
 
-    Raises LockHeldError when that takes longer than `seconds`, or OSError.
+    Raises LockHeldError if that takes longer than `seconds`, or OSError.
     """
     for _ in looks(what, seconds):
         if (descriptor := acquire(path, shared=shared)) is not None:
@@ -47,7 +47,7 @@ def acquire_within(path: Path, seconds: float, what: str, *, shared: bool = Fals
 
 @contextmanager
 def exclusive(path: Path, seconds: float, what: str) -> Iterator[None]:
-    """Hold `path` locked for the time of a block. Raises LockHeldError or OSError."""
+    """Hold a lock on `path` during a block. Raises LockHeldError or OSError."""
     descriptor = acquire_within(path, seconds, what)
     try:
         yield
@@ -56,7 +56,7 @@ def exclusive(path: Path, seconds: float, what: str) -> Iterator[None]:
 
 
 def _holders(path: Path) -> str:
-    """The processes that have locked `path`, as far as the system tells."""
+    """The processes that hold a lock on `path`, as far as the system reports them."""
     try:
         inode = f":{path.stat().st_ino}"
         lines = [
@@ -64,7 +64,7 @@ def _holders(path: Path) -> str:
         ]
     except OSError:
         return "another process"
-    # A lock that was inherited is listed with the process that took it, which may have ended.
+    # An inherited lock is listed with the process that took it, which may have ended.
     holders = {int(line[4]) for line in lines if line[1] == "FLOCK" and line[5].endswith(inode)}
     shown = [processes.describe(pid) for pid in sorted(holders) if processes.is_there(pid)]
     return " and ".join(shown) or "another process"

@@ -9,31 +9,30 @@ so that the supervisor stays small.
 from __future__ import annotations
 
 import signal
-import time
 from contextlib import suppress
 from pathlib import Path
 
 from totesys_dagster import processes
+from totesys_dagster.waiting import looks
 
-# How long processes that have lost their server may take to notice.
+# How long processes without their server may take to notice.
 ORPHAN_SECONDS = 5.0
-POLL_SECONDS = 0.05
 
 
 def find(data: Path) -> int | None:
-    """The process id of the server that runs on `data`, None when none does."""
+    """The process id of the server that runs on `data`, or None."""
     lines = _lines(data)
     if lines is None:
         return None
     try:
         pid = int(lines[0])
-    except (ValueError, IndexError):  # empty, or cut off: whoever wrote it may live on
+    except (ValueError, IndexError):  # empty or truncated: its writer may still be running
         return next((pid for pid in _of(data) if is_server(pid, data)), None)
     return pid if is_server(pid, data) else None
 
 
 def port(data: Path) -> int | None:
-    """The port that the server of `data` listens on, None while it does not tell."""
+    """The port that the server of `data` listens on; None while its file does not say."""
     try:
         return int((_lines(data) or [])[3])
     except (ValueError, IndexError):
@@ -41,7 +40,7 @@ def port(data: Path) -> int | None:
 
 
 def is_server(pid: int, data: Path) -> bool:
-    """Whether a process is the server of `data`, and none of the processes that it has started."""
+    """Whether a process is the server of `data`, not one of its child processes."""
     words = processes.command(pid)
     if not words or Path(words[0]).name != "postgres":
         return False
@@ -51,22 +50,22 @@ def is_server(pid: int, data: Path) -> bool:
 
 
 def clear(data: Path) -> None:
-    """Make way for a new server where none runs: end what the last one left, and remove the file
-    that names it, which stops PostgreSQL where the id in it is somebody else's, or no number.
+    """Prepare for a new server if none is running: end the last one's processes, and remove its
+    `postmaster.pid`, which stops PostgreSQL if the id in it is another process's or no number.
 
-    For who holds the supervisor's lock.
+    Call this with the supervisor's lock held.
     """
-    deadline = time.monotonic() + ORPHAN_SECONDS
-    while (orphans := _of(data)) and time.monotonic() < deadline:
-        time.sleep(POLL_SECONDS)
-    for pid in orphans:  # stopped, or stuck: what they hold in memory is void
+    for _ in looks(f"the processes that the last server of {data} left behind", ORPHAN_SECONDS):
+        if not (orphans := _of(data)):
+            break
+    for pid in orphans:  # stopped or stuck: their memory no longer counts
         processes.send(pid, signal.SIGKILL, lambda pid: _is_of(pid, data))
     with suppress(FileNotFoundError):
         (data / "postmaster.pid").unlink()
 
 
 def _lines(data: Path) -> list[str] | None:
-    """The lines of the file that names the server, None when there is none."""
+    """The lines of `postmaster.pid`, or None if there is no such file."""
     try:
         return (data / "postmaster.pid").read_text(errors="replace").splitlines()
     except OSError:

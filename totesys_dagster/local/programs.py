@@ -23,7 +23,7 @@ class EmbeddedServerError(TotesysError):
 
 @dataclass(frozen=True)
 class Account:
-    """The user that the server runs as; None stands for the user of this process."""
+    """The user that the server runs as; None is the user of this process."""
 
     name: str | None
     group: int | None
@@ -33,7 +33,7 @@ class Account:
     ) -> subprocess.CompletedProcess[str]:
         """Run a program to its end, for at most `seconds`. Raises EmbeddedServerError or OSError.
 
-        `what` says what is waited for; `input_` is what the program reads.
+        `what` says what we wait for; `input_` is the program's standard input.
         """
         try:
             with announced(what, seconds):
@@ -111,7 +111,7 @@ def find_account() -> Account:
 
 
 def reachable(binaries: Path, account: Account, directory: Path) -> Path:
-    """The programs at a place where the server's user can run them, copied there if need be."""
+    """The programs in a place where the server's user can run them, copied there if necessary."""
     if account.name is None or account.can_enter(binaries / "postgres"):
         return binaries
     installation = binaries.parent
@@ -123,7 +123,7 @@ def reachable(binaries: Path, account: Account, directory: Path) -> Path:
         libraries = package.parent / f"{package.name}.libs"
         if libraries.exists():
             shutil.copytree(libraries, directory / "programs" / libraries.name, dirs_exist_ok=True)
-        # Programs are no secret, and whoever copied them, the server's user has to run them.
+        # Programs are no secret, and the server's user must be able to run the copies.
         command = ["chmod", "-R", "a+rX", str(directory / "programs")]
         subprocess.run(command, check=True, timeout=LOOK_SECONDS)  # nosec B603 B607
     return copy / "bin"

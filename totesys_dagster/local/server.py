@@ -37,14 +37,14 @@ from totesys_dagster.postgres.patience import PatientConnection
 from totesys_dagster.waiting import looks
 
 CONNECT_SECONDS = 10
-# A command that starts or removes the server waits for another one that does.
+# How long a command that starts or removes the server waits for another that does.
 LOCK_SECONDS = START_SECONDS + 10
 LEAVING = "the end of the supervisor of the embedded server"
 STARTING = "the start of the embedded server by another command"
-# The last user has gone, and the supervisor stops the server.
+# How long the supervisor may take to stop the server after its last user has gone.
 LEAVE_SECONDS = supervisor.LOCK_SECONDS
 
-# What a home holds, besides the server's directory: nothing else of it is ever removed.
+# The content of a home besides the server's directory: nothing else in it is ever removed.
 HOME_FILES = (
     state_file.NAME,
     "server.new",
@@ -59,7 +59,7 @@ LAKES = re.compile(r"lake(_[0-9a-f]{8})?")
 
 # Locks that this process holds until it ends, by home.
 _in_use: dict[Path, int] = {}
-# What it knows of their servers, should the file be lost meanwhile.
+# What it knows about their servers, in case the file is lost meanwhile.
 _known: dict[Path, State] = {}
 
 
@@ -109,7 +109,7 @@ def start(home: Path, roles: tuple[str, ...] = ()) -> Server:
 
 @contextmanager
 def _usable(home: Path) -> Iterator[None]:
-    """Say of a home that cannot be written to why."""
+    """Explain why a home cannot be written to."""
     try:
         yield
     except OSError as error:
@@ -122,7 +122,7 @@ def _usable(home: Path) -> Iterator[None]:
 
 
 def _prepare(home: Path, roles: tuple[str, ...]) -> State:
-    """The state of a home whose files are made, and whose passwords are known."""
+    """The state of a home, with its files created and its passwords known."""
     account = find_account()
     closing.close_home(home, account.group, _is_ours)
     found = state_file.read(home)
@@ -149,7 +149,7 @@ def _prepare(home: Path, roles: tuple[str, ...]) -> State:
 
 
 def _reset_passwords(home: Path, state: State) -> None:
-    """Give the roles of a server that nobody uses the passwords of `state`."""
+    """Set the passwords of `state` for the roles of a server that nobody uses."""
     account = find_account()
     binaries = reachable(find_binaries(), account, state.directory)
     with _stopped(home, state):
@@ -159,7 +159,7 @@ def _reset_passwords(home: Path, state: State) -> None:
 
 @contextmanager
 def _stopped(home: Path, state: State, *, at_once: bool = False) -> Iterator[None]:
-    """Stop the server and its supervisor for a block; nobody else may use it, and none starts."""
+    """Stop the server and its supervisor during a block; nobody else may use or start it."""
     with _alone(home):
         if not supervisor.stop(state.data, None, at_once=at_once):
             raise EmbeddedServerError(_still_runs(state.data))
@@ -192,7 +192,7 @@ def _alone(home: Path) -> Iterator[None]:
             finally:
                 os.close(alone)
             return
-        # Users share that lock; a supervisor that takes its leave has it for itself.
+        # Users share that lock; a supervisor that is leaving holds it exclusively.
         if (shared := locks.acquire(path, shared=True)) is not None:
             os.close(shared)
             raise EmbeddedServerError(
@@ -224,7 +224,7 @@ def remove(home: Path) -> None:
         state = state_file.read(home) if home.is_dir() else None
         if state is None:
             return
-        # At once: what a proper stop would write to the disk is removed next.
+        # Immediately: what a clean shutdown would write to the disk is removed next.
         with (
             locks.exclusive(home / "start.lock", LOCK_SECONDS, STARTING),
             _stopped(home, state, at_once=True),
@@ -235,7 +235,7 @@ def remove(home: Path) -> None:
 
 
 def _remove_files(home: Path, directory: Path) -> None:
-    """Remove the server's files, then the lakes, then what says where they are."""
+    """Remove the server's files, then the lakes, then the record of where they are."""
     if directory.exists():
         shutil.rmtree(directory)
     (home / state_file.FILES).unlink(missing_ok=True)

@@ -35,14 +35,14 @@ READER = "warehouse_reader"  # reads it
 ROLES = (APPLICATION, EXTRACTOR, LOADER, ADMIN, READER)
 SOURCE = "totesys"
 
-# How long another process may take to make them; it takes five seconds.
+# How long another process may take to create them; it usually takes five seconds.
 DATABASES_SECONDS = 120
 MAKING = "the databases of the embedded server, which another command makes"
 DATABASES = {settings.SOURCE_DSN, settings.WAREHOUSE_DSN}
 
 
 def with_other_roles(names: set[str]) -> set[str]:
-    """Settings of databases, with those of the other roles of the warehouse if it is among them."""
+    """Settings of databases; if the warehouse is among them, with those of its other roles."""
     others = {settings.WAREHOUSE_ADMIN_DSN, settings.WAREHOUSE_READER_DSN}
     return names | others if settings.WAREHOUSE_DSN in names else names
 
@@ -75,7 +75,7 @@ def start() -> set[str]:
 
 
 def start_when_needed() -> set[str]:
-    """The same, except that the server starts only when a setting that leads to it is first read.
+    """The same, but the server starts only when a setting that leads to it is first read.
 
     Raises SettingError.
     """
@@ -89,14 +89,14 @@ def start_when_needed() -> set[str]:
 
 
 def provide_lake() -> set[str]:
-    """Put the lake into directories, which are made when something is written, if no other place is
+    """Put the lake into directories, which are created at the first write, unless another place is
     set. Returns all settings that the embedded default provides. Raises SettingError."""
     return _provide_lake()[0]
 
 
 def _provide_lake() -> tuple[set[str], str]:
-    """The same with the suffix of the names of this lake and its warehouse."""
-    # First, so that a misspelt setting does not select the invented company instead of the source.
+    """The same, with the suffix in the names of this lake and its warehouse."""
+    # First, so that a misspelt setting does not select the simulated company instead of the source.
     settings.require_known(os.environ, Path(".env"))
     # Provide inherited settings again: a restarted server may listen on another port.
     inherited = set(os.environ.get(settings.EMBEDDED, "").split())
@@ -121,7 +121,8 @@ def application_dsn(home: Path) -> str:
 
 
 def _suffix(needed: set[str]) -> str:
-    """What distinguishes the lake and warehouse of one real source from those of another."""
+    """A suffix that distinguishes the lake and warehouse of one real source from those of
+    another."""
     if settings.SOURCE_DSN in needed:
         return ""
     dsn = settings.connection_string(settings.SOURCE_DSN)
@@ -165,7 +166,7 @@ def _create_source(connection: psycopg.Connection, server: Server) -> None:
     """Create and fill ToteSys under another name, then rename it: it is complete or missing."""
     if _exists(connection, SOURCE):
         return
-    # Neither an image nor a wheel has the simulator, and commands come by here.
+    # Images and wheels do not have the simulator, but commands come through here.
     try:
         from totesys_simulator import simulator
     except ModuleNotFoundError:
@@ -196,7 +197,7 @@ def _create_source(connection: psycopg.Connection, server: Server) -> None:
 
 
 def _drop_half_made(connection: psycopg.Connection, database: str) -> None:
-    """Drop what a killed start has left: only our database belongs to the application."""
+    """Drop what a killed start left behind: only our database belongs to the application."""
     query = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s"
     found = connection.execute(query, [database]).fetchone()
     if found is None:
@@ -210,7 +211,7 @@ def _drop_half_made(connection: psycopg.Connection, database: str) -> None:
 
 
 def grant_extractor(connection: psycopg.Connection) -> None:
-    """Let the extractor read the tables of ToteSys, and nothing else; as an administrator.
+    """Let the extractor read the tables of ToteSys, and nothing else. Needs an administrator.
 
     Raises EmbeddedServerError if the database lacks a table that the catalogue declares.
     """

@@ -1,7 +1,7 @@
 """The recorded state of an embedded server: the location of its files, its port, and passwords.
 
-Losing it loses no data: a link in the home also leads to the files, the running server tells its
-port, and new passwords replace lost ones.
+Losing it loses no data: a link in the home also leads to the files, the running server's own file
+has its port, and new passwords replace lost ones.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from totesys_dagster.local.programs import Account
 
 NAME = "server.json"
 FILES = "postgres"
-# Where they are when the server's user cannot reach the home.
+# Where the files are if the server's user cannot reach the home.
 ELSEWHERE, PREFIX = "/var/tmp", "totesys-"  # nosec B108
 
 
 @dataclass(frozen=True)
 class State:
-    """What `server.json` of a home holds; `directory` is where the server's files are."""
+    """The content of a home's `server.json`; `directory` has the server's files."""
 
     directory: Path
     port: int | None
@@ -43,7 +43,7 @@ class State:
 
 
 def read(home: Path) -> State | None:
-    """What is remembered, None when nothing is. Without passwords where they were lost."""
+    """The recorded state, or None. It has no passwords if they were lost."""
     found = _parsed(home / NAME)
     directory = _directory(home, found.get("directory"))
     if directory is None:
@@ -69,9 +69,9 @@ def write(home: Path, state: State) -> None:
 
 
 def choose_directory(home: Path, account: Account) -> Path:
-    """Make the directory for the server's files, where its user can reach it. Raises OSError."""
+    """Create the directory for the server's files where its user can reach it. Raises OSError."""
     directory = home / FILES
-    if directory.is_symlink():  # to a place that is gone
+    if directory.is_symlink():  # it leads to a place that is gone
         directory.unlink()
     if account.name is not None and not account.can_enter(home):
         directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=ELSEWHERE))
@@ -80,7 +80,7 @@ def choose_directory(home: Path, account: Account) -> Path:
 
 
 def link(home: Path, directory: Path) -> None:
-    """Let a name in the home lead to files that are elsewhere, should `server.json` be lost."""
+    """Link from the home to files that are elsewhere, in case `server.json` is lost."""
     if directory != home / FILES and not (home / FILES).exists():
         (home / FILES).unlink(missing_ok=True)
         (home / FILES).symlink_to(directory)
@@ -88,7 +88,7 @@ def link(home: Path, directory: Path) -> None:
 
 
 def _directory(home: Path, remembered: object) -> Path | None:
-    """Where a server's files are; a place that none of ours is made in is not believed."""
+    """The directory of a server's files; a place that we never create any in is ignored."""
     here = home / FILES
     elsewhere = Path(remembered) if isinstance(remembered, str) else here
     if elsewhere.match(f"{ELSEWHERE}/{PREFIX}*") and (elsewhere.exists() or not here.exists()):

@@ -7,8 +7,7 @@ with "more than one head present". A process that is killed meanwhile leaves the
 
 Dagster opens and closes a database for each event, and the last to close it writes back the whole
 WAL and removes it: 29 to 50 milliseconds per event on a busy machine, compared with 1.5 to 15 on an
-open connection. And it keeps the events of each run in a separate file, of which an empty one takes
-106 KB.
+open connection. It also keeps the events of each run in a separate file; an empty one takes 106 KB.
 """
 
 import os
@@ -38,7 +37,7 @@ from totesys_dagster.dagster_insides import (
 from totesys_dagster.dagster_schema import require_known
 from totesys_dagster.local import locks
 
-# How long one process waits for another's write, as in Dagster's own storage of events.
+# How long one process waits for another's write, as in Dagster's own event storage.
 BUSY_SECONDS = 30
 
 LOG_SECONDS = 0.05
@@ -47,8 +46,8 @@ LOG_SECONDS = 0.05
 MAKING_SECONDS = 60
 MAKING = "Dagster's databases, which another command makes"
 
-# What Dagster says of values on their way between steps, in a quarter of a batch's events. Nothing
-# reads them later: steps, assets and re-executions have events of their own.
+# Events about values passed between steps: a quarter of a batch's events. Nothing reads them later:
+# steps, assets and re-executions have their own events.
 PASSING = {
     dg.DagsterEventType.LOADED_INPUT,
     dg.DagsterEventType.STEP_INPUT,
@@ -59,12 +58,12 @@ PASSING = {
 
 EVENTS = Path("history", "events")
 
-# Where dagster.yaml has all of Dagster's own files.
+# The directory in which dagster.yaml keeps Dagster's own files.
 HOME = ".dagster"
 
 
 def _address(base_dir: str, name: str) -> str:
-    """The address of a database. Dagster's own takes a `?` of the path for the end of it."""
+    """The address of a database. Dagster's own ends the path at a `?`."""
     path = Path(base_dir).absolute() / f"{name}.db"
     place = f"file:{quote(os.fsencode(path))}"
     return db.URL.create("sqlite", database=place, query={"uri": "true"}).render_as_string()
@@ -78,7 +77,7 @@ _lock = threading.Lock()
 
 
 def _engine(url: str) -> db.Engine:
-    """The engine of a database, one for all threads of this process; its connections are kept."""
+    """The engine of a database, shared by all threads of this process; it keeps its connections."""
     with _lock:
         if url not in _engines:
             engine = db.create_engine(
@@ -93,13 +92,13 @@ def _engine(url: str) -> db.Engine:
 
 
 def _configure(connection: Any, _record: object) -> None:
-    # In WAL mode nothing is corrupted by it: a power cut may take the last events, which tell of
-    # batches that lake and ledger know.
+    # Safe in WAL mode: a power failure may lose the last events, but lake and ledger know their
+    # batches.
     connection.execute("PRAGMA synchronous = NORMAL")
 
 
 def _forget() -> None:
-    """A fork opens connections of its own. Those of its parent are not closed: it uses them."""
+    """A fork opens its own connections. It does not close its parent's, which are in use."""
     global _lock  # noqa: PLW0603
     _lock = threading.Lock()
     _engines.clear()
@@ -109,7 +108,7 @@ os.register_at_fork(after_in_child=_forget)
 
 
 class _Held:
-    """A storage of Dagster's whose connections are held until it is disposed of."""
+    """A Dagster storage that keeps its connections open until it is disposed of."""
 
     _conn_string: str
 
@@ -142,7 +141,7 @@ class _Events(_Held, ConsolidatedSqliteEventLogStorage):
         first = self._obs is None
         super().watch(run_id, cursor, callback)  # type: ignore[no-untyped-call]
         if first and self._obs is not None:
-            # While connections are held, events are in the log of changes, and not yet in the file.
+            # While connections are open, new events are in the write-ahead log only.
             self._obs.schedule(_LogWatch(self), self._base_dir, recursive=True)
 
 
@@ -153,17 +152,17 @@ class _LogWatch(PatternMatchingEventHandler):
         self._events = events
 
     def on_modified(self, _event: FileSystemEvent) -> None:
-        # The log is written a moment before what is in it can be read. Meanwhile, further events of
-        # the same file become one.
+        # The log is written a moment before its content can be read. Meanwhile, further events of
+        # the same file are merged into one.
         time.sleep(LOG_SECONDS)
         self._events.on_modified()  # type: ignore[no-untyped-call]
 
 
 class SqliteStorage(DagsterSqliteStorage):
-    """Dagster's own storage, but for what this module says of it."""
+    """Dagster's own storage, with the changes that this module describes."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        # Each process of Dagster's comes here before it writes anything.
+        # Every process of Dagster comes here before it writes anything.
         private.write_privately()
         place = Path(base_dir)
         private.close_all(place.parent if place.parent.name == HOME else place)
@@ -191,7 +190,7 @@ def _make_all(place: Path) -> None:
 
 
 def _make(place: Path, make: Callable[[Path], object]) -> None:
-    """Make a directory under another name and rename it, unless it is there."""
+    """Create a directory under another name and rename it, unless it exists."""
     if place.exists():
         return
     files.make_directory(place.parent)

@@ -1,7 +1,7 @@
-"""A line in the log for each tick of a sensor that came to its end.
+"""Logs a line for each completed tick of a sensor.
 
-Where business rests, nothing else tells a platform that is alive from one that is not. The alarms
-of terraform/modules/alerts count these lines, so their fields are fixed.
+While business rests, nothing else distinguishes a platform that works from one that is down. The
+alarms of terraform/modules/alerts count these lines, so their fields are fixed.
 """
 
 import logging
@@ -12,8 +12,8 @@ from typing import Any
 import dagster as dg
 
 TICK = "tick"
-# A child of Dagster's own logger, whose handler the code server has set up. Not `context.log`: what
-# is logged there is kept with the tick, as an object in S3 each.
+# A child of Dagster's own logger, whose handler the code server has set up. Not `context.log`,
+# which stores its lines with the tick, as an object in S3 per tick.
 _log = logging.getLogger("dagster.totesys")
 
 
@@ -26,7 +26,7 @@ Evaluation = Callable[..., dg.SensorResult | dg.SkipReason]
 
 
 def logs_ticks(evaluation: Evaluation) -> Evaluation:
-    """Log each tick of a sensor that ends with an answer; not one that raises."""
+    """Log each tick of a sensor that returns a result; not one that raises."""
 
     @wraps(evaluation)
     def evaluated(context: dg.SensorEvaluationContext, **resources: Any) -> Any:

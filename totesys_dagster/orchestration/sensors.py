@@ -1,8 +1,8 @@
-"""The sensors that keep the warehouse current without anybody's help.
+"""The sensors that keep the warehouse current without human help.
 
-They hold no state that matters: each tick compares the source with the lake, or the lake with the
-warehouse, and asks for the runs that are missing. Whatever an outage or a failed run left undone is
-therefore found at the next tick. A batch whose run failed is tried again after a pause that grows.
+They hold no essential state: each tick compares the source with the lake, or the lake with the
+warehouse, and requests the missing runs. So the next tick finds whatever an outage or a failed run
+left undone. A batch whose run failed is retried after a pause that grows with each failure.
 """
 
 import datetime as dt
@@ -52,17 +52,17 @@ from totesys_dagster.runs.unfinished import (
 from totesys_dagster.warehouse import ledger
 from totesys_dagster.words import counted
 
-# The daemon ticks a sensor every 5 seconds. A tick that waits nearly as long sees at once, and not
-# up to 5 seconds later, that a transaction ends in the source, or that a run at work does, so that
-# the next batch may be captured or loaded. One that is not over after 5 seconds misses the next.
+# The daemon ticks a sensor every 5 seconds. By waiting almost as long, a tick notices immediately,
+# not up to 5 seconds later, that a transaction in the source or a running run has ended, so the
+# next batch can be captured or loaded. A tick that takes more than 5 seconds misses the next one.
 WAIT_SECONDS = 3.5
 
 
 def interval(seconds: int) -> int:
     """The sensor interval that ticks every `seconds`.
 
-    The daemon looks every 5 seconds whether an interval has passed, so that one of exactly 5 is
-    seen as not yet over at the first look and ticks every 10.
+    The daemon checks every 5 seconds whether an interval has passed. An interval of exactly 5
+    would not have passed at the first check, so it would tick every 10.
     """
     return max(1, seconds - 1)
 
@@ -72,8 +72,8 @@ Evaluation = Callable[..., Answer]
 
 
 def says_why(evaluation: Evaluation) -> Evaluation:
-    """Let a sensor that cannot do its work say why, in its log and at its tick. Dagster would show
-    half a hundred lines of its own frames around the sentence, every five seconds."""
+    """Let a sensor that fails say why in its log and tick. Dagster would show fifty lines of its
+    own frames around that sentence, every five seconds."""
 
     @wraps(evaluation)
     def evaluated(context: dg.SensorEvaluationContext, **resources: Any) -> Answer:
@@ -90,9 +90,9 @@ def says_why(evaluation: Evaluation) -> Evaluation:
     jobs=[batch_job, capture, audit_job],
     minimum_interval_seconds=interval(settings.poll_seconds()),
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Opens a batch when something changed in the source, and takes it the whole way"
-    " where the warehouse holds all batches before it; asks for an audit when nothing changed for"
-    " an hour.",
+    description="Starts a batch when something changed in the source, and takes it all the way if"
+    " the warehouse has all earlier batches. Requests an audit when nothing has changed for an"
+    " hour.",
 )
 @logs_ticks
 @says_why
@@ -102,7 +102,7 @@ def source_changes(
     lake: Lake,
     warehouse: Warehouse,
 ) -> dg.SensorResult | dg.SkipReason:
-    """Poll the source; the cursor only saves looks that cannot find anything."""
+    """Poll the source; the cursor only avoids polls that cannot find anything."""
     instance, log = context.instance, lake.log()
     until = time.monotonic() + WAIT_SECONDS
     while unfinished(instance, {STAGE_TAG: CAPTURING}):
@@ -135,8 +135,8 @@ def source_changes(
 def _look(source: SourceDatabase, log: ManifestLog, cursor: PollCursor, until: float) -> Poll:
     """A poll of the source. While no transaction ends there, wait for one, and poll once more.
 
-    Not where the first poll has looked at tables for transactions of others: such a look costs the
-    source the same as one that finds something. After a batch every poll looks, which counts not.
+    It does not wait if the first poll has scanned tables because of other transactions: that costs
+    the source as much as a scan that finds something. The scan after each batch does not count.
     """
     with source.connect() as connection:
         found = poll(connection, log.store, cursor, dt.datetime.now(dt.UTC))
@@ -147,8 +147,8 @@ def _look(source: SourceDatabase, log: ManifestLog, cursor: PollCursor, until: f
 
 
 def _take(batch: str, changed: list[str], up_to_date: bool) -> dg.RunRequest:
-    """The run that takes a batch the whole way, or captures it alone: if others wait to be loaded,
-    it has to wait, too, and `new_batches` sees to it."""
+    """The run that takes a batch all the way. If earlier batches wait to be loaded, it only
+    captures the batch, and `new_batches` does the rest."""
     tags = {BATCH_TAG: batch}
     if not up_to_date:
         return dg.RunRequest(job_name=capture.name, partition_key=batch, tags=tags)
@@ -163,11 +163,11 @@ def _take(batch: str, changed: list[str], up_to_date: bool) -> dg.RunRequest:
 
 
 def _up_to_date(log: ManifestLog, warehouse: Warehouse) -> bool:
-    """Whether the warehouse can take the next batch at once: it holds all that are committed, and
+    """Whether the warehouse can take the next batch immediately: it has all committed batches, and
     every table is the result of its declaration.
 
-    Raises OtherLakeError: no batch is opened on a log that lacks what the warehouse has. A capture
-    needs no warehouse, so one that cannot be asked does not stop it.
+    Raises OtherLakeError: no batch is started on a log that lacks batches of the warehouse. A
+    capture needs no warehouse, so an unavailable one does not stop it.
     """
     try:
         with warehouse.connect() as connection:
@@ -189,12 +189,12 @@ def _audit(
         with warehouse.connect() as connection:
             loaded = ledger.check_log(connection, warehouse.names(), log)
     except (SettingError, LoadError) as error:
-        # Not raised: what this poll has found must not be looked for again at each tick.
+        # Not raised: otherwise each tick would scan again for what this poll has found.
         return dg.SkipReason(
-            f"An audit of every table is due, and waits for the warehouse: {error}"
+            f"An audit of every table is due, but waits for the warehouse: {error}"
         )
     if loaded < log.end():
-        return dg.SkipReason("An audit of every table is due, and waits for a batch to be loaded.")
+        return dg.SkipReason("An audit of every table is due, but waits until a batch is loaded.")
     runs = _start_audit(instance)
     if not runs:
         return dg.SkipReason("An audit of every table is under way, or has just failed.")
@@ -208,7 +208,7 @@ def _start_audit(instance: dg.DagsterInstance) -> list[dg.RunRequest]:
 
 
 def _remembered(cursor: str | None) -> PollCursor:
-    """The last poll's cursor; a new one where a person or another release has set another."""
+    """The last poll's cursor; a new one if a person or another release has set another."""
     with suppress(ValueError):
         return PollCursor.model_validate_json(cursor or "")
     return PollCursor()
@@ -217,8 +217,8 @@ def _remembered(cursor: str | None) -> PollCursor:
 def _forget_uncommitted(
     instance: dg.DagsterInstance, batch: str
 ) -> list[dg.DeleteDynamicPartitionsRequest]:
-    """Remove keys from Dagster's list that name no batch and are not the next one's either, as of
-    a capture that a person launched for a key that cannot be."""
+    """Remove keys from Dagster's list that are neither a batch's nor the next one's, such as one
+    that a person added to launch a capture."""
     keys = instance.get_dynamic_partitions(str(BATCHES.name))
     strange = [
         key
@@ -234,19 +234,19 @@ def _forget_uncommitted(
     minimum_interval_seconds=1,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Processes and loads every committed batch that the warehouse lacks, and completes"
-    " an audit that was cut short; brings Dagster's history back where it was lost.",
+    " an audit that was cut short. Restores Dagster's history if it was lost.",
 )
 @says_why
 def new_batches(
     context: dg.SensorEvaluationContext, lake: Lake, warehouse: Warehouse
 ) -> dg.SensorResult | dg.SkipReason:
-    """Compare the log with the ledger; usually one is new or two, after an outage many are."""
+    """Compare the log with the ledger. Usually one or two batches are new, after an outage many."""
     instance, log, processed = context.instance, lake.log(), lake.processed()
     until = time.monotonic() + WAIT_SECONDS
     while True:
         found = find_pending(log, warehouse)
         audits = _start_audit(instance) if found.cut_short or found.to_rebuild else []
-        # Tables are rebuilt first: beside an empty dimension, facts would be orphans.
+        # Tables are rebuilt first: with an empty dimension, facts would be orphans.
         waits = found.to_rebuild and (audits or unfinished(instance, {STAGE_TAG: AUDIT_STAGE}))
         runs = [*([] if waits else wanted(instance, processed, found.batches)), *audits]
         if not (runs or found.batches or found.to_rebuild):
@@ -266,7 +266,7 @@ def new_batches(
 
 
 def _bring_back(instance: dg.DagsterInstance, last: Manifest | None) -> list[dg.RunRequest]:
-    """The run that brings Dagster's history back, where its database was lost."""
+    """The run that restores Dagster's history if its database was lost."""
     if last is None or not is_lost(instance, last):
         return []
     if not can_start(instance, {STAGE_TAG: HISTORY_STAGE}):
@@ -278,13 +278,13 @@ def _bring_back(instance: dg.DagsterInstance, last: Manifest | None) -> list[dg.
     job=load,
     minimum_interval_seconds=interval(settings.load_every_seconds() or 60),
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description=f"Loads what is processed every {settings.LOAD_EVERY_SECONDS} seconds.",
+    description=f"Loads processed batches every {settings.LOAD_EVERY_SECONDS} seconds.",
 )
 @says_why
 def scheduled_load(
     context: dg.SensorEvaluationContext, lake: Lake, warehouse: Warehouse
 ) -> dg.SensorResult | dg.SkipReason:
-    """Load at intervals all batches that are processed, in one run."""
+    """Load all processed batches at intervals, in one run."""
     pending = find_pending(lake.log(), warehouse)
     runs = load_ready(context.instance, lake.processed(), pending.batches)
     return dg.SensorResult(run_requests=runs) if runs else dg.SkipReason("Nothing is to be loaded.")
@@ -293,8 +293,8 @@ def scheduled_load(
 @dg.sensor(
     minimum_interval_seconds=interval(60),
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Reports how fresh the warehouse is, what the lake holds, and which reports there"
-    " are. It launches nothing.",
+    description="Reports how fresh the warehouse is, what the lake has, and which reports exist."
+    " It launches nothing.",
 )
 @says_why
 def overview(
@@ -305,7 +305,7 @@ def overview(
 
 
 def sensors() -> list[dg.SensorDefinition]:
-    """The sensors for the settings: loads at intervals only where that is asked for."""
+    """The sensors for the settings: loads at intervals only if a setting asks for them."""
     scheduled = [scheduled_load] if settings.load_every_seconds() else []
     files = [new_files] if FILE_JOBS else []
     return [source_changes, new_batches, *scheduled, *files, overview]

@@ -1,4 +1,4 @@
-"""Checks that a run reports, though Dagster did not plan them for it."""
+"""Checks that a run reports although Dagster did not plan them for it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import dagster as dg
 def log_check(
     context: dg.OpExecutionContext | dg.AssetExecutionContext, check: dg.AssetCheckResult
 ) -> None:
-    """Report a check of an asset in an event of its own. It stops nothing."""
+    """Report a check of an asset in a separate event. It stops nothing."""
     assert check.asset_key is not None
-    # Dagster's types leave it out, though it takes it as from an asset.
+    # Missing in Dagster's types, although Dagster accepts it, as from an asset.
     context.log_event(
         dg.AssetCheckEvaluation(  # type: ignore[arg-type]
             asset_key=check.asset_key,

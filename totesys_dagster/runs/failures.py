@@ -10,10 +10,8 @@ from totesys_dagster.dagster_insides import SerializableErrorInfo
 
 
 def first_failure(events: Iterable[dg.DagsterEvent]) -> str | None:
-    """Why the first step failed: the sentence of the check that stopped it, or the step's own, else
-    its exception's first line.
-
-    None when no step failed.
+    """Why the first step failed: the message of the check that stopped it, or its own, or else the
+    first line of its exception. None if no step failed.
     """
     for event in events:
         if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
@@ -31,7 +29,8 @@ def first_failure(events: Iterable[dg.DagsterEvent]) -> str | None:
 
 
 def _first_line(error: SerializableErrorInfo) -> str:
-    """What an exception says, or the one under it where Dagster's own only says where it was."""
+    """The message of an exception, or of its cause if Dagster's own only says where it was
+    raised."""
     while error.cause is not None and error.message.startswith(f"{dg.DagsterError.__module__}."):
         error = error.cause
     return error.message.strip().splitlines()[0]

@@ -15,7 +15,7 @@ import sqlalchemy as db
 
 from totesys_dagster import dagster_insides as insides
 
-# The runs that can leave. One that was never put into the queue is not going to start.
+# The runs that can be deleted. A run that was never queued will not start.
 ENDED = [
     dg.DagsterRunStatus.SUCCESS,
     dg.DagsterRunStatus.FAILURE,
@@ -25,13 +25,13 @@ ENDED = [
 
 
 def is_ours(instance: dg.DagsterInstance) -> bool:
-    """Whether the history is in a database of ours. Dagster+ has its own, with a retention."""
+    """Whether the history is in our own database. Dagster+ has its own, with its own retention."""
     return isinstance(instance.event_log_storage, insides.SqlEventLogStorage)
 
 
 def latest_runs(instance: dg.DagsterInstance) -> set[str]:
-    """The ids of the runs that hold the latest state of an asset or of a check, as the UI shows it:
-    its last materialization, the last run that was to make one, its last evaluations."""
+    """The ids of the runs that hold the latest state of an asset or a check, as the UI shows it:
+    its last materialization, the last run that planned one, and its last evaluations."""
     found: set[str | None] = set()
     for record in instance.get_asset_records():
         entry = record.asset_entry
@@ -41,7 +41,7 @@ def latest_runs(instance: dg.DagsterInstance) -> set[str]:
 
 
 def _runs_of_latest_checks(instance: dg.DagsterInstance) -> set[str | None]:
-    """Of each check the last run that was to evaluate it, and the last that did."""
+    """For each check, the last run that planned its evaluation, and the last that evaluated it."""
     table = insides.AssetCheckExecutionsTable.c
     newest = db.select(db.func.max(table.id)).group_by(table.asset_key, table.check_name)
     evaluated = newest.where(table.execution_status != "PLANNED")
@@ -51,22 +51,22 @@ def _runs_of_latest_checks(instance: dg.DagsterInstance) -> set[str | None]:
 
 
 def delete(instance: dg.DagsterInstance, run_ids: Collection[str]) -> None:
-    """Delete ended runs with all that Dagster keeps of them. The run itself goes last, so that one
-    whose deletion was interrupted is found again."""
+    """Delete ended runs with everything that Dagster keeps of them. The run itself is deleted last,
+    so an interrupted deletion is found again."""
     if not run_ids:
         return
     events, checks = insides.SqlEventLogStorageTable, insides.AssetCheckExecutionsTable
     tags = insides.AssetEventTagsTable
     tagged = db.select(events.c.id).where(events.c.run_id.in_(run_ids))
-    # Of all runs at once: no index finds the checks of a run, and Dagster's own way takes nine
-    # transactions a run.
+    # For all runs at once: no index finds the checks of a run, and Dagster's own way takes nine
+    # transactions per run.
     with _events(instance).index_connection() as connection:
         connection.execute(checks.delete().where(checks.c.run_id.in_(run_ids)))
         connection.execute(tags.delete().where(tags.c.event_id.in_(tagged)))
         connection.execute(events.delete().where(events.c.run_id.in_(run_ids)))
     logs = instance.compute_log_manager
     for run_id in run_ids:
-        # In a bucket they are its lifecycle rule's, which needs no right to delete.
+        # In a bucket, a lifecycle rule deletes them, so we need no right to do so.
         if isinstance(logs, insides.LocalComputeLogManager):
             logs.delete_logs(prefix=[run_id])
         instance.run_storage.delete_run(run_id)
@@ -75,8 +75,8 @@ def delete(instance: dg.DagsterInstance, run_ids: Collection[str]) -> None:
 def delete_reported(
     instance: dg.DagsterInstance, keys: Collection[dg.AssetKey], before: dt.datetime
 ) -> None:
-    """Delete what was reported of assets without a run before that moment, but for the last of
-    each, and for changes of freshness, of which there are few."""
+    """Delete events that were reported of assets without a run before that time, except the last
+    one of each asset, and changes of freshness, which are few."""
     if not is_ours(instance):
         return
     table = insides.SqlEventLogStorageTable.c
@@ -94,15 +94,15 @@ def delete_reported(
 
 
 def put_in_order(instance: dg.DagsterInstance, name: str) -> None:
-    """Put the keys of a dynamic partition in order. Dagster lists them as they were added, takes
-    the one that was added last for the last, and cannot add one in between."""
+    """Sort the keys of a dynamic partition. Dagster lists them in the order in which they were
+    added, treats the last added as the last, and cannot insert one in between."""
     keys = list(instance.get_dynamic_partitions(name))
     if keys == sorted(keys) or not is_ours(instance):
         return
     table = insides.DynamicPartitionsTable
     ours = table.c.partitions_def_name == name
     with _events(instance).index_connection() as connection:
-        # What another process adds meanwhile is not taken along.
+        # Keys that another process adds meanwhile stay as they are.
         gone = connection.execute(table.delete().where(ours).returning(table.c.partition))
         again = [{"partitions_def_name": name, "partition": key} for (key,) in sorted(gone)]
         if again:

@@ -16,14 +16,14 @@ REPORTS_PAGE = "reports_page"
 LAUNCHED_BY_PERSON = {"dagster/from_ui", "dagster/backfill"}
 
 STAGE_TAG = "totesys/stage"
-# The last batch of a run that loads several, beginning with that of its tag `totesys/batch`.
+# The last batch of a run that loads several; the tag `totesys/batch` has the first.
 LAST_BATCH_TAG = "totesys/last_batch"
 # Marks a run that also mails the page.
 MAIL_TAG = "totesys/mail"
-# The feed whose deliveries a run takes.
+# The feed whose deliveries a run loads.
 FEED_TAG = "totesys/feed"
-# The process that executes a run without its code server's knowing: a RunProcess. Dagster's UI does
-# not show tags of this prefix.
+# The process (RunProcess) that executes a run that its code server does not know. Dagster's UI
+# hides tags with this prefix.
 PROCESS_TAG = ".dagster/totesys_process"
 
 BATCH_STAGE, CAPTURE_STAGE, PROCESS_STAGE, LOAD_STAGE = "batch", "capture", "process", "load"

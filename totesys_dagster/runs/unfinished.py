@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
-# Dagster's own tag of a run's partition.
+# Dagster's own tag for a run's partition.
 PARTITION_TAG = "dagster/partition"
-# And the one of a run that a sensor has asked for.
+# Dagster's own tag for a run that a sensor has requested.
 SENSOR_TAG = "dagster/sensor_name"
 
 UNFINISHED = [
@@ -20,13 +20,13 @@ UNFINISHED = [
     dg.DagsterRunStatus.CANCELING,
 ]
 
-# A daemon creates a run and puts it into the queue in the same moment. One that was interrupted
-# in between leaves a run that nobody will ever start.
+# A daemon creates a run and queues it immediately. If it is interrupted in between, the run will
+# never start.
 ABANDONED_AFTER = dt.timedelta(minutes=2)
 
 
 def is_unfinished(record: dg.RunRecord) -> bool:
-    """Whether the run is waiting or at work, and will come to an end some time."""
+    """Whether the run is queued or running, and will end at some time."""
     status = record.dagster_run.status
     if status == dg.DagsterRunStatus.NOT_STARTED:
         created = record.create_timestamp.replace(tzinfo=dt.UTC)
@@ -38,8 +38,8 @@ def is_unfinished(record: dg.RunRecord) -> bool:
 def unfinished(
     instance: dg.DagsterInstance, tags: Mapping[str, str | Sequence[str]], *, but: str | None = None
 ) -> bool:
-    """Whether a run with these tags, other than `but`, is queued or running. A tag may have any of
-    several values."""
+    """Whether a run with these tags, other than `but`, is queued or running. Several values of a
+    tag are alternatives."""
     filters = dg.RunsFilter(tags=dict(tags), statuses=UNFINISHED)
     return any(
         record.dagster_run.run_id != but and is_unfinished(record)

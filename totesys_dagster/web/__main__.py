@@ -6,7 +6,7 @@ from totesys_dagster import entry
 
 
 def run() -> int:
-    """Serve the UI as the arguments say, to the end. Returns the exit status."""
+    """Serve the UI as the arguments say, until it ends. Returns the exit status."""
     import argparse
     import sys
 

@@ -31,9 +31,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-# Tells versions, and nothing else.
+# Reveals versions, and nothing else.
 HEALTH = "/server_info"
-# What is not a page of the UI: a test compares it with the routes of Dagster's application.
+# Paths that are not pages of the UI: a test compares them with the routes of Dagster's application.
 ENDPOINTS = (
     "/graphql",
     "/logs",
@@ -44,10 +44,10 @@ ENDPOINTS = (
     "/report_asset_check",
     "/report_asset_observation",
 )
-# A browser asks the server first whether another page may send these, and Dagster's says no.
+# Before another page may send these, a browser asks the server, and Dagster's says no.
 ASKED_FIRST = ("application/json", "application/graphql")
 
-# No page of others may show the UI in a frame, for people to click into, or use what it answers.
+# No other site's page may show the UI in a frame, for people to click in, or use its answers.
 HEADERS = {
     b"x-frame-options": b"SAMEORIGIN",
     b"cross-origin-resource-policy": b"same-origin",
@@ -56,7 +56,7 @@ HEADERS = {
 
 
 class RefusedError(Exception):
-    """A request that is not passed on: a status of HTTP and one sentence."""
+    """A refused request: an HTTP status and one sentence."""
 
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)
@@ -64,7 +64,7 @@ class RefusedError(Exception):
 
 
 class Guard:
-    """An ASGI application before another."""
+    """An ASGI application in front of another."""
 
     def __init__(self, application: Application, names: tuple[Name, ...]) -> None:
         self._application = application
@@ -93,7 +93,7 @@ class Guard:
 
 async def _answer(refused: RefusedError, scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1008})  # before it was accepted: 403
+        await send({"type": "websocket.close", "code": 1008})  # not accepted yet: 403
         return
     response = PlainTextResponse(
         f"{refused}\n", refused.status, headers={"X-Content-Type-Options": "nosniff"}
@@ -102,7 +102,7 @@ async def _answer(refused: RefusedError, scope: Scope, receive: Receive, send: S
 
 
 def judge(scope: Scope, names: tuple[Name, ...]) -> None:
-    """Raise RefusedError unless a request is of the UI's own pages, or of no page."""
+    """Raise RefusedError unless a request comes from the UI's own pages, or from no page."""
     method = scope.get("method", "GET")
     host = _host(scope, method, names)
     origin = _header(scope, b"origin")
@@ -118,7 +118,7 @@ def judge(scope: Scope, names: tuple[Name, ...]) -> None:
 
 
 def _header(scope: Scope, name: bytes) -> str | None:
-    """The only header of this name. One that is there twice may be read in two ways."""
+    """The only header of this name. A header that occurs twice can be read in two ways."""
     found = [value for key, value in scope["headers"] if key.lower() == name]
     if len(found) > 1:
         raise RefusedError(
@@ -128,7 +128,7 @@ def _header(scope: Scope, name: bytes) -> str | None:
 
 
 def _host(scope: Scope, method: str, names: tuple[Name, ...]) -> Place:
-    """The place that a request names. X-Forwarded-Host is anybody's to write, and is not read."""
+    """The host that a request names. Anybody can write X-Forwarded-Host, so it is ignored."""
     text = _header(scope, b"host")
     host = parse_place(text or "")
     if host is None:
@@ -143,7 +143,7 @@ def _host(scope: Scope, method: str, names: tuple[Name, ...]) -> Place:
 
 
 def _is_health_check(scope: Scope, method: str, host: Place) -> bool:
-    """Whether a load balancer looks after the server, which it knows by its address."""
+    """Whether this is a load balancer's health check, which addresses the server by IP."""
     here = scope.get("server")
     return (
         scope["type"] == "http"
@@ -155,8 +155,8 @@ def _is_health_check(scope: Scope, method: str, host: Place) -> bool:
 
 
 def _require_own_page(scope: Scope, method: str) -> None:
-    """By what browsers say of the page that asks. A link to a page of the UI may be anywhere, for
-    instance in an alert; it opens in a window of its own."""
+    """Check what the browser says about the requesting page. A link to the UI may be anywhere, for
+    instance in an alert, and opens a window of its own."""
     if _header(scope, b"sec-fetch-site") in (None, "same-origin", "none"):
         return
     opens_a_page = (
@@ -171,7 +171,7 @@ def _require_own_page(scope: Scope, method: str) -> None:
 
 
 def _require_queries(scope: Scope) -> None:
-    """Nothing is changed by a GET, which browsers send from any page."""
+    """Refuse a GET that changes something: browsers send GETs from any page."""
     if not scope["path"].rstrip("/").endswith("/graphql"):
         return
     for text in QueryParams(scope["query_string"]).getlist("query"):
@@ -182,7 +182,7 @@ def _require_queries(scope: Scope) -> None:
 
 
 def _only_asks(text: str) -> bool:
-    """Whether a document of GraphQL has queries only. One with an error is Dagster's to refuse."""
+    """Whether a GraphQL document has only queries. Dagster refuses one with an error."""
     try:
         definitions = parse(text, no_location=True).definitions
     except GraphQLError:
@@ -195,7 +195,8 @@ def _only_asks(text: str) -> bool:
 
 
 def _require_asked_first(scope: Scope) -> None:
-    """A browser sends three types of content without asking, and Dagster takes them all."""
+    """Refuse the three content types that browsers send without asking, and that Dagster
+    accepts."""
     content = (_header(scope, b"content-type") or "").partition(";")[0].strip().lower()
     if content not in ASKED_FIRST:
         raise RefusedError(415, "Changes are sent as application/json: set Content-Type to that.")

@@ -21,13 +21,13 @@ _PLACE = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_-][a-z0-9._-]*)(?::([0-9]{0,5}))?
 
 @dataclass(frozen=True)
 class Place:
-    """A host in lower case, an address in its canonical form; `port` is None where none is said."""
+    """A host in lower case, an address in its canonical form; `port` is None if not given."""
 
     host: str
     port: int | None = None
 
     def on(self, scheme: str) -> Place:
-        """The same with the port that a scheme implies."""
+        """The same, with the port that a scheme implies."""
         return Place(self.host, self.port or DEFAULT_PORTS[scheme])
 
     @property
@@ -40,13 +40,13 @@ class Place:
 
 @dataclass(frozen=True)
 class Name:
-    """A place that is served; `scheme` is None where it may be reached by HTTP and by HTTPS."""
+    """A served place; `scheme` is None if both HTTP and HTTPS may reach it."""
 
     place: Place
     scheme: str | None = None
 
     def covers(self, host: Place) -> bool:
-        """Whether a Host is this one. Without a port in this name, any port will do."""
+        """Whether a Host is this place. If the name has no port, any port matches."""
         wanted = self.place.port
         if wanted is not None and host.port is None:
             return self.place.host == host.host and wanted in DEFAULT_PORTS.values()
@@ -54,7 +54,7 @@ class Name:
 
 
 def parse_place(text: str) -> Place | None:
-    """What `host` or `host:port` names; None where it is neither."""
+    """Parse `host` or `host:port`; None if it is neither."""
     found = _PLACE.fullmatch(text.lower())
     if found is None:
         return None
@@ -70,19 +70,19 @@ def parse_place(text: str) -> Place | None:
 
 
 def parse_origin(text: str) -> tuple[str, Place] | None:
-    """The scheme and the place of an Origin; None for `null`, and for what is no web page's."""
+    """The scheme and place of an Origin; None for `null`, and if it is not a web page's."""
     scheme, _, rest = text.partition("://")
     scheme, found = scheme.lower(), parse_place(rest)
     return (scheme, found.on(scheme)) if found and scheme in DEFAULT_PORTS else None
 
 
 def is_served(host: Place, names: Iterable[Name]) -> bool:
-    """Whether a Host is of this machine itself, or one of the names."""
+    """Whether a Host is this machine or one of the names."""
     return host.is_loopback or any(name.covers(host) for name in names)
 
 
 def is_same_origin(origin: str, host: Place, names: Iterable[Name]) -> bool:
-    """Whether a page of this Origin is one of the UI's own, which was reached under this Host."""
+    """Whether a page of this Origin belongs to the UI that was reached under this Host."""
     parsed = parse_origin(origin)
     if parsed is None:
         return False

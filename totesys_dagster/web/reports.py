@@ -15,8 +15,8 @@ from totesys_dagster.lake.store import Store
 from totesys_dagster.page.newest import PATH, newest_key
 from totesys_dagster.web.guard import Application, Receive, Scope, Send
 
-# The page shares its place with the UI, so it may run nothing there, even if somebody had changed
-# it in the lake: a browser takes it for a page of no place. Nor does a browser keep it.
+# The page has the UI's address, so it must not run anything there, even if somebody changed it in
+# the lake: a browser treats it as having no origin. Browsers do not cache it either.
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none';"
     " form-action 'none'; frame-ancestors 'none'; sandbox",
@@ -46,7 +46,7 @@ class Reports:
             return PlainTextResponse(f"There is one page, the newest: {self._path}\n", 404)
         if method not in ("GET", "HEAD"):
             return PlainTextResponse("The page is read only.\n", 405, {"Allow": "GET, HEAD"})
-        # In a thread, as a slow lake must not hold up the UI.
+        # In a thread, because a slow lake must not block the UI.
         return await run_in_threadpool(newest_page)
 
 

@@ -21,7 +21,8 @@ PORT = 3000
 def take_port(host: str, port: int) -> list[socket.socket]:
     """Listening sockets of all addresses of `host`. Raises SettingError.
 
-    Who connects waits until the UI is loaded. A socket that does not listen keeps nobody away.
+    Clients that connect wait until the UI is loaded. A socket that does not listen would not keep
+    other servers off the port.
     """
     sockets: list[socket.socket] = []
     try:
@@ -54,7 +55,7 @@ def _listening(listener: socket.socket, address: object) -> socket.socket:
 
 
 def serve(host: str, port: int, options: Sequence[str]) -> int:
-    """Serve the UI until the process is to end; `options` are those of dagster-webserver.
+    """Serve the UI until the process has to end; `options` are those of dagster-webserver.
 
     Returns the exit status. Raises SettingError.
     """
@@ -77,7 +78,7 @@ def serve(host: str, port: int, options: Sequence[str]) -> int:
 
     def run(application: Application, *, host: str, port: int, log_level: str) -> None:
         prefix = click.get_current_context().params["path_prefix"]
-        # Who is asked for decides whether an answer is given, so no header of a proxy changes it.
+        # The named host decides whether we answer, so no proxy header may change it.
         config = uvicorn.Config(
             Guard(Reports(application, prefix), names),
             host=host,
@@ -102,5 +103,7 @@ def serve(host: str, port: int, options: Sequence[str]) -> int:
             )
         )
     finally:
-        for one in code_servers:  # those that Dagster has not ended: it was interrupted early
+        for (
+            one
+        ) in code_servers:  # those that Dagster has not ended, because it was interrupted early
             one.terminate()

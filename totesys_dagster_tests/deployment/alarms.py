@@ -33,10 +33,11 @@ class Filter:
 
 @dataclass(frozen=True)
 class Alarm:
-    """Is raised when the last `periods` periods were all as they should not be."""
+    """Is raised when `bad` of the last `periods` periods were as they should not be."""
 
     period: int
     periods: int
+    bad: int
     below: bool
     threshold: float
     missing_is_bad: bool
@@ -49,8 +50,8 @@ class Alarm:
         bad = [self._is_bad(sums.get(number)) for number in range(until // self.period)]
         for number in range(len(bad)):
             # What was before the beginning was in order.
-            since = number + 1 - self.periods
-            yield (number + 1) * self.period, since >= 0 and all(bad[since : number + 1])
+            last = bad[max(number + 1 - self.periods, 0) : number + 1]
+            yield (number + 1) * self.period, sum(last) >= self.bad
 
     def _is_bad(self, value: float | None) -> bool:
         if value is None:
@@ -67,7 +68,7 @@ def filters() -> dict[str, Filter]:
 
 
 def alarms() -> dict[str, Alarm]:
-    """The alarms of whether the platform lives, by what they are called after its name."""
+    """The alarms of life and of copies, by what they are called after the platform's name."""
     names = {
         "lives": list(_locals()["lives"]),
         "errors": list(_locals()["errors"]),
@@ -75,7 +76,12 @@ def alarms() -> dict[str, Alarm]:
         "web": ["web-unhealthy"],
     }
     found = _resources("aws_cloudwatch_metric_alarm")
-    return {name: _alarm(found[kind]) for kind, its in names.items() for name in its}
+    lives = {name: _alarm(found[kind]) for kind, its in names.items() for name in its}
+    copying = {
+        f"copies-{kind}": _alarm(_of_each(found["copying"], its))
+        for kind, its in _locals()["copying"].items()
+    }
+    return lives | copying
 
 
 def composed() -> dict[str, list[str]]:
@@ -93,6 +99,10 @@ def composed() -> dict[str, list[str]]:
             else:
                 parts += list(_locals()[kind])
         mails[name] = parts
+    copies = _resources("aws_cloudwatch_composite_alarm")["copies"]
+    assert "for alarm in aws_cloudwatch_metric_alarm.copying :" in copies["alarm_rule"]
+    assert copies["alarm_actions"] == ["${aws_sns_topic.this.arn}"]
+    mails["copies"] = [f"copies-{kind}" for kind in _locals()["copying"]]
     return mails
 
 
@@ -106,7 +116,7 @@ def mails(
     known, raised = alarms(), {}
     counted = _counted(lines)
     for name, alarm in known.items():
-        default = dict.fromkeys(range(0, until, alarm.period), 1.0)
+        default = dict.fromkeys(range(0, until, alarm.period), 1.0) if alarm.below else {}
         values = counted[name] if name in counted else (measured or {}).get(name, default)
         raised[name] = dict(alarm.raised(values, until))
     sent = []
@@ -134,14 +144,25 @@ def _alarm(block: dict[str, Any]) -> Alarm:
     assert "alarm_actions" not in block
     comparison = _text(block["comparison_operator"])
     assert comparison in ("LessThanThreshold", "GreaterThanOrEqualToThreshold")
-    assert _text(block["statistic"]) in ("Sum", "Minimum")
+    assert _text(block["statistic"]) in ("Sum", "Minimum", "Maximum")
     return Alarm(
         period=block["period"],
         periods=block["evaluation_periods"],
+        bad=block.get("datapoints_to_alarm", block["evaluation_periods"]),
         below=comparison == "LessThanThreshold",
         threshold=block["threshold"],
         missing_is_bad=_text(block["treat_missing_data"]) == "breaching",
     )
+
+
+def _of_each(block: dict[str, Any], each: dict[str, Any]) -> dict[str, Any]:
+    """A block for one element of its `for_each`."""
+
+    def filled(value: Any) -> Any:
+        found = re.fullmatch(r"\$\{each\.value\.(\w+)\}", value) if isinstance(value, str) else None
+        return each[found[1]] if found else value
+
+    return {name: filled(value) for name, value in block.items()}
 
 
 def backups_of(identifier: str) -> Matches:

@@ -96,4 +96,15 @@ def endangers(env: Environment) -> list[Need]:
         Need("organizations:LeaveOrganization", "*"),
         Need("cloudtrail:StopLogging", env.arn("cloudtrail", "trail/x")),
         *_endangers_copies(env, mine),
+        *(Need(f"s3:{action}", env.bucket("drops", "sales_target/x.csv")) for action in (
+            "GetObject", "PutObject", "DeleteObject", "DeleteObjectVersion")),
+        *(Need(f"s3:{action}", env.bucket("drops")) for action in (
+            "DeleteBucket", "PutBucketPolicy", "DeleteBucketPolicy", "PutBucketVersioning",
+            "PutLifecycleConfiguration", "PutBucketPublicAccessBlock")),
+        *(Need(f"secretsmanager:{action}", env.secret("agent-token")) for action in (
+            "GetSecretValue", "PutSecretValue", "DeleteSecret", "PutResourcePolicy")),
+        *(Need(f"servicediscovery:{action}", env.arn("servicediscovery", place), mine)
+          for action, place in (("DeleteNamespace", "namespace/ns-0"),
+                                ("DeleteService", "service/srv-0"),
+                                ("CreateService", "namespace/ns-0"))),
     ]  # fmt: skip

@@ -104,10 +104,14 @@ DATA = [
 # What a merge changes by itself: the actions of each resource, named after the environment.
 CHANGES = {
     "athena workgroup/{name}": "UpdateWorkGroup TagResource",
+    "cloudwatch alarm:{name}-copies": "DeleteAlarms TagResource UntagResource",
+    "cloudwatch alarm:{name}-copies-failed": "PutMetricAlarm DeleteAlarms TagResource",
     "cloudwatch alarm:{name}-platform": "DeleteAlarms TagResource UntagResource",
     "cloudwatch alarm:{name}-ticks": "PutMetricAlarm DeleteAlarms TagResource",
     "ecs cluster/{name}": "UpdateCluster UpdateClusterSettings TagResource",
+    "ecs service/{name}/agent": "CreateService UpdateService DeleteService TagResource",
     "ecs service/{name}/web": "CreateService UpdateService DeleteService TagResource",
+    "ecs task-definition/{name}-agent:8": "RegisterTaskDefinition TagResource",
     "ecs task-definition/{name}-web:8": "RegisterTaskDefinition TagResource",
     "elasticloadbalancing loadbalancer/app/{name}/0": "ModifyLoadBalancerAttributes AddTags",
     "elasticloadbalancing listener/app/{name}/0/0": "ModifyListener",

@@ -35,7 +35,7 @@ def for_bucket(bucket: str, region: str = REGION) -> dict[str, Any]:
     return {**via("s3", region), "kms__EncryptionContext__aws__s3__arn": bucket}
 
 
-def _use_key(env: Environment, service: str, *actions: str) -> Iterator[Need]:
+def use_key(env: Environment, service: str, *actions: str) -> Iterator[Need]:
     for action in actions or ("Decrypt", "GenerateDataKey"):
         yield Need(f"kms:{action}", env.key, via(service))
 
@@ -61,7 +61,7 @@ def _logs_of_runs(env: Environment, writes: bool = True) -> Iterator[Need]:
 def _secret(env: Environment, *names: str) -> Iterator[Need]:
     for name in names:
         yield Need("secretsmanager:GetSecretValue", env.secret(name))
-    yield from _use_key(env, "secretsmanager", "Decrypt")
+    yield from use_key(env, "secretsmanager", "Decrypt")
 
 
 BATCH = ("manifests", "commits", "audits", "rows", "keys", "schemas", "references", "probe")
@@ -88,7 +88,7 @@ def _launch(env: Environment) -> Iterator[Need]:
 def _lake(env: Environment) -> Iterator[Need]:
     yield from _read(env, "ingestion")
     yield from _read(env, "processed", "receipts/x")
-    yield from _use_key(env, "s3")
+    yield from use_key(env, "s3")
 
 
 def of_part(env: Environment, part: str) -> Iterator[Need]:
@@ -96,10 +96,10 @@ def of_part(env: Environment, part: str) -> Iterator[Need]:
     if part == "prepare":
         for name in ("warehouse-dsn", "warehouse-admin-dsn", "dagster-password"):
             yield Need("secretsmanager:PutSecretValue", env.secret(name))
-        yield from _use_key(env, "secretsmanager")
+        yield from use_key(env, "secretsmanager")
         return
     yield from _logs_of_runs(env, writes=part != "web")
-    yield from _use_key(env, "s3")
+    yield from use_key(env, "s3")
     if part in ("daemon", "web"):
         yield from _watch(env)
         yield from _launch(env) if part == "daemon" else _read(env, "processed", "reports/page/x")
@@ -107,6 +107,8 @@ def of_part(env: Environment, part: str) -> Iterator[Need]:
     yield from _read(env, "ingestion")
     if part != "capture":
         yield from _lake(env)
+    if part in ("code", "whole"):
+        yield from _read(env, "drops", "sales_target/targets-2025.csv")
     if part in ("capture", "whole"):
         yield from _write(env, "ingestion", *BATCH)
         yield from _secret(env, "source-dsn")
@@ -120,19 +122,24 @@ def of_part(env: Environment, part: str) -> Iterator[Need]:
     if part == "code":
         yield from _secret(env, "source-dsn", "smtp-url")
         yield Need("sns:Publish", env.topic)
-        yield from _use_key(env, "sns")
+        yield from use_key(env, "sns")
     if part == "whole":
         yield from _secret(env, "smtp-url")
 
 
-def of_execution(env: Environment, part: str) -> Iterator[Need]:
-    """What ECS does to start a part."""
+def pulling(env: Environment, group: str) -> Iterator[Need]:
+    """What ECS does to start anything: it pulls the image, and writes to a log group."""
     image = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/totesys"
     yield Need("ecr:GetAuthorizationToken", "*")
     for action in ("BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer"):
         yield Need(f"ecr:{action}", image)
     for action in ("CreateLogStream", "PutLogEvents"):
-        yield Need(f"logs:{action}", env.log(f"/{env.name}/{part}"))
+        yield Need(f"logs:{action}", env.log(f"/{env.name}/{group}"))
+
+
+def of_execution(env: Environment, part: str) -> Iterator[Need]:
+    """What ECS does to start a part."""
+    yield from pulling(env, part)
     secrets = (
         [env.administrator("warehouse"), env.administrator("dagster")]
         if part == "prepare"
@@ -140,7 +147,7 @@ def of_execution(env: Environment, part: str) -> Iterator[Need]:
     )
     for secret in secrets:
         yield Need("secretsmanager:GetSecretValue", secret)
-    yield from _use_key(env, "secretsmanager", "Decrypt")
+    yield from use_key(env, "secretsmanager", "Decrypt")
 
 
 def of_replication(env: Environment) -> Iterator[Need]:
@@ -221,6 +228,14 @@ def _forbidden_of_copies(env: Environment) -> list[Need]:
     ]  # fmt: skip
 
 
+def _forbidden_of_drops(env: Environment) -> Iterator[Need]:
+    """What is delivered is others' to write, and nobody's to delete."""
+    for action in ("PutObject", "DeleteObject", "DeleteObjectVersion", "PutObjectAcl"):
+        yield Need(f"s3:{action}", env.bucket("drops", "sales_target/x.csv"))
+    for action in ("DeleteBucket", "PutBucketPolicy", "PutBucketVersioning", "PutBucketAcl"):
+        yield Need(f"s3:{action}", env.bucket("drops"))
+
+
 def forbidden(env: Environment) -> list[Need]:
     """What nothing that runs may do, whatever else it may, some of it with the keys that help."""
     lake = [env.bucket(zone, "rows/x") for zone in ("ingestion", "processed")]
@@ -239,6 +254,7 @@ def forbidden(env: Environment) -> list[Need]:
             "s3:PutBucketObjectLockConfiguration", "s3:PutReplicationConfiguration")),
         *(Need(f"kms:{action}", key) for key in (env.key, env.copies_key) for action in KEYS),
         *_forbidden_of_copies(env),
+        *_forbidden_of_drops(env),
         *(Need(action, env.role("whole")) for action in (
             "iam:PutRolePolicy", "iam:AttachRolePolicy", "iam:UpdateAssumeRolePolicy",
             "iam:DeleteRolePermissionsBoundary", "iam:CreateRole")),

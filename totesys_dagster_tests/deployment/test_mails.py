@@ -277,3 +277,39 @@ def test_backup_counts_when_it_is_finished(database: str, event: str, counted: b
     }
 
     assert alarms.backups_of("totesys-test-warehouse")(json.dumps(told)) is counted
+
+
+# Copies
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "told"),
+    [
+        ("failed", [0, 0, 1, 0, 0], ["copies"]),
+        ("failed", [0, 1, 0, 5, 0, 2, 0, 1], ["copies"]),
+        ("failed", [0, 0, 0], []),
+        ("late", [30, 900, 1200, 1800, 40], ["copies"]),
+        # A peak, as when a year's rows are read anew.
+        ("late", [30, 1800, 900, 40], []),
+        # Nothing is written, so nothing is measured.
+        ("late", [], []),
+    ],
+)
+def test_copies_that_fail_or_are_late_are_one_mail(
+    kind: str, values: list[float], told: list[str]
+) -> None:
+    measured = {f"copies-{kind}": {HOUR + 300 * at: value for at, value in enumerate(values)}}
+
+    lines = going_on(Record.read("quiet"), 0, 2 * HOUR)
+    assert alarms.mails(lines, 2 * HOUR, measured) == told
+
+
+def test_an_object_that_fails_and_makes_others_late_is_one_mail() -> None:
+    since = range(HOUR, HOUR + 1500, 300)
+    measured = {
+        "copies-failed": {since[0]: 3.0},
+        "copies-late": dict.fromkeys(since, 2000.0),
+    }
+
+    lines = going_on(Record.read("quiet"), 0, 2 * HOUR)
+    assert alarms.mails(lines, 2 * HOUR, measured) == ["copies"]

@@ -33,14 +33,9 @@ from totesys_dagster_tests.deployment.conditions import UnknownError
 from totesys_dagster_tests.deployment.dangers import endangers
 from totesys_dagster_tests.deployment.documents import IDENTITY, Policy, Principal
 from totesys_dagster_tests.deployment.evaluation import Decision, Request, Rights, decide
-from totesys_dagster_tests.deployment.needs import (
-    BATCH,
-    PROCESSED,
-    Need,
-    for_bucket,
-    forbidden,
-    needs,
-)
+from totesys_dagster_tests.deployment.needs import BATCH, PROCESSED, Need, for_bucket, forbidden
+from totesys_dagster_tests.deployment.needs import needs as needs_of_parts
+from totesys_dagster_tests.deployment.plus import forbidden_of_agent, of_plus
 
 ROOT = Path(__file__).parents[2]
 STATE = f"arn:aws:s3:::totesys-terraform-{ACCOUNT}"
@@ -57,6 +52,11 @@ def account() -> Account:
 @pytest.fixture(params=ENVIRONMENTS)
 def env(request: pytest.FixtureRequest) -> Environment:
     return Environment(request.param)
+
+
+def needs(env: Environment) -> dict[str, list[Need]]:
+    """For each role of an environment, with all that is off by default, what it needs."""
+    return needs_of_parts(env) | of_plus(env)
 
 
 def refused(account: Account, role: str, lines: Iterable[Need]) -> list[str]:
@@ -164,7 +164,8 @@ def test_roles_may_write_what_the_platform_writes(
 # Services of AWS
 
 
-@pytest.mark.parametrize("role", ["capture", "capture-execution", "prepare", "web"])
+@pytest.mark.parametrize("role", ["capture", "capture-execution", "prepare", "web", "agent",
+                                  "agent-execution", "agent-tasks-execution"])  # fmt: skip
 def test_tasks_of_this_account_alone_assume_their_roles(
     account: Account, env: Environment, role: str
 ) -> None:
@@ -366,6 +367,68 @@ def test_replication_reads_no_other_zone(account: Account, env: Environment) -> 
     ]) == []  # fmt: skip
 
 
+# Files that others deliver
+
+# What the record has been planned with.
+DELIVERER = f"arn:aws:iam::{ACCOUNT}:role/planning"
+
+
+def as_deliverer(
+    account: Account, who: str, action: str, resource: str, **context: Any
+) -> Decision:
+    """What a role outside the platform may do by the policies of resources alone."""
+    principal = Principal.session(who, who.split(":")[4])
+    sent = {"aws:SecureTransport": "true", **keys(context)}
+    request = Request(principal, action, resource, sent, ACCOUNT)
+    return decide(request, Rights(), account.of(resource, action))
+
+
+def test_named_roles_deliver_files_and_do_nothing_else(account: Account, env: Environment) -> None:
+    file, lake = env.bucket("drops", "sales_target/x.csv"), env.bucket("ingestion", "rows/x")
+
+    assert as_deliverer(account, DELIVERER, "s3:PutObject", file)
+    assert not as_deliverer(account, DELIVERER, "s3:PutObject", file, aws__SecureTransport="false")
+    for action in ("GetObject", "DeleteObject", "DeleteObjectVersion", "PutObjectAcl"):
+        assert not as_deliverer(account, DELIVERER, f"s3:{action}", file)
+    assert not as_deliverer(account, DELIVERER, "s3:PutBucketPolicy", env.bucket("drops"))
+    assert not as_deliverer(account, DELIVERER, "s3:PutObject", lake, s3__if_none_match="*")
+    for stranger in (f"{DELIVERER}2", DELIVERER.replace(ACCOUNT, "444455556666")):
+        assert not as_deliverer(account, stranger, "s3:PutObject", file)
+
+
+def test_not_even_an_administrator_delivers_or_loses_files(
+    account: Account, env: Environment
+) -> None:
+    file = env.bucket("drops", "sales_target/x.csv")
+
+    for action in ("PutObject", "DeleteObjectVersion", "PutObjectAcl"):
+        assert not as_administrator(account, f"s3:{action}", file)
+    assert not as_administrator(account, "s3:GetObject", file, aws__SecureTransport="false")
+    # It hides a file that was refused; the version stays.
+    assert as_administrator(account, "s3:DeleteObject", file)
+
+
+# The agent of Dagster+
+
+
+def test_an_agent_stays_within_its_bounds(account: Account, env: Environment) -> None:
+    assert allowed(account, f"{env.name}-agent", forbidden_of_agent(env)) == []
+
+
+def test_an_agent_touches_nothing_of_the_other_environment(
+    account: Account, env: Environment
+) -> None:
+    other = Environment(next(name for name in ENVIRONMENTS if name != env.short))
+    # AWS knows no resources, or no names, of these.
+    anybody = ("ecs:Describe", "ecs:ListAcc", "ecs:Register",
+               "servicediscovery:GetOperation", "servicediscovery:List", "tag:")  # fmt: skip
+    theirs = [one for one in of_plus(other)[f"{other.name}-agent"]
+              if not one.action.startswith(anybody)]  # fmt: skip
+
+    assert len(theirs) > 10
+    assert allowed(account, f"{env.name}-agent", theirs) == []
+
+
 def test_every_policy_of_a_resource_is_looked_at(account: Account) -> None:
     """A new key, bucket, topic or policy of log groups has to be asked about here."""
 
@@ -381,7 +444,7 @@ def test_every_policy_of_a_resource_is_looked_at(account: Account) -> None:
 
     assert {re.sub(r"key/\w+", "key", arn) for arn in of_roots} == {
         *(f"arn:aws:s3:::E-{name}-" for name in
-          ("ingestion", "processed", "logs", "queries", "compute-logs", "replica")),
+          ("ingestion", "processed", "logs", "queries", "compute-logs", "replica", "drops")),
         "arn:aws:s3:::totesys-terraform-",
         *(f"arn:aws:kms:{region}::key" for region in (REGION, COPIES_REGION)),
         f"arn:aws:sns:{REGION}::E-alerts",

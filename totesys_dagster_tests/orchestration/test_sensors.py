@@ -387,7 +387,7 @@ def test_audit_waits_for_batches_that_are_not_loaded(
     monkeypatch.setattr(changes, "WHOLE_EVERY", dt.timedelta(0))
 
     assert orchestra.tick("source_changes") == (
-        "An audit of every table is due, and waits for a batch to be loaded."
+        "An audit of every table is due, but waits until a batch is loaded."
     )
 
 
@@ -403,7 +403,7 @@ def test_audit_waits_for_a_warehouse_that_is_down(
 
     assert isinstance(skipped, dg.SkipReason)
     assert str(skipped.skip_message).startswith(
-        "An audit of every table is due, and waits for the warehouse: TOTESYS_WAREHOUSE_DSN"
+        "An audit of every table is due, but waits for the warehouse: TOTESYS_WAREHOUSE_DSN"
     )
     assert context.cursor
 

@@ -36,8 +36,9 @@ def judge(
 ) -> Verdict:
     """Compare the warehouse of the settings with the oracle, verify the lake, and rebuild.
 
-    What was changed `by_hand` leaves traces in the history, which a rebuild does away with: what
-    comes out is compared with the oracle again, and with one more rebuild.
+    What was changed `by_hand` leaves traces in the history, of which `verify` tells where they are
+    in past rows of dimensions. A rebuild does away with them: what comes out is compared with the
+    oracle again, verified again, and compared with one more rebuild.
     """
     manifests = list(ManifestLog(ingestion).after(0))
 
@@ -52,6 +53,9 @@ def judge(
         findings = verify(warehouse, names, ingestion, processed).findings
         rebuilt = rebuild_once(warehouse)
         if by_hand:
+            traces = tuple(f"The history of {star} is not what the lake" for star, _ in by_hand)
+            findings = [finding for finding in findings if not finding.startswith(traces)]
+            findings += verify(warehouse, names, ingestion, processed).findings
             verdict.add(oracle.judge(log, warehouse, manifests, large=large))
             rebuilt = rebuild_once(warehouse)
     verdict.broken_links = len(findings)

@@ -49,6 +49,10 @@ module "platform" {
   permissions_boundary_arn = data.aws_iam_policy.boundary.arn
   cpu_architecture         = var.cpu_architecture
   running                  = var.running
+  agent = var.agent == null ? null : {
+    organization = var.agent.organization
+    image        = "${data.aws_ecr_repository.this.repository_url}:${var.agent.image_tag}"
+  }
 
   retention_mode = local.retention.mode
   retention_days = local.retention.days
@@ -72,6 +76,7 @@ module "platform" {
   cognito_domain_prefix = var.cognito_domain_prefix
 
   settings           = var.settings
+  drops_from         = var.drops_from
   alert_emails       = var.alert_emails
   alert_mail         = var.alert_mail
   monthly_budget_usd = var.monthly_budget_usd

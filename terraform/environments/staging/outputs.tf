@@ -37,3 +37,8 @@ output "databases" {
   description = "Databases of Athena"
   value       = module.platform.databases
 }
+
+output "drops_bucket" {
+  description = "Where files are delivered; null for nowhere"
+  value       = module.platform.drops_bucket
+}

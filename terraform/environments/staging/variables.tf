@@ -56,6 +56,12 @@ variable "settings" {
   default     = {}
 }
 
+variable "drops_from" {
+  description = "ARNs of the roles and users that deliver files, into a bucket of their own; none for no such bucket"
+  type        = list(string)
+  default     = []
+}
+
 variable "alert_emails" {
   description = "Who is notified of alarms"
   type        = list(string)
@@ -73,9 +79,15 @@ variable "monthly_budget_usd" {
 }
 
 variable "cpu_architecture" {
-  description = "Processors of the tasks: X86_64, or ARM64 (Graviton), for which the image must be built"
+  description = "Processors of the tasks: X86_64. ARM64 (Graviton) is refused for now"
   type        = string
   default     = "X86_64"
+}
+
+variable "agent" {
+  description = "For Dagster+ Hybrid, in place of the services: the organization in its addresses and the tag of the agent's image; null for none"
+  type        = object({ organization = string, image_tag = string })
+  default     = null
 }
 
 variable "replica_region" {

@@ -1,7 +1,7 @@
 # Who is notified, and of what. The platform itself reports runs, checks and systems
 # (totesys_dagster/alerting), once per incident. The alarms here report only what the platform cannot:
-# that it is not running (alarms.tf), what its databases run short of (databases.tf), which task was
-# killed.
+# that it is not running (alarms.tf), what its databases run short of (databases.tf), that its lake is not
+# copied (copies.tf), which task was killed.
 
 data "aws_caller_identity" "current" {}
 

@@ -52,6 +52,12 @@ variable "databases" {
   }))
 }
 
+variable "copies" {
+  description = "Buckets and rule of the replication to another region, as its metrics name them; null for no copies"
+  type        = object({ from = string, to = string, rule = string })
+  default     = null
+}
+
 variable "load_balancer" {
   description = "The load balancer, as its metrics name it"
   type        = string

@@ -29,3 +29,19 @@ output "services" {
   description = "Services of the cluster"
   value       = [aws_ecs_service.code.name, aws_ecs_service.daemon.name, aws_ecs_service.web.name]
 }
+
+output "namespace" {
+  description = "Namespace of Cloud Map in which code locations are found"
+  value = {
+    id  = aws_service_discovery_private_dns_namespace.this.id
+    arn = aws_service_discovery_private_dns_namespace.this.arn
+  }
+}
+
+output "code_settings" {
+  description = "Settings of the code location; secrets by reference"
+  value = {
+    for name, value in merge(local.environment, local.code_environment, local.setting_environment["code"]) :
+    name => value if startswith(name, "TOTESYS_") || startswith(name, "AWS_")
+  }
+}

@@ -33,6 +33,21 @@ resource "aws_iam_policy" "boundary" {
         Resource = "*"
       },
       {
+        # The agent of Dagster+ runs the code location as a service.
+        Sid    = "RunCodeLocations"
+        Effect = "Allow"
+        Action = [
+          "ecs:CreateService", "ecs:DeleteService", "ecs:DescribeServices", "ecs:ListAccountSettings",
+          "ecs:ListServices", "ecs:ListTasks", "ecs:RegisterTaskDefinition", "ecs:UpdateService",
+          "servicediscovery:CreateService", "servicediscovery:DeleteService",
+          "servicediscovery:DeregisterInstance", "servicediscovery:GetNamespace",
+          "servicediscovery:GetOperation", "servicediscovery:ListInstances",
+          "servicediscovery:ListServices", "servicediscovery:ListTagsForResource",
+          "servicediscovery:TagResource", "tag:GetResources",
+        ]
+        Resource = "*"
+      },
+      {
         Sid       = "PassRolesToTasks"
         Effect    = "Allow"
         Action    = "iam:PassRole"

@@ -18,3 +18,12 @@ output "arns" {
     queries   = aws_s3_bucket.queries.arn
   }
 }
+
+output "copies" {
+  description = "Buckets and rule of the replication, as its metrics name them; null for no copies"
+  value = var.replica == null ? null : {
+    from = aws_s3_bucket.zone["ingestion"].id
+    to   = split(":::", var.replica.bucket_arn)[1]
+    rule = local.copy_rule
+  }
+}

@@ -4,7 +4,8 @@
 data "aws_partition" "current" {}
 
 locals {
-  replicas = var.replica == null ? {} : { ingestion = var.replica }
+  replicas  = var.replica == null ? {} : { ingestion = var.replica }
+  copy_rule = "copy"
 }
 
 resource "aws_iam_role" "replication" {
@@ -90,7 +91,7 @@ resource "aws_s3_bucket_replication_configuration" "this" {
   role   = aws_iam_role.replication[each.key].arn
 
   rule {
-    id     = "copy"
+    id     = local.copy_rule
     status = "Enabled"
 
     filter {}

@@ -69,6 +69,16 @@ module "lake" {
   permissions_boundary_arn = var.permissions_boundary_arn
 }
 
+# For files that other systems deliver.
+module "drops" {
+  source = "../drops"
+  count  = length(var.drops_from) > 0 ? 1 : 0
+
+  name       = var.name
+  log_bucket = module.lake.buckets.logs
+  principals = var.drops_from
+}
+
 module "network" {
   source = "../network"
 
@@ -149,6 +159,7 @@ module "roles" {
   region                   = var.region
   key_arn                  = module.key.arn
   bucket_arns              = module.lake.arns
+  drops_bucket_arn         = one(module.drops[*].arn)
   secret_arns              = local.secrets
   part_setting_secrets     = { for part, secrets in local.part_setting_secrets : part => values(secrets) }
   part_environment_secrets = { for part, secrets in local.part_environment_secrets : part => values(secrets) }
@@ -187,9 +198,30 @@ module "cluster" {
   deletion_protection      = var.deletion_protection
   poll_seconds             = var.poll_seconds
   load_every_seconds       = var.load_every_seconds
-  settings                 = var.settings
+  settings                 = merge(var.settings, { for drops in module.drops : "TOTESYS_DROPS_URL" => "s3://${drops.bucket}" })
   alert_topic_arn          = module.alerts.topic_arn
   alert_mail               = var.alert_mail
+}
+
+# With Dagster+, in place of the services of modules/cluster.
+module "agent" {
+  source = "../agent"
+  count  = var.agent == null ? 0 : 1
+
+  name                     = var.name
+  region                   = var.region
+  image                    = try(var.agent.image, null)
+  organization             = try(var.agent.organization, null)
+  key_arn                  = module.key.arn
+  cluster                  = { name = aws_ecs_cluster.this.name, arn = aws_ecs_cluster.this.arn }
+  namespace                = module.cluster.namespace
+  subnet_ids               = module.network.subnets.private
+  security_groups          = module.network.security_groups
+  settings                 = module.cluster.code_settings
+  part_setting_secrets     = local.part_setting_secrets
+  task_role_arns           = module.roles.task_role_arns
+  repository_arn           = var.repository_arn
+  permissions_boundary_arn = var.permissions_boundary_arn
 }
 
 module "alerts" {
@@ -204,6 +236,7 @@ module "alerts" {
   cluster_name       = aws_ecs_cluster.this.name
   cluster_arn        = aws_ecs_cluster.this.arn
   services           = module.cluster.services
+  copies             = module.lake.copies
   load_balancer      = module.cluster.load_balancer
   target_group       = module.cluster.target_group
   databases = {

@@ -51,3 +51,8 @@ output "database_arns" {
   description = "ARNs of the databases by what is in them"
   value       = { warehouse = module.warehouse.arn, dagster = module.orchestration.arn }
 }
+
+output "drops_bucket" {
+  description = "Where files are delivered; null for nowhere"
+  value       = one(module.drops[*].bucket)
+}

@@ -19,13 +19,13 @@ variable "image" {
 }
 
 variable "cpu_architecture" {
-  description = "Processors of the tasks: X86_64, or ARM64 (Graviton), for which the image must be built"
+  description = "Processors of the tasks: X86_64. ARM64 (Graviton) is refused for now"
   type        = string
   default     = "X86_64"
 
   validation {
-    condition     = contains(["X86_64", "ARM64"], var.cpu_architecture)
-    error_message = "cpu_architecture must be X86_64 or ARM64."
+    condition     = var.cpu_architecture == "X86_64"
+    error_message = "cpu_architecture must be X86_64: the image cannot be built for ARM64 yet, as its package pgpq has no wheel for Linux on ARM64 (docs/deployment.md, Graviton)."
   }
 }
 
@@ -42,6 +42,17 @@ variable "permissions_boundary_arn" {
 variable "running" {
   description = "Whether the services run; false until the databases are prepared"
   type        = bool
+}
+
+variable "agent" {
+  description = "For Dagster+ Hybrid, in place of the services: the organization in its addresses and the agent's image; null for none"
+  type        = object({ organization = string, image = string })
+  default     = null
+
+  validation {
+    condition     = var.agent == null || !var.running
+    error_message = "agent needs running = false: Dagster+ takes the place of the services, and both together would start every run twice."
+  }
 }
 
 variable "retention_mode" {
@@ -152,6 +163,17 @@ variable "settings" {
   description = "Further settings of README.md by name, such as TOTESYS_REPORTING_CURRENCY: those of all parts that are neither secret nor set by another variable"
   type        = map(string)
   default     = {}
+}
+
+variable "drops_from" {
+  description = "ARNs of the roles and users that deliver files, into a bucket of their own; none for no such bucket"
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = length(var.drops_from) == 0 || !contains(keys(var.settings), "TOTESYS_DROPS_URL")
+    error_message = "drops_from makes a bucket for files, and settings name another place in TOTESYS_DROPS_URL: keep one of them."
+  }
 }
 
 variable "alert_emails" {

@@ -71,6 +71,15 @@ locals {
     Action   = "s3:PutObject"
     Resource = local.processed_keys
   }
+  # The sensor lists what is delivered, and a run of `whole` takes it.
+  read_drops = [
+    for bucket in compact([var.drops_bucket_arn]) : {
+      Sid      = "ReadDrops"
+      Effect   = "Allow"
+      Action   = ["s3:GetObject", "s3:ListBucket"]
+      Resource = [bucket, "${bucket}/*"]
+    }
+  ]
   use_key = {
     Sid       = "EncryptObjects"
     Effect    = "Allow"
@@ -176,11 +185,11 @@ locals {
     capture = [local.read_ingestion, local.write_batches, local.use_key, local.compute_logs]
     process = [local.read_ingestion, local.read_processed, local.write_processed, local.use_key, local.compute_logs]
     load    = [local.read_ingestion, local.read_processed, local.write_requests, local.use_key, local.compute_logs]
-    whole = [
+    whole = concat(local.read_drops, [
       local.read_ingestion, local.read_processed, local.write_batches, local.write_processed,
       local.write_requests, local.use_key, local.compute_logs,
-    ]
-    code = concat(local.publish_alerts, [
+    ])
+    code = concat(local.publish_alerts, local.read_drops, [
       local.read_ingestion, local.read_processed, local.write_requests, local.use_key, local.compute_logs,
     ])
     daemon = concat(local.describe_runs, local.launch_runs, [local.compute_logs, local.use_key])

@@ -18,6 +18,12 @@ variable "bucket_arns" {
   type        = object({ ingestion = string, processed = string, compute = string })
 }
 
+variable "drops_bucket_arn" {
+  description = "Bucket in which files are delivered; null for none"
+  type        = string
+  default     = null
+}
+
 variable "secret_arns" {
   description = "ARNs of the secrets by name"
   type        = map(string)

@@ -1,6 +1,6 @@
--- The role that reads ToteSys: SELECT on its tables that the catalogue declares, and nothing else.
+-- The role that reads ToteSys: SELECT on the tables that the catalogue declares, nothing else.
 --
--- Run once in the ToteSys database by its administrator, then give the role a password:
+-- ToteSys' administrator runs this once in its database, then gives the role a password:
 --     psql totesys -f extractor.sql
 --     psql totesys -c '\password totesys_extractor'
 
@@ -12,7 +12,7 @@ BEGIN
 END
 $$;
 
--- A second lock on the same door: even a privilege granted by mistake could not be used to write.
+-- A second safeguard: even with a privilege that was granted by mistake, the role cannot write.
 ALTER ROLE totesys_extractor SET default_transaction_read_only TO on;
 
 GRANT USAGE ON SCHEMA public TO totesys_extractor;
@@ -30,9 +30,9 @@ GRANT SELECT ON
     public.transaction
 TO totesys_extractor;
 
--- By these it is noticed that the server is another one, or was restored. Any role may call them,
--- unless an administrator took that right away; who runs this may not be able to give it back (on
--- Amazon RDS, for instance), and then `totesys status` says what the role may not see.
+-- These functions show that the server is another one, or was restored. Any role may call them
+-- unless an administrator revoked that right. If you cannot grant it (on Amazon RDS, for instance),
+-- `totesys status` says what the role may not see.
 DO $$
 DECLARE
     function text;

@@ -1,9 +1,8 @@
--- The bookkeeping of the warehouse: which batches it holds, what was found about them, what its
--- tables are, and which reports and pages there are. Runs with the bookkeeping schema first in the
--- search path.
+-- The warehouse's bookkeeping: the batches that it holds, the audits of them, the declarations of
+-- its tables, its reports and pages. Runs with the bookkeeping schema first in the search path.
 
--- The numbered files that have run. A release refuses a warehouse on which a file has run that it
--- does not know, unless `needs` names one that it does: a file that only adds names the one before.
+-- The numbered files that have run. A release refuses a warehouse on which an unknown file has run,
+-- unless that file's `needs` names one that it knows: a file that only adds names the previous one.
 CREATE TABLE migration (
     number integer PRIMARY KEY,
     file text NOT NULL,
@@ -12,7 +11,7 @@ CREATE TABLE migration (
 );
 COMMENT ON TABLE migration IS 'The numbered SQL files that have run. needs is the number of the newest file that a release must know to use the warehouse since; NULL stands for the file itself.';
 
--- The ledger. A batch is named by its log and its sequence there; all tables of ToteSys are in the
+-- The ledger. A batch is identified by its log and its sequence; all tables of ToteSys are in the
 -- log `totesys`. Rows of the ledger are only ever added.
 
 CREATE TABLE batch (
@@ -40,7 +39,7 @@ CREATE TABLE batch_table (
     PRIMARY KEY (log, sequence, star),
     FOREIGN KEY (log, sequence) REFERENCES batch
 );
--- Each audit of a fact asks for the first and the last batch that brought rows of it.
+-- Each audit of a fact looks up the first and the last batch that brought rows of it.
 CREATE INDEX ON batch_table (star, sequence);
 COMMENT ON TABLE batch_table IS 'What a batch did to a table: the receipt that was loaded, the revision by which the batch was processed, rows staged, new keys, new versions of known keys, deletions, and orphans: rows in quarantine because the warehouse has no such dimension row.';
 
@@ -56,7 +55,7 @@ CREATE TABLE quarantine (
     FOREIGN KEY (log, sequence) REFERENCES batch
 );
 CREATE INDEX ON quarantine (star, sequence);
--- A rebuild replaces the ledger, and for each batch that goes, PostgreSQL asks what refers to it.
+-- A rebuild replaces the ledger; for each batch that it deletes, PostgreSQL looks up references.
 CREATE INDEX ON quarantine (log, sequence);
 COMMENT ON TABLE quarantine IS 'Rows of a batch that are not in the warehouse and why: the source table of the row, and its key where it is a row of the base of the star; orphans name the dimension row that they lack.';
 
@@ -108,13 +107,13 @@ CREATE TABLE declaration (
 );
 COMMENT ON TABLE declaration IS 'The declarations of all tables that the warehouse was brought to, by hash; the last one counts.';
 
--- Which reports the platform has made: what bears another name in their schema is somebody else's.
+-- The reports that the platform created. Anything else in their schema belongs to somebody else.
 CREATE TABLE report (
     name text PRIMARY KEY
 );
 COMMENT ON TABLE report IS 'The views and functions that the platform has made in the schema of the reports.';
 
--- The currency that reports convert into: the newest row. A setting says so, and views cannot read it.
+-- The currency that reports convert into: the newest row. Views cannot read the setting itself.
 CREATE TABLE reporting_currency (
     number integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     currency_code text NOT NULL,
@@ -122,8 +121,8 @@ CREATE TABLE reporting_currency (
 );
 COMMENT ON TABLE reporting_currency IS 'The currencies that reports were to convert into, the newest last.';
 
--- Which pages of the reports are in the processed zone, and which of them were mailed.
--- A rebuild leaves both as they are: what was published stays published.
+-- The report pages in the processed zone, and those of them that were mailed. A rebuild keeps both:
+-- what was published stays published.
 CREATE TABLE page (
     day date NOT NULL,
     sequence integer NOT NULL,

@@ -1,10 +1,10 @@
--- What the loader, who owns no table, has to do to some: these run as their owner, and so with a
--- search path in which nobody can put a table of the same name first. Made again by each migration.
--- keys_of and may_be_null, which say what is declared, are made from the catalogue.
+-- The loader owns no table, yet must alter some. These functions run with their owner's rights, so
+-- their search path is fixed: nobody can put a table of the same name first. Each migration creates
+-- them again. `keys_of` and `may_be_null` are generated from the catalogue.
 
--- The two keys of a fact, taken off while its first rows are copied in and put on again in the same
--- transaction: an index that is made of all rows takes a third of the time of one that grows row by
--- row. A table that has rows is refused, and what somebody else has put on a table stays.
+-- Drop a fact's two keys while its first rows are copied in, and add them in the same transaction:
+-- building an index over all rows takes a third of the time of growing it row by row. A table with
+-- rows is refused, and constraints that somebody else added stay.
 CREATE OR REPLACE FUNCTION :"bookkeeping".take_keys_off(fact text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path TO pg_catalog, :"schema", :"bookkeeping", pg_temp
 SET lock_timeout TO '1s' AS $body$
@@ -22,7 +22,7 @@ BEGIN
         RAISE undefined_object USING MESSAGE = format('%s has not the two keys that it was made with', fact);
     END IF;
     EXECUTE format('ALTER TABLE %I %s', fact, array_to_string(drops, ', '));
-    -- Nobody else can write from here on.
+    -- From here on, nobody else can write.
     EXECUTE format('SELECT EXISTS (SELECT FROM %I)', fact) INTO has_rows;
     IF has_rows THEN
         RAISE object_not_in_prerequisite_state
@@ -42,7 +42,7 @@ BEGIN
 END
 $body$;
 
--- A batch that is older than a column has rows without it.
+-- Batches older than a column have rows without it.
 CREATE OR REPLACE FUNCTION :"bookkeeping".allow_null(star text, attribute text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path TO pg_catalog, :"schema", :"bookkeeping", pg_temp
 AS $body$

@@ -1,14 +1,14 @@
--- The roles of the warehouse, each with the least that it needs.
+-- The warehouse's roles, each with the least privilege that it needs.
 --
 --     warehouse_owner    owns schemas and tables, cannot log in
 --     warehouse_admin    migrates and rebuilds, as a member of the owner
 --     warehouse_loader   loads batches: inserts facts, past versions and ledger rows, upserts dimensions
---     warehouse_reader   reads reports, and the views current_* and history_*; makes nothing
+--     warehouse_reader   reads reports, and the views current_* and history_*; creates nothing
 --
--- Run in the warehouse's database by an administrator, then give each role a password:
+-- An administrator runs this in the warehouse's database, then gives each role a password:
 --     psql warehouse -f roles.sql
 --     psql warehouse -c '\password warehouse_loader'
--- `totesys migrate` then makes the tables and reports, and grants what rights.py says.
+-- `totesys migrate` then creates the tables and reports, and grants what rights.py says.
 
 DO $$
 DECLARE
@@ -32,8 +32,8 @@ BEGIN
     EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
     EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO warehouse_owner, warehouse_admin, warehouse_loader', current_database());
     EXECUTE format('GRANT CONNECT ON DATABASE %I TO warehouse_reader', current_database());
-    -- By default everybody may take any advisory lock, the loads' among them, and store large objects.
-    -- Only a superuser can take these rights away; without one they stay.
+    -- By default, everybody may take any advisory lock, including the loads', and store large objects.
+    -- Only a superuser can revoke these rights; otherwise they stay.
     IF (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
         FOR routine IN
             SELECT oid::regprocedure FROM pg_proc
@@ -44,15 +44,15 @@ BEGIN
             EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO warehouse_owner, warehouse_loader', routine);
         END LOOP;
     END IF;
-    -- On PostgreSQL 14 everybody may make tables in the schema public.
+    -- On PostgreSQL 14, everybody may create tables in the schema public.
     IF EXISTS (
         SELECT FROM pg_namespace WHERE nspname = 'public' AND pg_has_role(nspowner, 'MEMBER')
     ) THEN
         REVOKE CREATE ON SCHEMA public FROM PUBLIC;
     END IF;
-    -- Comfort, and no guard, since every session may set these otherwise: names of reports need no
-    -- schema, and a question that takes minutes or is forgotten ends by itself. The schemas are those
-    -- of the default TOTESYS_WAREHOUSE_SCHEMA. What somebody has set of them before stays.
+    -- For convenience only, since any session may set these otherwise: reports need no schema name,
+    -- and queries that run for minutes or are left idle are ended. The schemas are those of the
+    -- default TOTESYS_WAREHOUSE_SCHEMA. Values that somebody has set before stay.
     IF NOT EXISTS (
         SELECT FROM pg_db_role_setting
         WHERE setrole = 'warehouse_reader'::regrole

@@ -103,6 +103,38 @@ run "backups_are_watched_for_longer_than_a_day" {
   }
 }
 
+run "copies_are_watched_where_there_are_some" {
+  command = plan
+
+  variables {
+    copies = { from = "ingestion", to = "replica", rule = "copy" }
+  }
+
+  assert {
+    condition = alltrue([
+      for alarm in aws_cloudwatch_metric_alarm.copying :
+      alarm.dimensions == tomap({ SourceBucket = "ingestion", DestinationBucket = "replica", RuleId = "copy" })
+      && alarm.alarm_actions == null
+      && strcontains(aws_cloudwatch_composite_alarm.copies["copies"].alarm_rule, "ALARM(\"${alarm.alarm_name}\")")
+    ]) && length(aws_cloudwatch_metric_alarm.copying) == 2
+    error_message = "A way in which copies fail is not watched, or tells somebody by itself."
+  }
+
+  assert {
+    condition     = tolist(aws_cloudwatch_composite_alarm.copies["copies"].alarm_actions) == tolist([aws_sns_topic.this.arn])
+    error_message = "Nobody is notified of failed copies."
+  }
+}
+
+run "nothing_watches_copies_that_are_not_made" {
+  command = plan
+
+  assert {
+    condition     = length(aws_cloudwatch_metric_alarm.copying) == 0 && length(aws_cloudwatch_composite_alarm.copies) == 0
+    error_message = "There is an alarm for copies that nobody has asked for."
+  }
+}
+
 run "what_was_stopped_on_purpose_is_no_alarm" {
   command = plan
 

@@ -133,6 +133,15 @@ run "the_ingestion_zone_is_copied_without_deletions" {
   }
 
   assert {
+    condition = (
+      output.copies.to == "replica"
+      && output.copies.rule == aws_s3_bucket_replication_configuration.this["ingestion"].rule[0].id
+      && aws_s3_bucket_replication_configuration.this["ingestion"].rule[0].destination[0].metrics[0].status == "Enabled"
+    )
+    error_message = "What S3 measures of the copies has another name than the alarms ask for, or is not measured."
+  }
+
+  assert {
     condition = !anytrue([
       for statement in jsondecode(aws_iam_role_policy.replication["ingestion"].policy).Statement :
       anytrue([for action in flatten([statement.Action]) : strcontains(action, "Delete") || strcontains(action, "*")])

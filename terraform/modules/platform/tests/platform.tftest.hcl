@@ -74,6 +74,7 @@ override_module {
   override_during = plan
   outputs = {
     buckets = { ingestion = "ingestion", processed = "processed", compute = "compute", logs = "logs", athena = "athena" }
+    copies  = null
     arns    = { ingestion = "arn:aws:s3:::ingestion", processed = "arn:aws:s3:::processed", compute = "arn:aws:s3:::compute" }
   }
 }
@@ -97,6 +98,8 @@ override_module {
     user_pool_id     = "pool"
     services         = []
     task_definitions = {}
+    namespace        = { id = "ns-0", arn = "arn:aws:servicediscovery:eu-west-2:000000000000:namespace/ns-0" }
+    code_settings    = { TOTESYS_INGESTION_URL = "s3://ingestion" }
     load_balancer    = "app/test/0"
     target_group     = "targetgroup/test/0"
   }
@@ -222,4 +225,53 @@ run "mail_without_a_recipient_is_refused" {
   }
 
   expect_failures = [var.alert_mail]
+}
+
+run "there_is_no_agent_and_no_place_for_files_unless_asked_for" {
+  command = plan
+
+  assert {
+    condition     = length(module.agent) == 0 && output.drops_bucket == null
+    error_message = "There is an agent of Dagster+ or a bucket for files that nobody has asked for."
+  }
+}
+
+run "an_agent_beside_the_services_is_refused" {
+  command = plan
+
+  variables {
+    agent = { organization = "terrific-totes", image = "image" }
+  }
+
+  expect_failures = [var.agent]
+}
+
+run "two_places_for_files_are_refused" {
+  command = plan
+
+  variables {
+    drops_from = ["arn:aws:iam::000000000000:role/planning"]
+    settings   = { TOTESYS_DROPS_URL = "s3://elsewhere" }
+  }
+
+  expect_failures = [var.drops_from]
+}
+
+run "delivered_files_are_read_by_the_sensor_and_by_runs_of_everything" {
+  command = plan
+
+  variables {
+    drops_from = ["arn:aws:iam::000000000000:role/planning"]
+  }
+
+  override_module {
+    target          = module.drops
+    override_during = plan
+    outputs         = { bucket = "drops", arn = "arn:aws:s3:::drops" }
+  }
+
+  assert {
+    condition     = [for part, policy in output.policies : part if strcontains(policy, "arn:aws:s3:::drops")] == ["code", "whole"]
+    error_message = "Another part than the code location and runs of everything reads delivered files, or they do not."
+  }
 }
