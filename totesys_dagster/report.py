@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from rich import box
-from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Column, Table
-from rich.text import Text
+from rich.table import Table
 
 from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
 from totesys_dagster.characters import visible
@@ -24,15 +21,13 @@ from totesys_dagster.operations.quarantine import Row
 from totesys_dagster.operations.renew import Due
 from totesys_dagster.operations.source_look import SourceLook
 from totesys_dagster.orchestration.whole_path import BatchReport
+from totesys_dagster.report_tables import new_table, show
 from totesys_dagster.warehouse.standing import Audit
 from totesys_dagster.warehouse.status import TableStatus, all_equal, conclusion
 from totesys_dagster.words import counted
 
 # How many rows in quarantine are printed for people.
 SHOWN_ROWS = 500
-
-# The spaces around a table's column.
-PADDING = 3
 
 STEPS = {
     "poll": "looking",
@@ -187,50 +182,19 @@ class Status:
                 )
 
 
-def _table(title: str, first: str, numbers: Sequence[str], last: str) -> Table:
-    """A table with a name, numbers and words in each row. `_show` prints it."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    table.add_column(first, no_wrap=True)
-    for heading in numbers:
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column(last, overflow="fold")
-    return table
-
-
-def _least_width(column: Column) -> int:
-    """The width in which a column is shown with whole words, with the space around it."""
-    cells = [Text.from_markup(str(cell)).plain for cell in (column.header, *column.cells)]
-    words = cells if column.no_wrap else " ".join(cells).split()
-    return max(map(cell_len, words), default=0) + PADDING
-
-
-def _show(console: Console, table: Table) -> None:
-    """Print a table; where the terminal is too narrow for it, a sentence for each row."""
-    if sum(map(_least_width, table.columns)) < console.width:
-        console.print(table)
-        return
-    console.print(f"[bold]{table.title}")
-    for first, *cells in zip(*(column.cells for column in table.columns), strict=True):
-        named = zip((str(column.header) for column in table.columns[1:]), cells, strict=True)
-        said = [
-            Text.assemble(name, ": ", Text.from_markup(str(cell))) for name, cell in named if cell
-        ]
-        console.print(Text.assemble("  ", str(first), ": ", Text(", ").join(said)))
-
-
 def print_batch(console: Console, report: BatchReport) -> None:
     """Print what a batch captured and what became of it."""
     manifest = report.manifest
     title = f"Batch {manifest.sequence} · {manifest.batch}"
-    captured = _table(f"{title} · captured", "source table", ("rows", "new", "deleted"), "read")
+    captured = new_table(f"{title} · captured", "source table", ("rows", "new", "deleted"), "read")
     for name, entry in manifest.tables.items():
         if entry.rows or entry.changed:
             new = "" if entry.inserted is None else f"{entry.inserted:,}"
             captured.add_row(name, f"{entry.rows:,}", new, f"{entry.deleted:,}", entry.read)
-    _show(console, captured)
+    show(console, captured)
     for reason in _reasons(report):
         console.print(escape(reason))
-    _show(console, _loaded_table(report, f"{title} · processed and loaded"))
+    show(console, _loaded_table(report, f"{title} · processed and loaded"))
     for check in report.checks_failed:
         console.print(f"[yellow]Check failed: {escape(check)}")
     steps = ", ".join(f"{STEPS[step]} {seconds:.2f} s" for step, seconds in report.seconds.items())
@@ -240,7 +204,7 @@ def print_batch(console: Console, report: BatchReport) -> None:
 
 def _loaded_table(report: BatchReport, title: str) -> Table:
     numbers = ("processed", "quarantined", "new", "changed", "deleted")
-    table = _table(title, "warehouse table", numbers, "audit")
+    table = new_table(title, "warehouse table", numbers, "audit")
     for star, receipt in report.receipts.items():
         done = report.loaded.tables[star]
         found = report.loaded.audits.get(star)
@@ -277,7 +241,7 @@ def _verdict(found: Audit) -> str:
 
 def print_status(console: Console, tables: Sequence[TableStatus]) -> None:
     """Print the warehouse's tables: current rows, versions, rows in quarantine, and audits."""
-    table = _table(
+    table = new_table(
         "The warehouse now",
         "warehouse table",
         ("current", "versions", "in quarantine"),
@@ -299,16 +263,16 @@ def print_status(console: Console, tables: Sequence[TableStatus]) -> None:
             "" if whole is None else _as_of(whole),
             *touched[row.star],
         )
-    _show(console, table)
+    show(console, table)
 
 
 def print_quarantine(console: Console, rows: Sequence[Row]) -> None:
     """Print rows in quarantine, one per line."""
-    table = _table("In quarantine", "warehouse table", ("batch", "key"), "why")
+    table = new_table("In quarantine", "warehouse table", ("batch", "key"), "why")
     for row in rows[:SHOWN_ROWS]:
         key = "?" if row.key is None else str(row.key)
         table.add_row(row.star, f"{row.batch}", key, escape("; ".join(row.reasons)))
-    _show(console, table)
+    show(console, table)
     if len(rows) > SHOWN_ROWS:
         console.print(f"… and {len(rows) - SHOWN_ROWS:,} more: `--json` lists all.")
     for where in dict.fromkeys(row.object for row in rows if row.object):
