@@ -34,10 +34,9 @@ Node = dict[str, Any]
 TIMES = 5
 # What PostgreSQL knows of the rows, and how many there are in the largest tables. Those of landings
 # are enough to tell a quadratic plan; with outdated statistics, so few are rightly looped over.
+LANDING = ("fresh", 2000)
 CASES = [
-    pytest.param(
-        statistics, rows, marks=[] if (statistics, rows) == ("fresh", 2000) else pytest.mark.long
-    )
+    pytest.param(statistics, rows, marks=[] if (statistics, rows) == LANDING else pytest.mark.long)
     for rows, known in {
         2000: ["none", "fresh"],
         10_000: ["none", "fresh", "outdated"],

@@ -324,6 +324,7 @@ def test_databases_are_prepared_and_passwords_rotated(
         connection.execute("CREATE TABLE runs ()")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("administrator")
 def test_passwords_of_one_database_can_be_rotated_alone(
     empty_server: postgres.Server, monkeypatch: pytest.MonkeyPatch

@@ -125,6 +125,7 @@ def orders(platform: Platform) -> Rows:
     )
 
 
+@pytest.mark.long
 def test_current_rows_are_those_of_the_warehouse(lake: Lake) -> None:
     assert lake.rows(CURRENT) == orders(lake.platform)
     for edit in (EDIT_ORDER_1, new_sale(9), DELETE_ORDER_1, ORDER_1_AGAIN):
@@ -194,6 +195,7 @@ def test_rows_as_of_a_moment_are_what_totesys_held(lake: Lake) -> None:
         assert lake.as_of(moment) == expected
 
 
+@pytest.mark.long
 def test_deletions_are_the_tombstones_of_the_warehouse(lake: Lake) -> None:
     for edit in (DELETE_ORDER_1, ORDER_1_AGAIN, "DELETE FROM sales_order WHERE sales_order_id = 1"):
         lake.platform.application.execute(edit)
@@ -210,6 +212,7 @@ def test_deletions_are_the_tombstones_of_the_warehouse(lake: Lake) -> None:
     assert [row[:2] for row in found] == lake.platform.rows(tombstones)
 
 
+@pytest.mark.long
 def test_full_read_shows_what_is_gone(lake: Lake) -> None:
     """Its receipt lists no deleted keys: they are what its manifest does not list."""
     lake.platform.application.execute(DELETE_ORDER_1)
@@ -236,6 +239,7 @@ def test_sets_of_many_keys_are_read_from_their_objects(lake: Lake) -> None:
     assert lake.rows(CURRENT) == orders(lake.platform)
 
 
+@pytest.mark.long
 def test_table_that_lost_all_its_rows_is_empty(lake: Lake) -> None:
     for table in ("payment", "transaction", "sales_order"):
         lake.platform.application.execute(f"DELETE FROM {table}".encode())

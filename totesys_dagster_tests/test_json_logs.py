@@ -65,6 +65,7 @@ def test_runs_ticks_and_libraries_log_a_json_object_each_line() -> None:
     assert [line["event"] for line in logged[-2:]] == ["of a library", "of Dagster"]
 
 
+@pytest.mark.long
 def test_people_read_text() -> None:
     with pytest.raises(ValueError, match=r"Expecting value|Extra data"):
         json.loads(printed("text")[0])

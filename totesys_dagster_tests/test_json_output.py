@@ -83,6 +83,7 @@ def test_nothing_yet(platform: Platform, project: Path) -> None:
     assert printed(here(project, "verify", "--json"), "verify")["batches"] == 0
 
 
+@pytest.mark.long
 def test_equal_warehouse(platform: Platform, project: Path) -> None:
     platform.first()
     status = printed(here(project, "status", "--json"), "status")

@@ -126,6 +126,7 @@ def test_failed_run_sends_one_mail_with_its_reason(watch: Watch, inbox: Inbox) -
     assert "'yesterday' cannot be captured" in str(mail.get_payload())
 
 
+@pytest.mark.long
 def test_run_is_linked_where_the_address_of_the_ui_is_set(
     watch: Watch, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +139,7 @@ def test_run_is_linked_where_the_address_of_the_ui_is_set(
     assert f"Dagster run: https://dagster.example.com/runs/{run.run_id}\n" in text
 
 
+@pytest.mark.long
 def test_wrong_address_of_the_ui_keeps_no_alert_back(
     watch: Watch, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -366,6 +368,7 @@ def test_each_run_is_looked_at_once_though_looks_overlap(
     assert set(looked_at) == {run.run_id for run in watch.orchestra.instance.get_runs()}
 
 
+@pytest.mark.long
 def test_run_that_dagster_starts_again_by_itself_is_not_sent(watch: Watch, inbox: Inbox) -> None:
     fail(watch.orchestra)
     [run] = watch.orchestra.instance.get_runs()
@@ -428,6 +431,7 @@ def test_quarantined_rows_are_sent_once_and_resolved_when_they_are_mended(
     watch: Watch, inbox: Inbox
 ) -> None:
     orchestra = watch.orchestra
+    orchestra.first()
     orchestra.platform.application.execute(BAD_ORDER)
     load(orchestra)
     watch.tick_until_told()
@@ -696,6 +700,7 @@ def test_loads_at_intervals_are_not_late_before_their_time(
     assert len(inbox.take()) == 1
 
 
+@pytest.mark.long
 def test_outage_of_the_warehouse_does_not_count_as_a_wait(
     watch: Watch, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -824,6 +829,7 @@ def test_mail_that_is_not_taken_is_sent_later(watch: Watch, inbox: Inbox) -> Non
     assert len(inbox.take()) == 1
 
 
+@pytest.mark.long
 def test_cursor_of_an_older_version_is_no_obstacle(watch: Watch, inbox: Inbox) -> None:
     watch.cursor = "yesterday"
     fail(watch.orchestra)
@@ -872,6 +878,7 @@ def test_alert_is_published_to_a_topic(
     assert "'yesterday' cannot be captured" in message["Message"]
 
 
+@pytest.mark.long
 def test_channel_that_fails_does_not_keep_the_other_from_telling(
     watch: Watch, inbox: Inbox, topic: Callable[[], list[dict[str, str]]]
 ) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -372,11 +370,5 @@ def test_command_line_knows_the_contracts_that_the_file_of_settings_names(tmp_pa
     (tmp_path / "contracts" / "budget.odcs.yaml").write_text("kind: Other")
     (tmp_path / ".env").write_text(f"{settings.CONTRACTS}={tmp_path / 'contracts'}\n")
 
-    done = subprocess.run(
-        [sys.executable, "-m", "totesys_dagster.cli", "--help"],
-        cwd=tmp_path,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    done = warm.run(warm.COMMAND_LINE, "--help", cwd=tmp_path)
     assert done.stderr.startswith("Error: The contract budget.odcs.yaml cannot be used")

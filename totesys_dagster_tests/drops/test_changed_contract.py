@@ -46,6 +46,7 @@ def changed(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> Feed:
     return feed
 
 
+@pytest.mark.long
 def test_change_of_what_decides_rows_is_said_until_they_are_read_again(
     dropping: Dropping, monkeypatch: pytest.MonkeyPatch
 ) -> None:

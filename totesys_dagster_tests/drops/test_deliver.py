@@ -24,7 +24,6 @@ from totesys_dagster.operations.renew import Due
 from totesys_dagster.operations.verify import verify
 from totesys_dagster.report import Status
 from totesys_dagster_tests.drops.conftest import LONG_AGO, TARGETS, Dropping
-from totesys_dagster_tests.landing import by_night
 
 FEED = TARGETS[1]
 LEEDS = "2024-11,Leeds,GBP,10.00\n"
@@ -164,7 +163,8 @@ def test_file_that_is_only_written_anew_takes_nothing_from_a_newer_one(dropping:
     assert dropping.findings() == []
 
 
-@pytest.mark.parametrize("seed", by_night(range(3), but=[0]))
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(3))
 def test_load_and_verify_agree_on_files_that_overlap_at_random(
     dropping: Dropping, seed: int
 ) -> None:
@@ -380,6 +380,7 @@ def test_thousand_files_are_taken(dropping: Dropping) -> None:
     assert dropping.findings() == []
 
 
+@pytest.mark.long
 def test_rebuild_gives_the_same_and_verify_goes_through_the_files(dropping: Dropping) -> None:
     platform = dropping.platform
     platform.first()
@@ -397,6 +398,7 @@ def test_rebuild_gives_the_same_and_verify_goes_through_the_files(dropping: Drop
     assert verify(*parts).findings == []
 
 
+@pytest.mark.long
 def test_target_and_revenue_stand_side_by_side(dropping: Dropping) -> None:
     """Order 1 is of Manchester, in USD; order 2 of the town that ToteSys calls Leds, in GBP."""
     platform = dropping.platform

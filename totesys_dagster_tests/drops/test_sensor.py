@@ -61,6 +61,7 @@ def test_refused_file_fails_a_check_until_it_is_replaced(
     assert checks(result)["contract"]
 
 
+@pytest.mark.long
 def test_refused_file_that_is_taken_away_ends_the_failure_of_its_check(
     dropping: Dropping, orchestra: Orchestra
 ) -> None:
@@ -97,6 +98,7 @@ def test_run_from_the_command_line_takes_files(dropping: Dropping, orchestra: Or
     assert "there is no such directory" in said
 
 
+@pytest.mark.long
 def test_run_from_the_command_line_says_which_files_cannot_be_read(
     dropping: Dropping, orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,6 +113,7 @@ def test_run_from_the_command_line_says_which_files_cannot_be_read(
     assert said == ["Sales targets: not all files were loaded: a.csv may not be read."]
 
 
+@pytest.mark.long
 def test_run_from_the_command_line_names_a_few_of_many_refused_files(
     dropping: Dropping, orchestra: Orchestra
 ) -> None:
@@ -139,6 +142,7 @@ def test_office_that_nobody_works_in_is_loaded_and_said(
     assert dropping.status().doubts == []
 
 
+@pytest.mark.long
 def test_people_are_notified_of_a_refused_file_and_of_its_end(
     dropping: Dropping, orchestra: Orchestra
 ) -> None:
@@ -161,6 +165,7 @@ def test_people_are_notified_of_a_refused_file_and_of_its_end(
     ]
 
 
+@pytest.mark.long
 def test_what_a_failed_run_has_left_is_loaded(dropping: Dropping, orchestra: Orchestra) -> None:
     dropping.drop(LEEDS)
     dropping.deliver()

@@ -303,7 +303,7 @@ def loaded_twice(feeding: Feeding) -> list[FeedLoad]:
     return feeding.load()
 
 
-@pytest.mark.parametrize("what", ["objects", "state", "receipt"])
+@pytest.mark.parametrize("what", by_night(["objects", "state", "receipt"], but=[0]))
 @pytest.mark.parametrize("data", by_night([b"changed", None], but=[0]))
 def test_damage_in_the_processed_zone_is_repaired(
     registered: Feeding, what: str, data: bytes | None
@@ -343,6 +343,7 @@ def test_refusal_in_other_words_is_the_same_result(registered: Feeding) -> None:
         process_again(replace(FEED, process=accepting), load.delivery, *zones)
 
 
+@pytest.mark.long
 def test_forged_rows_do_not_take_the_place_of_others(registered: Feeding) -> None:
     """Parquet and a receipt that fit together, and that the delivery does not give."""
     load, _ = loaded_twice(registered)
@@ -365,7 +366,7 @@ def test_forged_rows_do_not_take_the_place_of_others(registered: Feeding) -> Non
     assert registered.versions() == before
 
 
-@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("number", by_night([1, 2], but=[0]))
 def test_delivery_that_was_changed_rebuilds_nothing(registered: Feeding, number: int) -> None:
     loaded_twice(registered)
     before = registered.versions()

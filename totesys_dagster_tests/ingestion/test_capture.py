@@ -40,6 +40,7 @@ from totesys_dagster_tests.edits import (
     new_design,
     new_sale,
 )
+from totesys_dagster_tests.landing import by_night
 
 
 def captured(platform: Platform, *, part_bytes: int = 1 << 20) -> Manifest:
@@ -182,31 +183,33 @@ def test_rows_are_json_lines_as_postgresql_prints_them(platform: Platform) -> No
     )
 
 
-@pytest.mark.parametrize(
-    ("text", "stored"),
-    [
-        ('Fahey, "Sons" and Co', rb'"Fahey, \"Sons\" and Co"'),
-        ("O'Keefe \\ Söhne", '"O\'Keefe \\\\ Söhne"'.encode()),
-        ("one\ntwo\r\nthree", rb'"one\ntwo\r\nthree"'),
-        ("a\tb", rb'"a\tb"'),
-        ("line\u2028separator", '"line\u2028separator"'.encode()),
-        ("/usr/local", b'"/usr/local"'),
-        ("\x01\x02\x1f\x7f", rb'"\u0001\u0002\u001f' + b'\x7f"'),
-        ("\\.", rb'"\\."'),
-        ("", b'""'),
-        (r"\u0000", rb'"\\u0000"'),
-    ],
-)
-def test_text_arrives_as_it_is(platform: Platform, text: str, stored: bytes) -> None:
-    platform.application.execute(
-        "UPDATE design SET design_name = %s, file_name = 'f' WHERE design_id = 1", [text]
+# What people write, and the string that it is as JSON.
+TEXTS = [
+    ('Fahey, "Sons" and Co', rb'"Fahey, \"Sons\" and Co"'),
+    ("O'Keefe \\ Söhne", '"O\'Keefe \\\\ Söhne"'.encode()),
+    ("one\ntwo\r\nthree", rb'"one\ntwo\r\nthree"'),
+    ("a\tb", rb'"a\tb"'),
+    ("line\u2028separator", '"line\u2028separator"'.encode()),
+    ("/usr/local", b'"/usr/local"'),
+    ("\x01\x02\x1f\x7f", rb'"\u0001\u0002\u001f' + b'\x7f"'),
+    ("\\.", rb'"\\."'),
+    ("", b'""'),
+    (r"\u0000", rb'"\\u0000"'),
+]
+
+
+def test_text_arrives_as_it_is(platform: Platform) -> None:
+    platform.application.cursor().executemany(
+        "INSERT INTO design VALUES (%s, '2022-11-03', %s, '/usr', 'f', '2022-11-03')",
+        [(key, text) for key, (text, _) in enumerate(TEXTS, 10)],
     )
     manifest = captured(platform)
 
-    assert lines(platform, manifest, "design")[1] == (
-        b'{"design_id":1,"created_at":"2022-11-03T14:20:49.962","design_name":' + stored + b","
-        b'"file_location":"/usr/local","file_name":"f","last_updated":"2022-11-03T14:20:49.962"}'
-    )
+    assert lines(platform, manifest, "design")[2:] == [
+        b'{"design_id":%d,"created_at":"2022-11-03T00:00:00","design_name":%s,' % (key, stored)
+        + b'"file_location":"/usr","file_name":"f","last_updated":"2022-11-03T00:00:00"}'
+        for key, (_, stored) in enumerate(TEXTS, 10)
+    ]
 
 
 def test_column_that_the_catalogue_does_not_know_is_archived(platform: Platform) -> None:
@@ -258,24 +261,27 @@ def test_edit_and_its_undoing_are_in_a_batch_each(platform: Platform) -> None:
 
 @pytest.mark.parametrize(
     ("edit", "rows"),
-    [
-        (
-            "UPDATE department SET location = 'Leeds' WHERE department_id = 2",
-            {"department": [2], "staff": [2]},
-        ),
-        (
-            "UPDATE address SET city = 'Oslo' WHERE address_id = 1",
-            {"address": [1], "counterparty": [2]},
-        ),
-        (
-            "INSERT INTO staff VALUES (3, 'A', 'B', 1, 'a.b@terrifictotes.com', now(), now())",
-            {"department": [1], "staff": [3]},
-        ),
-        (
-            "UPDATE counterparty SET legal_address_id = 1 WHERE counterparty_id = 1",
-            {"address": [1], "counterparty": [1]},
-        ),
-    ],
+    by_night(
+        [
+            (
+                "UPDATE department SET location = 'Leeds' WHERE department_id = 2",
+                {"department": [2], "staff": [2]},
+            ),
+            (
+                "UPDATE address SET city = 'Oslo' WHERE address_id = 1",
+                {"address": [1], "counterparty": [2]},
+            ),
+            (
+                "INSERT INTO staff VALUES (3, 'A', 'B', 1, 'a.b@terrifictotes.com', now(), now())",
+                {"department": [1], "staff": [3]},
+            ),
+            (
+                "UPDATE counterparty SET legal_address_id = 1 WHERE counterparty_id = 1",
+                {"address": [1], "counterparty": [1]},
+            ),
+        ],
+        but=[0, 3],
+    ),
 )
 def test_rows_come_with_those_that_they_are_joined_with(
     platform: Platform, edit: str, rows: dict[str, list[int]]
@@ -317,12 +323,15 @@ def test_department_without_staff_touches_no_star(platform: Platform) -> None:
 
 @pytest.mark.parametrize(
     ("action", "deleted_keys"),
-    [
-        ("DELETE FROM payment WHERE payment_id = 2", [2]),
-        ("DELETE FROM payment WHERE payment_id = 3", [3]),  # the highest key
-        ("DELETE FROM payment", [1, 2, 3]),
-        ("TRUNCATE payment", [1, 2, 3]),
-    ],
+    by_night(
+        [
+            ("DELETE FROM payment WHERE payment_id = 2", [2]),
+            ("DELETE FROM payment WHERE payment_id = 3", [3]),  # the highest key
+            ("DELETE FROM payment", [1, 2, 3]),
+            ("TRUNCATE payment", [1, 2, 3]),
+        ],
+        but=[0, 3],
+    ),
 )
 def test_deleted_keys_are_listed(platform: Platform, action: str, deleted_keys: list[int]) -> None:
     platform.first_capture()

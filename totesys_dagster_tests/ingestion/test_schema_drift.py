@@ -460,6 +460,7 @@ def found_differences(platform: Platform) -> dict[str, str]:
     return {name: "; ".join(phrases) for name, phrases in found.items() if phrases}
 
 
+@pytest.mark.long
 def test_widened_money_is_still_compared(platform: Platform) -> None:
     """The audit takes 3.9400 for 3.94, and nothing else for it."""
     platform.first()
@@ -475,18 +476,16 @@ def test_widened_money_is_still_compared(platform: Platform) -> None:
     assert not loaded.audits["fact_sales_order"].equal
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("text", "date", "time"),
-    by_night(
-        [
-            ("2022-11-03T14:20:52.186", "2022-11-03", "14:20:52.186"),
-            ("2022-11-03T14:20:52.100000", "2022-11-03", "14:20:52.1"),
-            ("2022-11-03T14:20:52.010010", "2022-11-03", "14:20:52.01001"),
-            ("2022-11-03T14:20:00.000000", "2022-11-03", "14:20:00"),
-            ("2022-11-30T00:00:00", "2022-11-30", "00:00:00"),
-        ],
-        but=[0, 2],
-    ),
+    [
+        ("2022-11-03T14:20:52.186", "2022-11-03", "14:20:52.186"),
+        ("2022-11-03T14:20:52.100000", "2022-11-03", "14:20:52.1"),
+        ("2022-11-03T14:20:52.010010", "2022-11-03", "14:20:52.01001"),
+        ("2022-11-03T14:20:00.000000", "2022-11-03", "14:20:00"),
+        ("2022-11-30T00:00:00", "2022-11-30", "00:00:00"),
+    ],
 )
 def test_moment_in_a_text_is_still_compared(
     platform: Platform, text: str, date: str, time: str
@@ -512,7 +511,7 @@ def test_moment_in_a_text_is_still_compared(
 
 @pytest.mark.parametrize(
     "drift",
-    by_night(FOLLOWED, but=range(0, len(FOLLOWED), 4)),
+    by_night(FOLLOWED, but=range(0, len(FOLLOWED), 8)),
     ids=[drift.name for drift in FOLLOWED],
 )
 def test_schema_is_followed(platform: Platform, drift: Drift) -> None:
@@ -684,7 +683,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(
     ("change", "said", "undo"),
-    by_night([row[1:] for row in REFUSED], but=range(0, len(REFUSED), 4)),
+    by_night([row[1:] for row in REFUSED], but=range(0, len(REFUSED), 8)),
     ids=[row[0] for row in REFUSED],
 )
 def test_schema_that_cannot_be_followed_stops_the_capture_until_it_is_restored(
@@ -709,14 +708,17 @@ def test_schema_that_cannot_be_followed_stops_the_capture_until_it_is_restored(
 
 @pytest.mark.parametrize(
     "change",
-    [
-        "CREATE TABLE refund (refund_id integer PRIMARY KEY); INSERT INTO refund VALUES (1)",
-        "CREATE SCHEMA other; CREATE TABLE other.design (a integer)",
-        "CREATE VIEW cheap AS SELECT * FROM design",
-        "CREATE INDEX ON payment (payment_date)",
-        "ALTER TABLE design ALTER design_name SET DEFAULT 'A'",
-        "COMMENT ON COLUMN design.design_name IS 'its name'",
-    ],
+    by_night(
+        [
+            "CREATE TABLE refund (refund_id integer PRIMARY KEY); INSERT INTO refund VALUES (1)",
+            "CREATE SCHEMA other; CREATE TABLE other.design (a integer)",
+            "CREATE VIEW cheap AS SELECT * FROM design",
+            "CREATE INDEX ON payment (payment_date)",
+            "ALTER TABLE design ALTER design_name SET DEFAULT 'A'",
+            "COMMENT ON COLUMN design.design_name IS 'its name'",
+        ],
+        but=[0, 3],
+    ),
     ids=["new table", "table of another schema", "new view", "new index", "default", "comment"],
 )
 def test_change_that_concerns_no_column_opens_no_batch(platform: Platform, change: str) -> None:
@@ -770,6 +772,7 @@ NOTE = (
 )
 
 
+@pytest.mark.long
 def test_new_tables_are_recorded_with_the_next_batch(platform: Platform) -> None:
     first = first_batch(platform)
     platform.application.execute(MORE_TABLES)

@@ -20,6 +20,7 @@ from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.parts import ObjectEntry, compress, read_lines, read_table, write_lines
 from totesys_dagster.lake.store import Store, sha256
 from totesys_dagster_tests.hand_made import manifest, manifest_key, overwrite
+from totesys_dagster_tests.landing import by_night
 
 MIB = 1024 * 1024
 
@@ -50,7 +51,10 @@ def memory(do: Callable[[], object]) -> int:
 
 @pytest.mark.parametrize(
     ("piece", "said"),
-    [(b"\0", "would take more than"), (b"\n", "does not hold the 3 lines that its manifest")],
+    by_night(
+        [(b"\0", "would take more than"), (b"\n", "does not hold the 3 lines that its manifest")],
+        but=[0],
+    ),
 )
 def test_part_that_expands_beyond_its_manifest_is_not_read(
     directory: Store, piece: bytes, said: str
@@ -152,6 +156,7 @@ def test_document_that_is_too_large_is_not_read(
         ManifestLog(directory).head()
 
 
+@pytest.mark.long
 def test_set_of_few_keys_is_no_reason_to_read_many(directory: Store) -> None:
     ranges = [[number, number] for number in range(0, 400_000, 2)]
     directory.put("keys/odd.json", json.dumps({"format": 3, "ranges": ranges}).encode())
@@ -169,7 +174,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("name", BOMBS)
+@pytest.mark.parametrize("name", by_night(BOMBS, but=[0]))
 def test_document_that_is_none_takes_no_more_than_its_size_allows(
     directory: Store, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

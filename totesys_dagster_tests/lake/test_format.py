@@ -98,6 +98,7 @@ def time_of(microseconds: int) -> dt.time:
     return (dt.datetime(2000, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=microseconds)).time()
 
 
+@pytest.mark.long
 def test_reader_gets_the_rows_of_two_revisions(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both are complete: a revision holds what a declaration makes of every batch."""
     before = told.star("dim_staff")

@@ -185,6 +185,7 @@ def test_process_of_a_run_is_the_one_that_was_noted(shop: Shop) -> None:
     assert soon(lambda: not RunProcess.of(pid).is_alive)
 
 
+@pytest.mark.long
 def test_second_run_is_forked_from_the_same_server(shop: Shop) -> None:
     parents = []
     for _ in range(2):

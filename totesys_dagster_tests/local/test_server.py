@@ -79,6 +79,7 @@ def answer(dsn: str) -> int:
     return int(row[0])
 
 
+@pytest.mark.long
 def test_server_stops_when_its_last_user_leaves(tmp_path: Path) -> None:
     first, second = User(tmp_path), User(tmp_path)
     assert first.dsn == second.dsn

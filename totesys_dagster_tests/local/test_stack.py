@@ -179,6 +179,7 @@ def test_real_source_gets_a_lake_and_a_warehouse_of_its_own(
     assert Path(os.environ[settings.INGESTION_URL]).parent.parent == home
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("home")
 def test_sources_that_only_libpq_tells_apart_get_lakes_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

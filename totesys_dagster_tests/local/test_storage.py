@@ -148,6 +148,7 @@ def calculation() -> None:
     twice(number())
 
 
+@pytest.mark.long
 def test_passing_of_values_is_not_kept_and_a_failed_run_goes_on(
     instance: dg.DagsterInstance,
 ) -> None:

@@ -59,6 +59,7 @@ def bystander() -> Iterator[subprocess.Popen[bytes]]:
     process.wait()
 
 
+@pytest.mark.long
 def test_server_that_recovers_from_a_crash_is_waited_for(tmp_path: Path, users: list[User]) -> None:
     """Its postmaster lives, and answers when the recovery has ended."""
     users.append(User(tmp_path))

@@ -417,6 +417,7 @@ def test_ledger_of_another_lake_lets_no_row_be_replaced(loaded: Platform) -> Non
 # What the source held
 
 
+@pytest.mark.long
 def test_rows_that_the_source_did_not_hold_take_no_place(
     loaded: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:

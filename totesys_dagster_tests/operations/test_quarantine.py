@@ -49,6 +49,7 @@ def test_batch_that_is_stopped_is_listed(platform: Platform) -> None:
     assert rows(platform) == []
 
 
+@pytest.mark.long
 def test_orphans_are_listed(platform: Platform) -> None:
     platform.application.execute("UPDATE currency SET currency_code = 'ZZZ' WHERE currency_id = 2")
     platform.run()

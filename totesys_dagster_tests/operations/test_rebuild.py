@@ -116,6 +116,7 @@ def test_warehouse_that_is_lost_comes_back(platform: Platform) -> None:
     assert rebuilt.rows["fact_sales_order"] == 4
 
 
+@pytest.mark.long
 def test_rebuild_of_an_empty_lake_is_an_empty_warehouse(platform: Platform) -> None:
     forget(platform)
     rebuilt = rebuild_of(platform)
@@ -139,6 +140,7 @@ def test_week_of_business_comes_back_row_for_row(full_platform: Platform) -> Non
     assert any(is_deleted for *_, is_deleted in before["fact_payment"])
 
 
+@pytest.mark.long
 def test_rebuild_that_finds_no_difference_leaves_every_row_as_it_is(platform: Platform) -> None:
     three_batches(platform)
     rows = "SELECT xmin::text FROM fact_sales_order UNION ALL SELECT xmin::text FROM batch"
@@ -385,6 +387,7 @@ def test_rebuild_that_fails_leaves_no_trace(platform: Platform) -> None:
     assert schemas(platform) == BOTH
 
 
+@pytest.mark.long
 def test_rebuild_that_is_killed_is_cleared_away_by_the_next(
     platform: Platform, connect_too: Callable[[], Connection]
 ) -> None:
@@ -445,7 +448,9 @@ def refusal(platform: Platform) -> str:
     return str(refused.value)
 
 
-@pytest.mark.parametrize("name", ["warehouse_rebuild", "warehouse_rebuild_bookkeeping"])
+@pytest.mark.parametrize(
+    "name", by_night(["warehouse_rebuild", "warehouse_rebuild_bookkeeping"], but=[0])
+)
 def test_schema_that_no_rebuild_made_is_left_alone(platform: Platform, name: str) -> None:
     platform.first()
     by_hand(platform, f"CREATE SCHEMA {name}; CREATE TABLE {name}.dim_staff AS SELECT 1 AS mine")

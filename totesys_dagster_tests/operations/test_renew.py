@@ -20,6 +20,7 @@ from totesys_dagster.rates.receive import receive_history
 from totesys_dagster.warehouse import schema, state
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1, new_sale
+from totesys_dagster_tests.landing import by_night
 from totesys_dagster_tests.rates.conftest import NOON, history
 from totesys_dagster_tests.rates.conftest import load as load_rates
 
@@ -106,7 +107,7 @@ def drop(platform: Platform, statement: str) -> None:
     platform.warehouse.commit()
 
 
-@pytest.mark.parametrize("lost", LOST)
+@pytest.mark.parametrize("lost", by_night(LOST, but=[0, 4]))
 def test_what_somebody_dropped_is_made_again_and_filled(platform: Platform, lost: str) -> None:
     statement, star = LOST[lost]
     platform.come_to("two batches", two_batches)
@@ -153,6 +154,7 @@ def test_nothing_is_loaded_while_a_dropped_table_is_empty(
     assert all(audit.equal for audit in platform.load(head).audits.values())
 
 
+@pytest.mark.long
 def test_dropped_table_of_a_feed_is_filled_by_its_next_run(platform: Platform) -> None:
     platform.first()
     receive_history(platform.ingestion, history("2024-11-14,1.0666,0.83"), NOON, "test")
@@ -178,6 +180,7 @@ def test_renamed_table_is_not_made_again(platform: Platform) -> None:
     assert schema.migrate(platform.warehouse, platform.names, restore=True) == []
 
 
+@pytest.mark.long
 def test_what_takes_long_is_asked_for(changed: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(renew_module, "LOADS_A_SECOND", 1 / 900)
 

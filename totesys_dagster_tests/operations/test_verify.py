@@ -119,6 +119,7 @@ def broken_marker_of(platform: Platform, sequence: int) -> str:
     )
 
 
+@pytest.mark.long
 def test_manifest_that_was_edited_is_named_first(sound: Platform) -> None:
     """The last one has no successor whose hash would tell; the warehouse's ledger does."""
     for sequence in (1, 2, 4):
@@ -151,6 +152,7 @@ def test_manifest_that_cannot_be_read_is_named(sound: Platform) -> None:
         )
 
 
+@pytest.mark.long
 def test_manifest_that_was_removed_is_named(sound: Platform) -> None:
     """The log may even look shorter, or empty, for it: the warehouse knows better."""
     for key in map(manifest_key, (1, 2, 4)):
@@ -187,6 +189,7 @@ def test_object_of_the_ingestion_zone_that_is_damaged_is_named(sound: Platform) 
     assert removed.startswith(f"{uri} does not exist")
 
 
+@pytest.mark.long
 def test_key_set_that_is_damaged_is_named(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -311,6 +314,7 @@ def test_table_that_equals_but_for_rows_in_quarantine_is_named_so(sound: Platfor
     )
 
 
+@pytest.mark.long
 def test_receipt_that_was_exchanged_is_named(sound: Platform) -> None:
     """The ledger has the hash of each receipt that was loaded."""
     star = STAR_TABLES["fact_sales_order"]
@@ -372,6 +376,7 @@ def test_request_that_was_exchanged_or_damaged_is_named(sound: Platform) -> None
         assert damaged.startswith(f"{uri} is not a ")
 
 
+@pytest.mark.long
 def test_audit_object_that_was_exchanged_is_named(sound: Platform) -> None:
     """Though it is the newest one, which no other one names."""
     sound.audit()
@@ -389,6 +394,7 @@ def test_audit_object_that_was_exchanged_is_named(sound: Platform) -> None:
     assert other.startswith("Audit 2 of the source was taken after another batch 0000000005 than")
 
 
+@pytest.mark.long
 def test_newest_audit_object_that_was_edited_or_removed_is_named(sound: Platform) -> None:
     """No later one tells; the warehouse, which was compared with it, does."""
     sound.audit()

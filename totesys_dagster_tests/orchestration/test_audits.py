@@ -153,6 +153,7 @@ def test_rows_that_only_an_audit_finds_altered_open_a_batch(
     assert audit().reason is None
 
 
+@pytest.mark.long
 def test_deletions_from_a_large_table_that_an_audit_finds_open_a_batch(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,6 +197,7 @@ def test_row_in_quarantine_makes_a_batch_compare_a_large_table_and_not_read_it(
     assert look(platform, found.cursor, 10).changed == []
 
 
+@pytest.mark.long
 def test_large_table_that_changed_since_its_keys_were_read_is_asked_for_with_its_reason(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:

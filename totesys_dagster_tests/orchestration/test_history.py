@@ -44,11 +44,12 @@ def test_loaded_batch_is_old_unless_it_is_young(batch: str, old: bool) -> None:
     assert Listed(4, 1, NOW, frozenset({3, 4})).is_old(batch) is old
 
 
+@pytest.mark.long
 def test_batch_that_is_not_of_the_newest_leaves_with_its_runs_and_materializations(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(settings.LISTED_BATCHES, "1")
-    orchestra.platform.run()
+    orchestra.platform.first()
     orchestra.platform.application.execute("UPDATE department SET location = 'Leeds'")
     second, _, fourth = take_batches(orchestra, 3)
     before = latest(orchestra.instance)

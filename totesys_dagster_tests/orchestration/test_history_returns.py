@@ -136,6 +136,7 @@ def test_batch_that_a_run_is_at_work_on_is_left_alone(orchestra: Orchestra) -> N
     assert orchestra.instance.get_materialized_partitions(ORDERS) == {batch_key(2)}
 
 
+@pytest.mark.long
 def test_return_that_is_interrupted_goes_on_from_there(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -110,7 +110,7 @@ def test_nothing_of_a_run_that_left_is_left_behind(
     stored: Orchestra, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv(settings.LISTED_BATCHES, "1")
-    stored.platform.run()
+    stored.platform.first()
     second, third = take_batches(stored, 2)
     [gone] = stored.instance.get_runs(dg.RunsFilter(tags={BATCH_TAG: second}))
     before = latest(stored.instance)

@@ -8,6 +8,7 @@ import pytest
 
 from totesys_dagster import settings
 from totesys_dagster.orchestration import life, sensors
+from totesys_dagster_tests.edits import EDIT_ORDER_1
 from totesys_dagster_tests.orchestra import Orchestra
 
 
@@ -24,6 +25,8 @@ def ticks(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
 def test_tick_is_logged_whether_there_is_business_or_not(
     orchestra: Orchestra, ticks: list[dict[str, object]]
 ) -> None:
+    orchestra.first()
+    orchestra.platform.application.execute(EDIT_ORDER_1)
     orchestra.tick_and_run("source_changes")
     orchestra.tick_and_run("source_changes")
 

@@ -17,6 +17,7 @@ from totesys_dagster.orchestration.whole_path import ATTEMPTS, BatchReport, RunF
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.runs.unfinished import PARTITION_TAG
 from totesys_dagster_tests.edits import EDIT_ORDER_1, EDIT_ORDER_1_BACK
+from totesys_dagster_tests.landing import by_night
 from totesys_dagster_tests.orchestra import Orchestra
 
 FIRST, SECOND = batch_key(1), batch_key(2)
@@ -52,6 +53,7 @@ def statuses(orchestra: Orchestra) -> set[dg.DagsterRunStatus]:
     return {record.dagster_run.status for record in orchestra.instance.get_run_records()}
 
 
+@pytest.mark.long
 def test_capture_of_a_sensor_that_comes_late_ends_quietly(orchestra: Orchestra) -> None:
     """Both daemons have asked for it; it is the slower one's run."""
     orchestra.platform.first()
@@ -72,7 +74,7 @@ def test_capture_of_a_sensor_that_is_overtaken_ends_quietly(
     assert ManifestLog(orchestra.platform.ingestion).read(1).run_id == "test"
 
 
-@pytest.mark.parametrize("again", ["another run", "this run"])
+@pytest.mark.parametrize("again", by_night(["another run", "this run"], but=[0]))
 def test_key_is_left_to_another_process_that_may_capture_under_it(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch, again: str
 ) -> None:
@@ -92,7 +94,7 @@ def test_key_is_left_to_another_process_that_may_capture_under_it(
     assert SECOND in orchestra.partitions()
 
 
-@pytest.mark.parametrize("job", ["capture", "batch"])
+@pytest.mark.parametrize("job", by_night(["capture", "batch"], but=[0]))
 def test_person_who_asks_for_a_batch_that_exists_does_no_harm(
     orchestra: Orchestra, job: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -141,6 +143,8 @@ def take(orchestra: Orchestra) -> list[BatchReport]:
 def test_run_that_is_overtaken_goes_on_from_there(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    orchestra.first()
+    orchestra.platform.application.execute("UPDATE design SET file_name = 'x' WHERE design_id = 1")
     overtake(orchestra, monkeypatch, times=1, edit=True)
     reports = take(orchestra)
 
@@ -160,10 +164,13 @@ def test_run_that_is_overtaken_again_and_again_says_so(
     assert orchestra.platform.rows("SELECT count(*) FROM batch") == [(ATTEMPTS,)]
 
 
+@pytest.mark.long
 def test_batch_that_two_add_at_once_is_added_once(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SQLite's `add_dynamic_partitions` fails for the second of two processes."""
+    orchestra.first()
+    orchestra.platform.application.execute(EDIT_ORDER_1)
     add = orchestra.instance.add_dynamic_partitions
 
     def twice(name: str, keys: list[str]) -> None:

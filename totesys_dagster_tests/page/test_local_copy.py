@@ -30,6 +30,7 @@ def test_report_is_its_users_alone_and_takes_the_place_of_another(
     assert list(page.parent.iterdir()) == [page]
 
 
+@pytest.mark.long
 def test_report_that_cannot_be_written_is_one_sentence(platform: Platform, tmp_path: Path) -> None:
     platform.first()
     (tmp_path / "file").touch()

@@ -163,12 +163,14 @@ def test_reporting_currency_appears_with_its_rates_and_only_where_there_are_any(
     assert "exchange_rates" not in without
 
 
+@pytest.mark.long
 def test_converted_revenue_without_any_rate_is_a_warning() -> None:
     assert "No exchange rate is known for 15 Nov 2024 or before." in text(
         page(answers(rates=[]), staff_names=False)
     )
 
 
+@pytest.mark.long
 def test_currency_of_orders_that_no_source_quotes_is_named(whole: str) -> None:
     yen = Revenue("JPY", 1, 1001, Decimal("2012.01"))
     said = text(page(answers(revenue=[*answers().revenue, yen]), staff_names=False))

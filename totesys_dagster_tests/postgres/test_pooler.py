@@ -150,9 +150,10 @@ def test_commands_work_with_two_sessions(
         totesys(command)
 
 
+@pytest.mark.long
 def test_rebuild_leaves_no_lock_behind(pooled: Callable[..., Platform]) -> None:
     platform = pooled(2)
-    everything(platform)
+    platform.run()
     unchanged = dict.fromkeys(WAREHOUSE_TABLES, 0)
     for _ in range(2):
         with connect(settings.WAREHOUSE_DSN) as connection:

@@ -403,6 +403,7 @@ def test_calendar_is_made_from_the_facts_that_the_batch_changes(
 # --- quarantine -------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_quarantine_holds_the_row_as_it_arrived(platform: Platform) -> None:
     platform.application.execute(
         "UPDATE sales_order SET agreed_delivery_date = 'next  Tuesday' WHERE sales_order_id = 2"
@@ -533,6 +534,7 @@ def test_order_in_a_currency_that_was_withdrawn_since_is_right(platform: Platfor
     ]
 
 
+@pytest.mark.long
 def test_currency_that_the_package_has_dropped_since_is_right_still(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -566,6 +568,7 @@ def test_currencies_are_judged_by_the_list_that_is_given() -> None:
 # --- once and for all -------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_processing_again_gives_the_same_receipt_and_no_new_object(platform: Platform) -> None:
     manifest = first_batch(platform)
     first = platform.process(manifest)

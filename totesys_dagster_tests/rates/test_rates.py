@@ -124,7 +124,7 @@ def test_last_day_comes_where_no_address_answers_for_the_first(made: Platform) -
 
 @pytest.mark.parametrize(
     "torn",
-    [b"", history(QUOTED)[:60], b"<html>", history("no,thing,here")],
+    by_night([b"", history(QUOTED)[:60], b"<html>", history("no,thing,here")], but=[0]),
     ids=["empty", "cut", "a page", "no day"],
 )
 def test_torn_history_is_refused_and_days_come_all_the_same(made: Platform, torn: bytes) -> None:
@@ -140,6 +140,7 @@ def test_torn_history_is_refused_and_days_come_all_the_same(made: Platform, torn
     ]
 
 
+@pytest.mark.long
 def test_rates_are_rebuilt_and_verified(made: Platform) -> None:
     made.run()
     receive(made, history(QUOTED))
@@ -187,9 +188,10 @@ def test_reports_convert_into_the_reporting_currency(
     assert not note_reporting_currency(made.warehouse, made.names, currency)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("currency", "revenue", "without"),
-    by_night([("GBP", "2102.10", 1), ("USD", "169309.68", 1), ("EUR", None, 2)], but=[0, 2]),
+    [("GBP", "2102.10", 1), ("USD", "169309.68", 1), ("EUR", None, 2)],
 )
 def test_order_whose_rate_is_too_old_is_counted_and_not_converted(
     made: Platform,

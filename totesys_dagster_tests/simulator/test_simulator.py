@@ -502,6 +502,7 @@ def test_prisma_has_noted_one_migration(empty_source: psycopg.Connection) -> Non
 # The history
 
 
+@pytest.mark.long
 def test_history_has_the_size_of_the_real_source(source: psycopg.Connection) -> None:
     assert {table: count(source, table) for table in BUSINESS_TABLES} == {
         "address": 30,
@@ -523,6 +524,7 @@ def test_history_has_the_size_of_the_real_source(source: psycopg.Connection) -> 
     ]
 
 
+@pytest.mark.long
 def test_history_obeys_the_rules_of_the_business(source: psycopg.Connection) -> None:
     assert broken(source, INVARIANTS) == {}
     assert broken(source, PAYMENT_RUN) == {}
@@ -534,6 +536,7 @@ def test_history_obeys_the_rules_of_the_business(source: psycopg.Connection) -> 
     assert 0.38 < unpaid < 0.40
 
 
+@pytest.mark.long
 def test_history_keeps_the_pace_of_the_real_source(source: psycopg.Connection) -> None:
     days, newest = source.execute(
         "SELECT count(DISTINCT created_at::date), max(created_at)::date FROM transaction"
@@ -542,6 +545,7 @@ def test_history_keeps_the_pace_of_the_real_source(source: psycopg.Connection) -
     assert 15 < 473 / (days / 21.7) < 22  # designs a month
 
 
+@pytest.mark.long
 def test_history_hides_old_edits(source: psycopg.Connection) -> None:
     """An edit shows only by what cannot have been so at first."""
     late_deliveries = one(
@@ -557,6 +561,7 @@ def test_history_hides_old_edits(source: psycopg.Connection) -> None:
     assert designs_from_the_future > 5
 
 
+@pytest.mark.long
 def test_keys_and_rows_are_not_in_the_order_of_time(source: psycopg.Connection) -> None:
     back_in_time = (
         "SELECT count(*) FROM (SELECT created_at < lag(created_at) OVER (ORDER BY {}) AS back"
@@ -589,6 +594,7 @@ TRAPS = {
 }
 
 
+@pytest.mark.long
 def test_traps_of_the_real_data_are_there(source: psycopg.Connection) -> None:
     missing = [
         trap
@@ -598,6 +604,7 @@ def test_traps_of_the_real_data_are_there(source: psycopg.Connection) -> None:
     assert missing == []
 
 
+@pytest.mark.long
 def test_some_timestamps_have_no_milliseconds(source: psycopg.Connection) -> None:
     share = one(
         source,
@@ -845,6 +852,7 @@ def test_a_day_is_the_same_for_one_seed(small_source: psycopg.Connection, seed: 
 # A moment of business
 
 
+@pytest.mark.long
 def test_two_hundred_moments_leave_the_rules_of_the_business_intact(
     small_source: psycopg.Connection, changes: Callable[[], list[Change]]
 ) -> None:
@@ -865,6 +873,7 @@ def test_two_hundred_moments_leave_the_rules_of_the_business_intact(
         assert not names & set(sentence.split())
 
 
+@pytest.mark.long
 def test_silent_moments_leave_last_updated(
     small_source: psycopg.Connection, changes: Callable[[], list[Change]]
 ) -> None:

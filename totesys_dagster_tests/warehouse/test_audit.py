@@ -94,7 +94,7 @@ DIGESTS = {
 }
 
 
-@pytest.mark.parametrize("method", DIGESTS)
+@pytest.mark.parametrize("method", by_night(DIGESTS, but=[0]))
 def test_digests_are_those_that_lakes_hold_already(
     platform: Platform, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
@@ -141,6 +141,7 @@ def methods(manifest: Manifest | None) -> set[str]:
     return {star.whole.method for star in manifest.stars.values()}
 
 
+@pytest.mark.long
 def test_source_that_hashes_otherwise_is_digested_by_md5(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,6 +155,7 @@ def test_source_that_hashes_otherwise_is_digested_by_md5(
     assert unequal(platform.load(manifest)) == []
 
 
+@pytest.mark.long
 def test_source_that_keeps_text_in_another_encoding_is_compared(
     platform_on: Callable[[str], Platform], latin_template: str
 ) -> None:
@@ -167,6 +169,7 @@ def test_source_that_keeps_text_in_another_encoding_is_compared(
     assert unequal(platform.load(manifest)) == []
 
 
+@pytest.mark.long
 def test_only_a_table_with_a_widened_column_is_digested_by_md5(platform: Platform) -> None:
     platform.application.execute("ALTER TABLE design ALTER design_id TYPE bigint")
     manifest = platform.capture()
@@ -231,6 +234,7 @@ def test_edit_to_another_key_of_a_large_table_is_found_within_the_hour(
     assert unequal(in_time) == ["fact_sales_order"]
 
 
+@pytest.mark.long
 def test_row_in_quarantine_shows_in_the_touched_keys_of_a_large_table(large: Platform) -> None:
     found = change(large, bad_payment(3)).audits["fact_payment"]
     tables = table_status(large.warehouse, large.names)
@@ -247,6 +251,7 @@ def test_row_in_quarantine_shows_in_the_touched_keys_of_a_large_table(large: Pla
     assert "differs from the source, and 1 row of fact_payment" in conclusion(tables)
 
 
+@pytest.mark.long
 def test_large_table_with_a_row_in_quarantine_is_equal_only_without_it(large: Platform) -> None:
     change(large, bad_payment(3))
     asked = ask(large)
@@ -261,6 +266,7 @@ def test_large_table_with_a_row_in_quarantine_is_equal_only_without_it(large: Pl
     assert "equals the source but for what is in quarantine (1 row of fact" in conclusion(tables)
 
 
+@pytest.mark.long
 def test_large_table_that_differs_by_more_than_its_rows_in_quarantine_differs(
     large: Platform,
 ) -> None:
@@ -310,6 +316,7 @@ def without_payments(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Pla
     return platform
 
 
+@pytest.mark.long
 def test_batch_that_does_not_know_a_table_is_loaded_and_says_nothing_of_it(
     without_payments: Platform,
 ) -> None:
@@ -319,7 +326,7 @@ def test_batch_that_does_not_know_a_table_is_loaded_and_says_nothing_of_it(
     assert all(one.equal for one in found.values())
 
 
-@pytest.mark.parametrize("large_rows", [changes.LARGE_TABLE_ROWS, -1])
+@pytest.mark.parametrize("large_rows", by_night([changes.LARGE_TABLE_ROWS, -1], but=[0]))
 def test_table_that_is_new_in_the_catalogue_is_read_in_full_and_compared(
     without_payments: Platform, monkeypatch: pytest.MonkeyPatch, large_rows: int
 ) -> None:
@@ -336,6 +343,7 @@ def test_table_that_is_new_in_the_catalogue_is_read_in_full_and_compared(
     assert without_payments.capture() is None
 
 
+@pytest.mark.long
 def test_digest_of_other_columns_is_no_proof_and_makes_an_audit_due(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -488,6 +496,7 @@ def test_edit_by_hand_is_found_asked_for_and_healed(
     assert platform.capture() is None
 
 
+@pytest.mark.long
 def test_edit_to_an_old_version_is_not_found(platform: Platform) -> None:
     """The audit is of current rows; a rebuild compares the whole history."""
     platform.first()
@@ -528,7 +537,11 @@ GOOD_ORDER_1 = "UPDATE sales_order SET agreed_payment_date = '{}' WHERE sales_or
 
 
 @pytest.mark.parametrize(
-    "bad", [BAD_ORDER_1, "UPDATE sales_order SET created_at = 'infinity' WHERE sales_order_id = 1"]
+    "bad",
+    by_night(
+        [BAD_ORDER_1, "UPDATE sales_order SET created_at = 'infinity' WHERE sales_order_id = 1"],
+        but=[0],
+    ),
 )
 def test_difference_is_explained_by_rows_in_quarantine(platform: Platform, bad: str) -> None:
     platform.first()
@@ -539,6 +552,7 @@ def test_difference_is_explained_by_rows_in_quarantine(platform: Platform, bad: 
     assert ask(platform) == []
 
 
+@pytest.mark.long
 def test_row_is_in_quarantine_once_however_often_it_was_quarantined(platform: Platform) -> None:
     platform.first()
     change(platform, BAD_ORDER_1)
@@ -547,7 +561,7 @@ def test_row_is_in_quarantine_once_however_often_it_was_quarantined(platform: Pl
     assert in_quarantine(platform, "fact_sales_order") == 1
 
 
-@pytest.mark.parametrize("day", ["2022-12-01", "2022-11-08"])
+@pytest.mark.parametrize("day", by_night(["2022-12-01", "2022-11-08"], but=[0]))
 def test_mended_row_leaves_the_quarantine(platform: Platform, day: str) -> None:
     """Be it mended into a new version, or into the one that the warehouse held all along."""
     platform.first()
@@ -558,6 +572,7 @@ def test_mended_row_leaves_the_quarantine(platform: Platform, day: str) -> None:
     assert in_quarantine(platform, "fact_sales_order") == 0
 
 
+@pytest.mark.long
 def test_row_that_the_source_deleted_explains_nothing_any_more(platform: Platform) -> None:
     """It never came into the warehouse, so no version of it ever replaces it there."""
     platform.first()
@@ -586,6 +601,7 @@ def test_parent_in_quarantine_explains_its_children(platform: Platform) -> None:
     assert ask(platform) == []
 
 
+@pytest.mark.long
 def test_row_in_quarantine_does_not_hide_another_difference(platform: Platform) -> None:
     """Payment 3 is quarantined; payment 2 is changed in the warehouse by hand."""
     platform.first()
@@ -626,6 +642,7 @@ def test_table_equals_but_for_the_quarantine(platform: Platform) -> None:
     assert platform.run() is None
 
 
+@pytest.mark.long
 def test_mended_rows_are_proved_with_the_whole_table(platform: Platform) -> None:
     platform.first()
     change(platform, BAD_ORDER_1)
@@ -640,6 +657,7 @@ def test_mended_rows_are_proved_with_the_whole_table(platform: Platform) -> None
     assert newest.stars == {}
 
 
+@pytest.mark.long
 def test_row_without_a_usable_key_leaves_it_open_whether_more_differs(platform: Platform) -> None:
     platform.application.execute(
         "ALTER TABLE payment DROP CONSTRAINT payment_pkey, ALTER payment_id DROP NOT NULL"
@@ -689,6 +707,7 @@ def test_gap_in_the_calendar_is_found(platform: Platform) -> None:
     assert calendar_after(platform, edit) == (7, 6, False)
 
 
+@pytest.mark.long
 def test_gap_made_by_hand_is_closed_by_the_next_batch(platform: Platform) -> None:
     platform.first()
     by_hand(platform, "DELETE FROM dim_date WHERE date_id = '2022-11-05'")

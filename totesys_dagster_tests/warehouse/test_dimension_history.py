@@ -124,6 +124,7 @@ def test_deletion_closes_a_version_and_a_comeback_opens_one(platform: Platform) 
     ]
 
 
+@pytest.mark.long
 def test_changes_of_one_batch_are_one_version(platform: Platform) -> None:
     platform.first()
     edit(platform, f"{moved(2)}; {moved(1)}; {renamed('Trade')}; {renamed('Shop')}")
@@ -132,6 +133,7 @@ def test_changes_of_one_batch_are_one_version(platform: Platform) -> None:
     assert [row[:3] for row in of_staff(platform)] == [(1, "Sales", 1), (2, "Shop", 2)]
 
 
+@pytest.mark.long
 def test_row_that_goes_and_comes_back_in_one_batch_is_changed(platform: Platform) -> None:
     platform.first()
     edit(platform, new_design(9))
@@ -143,6 +145,7 @@ def test_row_that_goes_and_comes_back_in_one_batch_is_changed(platform: Platform
     ) == [(1, "Steel", 2, False), (2, "Iron", 3, False)]
 
 
+@pytest.mark.long
 def test_same_row_again_is_no_version(platform: Platform) -> None:
     platform.first()
     before = all_histories(platform)
@@ -176,6 +179,7 @@ def test_who_was_in_which_department_then(platform: Platform) -> None:
     assert since == [(1, "Purchasing", "Sales", third)]
 
 
+@pytest.mark.long
 def test_past_versions_are_counted_with_their_dimension_and_are_no_table_of_their_own(
     platform: Platform,
 ) -> None:

@@ -20,7 +20,6 @@ from totesys_dagster.warehouse import fill as fill_module
 from totesys_dagster.warehouse import table_load
 from totesys_dagster.warehouse.copy import copy_in
 from totesys_dagster_tests.conftest import Platform
-from totesys_dagster_tests.landing import by_night
 from totesys_dagster_tests.warehouse.test_load import everything, processed_batch
 
 
@@ -121,7 +120,8 @@ def test_rows_in_quarantine_are_left_to_staging(
     ]
 
 
-@pytest.mark.parametrize("many", by_night([fill_module.MANY_VALUES, 0], but=[1]))
+@pytest.mark.long
+@pytest.mark.parametrize("many", [fill_module.MANY_VALUES, 0])
 def test_fact_without_its_dimension_row_is_left_to_staging(
     platform: Platform, filled: dict[str, bool], monkeypatch: pytest.MonkeyPatch, many: int
 ) -> None:
@@ -158,6 +158,7 @@ def test_key_that_is_there_twice_is_never_loaded(
     assert platform.rows(KEYS) == before
 
 
+@pytest.mark.long
 def test_keys_are_as_they_were(platform: Platform, filled: dict[str, bool]) -> None:
     before = platform.rows(KEYS)
     platform.run()

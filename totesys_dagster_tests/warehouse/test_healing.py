@@ -30,6 +30,7 @@ def heal(platform: Platform, edit: str) -> bool | None:
     return healed.audits["fact_payment"].equal_without
 
 
+@pytest.mark.long
 def test_edit_heals_though_the_first_batch_had_a_bad_row(platform: Platform) -> None:
     """Which read the table in full, and did not make it equal."""
     platform.application.execute(bad_payment(3))

@@ -32,6 +32,7 @@ from totesys_dagster_tests.edits import (
     new_sale,
 )
 from totesys_dagster_tests.hand_made import overwrite
+from totesys_dagster_tests.landing import by_night
 
 
 def change(platform: Platform, statement: str) -> Loaded:
@@ -132,6 +133,7 @@ def test_text_arrives_as_it_is(platform: Platform) -> None:
     assert found == [(text,) for text in texts]
 
 
+@pytest.mark.long
 def test_empty_text_stays_empty_and_null_stays_null(platform: Platform) -> None:
     change(platform, "UPDATE address SET address_line_2 = '', district = NULL WHERE address_id = 1")
 
@@ -143,6 +145,7 @@ def test_empty_text_stays_empty_and_null_stays_null(platform: Platform) -> None:
 # Versions of facts
 
 
+@pytest.mark.long
 def test_order_that_goes_from_a_to_b_to_a_has_three_versions(platform: Platform) -> None:
     platform.first()
     change(platform, EDIT_ORDER_1)
@@ -160,6 +163,7 @@ def test_row_that_is_read_again_has_no_new_version(platform: Platform) -> None:
     assert versions(platform, 1) == [(1, False, 1)]
 
 
+@pytest.mark.long
 def test_update_to_the_same_values_is_no_version(platform: Platform) -> None:
     platform.first()
     change(platform, "UPDATE sales_order SET design_id = design_id")
@@ -167,6 +171,7 @@ def test_update_to_the_same_values_is_no_version(platform: Platform) -> None:
     assert versions(platform, 1) == [(1, False, 1)]
 
 
+@pytest.mark.long
 def test_two_updates_within_a_batch_are_one_version(platform: Platform) -> None:
     platform.first()
     change(platform, f"{EDIT_ORDER_1}; UPDATE sales_order SET units_sold = 7 WHERE design_id = 2")
@@ -247,6 +252,7 @@ def test_history_says_from_when_to_when_a_version_was_current(platform: Platform
     ) == [(1, True, True), (2, True, None)]
 
 
+@pytest.mark.long
 def test_record_ids_are_without_gaps_in_the_order_of_keys(platform: Platform) -> None:
     """Keys of a batch need not come in order: the source's heap has another."""
     platform.first()
@@ -281,6 +287,7 @@ def test_dimension_row_that_the_source_deleted_stays_and_is_marked(platform: Pla
     ]
 
 
+@pytest.mark.long
 def test_department_edit_reaches_its_staff(platform: Platform) -> None:
     platform.first()
     loaded = change(platform, "UPDATE department SET location = 'Leeds' WHERE department_id = 2")
@@ -292,6 +299,7 @@ def test_department_edit_reaches_its_staff(platform: Platform) -> None:
     assert list(loaded.tables) == ["dim_staff"]
 
 
+@pytest.mark.long
 def test_days_between_the_calendars_of_two_batches_are_added(platform: Platform) -> None:
     """The first batch ends with 2022-11-09, the second is about 2023-03-01."""
     platform.first()
@@ -342,6 +350,7 @@ def test_full_read_deletes_what_is_absent_and_nothing_in_quarantine(
     ]
 
 
+@pytest.mark.long
 def test_full_read_of_an_emptied_table_deletes_all(platform: Platform) -> None:
     platform.first()
     platform.application.execute("TRUNCATE payment")
@@ -351,6 +360,7 @@ def test_full_read_of_an_emptied_table_deletes_all(platform: Platform) -> None:
     assert platform.rows("SELECT count(*) FROM fact_payment") == [(6,)]
 
 
+@pytest.mark.long
 def test_full_read_finds_absent_keys_before_between_and_after_the_others(
     platform: Platform,
 ) -> None:
@@ -399,6 +409,7 @@ def test_full_read_deletes_an_order_that_came_back_and_was_deleted_again(
 # Facts that wait for a dimension row
 
 
+@pytest.mark.long
 def test_fact_waits_for_the_dimension_row_it_refers_to(platform: Platform) -> None:
     platform.first()
     loaded = change(
@@ -528,6 +539,7 @@ def test_what_was_let_through_once_is_let_through_again(platform: Platform) -> N
     assert platform.ingestion.list("requests/accepted") == [key]
 
 
+@pytest.mark.long
 def test_acceptance_of_another_batch_counts_for_none(platform: Platform) -> None:
     platform.application.execute("UPDATE payment SET payment_date = 'soon' WHERE payment_id < 3")
     manifest, _ = processed_batch(platform)
@@ -538,7 +550,7 @@ def test_acceptance_of_another_batch_counts_for_none(platform: Platform) -> None
     assert "(1) allows" in str(refusal(platform, manifest, quarantine_limit=0))
 
 
-@pytest.mark.parametrize("kind", ["objects", "quarantine"])
+@pytest.mark.parametrize("kind", by_night(["objects", "quarantine"], but=[0]))
 def test_batch_with_a_damaged_object_is_refused(platform: Platform, kind: str) -> None:
     platform.application.execute("UPDATE payment SET payment_date = 'soon' WHERE payment_id = 1")
     manifest, receipts = processed_batch(platform)
@@ -550,6 +562,7 @@ def test_batch_with_a_damaged_object_is_refused(platform: Platform, kind: str) -
     assert str(error).startswith(f"{platform.processed.uri(entry.key)} does not have the SHA-256")
 
 
+@pytest.mark.long
 def test_full_read_with_a_damaged_key_set_is_refused(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -565,6 +578,7 @@ def test_full_read_with_a_damaged_key_set_is_refused(
     assert str(error).startswith(f"{platform.ingestion.uri(key)} is not the set of 3 keys")
 
 
+@pytest.mark.long
 def test_batch_with_other_rows_than_its_receipt_says_is_refused(platform: Platform) -> None:
     manifest, receipts = processed_batch(platform)
     receipt = receipts["fact_payment"]

@@ -19,11 +19,13 @@ from totesys_dagster.warehouse import healing
 from totesys_dagster.warehouse.ledger import Loaded
 from totesys_dagster.warehouse.status import table_status
 from totesys_dagster_tests.conftest import Platform
+from totesys_dagster_tests.landing import by_night
 from totesys_dagster_tests.plans import (
     ALL_CHANGE,
     ALL_GO,
     CASES,
     EVERY_SECOND_GOES,
+    LANDING,
     NEARLY_ALL_GO,
     ORDERS_OF_UNKNOWN_STAFF,
     SOME_CHANGE,
@@ -54,6 +56,11 @@ BATCHES: dict[str, tuple[str, tuple[str, ...]]] = {
     "full read, one gone": ("DELETE FROM payment WHERE payment_id = 100", ALL_TABLES),
     "full read, every second gone": (EVERY_SECOND_GOES, ALL_TABLES),
     "full read, all gone": (ALL_GO, ALL_TABLES),
+}
+# What a landing does without: the statements are those of the other batches.
+BY_NIGHT = {
+    *("some change", "full read, nothing changed", "all change", "full read, one gone"),
+    *("all in quarantine", "out of quarantine"),
 }
 
 
@@ -98,6 +105,8 @@ def test_no_statement_goes_through_rows_over_and_over(
             analyze(platform)
 
     loads: dict[str, Loaded] = {}
+    left_out = BY_NIGHT if (statistics, rows) == LANDING else set()
+    batches = {step: BATCHES[step] for step in BATCHES if step not in left_out}
     with watched(platform) as plans:
         if statistics == "outdated":
             platform.run()
@@ -106,7 +115,7 @@ def test_no_statement_goes_through_rows_over_and_over(
         renew_statistics()
         plans.step = "the first rows"
         take(platform)
-        for plans.step, (statements, full) in BATCHES.items():
+        for plans.step, (statements, full) in batches.items():
             edit(platform, statements)
             renew_statistics()
             loads[plans.step] = take(platform, full=full)
@@ -218,7 +227,7 @@ def test_subquery_that_just_fits_into_memory_is_found(run: Callable[[str], Plans
     assert "looks rows up in a subquery of 2,000 rows that is kept in memory" in complaint
 
 
-@pytest.mark.parametrize("condition", ["a.key > b.key", "a.key = b.key"])
+@pytest.mark.parametrize("condition", by_night(["a.key > b.key", "a.key = b.key"], but=[0]))
 def test_pairs_of_rows_are_found(run: Callable[[str], Plans], condition: str) -> None:
     plans = run(
         "SET enable_hashjoin TO off; SET enable_mergejoin TO off;"

@@ -10,6 +10,7 @@ from totesys_dagster.warehouse.quarantine import Quarantine, quarantine_of
 from totesys_dagster.warehouse.standing import Audit
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1, new_sale
+from totesys_dagster_tests.landing import by_night
 from totesys_dagster_tests.warehouse.conftest import (
     ask,
     bad_payment,
@@ -80,6 +81,7 @@ def test_digest_without_fewer_keys_than_are_in_quarantine_proves_nothing(
     assert verdict(loaded.audits["fact_payment"]) == (False, 2, None)
 
 
+@pytest.mark.long
 def test_request_is_renewed_when_other_keys_are_in_quarantine(half_mended: Platform) -> None:
     before = requested(half_mended)
     ask(half_mended)
@@ -113,7 +115,7 @@ def test_mended_row_that_somebody_then_edits_by_hand_is_found_and_healed(
     assert verdict(healed.audits["fact_payment"]) == (False, 1, True)
 
 
-@pytest.mark.parametrize("day", ["2022-12-01", "2022-11-04"])
+@pytest.mark.parametrize("day", by_night(["2022-12-01", "2022-11-04"], but=[0]))
 def test_mended_key_is_released(platform: Platform, day: str) -> None:
     """Be it mended into a new version, or into the one that the warehouse held all along."""
     platform.first()
@@ -124,6 +126,7 @@ def test_mended_key_is_released(platform: Platform, day: str) -> None:
     assert keys(platform) == (2,)
 
 
+@pytest.mark.long
 def test_deleted_key_is_released_though_the_warehouse_never_held_it(platform: Platform) -> None:
     platform.first()
     change(platform, f"{bad_payment(3)}; {new_sale(9, agreed='soon')}")
@@ -133,6 +136,7 @@ def test_deleted_key_is_released_though_the_warehouse_never_held_it(platform: Pl
     assert keys(platform) == (3,)
 
 
+@pytest.mark.long
 def test_other_keys_are_not_released(platform: Platform) -> None:
     platform.first()
     change(platform, bad_payment(3))
@@ -155,6 +159,7 @@ def test_released_key_can_be_in_quarantine_again(platform: Platform) -> None:
     assert keys(platform) == (2, 3)
 
 
+@pytest.mark.long
 def test_full_read_quarantines_anew_what_is_still_wrong(platform: Platform) -> None:
     """Payment 9 was never in the warehouse, so that no batch deletes it there."""
     platform.first()

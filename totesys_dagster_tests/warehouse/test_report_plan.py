@@ -166,6 +166,7 @@ def test_relation_of_somebody_else_under_the_name_of_a_report_is_not_replaced(
         assert connection.execute("SELECT mine FROM reports.batches").fetchone() == (1,)
 
 
+@pytest.mark.long
 def test_reports_of_a_warehouse_that_somebody_dropped_are_made_again(
     admin: psycopg.Connection,
 ) -> None:
@@ -309,7 +310,7 @@ CONVERTED = "revenue_in_reporting_currency_by_"
                 {"open_payments", "overdue", "overdue_today", "ageing", "cash_next_days"},
             ),
         ],
-        but=[1, 5],
+        but=[5],
     ),
 )
 def test_report_of_what_is_no_longer_declared_is_dropped_and_the_others_stay(
@@ -328,7 +329,7 @@ def test_report_of_what_is_no_longer_declared_is_dropped_and_the_others_stay(
         assert there(admin) == set(reports.all_reports())
 
 
-@pytest.mark.parametrize("star", [*STAR_TABLES])
+@pytest.mark.parametrize("star", by_night([*STAR_TABLES], but=[0, 5, 10]))
 def test_whatever_is_withdrawn_the_reports_that_are_left_can_be_composed(star: str) -> None:
     declared = STAR_TABLES[star].columns
     for columns in ((), *(without(star, column.name) for column in declared[1:])):
@@ -360,6 +361,7 @@ def test_view_on_a_report_that_goes_is_named_and_nothing_changes(
 # Rebuilds
 
 
+@pytest.mark.long
 def test_rebuild_makes_no_reports_beside_the_warehouse(platform: Platform) -> None:
     platform.run()
     seen: list[Any] = []

@@ -81,6 +81,7 @@ def test_first_migration_makes_the_tables_and_the_ledger(connection: Connection)
     ]
 
 
+@pytest.mark.long
 def test_second_migration_does_nothing(connection: Connection) -> None:
     schema.migrate(connection, Names("warehouse"))
     connection.execute("INSERT INTO warehouse.dim_currency VALUES (1, 'GBP', 'Pound Sterling', 1)")
@@ -150,6 +151,7 @@ def test_schema_may_have_any_name(platform: Platform, name: str) -> None:
     assert platform.rows("SELECT * FROM batch") == []
 
 
+@pytest.mark.long
 def test_two_warehouses_in_one_database_do_not_meet(connection: Connection) -> None:
     schema.migrate(connection, Names("one"))
     schema.migrate(connection, Names("two"))
@@ -197,6 +199,7 @@ def test_role_that_may_not_create_is_told_who_may(
     assert "run `totesys migrate` with TOTESYS_WAREHOUSE_ADMIN_DSN" in str(refused.value)
 
 
+@pytest.mark.long
 def test_role_that_may_not_even_look_is_told_so(
     connection: Connection, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,6 +240,7 @@ def test_every_reference_of_a_fact_is_a_foreign_key_that_is_not_enforced(
     ]
 
 
+@pytest.mark.long
 def test_server_without_unenforced_keys_does_without_keys(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

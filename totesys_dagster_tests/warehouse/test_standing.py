@@ -27,6 +27,7 @@ def lost(large: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
     return large
 
 
+@pytest.mark.long
 def test_difference_is_not_forgotten_when_a_later_batch_touches_other_keys(lost: Platform) -> None:
     found = payments(lost)
     later = of_batch(lost.warehouse, lost.names, 3)["fact_payment"]
@@ -38,6 +39,7 @@ def test_difference_is_not_forgotten_when_a_later_batch_touches_other_keys(lost:
     assert (found.whole.sequence, found.whole.equal) == (1, True)
 
 
+@pytest.mark.long
 def test_status_tells_of_the_difference_that_a_later_batch_did_not_mend(lost: Platform) -> None:
     tables = table_status(lost.warehouse, lost.names)
     data = status_data(tables)["fact_payment"]

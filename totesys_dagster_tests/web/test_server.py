@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import subprocess
-import sys
 import time
 from urllib.parse import quote
 
@@ -19,6 +17,7 @@ from totesys_dagster import dagster_insides
 from totesys_dagster.errors import SettingError
 from totesys_dagster.local.dev import WEB
 from totesys_dagster.web.server import take_port
+from totesys_dagster_tests import warm
 from totesys_dagster_tests.web.conftest import Web
 
 SUBSCRIPTION = "subscription { locationStateChangeEvents { event { eventType } } }"
@@ -90,14 +89,7 @@ def test_events_arrive_by_websocket_on_own_pages_only(web: Web) -> None:
 def test_port_in_use_is_said_at_once(web: Web) -> None:
     begun = time.monotonic()
     for command in ("web", "dev"):
-        done = subprocess.run(
-            [sys.executable, "-m", "totesys_dagster.cli", command, "--port", str(web.port)],
-            cwd=web.directory,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = warm.run(warm.COMMAND_LINE, command, "--port", str(web.port), cwd=web.directory)
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr == (
             f"Error: The Dagster UI cannot listen on port {web.port} of 127.0.0.1 (address already"

@@ -97,6 +97,7 @@ def test_after_a_failover_batches_are_small_again(site: Site) -> None:
     assert site.differences(standby) == []
 
 
+@pytest.mark.long
 def test_failover_is_found_by_the_next_poll(site: Site) -> None:
     standby = site.standby()
     site.run()
@@ -109,6 +110,7 @@ def test_failover_is_found_by_the_next_poll(site: Site) -> None:
     assert len(site.poll(cursor).changed) == 11
 
 
+@pytest.mark.long
 def test_whole_path_after_a_failover(site: Site) -> None:
     standby = lose_primary(site)
     standby.write(*INSTEAD)
