@@ -273,6 +273,7 @@ def test_failure_that_is_made_good_before_a_look_is_not_sent(watch: Watch, inbox
     assert inbox.take() == []
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("no_pause")
 def test_run_that_dies_is_not_sent_if_the_next_one_succeeds(watch: Watch, inbox: Inbox) -> None:
     die(watch.orchestra, batch_key(1))
@@ -311,6 +312,7 @@ def test_while_the_next_run_of_a_batch_is_at_work_its_failure_is_not_sent(
     assert len(inbox.take()) == 1
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("no_pause")
 def test_rows_that_are_corrected_at_once_are_not_sent(watch: Watch, inbox: Inbox) -> None:
     orchestra = watch.orchestra
@@ -763,6 +765,7 @@ def test_what_is_wrong_when_the_memory_is_lost_is_sent_and_so_is_its_end(
         ]
 
 
+@pytest.mark.long
 def test_lost_memory_is_sent_though_the_history_has_returned_before_the_first_look(
     watch: Watch, inbox: Inbox
 ) -> None:

@@ -108,6 +108,7 @@ def test_person_who_asks_for_a_batch_that_exists_does_no_harm(
     assert "batches never change; capture the next one, 0000000002" in capfd.readouterr().err
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("tag", ["dagster/from_ui", "dagster/backfill"])
 def test_batch_that_is_launched_again_in_the_ui_is_materialized_as_it_is(
     orchestra: Orchestra, tag: str
