@@ -53,6 +53,15 @@ SECTIONS = {
 }
 
 
+class _Sentence(click.ClickException):
+    """An error of the platform: its sentence, wrapped between words on a terminal."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        from totesys_dagster.commands.terminal import wrapped
+
+        click.echo(wrapped(f"Error: {self.message}", sys.stderr), file=file, err=True)
+
+
 class _ErrorAsJson(click.ClickException):
     """An error of a command with `--json`: standard output has it as a document, too."""
 
@@ -91,26 +100,25 @@ class _Cli(click.Group):
         try:
             return super().invoke(ctx)
         except TotesysError as error:
-            raise click.ClickException(str(error)) from None
+            raise _Sentence(str(error)) from None
         except OSError as error:
             if error.errno == errno.EPIPE:  # the reader of the report has closed the pipe
                 raise
             reason, remedy = files.why(error)
             place = error.filename or "A file"
-            raise click.ClickException(f"{place} {reason}: {remedy}, then run again.") from None
+            raise _Sentence(f"{place} {reason}: {remedy}, then run again.") from None
         except Exception as error:
             if (sentence := broken_off(error)) is None:
                 raise
-            raise click.ClickException(sentence) from None
+            raise _Sentence(sentence) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands by purpose."""
         width = max(len(name) for name in self.list_commands(ctx))
-        limit = formatter.width - width - 6
         for title, commands in SECTIONS.items():
             with formatter.section(title):
                 formatter.write_dl(
-                    [(f"{one.name:<{width}}", one.get_short_help_str(limit)) for one in commands]
+                    [(f"{one.name:<{width}}", one.get_short_help_str(200)) for one in commands]
                 )
 
 

@@ -188,11 +188,27 @@ class FeedState(TypedDict):
 
 
 @_documented
+class SourceState(TypedDict):
+    """The source in `Status`, as far as it could be seen within two seconds."""
+
+    answers: bool
+    """Whether it answered."""
+    waiting: list[str] | None
+    """Tables with changes that no batch contains; null if this is not known."""
+    newer_than: Moment | None
+    """The source's time of the last batch: these changes are newer. Null if none are waiting."""
+    wrong: str | None
+    """Why it is not known what is waiting, in a sentence; null if it is."""
+
+
+@_documented
 class Status(TypedDict):
     """What `totesys status --json` prints."""
 
     source: str
     """Which database is configured, as a phrase."""
+    source_now: SourceState
+    """Whether it answers, and what is waiting there."""
     lake: LakeState
     """How far the lake is."""
     warehouse: WarehouseState

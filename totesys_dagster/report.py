@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -20,7 +19,9 @@ from totesys_dagster.json_output import Status as StatusData
 from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.operations.quarantine import Row
 from totesys_dagster.operations.renew import Due
+from totesys_dagster.operations.source_look import SourceLook
 from totesys_dagster.orchestration.whole_path import BatchReport
+from totesys_dagster.report_tables import new_table, show
 from totesys_dagster.warehouse.standing import Audit
 from totesys_dagster.warehouse.status import TableStatus, all_equal, conclusion
 from totesys_dagster.words import counted
@@ -105,7 +106,8 @@ def status_data(tables: Sequence[TableStatus]) -> dict[str, TableState]:
 @dataclass(frozen=True)
 class Status:
     """The state of lake and warehouse: the last batch of each (0 if the warehouse has none), the
-    tables, those due to be rebuilt, the feeds, and why the next batch is stopped, if it is."""
+    tables, those due to be rebuilt, the feeds, why the next batch is stopped, if it is, and what is
+    known of the source now."""
 
     source: str
     head: Manifest | None
@@ -114,6 +116,7 @@ class Status:
     outdated: Due
     feeds: Sequence[FeedStatus] = ()
     stopped: str | None = None
+    source_now: SourceLook = field(default_factory=SourceLook)
 
     @property
     def batches(self) -> int:
@@ -125,6 +128,7 @@ class Status:
         head = self.head
         return {
             "source": self.source,
+            "source_now": self.source_now.data(head),
             "lake": {
                 "batches": self.batches,
                 "last_batch": head.batch if head else None,
@@ -148,6 +152,8 @@ class Status:
         seen = f", the last one seen at {head.observed_at:%Y-%m-%d %H:%M:%S} UTC" if head else ""
         lake = f"The lake holds {counted(self.batches, 'batch')}{seen}"
         console.print(f"{lake}; the warehouse holds {self.loaded} of them.")
+        style = "[yellow]" if self.source_now.wrong else ""
+        console.print(f"{style}{escape(self.source_now.sentence(head))}")
         if self.stopped:
             console.print(f"[yellow]{escape(self.stopped)}")
         if head and head.unknown_tables:
@@ -176,29 +182,19 @@ class Status:
                 )
 
 
-def _table(title: str, first: str, numbers: Sequence[str], last: str) -> Table:
-    """A table with a name, numbers and words in each row. On a narrow terminal, words wrap."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    table.add_column(first, no_wrap=True)
-    for heading in numbers:
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column(last, overflow="fold")
-    return table
-
-
 def print_batch(console: Console, report: BatchReport) -> None:
     """Print what a batch captured and what became of it."""
     manifest = report.manifest
     title = f"Batch {manifest.sequence} · {manifest.batch}"
-    captured = _table(f"{title} · captured", "source table", ("rows", "new", "deleted"), "read")
+    captured = new_table(f"{title} · captured", "source table", ("rows", "new", "deleted"), "read")
     for name, entry in manifest.tables.items():
         if entry.rows or entry.changed:
             new = "" if entry.inserted is None else f"{entry.inserted:,}"
             captured.add_row(name, f"{entry.rows:,}", new, f"{entry.deleted:,}", entry.read)
-    console.print(captured)
+    show(console, captured)
     for reason in _reasons(report):
         console.print(escape(reason))
-    console.print(_loaded_table(report, f"{title} · processed and loaded"))
+    show(console, _loaded_table(report, f"{title} · processed and loaded"))
     for check in report.checks_failed:
         console.print(f"[yellow]Check failed: {escape(check)}")
     steps = ", ".join(f"{STEPS[step]} {seconds:.2f} s" for step, seconds in report.seconds.items())
@@ -208,7 +204,7 @@ def print_batch(console: Console, report: BatchReport) -> None:
 
 def _loaded_table(report: BatchReport, title: str) -> Table:
     numbers = ("processed", "quarantined", "new", "changed", "deleted")
-    table = _table(title, "warehouse table", numbers, "audit")
+    table = new_table(title, "warehouse table", numbers, "audit")
     for star, receipt in report.receipts.items():
         done = report.loaded.tables[star]
         found = report.loaded.audits.get(star)
@@ -245,7 +241,7 @@ def _verdict(found: Audit) -> str:
 
 def print_status(console: Console, tables: Sequence[TableStatus]) -> None:
     """Print the warehouse's tables: current rows, versions, rows in quarantine, and audits."""
-    table = _table(
+    table = new_table(
         "The warehouse now",
         "warehouse table",
         ("current", "versions", "in quarantine"),
@@ -267,16 +263,16 @@ def print_status(console: Console, tables: Sequence[TableStatus]) -> None:
             "" if whole is None else _as_of(whole),
             *touched[row.star],
         )
-    console.print(table)
+    show(console, table)
 
 
 def print_quarantine(console: Console, rows: Sequence[Row]) -> None:
     """Print rows in quarantine, one per line."""
-    table = _table("In quarantine", "warehouse table", ("batch", "key"), "why")
+    table = new_table("In quarantine", "warehouse table", ("batch", "key"), "why")
     for row in rows[:SHOWN_ROWS]:
         key = "?" if row.key is None else str(row.key)
         table.add_row(row.star, f"{row.batch}", key, escape("; ".join(row.reasons)))
-    console.print(table)
+    show(console, table)
     if len(rows) > SHOWN_ROWS:
         console.print(f"… and {len(rows) - SHOWN_ROWS:,} more: `--json` lists all.")
     for where in dict.fromkeys(row.object for row in rows if row.object):

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import dagster as dg
 
 from totesys_dagster import files, settings, zone_urls
-from totesys_dagster.errors import TotesysError
-from totesys_dagster.lake.manifest import ManifestLog
+from totesys_dagster.errors import LakeError, TotesysError
+from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.store import Store
 from totesys_dagster.postgres import sessions as postgres
 from totesys_dagster.postgres.sessions import Connection, Names
@@ -46,6 +46,17 @@ class Lake(dg.ConfigurableResource):  # type: ignore[type-arg]
     def log(self) -> ManifestLog:
         """The committed batches. Raises SettingError."""
         return ManifestLog(self.ingestion())
+
+    def batch_of(self, context: dg.InputContext) -> Manifest:
+        """The batch of a run; the last one for a check that is executed alone, which reads no rows.
+
+        Raises LakeError or SettingError.
+        """
+        log = self.log()
+        found = log.find(context.partition_key) if context.has_partition_key else log.head()
+        if found is None:
+            raise LakeError("The lake has no batches yet: run `totesys run`.")
+        return found
 
 
 class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]

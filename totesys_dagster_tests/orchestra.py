@@ -16,6 +16,7 @@ from totesys_dagster.lake.manifest import batch_key
 from totesys_dagster.lake.store import Store
 from totesys_dagster.orchestration import planning, sensors
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
+from totesys_dagster.runs.unfinished import SENSOR_TAG
 from totesys_dagster_tests.conftest import Platform
 
 
@@ -59,7 +60,9 @@ class Orchestra:
                 for key in request.partition_keys:
                     self.instance.delete_dynamic_partition(request.partitions_def_name, key)
 
-    def run(self, request: dg.RunRequest, job: str | None = None) -> dg.ExecuteInProcessResult:
+    def run(
+        self, request: dg.RunRequest, job: str | None = None, sensor: str | None = None
+    ) -> dg.ExecuteInProcessResult:
         """Execute a run that a sensor asked for, in this process."""
         chosen = defs.resolve_job_def(request.job_name or job or "")
         if request.asset_selection:
@@ -71,7 +74,7 @@ class Orchestra:
         return chosen.execute_in_process(
             instance=self.instance,
             partition_key=request.partition_key,
-            tags=dict(request.tags),
+            tags={**request.tags, **({SENSOR_TAG: sensor} if sensor else {})},
             raise_on_error=False,
         )
 
@@ -81,7 +84,7 @@ class Orchestra:
         if isinstance(answer, str):
             return []
         job = "capture" if name == "source_changes" else "load_warehouse"
-        return [self.run(request, job) for request in answer.run_requests or []]
+        return [self.run(request, job, name) for request in answer.run_requests or []]
 
     def first(self) -> None:
         """Begin with the first batch in the warehouse, and its key in Dagster's list."""

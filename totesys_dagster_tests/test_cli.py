@@ -252,6 +252,17 @@ def test_dagster_home_that_is_no_directory_is_one_sentence(project: Path) -> Non
     assert "Traceback" not in done.stderr
 
 
+def test_status_of_a_warehouse_whose_source_is_down_says_so(
+    platform: Platform, project: Path
+) -> None:
+    platform.first()
+    status = here(project, "status", TOTESYS_SOURCE_DSN="postgresql://x@127.0.0.1:1/nothing")
+
+    assert status.returncode == 0, status.stderr
+    assert "Nobody knows what is waiting in the source: TOTESYS_SOURCE_DSN" in status.stdout
+    assert "Connection refused" in status.stdout
+
+
 def test_status_refuses_a_lake_that_the_warehouse_was_not_loaded_from(
     platform: Platform, project: Path, tmp_path: Path
 ) -> None:

@@ -45,6 +45,9 @@ WAITS: dict[str, tuple[str, str]] = {
     "parallel.py ahead ThreadPoolExecutor": (OWN_WORK, "the exception of the work"),
     "parallel.py ahead result": (OWN_WORK, "the exception of the work"),
     "parallel.py ahead pool.shutdown": (OWN_WORK, "the exception of the work"),
+    # A look at the source, which a report does not wait for.
+    "operations/source_look.py start threading.Thread": ("LIMIT_SECONDS", "it does not answer …"),
+    "operations/source_look.py start.finish thread.join": ("LIMIT_SECONDS", "it does not answer …"),
     # Runs that are forked.
     "launching/fork_server.py ForkServer.__init__ threading.Lock": (OWN_WORK, NOTHING),
     "launching/fork_server.py ForkServer.start fork.sendall": ("START_SECONDS", "the run fails"),

@@ -7,23 +7,30 @@ server restarts. Without settings it sends nothing, and says so.
 """
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 
 import dagster as dg
 from pydantic import BaseModel, ConfigDict
 
 from totesys_dagster import settings
-from totesys_dagster.alerting import ended_runs, freshness, notify, rates, recipients
+from totesys_dagster.alerting import (
+    ended_runs,
+    found_again,
+    freshness,
+    notify,
+    rates,
+    recipients,
+)
 from totesys_dagster.alerting import health as systems
 from totesys_dagster.alerting.ended_runs import SeenRuns
 from totesys_dagster.alerting.freshness import Waiting
 from totesys_dagster.alerting.health import Changes, Position, Systems
-from totesys_dagster.alerting.incidents import Incident, Recovery, Trouble, decide
+from totesys_dagster.alerting.incidents import Incident, Message, Recovery, Trouble, decide
 from totesys_dagster.alerting.notify import ALERTS_OFF, Outgoing
 from totesys_dagster.alerting.rates import Looked
-from totesys_dagster.alerting.remedies import BEHIND_KEY
-from totesys_dagster.errors import SettingError
+from totesys_dagster.alerting.remedies import BATCH_PREFIX, BEHIND_KEY, CAPTURE_KEY
+from totesys_dagster.errors import SettingError, TotesysError
 from totesys_dagster.orchestration.life import log_tick
 from totesys_dagster.orchestration.sensors import interval
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
@@ -40,6 +47,8 @@ class State(BaseModel):
     changes: Changes = Changes()
     waiting: Waiting = Waiting()
     rates: Looked = Looked()
+    # Whether it is known that there is no other memory, which was lost.
+    continues: bool = True
 
 
 @dg.sensor(
@@ -61,16 +70,18 @@ def alerts(
     before = _remembered(context.cursor)
     found = systems.look_around(source, lake, warehouse, before.changes, now)
     runs, seen = _ended(context.instance, before, found, now)
-    waiting, late = _late(before.waiting, found, now)
+    waiting, late = _late(before.waiting, found, now, before.incidents)
     looked, of_rates = rates.look(lake, before.rates, now)
-    observed = [*found.observations, *runs, *late, *of_rates]
+    continues, lost, of_loss = _again(context, before, found, lake, warehouse, now)
     incidents, messages = decide(
         before.incidents,
-        observed,
+        [*of_loss, *found.observations, *runs, *late, *of_rates],
         now,
         _url(context, recipients.ui_url),
         _url(context, settings.code_url),
+        ended_runs.busy(context.instance, before.incidents),
     )
+    messages = [*lost, *messages]
     outbox, failures = notify.deliver([*before.outbox, *notify.addressed(messages)])
     state = State(
         incidents=incidents,
@@ -79,6 +90,7 @@ def alerts(
         changes=found.changes or before.changes,
         waiting=waiting,
         rates=looked,
+        continues=continues,
     )
     context.update_cursor(state.model_dump_json())
     for failure in failures:
@@ -91,7 +103,28 @@ def _remembered(cursor: str | None) -> State:
     """The last tick's state; an empty one if a person or another release has set another."""
     with suppress(ValueError):
         return State.model_validate_json(cursor or "")
-    return State()
+    return State(continues=False)
+
+
+def _again(
+    context: dg.SensorEvaluationContext,
+    before: State,
+    found: Systems,
+    lake: Lake,
+    warehouse: Warehouse,
+    now: dt.datetime,
+) -> tuple[bool, list[Message], list[Trouble]]:
+    """Whether the memory is known to be whole; if it was lost with Dagster's database, what to tell
+    people of that, and what is still wrong."""
+    if before.continues or found.position is None:
+        return before.continues, [], []
+    try:
+        troubles = found_again.look(context.instance, lake, warehouse, found.position)
+    except TotesysError:  # the next tick tries again
+        return False, [], []
+    if troubles is None:
+        return True, [], []
+    return True, [found_again.message(troubles, now, _url(context, settings.code_url))], troubles
 
 
 def _url(context: dg.SensorEvaluationContext, setting: Callable[[], str | None]) -> str | None:
@@ -106,24 +139,22 @@ def _url(context: dg.SensorEvaluationContext, setting: Callable[[], str | None])
 def _ended(
     instance: dg.DagsterInstance, before: State, found: Systems, now: dt.datetime
 ) -> tuple[list[Trouble | Recovery], SeenRuns]:
-    """What runs that ended since report. A run that failed because a system is down adds nothing
-    to that system's incident."""
-    down = {one.reason for one in found.observations if isinstance(one, Trouble)}
+    """What runs that ended since report."""
     loaded = found.position.batch if found.position else None
     records, seen = ended_runs.look(instance, before.runs, now)
     observed = [
         one
         for record in records
         for one in ended_runs.observations(instance, record.dagster_run, loaded)
-        if not isinstance(one, Trouble) or one.reason not in down
     ]
     return [*observed, *ended_runs.loaded_batches([*before.incidents], loaded)], seen
 
 
 def _late(
-    before: Waiting, found: Systems, now: dt.datetime
+    before: Waiting, found: Systems, now: dt.datetime, known: Collection[str]
 ) -> tuple[Waiting, Sequence[Trouble | Recovery]]:
-    """Whether the warehouse is behind. The wait starts again if a system cannot be read."""
+    """Whether the warehouse is behind, unless that a batch or the captures fail is `known`: one
+    incident says enough. The wait starts again if a system cannot be read."""
     position = found.position
     if position is None or (found.changes is None and position.next is None):
         return Waiting(loaded=before.loaded), []
@@ -135,7 +166,10 @@ def _late(
     what = f"No batch has been loaded for {limit.total_seconds() / 60:.0f} minutes, though {waits}."
     trouble = Trouble(BEHIND_KEY, "the warehouse is behind", what, batch=position.next)
     waiting, said = freshness.judge(before, now, limit, position.loaded, trouble if waits else None)
-    return waiting, [said] if said else []
+    is_known = f"{BATCH_PREFIX}{position.next}" in known or CAPTURE_KEY in known
+    if said is None or (isinstance(said, Trouble) and is_known):
+        return waiting, []
+    return waiting, [said]
 
 
 def _what_waits(position: Position, changes: Changes | None) -> str | None:

@@ -7,12 +7,12 @@ it has seen.
 
 import datetime as dt
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 from pydantic import BaseModel, ConfigDict
 
-from totesys_dagster.alerting.incidents import Recovery, Trouble
+from totesys_dagster.alerting.incidents import AT_ONCE, Incident, Recovery, Trouble
 from totesys_dagster.alerting.remedies import (
     BATCH_PREFIX,
     DIFFERENCE_KEY,
@@ -28,13 +28,14 @@ from totesys_dagster.runs.tags import (
     BATCH_STAGE,
     CAPTURE,
     FEED_TAG,
+    LAUNCHED_BY_PERSON,
     LOAD,
     PROCESS,
     RATES_STAGE,
     STAGE_TAG,
     VERIFY_LAKE,
 )
-from totesys_dagster.runs.unfinished import PARTITION_TAG
+from totesys_dagster.runs.unfinished import PARTITION_TAG, unfinished
 
 Observation = Trouble | Recovery
 
@@ -42,6 +43,10 @@ OVERLAP = dt.timedelta(minutes=1)
 # How far back the first search goes: people are notified of unresolved failures from then on.
 FIRST_LOOK = dt.timedelta(hours=1)
 RUNS_AT_ONCE = 200
+
+# How long people are not notified of what the platform mends by itself in most cases: it repeats a
+# failed run after seconds, one of files after a minute, and rows are often corrected at once.
+GRACE = dt.timedelta(seconds=90)
 
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 EVENTS = {
@@ -52,9 +57,6 @@ EVENTS = {
 
 # Marks a run that Dagster itself retries.
 WILL_RETRY_TAG = "dagster/will_retry"
-
-# A run that a person launched in the UI has one of these tags.
-LAUNCHED_BY_PERSON = {"dagster/from_ui", "dagster/backfill"}
 
 # Names the run that an error is about, if one run executes others: that run has its own message.
 OTHER_RUN = re.compile(r"\(Dagster run [0-9a-f-]{36}\)$")
@@ -157,6 +159,7 @@ def _failure(
     what = f"{run.job_name} of batch {batch}" if batch else run.job_name
     if run.job_name == BATCH:
         what = f"batch {batch}"
+    next_run = _next_run(run)
     return Trouble(
         key,
         f"{what} failed",
@@ -164,7 +167,27 @@ def _failure(
         job=run.job_name,
         batch=batch,
         run_id=run.run_id,
+        grace=GRACE if next_run else AT_ONCE,
+        next_run=next_run,
     )
+
+
+def _next_run(run: dg.DagsterRun) -> dict[str, str] | None:
+    """The tags of the run that the sensors start soon if this one fails; None if they do not."""
+    if run.job_name not in (CAPTURE, BATCH, PROCESS, LOAD, AUDIT) and FEED_TAG not in run.tags:
+        return None
+    tag = next((one for one in (FEED_TAG, BATCH_TAG, STAGE_TAG) if one in run.tags), None)
+    return {tag: run.tags[tag]} if tag else None
+
+
+def busy(instance: dg.DagsterInstance, incidents: Mapping[str, Incident]) -> set[str]:
+    """The keys of the incidents whose next run is at work."""
+    return {
+        key
+        for key, incident in incidents.items()
+        for held in incident.held.values()
+        if held.trouble.next_run and unfinished(instance, held.trouble.next_run)
+    }
 
 
 def _message(events: Sequence[dg.DagsterEvent]) -> str | None:
@@ -189,7 +212,7 @@ def _of_check(run: dg.DagsterRun, check: dg.AssetCheckEvaluation) -> Iterator[Ob
     table = check.asset_key.path[-1]
     warns = check.severity == dg.AssetCheckSeverity.WARN
 
-    def trouble(key: str) -> Trouble:
+    def trouble(key: str, grace: dt.timedelta = AT_ONCE) -> Trouble:
         return Trouble(
             key,
             TITLES[key],
@@ -198,20 +221,21 @@ def _of_check(run: dg.DagsterRun, check: dg.AssetCheckEvaluation) -> Iterator[Ob
             job=run.job_name,
             batch=_batch(run),
             run_id=run.run_id,
+            grace=grace,
         )
 
     if check.check_name == "schema":
         same = "The source's tables match the catalogue again."
-        yield Recovery(SCHEMA_KEY, same, table) if check.passed else trouble(SCHEMA_KEY)
+        yield Recovery(SCHEMA_KEY, same, table) if check.passed else trouble(SCHEMA_KEY, GRACE)
     elif check.check_name == "contract" and FEED_TAG in run.tags:
         taken = "Every file that was refused has been replaced."
         yield Recovery(REFUSED_KEY, taken, table) if check.passed else trouble(REFUSED_KEY)
     elif check.check_name == "contract" and not check.passed and warns:
-        yield trouble(QUARANTINE_KEY)
+        yield trouble(QUARANTINE_KEY, GRACE)
     elif check.check_name == "audit":
         # If the check only warns, the table differs because of rows in quarantine.
         if not check.passed:
-            yield trouble(QUARANTINE_KEY if warns else DIFFERENCE_KEY)
+            yield trouble(QUARANTINE_KEY, GRACE) if warns else trouble(DIFFERENCE_KEY)
         equal = "The warehouse equals the source again."
         if check.passed or warns:
             yield Recovery(DIFFERENCE_KEY, equal, table)

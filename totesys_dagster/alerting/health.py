@@ -10,15 +10,14 @@ from functools import partial
 
 from pydantic import BaseModel, ConfigDict
 
-from totesys_dagster.alerting.incidents import Recovery, Trouble
+from totesys_dagster.alerting.incidents import AT_ONCE, Recovery, Trouble
 from totesys_dagster.alerting.remedies import (
     LAKE,
     NOTHING_IS_CAPTURED,
     SOURCE,
     WAREHOUSE,
-    Remedy,
 )
-from totesys_dagster.errors import LakeError, SchemaChangedError, TotesysError
+from totesys_dagster.errors import LakeError, OtherLakeError, SchemaChangedError, TotesysError
 from totesys_dagster.ingestion.identity import LaggingReplicaError
 from totesys_dagster.ingestion.poll import PollCursor, poll
 from totesys_dagster.ingestion.source_view import open_view
@@ -28,6 +27,9 @@ from totesys_dagster.warehouse.ledger import check_log
 
 # How often the source is asked for changes, which may scan its tables; a look at it does not.
 POLL_EVERY = dt.timedelta(minutes=1)
+
+# How long people are not notified that a system cannot be read.
+GRACE = dt.timedelta(minutes=1)
 
 
 class Changes(BaseModel):
@@ -88,18 +90,18 @@ def _observations(found: Mapping[str, object]) -> Iterator[Trouble | Recovery]:
             errors.setdefault(LAKE if isinstance(answer, LakeError) else name, answer)
     for name, answer in found.items():
         if name in errors:
-            title, remedy = _title_and_remedy(name, errors[name])
-            yield Trouble(name, title, str(errors[name]), remedy=remedy)
+            yield _trouble(name, errors[name])
         elif not isinstance(answer, TotesysError):
             yield Recovery(name, f"The {name} can be read again.")
 
 
-def _title_and_remedy(name: str, error: TotesysError) -> tuple[str, Remedy | None]:
-    """The incident's title, and what to do, if that is not the same for all of its kind."""
+def _trouble(name: str, error: TotesysError) -> Trouble:
     if isinstance(error, SchemaChangedError):
         title = "the source's tables have changed, and nothing is captured"
-        return title, NOTHING_IS_CAPTURED
-    return f"the {name} cannot be read", None
+        return Trouble(name, title, str(error), remedy=NOTHING_IS_CAPTURED)
+    # A restart or a failover ends by itself; another lake than the warehouse's does not.
+    grace = AT_ONCE if isinstance(error, OtherLakeError) else GRACE
+    return Trouble(name, f"the {name} cannot be read", str(error), grace=grace)
 
 
 def _try(look: Callable[[], object]) -> object:

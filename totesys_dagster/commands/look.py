@@ -28,18 +28,20 @@ if TYPE_CHECKING:
 @click.command()
 @as_json
 def status(json_: bool) -> None:
-    """Show the state of the lake, the warehouse and each table."""
+    """Show the state of the source, the lake, the warehouse and each table."""
     from totesys_dagster import report
     from totesys_dagster.feeds.registry import FEEDS
     from totesys_dagster.feeds.status import feed_status
     from totesys_dagster.operations.quarantine import stopped
     from totesys_dagster.operations.renew import Due, due
-    from totesys_dagster.resources import Lake, Warehouse
+    from totesys_dagster.operations.source_look import start
+    from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
     from totesys_dagster.warehouse import ledger, schema
     from totesys_dagster.warehouse.status import table_status
 
     begin(reads=True)
     warehouse, lake = Warehouse(), Lake()
+    source_now = start(SourceDatabase(), lake)
     log, zones = lake.log(), (lake.ingestion(), lake.processed())
     names, head = warehouse.names(), log.head()
     with warehouse.connect() as connection:
@@ -50,7 +52,9 @@ def status(json_: bool) -> None:
         outdated = due(connection, names, log) if ready else Due(())
         feeds = [feed_status(connection, names, one, *zones) for one in FEEDS] if ready else []
     why = stopped(log, zones[1], loaded, settings.quarantine_limit())
-    found = report.Status(settings.describe_source(), head, loaded, tables, outdated, feeds, why)
+    found = report.Status(
+        settings.describe_source(), head, loaded, tables, outdated, feeds, why, source_now()
+    )
     if json_:
         print_json(found.data())
         return

@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     "full_read",
     multiple=True,
     type=click.Choice(list(SOURCE_TABLES)),
-    help="Read this source table in full, even if nothing changed. Can be repeated.",
+    metavar="TABLE",
+    help="Read this source table in full, even if nothing changed. Can be repeated. One of"
+    f" {', '.join(SOURCE_TABLES)}.",
 )
 @as_json
 def run(full_read: tuple[str, ...], json_: bool) -> None:

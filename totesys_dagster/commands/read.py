@@ -16,7 +16,7 @@ import click
 
 from totesys_dagster import files, settings
 from totesys_dagster.commands.begin import begin
-from totesys_dagster.commands.terminal import as_json, print_json
+from totesys_dagster.commands.terminal import as_json, output, print_json
 from totesys_dagster.errors import SettingError
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def connect(
         for path in written:
             click.echo(f"Wrote {path}.")
         if settings.WAREHOUSE_DSN in provided:
-            click.echo(
+            output.print(
                 "This is the embedded server: it listens on this machine only, while a command"
                 " runs. Keep `totesys dev` open while your tool is connected."
             )

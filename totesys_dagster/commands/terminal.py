@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO, TypeVar
@@ -33,6 +34,17 @@ def _width(stream: TextIO | None) -> int | None:
 # Reports go to standard output, progress and errors to standard error: pipes get only the report.
 output = Console(highlight=False, width=_width(sys.stdout))
 progress = Console(stderr=True, highlight=False, width=_width(sys.stderr))
+
+
+def wrapped(text: str, stream: TextIO | None) -> str:
+    """The text, on a terminal wrapped between words. A longer word, such as a path, stays whole."""
+    width = progress.width if stream and stream.isatty() else _ENDLESS
+    lines = (
+        textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
+        for line in text.splitlines()
+    )
+    return "\n".join(lines)
+
 
 as_json = click.option("--json", "json_", is_flag=True, help="Print the report as JSON.")
 

@@ -15,10 +15,12 @@ from totesys_dagster import descriptions, settings
 from totesys_dagster.catalogue import INGESTION, SOURCE_TABLES
 from totesys_dagster.errors import CommitConflictError
 from totesys_dagster.ingestion.capture import TableRead, open_capture
-from totesys_dagster.ingestion.drift import differences, unknown_tables_note
+from totesys_dagster.ingestion.drift import differences, unknown_tables, unknown_tables_note
 from totesys_dagster.ingestion.fingerprint import TableSchema
 from totesys_dagster.ingestion.identity import LaggingReplicaError
 from totesys_dagster.ingestion.io_manager import write
+from totesys_dagster.ingestion.source_view import open_view
+from totesys_dagster.lake.raw import RawTable
 from totesys_dagster.lake.store import Store
 from totesys_dagster.metadata import (
     BATCHES,
@@ -29,6 +31,7 @@ from totesys_dagster.metadata import (
 )
 from totesys_dagster.resources import Lake, SourceDatabase, clear_failures
 from totesys_dagster.runs.checks import log_check
+from totesys_dagster.runs.tags import LAUNCHED_BY_PERSON
 from totesys_dagster.runs.unfinished import PARTITION_TAG, SENSOR_TAG, launched_twice, unfinished
 
 
@@ -88,6 +91,13 @@ def raw_tables(
     lake: Lake,
 ) -> Iterator[dg.Output | dg.AssetCheckResult]:  # type: ignore[type-arg]
     """Capture a batch: what changed in the tables of ToteSys since the previous one."""
+    if not context.has_partition_key:
+        yield from _schemas_now(context, source)
+        return
+    if before := [*_captured_before(context, lake)]:
+        yield from before
+        yield from _schemas_now(context, source)  # a check that is not evaluated shows as skipped
+        return
     with (
         clear_failures(),
         _overtaken(context),
@@ -137,6 +147,23 @@ def _overtaken(context: dg.AssetExecutionContext) -> Iterator[None]:
         context.log.info(late if SENSOR_TAG in context.run.tags else str(error))
 
 
+def _captured_before(
+    context: dg.AssetExecutionContext, lake: Lake
+) -> Iterator[dg.Output[RawTable]]:
+    """The tables of the batch that a person asked for, if it exists: what the lake has of them.
+
+    A backfill counts a table that is not materialized as failed.
+    """
+    batch, log = context.partition_key, lake.log()
+    if not LAUNCHED_BY_PERSON & context.run.tags.keys() or not log.holds(batch):
+        return
+    manifest, store = log.find(batch), lake.ingestion()
+    context.log.info(f"Batch {batch} was captured before, and never changes: nothing is to do.")
+    for key in sorted(context.selected_asset_keys):
+        if table := manifest.tables.get(key.path[-1]) and SOURCE_TABLES[key.path[-1]]:
+            yield dg.Output(RawTable(table, manifest, store), output_name=table.name)
+
+
 def _forget(context: dg.AssetExecutionContext) -> None:
     """Remove the key that was added for this batch, as there is no such batch yet.
 
@@ -172,6 +199,18 @@ def _checked(
         yield check
     elif touched or not check.passed:
         log_check(context, check)
+
+
+def _schemas_now(
+    context: dg.AssetExecutionContext, source: SourceDatabase
+) -> Iterator[dg.AssetCheckResult]:
+    """The selected checks without a capture, where a person executes them alone, for instance."""
+    if not context.selected_asset_check_keys:
+        return
+    with clear_failures(), source.connect() as connection, open_view(connection) as view:
+        unknown = unknown_tables(view)
+        for key in sorted(context.selected_asset_check_keys):
+            yield _schema_check(view.schemas[key.asset_key.path[-1]], unknown)
 
 
 def known_tables(names: list[str]) -> list[str]:

@@ -45,13 +45,18 @@ class JsonLinesIOManager(dg.ConfigurableIOManager):
 
     lake: dg.ResourceDependency[Lake]
 
-    def handle_output(self, context: dg.OutputContext, obj: TableRead) -> None:
+    def handle_output(self, context: dg.OutputContext, obj: TableRead | RawTable) -> None:
         with clear_failures():
             store = self.lake.ingestion()
-        context.add_output_metadata(write(obj, store))
+        if isinstance(obj, RawTable):  # of a batch that was captured before
+            name, batch, entry = obj.table.name, obj.manifest.batch, obj.entry
+            said = described(store, name, batch, entry.objects, entry.deleted)
+        else:
+            said = write(obj, store)
+        context.add_output_metadata(said)
 
     def load_input(self, context: dg.InputContext) -> RawTable:
         table = SOURCE_TABLES[context.asset_key.path[-1]]
         with clear_failures():
             store = self.lake.ingestion()
-            return RawTable(table, self.lake.log().find(context.partition_key), store)
+            return RawTable(table, self.lake.batch_of(context), store)

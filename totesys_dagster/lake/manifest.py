@@ -283,9 +283,13 @@ class ManifestLog(Log[Manifest]):
             " written; restore it from the bucket's older versions."
         )
 
+    def holds(self, batch: str) -> bool:
+        """Whether the key is that of a committed batch."""
+        return bool(BATCH_KEY.fullmatch(batch)) and 0 < int(batch) <= self.end()
+
     def find(self, batch: str) -> Manifest:
         """The manifest of a batch by its key. Raises ObjectMissingError if it is not committed."""
-        if BATCH_KEY.fullmatch(batch) and 0 < int(batch) <= self.end():
+        if self.holds(batch):
             return self.read(int(batch))
         raise ObjectMissingError(
             f"Batch {batch} is not in the lake at {self.store.url}: it was never committed, or"

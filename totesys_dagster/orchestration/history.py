@@ -16,6 +16,7 @@ from totesys_dagster.orchestration.listed import find_listed, oldest
 from totesys_dagster.orchestration.returning import bring_back
 from totesys_dagster.resources import Lake, Warehouse, clear_failures
 from totesys_dagster.runs.tags import HISTORY_STAGE, KEEP_HISTORY, STAGE_TAG
+from totesys_dagster.runs.unfinished import SENSOR_TAG
 from totesys_dagster.words import counted
 
 
@@ -55,3 +56,9 @@ def is_lost(instance: dg.DagsterInstance, last: Manifest) -> bool:
     """Whether Dagster does not list the last loaded batch, as when its database was lost."""
     young = last.observed_at >= oldest(dt.datetime.now(dt.UTC))
     return young and not instance.has_dynamic_partition(str(BATCHES.name), last.batch)
+
+
+def was_lost(instance: dg.DagsterInstance, last: Manifest) -> bool:
+    """Whether Dagster's database was lost, even if its history has been restored since."""
+    restored = dg.RunsFilter(job_name=KEEP_HISTORY, tags={SENSOR_TAG: "new_batches"})
+    return is_lost(instance, last) or bool(instance.get_run_records(restored, limit=1))

@@ -11,9 +11,10 @@ import dagster as dg
 
 from totesys_dagster import descriptions, settings
 from totesys_dagster.catalogue import INGESTION, PROCESSED, STAR_TABLES, Kind, StarTable, revision
+from totesys_dagster.lake.manifest import Manifest
 from totesys_dagster.lake.quarantined import read_quarantine, too_many
 from totesys_dagster.lake.raw import RawTable
-from totesys_dagster.lake.receipt import ProcessedTable, Receipt
+from totesys_dagster.lake.receipt import ProcessedTable, Receipt, read_receipt
 from totesys_dagster.lake.requests import accepted_rows
 from totesys_dagster.metadata import (
     BATCHES,
@@ -73,7 +74,9 @@ def _asset(star: StarTable) -> dg.AssetsDefinition:
         ],
     )
     def process(context: dg.AssetExecutionContext, **tables: Any) -> Results:
-        if star.base is not None:
+        if not context.has_partition_key:
+            yield from _last_contract_check(context, star)
+        elif star.base is not None:
             yield from _write(star_rows(star, *(tables[name] for name in star.sources)))
         elif waits_for := [one.star.name for one in tables.values() if one.is_missing]:
             # A fact changed after the poll, and this run has no step for it.
@@ -100,30 +103,47 @@ def _write(rows: StarRows) -> Results:
     """Pass the rows to the I/O manager, which consumes them; then check the quarantine."""
     with clear_failures():
         yield dg.Output(rows, output_name=rows.star.name)
-        yield _contract_check(rows, settings.quarantine_limit())
+        assert rows.receipt is not None
+        yield _contract_check(rows.star, rows.manifest, rows.receipt)
 
 
-def _contract_check(rows: StarRows, limit: int) -> dg.AssetCheckResult:
-    assert rows.receipt is not None
-    count, lake = rows.receipt.quarantined, Lake()
+def _last_contract_check(
+    context: dg.AssetExecutionContext, star: StarTable
+) -> Iterator[dg.AssetCheckResult]:
+    """The check of the last batch of the table, where a person executes it alone."""
+    key, lake = asset_key(PROCESSED, star.name), Lake()
+    entry = context.instance.get_latest_materialization_event(key)
+    batch = entry.asset_materialization.partition if entry and entry.asset_materialization else None
+    with clear_failures():
+        manifest = lake.log().find(batch) if batch else None
+        receipt = manifest and read_receipt(lake.processed(), star, manifest)
+        if manifest and receipt:
+            context.log.info(f"The last batch of {star.name} is {manifest.batch}.")
+            yield _contract_check(star, manifest, receipt)
+        else:
+            context.log.info(f"No batch of {star.name} is processed yet.")
+
+
+def _contract_check(star: StarTable, manifest: Manifest, receipt: Receipt) -> dg.AssetCheckResult:
+    count, lake, limit = receipt.quarantined, Lake(), settings.quarantine_limit()
     if count > limit:
-        limit = max(limit, accepted_rows(lake.ingestion(), rows.manifest))
+        limit = max(limit, accepted_rows(lake.ingestion(), manifest))
     stopped = count > limit
     description = (
         f"{counted(count, 'row')} in quarantine for breaking the contract." if count else None
     )
     if stopped:
-        description = too_many(rows.manifest.sequence, {rows.star.name: count}, limit)
+        description = too_many(manifest.sequence, {star.name: count}, limit)
     return dg.AssetCheckResult(
-        asset_key=asset_key(PROCESSED, rows.star.name),
+        asset_key=asset_key(PROCESSED, star.name),
         check_name=CONTRACT,
         passed=not count,
         severity=dg.AssetCheckSeverity.ERROR if stopped else dg.AssetCheckSeverity.WARN,
         description=description,
         metadata={
-            "rows": rows.receipt.rows,
+            "rows": receipt.rows,
             "quarantined rows": count,
-            **_quarantine(lake, rows.receipt),
+            **_quarantine(lake, receipt),
         },
     )
 

@@ -56,11 +56,11 @@ class ParquetIOManager(dg.ConfigurableIOManager):
         star, wanted = STAR_TABLES[context.asset_key.path[-1]], context.dagster_type.typing_type
         with clear_failures():
             log, store = self.lake.log(), self.lake.processed()
+            if wanted is ProcessedTable:
+                return ProcessedTable(star, self.lake.batch_of(context), store)
             manifests = [log.find(batch) for batch in context.asset_partition_keys]
             manifests.sort(key=lambda manifest: manifest.sequence)
             batches = [ProcessedTable(star, manifest, store) for manifest in manifests]
-            if wanted is ProcessedTable:
-                return batches[0]
             parts = [part for batch in batches for part in batch.parts()]
 
         import pandas as pd  # only now: most runs never load a frame

@@ -12,6 +12,9 @@ RATES = "exchange_rates"
 RATE_HISTORY = "exchange_rate_history"
 REPORTS_PAGE = "reports_page"
 
+# A run that a person launched in the UI has one of these tags.
+LAUNCHED_BY_PERSON = {"dagster/from_ui", "dagster/backfill"}
+
 STAGE_TAG = "totesys/stage"
 # The last batch of a run that loads several; the tag `totesys/batch` has the first.
 LAST_BATCH_TAG = "totesys/last_batch"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -28,6 +29,8 @@ from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster_tests.edits import EDIT_ORDER_1
 from totesys_dagster_tests.inbox import Inbox
 from totesys_dagster_tests.orchestra import Orchestra, damage
+from totesys_dagster_tests.test_links import anchors
+from totesys_dagster_tests.test_words import ROOT
 
 BAD_ORDER = "UPDATE sales_order SET agreed_delivery_date = '2022-13-45' WHERE sales_order_id = 1"
 GOOD_ORDER = "UPDATE sales_order SET agreed_delivery_date = '2022-11-09' WHERE sales_order_id = 1"
@@ -54,11 +57,27 @@ class Watch:
         state = State.model_validate_json(str(self.cursor))
         back = dt.timedelta(minutes=minutes)
         since, polled = state.waiting.since, state.changes.polled
-        assert polled
         waiting = state.waiting.model_copy(update={"since": since and since - back})
-        changes = state.changes.model_copy(update={"polled": polled - back})
-        state = state.model_copy(update={"waiting": waiting, "changes": changes})
-        self.cursor = state.model_dump_json()
+        changes = state.changes.model_copy(update={"polled": polled and polled - back})
+        incidents = {
+            key: incident.model_copy(
+                update={
+                    "held": {
+                        cause: held.model_copy(update={"since": held.since - back})
+                        for cause, held in incident.held.items()
+                    }
+                }
+            )
+            for key, incident in state.incidents.items()
+        }
+        update = {"waiting": waiting, "changes": changes, "incidents": incidents}
+        self.cursor = state.model_copy(update=update).model_dump_json()
+
+    def tick_until_told(self) -> None:
+        """Let the sensor look, and again when every grace has passed."""
+        self.tick()
+        self.let_pass(minutes=2)
+        self.tick()
 
 
 @pytest.fixture
@@ -80,6 +99,15 @@ def fail(orchestra: Orchestra, tags: Mapping[str, str] | None = None) -> None:
     )
 
 
+def die(orchestra: Orchestra, batch: str) -> None:
+    """A run of a batch whose process ends without a word."""
+    orchestra.instance.add_dynamic_partitions("batch", [batch])
+    run = orchestra.instance.create_run_for_job(
+        defs.resolve_job_def("batch"), tags={BATCH_TAG: batch, "dagster/partition": batch}
+    )
+    orchestra.instance.report_run_failed(run, "The process of the run has ended.")
+
+
 def load(orchestra: Orchestra) -> None:
     """Take what changed all the way, as the sensors do."""
     orchestra.tick_and_run("source_changes")
@@ -90,7 +118,7 @@ def load(orchestra: Orchestra) -> None:
 
 def test_failed_run_sends_one_mail_with_its_reason(watch: Watch, inbox: Inbox) -> None:
     fail(watch.orchestra)
-    watch.tick()
+    watch.tick_until_told()
 
     [mail] = inbox.mails
     assert mail["Subject"] == "[totesys_dagster] capture of batch yesterday failed"
@@ -105,7 +133,7 @@ def test_run_is_linked_where_the_address_of_the_ui_is_set(
     monkeypatch.setenv(settings.UI_URL, "https://dagster.example.com/")
     fail(watch.orchestra)
     [run] = watch.orchestra.instance.get_runs()
-    watch.tick()
+    watch.tick_until_told()
 
     [(_, text)] = inbox.take()
     assert f"Dagster run: https://dagster.example.com/runs/{run.run_id}\n" in text
@@ -117,7 +145,7 @@ def test_wrong_address_of_the_ui_keeps_no_alert_back(
 ) -> None:
     monkeypatch.setenv(settings.UI_URL, "nowhere")
     fail(watch.orchestra)
-    watch.tick()
+    watch.tick_until_told()
 
     assert len(inbox.take()) == 1
 
@@ -146,10 +174,9 @@ def test_batch_that_fails_again_and_again_is_one_mail_and_one_when_it_is_loaded(
     [result] = orchestra.tick_and_run("new_batches")
     assert result.success
     watch.tick()
-    ends, begins = inbox.take()
-    assert ends[0] == f"[totesys_dagster] resolved: batch {batch} failed"
-    assert ends[1].startswith(f"Batch {batch} is loaded.\n")
-    assert begins[0] == "[totesys_dagster] rows are in quarantine"
+    [(subject, text)] = inbox.take()
+    assert subject == f"[totesys_dagster] resolved: batch {batch} failed"
+    assert text.startswith(f"Batch {batch} is loaded.\n")
     watch.tick()
     assert inbox.take() == []
 
@@ -169,7 +196,7 @@ def test_batch_is_not_over_when_it_is_processed_but_not_loaded(watch: Watch, inb
     orchestra = watch.orchestra
     refuse_ina(orchestra)
     load(orchestra)
-    watch.tick()
+    watch.tick_until_told()
     [(_, text)] = inbox.take()
     assert "violates check constraint" in text
     assert "Geheim" not in text
@@ -192,7 +219,7 @@ def test_failure_within_a_range_of_batches_is_sent_of_the_batch_that_failed(
     refuse_ina(orchestra)
     orchestra.tick_and_run("source_changes")
     orchestra.tick_and_run("new_batches")
-    for _ in range(2):
+    for _ in range(3):  # the first run fails at its second batch
         answer = scheduled_load(orchestra.context())
         assert isinstance(answer, dg.SensorResult)
         [request] = answer.run_requests or []
@@ -247,6 +274,83 @@ def test_failure_that_is_made_good_before_a_look_is_not_sent(watch: Watch, inbox
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("no_pause")
+def test_run_that_dies_is_not_sent_if_the_next_one_succeeds(watch: Watch, inbox: Inbox) -> None:
+    die(watch.orchestra, batch_key(1))
+    watch.tick()
+    load(watch.orchestra)
+    watch.tick_until_told()
+
+    assert inbox.take() == []
+
+
+def test_run_that_dies_is_one_mail_if_the_next_one_dies_too(watch: Watch, inbox: Inbox) -> None:
+    for _ in range(3):
+        die(watch.orchestra, batch_key(1))
+        watch.tick_until_told()
+
+    [(subject, text)] = inbox.take()
+    assert subject == f"[totesys_dagster] batch {batch_key(1)} failed"
+    assert text.startswith("The process of the run has ended.\n")
+
+
+def test_while_the_next_run_of_a_batch_is_at_work_its_failure_is_not_sent(
+    watch: Watch, inbox: Inbox
+) -> None:
+    instance = watch.orchestra.instance
+    die(watch.orchestra, batch_key(1))
+    run = instance.create_run_for_job(
+        defs.resolve_job_def("batch"),
+        tags={BATCH_TAG: batch_key(1)},
+        status=dg.DagsterRunStatus.STARTED,
+    )
+    watch.tick_until_told()
+    assert inbox.take() == []
+
+    instance.report_run_canceled(run)
+    watch.tick()
+    assert len(inbox.take()) == 1
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("no_pause")
+def test_rows_that_are_corrected_at_once_are_not_sent(watch: Watch, inbox: Inbox) -> None:
+    orchestra = watch.orchestra
+    for edit in (BAD_ORDER, GOOD_ORDER):
+        orchestra.platform.application.execute(edit)
+        load(orchestra)
+        watch.tick()
+    watch.tick_until_told()
+
+    assert inbox.take() == []
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("no_pause")
+def test_carried_column_of_another_type_is_one_mail(
+    watch: Watch, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check of the table says what is wrong, and the batch stops for it."""
+    orchestra = watch.orchestra
+    monkeypatch.setenv(settings.QUARANTINE_LIMIT, "0")
+    orchestra.first()
+    orchestra.platform.application.execute(
+        "ALTER TABLE sales_order ALTER units_sold TYPE text USING 'x' || units_sold"
+    )
+    for sensor in ("source_changes", "new_batches", "new_batches"):
+        orchestra.tick_and_run(sensor)
+        watch.tick()
+        watch.let_pass(minutes=1)
+    watch.tick_until_told()
+
+    [(subject, text)] = inbox.take()
+    assert "the source's tables have changed" in subject
+    assert "failed" in subject
+    assert "units_sold is text instead of integer" in text
+    assert "more than TOTESYS_QUARANTINE_LIMIT" in text
+
+
+@pytest.mark.long
 @pytest.mark.usefixtures("inbox")
 @pytest.mark.parametrize("at_once", [2, 200])
 def test_each_run_is_looked_at_once_though_looks_overlap(
@@ -295,7 +399,7 @@ def test_failure_of_a_run_within_a_run_is_one_mail(
         outer()
 
     whole.execute_in_process(instance=orchestra.instance, raise_on_error=False)
-    watch.tick()
+    watch.tick_until_told()
 
     [(subject, _)] = inbox.take()
     assert subject.startswith("[totesys_dagster] batch ")
@@ -332,7 +436,7 @@ def test_quarantined_rows_are_sent_once_and_resolved_when_they_are_mended(
     orchestra.first()
     orchestra.platform.application.execute(BAD_ORDER)
     load(orchestra)
-    watch.tick()
+    watch.tick_until_told()
     [(subject, text)] = inbox.take()
     assert subject == "[totesys_dagster] rows are in quarantine"
     assert "fact_sales_order: 1 row in quarantine for breaking the contract.\n" in text
@@ -409,7 +513,7 @@ def test_source_whose_tables_change_is_sent_once(watch: Watch, inbox: Inbox) -> 
     application = watch.orchestra.platform.application
     application.execute("ALTER TABLE design ADD colour text")
     load(watch.orchestra)
-    watch.tick()
+    watch.tick_until_told()
     [(subject, text)] = inbox.take()
     assert subject == "[totesys_dagster] the source's tables have changed"
     assert text.startswith("design: ")
@@ -480,6 +584,7 @@ def test_system_out_of_reach_is_sent_once_and_so_is_its_return(
         patch.setenv(setting, value)
         for _ in range(3):
             assert f"Open incidents: the {system} cannot be read." in watch.tick()
+            watch.let_pass(minutes=1)
     [(subject, text)] = inbox.take()
     assert subject == f"[totesys_dagster] the {system} cannot be read"
     assert setting in text
@@ -503,7 +608,7 @@ def test_run_that_found_a_system_down_is_not_sent_besides(
     monkeypatch.setenv(settings.WAREHOUSE_DSN, UNREACHABLE)
     for request in answer.run_requests or []:
         assert not orchestra.run(request).success
-    watch.tick()
+    watch.tick_until_told()
 
     assert [subject for subject, _ in inbox.take()] == [
         "[totesys_dagster] the warehouse cannot be read"
@@ -607,12 +712,99 @@ def test_outage_of_the_warehouse_does_not_count_as_a_wait(
         patch.setenv(settings.WAREHOUSE_DSN, UNREACHABLE)
         watch.tick()
         watch.let_pass(minutes=60)
+        watch.tick()
     inbox.take()
     watch.tick()
 
     assert [subject for subject, _ in inbox.take()] == [
         "[totesys_dagster] resolved: the warehouse cannot be read"
     ]
+
+
+def test_warehouse_that_is_behind_since_a_batch_fails_is_one_mail(
+    watch: Watch, inbox: Inbox
+) -> None:
+    watch.orchestra.platform.capture()
+    for _ in range(2):
+        die(watch.orchestra, batch_key(1))
+    watch.tick()
+    watch.let_pass(minutes=60)
+    watch.tick()
+
+    assert [subject for subject, _ in inbox.take()] == [
+        f"[totesys_dagster] batch {batch_key(1)} failed"
+    ]
+
+
+# A lost memory
+
+LOST = "[totesys_dagster] Dagster's history was lost"
+
+
+@pytest.mark.usefixtures("no_pause")
+def test_what_is_wrong_when_the_memory_is_lost_is_sent_and_so_is_its_end(
+    watch: Watch, inbox: Inbox
+) -> None:
+    orchestra = watch.orchestra
+    orchestra.platform.application.execute(BAD_ORDER)
+    load(orchestra)
+    with dg.DagsterInstance.ephemeral() as anew:
+        orchestra.instance, watch.cursor = anew, None
+        watch.tick()
+        [lost, (subject, text)] = inbox.take()
+        assert lost[0] == LOST
+        assert "Still wrong, with a message of its own: rows are in quarantine." in lost[1]
+        assert subject == "[totesys_dagster] rows are in quarantine"
+        assert text.startswith("fact_sales_order: 1 row in quarantine.\n")
+
+        orchestra.platform.application.execute(GOOD_ORDER)
+        load(orchestra)
+        watch.tick()
+        assert [subject for subject, _ in inbox.take()] == [
+            "[totesys_dagster] resolved: rows are in quarantine"
+        ]
+
+
+@pytest.mark.long
+def test_lost_memory_is_sent_though_the_history_has_returned_before_the_first_look(
+    watch: Watch, inbox: Inbox
+) -> None:
+    orchestra = watch.orchestra
+    orchestra.first()
+    with dg.DagsterInstance.ephemeral() as anew:
+        orchestra.instance, watch.cursor = anew, None
+        [run] = orchestra.tick_and_run("new_batches")
+        assert run.success
+        watch.tick()
+        watch.tick()
+
+        [(subject, text)] = inbox.take()
+        assert subject == LOST
+        assert "No table is wrong." in text
+        [section] = re.findall(r"^More: docs/operations\.md#(.*)$", text, re.MULTILINE)
+        assert section in anchors(ROOT / "docs/operations.md")
+
+
+def test_lost_memory_is_sent_when_the_warehouse_can_be_read(
+    watch: Watch, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch.orchestra.first()
+    with dg.DagsterInstance.ephemeral() as anew:
+        watch.orchestra.instance, watch.cursor = anew, None
+        with monkeypatch.context() as patch:
+            patch.setenv(settings.WAREHOUSE_DSN, UNREACHABLE)
+            watch.tick()
+        assert inbox.take() == []
+        watch.tick()
+
+    assert [subject for subject, _ in inbox.take()] == [LOST]
+
+
+def test_alerts_that_are_turned_on_later_have_lost_nothing(watch: Watch, inbox: Inbox) -> None:
+    load(watch.orchestra)
+    watch.tick()
+
+    assert inbox.take() == []
 
 
 # Delivery
@@ -628,6 +820,8 @@ def test_without_settings_nothing_is_sent_and_it_says_so(watch: Watch) -> None:
 def test_mail_that_is_not_taken_is_sent_later(watch: Watch, inbox: Inbox) -> None:
     fail(watch.orchestra)
     inbox.refuses = True
+    watch.tick()
+    watch.let_pass(minutes=2)
     assert "did not take a mail" in watch.tick()
     assert "did not take a mail" in watch.tick()
     assert inbox.take() == []
@@ -642,7 +836,7 @@ def test_mail_that_is_not_taken_is_sent_later(watch: Watch, inbox: Inbox) -> Non
 def test_cursor_of_an_older_version_is_no_obstacle(watch: Watch, inbox: Inbox) -> None:
     watch.cursor = "yesterday"
     fail(watch.orchestra)
-    watch.tick()
+    watch.tick_until_told()
 
     assert len(inbox.take()) == 1
 
@@ -679,7 +873,7 @@ def test_alert_is_published_to_a_topic(
     watch: Watch, topic: Callable[[], list[dict[str, str]]]
 ) -> None:
     fail(watch.orchestra)
-    watch.tick()
+    watch.tick_until_told()
     watch.tick()
 
     [message] = topic()
@@ -693,7 +887,7 @@ def test_channel_that_fails_does_not_keep_the_other_from_telling(
 ) -> None:
     fail(watch.orchestra)
     inbox.refuses = True
-    watch.tick()
+    watch.tick_until_told()
     assert (len(topic()), len(inbox.take())) == (1, 0)
 
     inbox.refuses = False

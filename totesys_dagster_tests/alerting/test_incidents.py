@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from dataclasses import replace
 
 import pytest
+from pydantic import TypeAdapter
 
 from totesys_dagster.alerting.freshness import Waiting, judge
 from totesys_dagster.alerting.incidents import Incident, Message, Recovery, Trouble, decide
@@ -17,6 +19,8 @@ from totesys_dagster_tests.test_words import ROOT
 NOON = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
 MINUTE = dt.timedelta(minutes=1)
 
+KEPT = TypeAdapter(dict[str, Incident])
+
 DOWN = Trouble("warehouse", "the warehouse cannot be read", "It refuses.")
 UP = Recovery("warehouse", "It can be read again.")
 
@@ -27,12 +31,13 @@ def rows(table: str) -> Trouble:
     )
 
 
-def tell(*ticks: list[Trouble | Recovery]) -> list[list[str]]:
-    """The subjects of each tick, a minute apart."""
+def tell(*ticks: list[Trouble | Recovery], busy: tuple[str, ...] = ()) -> list[list[str]]:
+    """The subjects of each tick, a minute apart. Incidents pass through JSON, as in a cursor."""
     incidents: dict[str, Incident] = {}
     subjects = []
     for number, seen in enumerate(ticks):
-        incidents, messages = decide(incidents, seen, NOON + number * MINUTE)
+        incidents, messages = decide(incidents, seen, NOON + number * MINUTE, busy=busy)
+        incidents = KEPT.validate_json(KEPT.dump_json(incidents))
         subjects.append([message.subject for message in messages])
     return subjects
 
@@ -142,6 +147,70 @@ def test_what_belongs_to_no_run_names_none() -> None:
 
     assert "run" not in message.body
     assert "Batch" not in message.body
+
+
+# Grace
+
+BLIP = replace(DOWN, grace=2 * MINUTE)
+DIED = Trouble(
+    "batch 7", "batch 7 failed", "It died.", batch="7", run_id="r1",
+    grace=2 * MINUTE, next_run={"totesys/batch": "7"},
+)  # fmt: skip
+LOADED = Recovery("batch 7", "Batch 7 is loaded.")
+
+
+def test_trouble_that_ends_within_its_grace_is_no_message() -> None:
+    assert tell([BLIP], [BLIP], [UP], []) == [[], [], [], []]
+
+
+def test_trouble_that_outlasts_its_grace_is_one_message_and_one_for_its_end() -> None:
+    assert [len(said) for said in tell([BLIP], [BLIP], [BLIP], [BLIP], [UP])] == [0, 0, 1, 0, 1]
+
+
+def test_grace_does_not_start_again_after_the_clock_went_back() -> None:
+    held = decide({}, [BLIP], NOON + 60 * MINUTE)[0]
+    assert decide(held, [BLIP], NOON)[1] == []
+
+
+def test_run_whose_next_run_succeeds_is_no_message() -> None:
+    assert tell([DIED], [LOADED], [], []) == [[], [], [], []]
+
+
+def test_run_whose_next_run_fails_is_one_message_at_once() -> None:
+    told = tell([DIED], [replace(DIED, run_id="r2")], [replace(DIED, run_id="r3")], [LOADED])
+
+    assert [len(said) for said in told] == [0, 1, 0, 1]
+
+
+def test_two_failures_between_two_looks_are_one_message_at_once() -> None:
+    assert [len(said) for said in tell([DIED, replace(DIED, run_id="r2")])] == [1]
+
+
+def test_run_that_nobody_repeats_is_a_message_after_its_grace() -> None:
+    assert [len(said) for said in tell([DIED], [], [], [])] == [0, 0, 1, 0]
+
+
+def test_while_the_next_run_is_at_work_it_decides() -> None:
+    assert tell([DIED], [], [], [], busy=("batch 7",)) == [[], [], [], []]
+    assert len(tell([DIED], [replace(DIED, run_id="r2")], busy=("batch 7",))[1]) == 1
+
+
+def test_run_that_failed_because_a_system_is_down_adds_nothing() -> None:
+    failed = replace(DIED, reason=DOWN.reason)
+
+    assert tell([failed], [DOWN], [], []) == [[], ["[totesys_dagster] " + DOWN.title], [], []]
+    assert tell([DOWN, failed], []) == [["[totesys_dagster] " + DOWN.title], []]
+
+
+def test_all_that_is_wrong_with_a_batch_is_one_message() -> None:
+    changed = Trouble(
+        "schema", "the tables have changed", "x is text.", "x", batch="7", grace=9 * MINUTE
+    )
+    told = tell([changed, DIED], [replace(DIED, run_id="r2")], *[[]] * 9)
+
+    assert [said for said in told if said] == [
+        ["[totesys_dagster] the tables have changed; batch 7 failed"]
+    ]
 
 
 # What to do

@@ -160,3 +160,60 @@ def test_time_that_is_none_is_one_sentence(wrong: str, monkeypatch: pytest.Monke
 
     with pytest.raises(SettingError, match=r"TOTESYS_VERIFY_SCHEDULE is .* a cron expression"):
         schedules.schedules()
+
+
+# Checks that a person executes alone
+
+
+def execute(orchestra: Orchestra, *key: str, check: str) -> dg.ExecuteInProcessResult:
+    """*Execute* on a check: a run of nothing else, and of no batch."""
+    one = dg.AssetCheckKey(asset_key(*key), check)
+    job = defs.resolve_implicit_global_asset_job_def().get_subset(
+        asset_selection=set(), asset_check_selection={one}
+    )
+    return job.execute_in_process(instance=orchestra.instance, raise_on_error=False)
+
+
+def verdicts(result: dg.ExecuteInProcessResult) -> list[tuple[str, str, bool]]:
+    return [
+        (one.asset_key.to_user_string(), one.check_name, one.passed)
+        for one in result.get_asset_check_evaluations()
+    ]
+
+
+def test_schema_is_checked_alone_in_the_source_as_it_is_now(settled: Orchestra) -> None:
+    settled.platform.application.execute("ALTER TABLE staff ADD grade text")
+    result = execute(settled, "ingestion", "staff", check="schema")
+
+    assert result.success
+    assert verdicts(result) == [("ingestion/staff", "schema", False)]
+    assert result.get_asset_check_evaluations()[0].description == (
+        "grade text is new (archived, not processed)"
+    )
+    assert ManifestLog(settled.platform.ingestion).end() == 2
+
+
+def test_contract_is_checked_alone_for_the_last_batch_of_its_table(orchestra: Orchestra) -> None:
+    orchestra.platform.application.execute(
+        "UPDATE sales_order SET agreed_delivery_date = '2022-13-45' WHERE sales_order_id = 1"
+    )
+    orchestra.tick_and_run("source_changes")
+    for star, passed in (("fact_sales_order", False), ("dim_date", True), ("dim_staff", True)):
+        result = execute(orchestra, "processed", star, check="contract")
+        assert result.success
+        assert verdicts(result) == [(f"processed/{star}", "contract", passed)]
+
+
+def test_contract_of_a_table_without_a_batch_says_so(settled: Orchestra) -> None:
+    """Dagster's history is empty."""
+    result = execute(settled, "processed", "dim_staff", check="contract")
+
+    assert result.success
+    assert verdicts(result) == []
+
+
+def test_audit_is_shown_alone(settled: Orchestra) -> None:
+    result = execute(settled, "warehouse", "dim_staff", check="audit")
+
+    assert result.success
+    assert verdicts(result) == [("warehouse/dim_staff", "audit", True)]

@@ -7,11 +7,12 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES
 from totesys_dagster.definitions import defs
 from totesys_dagster.ingestion import assets
 from totesys_dagster.ingestion.capture import Capture
 from totesys_dagster.lake.manifest import ManifestLog, batch_key
-from totesys_dagster.metadata import BATCH_TAG
+from totesys_dagster.metadata import BATCH_TAG, asset_key
 from totesys_dagster.orchestration.whole_path import ATTEMPTS, BatchReport, RunFailedError, run_path
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.runs.unfinished import PARTITION_TAG
@@ -105,6 +106,27 @@ def test_person_who_asks_for_a_batch_that_exists_does_no_harm(
     assert result.get_asset_materialization_events() == []
     assert ManifestLog(orchestra.platform.ingestion).end() == 1
     assert "batches never change; capture the next one, 0000000002" in capfd.readouterr().err
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("tag", ["dagster/from_ui", "dagster/backfill"])
+def test_batch_that_is_launched_again_in_the_ui_is_materialized_as_it_is(
+    orchestra: Orchestra, tag: str
+) -> None:
+    """A backfill counts a selected table that is not materialized as failed."""
+    orchestra.tick_and_run("source_changes")
+    orchestra.platform.application.execute(EDIT_ORDER_1)
+    orchestra.tick_and_run("source_changes")
+    batches = orchestra.partitions()
+    for batch in batches:
+        result = orchestra.run(dg.RunRequest(partition_key=batch, tags={tag: "x"}), "batch")
+        assert result.success
+        made = {event.asset_key for event in result.get_asset_materialization_events()}
+        assert {asset_key("ingestion", name) for name in SOURCE_TABLES} <= made
+        assert {asset_key("processed", name) for name in STAR_TABLES} <= made
+        checked = [one.check_name for one in result.get_asset_check_evaluations()]
+        assert checked.count("schema") == len(SOURCE_TABLES)
+    assert ManifestLog(orchestra.platform.ingestion).end() == len(batches) == 2
 
 
 def test_person_who_asks_for_a_batch_that_cannot_be_is_told(orchestra: Orchestra) -> None:
