@@ -87,7 +87,12 @@ def test_every_setting_is_in_the_example_of_a_file() -> None:
 
 def test_no_other_setting_is_named_anywhere() -> None:
     folders = ["totesys_dagster", "deploy", "terraform", "docs", "benchmarks", ".github", ".ci"]
-    files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
+    files = [
+        path
+        for folder in folders
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    ]
     files += [path for path in ROOT.iterdir() if path.suffix in (".md", ".yaml", ".toml")]
     files += [ROOT / "Dockerfile", ROOT / "Makefile"]
     named = {

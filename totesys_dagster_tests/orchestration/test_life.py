@@ -7,6 +7,8 @@ from typing import NoReturn
 import pytest
 
 from totesys_dagster import settings
+from totesys_dagster.alerting import health
+from totesys_dagster.alerting.incidents import AT_ONCE
 from totesys_dagster.orchestration import life, sensors
 from totesys_dagster_tests.edits import EDIT_ORDER_1
 from totesys_dagster_tests.orchestra import Orchestra
@@ -66,6 +68,7 @@ def test_alerts_say_how_many_messages_wait(
     monkeypatch.setenv(settings.SMTP_URL, "smtp://127.0.0.1:1")
     monkeypatch.setenv(settings.ALERT_FROM, "totesys@example.com")
     monkeypatch.setenv(settings.ALERT_TO, "ann@example.com")
+    monkeypatch.setattr(health, "GRACE", AT_ONCE)
     if undelivered:
         monkeypatch.setenv(settings.WAREHOUSE_DSN, "postgresql://nobody@127.0.0.1:1/nothing")
     orchestra.tick("alerts")
