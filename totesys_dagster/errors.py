@@ -68,8 +68,12 @@ class NotProvedError(LoadError):
     """The result of a rebuild is not proved to be right, so nothing was replaced."""
 
 
+class NotConfirmedError(TotesysError):
+    """A question before an irreversible step was not answered."""
+
+
 class RebuildRunningError(LoadError):
-    """Another rebuild of this warehouse is running, so this one changed nothing."""
+    """Another rebuild or erasure of this warehouse is running, so this one changed nothing."""
 
 
 class SequenceGapError(LoadError):

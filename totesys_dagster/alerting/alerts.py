@@ -30,7 +30,7 @@ from totesys_dagster.alerting.incidents import Incident, Message, Recovery, Trou
 from totesys_dagster.alerting.notify import ALERTS_OFF, Outgoing
 from totesys_dagster.alerting.rates import Looked
 from totesys_dagster.alerting.remedies import BATCH_PREFIX, BEHIND_KEY, CAPTURE_KEY
-from totesys_dagster.errors import SettingError, TotesysError
+from totesys_dagster.errors import SettingError
 from totesys_dagster.orchestration.life import log_tick
 from totesys_dagster.orchestration.sensors import interval
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
@@ -70,7 +70,8 @@ def alerts(
     before = _remembered(context.cursor)
     found = systems.look_around(source, lake, warehouse, before.changes, now)
     runs, seen = _ended(context.instance, before, found, now)
-    waiting, late = _late(before.waiting, found, now, before.incidents)
+    notified = [key for key, incident in before.incidents.items() if incident.notified]
+    waiting, late = _late(before.waiting, found, now, notified)
     looked, of_rates = rates.look(lake, before.rates, now)
     continues, lost, of_loss = _again(context, before, found, lake, warehouse, now)
     incidents, messages = decide(
@@ -120,7 +121,8 @@ def _again(
         return before.continues, [], []
     try:
         troubles = found_again.look(context.instance, lake, warehouse, found.position)
-    except TotesysError:  # the next tick tries again
+    except Exception as error:  # the next tick tries again; other alerts must not wait for it
+        context.log.warning(f"What was wrong before Dagster's history was lost: {error}")
         return False, [], []
     if troubles is None:
         return True, [], []
@@ -153,8 +155,8 @@ def _ended(
 def _late(
     before: Waiting, found: Systems, now: dt.datetime, known: Collection[str]
 ) -> tuple[Waiting, Sequence[Trouble | Recovery]]:
-    """Whether the warehouse is behind, unless that a batch or the captures fail is `known`: one
-    incident says enough. The wait starts again if a system cannot be read."""
+    """Whether the warehouse is behind, unless people know that the batch, or the capture, fails:
+    one incident says enough. The wait starts again if a system cannot be read."""
     position = found.position
     if position is None or (found.changes is None and position.next is None):
         return Waiting(loaded=before.loaded), []
@@ -166,7 +168,8 @@ def _late(
     what = f"No batch has been loaded for {limit.total_seconds() / 60:.0f} minutes, though {waits}."
     trouble = Trouble(BEHIND_KEY, "the warehouse is behind", what, batch=position.next)
     waiting, said = freshness.judge(before, now, limit, position.loaded, trouble if waits else None)
-    is_known = f"{BATCH_PREFIX}{position.next}" in known or CAPTURE_KEY in known
+    # Captures bring no batch that is there already.
+    is_known = (f"{BATCH_PREFIX}{position.next}" if position.next else CAPTURE_KEY) in known
     if said is None or (isinstance(said, Trouble) and is_known):
         return waiting, []
     return waiting, [said]

@@ -18,6 +18,8 @@ from totesys_dagster.alerting.remedies import Remedy, remedy_of
 
 PREFIX = "[totesys_dagster]"
 AT_ONCE = dt.timedelta(0)
+# For how long a run that repeats a failed one may take before people are notified of the failure.
+LONGEST_BUSY = dt.timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
@@ -61,10 +63,10 @@ class Held(BaseModel):
     again: bool = False
 
     def is_due(self, now: dt.datetime, *, busy: bool) -> bool:
-        """Whether to notify people. While the next run is `busy`, it decides."""
+        """Whether to notify people. While the next run is `busy`, it decides, but not for long."""
         # If it began in the future, the clock went back since.
-        over = now - min(self.since, now) >= self.trouble.grace
-        return self.again or (over and not busy)
+        lasted = now - min(self.since, now)
+        return self.again or lasted >= (LONGEST_BUSY if busy else self.trouble.grace)
 
     def seen_again(self, trouble: Trouble) -> Held:
         if trouble.run_id is not None and trouble.run_id == self.trouble.run_id:

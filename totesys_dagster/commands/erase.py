@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +11,7 @@ from rich.markup import escape
 from totesys_dagster import settings
 from totesys_dagster.commands.begin import begin
 from totesys_dagster.commands.terminal import output, print_source, progress
+from totesys_dagster.errors import NotConfirmedError
 from totesys_dagster.words import counted
 
 if TYPE_CHECKING:
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
     from totesys_dagster.operations.erase_plan import Plan
 
 
-@click.command()
+# A negative key gets its sentence, not one about options.
+@click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("table")
 @click.argument("keys", nargs=-1, required=True, type=int, metavar="KEY [KEY…]")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -48,8 +51,8 @@ def erase(table: str, keys: tuple[int, ...], yes: bool, dry_run: bool) -> None:
         _print_plan(plan)
         if dry_run:
             return
-        if not yes:
-            click.confirm("Erase them? They cannot be restored", abort=True)
+        if not yes and plan.due:
+            _confirm()
         with progress.status("Erasing") as state:
             done = operation.erase(
                 connection,
@@ -62,6 +65,17 @@ def erase(table: str, keys: tuple[int, ...], yes: bool, dry_run: bool) -> None:
             )
     _remove_local_page()
     _print_done(plan, done)
+
+
+def _confirm() -> None:
+    try:
+        click.confirm("Erase them? They cannot be restored", abort=True)
+    except click.Abort:
+        if sys.stdin is not None and sys.stdin.isatty():
+            raise
+        raise NotConfirmedError(
+            "Nothing was erased: nobody could be asked whether to, so add --yes."
+        ) from None
 
 
 def _remove_local_page() -> None:
@@ -86,8 +100,15 @@ def _print_plan(plan: Plan) -> None:
     else:
         output.print(
             escape(
-                f"{plan.table.name} {keys}: no batch has PII ({columns}) that ToteSys"
-                " no longer has. What an earlier erasure has left undone is completed."
+                f"{plan.table.name} {keys}: no batch has PII ({columns}) that ToteSys no longer"
+                " has. Only what an earlier erasure has left undone is to be completed."
+            )
+        )
+    for key, names in plan.staying.items():
+        output.print(
+            escape(
+                f"ToteSys has another value now for {', '.join(names)} of {plan.table.name} {key}:"
+                " it stays. If that is PII, too, erase it there first."
             )
         )
     if plan.left:

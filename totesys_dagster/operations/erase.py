@@ -25,17 +25,26 @@ from totesys_dagster.lake.objects import ObjectEntry
 from totesys_dagster.lake.parts import read_lines, write_instead
 from totesys_dagster.lake.receipt import touched_stars
 from totesys_dagster.lake.store import Store
-from totesys_dagster.operations.erase_copies import Removed, remove_from_lake
+from totesys_dagster.operations.erase_copies import (
+    Removed,
+    remove_from_lake,
+    require_nothing_on_its_way,
+)
 from totesys_dagster.operations.erase_plan import Plan, rows_in
+from totesys_dagster.operations.erase_plan import plan as plan_again
 from totesys_dagster.operations.erase_rows import require_nothing_withdrawn, write_anew
-from totesys_dagster.operations.rebuild import rebuild
+from totesys_dagster.operations.rebuild import only_one, rebuild
 from totesys_dagster.operations.renew import outdated
 from totesys_dagster.operations.repair import Repairing
 from totesys_dagster.operations.verify_erasures import stars_of, wrong_with
 from totesys_dagster.postgres.sessions import Connection, Names
 from totesys_dagster.processed.process import process_star
+from totesys_dagster.waiting import looks
 from totesys_dagster.warehouse import ledger
 from totesys_dagster.words import counted
+
+# How long to wait for a batch that is being loaded.
+CATCH_UP_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -58,7 +67,10 @@ def require_ready(
     digests of the source must be of rows without the values, as they prove the rebuilt tables.
     """
     log = ManifestLog(ingestion)
-    if ledger.check_log(connection, names, log) < log.end() or outdated(connection, names):
+    for _ in looks("the warehouse to load the batches on their way", CATCH_UP_SECONDS, 1.0):
+        if is_ready := ledger.check_log(connection, names, log) == log.end():
+            break
+    if not is_ready or outdated(connection, names):
         raise LoadError(
             "The warehouse is not up to date with the lake: run `totesys run`, then erase again;"
             " nothing was erased."
@@ -88,12 +100,31 @@ def erase(
     """Carry out a plan, and complete what earlier erasures in its table have left undone.
 
     Raises LakeError, LoadError or ProcessingError; what is done by then is done, and running it
-    again completes it.
+    again completes it. Raises RebuildRunningError if another erasure is running.
     """
-    require_ready(connection, names, ingestion, plan.table, plan.superseded_by)
-    if plan.due:
-        progress(f"Writing {counted(len(plan.objects), 'replacement')}")
-        _record(ingestion, plan)
+    with only_one(connection, names, "erasure"):
+        require_ready(connection, names, ingestion, plan.table, plan.superseded_by)
+        require_nothing_on_its_way(ingestion, plan)
+        if plan_again(ManifestLog(ingestion), plan.table.name, plan.keys).due != plan.due:
+            raise LakeError(
+                "A batch brought other values meanwhile: run the command again; nothing was erased."
+            )
+        if plan.due:
+            progress(f"Writing {counted(len(plan.objects), 'replacement')}")
+            _record(ingestion, plan)
+        return _complete(connection, names, ingestion, processed, plan, quarantine_limit, progress)
+
+
+def _complete(
+    connection: Connection,
+    names: Names,
+    ingestion: Store,
+    processed: Store,
+    plan: Plan,
+    quarantine_limit: int,
+    progress: Callable[[str], object],
+) -> Done:
+    """Bring both zones and the warehouse to what the log of erasures says of the plan's table."""
     known = erasures(ingestion, now=True)
     _require_genuine(ingestion, known.of(plan.table.name))
     batches = sorted({one.sequence for one in known.removed(plan.table.name)})
@@ -119,12 +150,13 @@ def erase(
 
 def _record(ingestion: Store, plan: Plan) -> None:
     """Write the replacements, and then the record that names them."""
-    known, log = erasures(ingestion, now=True), ErasureLog(ingestion)
+    log = ErasureLog(ingestion)
+    before = log.head()  # first: a record that comes after it makes this one conflict
+    known = erasures(ingestion, now=True)
     objects = tuple(
         Erased(removed=known.current(entry), replacement=_write(ingestion, plan, sequence, entry))
         for sequence, entry in plan.objects
     )
-    before = log.head()
     log.write(
         Erasure(
             sequence=before.sequence + 1 if before else 1,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from totesys_dagster.catalogue import WAREHOUSE_TABLES, StarTable, revision
+from totesys_dagster.errors import LakeError
 from totesys_dagster.lake.backend import Copy
 from totesys_dagster.lake.bounded import TooManyBytesError, TooManyRowsError, decompress, room
 from totesys_dagster.lake.erasures import Erasures
@@ -22,6 +23,7 @@ from totesys_dagster.lake.store import Store
 from totesys_dagster.operations.erase_plan import Plan
 from totesys_dagster.page import newest
 
+_PART = re.compile(r"rows/\w+/batch=(\d{10})/.+")
 _RESULT = re.compile(r"(rows|quarantine)/(\w+)/([^/]+)/batch=(\d{10})/.+")
 _RECEIPT = re.compile(r"(receipts)/(\w+)/([^/]+)/(\d{10})\.json")
 
@@ -71,17 +73,40 @@ def _pages(store: Store, plan: Plan) -> Iterator[Copy]:
                 yield copy
 
 
+def require_nothing_on_its_way(ingestion: Store, plan: Plan) -> None:
+    """Raise LakeError if a batch that is not committed has rows of the plan."""
+    for _ in _committed(ingestion, plan):
+        pass
+
+
+def _committed(store: Store, plan: Plan) -> Iterator[Copy]:
+    """What is stored of committed batches of the plan's table. Raises LakeError if another one has
+    values of the plan: its capture may be about to commit it."""
+    end = ManifestLog(store).end()
+    for copy in store.copies(f"rows/{plan.table.name}"):
+        found = _PART.fullmatch(copy.key)
+        if found is None or int(found[1]) <= end:
+            yield copy
+        elif _holds(store, copy, plan):
+            raise LakeError(
+                f"Batch {int(found[1])} is being captured, or its capture was cut short, and has"
+                f" rows of these keys: run `totesys run --full {plan.table.name}`, then erase"
+                " again."
+            )
+
+
 def _of_ingestion(store: Store, plan: Plan, known: Erasures) -> Iterator[Copy]:
     """The originals, and what else has values of the plan and is not what a manifest names."""
     name = plan.table.name
     replaced = {one.removed.key for one in known.removed(name)}
+    copies = [*_committed(store, plan)]  # before the manifests, so that none of theirs is missed
     named = {
         known.current(entry).key
         for manifest in ManifestLog(store).after(0)
         if (table := manifest.tables.get(name)) is not None
         for entry in table.objects
     }
-    for copy in store.copies(f"rows/{name}"):
+    for copy in copies:
         if copy.newest and copy.key in named:
             continue
         if copy.key in replaced or _holds(store, copy, plan):

@@ -66,6 +66,20 @@ class Plan:
         return sorted(found.values(), key=lambda one: (one[0], one[1].key))
 
     @property
+    def staying(self) -> dict[int, list[str]]:
+        """The columns in which ToteSys now has another value for a key, which stays."""
+        newest = {key: of[-1].values for key, of in self.versions.items()}
+        found = {
+            key: [
+                name
+                for name, blank in self.columns.items()
+                if name not in self.left and not says_nothing(values.get(name), blank)
+            ]
+            for key, values in newest.items()
+        }
+        return {key: names for key, names in found.items() if names}
+
+    @property
     def superseded_by(self) -> int:
         """The first batch after which no value that was erased is current."""
         return max(self.current_since.values(), default=0)
@@ -136,7 +150,7 @@ def _table(name: str) -> SourceTable:
     pii = [one.name for one in SOURCE_TABLES.values() if blanks(one)]
     if table is None or name not in pii:
         raise LakeError(
-            f"{name} has no PII columns in the catalogue: those that have some are"
+            f"{name} has no PII columns in the catalogue: the tables that have some are"
             f" {', '.join(pii)}; nothing was erased."
         )
     return table

@@ -76,7 +76,7 @@ def rebuild(
     untouched.
     """
     log = ManifestLog(ingestion)
-    with failures(LoadError, "the rebuild"), _only_one(connection, names):
+    with failures(LoadError, "the rebuild"), only_one(connection, names, "rebuild"):
         schema.migrate(connection, names, restore=True)
         for feed in FEEDS:
             ledger.check_log(connection, names, log_of(feed, ingestion), feed.title)
@@ -164,21 +164,25 @@ def _rows_differ(
     return any(one(connection, query) != (0,) for query in queries)
 
 
+# The locks of what only one process may do to a warehouse at a time.
+_LOCKS = {"rebuild": 1, "erasure": 2}
+
+
 @contextmanager
-def _only_one(connection: Connection, names: Names) -> Iterator[None]:
-    """Hold the lock of rebuilds, in a transaction on a separate connection.
+def only_one(connection: Connection, names: Names, what: str) -> Iterator[None]:
+    """Hold the lock of rebuilds or of erasures, in a transaction on a separate connection.
 
     A session lock would outlive us if a pooler kept the session. Between statements the transaction
-    has no snapshot, so it delays no VACUUM.
+    has no snapshot, so it delays no VACUUM. Raises RebuildRunningError if another process has it.
     """
-    lock = "SELECT pg_try_advisory_xact_lock(hashtextextended('totesys_dagster ' || %s, 1))"
+    lock = "SELECT pg_try_advisory_xact_lock(hashtextextended('totesys_dagster ' || %s, %s))"
     with closing(beside(connection)) as other:
         begin(other, READ_COMMITTED)
         try:
             other.execute("SET LOCAL idle_in_transaction_session_timeout TO 0")
-            if other.execute(lock, [names.schema]).fetchone() != (True,):
+            if other.execute(lock, [names.schema, _LOCKS[what]]).fetchone() != (True,):
                 raise RebuildRunningError(
-                    "Another rebuild of this warehouse is running: wait until it has finished, or"
+                    f"Another {what} of this warehouse is running: wait until it has finished, or"
                     " stop it."
                 )
             yield

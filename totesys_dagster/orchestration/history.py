@@ -59,6 +59,9 @@ def is_lost(instance: dg.DagsterInstance, last: Manifest) -> bool:
 
 
 def was_lost(instance: dg.DagsterInstance, last: Manifest) -> bool:
-    """Whether Dagster's database was lost, even if its history has been restored since."""
-    restored = dg.RunsFilter(job_name=KEEP_HISTORY, tags={SENSOR_TAG: "new_batches"})
+    """Whether Dagster's database was lost in the last day, even if it has been restored since."""
+    lately = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
+    restored = dg.RunsFilter(
+        job_name=KEEP_HISTORY, tags={SENSOR_TAG: "new_batches"}, created_after=lately
+    )
     return is_lost(instance, last) or bool(instance.get_run_records(restored, limit=1))

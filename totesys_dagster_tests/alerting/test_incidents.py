@@ -195,6 +195,12 @@ def test_while_the_next_run_is_at_work_it_decides() -> None:
     assert len(tell([DIED], [replace(DIED, run_id="r2")], busy=("batch 7",))[1]) == 1
 
 
+def test_next_run_that_hangs_decides_for_a_quarter_of_an_hour() -> None:
+    told = tell([DIED], *[[]] * 15, busy=("batch 7",))
+
+    assert [len(said) for said in told] == [*[0] * 15, 1]
+
+
 def test_run_that_failed_because_a_system_is_down_adds_nothing() -> None:
     failed = replace(DIED, reason=DOWN.reason)
 

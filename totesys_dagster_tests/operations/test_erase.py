@@ -9,12 +9,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from totesys_dagster import files
-from totesys_dagster.errors import LakeError, LoadError, NotErasedInSourceError
+from totesys_dagster.errors import (
+    LakeError,
+    LoadError,
+    NotErasedInSourceError,
+    RebuildRunningError,
+)
 from totesys_dagster.lake.erasures import ErasureLog
 from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.parts import compress
 from totesys_dagster.operations import erase as operation
 from totesys_dagster.operations import erase_copies
+from totesys_dagster.operations.rebuild import only_one
 from totesys_dagster.page.newest import BY_NUMBER
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.lake import reader
@@ -237,7 +243,7 @@ def test_what_nobody_names_is_erased_too(platform: Platform) -> None:
     manifest = ManifestLog(platform.ingestion).read(1)
     [entry] = manifest.tables["staff"].objects
     line = platform.ingestion.get(entry.key)
-    left = "rows/staff/batch=0000000003/part-00000-00000000.jsonl.zst"
+    left = "rows/staff/batch=0000000002/part-00000-00000000.jsonl.zst"
     platform.ingestion.put(left, line)
     platform.ingestion.put(left.replace("part-00000", "part-00001"), compress(b'{"staff_id":2}\n'))
     unfinished = place(platform.ingestion, entry.key).with_name(f"{files.UNFINISHED}1")
@@ -260,5 +266,32 @@ def test_what_nobody_names_is_erased_too(platform: Platform) -> None:
     assert platform.processed.list("reports") == ["reports/page/2024-11-15/0000000001.html"]
     assert not unfinished.exists()
     assert [key for key in platform.processed.list("") if "00000000/" in key] == []
-    assert len(platform.ingestion.list("rows/staff/batch=0000000003")) == 1
+    assert len(platform.ingestion.list("rows/staff/batch=0000000002")) == 2  # with its own
     assert findings(platform) == []
+
+
+def test_batch_that_is_being_captured_loses_nothing(platform: Platform) -> None:
+    """Its part files are named by no manifest yet, and will be by the next one."""
+    ready(platform)
+    [entry] = ManifestLog(platform.ingestion).read(1).tables["staff"].objects
+    part = "rows/staff/batch=0000000003/part-00000-00000000.jsonl.zst"
+    platform.ingestion.put(part, platform.ingestion.get(entry.key))
+
+    with pytest.raises(LakeError, match="Batch 3 is being captured") as refused:
+        erased(platform, "staff", 1)
+
+    assert "totesys run --full staff" in str(refused.value)
+    assert platform.ingestion.exists(part)
+    assert platform.ingestion.list("erasures") == []
+
+
+def test_two_erasures_at_once_are_one_after_the_other(platform: Platform) -> None:
+    ready(platform)
+
+    with (
+        only_one(platform.warehouse, platform.names, "erasure"),
+        pytest.raises(RebuildRunningError, match="Another erasure"),
+    ):
+        erased(platform, "staff", 1)
+
+    assert platform.ingestion.list("erasures") == []

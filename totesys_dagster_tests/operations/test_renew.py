@@ -223,7 +223,7 @@ def test_warehouse_without_a_batch_has_nothing_to_rebuild(platform: Platform) ->
 @pytest.mark.long
 def test_rebuild_of_another_process_is_waited_for(changed: Platform) -> None:
     """As when two commands are started at once after a change."""
-    other = rebuild_module._only_one(changed.warehouse, changed.names)
+    other = rebuild_module.only_one(changed.warehouse, changed.names, "rebuild")
     other.__enter__()
     said: list[str] = []
 

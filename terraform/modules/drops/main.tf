@@ -1,5 +1,5 @@
-# Where other systems deliver files (docs/files.md). Named principals write, the platform reads, nobody
-# deletes. The bucket is apart from the lake, which holds what was taken from the files.
+# Where other systems deliver files (docs/files.md). Named principals write, the platform reads, and
+# no version is ever deleted. The bucket is apart from the lake, which holds what was taken from the files.
 
 data "aws_caller_identity" "current" {}
 
