@@ -157,7 +157,7 @@ def test_whatever_is_left_behind_what_is_carried_is_exact(
 
 
 def test_amount_is_exact_in_a_row_that_the_reader_refuses_at_first() -> None:
-    data = row("payment", 1, payment_amount="2102.100000000000", company_ac_number="1e400")
+    data = row("payment", 1, payment_amount="2102.100000000000", **{UNDECLARED: "1e400"})
 
     rows, _ = processed("fact_payment", {"payment": data})
 
