@@ -215,9 +215,9 @@ def test_every_reference_of_a_fact_is_a_foreign_key_that_is_not_enforced(
     ).fetchall()
 
     assert keys == [
-        ("warehouse.fact_payment", 7, False),
-        ("warehouse.fact_purchase_order", 8, False),
-        ("warehouse.fact_sales_order", 9, False),
+        (f"warehouse.{name}", len(star.references), False)
+        for name, star in sorted(STAR_TABLES.items())
+        if star.references
     ]
 
 
