@@ -21,6 +21,7 @@ from totesys_dagster.feeds.refused import refused
 from totesys_dagster.feeds.verify import verify_feed
 from totesys_dagster.lake.feed_receipt import FeedReceipt
 from totesys_dagster.lake.receipt import read_star
+from totesys_dagster.lake.verification import Verification
 from totesys_dagster.metadata import OWNERS, asset_key, preview, remedy, star_definition
 from totesys_dagster.postgres.sessions import Connection, Names, failures
 from totesys_dagster.resources import Lake, Warehouse, clear_failures
@@ -154,25 +155,32 @@ def warehouse_asset(
                 )
             yield dg.MaterializeResult(asset_key=key, metadata=_loaded(loads))
             found = verify_feed(connection, names, feed, ingestion, processed)
-            yield dg.AssetCheckResult(
-                asset_key=key,
-                check_name="audit",
-                passed=found.passed,
-                description=" ".join(found.findings[:5]) or None,
-                metadata={"deliveries": found.batches, "objects": found.objects},
-            )
-            if feed.doubts:
-                with failures(LoadError, f"a read of {feed.table.name}"):
-                    doubts = feed.doubts(connection, names)
-                yield dg.AssetCheckResult(
-                    asset_key=key,
-                    check_name=LISTED,
-                    passed=not doubts,
-                    severity=dg.AssetCheckSeverity.WARN,
-                    description=" ".join(doubts) or None,
-                )
+            yield from _checked(feed, key, found, connection, names)
 
     return load
+
+
+def _checked(
+    feed: Feed, key: dg.AssetKey, found: Verification, connection: Connection, names: Names
+) -> Iterator[dg.AssetCheckResult]:
+    """The checks of a feed's table in the warehouse."""
+    yield dg.AssetCheckResult(
+        asset_key=key,
+        check_name="audit",
+        passed=found.passed,
+        description=" ".join(found.findings[:5]) or None,
+        metadata={"deliveries": found.batches, "objects": found.objects},
+    )
+    if feed.doubts:
+        with failures(LoadError, f"a read of {feed.table.name}"):
+            doubts = feed.doubts(connection, names)
+        yield dg.AssetCheckResult(
+            asset_key=key,
+            check_name=LISTED,
+            passed=not doubts,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=" ".join(doubts) or None,
+        )
 
 
 def _loaded(loads: list[FeedLoad]) -> dict[str, Any]:

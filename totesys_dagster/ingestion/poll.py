@@ -98,21 +98,18 @@ def poll(
     With `deletions_at_once`, search for all counted deletions in large tables; with `whole`,
     compare these as a whole. Raises SourceError or LakeError.
     """
-    log = ManifestLog(store)
+    log, asked = ManifestLog(store), Requests(store)
     sequence = log.end()
-    asked = Requests(store)
     token = f"{sequence} {asked} {identity.change_token(connection)}"
     thorough = _is_due_for_all(cursor, log, sequence, now)
     if token == cursor.token and not thorough and cursor.audit_at and now < cursor.audit_at:
         return Poll([], cursor, quiet=True)
-    head = log.read(sequence) if sequence else None
-    wanted = asked.full_reads(head)
-    known = Known(head, AuditLog(store).of_head(head))
+    known = _known(log, sequence)
+    wanted = asked.full_reads(known.head)
     counters = _counters(connection)  # before the snapshot: the next poll finds later writes
     with source_view.open_view(connection) as view:
-        audit_in = changes.audit_in(view, known)
-        if not known.answers(asked.without()):
-            audit_in = dt.timedelta(0)
+        is_answered = known.answers(asked.without())
+        audit_in = changes.audit_in(view, known) if is_answered else dt.timedelta(0)
         idle = {name for name, count in counters.items() if cursor.counters.get(name) == count}
         findings = changes.examine(
             view,
@@ -129,13 +126,12 @@ def poll(
     unreconciled = [] if audit_in else changes.unreconciled(known)
     changed = [name for name in SOURCE_TABLES if name in {*findings.changed, *unreconciled}]
     read = {name: state for name, state in findings.states.items() if state.ranges is not None}
-    seen = dict.fromkeys(read, view.observed_at)
     after = PollCursor(
         token="" if changed else token,
         sequence=sequence,
         due=view.snapshot if changed else None,
         counters=counters,
-        keys_seen={} if changed else {**cursor.keys_seen, **seen},
+        keys_seen={} if changed else cursor.keys_seen | dict.fromkeys(read, view.observed_at),
         thorough_at=now if thorough else cursor.thorough_at,
         audit_at=now + audit_in,
     )
@@ -146,6 +142,11 @@ def poll(
         asked=bool(wanted or unreconciled),
         whole=any(state.changed and changes.is_large(view, name) for name, state in read.items()),
     )
+
+
+def _known(log: ManifestLog, sequence: int) -> Known:
+    head = log.read(sequence) if sequence else None
+    return Known(head, AuditLog(log.store).of_head(head))
 
 
 def transaction_ends(connection: Connection, cursor: PollCursor, until: float) -> bool:

@@ -96,23 +96,33 @@ def rebuild(
         if not lose_loaded_batches:
             require_all_batches(loaded, log)
         _require_tables(connection, names)
+        different = _replace(filling, only, lose_loaded_batches=lose_loaded_batches)
+        return Rebuilt(ledger.head(connection, names), _rows(connection, names), different)
 
-        def require_proof(different: Mapping[str, int]) -> None:
-            if any(different.values()) and not lose_loaded_batches:
-                filling.chain.require_ours()
-            filling.digests.require(connection, fresh, different)
 
-        while True:
-            with fresh_warehouse(connection, names) as fresh:
+def _replace(
+    filling: Filling, only: Sequence[StarTable] | None, *, lose_loaded_batches: bool
+) -> dict[str, int]:
+    """Fill another warehouse beside the old one, and replace what differs. Returns how many rows
+    did, by table."""
+    connection, names = filling.connection, filling.names
+
+    def require_proof(different: Mapping[str, int]) -> None:
+        if any(different.values()) and not lose_loaded_batches:
+            filling.chain.require_ours()
+        filling.digests.require(connection, fresh, different)
+
+    while True:
+        with fresh_warehouse(connection, names) as fresh:
+            filling.fill(fresh, only)
+            if more := _facts_along(connection, names, fresh, only or ()):
+                only = [*(only or ()), *more]
+                continue
+            while (
+                different := replace(connection, names, fresh, filling.log, only, require_proof)
+            ) is None:
                 filling.fill(fresh, only)
-                if more := _facts_along(connection, names, fresh, only or ()):
-                    only = [*(only or ()), *more]
-                    continue
-                while (
-                    different := replace(connection, names, fresh, log, only, require_proof)
-                ) is None:
-                    filling.fill(fresh, only)
-                return Rebuilt(ledger.head(connection, names), _rows(connection, names), different)
+            return different
 
 
 def _facts_along(

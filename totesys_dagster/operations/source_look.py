@@ -42,7 +42,7 @@ class SourceLook:
     def sentence(self, head: Manifest | None) -> str:
         """For people."""
         if self.wrong is not None:
-            return f"Nobody knows what is waiting in the source: {self.wrong}"
+            return f"It is not known whether anything is waiting in the source: {self.wrong}"
         if not self.waiting:
             return "The source answers, and nothing is waiting there."
         if head is None:

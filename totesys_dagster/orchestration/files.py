@@ -72,16 +72,16 @@ def new_files(
             seen |= _kept(before, name)
         else:
             longer = min(2 * pause, LONGEST_PAUSE) if same else pause
-            seen[name] = {
-                "waits": found,
-                "at": now.isoformat(),
-                "pause": f"{longer.total_seconds():.0f}",
-            }
+            seen[name] = _noted(found, now, longer)
             runs.append(dg.RunRequest(job_name=FILE_JOBS[name].name))
     context.update_cursor(json.dumps(seen))
     if runs:
         return dg.SensorResult(run_requests=runs)
     return dg.SkipReason(" ".join(waits) or f"No new files in {drops.url}.")
+
+
+def _noted(waits: str, now: dt.datetime, pause: dt.timedelta) -> dict[str, str]:
+    return {"waits": waits, "at": now.isoformat(), "pause": f"{pause.total_seconds():.0f}"}
 
 
 def _refused(before: dict[str, dict[str, str]], name: str) -> list[str]:

@@ -113,13 +113,8 @@ def _columns(kind: type[Any]) -> sql.Composed:
 
 def _ask(reports: _Reports, as_of: dt.date | None) -> Answers:
     [now] = one(reports.connection, "SELECT now()")
-    today = day_in_london(now)
-    day = as_of or today
-    if day > today:
-        raise LoadError(
-            f"{day} is in the future, so what will be overdue is not known: name a day up to"
-            f" {today}, which is today in London."
-        )
+    day = as_of or day_in_london(now)
+    _require_past(day, day_in_london(now))
     batches = reports.of("batches", Batch)
     if not batches:
         raise _nothing(reports)
@@ -153,6 +148,14 @@ def _ask(reports: _Reports, as_of: dt.date | None) -> Answers:
         quality=quality,
         missing=sorted({*reports.missing}),
     )
+
+
+def _require_past(day: dt.date, today: dt.date) -> None:
+    if day > today:
+        raise LoadError(
+            f"{day} is in the future, so what will be overdue is not known: name a day up to"
+            f" {today}, which is today in London."
+        )
 
 
 def _nothing(reports: _Reports) -> LoadError:

@@ -31,6 +31,16 @@ CONTRACT = "contract"  # the check
 # How many keys the check names for each broken rule; `totesys quarantine` lists all.
 SHOWN_KEYS = 20
 
+_CONTRACT_DESCRIPTION = (
+    "Every row keeps its contract. Too many rows that do not will stop the batch."
+    + remedy(
+        "its metadata has the reasons, and `totesys quarantine --batch N` lists every row. Correct"
+        " the rows in ToteSys, and the next batch brings them. To load a stopped batch, run"
+        " `TOTESYS_QUARANTINE_LIMIT=<rows> totesys run`.",
+        "Rows are in quarantine",
+    )
+)
+
 Results = Iterator[dg.Output[StarRows] | dg.AssetCheckResult]
 
 
@@ -41,36 +51,11 @@ def _asset(star: StarTable) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name="__".join(key.path),
         ins=_inputs(star),
-        outs={
-            star.name: dg.AssetOut(
-                key=key,
-                description=descriptions.processed(star),
-                is_required=False,
-                io_manager_key="processed_io",
-                group_name=PROCESSED,
-                kinds={"pandas", "parquet"},
-                owners=OWNERS,
-                tags={"zone": PROCESSED, "kind": star.kind.value},
-                metadata=star_definition(star, PROCESSED),
-                code_version=revision(star),
-            )
-        },
+        outs={star.name: _out(star, key)},
         partitions_def=BATCHES,
         can_subset=True,
         check_specs=[
-            dg.AssetCheckSpec(
-                CONTRACT,
-                asset=key,
-                blocking=True,
-                description="Every row keeps its contract. Too many rows that do not will stop the"
-                " batch."
-                + remedy(
-                    "its metadata has the reasons, and `totesys quarantine --batch N` lists every"
-                    " row. Correct the rows in ToteSys, and the next batch brings them. To load a"
-                    " stopped batch, run `TOTESYS_QUARANTINE_LIMIT=<rows> totesys run`.",
-                    "Rows are in quarantine",
-                ),
-            )
+            dg.AssetCheckSpec(CONTRACT, asset=key, blocking=True, description=_CONTRACT_DESCRIPTION)
         ],
     )
     def process(context: dg.AssetExecutionContext, **tables: Any) -> Results:
@@ -85,6 +70,21 @@ def _asset(star: StarTable) -> dg.AssetsDefinition:
             yield from _write(calendar_rows(star, *tables.values()))
 
     return process
+
+
+def _out(star: StarTable, key: dg.AssetKey) -> dg.AssetOut:
+    return dg.AssetOut(
+        key=key,
+        description=descriptions.processed(star),
+        is_required=False,
+        io_manager_key="processed_io",
+        group_name=PROCESSED,
+        kinds={"pandas", "parquet"},
+        owners=OWNERS,
+        tags={"zone": PROCESSED, "kind": star.kind.value},
+        metadata=star_definition(star, PROCESSED),
+        code_version=revision(star),
+    )
 
 
 def _inputs(star: StarTable) -> dict[str, dg.AssetIn]:

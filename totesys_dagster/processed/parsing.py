@@ -155,19 +155,7 @@ def _parse_line_by_line(
     from the lines that cannot be read as they are, and from their neighbours.
     """
     lines = data.removesuffix(b"\n").split(b"\n")
-    candidates = []
-    for number, line in enumerate(lines):
-        if large := too_large.reason(line):
-            findings.against([number], large)
-            continue
-        reason = _unreadable(line)
-        if reason:
-            lines[number] = _only(line, schema.names)
-            reason = _unreadable(lines[number])
-        if reason:
-            findings.against([number], reason)
-        else:
-            candidates.append(number)
+    candidates = _candidates(lines, schema, findings)
     tables: list[pa.Table] = [schema.empty_table()]
     numbers: list[int] = []
 
@@ -194,6 +182,25 @@ def _parse_line_by_line(
     if candidates:
         halve(candidates)
     return pa.concat_tables(tables), numbers
+
+
+def _candidates(lines: list[bytes], schema: pa.Schema, findings: Findings) -> list[int]:
+    """The numbers of the lines that the JSON reader may be able to read, without unused members if
+    these prevent it."""
+    candidates = []
+    for number, line in enumerate(lines):
+        if large := too_large.reason(line):
+            findings.against([number], large)
+            continue
+        reason = _unreadable(line)
+        if reason:
+            lines[number] = _only(line, schema.names)
+            reason = _unreadable(lines[number])
+        if reason:
+            findings.against([number], reason)
+        else:
+            candidates.append(number)
+    return candidates
 
 
 def _only(line: bytes, names: Collection[str]) -> bytes:

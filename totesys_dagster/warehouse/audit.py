@@ -208,6 +208,15 @@ def moved(
     return found
 
 
+_CURRENT_ROWS_OF_STAGED = """
+SELECT {hash} AS hash
+FROM {staging} AS staged CROSS JOIN LATERAL (
+    SELECT * FROM {target} AS version WHERE version.{key} = staged.{key} {newest}
+) AS fact
+WHERE NOT is_deleted
+"""
+
+
 def _touched(
     connection: Connection,
     names: Names,
@@ -224,15 +233,7 @@ def _touched(
     expected = entry.touched
     if expected is None or staging is None or not covers(expected, star):
         return None
-    query = sql.SQL(
-        """
-        SELECT {hash} AS hash
-        FROM {staging} AS staged CROSS JOIN LATERAL (
-            SELECT * FROM {target} AS version WHERE version.{key} = staged.{key} {newest}
-        ) AS fact
-        WHERE NOT is_deleted
-        """
-    ).format(
+    query = sql.SQL(_CURRENT_ROWS_OF_STAGED).format(
         hash=_hash(star, expected),
         key=sql.Identifier(star.key),
         staging=staging,

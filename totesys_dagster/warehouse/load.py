@@ -62,17 +62,14 @@ def load_batch(
             if only is None:
                 _require_filled(connection, names, manifest)
             write_ledger(connection, names, manifest)
-            staged = {}
-            for star, receipt in receipts:
-                load = TableLoader(connection, names, star, manifest, receipt)
-                if load.run(ingestion, processed):
-                    staged[star.name] = load.staging
-            not_comparable = {
-                *state.carry_on(connection, names, manifest.sequence),
-                *erasures(ingestion).not_comparable(manifest.sequence),
+            loads = [TableLoader(connection, names, *of, manifest) for of in receipts]
+            staged = {
+                load.star.name: load.staging for load in loads if load.run(ingestion, processed)
             }
+            changed = state.carry_on(connection, names, manifest.sequence)
             if only is None:
-                audit.audit_batch(connection, names, manifest, staged, not_comparable)
+                erased = erasures(ingestion).not_comparable(manifest.sequence)
+                audit.audit_batch(connection, names, manifest, staged, {*changed, *erased})
         return False
 
     with failures(LoadError, f"the load of batch {manifest.batch}"):

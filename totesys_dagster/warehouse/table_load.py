@@ -34,8 +34,8 @@ class TableLoader:
         connection: Connection,
         names: Names,
         star: StarTable,
-        manifest: Manifest,
         receipt: Receipt,
+        manifest: Manifest,
     ) -> None:
         self.connection = connection
         self.names = names

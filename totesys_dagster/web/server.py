@@ -10,9 +10,15 @@ import contextlib
 import os
 import socket
 from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 from totesys_dagster.entry import ended
 from totesys_dagster.errors import SettingError
+
+if TYPE_CHECKING:
+    from totesys_dagster.web.guard import Application
+    from totesys_dagster.web.hosts import Name
 
 HOST = "127.0.0.1"
 PORT = 3000
@@ -64,34 +70,11 @@ def serve(host: str, port: int, options: Sequence[str]) -> int:
     names = served_names()
     sockets = take_port(host, port)
 
-    import click
-    import uvicorn
-    from uvicorn.config import LOGGING_CONFIG
-
-    from totesys_dagster import json_logs, settings
+    from totesys_dagster import json_logs
     from totesys_dagster.dagster_insides import detach_code_servers, web_server_command
-    from totesys_dagster.web.guard import Application, Guard
-    from totesys_dagster.web.reports import Reports
 
     json_logs.configure()
-    as_json = settings.log_format() == json_logs.JSON
-
-    def run(application: Application, *, host: str, port: int, log_level: str) -> None:
-        prefix = click.get_current_context().params["path_prefix"]
-        # The named host decides whether we answer, so no proxy header may change it.
-        config = uvicorn.Config(
-            Guard(Reports(application, prefix), names),
-            host=host,
-            port=port,
-            log_level=log_level,
-            proxy_headers=False,
-            server_header=False,
-            log_config=None if as_json else LOGGING_CONFIG,
-        )
-        with contextlib.suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets)
-
-    command = web_server_command(run)
+    command = web_server_command(partial(_run, names, sockets))
     code_servers = detach_code_servers()
     try:
         return ended(
@@ -103,7 +86,39 @@ def serve(host: str, port: int, options: Sequence[str]) -> int:
             )
         )
     finally:
-        for (
-            one
-        ) in code_servers:  # those that Dagster has not ended, because it was interrupted early
+        for one in code_servers:  # Dagster has not ended them if it was interrupted early
             one.terminate()
+
+
+def _run(
+    names: tuple[Name, ...],
+    sockets: list[socket.socket],
+    application: Application,
+    *,
+    host: str,
+    port: int,
+    log_level: str,
+) -> None:
+    """Serve Dagster's application behind the guard."""
+    import click
+    import uvicorn
+    from uvicorn.config import LOGGING_CONFIG
+
+    from totesys_dagster import json_logs, settings
+    from totesys_dagster.web.guard import Guard
+    from totesys_dagster.web.reports import Reports
+
+    prefix = click.get_current_context().params["path_prefix"]
+    as_json = settings.log_format() == json_logs.JSON
+    # The named host decides whether we answer, so no proxy header may change it.
+    config = uvicorn.Config(
+        Guard(Reports(application, prefix), names),
+        host=host,
+        port=port,
+        log_level=log_level,
+        proxy_headers=False,
+        server_header=False,
+        log_config=None if as_json else LOGGING_CONFIG,
+    )
+    with contextlib.suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets)
