@@ -49,7 +49,7 @@ from totesys_dagster.warehouse import audit, healing, ledger, schema
 from totesys_dagster.warehouse.ledger import Loaded
 from totesys_dagster.warehouse.load import load_batch
 from totesys_dagster.warehouse.standing import Audit
-from totesys_dagster_tests import clusters
+from totesys_dagster_tests import clusters, made_up
 from totesys_simulator import simulator
 
 Result = TypeVar("Result")
@@ -273,7 +273,8 @@ def warehouse_template(server: Server, new_database: Callable[..., str]) -> str:
 
 
 def few_rows(connection: psycopg.Connection) -> None:
-    """Two or three rows a table, with the traps of the real data: the same in every test."""
+    """Two or three rows a table, with the traps of the real data: the same in every test. A table
+    that was added to ToteSys since has one."""
     connection.execute(
         """
         INSERT INTO address VALUES
@@ -330,6 +331,7 @@ def few_rows(connection: psycopg.Connection) -> None:
              FALSE, '2022-11-04', 67305075, 47839086);
         """
     )
+    made_up.fill(connection)
     for table in SOURCE_TABLES.values():
         connection.execute(
             sql.SQL("SELECT setval(pg_get_serial_sequence(%s, %s), max({})) FROM {}").format(

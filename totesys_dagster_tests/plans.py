@@ -407,7 +407,7 @@ EVERY_SECOND_GOES = """
 
 ALL_GO = """
     TRUNCATE payment, transaction, sales_order, purchase_order, staff, department, design,
-             counterparty, address;
+             counterparty, address CASCADE;
 """
 
 # Found by the keys that are missing, not by a full read.

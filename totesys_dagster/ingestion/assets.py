@@ -1,8 +1,8 @@
 """The raw tables, as one multi-asset.
 
 They are captured together because they share one snapshot of the source. Rows stream through the
-I/O manager into the ingestion zone; the manifest, written last, commits the batch. Only tables with
-rows in the batch are materialized, whatever is selected: a selection is only what a run plans.
+I/O manager into the ingestion zone; the manifest, written last, commits the batch. Only tables of
+the batch are materialized, whatever is selected: a selection is only what a run plans.
 """
 
 from collections.abc import Collection, Iterator

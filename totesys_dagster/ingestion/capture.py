@@ -170,11 +170,12 @@ class Capture:
         }
 
     def reads(self) -> Iterator[TableRead]:
-        """The tables in the batch, one after another; write each before the next."""
+        """The tables in the batch, one after another; write each before the next. One that changed
+        is among them even without a row, as what is made of it waits for it."""
         for table, state in self.states.items():
             condition = joined_rows.row_condition(table, self.states, self.watermark)
             streams = [] if condition is None else self._streams(table, condition)
-            if not streams and not state.deleted:
+            if not streams and not state.changed:
                 continue
             read = TableRead(table, self.batch, self._part_bytes, streams, state.deleted)
             self._reads[table] = read

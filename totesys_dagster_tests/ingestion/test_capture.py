@@ -641,7 +641,7 @@ def test_extractor_may_neither_write_nor_read_more(platform: Platform, statement
         platform.source.execute(statement)
 
 
-def test_extractor_may_read_the_eleven_tables(platform: Platform) -> None:
+def test_extractor_may_read_the_tables_of_the_catalogue(platform: Platform) -> None:
     for table in SOURCE_TABLES:
         query = sql.SQL("SELECT * FROM {}").format(sql.Identifier("public", table))
         assert platform.source.execute(query).fetchall() != []

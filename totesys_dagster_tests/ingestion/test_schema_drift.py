@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import dagster as dg
 import pytest
 
-from totesys_dagster.catalogue import SOURCE_TABLES
+from totesys_dagster.catalogue import SOURCE_TABLES, needed_columns
 from totesys_dagster.definitions import defs
 from totesys_dagster.errors import SourceError
 from totesys_dagster.ingestion.capture import next_batch
@@ -30,7 +30,8 @@ class Drift:
     """A change of the source's schema that a batch can follow.
 
     `says` are the phrases of the check `schema`, by table; `full` the tables that are read again;
-    `quarantined` how many rows of which star table go into quarantine, and why.
+    `quarantined` how many rows of which star table go into quarantine, and why; `left` the columns
+    that may hold anything, as no star takes them.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Drift:
     says: dict[str, str]
     full: tuple[str, ...]
     quarantined: tuple[str, int, str] | None = None
+    left: tuple[str, ...] = ()
 
 
 NEW = "is new (archived, not processed)"
@@ -354,6 +356,7 @@ FOLLOWED = [
         " UPDATE payment SET company_ac_number = 67305075123456",
         {"payment": "company_ac_number is bigint instead of integer"},
         ("payment",),
+        left=("payment.company_ac_number",),
     ),
     Drift(
         "account numbers as text",
@@ -365,6 +368,7 @@ FOLLOWED = [
             " counterparty_ac_number is character varying(34) instead of integer"
         },
         ("payment",),
+        left=("payment.company_ac_number", "payment.counterparty_ac_number"),
     ),
     Drift(
         "account numbers that may be missing, and do so",
@@ -372,6 +376,7 @@ FOLLOWED = [
         " UPDATE payment SET company_ac_number = NULL",
         {"payment": "company_ac_number is no longer NOT NULL"},
         ("payment",),
+        left=("payment.company_ac_number",),
     ),
     Drift(
         "account numbers as structures, with all that PostgreSQL lets into them",
@@ -385,6 +390,7 @@ FOLLOWED = [
             " counterparty_ac_number is json instead of integer"
         },
         ("payment",),
+        left=("payment.company_ac_number", "payment.counterparty_ac_number"),
     ),
     Drift(
         "account numbers as floats",
@@ -393,6 +399,7 @@ FOLLOWED = [
         " UPDATE payment SET company_ac_number = 1e300 WHERE payment_id = 2",
         {"payment": "company_ac_number is double precision instead of integer"},
         ("payment",),
+        left=("payment.company_ac_number",),
     ),
     Drift(
         "contacts and managers as structures",
@@ -404,6 +411,7 @@ FOLLOWED = [
             "department": "manager is text[] instead of text",
         },
         ("counterparty", "department"),
+        left=("counterparty.commercial_contact", "department.manager"),
     ),
     Drift(
         "moments of staff and of its departments that there cannot be",
@@ -413,6 +421,7 @@ FOLLOWED = [
         " UPDATE department SET last_updated = 'infinity'",
         {"staff": f"created_at is text instead of {STAMP}"},
         ("staff",),
+        left=("staff.created_at", "department.last_updated"),
     ),
     Drift(
         "currency of before",
@@ -515,6 +524,9 @@ def test_moment_in_a_text_is_still_compared(
     ids=[drift.name for drift in FOLLOWED],
 )
 def test_schema_is_followed(platform: Platform, drift: Drift) -> None:
+    for table, column in (one.split(".") for one in drift.left):
+        if column in needed_columns(table):
+            pytest.skip(f"a star takes {table}.{column} now")
     first = first_batch(platform)
     platform.application.execute(drift.ddl)  # type: ignore[call-overload]
     manifest = platform.capture()
@@ -803,6 +815,6 @@ def test_new_tables_are_told_of_and_stop_nothing(platform: Platform) -> None:
         )
     checks = result.get_asset_check_evaluations()
 
-    assert len(checks) == 11
+    assert len(checks) == len(SOURCE_TABLES)
     assert all(check.passed for check in checks)
     assert {check.description for check in checks} == {NOTE}

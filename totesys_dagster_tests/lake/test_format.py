@@ -102,8 +102,8 @@ def time_of(microseconds: int) -> dt.time:
 def test_reader_gets_the_rows_of_two_revisions(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both are complete: a revision holds what a declaration makes of every batch."""
     before = told.star("dim_staff")
-    with_manager = replace(STAFF, columns=(*STAFF.columns, carry("department.manager")))
-    monkeypatch.setitem(STAR_TABLES, "dim_staff", with_manager)
+    with_boss = replace(STAFF, columns=(*STAFF.columns, carry("department.manager", "boss")))
+    monkeypatch.setitem(STAR_TABLES, "dim_staff", with_boss)
     monkeypatch.setattr(schema, "_hash", schema._hash.__wrapped__)
     platform = told.platform
     schema.migrate(platform.warehouse, platform.names)
@@ -116,8 +116,8 @@ def test_reader_gets_the_rows_of_two_revisions(told: Told, monkeypatch: pytest.M
     )
     folders = {path.name for path in (told.processed / "receipts" / "dim_staff").iterdir()}
 
-    assert folders == {revision(STAFF), revision(with_manager)}
+    assert folders == {revision(STAFF), revision(with_boss)}
     assert told.star("dim_staff", revision(STAFF)) == before
     assert [*told.star("dim_staff").values()] == told.warehouse("dim_staff")
     [(ledger,)] = platform.rows("SELECT revision FROM star WHERE star = 'dim_staff'")
-    assert ledger == revision(with_manager)
+    assert ledger == revision(with_boss)

@@ -167,10 +167,19 @@ def test_every_star_is_listed_with_its_base_and_what_it_looks_up() -> None:
         r"^\| `((?:dim|fact)_\w+)` \| (\S+) \|(?: (\S.*) \|| \|)$", TEXT, re.MULTILINE
     )
     told = {star: (base.strip("`"), more.strip("`")) for star, base, more in listed}
-    assert told == {
+    declared = {
         name: (star.base or "none", "`, `".join(star.sources[1:]) if star.base else "")
         for name, star in STAR_TABLES.items()
-    }, "docs/lake-format.md, the table under *How to read a table of the warehouse*"
+    }
+    missing = "".join(
+        f"\n| `{name}` | {f'`{base}`' if base != 'none' else base} |{f' `{more}`' * bool(more)} |"
+        for name, (base, more) in declared.items()
+        if told.get(name) != (base, more)
+    )
+    assert told == declared, (
+        "docs/lake-format.md has another table under *How to read a table of the warehouse* than"
+        f" the catalogue: make it there too.{missing}"
+    )
 
 
 def test_those_who_write_objects_are_known() -> None:

@@ -9,43 +9,43 @@ import pytest
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.living_lake.project import Project, living, prove
 
-SITE = """
+KIOSK = """
 from totesys_dagster.catalogue.model import SourceTable
 from totesys_dagster.catalogue.source_columns import CREATED_AT, LAST_UPDATED, key, text
 
 TABLE = SourceTable(
-    "site",
+    "kiosk",
     "Places where bags are kept.",
     (
-        key("site_id", "Key of the site."),
-        text("site_name", "Name of the site."),
+        key("kiosk_id", "Key of the kiosk."),
+        text("kiosk_name", "Name of the kiosk."),
         CREATED_AT,
         LAST_UPDATED,
     ),
 )
 """
-DIM_SITE = """
+DIM_KIOSK = """
 from totesys_dagster.catalogue.model import Kind, StarTable
 from totesys_dagster.catalogue.star_columns import carry
 
 TABLE = StarTable(
-    "dim_site",
+    "dim_kiosk",
     Kind.DIMENSION,
     "Places where bags are kept.",
-    base="site",
-    columns=(carry("site.site_id"), carry("site.site_name")),
+    base="kiosk",
+    columns=(carry("kiosk.kiosk_id"), carry("kiosk.kiosk_name")),
 )
 """
-CREATE_SITE = (
+CREATE_KIOSK = (
     """
-    CREATE TABLE site (
-        site_id serial PRIMARY KEY,
-        site_name text NOT NULL,
+    CREATE TABLE kiosk (
+        kiosk_id serial PRIMARY KEY,
+        kiosk_name text NOT NULL,
         created_at timestamp(3) NOT NULL DEFAULT now(),
         last_updated timestamp(3) NOT NULL
     )
     """,
-    "INSERT INTO site (site_name, last_updated) VALUES ('Hull', now()), ('Leeds', now())",
+    "INSERT INTO kiosk (kiosk_name, last_updated) VALUES ('Hull', now()), ('Leeds', now())",
 )
 FACT_DESIGN = """
 from totesys_dagster.catalogue.model import Kind, StarTable
@@ -69,26 +69,26 @@ def project(tmp_path: Path, platform: Platform) -> Project:
 
 @pytest.mark.long
 def test_new_source_table_is_archived(project: Project) -> None:
-    project.source(*CREATE_SITE)
-    project.grant("site")
-    project.declare("source/site.py", SITE)
+    project.source(*CREATE_KIOSK)
+    project.grant("kiosk")
+    project.declare("source/kiosk.py", KIOSK)
 
     [batch] = project.run().data["batches"]
 
-    assert {name: t["rows"] for name, t in batch["captured"].items() if t["rows"]} == {"site": 2}
+    assert {name: t["rows"] for name, t in batch["captured"].items() if t["rows"]} == {"kiosk": 2}
     prove(project)
 
 
 @pytest.mark.long
 def test_new_star_on_a_new_source_table(project: Project) -> None:
-    project.source(*CREATE_SITE)
-    project.grant("site")
-    project.declare("source/site.py", SITE)
-    project.declare("stars/dim_site.py", DIM_SITE)
+    project.source(*CREATE_KIOSK)
+    project.grant("kiosk")
+    project.declare("source/kiosk.py", KIOSK)
+    project.declare("stars/dim_kiosk.py", DIM_KIOSK)
 
     prove(project)
 
-    assert project.rows("SELECT site_id, site_name, batch_seq FROM current_dim_site") == [
+    assert project.rows("SELECT kiosk_id, kiosk_name, batch_seq FROM current_dim_kiosk") == [
         (1, "Hull", 4),
         (2, "Leeds", 4),
     ]
@@ -110,17 +110,17 @@ def test_column_of_a_dimension_that_was_archived_all_along(project: Project) -> 
     project.edit(
         "stars/dim_staff.py",
         'carry("staff.email_address"),',
-        'carry("department.manager"), carry("staff.email_address"),',
+        'carry("department.manager", "boss"), carry("staff.email_address"),',
     )
 
     prove(project)
 
-    assert project.rows("SELECT staff_id, manager FROM current_dim_staff ORDER BY 1") == [
+    assert project.rows("SELECT staff_id, boss FROM current_dim_staff ORDER BY 1") == [
         (1, "Shelley Levene"),
         (2, None),
     ]
     assert project.rows(
-        "SELECT staff_id, manager, batch_seq, valid_to IS NULL FROM history_dim_staff"
+        "SELECT staff_id, boss, batch_seq, valid_to IS NULL FROM history_dim_staff"
         " ORDER BY staff_id, version"
     ) == [(1, "Richard Roma", 1, False), (1, "Shelley Levene", 2, True), (2, None, 1, True)]
 
@@ -130,13 +130,13 @@ def test_column_of_a_fact_that_was_archived_all_along_has_its_history(project: P
     project.edit(
         "stars/fact_payment.py",
         'carry("payment.payment_date"),',
-        'carry("payment.payment_date"), carry("payment.company_ac_number"),',
+        'carry("payment.payment_date"), carry("payment.company_ac_number", "account"),',
     )
 
     prove(project)
 
     assert project.rows(
-        "SELECT payment_id, company_ac_number, batch_seq, is_deleted FROM history_fact_payment"
+        "SELECT payment_id, account, batch_seq, is_deleted FROM history_fact_payment"
         " ORDER BY payment_record_id"
     ) == [
         (1, 67305075, 1, False),
@@ -362,11 +362,11 @@ def test_two_changes_at_once_and_both_taken_back(project: Project) -> None:
     project.edit(
         "stars/dim_staff.py",
         'carry("staff.email_address"),',
-        'carry("department.manager"), carry("staff.email_address"),',
+        'carry("department.manager", "boss"), carry("staff.email_address"),',
     )
     project.declare("stars/fact_design.py", FACT_DESIGN)
     prove(project)
-    found = project.rows("SELECT manager FROM current_dim_staff ORDER BY staff_id")
+    found = project.rows("SELECT boss FROM current_dim_staff ORDER BY staff_id")
     module.write_text(before)
     project.withdraw("stars/fact_design.py")
 
@@ -413,10 +413,10 @@ def test_column_that_seems_renamed_is_asked_about(project: Project) -> None:
 
 @pytest.mark.long
 def test_sensors_do_all_of_it(project: Project) -> None:
-    project.source(*CREATE_SITE)
-    project.grant("site")
-    project.declare("source/site.py", SITE)
-    project.declare("stars/dim_site.py", DIM_SITE)
+    project.source(*CREATE_KIOSK)
+    project.grant("kiosk")
+    project.declare("source/kiosk.py", KIOSK)
+    project.declare("stars/dim_kiosk.py", DIM_KIOSK)
     project.declare("stars/fact_design.py", FACT_DESIGN)
 
     ticked, status = project.commands(["sensors"], ["status", "--json"])
@@ -432,7 +432,7 @@ def test_sensors_renew_while_nothing_happens(project: Project) -> None:
     project.edit(
         "stars/dim_staff.py",
         'carry("staff.email_address"),',
-        'carry("department.manager"), carry("staff.email_address"),',
+        'carry("department.manager", "boss"), carry("staff.email_address"),',
     )
 
     ticked, status = project.commands(["sensors"], ["status", "--json"])
@@ -449,12 +449,12 @@ def test_release_before_loads_over_the_schema_after(project: Project, tmp_path: 
     project.edit(
         "stars/fact_payment.py",
         'carry("payment.payment_date"),',
-        'carry("payment.payment_date"), carry("payment.company_ac_number"),',
+        'carry("payment.payment_date"), carry("payment.company_ac_number", "account"),',
     )
     project.edit(
         "stars/dim_staff.py",
         'carry("staff.email_address"),',
-        'carry("department.manager"), carry("staff.email_address"),',
+        'carry("department.manager", "boss"), carry("staff.email_address"),',
     )
     prove(project)
     project.source(
@@ -467,9 +467,9 @@ def test_release_before_loads_over_the_schema_after(project: Project, tmp_path: 
     assert run.code == 0, run.out + run.err
     assert verify.data["findings"] == []
     prove(project)
-    assert project.rows("SELECT manager FROM current_dim_staff ORDER BY 1") == ["Dave Moss", None]
+    assert project.rows("SELECT boss FROM current_dim_staff ORDER BY 1") == ["Dave Moss", None]
     assert project.rows(
-        "SELECT company_ac_number FROM fact_payment WHERE payment_id = 1 ORDER BY batch_seq"
+        "SELECT account FROM fact_payment WHERE payment_id = 1 ORDER BY batch_seq"
     ) == [67305075, 5, 6]
 
 

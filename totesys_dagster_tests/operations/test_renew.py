@@ -25,14 +25,14 @@ from totesys_dagster_tests.rates.conftest import NOON, history
 from totesys_dagster_tests.rates.conftest import load as load_rates
 
 STAFF = STAR_TABLES["dim_staff"]
-WITH_MANAGER = replace(STAFF, columns=(*STAFF.columns, carry("department.manager")))
+WITH_BOSS = replace(STAFF, columns=(*STAFF.columns, carry("department.manager", "boss")))
 
 
 @pytest.fixture
 def changed(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
     """Two batches are loaded, and `dim_staff` is declared with one more column since."""
     platform.come_to("two batches", two_batches)
-    monkeypatch.setitem(STAR_TABLES, "dim_staff", WITH_MANAGER)
+    monkeypatch.setitem(STAR_TABLES, "dim_staff", WITH_BOSS)
     monkeypatch.setattr(schema, "_hash", schema._hash.__wrapped__)
     schema.migrate(platform.warehouse, platform.names)
     return platform
@@ -68,7 +68,7 @@ def test_table_is_rebuilt_and_only_that(changed: Platform) -> None:
     renewed(changed)
 
     assert outdated(changed.warehouse, changed.names) == []
-    assert changed.rows("SELECT staff_id, manager FROM dim_staff ORDER BY 1") == [
+    assert changed.rows("SELECT staff_id, boss FROM dim_staff ORDER BY 1") == [
         (1, "Richard Roma"),
         (2, None),
     ]
@@ -191,7 +191,7 @@ def test_what_takes_long_is_asked_for(changed: Platform, monkeypatch: pytest.Mon
         " 15 minutes: run `totesys rebuild` when convenient; until then, batches are loaded but not"
         " compared."
     )
-    assert outdated(changed.warehouse, changed.names) == [WITH_MANAGER]
+    assert outdated(changed.warehouse, changed.names) == [WITH_BOSS]
 
 
 @pytest.mark.long

@@ -110,22 +110,27 @@ def test_transaction_takes_no_snapshot_before_its_first_query(platform: Platform
     assert counted == (0,)
 
 
+OWN_TABLE = "CREATE TABLE warehouse.own (id integer PRIMARY KEY)"
+
+
 def test_inner_transaction_is_taken_back_alone(platform: Platform) -> None:
-    insert = "INSERT INTO warehouse.dim_currency VALUES (%s, 'X', 'X', 1)"
+    platform.warehouse.execute(OWN_TABLE)
+    insert = "INSERT INTO warehouse.own VALUES (%s)"
     with transaction(platform.warehouse):
         platform.warehouse.execute(insert, [1])
         with pytest.raises(psycopg.errors.UniqueViolation), transaction(platform.warehouse):
             platform.warehouse.cursor().executemany(insert, [[2], [2]])
 
-    assert platform.rows("SELECT currency_id FROM dim_currency") == [(1,)]
+    assert platform.rows("SELECT id FROM own") == [(1,)]
 
 
 def test_transaction_that_fails_is_taken_back(platform: Platform) -> None:
-    insert = "INSERT INTO warehouse.dim_currency VALUES (%s, 'X', 'X', 1)"
+    platform.warehouse.execute(OWN_TABLE)
+    insert = "INSERT INTO warehouse.own VALUES (%s)"
     with pytest.raises(psycopg.errors.UniqueViolation), transaction(platform.warehouse):
         platform.warehouse.cursor().executemany(insert, [[2], [2]])
 
-    assert platform.rows("SELECT currency_id FROM dim_currency") == []
+    assert platform.rows("SELECT id FROM own") == []
 
 
 def test_statements_are_never_prepared_in_the_session(platform: Platform) -> None:

@@ -16,6 +16,7 @@ import pytest
 from totesys_dagster.catalogue import STAR_TABLES, StarTable
 from totesys_dagster.ingestion import changes, digests
 from totesys_dagster.ingestion.poll import changed_tables
+from totesys_dagster.ingestion.source_view import open_view
 from totesys_dagster.lake import digest
 from totesys_dagster.lake.manifest import Digest, Manifest, ManifestLog
 from totesys_dagster.lake.requests import Requests
@@ -28,6 +29,7 @@ from totesys_dagster.warehouse.status import all_equal, conclusion, table_status
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1, EDIT_ORDER_1_BACK, new_sale
 from totesys_dagster_tests.landing import by_night
+from totesys_dagster_tests.processed.rows import as_ordered
 from totesys_dagster_tests.warehouse.conftest import (
     ask,
     bad_payment,
@@ -100,12 +102,14 @@ def test_digests_are_those_that_lakes_hold_already(
 ) -> None:
     """A batch of an old lake may be loaded at any time: another formula would not match it."""
     monkeypatch.setattr(digest, "source_method", lambda *_, **__: method)
+    with open_view(platform.source) as view:
+        taken = {star: digests.whole(view, as_ordered(star)) for star in DIGESTS[method]}
+
+    assert {star: (one.rows, one.digest) for star, one in taken.items()} == DIGESTS[method]
     manifest = platform.capture()
     assert manifest is not None
+    assert {one.whole.method for one in manifest.stars.values()} == {method}
     platform.process(manifest)
-
-    found = {star: (one.whole.rows, one.whole.digest) for star, one in manifest.stars.items()}
-    assert found == DIGESTS[method]
     assert unequal(platform.load(manifest)) == []
 
 

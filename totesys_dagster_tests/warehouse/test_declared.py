@@ -16,12 +16,14 @@ from totesys_dagster.local import stack
 from totesys_dagster.local.server import SUPERUSER, Server
 from totesys_dagster.postgres.sessions import Connection, Names
 from totesys_dagster.warehouse import schema, state
+from totesys_dagster_tests import made_up
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1
 from totesys_dagster_tests.landing import by_night
 
 NAMES = Names("warehouse")
-MANAGER = carry("department.manager")
+# Of a name that no catalogue has.
+BOSS = carry("department.manager", "boss")
 Declare = Callable[..., None]
 
 
@@ -36,10 +38,15 @@ def declare(monkeypatch: pytest.MonkeyPatch) -> Declare:
     return change
 
 
-def with_manager() -> tuple[Any, ...]:
-    """The columns of `dim_staff`, with the manager before the last one."""
+def with_boss() -> tuple[Any, ...]:
+    """The columns of `dim_staff`, with the boss before the last one."""
     columns = STAR_TABLES["dim_staff"].columns
-    return (*columns[:-1], MANAGER, columns[-1])
+    return (*columns[:-1], BOSS, columns[-1])
+
+
+def without_mail() -> tuple[Any, ...]:
+    """The columns of `dim_staff`, without the one of the mail."""
+    return tuple(c for c in STAR_TABLES["dim_staff"].columns if c.name != "email_address")
 
 
 def columns(connection: Connection, relation: str) -> list[str]:
@@ -53,38 +60,35 @@ def columns(connection: Connection, relation: str) -> list[str]:
 def test_new_column_stands_last_in_the_table_and_in_its_place_in_the_view(
     admin: psycopg.Connection, declare: Declare
 ) -> None:
-    declare("dim_staff", columns=with_manager())
+    declared = with_boss()
+    declare("dim_staff", columns=declared)
 
     assert schema.migrate(admin, NAMES) == [
-        "dim_staff.manager is added",
-        "past_dim_staff.manager is added",
+        "dim_staff.boss is added",
+        "past_dim_staff.boss is added",
     ]
-    assert columns(admin, "warehouse.dim_staff")[-2:] == ["is_deleted", "manager"]
-    assert columns(admin, "warehouse.current_dim_staff")[4:7] == [
-        "location",
-        "manager",
-        "email_address",
-    ]
+    assert columns(admin, "warehouse.dim_staff")[-2:] == ["is_deleted", "boss"]
+    names = [column.name for column in declared]
+    assert columns(admin, "warehouse.current_dim_staff")[: len(names)] == names
     assert schema.migrate(admin, NAMES) == []
 
 
 def test_new_column_may_be_null_so_that_the_release_before_goes_on_loading(
     admin: psycopg.Connection, declare: Declare
 ) -> None:
-    declare(
-        "dim_staff", columns=(*STAR_TABLES["dim_staff"].columns, replace(MANAGER, nullable=False))
-    )
+    before = STAR_TABLES["dim_staff"]
+    declare("dim_staff", columns=(*before.columns, replace(BOSS, nullable=False)))
     schema.migrate(admin, NAMES)
 
-    admin.execute("INSERT INTO warehouse.dim_staff VALUES (1, 'a', 'b', 'c', 'd', 'e', 1)")
+    made_up.insert(admin, before)
 
 
 @pytest.mark.long
 def test_column_that_is_no_longer_declared_stays_and_may_be_null(
     admin: psycopg.Connection, declare: Declare
 ) -> None:
-    admin.execute("INSERT INTO warehouse.dim_staff VALUES (1, 'a', 'b', 'c', 'd', 'e', 1)")
-    declare("dim_staff", columns=STAR_TABLES["dim_staff"].columns[:-1])
+    made_up.insert(admin, STAR_TABLES["dim_staff"], email_address="e")
+    declare("dim_staff", columns=without_mail())
 
     assert schema.migrate(admin, NAMES) == [
         "dim_staff.email_address is no longer filled, and may be NULL"
@@ -95,7 +99,7 @@ def test_column_that_is_no_longer_declared_stays_and_may_be_null(
 
 def test_column_of_somebody_else_is_left_alone(admin: psycopg.Connection, declare: Declare) -> None:
     admin.execute("ALTER TABLE warehouse.dim_staff ADD COLUMN theirs text NOT NULL DEFAULT 'x'")
-    declare("dim_staff", columns=with_manager())
+    declare("dim_staff", columns=with_boss())
     schema.migrate(admin, NAMES)
 
     query = "SELECT attnotnull FROM pg_attribute WHERE attname = 'theirs'"
@@ -111,7 +115,7 @@ def test_options_of_a_view_are_kept_whether_it_is_made_anew_or_not(
     """`security_invoker`, above all. CREATE OR REPLACE VIEW takes away what it does not name."""
     admin.execute("ALTER VIEW warehouse.current_dim_staff SET (security_barrier = true)")
     columns = STAR_TABLES[changed].columns
-    declare(changed, columns=with_manager() if changed == "dim_staff" else columns[:-1])
+    declare(changed, columns=with_boss() if changed == "dim_staff" else columns[:-1])
     schema.migrate(admin, NAMES)
 
     options = "SELECT reloptions FROM pg_class WHERE oid = 'warehouse.current_dim_staff'::regclass"
@@ -131,7 +135,7 @@ def test_grants_on_a_view_that_is_made_anew_are_kept(
     admin.execute("GRANT SELECT (staff_id) ON warehouse.current_dim_staff TO PUBLIC")
     before = admin.execute(query).fetchall()
     admin.execute("ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO totesys_application, PUBLIC")
-    declare("dim_staff", columns=with_manager())
+    declare("dim_staff", columns=with_boss())
     schema.migrate(admin, NAMES)
 
     assert admin.execute(query).fetchall() == before
@@ -166,13 +170,13 @@ def test_views_of_others_are_put_back_as_they_were(
 ) -> None:
     admin.execute(REPORT)
     before = admin.execute(STANDS).fetchall()
-    declare("dim_staff", columns=with_manager())
+    declare("dim_staff", columns=with_boss())
 
     done = schema.migrate(admin, NAMES)
 
     assert done == [
-        "dim_staff.manager is added",
-        "past_dim_staff.manager is added",
+        "dim_staff.boss is added",
+        "past_dim_staff.boss is added",
         "the view theirs.staff is re-created",
         "the view theirs.names is re-created",
     ]
@@ -242,8 +246,11 @@ def test_what_a_table_cannot_become_is_refused(
 def test_column_that_would_hold_something_else_is_refused(
     admin: psycopg.Connection, declare: Declare
 ) -> None:
-    columns_ = STAR_TABLES["dim_staff"].columns
-    declare("dim_staff", columns=(*columns_[:-1], replace(columns_[-1], sql_type="integer")))
+    numbers = tuple(
+        replace(c, sql_type="integer") if c.name == "email_address" else c
+        for c in STAR_TABLES["dim_staff"].columns
+    )
+    declare("dim_staff", columns=numbers)
     with pytest.raises(LoadError) as refused:
         schema.migrate(admin, NAMES)
 
@@ -257,9 +264,9 @@ def test_column_that_would_hold_something_else_is_refused(
 def test_column_of_somebody_else_is_not_taken_over(
     admin: psycopg.Connection, declare: Declare
 ) -> None:
-    admin.execute("ALTER TABLE warehouse.dim_staff ADD COLUMN manager character varying")
-    declare("dim_staff", columns=with_manager())
-    with pytest.raises(LoadError, match=r"dim_staff\.manager was added by somebody else"):
+    admin.execute("ALTER TABLE warehouse.dim_staff ADD COLUMN boss character varying")
+    declare("dim_staff", columns=with_boss())
+    with pytest.raises(LoadError, match=r"dim_staff\.boss was added by somebody else"):
         schema.migrate(admin, NAMES)
 
 
@@ -267,7 +274,7 @@ def test_column_of_somebody_else_is_not_taken_over(
 def test_column_that_was_added_by_a_declaration_is_known_by_the_next(
     admin: psycopg.Connection, declare: Declare
 ) -> None:
-    declare("dim_staff", columns=with_manager())
+    declare("dim_staff", columns=with_boss())
     schema.migrate(admin, NAMES)
     columns_ = STAR_TABLES["dim_staff"].columns
     declare("dim_staff", columns=(*columns_, carry("department.department_id", "number")))
@@ -284,7 +291,7 @@ def test_right_that_was_taken_away_is_not_given_back(
 ) -> None:
     admin.execute("REVOKE SELECT ON warehouse.dim_staff FROM warehouse_reader")
     admin.execute("REVOKE SELECT ON warehouse.current_dim_staff FROM warehouse_reader")
-    declare("dim_staff", columns=with_manager())
+    declare("dim_staff", columns=with_boss())
     schema.migrate(admin, NAMES)
 
     query = "SELECT has_table_privilege('warehouse_reader', %s, 'SELECT')"
@@ -298,7 +305,7 @@ def test_function_that_is_in_the_way_is_named(admin: psycopg.Connection, declare
         "CREATE FUNCTION public.staff() RETURNS SETOF warehouse.current_dim_staff LANGUAGE sql"
         " AS 'SELECT * FROM warehouse.current_dim_staff'"
     )
-    declare("dim_staff", columns=with_manager())
+    declare("dim_staff", columns=with_boss())
     with pytest.raises(LoadError, match=r"in the way \(function public\.staff\(\) depends on"):
         schema.migrate(admin, NAMES)
 
@@ -330,7 +337,7 @@ def test_view_that_cannot_be_put_back_is_named_and_nothing_changes(
     admin.execute(REPORT)
     admin.execute(statement.encode())
     before = columns(admin, "warehouse.current_dim_staff")
-    declare("dim_staff", columns=STAR_TABLES["dim_staff"].columns[:-1])
+    declare("dim_staff", columns=without_mail())
     with pytest.raises(LoadError) as refused:
         schema.migrate(admin, NAMES)
 
@@ -343,7 +350,7 @@ def test_loader_goes_on_where_another_release_has_added_to_the_tables(
 ) -> None:
     """As the release before does while the next one is put in place."""
     undeclared = STAR_TABLES["dim_staff"].columns
-    declare("dim_staff", columns=with_manager())
+    declare("dim_staff", columns=with_boss())
     schema.migrate(admin, NAMES)
     declare("dim_staff", columns=undeclared)
     with psycopg.connect(server.dsn(stack.LOADER, admin.info.dbname), autocommit=True) as loader:
@@ -353,7 +360,7 @@ def test_loader_goes_on_where_another_release_has_added_to_the_tables(
 def test_loader_that_lacks_a_column_is_told_who_may_add_it(
     admin: psycopg.Connection, server: Server, declare: Declare
 ) -> None:
-    declare("dim_staff", columns=with_manager())
+    declare("dim_staff", columns=with_boss())
     with (
         psycopg.connect(server.dsn(stack.LOADER, admin.info.dbname), autocommit=True) as loader,
         pytest.raises(LoadError, match="run `totesys migrate` with TOTESYS_WAREHOUSE_ADMIN_DSN"),
@@ -362,12 +369,12 @@ def test_loader_that_lacks_a_column_is_told_who_may_add_it(
 
 
 def test_printed_sql_is_what_is_run(admin: psycopg.Connection, declare: Declare) -> None:
-    declare("dim_staff", columns=with_manager())
+    declare("dim_staff", columns=with_boss())
     text = schema.show(admin, NAMES)
 
-    added = "-- dim_staff.manager is added\n-- past_dim_staff.manager is added\n"
+    added = "-- dim_staff.boss is added\n-- past_dim_staff.boss is added\n"
     assert text.startswith(f"{added}\nBEGIN;")
-    assert "ALTER TABLE warehouse.dim_staff ADD COLUMN manager character varying;" in text
+    assert "ALTER TABLE warehouse.dim_staff ADD COLUMN boss character varying;" in text
     assert columns(admin, "warehouse.dim_staff")[-1] == "is_deleted"
     admin.execute(text.encode())
     assert schema.show(admin, NAMES) == ""
@@ -430,7 +437,7 @@ def test_declaration_that_leaves_out_a_column_is_outdated_and_comparable(
     platform: Platform, declare: Declare
 ) -> None:
     platform.first()
-    declare("dim_staff", columns=STAR_TABLES["dim_staff"].columns[:-1])
+    declare("dim_staff", columns=without_mail())
     found = state.states(platform.warehouse, platform.names)
 
     assert [star.name for star in state.outdated(found)] == ["dim_staff"]

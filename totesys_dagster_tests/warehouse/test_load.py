@@ -604,10 +604,8 @@ def test_failure_in_the_middle_takes_back_the_tables_before_it(platform: Platfor
     platform.warehouse.execute(
         """
         INSERT INTO warehouse.fact_payment
-        SELECT 77, payment_id, created_date, created_time, last_updated_date, last_updated_time,
-               transaction_id, counterparty_id, payment_amount, currency_id, payment_type_id,
-               paid, payment_date, 2, observed_at
-        FROM warehouse.fact_payment WHERE payment_id = 1
+        SELECT (jsonb_populate_record(p, '{"payment_record_id": 77, "batch_seq": 2}')).*
+        FROM warehouse.fact_payment AS p WHERE payment_id = 1
         """
     )
     error = refusal(platform, manifest)

@@ -188,9 +188,9 @@ def test_column_that_is_added_below_leaves_reports_and_rights_as_they_were(
     admin.execute("GRANT SELECT ON reports.revenue_by_design TO totesys_extractor")
     before = admin.execute(RIGHTS).fetchall()
     for star, column in (
-        ("dim_design", carry("design.created_at")),
-        ("fact_sales_order", carry("sales_order.created_at")),
-        ("fact_payment", carry("payment.company_ac_number")),
+        ("dim_design", carry("design.created_at", "more")),
+        ("fact_sales_order", carry("sales_order.created_at", "more")),
+        ("fact_payment", carry("payment.company_ac_number", "more")),
     ):
         declare(star, (*STAR_TABLES[star].columns, column))
     schema.migrate(admin, NAMES)
@@ -240,15 +240,17 @@ def test_views_of_others_on_reports_are_put_back(
     admin: psycopg.Connection, declare: Declare
 ) -> None:
     admin.execute(MINE)
-    declare("fact_payment", (*STAR_TABLES["fact_payment"].columns, carry("payment.created_at")))
-    declare("dim_design", (*STAR_TABLES["dim_design"].columns, carry("design.created_at")))
+    declare(
+        "fact_payment", (*STAR_TABLES["fact_payment"].columns, carry("payment.created_at", "more"))
+    )
+    declare("dim_design", (*STAR_TABLES["dim_design"].columns, carry("design.created_at", "more")))
 
     done = schema.migrate(admin, NAMES)
 
     assert sorted(done) == [
-        "dim_design.created_at is added",
-        "fact_payment.created_at is added",
-        "past_dim_design.created_at is added",
+        "dim_design.more is added",
+        "fact_payment.more is added",
+        "past_dim_design.more is added",
         "the view mine.designs is re-created",
         "the view mine.late is re-created",
     ]
