@@ -44,8 +44,8 @@ OVERLAP = dt.timedelta(minutes=1)
 FIRST_LOOK = dt.timedelta(hours=1)
 RUNS_AT_ONCE = 200
 
-# How long people are not notified of what the platform mends by itself in most cases: it repeats a
-# failed run after seconds, one of files after a minute, and rows are often corrected at once.
+# How long to wait before notifying people of what usually passes: the platform repeats a failed run
+# after seconds, one of files after a minute, and rows are often corrected at once.
 GRACE = dt.timedelta(seconds=90)
 
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]

@@ -99,7 +99,7 @@ def _trouble(name: str, error: TotesysError) -> Trouble:
     if isinstance(error, SchemaChangedError):
         title = "the source's tables have changed, and nothing is captured"
         return Trouble(name, title, str(error), remedy=NOTHING_IS_CAPTURED)
-    # A restart or a failover ends by itself; another lake than the warehouse's does not.
+    # A restart or a failover soon ends; another lake than the warehouse's stays.
     grace = AT_ONCE if isinstance(error, OtherLakeError) else GRACE
     return Trouble(name, f"the {name} cannot be read", str(error), grace=grace)
 

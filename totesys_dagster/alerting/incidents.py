@@ -2,7 +2,7 @@
 
 An incident begins with the first trouble of its key and is resolved when no cause is left. It sends
 one message when it begins, however often it is seen, one for each new cause, and one when it is
-resolved. A trouble that usually ends by itself sends nothing before its grace has passed. An
+resolved. A trouble that usually passes sends nothing until its grace has passed. An
 incident that is resolved before its message was sent sends none.
 """
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -29,7 +29,7 @@ class Found:
     @property
     def values(self) -> dict[str, str]:
         """The JSON of each value, by column."""
-        return {one.name: self.text[one.value : one.end] for one in self.members}
+        return _values(self.text, self.members)
 
     def has_any(self, values: Mapping[str, str]) -> bool:
         """Whether the row has one of these values."""
@@ -74,6 +74,10 @@ def _key(column: str, text: str, found: Collection[Member]) -> int | None:
     return None
 
 
+def _values(text: str, of: Iterable[Member]) -> dict[str, str]:
+    return {one.name: text[one.value : one.end] for one in of}
+
+
 def says_nothing(value: str | None, blank: str) -> bool:
     """Whether a value (JSON) is missing, empty, or the blank."""
     return value in (None, NULL, EMPTY, blank)
@@ -99,5 +103,5 @@ def differences(
 def _blanks_in(line: bytes, blanks: Mapping[str, str]) -> dict[str, str]:
     """The columns in which a line has a blank."""
     text = line.decode(errors="surrogateescape")
-    found = {one.name: text[one.value : one.end] for one in members(text) or ()}
+    found = _values(text, members(text) or ())
     return {name: blank for name, blank in blanks.items() if found.get(name) == blank}

@@ -35,10 +35,9 @@ from totesys_dagster.operations.erase_plan import plan as plan_again
 from totesys_dagster.operations.erase_rows import require_nothing_withdrawn, write_anew
 from totesys_dagster.operations.rebuild import only_one, rebuild
 from totesys_dagster.operations.renew import outdated
-from totesys_dagster.operations.repair import Repairing
+from totesys_dagster.operations.repair import repair
 from totesys_dagster.operations.verify_erasures import stars_of, wrong_with
 from totesys_dagster.postgres.sessions import Connection, Names
-from totesys_dagster.processed.process import process_star
 from totesys_dagster.waiting import looks
 from totesys_dagster.warehouse import ledger
 from totesys_dagster.words import counted
@@ -195,8 +194,5 @@ def _process_again(
     ingestion: Store, processed: Store, stars: Collection[StarTable], sequence: int
 ) -> None:
     """Process a batch again, and let the results take the place of the earlier ones."""
-    manifest = ManifestLog(ingestion).read(sequence)
-    for star in touched_stars(manifest):
-        if star in stars:
-            zone = Repairing(processed.url, processed.setting)
-            process_star(star, manifest, ingestion, zone, again=True)
+    touched = touched_stars(ManifestLog(ingestion).read(sequence))
+    repair(ingestion, processed, [(sequence, star.name) for star in touched if star in stars])

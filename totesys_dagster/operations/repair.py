@@ -19,7 +19,7 @@ from totesys_dagster.lake.store import Store
 from totesys_dagster.processed.process import process_star
 
 
-class Repairing(Store):
+class _Repairing(Store):
     """The same zone, but a write replaces an existing object that differs."""
 
     def put(self, key: str, data: bytes) -> None:
@@ -30,12 +30,12 @@ class Repairing(Store):
 
 
 def repair(ingestion: Store, processed: Store, damaged: Iterable[tuple[int, str]]) -> None:
-    """Process again damaged star tables of batches, each named by sequence and star, and damaged
-    tables of deliveries.
+    """Process again damaged or outdated star tables of batches, each named by sequence and star,
+    and tables of deliveries.
 
     Raises LakeError, also if the store refuses to overwrite an object, or ProcessingError.
     """
-    log, zone = ManifestLog(ingestion), Repairing(processed.url, processed.setting)
+    log, zone = ManifestLog(ingestion), _Repairing(processed.url, processed.setting)
     damaged = [*damaged]
     # The calendar comes last: it is made from the facts.
     stars = ((number, STAR_TABLES[name]) for number, name in damaged if name in STAR_TABLES)
