@@ -16,6 +16,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from benchmarks import parts
@@ -60,9 +61,9 @@ def history(directory: Path) -> tuple[int, int]:
     written back."""
     root = directory / ".dagster"
     for path in root.rglob("*.db"):
-        with sqlite3.connect(path) as connection:
+        with closing(sqlite3.connect(path)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    with sqlite3.connect(root / "storage/history/events/event_log.db") as connection:
+    with closing(sqlite3.connect(root / "storage/history/events/event_log.db")) as connection:
         [events] = connection.execute("SELECT count(*) FROM event_logs").fetchone()
     size = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
     return int(events), size // 1024

@@ -12,11 +12,12 @@ open connection. It also keeps the events of each run in a separate file; an emp
 
 import os
 import shutil
+import sqlite3
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -41,6 +42,10 @@ from totesys_dagster.local import locks
 BUSY_SECONDS = 30
 
 LOG_SECONDS = 0.05
+
+# Events take 0.5 to 3 KB each: with SQLite's default of 4 KB, a fifth of each page stays empty (168
+# KB of history for an order, compared with 150).
+PAGE_BYTES = 16_384
 
 # How long another process may take to make the databases; it takes two seconds.
 MAKING_SECONDS = 60
@@ -132,6 +137,14 @@ class _Schedules(_Held, SqliteScheduleStorage):
 
 class _Events(_Held, ConsolidatedSqliteEventLogStorage):
     _connect = _Held.connect
+
+    def _init_db(self) -> None:
+        path = Path(self.get_db_path())  # type: ignore[no-untyped-call]
+        files.make_directory(path.parent)
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+            connection.execute("PRAGMA journal_mode = WAL")  # writes the first page
+        super()._init_db()  # type: ignore[no-untyped-call]
 
     def store_event(self, event: dg.EventLogEntry) -> None:
         if event.dagster_event_type not in PASSING:

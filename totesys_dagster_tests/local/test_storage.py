@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import dagster as dg
@@ -119,6 +121,13 @@ def test_events_of_all_runs_are_in_one_file(instance: dg.DagsterInstance, tmp_pa
     assert all(instance.all_logs(run) for run in runs)
     files = {path.name for path in (tmp_path / ".dagster" / "storage").rglob("*.db")}
     assert files == {"runs.db", "event_log.db", "schedules.db"}
+
+
+@pytest.mark.usefixtures("instance")
+def test_pages_of_events_are_large_enough_to_be_filled(tmp_path: Path) -> None:
+    database = tmp_path / ".dagster" / "storage" / storage.EVENTS / "event_log.db"
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("PRAGMA page_size").fetchone() == (storage.PAGE_BYTES,)
 
 
 def test_run_that_is_deleted_takes_its_events_along(instance: dg.DagsterInstance) -> None:
