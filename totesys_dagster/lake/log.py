@@ -25,6 +25,7 @@ from pydantic_core import from_json
 from totesys_dagster.errors import LakeError, NewerFormatError
 from totesys_dagster.lake.format import FORMAT, OLDEST
 from totesys_dagster.lake.store import Store, sha256
+from totesys_dagster.parallel import ahead
 
 # The log of ToteSys' batches.
 TOTESYS = "totesys"
@@ -45,6 +46,10 @@ class _First(FailFast):
 
     __hash__ = object.__hash__
 
+
+# How many documents are read ahead of the one that a reader works on: on S3, most of the time of a
+# read is spent waiting.
+READ_AHEAD = 4
 
 # Values of which there may be many.
 Many = Annotated[tuple[Item, ...], _First()]
@@ -247,8 +252,11 @@ class Log(Generic[E]):
 
         They are not cached: ten thousand would take half a gigabyte.
         """
-        for later in range(number + 1, self.end() + 1):
-            yield self._read.get(later) or self._fetch(later)
+        yield from ahead(
+            lambda later: self._read.get(later) or self._fetch(later),
+            range(number + 1, self.end() + 1),
+            threads=READ_AHEAD,
+        )
 
     def append(self, entry: E) -> E:
         """Write the next document. Raises ObjectConflictError if its number is taken."""
