@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -237,6 +238,20 @@ def test_batches_that_were_passed_are_not_kept_in_memory(long_log: Store) -> Non
     gc.collect()
 
     assert sum(manifest() is not None for manifest in passed) <= 2
+
+
+def test_next_batches_are_fetched_while_one_is_read(
+    long_log: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get, two = Store.get, threading.Barrier(2)
+
+    def together(store: Store, key: str) -> bytes:
+        two.wait(timeout=10)  # for the fetch of another
+        return get(store, key)
+
+    monkeypatch.setattr(Store, "get", together)
+
+    assert numbers(ManifestLog(long_log).after(66)) == [67, 68, 69, 70]
 
 
 def test_after_in_an_empty_log_is_nothing(directory: Store) -> None:
