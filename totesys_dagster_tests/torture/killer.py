@@ -100,7 +100,8 @@ class Killer(threading.Thread):
         """Order a death in each stage that has a step which was died at about least often of all.
 
         Of all steps, not of the stage's: deaths in an early one would starve a later one. Those in
-        an audit come last, for nobody writes until they have.
+        an audit come last, for nobody writes until they have, and no others are ordered meanwhile:
+        they would keep the audits, and so the writers, waiting.
         """
         deaths = self.deaths()
         others = min(deaths[step] for step in self.steps if steps.stage(step) != "audit")
@@ -111,6 +112,8 @@ class Killer(threading.Thread):
             rarest = [step for step in own if deaths[step] <= most]
             if stage == "audit":
                 rarest = [step for step in own if deaths[step] < others]
+            elif self.rest.is_set():
+                continue
             if rarest and not any(order(self.world.directory, step).exists() for step in own):
                 order(self.world.directory, self.rng.choice(rarest)).touch()
 
