@@ -32,7 +32,7 @@ class Captured(TypedDict):
     """Keys that the previous batch did not have; null if the keys were not read, which happens
     in large tables."""
     deleted: int
-    """Keys found missing in the source."""
+    """Keys found missing in the source; 0 if the batch does not list them, as in a full read."""
 
 
 @_documented
