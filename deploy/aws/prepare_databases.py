@@ -1,11 +1,10 @@
-"""Make the roles of both databases and put their passwords into Secrets Manager.
+"""Create the roles of both databases and put their passwords into Secrets Manager.
 
     python deploy/aws/prepare_databases.py [--only warehouse]
 
 Runs as a one-off task in the network of the databases, as their administrator (docs/deployment.md).
-Nobody sees a password. Run it again to rotate them: programs take those of the warehouse with their
-next connection. Dagster is given its own when a task starts, so after that its services have to be
-started anew.
+Nobody sees a password. Run it again to rotate them: programs use the warehouse's new passwords from
+their next connection on. Dagster gets its password when a task starts, so restart its services.
 """
 
 import argparse
@@ -28,7 +27,7 @@ Put = Callable[[str, str], None]
 
 
 def prepare_warehouse(administrator: psycopg.Connection, place: str, tls: str) -> dict[str, str]:
-    """Make the warehouse's roles; the connection strings of loader and administrator."""
+    """Create the warehouse's roles. Returns the connection strings of loader and administrator."""
     make_warehouse_roles(administrator)
     passwords = {
         role: set_password(administrator, role) for role in ("warehouse_loader", "warehouse_admin")
@@ -40,19 +39,19 @@ def prepare_warehouse(administrator: psycopg.Connection, place: str, tls: str) -
 
 
 def make_warehouse_roles(administrator: psycopg.Connection) -> None:
-    """Make the roles of the warehouse, where they are missing, and what they may do."""
+    """Create the warehouse's roles, unless they exist, and grant their rights."""
     roles = files("totesys_dagster.warehouse").joinpath("sql", "roles.sql").read_text()
     administrator.execute(roles.encode())
 
 
 def prepare_dagster(administrator: psycopg.Connection, database: str) -> str:
-    """Make the role that Dagster keeps its history with; its password."""
+    """Create the role with which Dagster stores its history. Returns its password."""
     make_dagster_role(administrator, database)
     return set_password(administrator, "dagster")
 
 
 def make_dagster_role(administrator: psycopg.Connection, database: str) -> None:
-    """Make the role that Dagster keeps its history with, where it is missing."""
+    """Create the role with which Dagster stores its history, unless it exists."""
     exists = administrator.execute("SELECT FROM pg_roles WHERE rolname = 'dagster'").fetchone()
     if exists is None:
         administrator.execute("CREATE ROLE dagster LOGIN")
@@ -65,8 +64,8 @@ def make_dagster_role(administrator: psycopg.Connection, database: str) -> None:
 
 
 def set_password(administrator: psycopg.Connection, role: str, password: str | None = None) -> str:
-    """Give `role` this password, or a new one. The server, whose log has every ALTER, is sent its
-    hash only."""
+    """Give `role` this password, or a new one. The server, whose log has every ALTER, gets only its
+    hash."""
     password = password or secrets.token_urlsafe(32)
     hashed = administrator.pgconn.encrypt_password(
         password.encode(), role.encode(), b"scram-sha-256"
@@ -114,7 +113,7 @@ RENEW = {"warehouse": renew_warehouse, "dagster": renew_dagster}
 
 def main(arguments: Sequence[str], environment: Mapping[str, str], put: Put) -> None:
     """Prepare both databases, or the one that the arguments name."""
-    parser = argparse.ArgumentParser(description="Make the roles of databases, and new passwords.")
+    parser = argparse.ArgumentParser(description="Create the databases' roles; set new passwords.")
     parser.add_argument("--only", choices=list(RENEW), help="leave the other database alone")
     only = parser.parse_args(arguments).only
     for database in [only] if only else RENEW:

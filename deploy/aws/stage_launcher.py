@@ -1,9 +1,9 @@
 """A launcher for ECS that gives each stage its own task definition, and so its own rights.
 
-Dagster's launcher starts every run from one task definition and in the network of the daemon, whose
-role, secrets and security group would have to be those of all stages together. This one picks by
-job: a run of `capture` has no password of the warehouse and cannot reach it, and one of
-`load_warehouse` has none of ToteSys.
+Dagster's launcher starts every run from one task definition and in the daemon's network, so role,
+secrets and security group would have to cover all stages. This one picks by job: a run of `capture`
+has no password for the warehouse and cannot reach it, and a run of `load_warehouse` has none for
+ToteSys and cannot reach that.
 """
 
 import json
@@ -17,7 +17,7 @@ from totesys_dagster.dagster_insides import ConfigurableClassData
 from totesys_dagster.runs.tags import CAPTURE, LOAD, PROCESS
 
 STAGES = {CAPTURE: "capture", PROCESS: "process", LOAD: "load"}
-# For `whole_path`, `batch`, and whatever a person materializes by hand.
+# For all other jobs, and whatever a person materializes by hand.
 WHOLE = "whole"
 
 

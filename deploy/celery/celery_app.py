@@ -3,8 +3,8 @@
     cd deploy/celery
     celery -A celery_app worker -Q dagster --concurrency 1 --prefetch-multiplier 1
 
-Broker and results are the launcher's: see dagster.yaml beside this file. A worker needs the
-platform's settings and DAGSTER_HOME, as the code server does.
+It uses the launcher's broker and result backend: see dagster.yaml in this directory. Like the code
+server, a worker needs the platform's settings and DAGSTER_HOME.
 """
 
 import os

@@ -1,8 +1,8 @@
 """A run launcher that spreads runs over hosts: each run is a task that any Celery worker takes.
 
-Dagster's own one believes what the results say, and a host that loses its power says nothing: its
-run would count as started for ever, and the sensors would wait for it. With this one, Dagster's run
-monitoring marks a run as failed that has logged nothing for a quarter of an hour.
+Dagster's own launcher relies on Celery's results, but a host that loses power reports none: its run
+would count as started for ever, and the sensors would wait for it. With this launcher, Dagster's
+run monitoring marks a run as failed if it has logged nothing for a quarter of an hour.
 """
 
 import dagster as dg
@@ -21,7 +21,7 @@ class SpreadRunLauncher(CeleryRunLauncher):
             found = super().check_run_worker_health(run)
             if found.status not in (WorkerStatus.RUNNING, WorkerStatus.UNKNOWN):
                 return found
-        # Without a task, it is a run of `totesys run`, in that command's own process.
+        # Without a task, it is a run of `totesys run`, which executes in that command's process.
         if shows_life(self._instance, run.run_id):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         return CheckRunHealthResult(

@@ -1,6 +1,6 @@
 """An invented ToteSys with business in it: the profile `source` of deploy/compose.yaml.
 
-The database is filled under another name and renamed, so it exists in full or not at all.
+The database is filled under another name and then renamed, so it exists in full or not at all.
 """
 
 import datetime as dt
@@ -21,7 +21,7 @@ SECONDS = 10
 
 
 def make_source(administrator: psycopg.Connection) -> None:
-    """Make ToteSys with two years of business, and the role that reads it."""
+    """Create ToteSys with two years of business, and the role that reads it."""
     administrator.execute(f"DROP DATABASE IF EXISTS {NEW} WITH (FORCE)".encode())
     make_database(administrator, NEW)
     with connect(NEW) as source:

@@ -2,7 +2,7 @@
 
     python3 deploy/compose/new_env.py
 
-The file is its owner's alone. One that is there already stays as it is.
+Only its owner can read the file. An existing one is not changed.
 """
 
 import os
@@ -15,15 +15,15 @@ DEPLOY = Path(__file__).resolve().parent.parent
 
 
 def filled_in(example: str) -> str:
-    """The text with a secret of its own in each line that wants one. Hexadecimal: some of them
-    become a part of a URL."""
+    """The text with a new secret in each line that asks for one; hexadecimal, because some become
+    part of a URL."""
     return re.sub(
         r"(?m)^(#?\w+)=generate$", lambda line: f"{line[1]}={secrets.token_hex(16)}", example
     )
 
 
 def main(directory: Path) -> str | None:
-    """Write the file; a sentence where it exists."""
+    """Write the file. Returns a sentence if it exists."""
     text = filled_in((directory / ".env.example").read_text(encoding="utf-8"))
     try:
         file = os.open(directory / ".env", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,8 +1,7 @@
-"""Make what the services of deploy/compose.yaml need: databases, roles with passwords, a bucket.
+"""Create what the services of deploy/compose.yaml need: databases, roles with passwords, a bucket.
 
-Runs as a service of its own before all others, each time that they are started, with the password
-of the server's administrator. What is there already stays; a password that was changed in `.env`
-takes effect.
+Runs as a service before the platform's others whenever they are started, with the password of the
+server's administrator. What exists stays; a password that was changed in `.env` takes effect.
 """
 
 import os
@@ -16,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from prepare_databases import make_dagster_role, make_warehouse_roles, set_password
 from psycopg import sql
 
-# The store of the profile `store`. A bucket anywhere else is its owner's to make.
+# The store of the profile `store`. Anywhere else, you create the bucket.
 STORE = "store"
 STORE_SECONDS = 60
 PASSWORDS = {
@@ -33,7 +32,7 @@ def connect(database: str) -> psycopg.Connection:
 
 
 def make_database(administrator: psycopg.Connection, name: str) -> None:
-    """Make a database, in UTF8, where it is missing."""
+    """Create a database in UTF8, unless it exists."""
     query = "SELECT FROM pg_database WHERE datname = %s"
     if administrator.execute(query, [name]).fetchone() is None:
         statement = "CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0"
@@ -41,7 +40,7 @@ def make_database(administrator: psycopg.Connection, name: str) -> None:
 
 
 def prepare(environment: Mapping[str, str]) -> None:
-    """Make databases and roles. Dagster keeps its history apart from the warehouse."""
+    """Create databases and roles. Dagster stores its history apart from the warehouse."""
     with connect("postgres") as administrator:
         make_database(administrator, "dagster")
         make_database(administrator, "warehouse")
@@ -54,7 +53,7 @@ def prepare(environment: Mapping[str, str]) -> None:
 
 
 def make_bucket(name: str, end: float) -> None:
-    """Make a bucket where it is missing; wait until `end` for a store that is still starting."""
+    """Create a bucket, unless it exists; wait until `end` for a store that is still starting."""
     while True:
         try:
             boto3.client("s3").create_bucket(Bucket=name)
@@ -74,7 +73,7 @@ def make_bucket(name: str, end: float) -> None:
 
 
 def main(environment: Mapping[str, str]) -> None:
-    """Prepare the databases, and the store where it is one of the services."""
+    """Prepare the databases, and the store if it is one of the services."""
     prepare(environment)
     if urlsplit(environment.get("AWS_ENDPOINT_URL", "")).hostname == STORE:
         make_bucket(environment["BUCKET"], time.monotonic() + STORE_SECONDS)

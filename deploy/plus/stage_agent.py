@@ -1,8 +1,8 @@
 """An agent of Dagster+ for ECS that gives each stage its own rights, as stage_launcher.py does.
 
 Dagster's agent runs the code location and all of its runs with one role, in one network. This one
-gives a run the role and the security group of its stage, and of the secrets only the names of those
-that this role may read. The code location has the rights of its own sensors.
+gives a run the role and the security group of its stage, and the names of only those secrets that
+this role may read. The code location has the rights that its sensors need.
 """
 
 import json
@@ -23,9 +23,9 @@ from totesys_dagster.dagster_insides import ConfigurableClassData
 class StageUserCodeLauncher(EcsUserCodeLauncher):
     """Dagster's agent for ECS, with a role for each stage.
 
-    Everything that the agent has in its environment as a setting of the platform is passed on.
-    `stages` is JSON: for each stage its `role`, its `security_group`, and the names of the settings
-    whose `secrets` it reads. A subnet may be several, separated by commas.
+    The agent passes on all settings of the platform that are in its environment. `stages` is JSON:
+    for each stage its `role`, its `security_group`, and the names of the `secrets` that it reads.
+    An item of `subnets` may be several subnets, separated by commas.
     """
 
     def __init__(
