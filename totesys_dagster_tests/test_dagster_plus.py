@@ -79,6 +79,7 @@ ENVIRONMENT = {
     "AGENT_EXECUTION_ROLE": "arn:execution",
     "AGENT_TASK_ROLE": "arn:code",
     "AGENT_SECURITY_GROUP": "sg-0",
+    "AGENT_ARCHITECTURE": "ARM64",
     "AWS_REGION": "eu-west-2",
     "AWS_DEFAULT_REGION": "eu-west-2",
     "AWS_ACCESS_KEY_ID": "invented",
@@ -88,6 +89,7 @@ ENVIRONMENT = {
     settings.WAREHOUSE_DSN: f"{aws_secrets.PREFIX}arn:warehouse",
     settings.SMTP_URL: f"{aws_secrets.PREFIX}arn:mail",
 }
+PLATFORM = {"cpuArchitecture": "ARM64", "operatingSystemFamily": "LINUX"}
 
 
 @pytest.fixture
@@ -143,8 +145,9 @@ def test_agent_passes_on_its_settings_and_no_others(launcher: Any) -> None:
         "assignPublicIp": "DISABLED",
         "securityGroups": ["sg-0"],
     }
-    # The role of the code location.
+    # The role of the code location, and its processors.
     assert launcher.task_role_arn == "arn:code"
+    assert launcher.runtime_platform == PLATFORM
 
 
 @BETA
@@ -163,9 +166,12 @@ def test_each_run_of_the_agent_has_the_rights_of_its_stage(
     launcher: Any, job: str, stage: str
 ) -> None:
     runs = run_launcher(launcher)
-    # A code location that asks for more, as Dagster+ passes it on.
+    # A code location that asks for more, as Dagster+ passes it on, with the launcher's processors.
     asked = EcsContainerContext(
-        env_vars=launcher.env_vars, task_role_arn="arn:admin", execution_role_arn="arn:prepare"
+        env_vars=launcher.env_vars,
+        task_role_arn="arn:admin",
+        execution_role_arn="arn:prepare",
+        runtime_platform=runs.runtime_platform,
     )
 
     with mock_aws():
@@ -178,6 +184,7 @@ def test_each_run_of_the_agent_has_the_rights_of_its_stage(
     expected: dict[str, Any] = STAGES[stage]
     assert given["taskRoleArn"] == expected["role"]
     assert given["executionRoleArn"] == "arn:execution"
+    assert given["runtimePlatform"] == PLATFORM
     assert kwargs["taskDefinition"].startswith("dagsterrun_")
     network = kwargs["networkConfiguration"]["awsvpcConfiguration"]
     assert network["securityGroups"] == [expected["security_group"]]

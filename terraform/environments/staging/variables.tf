@@ -79,7 +79,7 @@ variable "monthly_budget_usd" {
 }
 
 variable "cpu_architecture" {
-  description = "Processors of the tasks: X86_64. ARM64 (Graviton) is refused for now"
+  description = "Processors of the tasks: X86_64, or ARM64 (Graviton), for which the image must be built"
   type        = string
   default     = "X86_64"
 }

@@ -25,6 +25,7 @@ locals {
     AGENT_LOG_GROUP      = aws_cloudwatch_log_group.this.name
     AGENT_EXECUTION_ROLE = aws_iam_role.execution["agent-tasks"].arn
     AGENT_TASK_ROLE      = var.task_role_arns["code"]
+    AGENT_ARCHITECTURE   = var.cpu_architecture
     AGENT_STAGES         = jsonencode(local.stages)
     # Where the agent says that it is alive; it cannot write to the default, /opt.
     DAGSTER_CLOUD_AGENT_SENTINEL_DIR = "/tmp"
@@ -60,7 +61,7 @@ resource "aws_ecs_task_definition" "this" {
 
   runtime_platform {
     operating_system_family = "LINUX"
-    cpu_architecture        = "X86_64"
+    cpu_architecture        = var.cpu_architecture
   }
 
   volume {

@@ -13,6 +13,11 @@ variable "image" {
   type        = string
 }
 
+variable "cpu_architecture" {
+  description = "Processors of the agent and of the tasks that it starts, as in modules/cluster"
+  type        = string
+}
+
 variable "organization" {
   description = "The organization's name in the addresses of Dagster+"
   type        = string

@@ -14,13 +14,13 @@ variable "image" {
 }
 
 variable "cpu_architecture" {
-  description = "Processors of the tasks: X86_64. ARM64 (Graviton) is refused for now"
+  description = "Processors of the tasks: X86_64, or ARM64 (Graviton), for which the image must be built"
   type        = string
   default     = "X86_64"
 
   validation {
-    condition     = var.cpu_architecture == "X86_64"
-    error_message = "cpu_architecture must be X86_64: the image cannot be built for ARM64 yet, as its package pgpq has no wheel for Linux on ARM64 (docs/deployment.md, Graviton)."
+    condition     = contains(["X86_64", "ARM64"], var.cpu_architecture)
+    error_message = "cpu_architecture must be X86_64 or ARM64."
   }
 }
 

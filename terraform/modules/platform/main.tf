@@ -211,6 +211,7 @@ module "agent" {
   name                     = var.name
   region                   = var.region
   image                    = try(var.agent.image, null)
+  cpu_architecture         = var.cpu_architecture
   organization             = try(var.agent.organization, null)
   key_arn                  = module.key.arn
   cluster                  = { name = aws_ecs_cluster.this.name, arn = aws_ecs_cluster.this.arn }

@@ -43,6 +43,7 @@ variables {
     whole   = { TOTESYS_SOURCE_DSN = "arn:source", TOTESYS_WAREHOUSE_DSN = "arn:warehouse" }
     code    = { TOTESYS_SOURCE_DSN = "arn:source", TOTESYS_WAREHOUSE_DSN = "arn:warehouse" }
   }
+  cpu_architecture = "ARM64"
   task_role_arns = {
     for part in ["capture", "process", "load", "whole", "code", "daemon", "web", "prepare", "admin"] :
     part => "arn:aws:iam::000000000000:role/totesys-test-${part}"
@@ -86,6 +87,23 @@ run "tasks_get_the_roles_of_the_stages_and_no_others" {
       if variable.name == "AGENT_STAGES"
     ]))["capture"] == { role = var.task_role_arns["capture"], security_group = "sg-1", secrets = ["TOTESYS_SOURCE_DSN"] }
     error_message = "A capture does not get the role, the network or the secret of its stage."
+  }
+}
+
+run "all_tasks_run_on_the_processors_that_are_asked_for" {
+  command = plan
+
+  assert {
+    condition     = aws_ecs_task_definition.this.runtime_platform[0].cpu_architecture == "ARM64"
+    error_message = "The agent runs on other processors than its image is built for."
+  }
+
+  assert {
+    condition = contains(
+      jsondecode(aws_ecs_task_definition.this.container_definitions)[0].environment,
+      { name = "AGENT_ARCHITECTURE", value = "ARM64" },
+    )
+    error_message = "The agent starts tasks on other processors than their image is built for."
   }
 }
 

@@ -177,7 +177,7 @@ run "nothing_is_served_without_a_login" {
   }
 }
 
-run "tasks_run_on_the_processors_that_are_asked_for" {
+run "tasks_run_on_x86_unless_something_else_is_asked_for" {
   command = plan
 
   assert {
@@ -188,11 +188,26 @@ run "tasks_run_on_the_processors_that_are_asked_for" {
   }
 }
 
-run "processors_that_the_image_cannot_be_built_for_are_refused" {
+run "tasks_run_on_graviton_where_the_image_is_built_for_it" {
   command = plan
 
   variables {
     cpu_architecture = "ARM64"
+  }
+
+  assert {
+    condition = alltrue([
+      for task in aws_ecs_task_definition.this : task.runtime_platform[0].cpu_architecture == "ARM64"
+    ])
+    error_message = "A task runs on other processors than the image is built for."
+  }
+}
+
+run "processors_that_fargate_does_not_have_are_refused" {
+  command = plan
+
+  variables {
+    cpu_architecture = "RISCV"
   }
 
   expect_failures = [var.cpu_architecture]
