@@ -84,7 +84,8 @@ class Site:
 
     def connect(self) -> None:
         """Connect anew, as every look of the platform does."""
-        self.platform.source.close()
+        if "source" in vars(self.platform):  # or this would be two looks
+            self.platform.source.close()
         self.platform.source = connect(settings.SOURCE_DSN)
 
     def capture(self) -> Manifest | None:
