@@ -23,6 +23,7 @@ from totesys_dagster_tests.torture import steps
 from totesys_dagster_tests.torture.by_hand import ByHand
 from totesys_dagster_tests.torture.steps import STEPS, order
 from totesys_dagster_tests.torture.world import SOURCE_DATABASE, WAREHOUSE_DATABASE, World
+from totesys_dagster_tests.torture.writers import finish_two_phase
 
 # Beside the deaths that are ordered: how many of the runs are killed at random, and when. By run,
 # not by time: on a busy machine, no run would come to its end.
@@ -37,6 +38,8 @@ SPREAD = 2
 # How likely it is at each look that the warehouse is changed by hand, while a death is ordered at a
 # step of the healing.
 CHANGED_BY_HAND = 0.3
+# After how long a prepared transaction is one that nobody ends.
+LEFT_SECONDS = 10
 
 
 class Killer(threading.Thread):
@@ -148,6 +151,8 @@ class Killer(threading.Thread):
             contextlib.suppress(psycopg.Error),
             self.world.source.connect(SUPERUSER, SOURCE_DATABASE) as source,
         ):
+            # What a stopped server left prepared holds locks, and no writer is there to end it.
+            finish_two_phase(source, LEFT_SECONDS)
             source.execute("SET lock_timeout TO '1s'")
             source.execute("VACUUM FULL payment_type")
 
