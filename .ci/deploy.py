@@ -6,8 +6,8 @@
 
 `outputs.json` is what `terraform output -json` prints. The exit status is 0 only when everything
 has come to its end: a migration's and a batch's by the exit code of their task, a service's by its
-new task definition. What a task printed is not shown, since anybody may read the log of a public
-repository's workflow; it is said where it lies.
+new task definition, or by having no task if it is stopped. What a task printed is not shown, since
+anybody may read the log of a public repository's workflow; it is said where it lies.
 """
 
 from __future__ import annotations
@@ -158,7 +158,9 @@ def is_up(service: Mapping[str, Any], wanted: str, seconds: float) -> bool:
             f" {primary['taskDefinition']}. {reason} {events}"
         )
     if service["desiredCount"] == 0:
-        raise DeploymentError(f"The service {name} is to run no task (`running = false`).")
+        raise DeploymentError(
+            f"The service {name} is to run no task, although Terraform wants it to run."
+        )
     return bool(
         primary["taskDefinition"] == wanted
         and primary.get("rolloutState") == "COMPLETED"
@@ -166,23 +168,42 @@ def is_up(service: Mapping[str, Any], wanted: str, seconds: float) -> bool:
     )
 
 
-def services(ecs: Ecs, place: Place, wanted: Mapping[str, str]) -> None:
-    """Wait until every service runs the task definition that Terraform gave it.
+def is_down(service: Mapping[str, Any], seconds: float) -> bool:
+    """Whether the service runs nothing; False while it may yet stop.
+
+    Raises DeploymentError where it is to run something: beside Dagster+, runs would start twice.
+    """
+    if service["desiredCount"] > 0 and seconds > SETTLE_SECONDS:
+        raise DeploymentError(
+            f"The service {service['serviceName']} is to run {service['desiredCount']} task(s),"
+            " although Terraform wants it stopped (`running = false`)."
+        )
+    return bool(service["desiredCount"] == 0 and service["runningCount"] == 0)
+
+
+def services(ecs: Ecs, place: Place, wanted: Mapping[str, str], stopped: Sequence[str]) -> None:
+    """Wait until every service runs the task definition that Terraform gave it, or is stopped.
 
     Raises DeploymentError for one that does not, or not in time.
     """
-    names = sorted(wanted)
+    names = sorted([*wanted, *stopped])
 
-    def all_up(seconds: float) -> bool:
+    def all_as_wanted(seconds: float) -> bool:
         answer = ecs.describe_services(cluster=place.cluster, services=names)
         if answer["failures"]:
             raise DeploymentError(f"Services of {place.cluster}: {answer['failures']}")
         found = {one["serviceName"]: one for one in answer["services"]}
-        up = {name: is_up(found[name], wanted[name], seconds) for name in names}
-        return all(up.values())
+        up = [is_up(found[name], wanted[name], seconds) for name in sorted(wanted)]
+        down = [is_down(found[name], seconds) for name in sorted(stopped)]
+        return all(up + down)
 
-    waited(all_up, SERVICES_SECONDS, f"The deployment of {', '.join(names)}")
-    print(f"{', '.join(names)} have come up with the new task definitions", flush=True)
+    waited(all_as_wanted, SERVICES_SECONDS, f"The deployment of {', '.join(names)}")
+    for which, said in (
+        (wanted, "up with the new task definition"),
+        (stopped, "stopped (`running = false`)"),
+    ):
+        if which:
+            print(f"{', '.join(sorted(which))}: {said}", flush=True)
 
 
 def carry_out(ecs: Ecs, step: str, outputs: Outputs, commit: str) -> None:
@@ -192,7 +213,8 @@ def carry_out(ecs: Ecs, step: str, outputs: Outputs, commit: str) -> None:
         for command in MIGRATIONS:
             one_off(ecs, place, "admin", commit, command)
     elif step == "services":
-        services(ecs, place, outputs["task_definitions"]["value"])
+        wanted, stopped = outputs["task_definitions"], outputs["stopped_services"]
+        services(ecs, place, wanted["value"], stopped["value"])
     else:
         one_off(ecs, place, "admin", commit, VERIFY)
         one_off(ecs, place, "whole", commit, BATCH)

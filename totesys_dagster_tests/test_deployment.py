@@ -493,7 +493,36 @@ def test_a_migration_runs_between_the_push_and_the_services() -> None:
     assert "skip_destroy = true" in tasks
 
 
+def test_the_script_reads_what_each_environment_puts_out() -> None:
+    read = set(re.findall(r'\boutputs\["(\w+)"\]', (ROOT / ".ci" / "deploy.py").read_text()))
+
+    assert read == {"one_off", "task_definitions", "stopped_services"}
+    for environment in ("staging", "production"):
+        text = (TERRAFORM / "environments" / environment / "outputs.tf").read_text()
+        assert read <= set(re.findall(r'^output "(\w+)"', text, re.MULTILINE)), environment
+
+
 # The image
+
+
+@pytest.mark.parametrize("environment", ["staging", "production"])
+def test_image_that_a_person_builds_is_for_the_processors_of_the_tasks(environment: str) -> None:
+    """Fargate cannot run what is built for those of somebody's laptop."""
+    variables = (TERRAFORM / "environments" / environment / "variables.tf").read_text()
+    [default] = re.findall(
+        r'variable "cpu_architecture" \{.+?default += "(\w+)"', variables, re.DOTALL
+    )
+    platform = {"X86_64": "linux/amd64", "ARM64": "linux/arm64"}[default]
+    documents = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+
+    commands = [
+        command
+        for document in documents
+        for command in re.findall(r"docker build [^`\n]+", document.read_text())
+    ]
+
+    assert len(commands) == 2
+    assert [one for one in commands if f"--platform {platform} " not in one] == []
 
 
 def test_image_is_pinned_small_and_not_root() -> None:

@@ -35,6 +35,42 @@ def _endangers_copies(env: Environment, mine: dict[str, Any]) -> Iterator[Need]:
         yield Need(f"logs:{action}", env.arn("logs", f"log-group:/aws/events/{env.name}-backups"))
 
 
+def _endangers_login(env: Environment, mine: dict[str, Any]) -> Iterator[Need]:
+    """Whatever would let people reach the UI without a login, or take the UI from them."""
+    of_balancer = {
+        "loadbalancer/app/{name}/0": "CreateListener DeleteLoadBalancer SetIpAddressType"
+        " SetSubnets",
+        "listener/app/{name}/0/1": "ModifyListener ModifyListenerAttributes DeleteListener"
+        " CreateRule AddListenerCertificates RemoveListenerCertificates",
+        "listener-rule/app/{name}/0/1/2": "ModifyRule DeleteRule SetRulePriorities",
+        "targetgroup/{name}-web/0": "RegisterTargets DeregisterTargets",
+    }
+    for place, actions in of_balancer.items():
+        resource = env.arn("elasticloadbalancing", place.format(name=env.name))
+        for action in actions.split():
+            yield Need(f"elasticloadbalancing:{action}", resource, mine)
+    for action in ("UpdateUserPool", "DeleteUserPool", "SetUserPoolMfaConfig",
+                   "CreateUserPoolClient", "UpdateUserPoolClient", "DeleteUserPoolClient",
+                   "DeleteUserPoolDomain", "CreateIdentityProvider",
+                   "AdminSetUserPassword"):  # fmt: skip
+        yield Need(f"cognito-idp:{action}", env.arn("cognito-idp", "userpool/x"), mine)
+
+
+def _endangers_databases(env: Environment, mine: dict[str, Any]) -> Iterator[Need]:
+    """Backups, protection from deletion, passwords, TLS. Of all these, ModifyDBInstance has only a
+    condition key for passwords that AWS manages, so the action is denied as a whole."""
+    to_monitoring = {"iam__PassedToService": "monitoring.rds.amazonaws.com"}
+    for database in ("warehouse", "dagster"):
+        for action in ("ModifyDBInstance", "RebootDBInstance", "StopDBInstance",
+                       "PromoteReadReplica"):  # fmt: skip
+            yield Need(f"rds:{action}", env.arn("rds", f"db:{env.name}-{database}"), mine)
+        for action in ("Create", "Modify", "Reset", "Delete"):
+            group = env.arn("rds", f"pg:{env.name}-{database}-0")
+            yield Need(f"rds:{action}DBParameterGroup", group, mine)
+        yield Need("rds:ModifyDBSubnetGroup", env.arn("rds", f"subgrp:{env.name}-{database}"), mine)
+        yield Need("iam:PassRole", env.role(f"{database}-monitoring"), to_monitoring)
+
+
 def endangers(env: Environment) -> list[Need]:
     """What no role of GitHub's may do to an environment: data, secrets, keys, its own rights."""
     lake = env.bucket("ingestion")
@@ -96,6 +132,8 @@ def endangers(env: Environment) -> list[Need]:
         Need("organizations:LeaveOrganization", "*"),
         Need("cloudtrail:StopLogging", env.arn("cloudtrail", "trail/x")),
         *_endangers_copies(env, mine),
+        *_endangers_login(env, mine),
+        *_endangers_databases(env, mine),
         *(Need(f"s3:{action}", env.bucket("drops", "sales_target/x.csv")) for action in (
             "GetObject", "PutObject", "DeleteObject", "DeleteObjectVersion")),
         *(Need(f"s3:{action}", env.bucket("drops")) for action in (

@@ -114,7 +114,6 @@ CHANGES = {
     "ecs task-definition/{name}-agent:8": "RegisterTaskDefinition TagResource",
     "ecs task-definition/{name}-web:8": "RegisterTaskDefinition TagResource",
     "elasticloadbalancing loadbalancer/app/{name}/0": "ModifyLoadBalancerAttributes AddTags",
-    "elasticloadbalancing listener/app/{name}/0/0": "ModifyListener",
     "elasticloadbalancing targetgroup/{name}-web/0": "ModifyTargetGroup"
     " ModifyTargetGroupAttributes",
     "events rule/{name}-backups": "PutRule PutTargets RemoveTargets DeleteRule TagResource",
@@ -126,9 +125,7 @@ CHANGES = {
     " PutRetentionPolicy TagResource CreateLogGroup",
     "logs log-group:/{name}/web": "PutMetricFilter DeleteMetricFilter PutRetentionPolicy"
     " TagResource CreateLogGroup",
-    "rds db:{name}-warehouse": "ModifyDBInstance AddTagsToResource",
-    "rds pg:{name}-warehouse-0": "CreateDBParameterGroup ModifyDBParameterGroup"
-    " DeleteDBParameterGroup",
+    "rds db:{name}-warehouse": "AddTagsToResource",
     "secretsmanager secret:{name}/new-AbCdEf": "CreateSecret TagResource",
     "sns {name}-alerts": "SetTopicAttributes Subscribe TagResource",
 }
@@ -188,8 +185,7 @@ def _roles(env: Environment) -> Iterator[Need]:
     yield Need("iam:AttachRolePolicy", role, {**bound, "iam__PolicyARN": monitoring})
     for action in ("TagRole", "UpdateRole", "UpdateAssumeRolePolicy", "DeleteRole"):
         yield Need(f"iam:{action}", role)
-    for service in ("ecs-tasks", "monitoring.rds"):
-        yield Need("iam:PassRole", role, {"iam__PassedToService": f"{service}.amazonaws.com"})
+    yield Need("iam:PassRole", role, {"iam__PassedToService": "ecs-tasks.amazonaws.com"})
 
 
 def _security_groups(env: Environment) -> Iterator[Need]:

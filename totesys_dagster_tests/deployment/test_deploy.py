@@ -18,12 +18,14 @@ deploy = script(Path(__file__).parents[2] / ".ci" / "deploy.py")
 ECS = "arn:aws:ecs:eu-west-2:000000000000"
 OLD, NEW = (f"{ECS}:task-definition/totesys-staging-code:{revision}" for revision in (7, 8))
 ADMIN = f"{ECS}:task-definition/totesys-staging-admin:8"
+AGENT = f"{ECS}:task-definition/totesys-staging-agent:8"
 TASK = f"{ECS}:task/totesys-staging/0123"
 OUTPUTS = {
     "one_off": {
         "value": {"cluster": "totesys-staging", "subnet": "subnet-1", "security_group": "sg-2"}
     },
     "task_definitions": {"value": {"code": NEW}},
+    "stopped_services": {"value": []},
 }
 
 
@@ -39,12 +41,18 @@ def ecs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
 
 
 @pytest.fixture
-def run(ecs: Stubber, tmp_path: Path) -> Callable[[str], int]:
-    outputs = tmp_path / "outputs.json"
-    outputs.write_text(json.dumps(OUTPUTS))
+def outputs() -> dict[str, Any]:
+    """What Terraform puts out, which a test may change before it runs a step."""
+    return dict(OUTPUTS)
+
+
+@pytest.fixture
+def run(ecs: Stubber, tmp_path: Path, outputs: dict[str, Any]) -> Callable[[str], int]:
+    path = tmp_path / "outputs.json"
 
     def carry_out(step: str) -> int:
-        return int(deploy.main([step, "--outputs", str(outputs), "--commit", "c0ffee"], ecs.client))
+        path.write_text(json.dumps(outputs))
+        return int(deploy.main([step, "--outputs", str(path), "--commit", "c0ffee"], ecs.client))
 
     return carry_out
 
@@ -61,6 +69,7 @@ def answered(ecs: Stubber, *deployments: dict[str, Any], desired: int = 1) -> No
     service = {
         "serviceName": "code",
         "desiredCount": desired,
+        "runningCount": desired,
         "deployments": list(deployments),
         "events": [{"message": "(service code) was unable to place a task"}],
     }
@@ -134,6 +143,77 @@ def test_a_service_that_is_stopped_or_missing_is_a_failure(
 
     missing = {"services": [], "failures": [{"arn": "code", "reason": "MISSING"}]}
     ecs.add_response("describe_services", missing)
+    assert run("services") == 1
+
+
+# Services that are stopped, as with Dagster+
+
+
+def answered_with_agent(ecs: Stubber, agent: dict[str, Any], **code: int) -> None:
+    """What ECS says of the service `code`, which is stopped, and of the agent in its place."""
+    services = [
+        {"serviceName": "agent", "desiredCount": 1, "runningCount": 1, "deployments": [agent]},
+        {"serviceName": "code", "deployments": [deployment(NEW, "COMPLETED")], **code},
+    ]
+    ecs.add_response(
+        "describe_services",
+        {"services": services, "failures": []},
+        {"cluster": "totesys-staging", "services": ["agent", "code"]},
+    )
+
+
+@pytest.fixture
+def stopped_for_agent(outputs: dict[str, Any]) -> None:
+    outputs["task_definitions"] = {"value": {"agent": AGENT}}
+    outputs["stopped_services"] = {"value": ["code"]}
+
+
+@pytest.mark.usefixtures("stopped_for_agent")
+def test_services_that_are_stopped_run_nothing_and_the_agent_its_new_tasks(
+    ecs: Stubber, run: Callable[[str], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    answered_with_agent(ecs, deployment(AGENT, "IN_PROGRESS"), desiredCount=0, runningCount=0)
+    answered_with_agent(ecs, deployment(AGENT, "COMPLETED"), desiredCount=0, runningCount=1)
+    answered_with_agent(ecs, deployment(AGENT, "COMPLETED"), desiredCount=0, runningCount=0)
+
+    assert run("services") == 0
+    ecs.assert_no_pending_responses()
+    assert capsys.readouterr().out == (
+        "agent: up with the new task definition\ncode: stopped (`running = false`)\n"
+    )
+
+
+def test_without_an_agent_too_services_may_be_stopped(
+    ecs: Stubber, run: Callable[[str], int], outputs: dict[str, Any]
+) -> None:
+    outputs["task_definitions"] = {"value": {}}
+    outputs["stopped_services"] = {"value": ["code"]}
+    answered(ecs, deployment(NEW, "COMPLETED"), desired=0)
+
+    assert run("services") == 0
+
+
+@pytest.mark.usefixtures("stopped_for_agent")
+def test_a_service_that_still_runs_beside_the_agent_is_a_failure(
+    ecs: Stubber,
+    run: Callable[[str], int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(deploy, "SETTLE_SECONDS", -1)
+    answered_with_agent(ecs, deployment(AGENT, "COMPLETED"), desiredCount=1, runningCount=1)
+
+    assert run("services") == 1
+    assert "The service code is to run 1 task(s)" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("stopped_for_agent")
+def test_an_agent_that_runs_something_else_is_a_failure(
+    ecs: Stubber, run: Callable[[str], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deploy, "SETTLE_SECONDS", -1)
+    answered_with_agent(ecs, deployment(OLD, "COMPLETED"), desiredCount=0, runningCount=0)
+
     assert run("services") == 1
 
 

@@ -439,6 +439,15 @@ def test_not_even_an_administrator_delivers_or_loses_files(
     assert as_administrator(account, "s3:DeleteObject", file)
 
 
+@pytest.mark.parametrize("bucket", ["ingestion", "processed", "replica", "drops"])
+def test_an_administrator_can_change_the_policy_that_binds_them(
+    account: Account, env: Environment, bucket: str
+) -> None:
+    """No text may promise more than that: objects are safe from administrators only by a lock."""
+    for action in ("PutBucketPolicy", "DeleteBucketPolicy"):
+        assert as_administrator(account, f"s3:{action}", env.bucket(bucket))
+
+
 # The agent of Dagster+
 
 
@@ -608,6 +617,33 @@ def test_denying_to_read_the_boundary_is_found(env: Environment) -> None:
     assert [line.split(" on ")[0].split()[-1] for line in found] == [
         "iam:GetPolicy", "iam:GetPolicyVersion",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("right", "dangers"),
+    [
+        (
+            "elasticloadbalancing:Modify*",
+            {"ModifyListener", "ModifyListenerAttributes", "ModifyRule"},
+        ),
+        ("rds:ModifyDBInstance", {"ModifyDBInstance"}),
+        ("rds:*ParameterGroup", {
+            f"{action}DBParameterGroup" for action in ("Create", "Modify", "Reset", "Delete")}),
+    ],
+)  # fmt: skip
+def test_a_right_to_change_the_login_or_a_database_is_found(
+    env: Environment, right: str, dangers: set[str]
+) -> None:
+    role = f"totesys-github-deploy-{env.short}"
+
+    def allow(records: Any) -> None:
+        for statement in records["bootstrap"]["roles"][role]["policies"]["platform"]["Statement"]:
+            if statement.get("Sid") == "ChangeWhatIsNamedAfterIt":
+                statement["Action"].append(right)
+
+    found = allowed(with_fault(allow), role, endangers(env))
+
+    assert {line.split(" on ")[0].rpartition(":")[2] for line in found} == dangers
 
 
 def test_a_topic_that_asks_rules_for_their_account_is_found(env: Environment) -> None:

@@ -29,8 +29,13 @@ output "one_off" {
 }
 
 output "task_definitions" {
-  description = "For each service, the task definition that it should run: .ci/deploy.py waits for it"
+  description = "For each service that runs, the task definition that it should run: .ci/deploy.py waits for it"
   value       = module.platform.task_definitions
+}
+
+output "stopped_services" {
+  description = "Services that should run no task: .ci/deploy.py waits until they do not"
+  value       = module.platform.stopped_services
 }
 
 output "databases" {

@@ -1,3 +1,8 @@
+output "task_definitions" {
+  description = "For the agent's service, the task definition that it should run"
+  value       = { (aws_ecs_service.this.name) = aws_ecs_task_definition.this.arn }
+}
+
 output "policies" {
   description = "Every policy, for tests"
   value = merge(

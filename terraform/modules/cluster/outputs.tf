@@ -19,10 +19,15 @@ output "load_balancer" {
 }
 
 output "task_definitions" {
-  description = "For each service, the task definition that it should run"
+  description = "For each service that runs, the task definition that it should run"
   value = {
-    for part in ["code", "daemon", "web"] : part => aws_ecs_task_definition.this[part].arn
+    for part in ["code", "daemon", "web"] : part => aws_ecs_task_definition.this[part].arn if var.running
   }
+}
+
+output "stopped_services" {
+  description = "Services that should run no task"
+  value       = var.running ? [] : [aws_ecs_service.code.name, aws_ecs_service.daemon.name, aws_ecs_service.web.name]
 }
 
 output "services" {

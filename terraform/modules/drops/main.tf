@@ -94,7 +94,7 @@ resource "aws_s3_bucket_policy" "this" {
         Resource  = "${aws_s3_bucket.this.arn}/*"
       },
       {
-        # Not even an administrator writes here.
+        # Not even an administrator writes here, as long as this policy stands.
         Sid       = "NobodyElseDelivers"
         Effect    = "Deny"
         Principal = "*"

@@ -1,8 +1,8 @@
 # What a merge may change in its environment without an administrator: the programs and their monitoring,
-# their roles within the boundary, who may talk to whom, Athena tables, database sizes.
+# their roles within the boundary, who may talk to whom, Athena tables.
 #
 # Only an administrator changes what holds and protects data (docs/deployment.md, Every day): buckets,
-# keys, the removal of databases and secrets, the network, the login, names and certificates, copies in
+# keys, databases, the removal of secrets, the network, the login, names and certificates, copies in
 # another region, who may write to log groups. Whoever deploys decides what the platform's programs do,
 # and these may read and write the lake and the warehouse. That is why people approve production.
 
@@ -28,6 +28,9 @@ locals {
   ] }
 
   # Resources that are named after their environment.
+  #
+  # Not the load balancer's listener and rules: they have the login. Not the databases: AWS has no condition
+  # for backups, protection from deletion and passwords, so whoever may modify one may turn these off.
   named = { for environment in local.environments : environment => {
     Sid    = "ChangeWhatIsNamedAfterIt"
     Effect = "Allow"
@@ -38,17 +41,16 @@ locals {
       "ecs:CreateService", "ecs:DeleteService", "ecs:StopTask", "ecs:TagResource",
       "ecs:UntagResource", "ecs:UpdateCluster", "ecs:UpdateClusterSettings", "ecs:UpdateService",
       "elasticloadbalancing:AddTags", "elasticloadbalancing:CreateTargetGroup",
-      "elasticloadbalancing:DeleteTargetGroup", "elasticloadbalancing:Modify*", "elasticloadbalancing:RemoveTags",
-      "elasticloadbalancing:SetSecurityGroups",
+      "elasticloadbalancing:DeleteTargetGroup", "elasticloadbalancing:ModifyLoadBalancerAttributes",
+      "elasticloadbalancing:ModifyTargetGroup", "elasticloadbalancing:ModifyTargetGroupAttributes",
+      "elasticloadbalancing:RemoveTags", "elasticloadbalancing:SetSecurityGroups",
       "events:DeleteRule", "events:PutRule", "events:PutTargets", "events:RemoveTargets",
       "events:TagResource", "events:UntagResource",
       "glue:CreateDatabase", "glue:CreateTable", "glue:DeleteTable", "glue:TagResource",
       "glue:UntagResource", "glue:UpdateDatabase", "glue:UpdateTable",
       "logs:CreateLogGroup", "logs:DeleteMetricFilter", "logs:PutMetricFilter",
       "logs:PutRetentionPolicy", "logs:TagResource", "logs:UntagResource",
-      "rds:AddTagsToResource", "rds:CreateDBParameterGroup", "rds:DeleteDBParameterGroup",
-      "rds:ModifyDBInstance", "rds:ModifyDBParameterGroup", "rds:RemoveTagsFromResource",
-      "rds:ResetDBParameterGroup",
+      "rds:AddTagsToResource", "rds:RemoveTagsFromResource",
       "secretsmanager:CreateSecret", "secretsmanager:TagResource", "secretsmanager:UntagResource",
       "sns:CreateTopic", "sns:SetSubscriptionAttributes", "sns:SetTopicAttributes", "sns:Subscribe",
       "sns:TagResource", "sns:UntagResource",
@@ -173,13 +175,11 @@ locals {
       Resource = "${local.iam}:role/${var.name}-${environment}-*"
     },
     {
-      Sid      = "GiveRoles"
-      Effect   = "Allow"
-      Action   = "iam:PassRole"
-      Resource = "${local.iam}:role/${var.name}-${environment}-*"
-      Condition = {
-        StringEquals = { "iam:PassedToService" = ["ecs-tasks.amazonaws.com", "monitoring.rds.amazonaws.com"] }
-      }
+      Sid       = "GiveRoles"
+      Effect    = "Allow"
+      Action    = "iam:PassRole"
+      Resource  = "${local.iam}:role/${var.name}-${environment}-*"
+      Condition = { StringEquals = { "iam:PassedToService" = "ecs-tasks.amazonaws.com" } }
     },
     {
       # Whoever could change these could do everything, or give a task the role that removes what is

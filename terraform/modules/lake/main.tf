@@ -1,6 +1,7 @@
 # The two zones of the lake. Objects are written once and never deleted, and the buckets enforce this
-# whatever the program or an administrator's role does: the bucket policy denies unconditional puts and
-# all deletes, and the ingestion zone is locked as well.
+# whatever the program does: the bucket policy denies unconditional puts and all deletes, and the ingestion
+# zone is locked as well. Administrators are bound until they change the policy. What they cannot remove
+# even then is an object that is locked in COMPLIANCE mode.
 
 data "aws_caller_identity" "current" {}
 

@@ -33,8 +33,13 @@ output "one_off" {
 }
 
 output "task_definitions" {
-  description = "For each service, the task definition that it should run"
-  value       = module.cluster.task_definitions
+  description = "For each service that runs, with the agent of Dagster+, the task definition that it should run"
+  value       = merge(module.cluster.task_definitions, module.agent[*].task_definitions...)
+}
+
+output "stopped_services" {
+  description = "Services that should run no task"
+  value       = module.cluster.stopped_services
 }
 
 output "databases" {

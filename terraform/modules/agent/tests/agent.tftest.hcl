@@ -118,3 +118,12 @@ run "the_agent_leads_people_to_dagster_plus" {
     error_message = "Links in alerts lead to a UI that is stopped."
   }
 }
+
+run "a_deployment_waits_for_the_agent" {
+  command = plan
+
+  assert {
+    condition     = keys(output.task_definitions) == ["agent"]
+    error_message = "A deployment does not wait for the agent."
+  }
+}

@@ -250,3 +250,25 @@ run "misspelt_settings_are_refused" {
 
   expect_failures = [var.settings]
 }
+
+run "a_deployment_waits_for_the_services_that_run" {
+  command = plan
+
+  assert {
+    condition     = keys(output.task_definitions) == ["code", "daemon", "web"] && length(output.stopped_services) == 0
+    error_message = "A deployment does not wait for all services."
+  }
+}
+
+run "a_deployment_waits_for_no_service_that_is_stopped" {
+  command = plan
+
+  variables {
+    running = false
+  }
+
+  assert {
+    condition     = length(output.task_definitions) == 0 && toset(output.stopped_services) == toset(["code", "daemon", "web"])
+    error_message = "A deployment waits for services that were stopped on purpose, or does not ask whether they are stopped."
+  }
+}

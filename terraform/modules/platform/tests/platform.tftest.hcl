@@ -98,6 +98,7 @@ override_module {
     user_pool_id     = "pool"
     services         = []
     task_definitions = {}
+    stopped_services = ["code", "daemon", "web"]
     namespace        = { id = "ns-0", arn = "arn:aws:servicediscovery:eu-west-2:000000000000:namespace/ns-0" }
     code_settings    = { TOTESYS_INGESTION_URL = "s3://ingestion" }
     load_balancer    = "app/test/0"
@@ -244,6 +245,26 @@ run "an_agent_beside_the_services_is_refused" {
   }
 
   expect_failures = [var.agent]
+}
+
+run "a_deployment_waits_for_the_agent_in_place_of_the_services" {
+  command = plan
+
+  variables {
+    running = false
+    agent   = { organization = "terrific-totes", image = "image" }
+  }
+
+  override_module {
+    target          = module.agent
+    override_during = plan
+    outputs         = { task_definitions = { agent = "arn:agent" }, policies = {} }
+  }
+
+  assert {
+    condition     = output.task_definitions == { agent = "arn:agent" } && output.stopped_services == ["code", "daemon", "web"]
+    error_message = "With Dagster+, a deployment waits for services that were stopped on purpose, or not for the agent."
+  }
 }
 
 run "two_places_for_files_are_refused" {
