@@ -73,8 +73,9 @@ class TableState:
 
     `reason` says why it must be read in full; it is empty if it need not be. `ctids` has the ctid
     of each changed row; None if there are too many. `ranges` is None if the table's keys were not
-    read this time. `deleted` is empty if `reconcile` is set: then every key that is not in `ranges`
-    was deleted.
+    read this time. `inserted` and `gone` count the keys that the last batch did not have, and those
+    that only it had. `deleted` is empty if `reconcile` is set: then every key that is not in
+    `ranges` was deleted.
     """
 
     table: str
@@ -83,6 +84,7 @@ class TableState:
     ctids: tuple[str, ...] | None
     ranges: Ranges | None
     inserted: int | None
+    gone: int
     deleted: Ranges
     reconcile: bool
     recent: RecentRows
@@ -157,7 +159,11 @@ def examine(
     head = known.head
     if head is None or not identity.comparable(head, view.identity, known.audit):
         reason = FIRST if head is None else OTHER_HISTORY
-        states = {name: _first(view, name, reason) for name in SOURCE_TABLES}
+        keys = {name: entry.keys for name, entry in head.tables.items()} if head else {}
+        states = {
+            name: _first(view, name, reason, read_keys(keys[name]) if name in keys else ())
+            for name in SOURCE_TABLES
+        }
         return Findings(states, {}, identity.recorded(None, view.identity))
     source = identity.recorded(known.incarnation, view.identity)
     whole = whole or (digested and _restarted(view, known))
@@ -195,7 +201,8 @@ def _restarted(view: SourceView, known: Known) -> bool:
     return known.incarnation is not None and identity.restarted(known.incarnation, view.incarnation)
 
 
-def _first(view: SourceView, table: str, reason: str) -> TableState:
+def _first(view: SourceView, table: str, reason: str, before: Ranges = ()) -> TableState:
+    """A table of which no row is known; `before` are the keys that another source had."""
     _, left, _ = scans.recent_rows(view, table, view.snapshot.xmin)
     ranges = scans.key_ranges(view, table)
     return TableState(
@@ -204,7 +211,8 @@ def _first(view: SourceView, table: str, reason: str) -> TableState:
         rows_changed=True,
         ctids=None,
         ranges=ranges,
-        inserted=key_ranges.count(ranges),
+        inserted=key_ranges.count(key_ranges.subtract(ranges, before)),
+        gone=key_ranges.count(key_ranges.subtract(before, ranges)),
         deleted=(),
         reconcile=True,
         recent=left,
@@ -243,6 +251,7 @@ def _compare(
         ctids=ctids,
         ranges=ranges,
         inserted=inserted,
+        gone=key_ranges.count(deleted),
         deleted=() if reconcile else deleted,
         reconcile=reconcile,
         recent=left,
@@ -259,6 +268,7 @@ def _glance(view: SourceView, table: str, head: Manifest) -> TableState:
         ctids=None,
         ranges=None,
         inserted=None,
+        gone=0,
         deleted=(),
         reconcile=False,
         recent=seen,
