@@ -32,7 +32,8 @@ class Captured(TypedDict):
     """Keys that the previous batch did not have; null if the keys were not read, which happens
     in large tables."""
     deleted: int
-    """Keys found missing in the source; 0 if the batch does not list them, as in a full read."""
+    """Keys that the source had when they were last read, and now lacks; 0 if they were not read,
+    and in the first batch."""
 
 
 @_documented

@@ -50,7 +50,7 @@ def batch_data(report: BatchReport) -> Batch:
                 "reason": entry.reason or None,
                 "rows": entry.rows,
                 "new": entry.inserted,
-                "deleted": entry.deleted,
+                "deleted": report.deleted[name],
             }
             for name, entry in manifest.tables.items()
             if entry.rows or entry.changed
@@ -190,7 +190,8 @@ def print_batch(console: Console, report: BatchReport) -> None:
     for name, entry in manifest.tables.items():
         if entry.rows or entry.changed:
             new = "" if entry.inserted is None else f"{entry.inserted:,}"
-            captured.add_row(name, f"{entry.rows:,}", new, f"{entry.deleted:,}", entry.read)
+            gone = f"{report.deleted[name]:,}"
+            captured.add_row(name, f"{entry.rows:,}", new, gone, entry.read)
     show(console, captured)
     for reason in _reasons(report):
         console.print(escape(reason))

@@ -420,10 +420,17 @@ class Platform:
         """One more connection of the application, to hold a transaction open on."""
         return psycopg.connect(self.server.dsn(stack.APPLICATION, self.source_database))
 
-    def capture(self, *, full: tuple[str, ...] = (), part_bytes: int = 1 << 20) -> Manifest | None:
+    def capture(
+        self, *, full: tuple[str, ...] = (), part_bytes: int = 1 << 20, whole: bool = False
+    ) -> Manifest | None:
         """Capture a batch, None when nothing changed."""
         with capture.open_capture(
-            self.source, self.ingestion, run_id="test", part_bytes=part_bytes, full=full
+            self.source,
+            self.ingestion,
+            run_id="test",
+            part_bytes=part_bytes,
+            full=full,
+            whole=whole,
         ) as batch:
             if not batch.changed:
                 return None

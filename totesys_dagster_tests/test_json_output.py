@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 
 from totesys_dagster import cli, settings
 from totesys_dagster.json_output import DOCUMENTS
+from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.local import stack
 from totesys_dagster.orchestration.whole_path import BatchReport
 from totesys_dagster.report import batch_data
@@ -127,7 +128,10 @@ def test_batch_with_rows_in_quarantine_and_orphans(platform: Platform) -> None:
     manifest = platform.capture()
     assert manifest is not None
     receipts = platform.process(manifest)
-    found = BatchReport(manifest, receipts, platform.load(manifest), {"poll": 0.1}, 3, ["audit"])
+    log = ManifestLog(platform.ingestion)
+    deleted = {name: log.deleted(manifest, name) for name in manifest.tables}
+    loaded = platform.load(manifest)
+    found = BatchReport(manifest, receipts, loaded, deleted, {"poll": 0.1}, 3, ["audit"])
     schema = strict(json.loads((SCHEMAS / "run.schema.json").read_text()))
     data = json.loads(json.dumps(batch_data(found)))
     Draft202012Validator({**schema, **schema["$defs"]["Batch"]}).validate(data)
@@ -173,8 +177,13 @@ def test_quarantine_orphans_and_feeds(
 def test_every_state_of_run_and_audit(platform: Platform, project: Path) -> None:
     platform.first()
     platform.application.execute(GOOD.replace("04", "05"))
-    changed = printed(here(project, "run", "--full", "staff", "--json"), "run")
-    assert changed["batches"][0]["captured"]["staff"]["read"] == "full"
+    platform.application.execute("DELETE FROM payment WHERE payment_id = 2")
+    full = ("--full", "staff", "--full", "payment")
+    changed = printed(here(project, "run", *full, "--json"), "run")
+    [batch] = changed["batches"]
+    assert batch["captured"]["staff"]["read"] == batch["captured"]["payment"]["read"] == "full"
+    assert batch["captured"]["payment"]["deleted"] == 1
+    assert batch["tables"]["fact_payment"]["deleted"] == 1
     assert printed(here(project, "run", "--json"), "run")["batches"] == []
     platform.warehouse.execute(EDIT)
     healed = printed(here(project, "audit", "--json"), "audit")

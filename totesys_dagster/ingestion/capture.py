@@ -40,7 +40,6 @@ from totesys_dagster.ingestion.source_view import SourceView
 from totesys_dagster.lake import key_sets, references
 from totesys_dagster.lake.audits import AuditLog, Head, SourceAudit
 from totesys_dagster.lake.digest import covers
-from totesys_dagster.lake.key_ranges import Ranges
 from totesys_dagster.lake.manifest import (
     BATCH_KEY,
     Digest,
@@ -86,14 +85,14 @@ def check_batch_key(batch: str, head: Manifest | None) -> None:
 class TableRead:
     """One table of a batch on its way to the lake: rows to read once, then what was written.
 
-    `deleted_keys` are the keys that the source no longer has.
+    `deleted` counts the keys that the source no longer has.
     """
 
     table: str
     batch: str
     part_bytes: int
     streams: Sequence[Iterator[bytes]]
-    deleted_keys: Ranges
+    deleted: int
     objects: list[ObjectEntry] = field(default_factory=list)
 
     @property
@@ -177,7 +176,7 @@ class Capture:
             streams = [] if condition is None else self._streams(table, condition)
             if not streams and not state.changed:
                 continue
-            read = TableRead(table, self.batch, self._part_bytes, streams, state.deleted)
+            read = TableRead(table, self.batch, self._part_bytes, streams, state.gone)
             self._reads[table] = read
             yield read
 

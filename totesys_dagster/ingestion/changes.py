@@ -56,13 +56,26 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
+class KeysSeen:
+    """When a poll last found the keys of a table unchanged, by the source's clock, and how many
+    deletions the server had counted by then; None if that is not known."""
+
+    at: dt.datetime
+    deletions: int | None
+
+
+NEVER: Mapping[str, KeysSeen] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
 class TableState:
     """The findings about one table.
 
     `reason` says why it must be read in full; it is empty if it need not be. `ctids` has the ctid
     of each changed row; None if there are too many. `ranges` is None if the table's keys were not
-    read this time. `deleted` is empty if `reconcile` is set: then every key that is not in `ranges`
-    was deleted.
+    read this time. `inserted` and `gone` count the keys that the last batch did not have, and those
+    that only it had. `deleted` is empty if `reconcile` is set: then every key that is not in
+    `ranges` was deleted.
     """
 
     table: str
@@ -71,6 +84,7 @@ class TableState:
     ctids: tuple[str, ...] | None
     ranges: Ranges | None
     inserted: int | None
+    gone: int
     deleted: Ranges
     reconcile: bool
     recent: RecentRows
@@ -126,7 +140,7 @@ def examine(
     *,
     full: Mapping[str, str] = NOTHING,
     idle: Collection[str] = (),
-    keys_seen: Mapping[str, dt.datetime] | None = None,
+    keys_seen: Mapping[str, KeysSeen] = NEVER,
     deletions_at_once: bool = False,
     whole: bool = False,
     digested: bool = True,
@@ -135,29 +149,32 @@ def examine(
     """Compare every table with what the lake says about it.
 
     `read_keys` reads a key set of the lake; `full` names tables to read in full in any case, each
-    with the reason. For a poll, `idle` names tables to skip unless something else asks for them,
-    and `keys_seen` says when the keys of a table were last found unchanged. With
-    `deletions_at_once`, all counted deletions are searched for. Without `digested`, no rows are
-    digested, and what only an audit can find is left to the audit. With `whole`, large tables are
-    compared as a whole, too. With `glance`, the scan of a large table may stop at the first
-    changed row. Raises SourceError.
+    with the reason. For a poll, `idle` names tables to skip unless something else asks for them, or
+    counted deletions must be searched for, and `keys_seen` says when the keys of a table were last
+    found unchanged. With `deletions_at_once`, all counted deletions are searched for. Without
+    `digested`, no rows are digested, and what only an audit can find is left to the audit. With
+    `whole`, large tables are compared as a whole, too. With `glance`, the scan of a large table may
+    stop at the first changed row. Raises SourceError.
     """
     head = known.head
     if head is None or not identity.comparable(head, view.identity, known.audit):
         reason = FIRST if head is None else OTHER_HISTORY
-        states = {name: _first(view, name, reason) for name in SOURCE_TABLES}
+        keys = {name: entry.keys for name, entry in head.tables.items()} if head else {}
+        states = {
+            name: _first(view, name, reason, read_keys(keys[name]) if name in keys else ())
+            for name in SOURCE_TABLES
+        }
         return Findings(states, {}, identity.recorded(None, view.identity))
     source = identity.recorded(known.incarnation, view.identity)
     whole = whole or (digested and _restarted(view, known))
     states = {}
     for name in SOURCE_TABLES:
-        reason = _reason(view, head, name, full)
-        if not reason and not whole and name in idle:
+        reason, seen = _reason(view, head, name, full), keys_seen.get(name)
+        if not (reason or whole or _search_due(view, known, name, seen)) and name in idle:
             continue
         if name not in head.tables:
             states[name] = _first(view, name, reason)
             continue
-        seen = (keys_seen or {}).get(name)
         due = whole or bool(reason) or _keys_due(view, known, name, seen, at_once=deletions_at_once)
         due = due or (digested and _rewritten(view, known, name))
         if due or not glance:
@@ -184,7 +201,8 @@ def _restarted(view: SourceView, known: Known) -> bool:
     return known.incarnation is not None and identity.restarted(known.incarnation, view.incarnation)
 
 
-def _first(view: SourceView, table: str, reason: str) -> TableState:
+def _first(view: SourceView, table: str, reason: str, before: Ranges = ()) -> TableState:
+    """A table of which no row is known; `before` are the keys that another source had."""
     _, left, _ = scans.recent_rows(view, table, view.snapshot.xmin)
     ranges = scans.key_ranges(view, table)
     return TableState(
@@ -193,7 +211,8 @@ def _first(view: SourceView, table: str, reason: str) -> TableState:
         rows_changed=True,
         ctids=None,
         ranges=ranges,
-        inserted=key_ranges.count(ranges),
+        inserted=key_ranges.count(key_ranges.subtract(ranges, before)),
+        gone=key_ranges.count(key_ranges.subtract(before, ranges)),
         deleted=(),
         reconcile=True,
         recent=left,
@@ -232,6 +251,7 @@ def _compare(
         ctids=ctids,
         ranges=ranges,
         inserted=inserted,
+        gone=key_ranges.count(deleted),
         deleted=() if reconcile else deleted,
         reconcile=reconcile,
         recent=left,
@@ -248,6 +268,7 @@ def _glance(view: SourceView, table: str, head: Manifest) -> TableState:
         ctids=None,
         ranges=None,
         inserted=None,
+        gone=0,
         deleted=(),
         reconcile=False,
         recent=seen,
@@ -270,17 +291,62 @@ def unreconciled(known: Known) -> list[str]:
 
 
 def _keys_due(
-    view: SourceView, known: Known, table: str, seen: dt.datetime | None, *, at_once: bool
+    view: SourceView, known: Known, table: str, seen: KeysSeen | None, *, at_once: bool
 ) -> bool:
     """Whether the keys of a table must be read; those of a small one always."""
-    assert known.head is not None
     if not is_large(view, table):
         return True
-    at = known.compared_at(table)
-    counted = known.head.tables[table].keys.deletions != deletions(view, known.head, table)
-    if counted and at_once:
+    if _counted(view, known, table, seen) and at_once:
         return True
-    return is_due(view, max(at, seen or at), WHOLE_AFTER_DELETES if counted else WHOLE_EVERY)
+    return _search_due(view, known, table, seen) or is_due(
+        view, _keys_read_at(known, table, seen), WHOLE_EVERY
+    )
+
+
+def search_in(
+    view: SourceView, known: Known, keys_seen: Mapping[str, KeysSeen]
+) -> dt.timedelta | None:
+    """How long until deletions must be searched for that the server has counted in large tables;
+    None if it has counted none since the keys of these were read."""
+    tables = known.head.tables if known.head else {}
+    waits = [
+        _search_in(view, known, name, keys_seen.get(name))
+        for name in SOURCE_TABLES
+        if name in tables
+    ]
+    return min((wait for wait in waits if wait is not None), default=None)
+
+
+def _search_due(view: SourceView, known: Known, table: str, seen: KeysSeen | None) -> bool:
+    return _search_in(view, known, table, seen) == dt.timedelta(0)
+
+
+def _search_in(
+    view: SourceView, known: Known, table: str, seen: KeysSeen | None
+) -> dt.timedelta | None:
+    if not is_large(view, table) or not _counted(view, known, table, seen):
+        return None
+    since = _keys_read_at(known, table, seen)
+    if is_due(view, since, WHOLE_AFTER_DELETES):
+        return dt.timedelta(0)
+    return since + WHOLE_AFTER_DELETES - view.observed_at
+
+
+def _counted(view: SourceView, known: Known, table: str, seen: KeysSeen | None) -> bool:
+    """Whether the server has counted deletions since the keys of a table were read; a replica
+    counts none."""
+    assert known.head is not None
+    if view.snapshot.replica or table not in known.head.tables:
+        return False
+    keys = known.head.tables[table].keys
+    is_newer = seen is not None and seen.at > keys.observed_at
+    before = seen.deletions if seen and is_newer and seen.deletions is not None else keys.deletions
+    return before != deletions(view, known.head, table)
+
+
+def _keys_read_at(known: Known, table: str, seen: KeysSeen | None) -> dt.datetime:
+    at = known.compared_at(table)
+    return max(at, seen.at) if seen else at
 
 
 def _rewritten(view: SourceView, known: Known, table: str) -> bool:

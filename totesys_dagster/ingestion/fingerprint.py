@@ -23,7 +23,7 @@ from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.errors import SchemaChangedError
 from totesys_dagster.lake.schemas import Schema
 from totesys_dagster.lake.store import sha256
-from totesys_dagster.postgres.sessions import Connection
+from totesys_dagster.postgres.sessions import Connection, transaction
 
 # Access methods whose rows have transaction ids: the heap, and Percona's encrypted heap.
 HEAPS = {"heap", "tde_heap"}
@@ -79,7 +79,7 @@ class TableSchema:
 
 # A table and everything that inherits from it: partitions, and tables that INHERIT, whose rows a
 # SELECT shows, too.
-_RELATIONS = """
+_TREE = """
 WITH RECURSIVE tree AS (
     SELECT c.oid AS root, c.relname AS name, c.oid AS member
     FROM pg_class AS c
@@ -87,13 +87,19 @@ WITH RECURSIVE tree AS (
     UNION
     SELECT t.root, t.name, i.inhrelid FROM tree AS t JOIN pg_inherits AS i ON i.inhparent = t.member
 )
+"""
+
+_DELETIONS = f"""{_TREE}
+SELECT name, coalesce(sum(pg_stat_get_tuples_deleted(member)), 0)::bigint FROM tree GROUP BY name
+"""
+
+_RELATIONS = f"""{_TREE}
 SELECT t.name, t.root = t.member, m.oid::bigint, m.relname, m.relkind::text, a.amname,
        t.root = t.member AND row_security_active(m.oid),
        pg_relation_filenode(m.oid)::bigint,
        -- A table that was never analyzed is taken for one of narrow rows.
        CASE WHEN m.relkind = 'p' THEN 0 WHEN m.reltuples < 0 THEN pg_relation_size(m.oid) / 100
             ELSE m.reltuples END::bigint,
-       coalesce(pg_stat_get_tuples_deleted(m.oid), 0),
        coalesce(pg_relation_size(nullif(m.reltoastrelid, 0)), 0) > 0,
        (SELECT jsonb_agg(jsonb_build_array(
                     c.attnum, c.attname, format_type(c.atttypid, c.atttypmod),
@@ -167,14 +173,23 @@ class _Member:
     hides_rows: bool
     file: int | None
     rows: int
-    deletions: int
     toasted: bool
     columns: list[list[Any]] | None
     not_null: list[str] | None
 
 
-def read_schemas(connection: Connection) -> dict[str, TableSchema]:
-    """The source's tables, within an open transaction.
+def deletions(connection: Connection) -> dict[str, int]:
+    """How many deletions the server has counted in each table, to be queried before the snapshot is
+    taken: a deletion that is counted later may be missing from the snapshot.
+
+    Raises psycopg.Error.
+    """
+    with transaction(connection):
+        return dict(connection.execute(_DELETIONS, {"tables": list(SOURCE_TABLES)}).fetchall())
+
+
+def read_schemas(connection: Connection, counted: Mapping[str, int]) -> dict[str, TableSchema]:
+    """The source's tables, within an open transaction; `counted` are the `deletions` in them.
 
     Raises SourceError if one cannot be captured, and psycopg.Error.
     """
@@ -184,13 +199,17 @@ def read_schemas(connection: Connection) -> dict[str, TableSchema]:
         tables[row[0]].append(_Member(*row))
     types = {name: found for name, *found in connection.execute(_TYPES, parameters)}
     return {
-        name: _schema(name, members, *types.get(name, ([], None)))
+        name: _schema(name, members, counted.get(name, 0), *types.get(name, ([], None)))
         for name, members in tables.items()
     }
 
 
 def _schema(
-    name: str, members: list[_Member], types: list[Any], casts: list[str] | None
+    name: str,
+    members: list[_Member],
+    deletions: int,
+    types: list[Any],
+    casts: list[str] | None,
 ) -> TableSchema:
     for member in members:
         _require_rows(member)
@@ -213,7 +232,7 @@ def _schema(
         },
         " ".join(f"{m.oid}/{m.file}" for m in members if m.file is not None),
         sum(m.rows for m in members),
-        sum(m.deletions for m in members),
+        deletions,
         any(m.toasted for m in members),
     )
 

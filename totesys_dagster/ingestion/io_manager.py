@@ -11,7 +11,6 @@ import dagster as dg
 
 from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.ingestion.capture import TableRead
-from totesys_dagster.lake import key_ranges
 from totesys_dagster.lake.objects import ObjectEntry
 from totesys_dagster.lake.parts import part_stem
 from totesys_dagster.lake.raw import RawTable
@@ -23,8 +22,7 @@ def write(read: TableRead, store: Store) -> dict[str, Any]:
     """Write a table of a batch and return the metadata of its materialization."""
     with clear_failures():
         read.write(store)
-    deleted = key_ranges.count(read.deleted_keys)
-    return described(store, read.table, read.batch, read.objects, deleted)
+    return described(store, read.table, read.batch, read.objects, read.deleted)
 
 
 def described(
@@ -50,7 +48,8 @@ class JsonLinesIOManager(dg.ConfigurableIOManager):
             store = self.lake.ingestion()
         if isinstance(obj, RawTable):  # of a batch that was captured before
             name, batch, entry = obj.table.name, obj.manifest.batch, obj.entry
-            said = described(store, name, batch, entry.objects, entry.deleted)
+            deleted = self.lake.log().deleted(obj.manifest, name)
+            said = described(store, name, batch, entry.objects, deleted)
         else:
             said = write(obj, store)
         context.add_output_metadata(said)

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict
 from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.errors import SourceError
 from totesys_dagster.ingestion import changes, identity, source_view
+from totesys_dagster.ingestion.changes import KeysSeen
 from totesys_dagster.ingestion.known import Known
 from totesys_dagster.lake.audits import AuditLog
 from totesys_dagster.lake.manifest import ManifestLog, Snapshot
@@ -28,8 +29,8 @@ from totesys_dagster.lake.requests import Requests
 from totesys_dagster.lake.store import Store
 from totesys_dagster.postgres.sessions import Connection, failures, transaction
 
-# How often every table is checked, whatever change token and counters say: until PostgreSQL 14,
-# counters could get lost, and deletions that were not searched for at once must be at some time.
+# How often every table is checked, whatever change token and counters say: they may be counted only
+# after the poll that the transaction's end caused, and until PostgreSQL 14, they could get lost.
 THOROUGH_EVERY = dt.timedelta(minutes=5)
 
 # How often to query the change token while waiting for it to change.
@@ -51,8 +52,10 @@ class PollCursor(BaseModel):
     """What a poll passes on to the next one, as of batch `sequence` of the lake.
 
     `due` is the poll's snapshot if it found changes: its counters apply once a batch covers it.
-    `audit_at` is when an audit of the source becomes due. Times are by the host's clock, except
-    those of `keys_seen`, which are by the source's.
+    `keys_seen` says when the keys of a table were last found unchanged, and `deletions` how many
+    deletions the server had counted by then. `audit_at` is when an audit of the source becomes due,
+    `keys_at` when deletions must be searched for that were counted since. Times are by the host's
+    clock, except those of `keys_seen`, which are by the source's.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -62,8 +65,19 @@ class PollCursor(BaseModel):
     due: Snapshot | None = None
     counters: dict[str, str] = {}
     keys_seen: dict[str, dt.datetime] = {}
+    deletions: dict[str, int] = {}
     thorough_at: dt.datetime | None = None
     audit_at: dt.datetime | None = None
+    keys_at: dt.datetime | None = None
+
+    def is_due(self, now: dt.datetime) -> bool:
+        """Whether there is something to do at `now` though no transaction has ended."""
+        return self.audit_at is None or now >= min(self.audit_at, self.keys_at or self.audit_at)
+
+    @property
+    def seen(self) -> dict[str, KeysSeen]:
+        """What is known of keys that were found unchanged, by table."""
+        return {name: KeysSeen(at, self.deletions.get(name)) for name, at in self.keys_seen.items()}
 
 
 @dataclass(frozen=True)
@@ -102,7 +116,7 @@ def poll(
     sequence = log.end()
     token = f"{sequence} {asked} {identity.change_token(connection)}"
     thorough = _is_due_for_all(cursor, log, sequence, now)
-    if token == cursor.token and not thorough and cursor.audit_at and now < cursor.audit_at:
+    if token == cursor.token and not thorough and not cursor.is_due(now):
         return Poll([], cursor, quiet=True)
     known = _known(log, sequence)
     wanted = asked.full_reads(known.head)
@@ -117,7 +131,7 @@ def poll(
             lambda keys: keys.read(store),
             full=wanted,
             idle=() if thorough else idle,
-            keys_seen=cursor.keys_seen,
+            keys_seen=cursor.seen,
             deletions_at_once=deletions_at_once,
             whole=whole,
             digested=thorough or whole,
@@ -126,15 +140,20 @@ def poll(
     unreconciled = [] if audit_in else changes.unreconciled(known)
     changed = [name for name in SOURCE_TABLES if name in {*findings.changed, *unreconciled}]
     read = {name: state for name, state in findings.states.items() if state.ranges is not None}
+    counted = {name: changes.deletions(view, known.head, name) for name in read}
     after = PollCursor(
         token="" if changed else token,
         sequence=sequence,
         due=view.snapshot if changed else None,
         counters=counters,
         keys_seen={} if changed else cursor.keys_seen | dict.fromkeys(read, view.observed_at),
+        deletions={} if changed else cursor.deletions | counted,
         thorough_at=now if thorough else cursor.thorough_at,
         audit_at=now + audit_in,
     )
+    search_in = changes.search_in(view, known, after.seen)
+    if search_in is not None:
+        after = after.model_copy(update={"keys_at": now + search_in})
     return Poll(
         changed,
         after,

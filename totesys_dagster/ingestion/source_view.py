@@ -62,9 +62,10 @@ def open_view(connection: Connection) -> Iterator[SourceView]:
     with failures(SourceError, "the read of the source"):
         try:
             replayed = identity.replayed(connection)
+            deletions = fingerprint.deletions(connection)
             begin_reading(connection)
             _lock(connection, tables)
-            yield _view(connection, replayed)
+            yield _view(connection, replayed, deletions)
         finally:
             leave(connection)
 
@@ -109,9 +110,9 @@ def _what(error: errors.WrongObjectType) -> str:
     return ": ".join(filter(None, said))
 
 
-def _view(connection: Connection, replayed: str | None) -> SourceView:
+def _view(connection: Connection, replayed: str | None, deletions: Mapping[str, int]) -> SourceView:
     who = identity.identify(connection, replayed)
-    schemas = fingerprint.read_schemas(connection)
+    schemas = fingerprint.read_schemas(connection, deletions)
     for table in SOURCE_TABLES.values():
         _require_columns(table, schemas[table.name])
     return SourceView(connection, who, schemas)

@@ -256,6 +256,18 @@ class ManifestLog(Log[Manifest]):
         if self.store.exists(f"{self.folder}/{1:010d}.json"):
             raise LakeError(start_anew(f"The lake at {self.store.url}", 1))
 
+    def deleted(self, manifest: Manifest, table: str) -> int:
+        """How many keys of a table a batch found missing in the source, listed or not.
+
+        0 if there are no keys to compare with. Rows that came and went between two reads of a large
+        table's keys do not count. Raises LakeError.
+        """
+        entry = manifest.tables[table]
+        if not entry.reconcile or entry.inserted is None or manifest.sequence == 1:
+            return entry.deleted
+        before = self.read(manifest.sequence - 1).tables.get(table)
+        return before.keys.count + entry.inserted - entry.keys.count if before else 0
+
     def put_marker(self, manifest: Manifest) -> None:
         """Record the manifest's hash, once. Raises LakeError if another one is recorded."""
         marker = CommitMarker(

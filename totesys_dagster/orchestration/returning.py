@@ -107,15 +107,17 @@ def _materialized(
     lake: Lake, manifest: Manifest
 ) -> Iterator[tuple[dg.AssetKey, Mapping[str, Any]]]:
     """The tables of both zones that a batch materialized, with the metadata of each."""
-    raw, processed = lake.ingestion(), lake.processed()
+    raw, processed, log = lake.ingestion(), lake.processed(), lake.log()
     for table, entry in manifest.tables.items():
         if entry.read != "none" or entry.deleted:
-            said = raw_described(raw, table, manifest.batch, entry.objects, entry.deleted)
+            deleted = log.deleted(manifest, table)
+            said = raw_described(raw, table, manifest.batch, entry.objects, deleted)
             yield asset_key(INGESTION, table), said
     for star in touched_stars(manifest):
         # None if it was processed by another declaration: processing it again reports it.
         if receipt := read_receipt(processed, star, manifest):
-            yield asset_key(PROCESSED, star.name), star_described(processed, star, receipt)
+            said = star_described(processed, star, receipt, manifest, log)
+            yield asset_key(PROCESSED, star.name), said
 
 
 def _show_newest(context: dg.OpExecutionContext) -> None:

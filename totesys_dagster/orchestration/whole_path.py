@@ -55,11 +55,13 @@ class RunFailedError(TotesysError):
 
 @dataclass
 class BatchReport:
-    """What became of one batch. `seconds` is the time that each Dagster step took."""
+    """What became of one batch. `deleted` counts the keys of each source table that it found
+    missing; `seconds` is the time that each Dagster step took."""
 
     manifest: Manifest
     receipts: Mapping[str, Receipt]
     loaded: Loaded
+    deleted: Mapping[str, int]
     seconds: dict[str, float] = field(default_factory=dict)
     checks_passed: int = 0
     checks_failed: list[str] = field(default_factory=list)
@@ -251,7 +253,7 @@ class _Path:
 
     def _report(self, manifest: Manifest, runs: Sequence[_Run]) -> BatchReport:
         """What became of a batch in these runs, from lake and ledger."""
-        processed = self.lake.processed()
+        log, processed = self.lake.log(), self.lake.processed()
         receipts = {
             star.name: read_receipt(processed, star, manifest) for star in touched_stars(manifest)
         }
@@ -261,6 +263,7 @@ class _Path:
             manifest,
             {name: receipt for name, receipt in receipts.items() if receipt},
             loaded,
+            {table: log.deleted(manifest, table) for table in manifest.tables},
             {zone: seconds for run in runs for zone, seconds in run.seconds.items()},
             sum(run.passed for run in runs),
             [check for run in runs for check in run.failed],

@@ -9,6 +9,7 @@ import dagster as dg
 import pyarrow as pa
 
 from totesys_dagster.catalogue import STAR_TABLES, StarTable, revision
+from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.parts import part_stem
 from totesys_dagster.lake.receipt import ProcessedTable, Receipt, read_star
 from totesys_dagster.lake.store import Store
@@ -20,13 +21,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def described(store: Store, star: StarTable, receipt: Receipt) -> dict[str, Any]:
+def described(
+    store: Store, star: StarTable, receipt: Receipt, manifest: Manifest, log: ManifestLog
+) -> dict[str, Any]:
     """The metadata of the materialization of a batch's table, except its first rows."""
     folder = part_stem("rows", f"{star.name}/{revision(star)}", receipt.batch)
     return {
         "dagster/partition_row_count": receipt.rows,
         "dagster/uri": store.uri(folder.rpartition("/")[0]),
-        "deleted keys": receipt.deleted_keys.count if receipt.deleted_keys else 0,
+        "deleted keys": log.deleted(manifest, star.base) if star.base else 0,
         "quarantined rows": receipt.quarantined,
         "bytes": sum(entry.bytes for entry in receipt.objects),
     }
@@ -47,7 +50,7 @@ class ParquetIOManager(dg.ConfigurableIOManager):
             store = self.lake.processed()
             receipt = obj.write(store)
             first = read_star(store, obj.star, receipt.objects[0]) if receipt.objects else None
-        metadata = described(store, obj.star, receipt)
+            metadata = described(store, obj.star, receipt, obj.manifest, self.lake.log())
         if first is not None:
             metadata["preview"] = preview(first, pii_columns(obj.star))
         context.add_output_metadata(metadata)

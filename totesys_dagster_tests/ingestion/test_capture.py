@@ -16,7 +16,7 @@ from psycopg import sql
 from totesys_dagster import settings
 from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.errors import CommitConflictError, LakeError, SourceError
-from totesys_dagster.ingestion import changes
+from totesys_dagster.ingestion import changes, identity
 from totesys_dagster.ingestion.capture import (
     Capture,
     check_batch_key,
@@ -25,7 +25,7 @@ from totesys_dagster.ingestion.capture import (
 )
 from totesys_dagster.ingestion.poll import changed_tables
 from totesys_dagster.lake import requests
-from totesys_dagster.lake.manifest import Manifest
+from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.parts import read_lines
 from totesys_dagster.lake.raw import RawTable
 from totesys_dagster.lake.receipt import touched_stars
@@ -85,6 +85,13 @@ def deleted(platform: Platform, manifest: Manifest, table: str) -> list[int]:
     gone = manifest.tables[table].deleted_keys
     ranges = gone.read(platform.ingestion) if gone else []
     return [key for low, high in ranges for key in range(low, high + 1)]
+
+
+def counted_as_deleted(platform: Platform, manifest: Manifest) -> dict[str, int]:
+    """How many keys the source lacks since the last batch, where it lacks any."""
+    log = ManifestLog(platform.ingestion)
+    counts = {name: log.deleted(manifest, name) for name in manifest.tables}
+    return {name: count for name, count in counts.items() if count}
 
 
 def held(platform: Platform, manifest: Manifest) -> dict[str, list[int]]:
@@ -343,6 +350,33 @@ def test_deleted_keys_are_listed(platform: Platform, action: str, deleted_keys: 
     assert not manifest.tables["payment"].reconcile
 
 
+def test_full_read_counts_the_keys_that_are_gone(platform: Platform) -> None:
+    """Some are gone, and others came; those of the first batch are all new."""
+    first = platform.first_capture()
+    platform.application.execute("DELETE FROM payment WHERE payment_id <> 3")
+    platform.application.execute(new_sale(9))
+    manifest = platform.capture(full=("payment",))
+
+    assert manifest is not None
+    assert manifest.tables["payment"].reconcile
+    assert manifest.tables["payment"].inserted == 1
+    assert counted_as_deleted(platform, first) == {}
+    assert counted_as_deleted(platform, manifest) == {"payment": 2}
+
+
+def test_another_history_counts_the_keys_that_only_the_last_one_had(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.first_capture()
+    platform.application.execute("DELETE FROM payment WHERE payment_id = 2")
+    monkeypatch.setattr(identity, "comparable", lambda *_: False)
+    manifest = captured(platform)
+
+    assert {entry.reason for entry in manifest.tables.values()} == {changes.OTHER_HISTORY}
+    assert {entry.inserted for entry in manifest.tables.values()} == {0}
+    assert counted_as_deleted(platform, manifest) == {"payment": 1}
+
+
 def test_deletion_leaves_the_other_rows_alone(platform: Platform) -> None:
     platform.first_capture()
     platform.application.execute(DELETE_ORDER_1)
@@ -452,6 +486,7 @@ def test_row_that_came_and_went_between_two_key_readings_is_found(
     assert manifest.tables["design"].reconcile
     assert manifest.tables["design"].keys.read(large.ingestion) == [(1, 2)]
     assert marked_changed(manifest) == ["design"]
+    assert counted_as_deleted(large, manifest) == {}
 
 
 def test_large_table_that_shrinks_gives_up_what_came_meanwhile(

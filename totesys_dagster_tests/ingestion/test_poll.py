@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 import pytest
 
 from totesys_dagster.catalogue import SOURCE_TABLES
-from totesys_dagster.ingestion import blocks, capture, changes, scans
+from totesys_dagster.ingestion import blocks, capture, changes, fingerprint, scans
 from totesys_dagster.ingestion import poll as poll_module
 from totesys_dagster.ingestion.poll import THOROUGH_EVERY, Poll, PollCursor, poll
 from totesys_dagster.ingestion.source_view import SourceView
 from totesys_dagster.lake import requests
+from totesys_dagster.lake.manifest import ManifestLog
 from totesys_dagster.lake.requests import Requests
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.edits import EDIT_ORDER_1, EDIT_ORDER_1_BACK, new_design, new_sale
@@ -269,26 +271,193 @@ def test_keys_that_were_found_unchanged_are_not_due_again(
     assert read == []
 
 
+@pytest.fixture
+def keys_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The tables whose keys were read, in order."""
+    tables: list[str] = []
+    real = scans.key_ranges
+
+    def noted(view: SourceView, table: str, *rest: Any) -> object:
+        tables.append(table)
+        return real(view, table, *rest)
+
+    monkeypatch.setattr(scans, "key_ranges", noted)
+    return tables
+
+
+@dataclass
+class Clocks:
+    """The host's and the source's clock, which only pass when told to."""
+
+    now: dt.datetime
+    observed: dt.datetime
+
+    def pass_(self, **time: float) -> None:
+        self.now += dt.timedelta(**time)
+        self.observed += dt.timedelta(**time)
+
+
+@pytest.fixture
+def clocks(large: Platform, monkeypatch: pytest.MonkeyPatch) -> Clocks:
+    """Both clocks, at the moment when the last batch compared the keys."""
+    log = ManifestLog(large.ingestion)
+    clocks = Clocks(NOW, log.read(log.end()).observed_at)
+    monkeypatch.setattr(SourceView, "observed_at", property(lambda _: clocks.observed))
+    return clocks
+
+
+def test_deletion_is_searched_for_five_minutes_after_the_last_comparison(
+    large: Platform, clocks: Clocks, keys_read: list[str]
+) -> None:
+    """The poll that checks every table at minute 4 comes too early for it, the next one late."""
+    cursor = look(large, PollCursor(), clocks.now - dt.timedelta(minutes=1)).cursor
+    clocks.pass_(minutes=1)
+    write(large, "DELETE FROM payment WHERE payment_id = 2")
+    for seconds in (0, 120, 60, 59):
+        clocks.pass_(seconds=seconds)
+        found = look(large, cursor, clocks.now)
+        assert (found.changed, keys_read) == ([], [])
+        cursor = found.cursor
+    clocks.pass_(seconds=1)
+
+    assert look(large, cursor, clocks.now).changed == ["payment"]
+    assert keys_read == ["payment"]
+    manifest = large.capture()
+    assert manifest is not None
+    assert manifest.tables["payment"].deleted == 1
+
+
+def test_search_that_is_due_makes_a_quiet_poll_look(large: Platform, clocks: Clocks) -> None:
+    """Nothing happens in the source after the deletion."""
+    write(large, "DELETE FROM payment WHERE payment_id = 2")
+    cursor = look(large, PollCursor(), clocks.now).cursor
+    assert cursor.keys_at == clocks.now + changes.WHOLE_AFTER_DELETES
+    clocks.pass_(minutes=4)
+    cursor = cursor.model_copy(update={"thorough_at": clocks.now})
+    # The server may vacuum something by itself between two polls, but not every time.
+    assert any(look(large, cursor, clocks.now).quiet for _ in range(5))
+    clocks.pass_(minutes=1)
+
+    assert look(large, cursor, clocks.now).changed == ["payment"]
+
+
+def test_lost_cursor_delays_no_search(
+    large: Platform, clocks: Clocks, keys_read: list[str]
+) -> None:
+    cursor = look(large, PollCursor(), clocks.now).cursor
+    write(large, "DELETE FROM payment WHERE payment_id = 2")
+    look(large, cursor, clocks.now)
+    clocks.pass_(minutes=4)
+    cursor = look(large, PollCursor(), clocks.now).cursor
+    assert keys_read == []
+    clocks.pass_(minutes=1)
+
+    assert look(large, cursor, clocks.now).changed == ["payment"]
+
+
+def test_each_table_is_searched_when_its_own_time_has_come(
+    large: Platform, clocks: Clocks, keys_read: list[str]
+) -> None:
+    """Only the keys of the tables with deletions are read, and once each."""
+    cursor = look(large, PollCursor(), clocks.now).cursor
+    clocks.pass_(minutes=4)
+    write(large, "BEGIN; DELETE FROM payment WHERE payment_id = 2; ROLLBACK")
+    cursor = look(large, cursor, clocks.now).cursor
+    clocks.pass_(minutes=1)
+    cursor = look(large, cursor, clocks.now).cursor
+    assert keys_read == ["payment"]
+    write(large, "DELETE FROM payment WHERE transaction_id = 2")
+    write(large, "DELETE FROM transaction WHERE transaction_id = 2")
+    found = look(large, cursor, clocks.now)
+    assert (found.changed, keys_read) == (["transaction"], ["payment", "transaction"])
+    manifest = large.capture()
+    assert manifest is not None
+    assert manifest.tables["transaction"].deleted == 1
+
+
+def test_batch_of_another_table_delays_no_search(large: Platform, clocks: Clocks) -> None:
+    cursor = look(large, PollCursor(), clocks.now - dt.timedelta(minutes=1)).cursor
+    clocks.pass_(minutes=3)
+    write(large, "DELETE FROM payment WHERE payment_id = 2")
+    cursor = look(large, cursor, clocks.now).cursor
+    write(large, new_design(9))
+    found = look(large, cursor, clocks.now)
+    assert found.changed == ["design"]
+    assert large.capture() is not None
+    clocks.pass_(minutes=1)  # the poll that checks every table
+    cursor = look(large, found.cursor, clocks.now).cursor
+    clocks.pass_(minutes=1)
+
+    assert look(large, cursor, clocks.now).changed == ["payment"]
+
+
+def test_deletion_that_was_rolled_back_is_searched_for_once(
+    large: Platform, clocks: Clocks, keys_read: list[str]
+) -> None:
+    write(large, "BEGIN; DELETE FROM payment WHERE payment_id = 2; ROLLBACK")
+    cursor = PollCursor()
+    for _ in range(9):
+        cursor = look(large, cursor, clocks.now).cursor
+        clocks.pass_(minutes=5)
+
+    assert keys_read == ["payment"]
+    write(large, "DELETE FROM payment WHERE payment_id = 2")
+    assert look(large, cursor, clocks.now).changed == ["payment"]
+
+
+def test_deletion_that_is_counted_before_it_is_seen_is_searched_for(
+    large: Platform, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is committed and counted between the snapshot and the read of the catalogue."""
+    real = fingerprint.read_schemas
+
+    def late(*arguments: Any) -> Any:
+        write(large, "DELETE FROM payment WHERE payment_id = 2")
+        return real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fingerprint, "read_schemas", late)
+        write(large, new_design(9))
+        clocks.pass_(hours=2)
+        manifest = large.capture()
+    assert manifest is not None
+    assert manifest.tables["payment"].deleted == 0
+    assert manifest.tables["payment"].keys.observed_at == clocks.observed
+    clocks.pass_(minutes=5)
+
+    assert look(large, PollCursor(), clocks.now).changed == ["payment"]
+
+
+def test_full_run_after_a_search_was_put_off_leaves_none(
+    large: Platform, clocks: Clocks, keys_read: list[str]
+) -> None:
+    """`totesys run` searches at once, and the sensors' poll has nothing left to search for."""
+    write(large, "DELETE FROM payment WHERE payment_id = 2")
+    cursor = look(large, PollCursor(), clocks.now).cursor
+    found = poll_module.changed_tables(large.source, large.ingestion)
+    assert (found.changed, found.whole) == (["payment"], True)
+    manifest = large.capture(whole=True)
+    assert manifest is not None
+    assert manifest.tables["payment"].deleted == 1
+    keys_read.clear()
+    clocks.pass_(minutes=5)
+
+    found = look(large, cursor, clocks.now)
+    assert (found.changed, found.cursor.keys_at, keys_read) == ([], None, [])
+
+
 def test_audit_that_is_due_does_not_make_polls_read_keys_of_large_tables(
-    large: Platform, monkeypatch: pytest.MonkeyPatch
+    large: Platform, keys_read: list[str]
 ) -> None:
     """It may wait for the warehouse, and polls come every few seconds."""
     cursor = look(large, PollCursor()).cursor
     Requests(large.ingestion).put_without({"fact_payment": (3,)})
-    read: list[str] = []
-    real = scans.key_ranges
-
-    def noted(view: SourceView, table: str, *rest: Any) -> object:
-        read.append(table)
-        return real(view, table, *rest)
-
-    monkeypatch.setattr(scans, "key_ranges", noted)
     for seconds in (5, 10, 15):
         found = look(large, cursor, NOW + dt.timedelta(seconds=seconds))
         assert (found.changed, found.audit_due, found.quiet) == ([], True, False)
         cursor = found.cursor
 
-    assert read == []
+    assert keys_read == []
 
 
 MANY_ORDERS = """

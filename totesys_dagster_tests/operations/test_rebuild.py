@@ -689,7 +689,7 @@ def test_what_is_in_the_way_of_a_rebuild_is_named(
         ),
         (
             "ALTER TABLE dim_staff RENAME TO staff_2",
-            'relation "warehouse.dim_staff" does not exist; a table was renamed or dropped',
+            "dim_staff is gone, but the view current_dim_staff still reads it: it was renamed",
         ),
     ],
 )

@@ -191,7 +191,7 @@ def test_row_in_quarantine_makes_a_batch_compare_a_large_table_and_not_read_it(
     assert first.changed == []
     assert (found.changed, found.audit_due, found.asked) == (["payment"], False, True)
     read = ManifestLog(platform.ingestion).read(3).tables["payment"]
-    assert (read.read, read.rows, read.reconcile) == ("none", 0, True)
+    assert (read.read, read.rows, read.reconcile) == ("delta", 0, True)
     assert loaded is not None
     assert loaded.audits["fact_payment"].equal_without
     assert look(platform, found.cursor, 10).changed == []

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import re
 from decimal import Decimal
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from rich.console import Console
 
 from totesys_dagster import settings
 from totesys_dagster.catalogue import STAR_TABLES
@@ -17,6 +20,7 @@ from totesys_dagster.lake.manifest import batch_key
 from totesys_dagster.metadata import asset_key
 from totesys_dagster.orchestration import whole_path as path
 from totesys_dagster.orchestration.whole_path import BatchReport, RunFailedError, run_path
+from totesys_dagster.report import batch_data, print_batch
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.warehouse import healing
 from totesys_dagster.warehouse.healing import DIFFERED
@@ -203,6 +207,25 @@ def test_full_read_can_be_asked_for(orchestra: Orchestra) -> None:
 
     assert report.manifest.tables["staff"].read == "full"
     assert report.loaded.tables["dim_staff"].updated == 0
+
+
+def test_full_read_says_how_many_keys_the_source_lacks(orchestra: Orchestra) -> None:
+    """It does not name them: the warehouse keeps those that are left."""
+    orchestra.first()
+    orchestra.platform.application.execute("DELETE FROM payment WHERE payment_id = 2")
+    [report] = take(orchestra, full_read=("payment",))
+    console = Console(file=io.StringIO(), width=120)
+    print_batch(console, report)
+
+    assert report.manifest.tables["payment"].deleted_keys is None
+    assert batch_data(report)["captured"]["payment"]["deleted"] == 1
+    assert batch_data(report)["tables"]["fact_payment"]["deleted"] == 1
+    assert re.search(r"payment \W+ 2 \W+ 0 \W+ 1 \W+ full", console.file.getvalue())
+    for zone, table in (("ingestion", "payment"), ("processed", "fact_payment")):
+        event = orchestra.instance.get_latest_materialization_event(asset_key(zone, table))
+        assert event is not None
+        assert event.asset_materialization is not None
+        assert event.asset_materialization.metadata["deleted keys"].value == 1
 
 
 def test_what_was_left_undone_is_done_first(orchestra: Orchestra) -> None:
