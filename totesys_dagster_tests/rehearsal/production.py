@@ -65,7 +65,7 @@ LAUNCHER = """  module: stage_launcher
   config:
     family:
       env: DAGSTER_RUN_FAMILY
-    # What a stage's runs may talk to, as {"<stage>": "<security group>"}.
+    # The security group of each stage's runs, as {"<stage>": "<security group>"}.
     security_groups:
       env: DAGSTER_RUN_SECURITY_GROUPS
     container_name: run
