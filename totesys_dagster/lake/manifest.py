@@ -262,7 +262,9 @@ class ManifestLog(Log[Manifest]):
         0 if there are no keys to compare with. Rows that came and went between two reads of a large
         table's keys do not count. Raises LakeError.
         """
-        entry = manifest.tables[table]
+        entry = manifest.tables.get(table)
+        if entry is None:  # of a table that was declared later
+            return 0
         if not entry.reconcile or entry.inserted is None or manifest.sequence == 1:
             return entry.deleted
         before = self.read(manifest.sequence - 1).tables.get(table)

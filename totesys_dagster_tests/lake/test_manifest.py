@@ -254,6 +254,10 @@ def test_next_batches_are_fetched_while_one_is_read(
     assert numbers(ManifestLog(long_log).after(66)) == [67, 68, 69, 70]
 
 
+def test_nothing_was_deleted_from_a_table_that_was_declared_later(directory: Store) -> None:
+    assert ManifestLog(directory).deleted(manifest(2), "declared_later") == 0
+
+
 def test_after_in_an_empty_log_is_nothing(directory: Store) -> None:
     assert list(ManifestLog(directory).after(0)) == []
 
