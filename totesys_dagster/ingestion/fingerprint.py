@@ -91,7 +91,7 @@ WITH RECURSIVE tree AS (
 
 _DELETIONS = f"""{_TREE}
 SELECT name, coalesce(sum(pg_stat_get_tuples_deleted(member)), 0)::bigint FROM tree GROUP BY name
-"""
+"""  # nosec B608
 
 _RELATIONS = f"""{_TREE}
 SELECT t.name, t.root = t.member, m.oid::bigint, m.relname, m.relkind::text, a.amname,
@@ -116,7 +116,7 @@ FROM tree AS t
 JOIN pg_class AS m ON m.oid = t.member
 LEFT JOIN pg_am AS a ON a.oid = m.relam
 ORDER BY t.name, t.root <> t.member, m.oid
-"""
+"""  # nosec B608
 
 # The user-defined types of columns, with the types that they consist of: the labels of an enum, the
 # attributes of a composite, the base of a domain. Also the columns whose type has a cast to JSON:
