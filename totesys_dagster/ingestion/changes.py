@@ -114,6 +114,11 @@ class Findings:
         """The tables that changed since the last batch."""
         return [name for name, state in self.states.items() if state.changed]
 
+    @property
+    def read(self) -> list[tuple[str, TableState]]:
+        """The tables whose keys were read this time."""
+        return [(name, state) for name, state in self.states.items() if state.ranges is not None]
+
 
 def is_large(view: SourceView, table: str) -> bool:
     """Whether a table is too large to be compared as a whole in each batch."""
@@ -301,6 +306,14 @@ def _keys_due(
     return _search_due(view, known, table, seen) or is_due(
         view, _keys_read_at(known, table, seen), WHOLE_EVERY
     )
+
+
+def keys_seen(view: SourceView, known: Known, findings: Findings) -> dict[str, KeysSeen]:
+    """What the keys that were read say to the next poll, if they were unchanged."""
+    return {
+        name: KeysSeen(view.observed_at, deletions(view, known.head, name))
+        for name, _ in findings.read
+    }
 
 
 def search_in(

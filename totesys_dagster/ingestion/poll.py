@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
@@ -74,10 +75,27 @@ class PollCursor(BaseModel):
         """Whether there is something to do at `now` though no transaction has ended."""
         return self.audit_at is None or now >= min(self.audit_at, self.keys_at or self.audit_at)
 
+    def idle(self, counters: Mapping[str, str]) -> set[str]:
+        """The large tables that nothing was written to since, by the server's counters."""
+        return {name for name, count in counters.items() if self.counters.get(name) == count}
+
     @property
     def seen(self) -> dict[str, KeysSeen]:
         """What is known of keys that were found unchanged, by table."""
         return {name: KeysSeen(at, self.deletions.get(name)) for name, at in self.keys_seen.items()}
+
+    def with_seen(
+        self, seen: Mapping[str, KeysSeen], now: dt.datetime, search_in: dt.timedelta | None
+    ) -> PollCursor:
+        """The cursor with what is known of keys, and with the time of the next search, if any."""
+        counted = {name: keys.deletions for name, keys in seen.items()}
+        return self.model_copy(
+            update={
+                "keys_seen": {name: keys.at for name, keys in seen.items()},
+                "deletions": {name: count for name, count in counted.items() if count is not None},
+                "keys_at": None if search_in is None else now + search_in,
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -122,44 +140,36 @@ def poll(
     wanted = asked.full_reads(known.head)
     counters = _counters(connection)  # before the snapshot: the next poll finds later writes
     with source_view.open_view(connection) as view:
-        is_answered = known.answers(asked.without())
-        audit_in = changes.audit_in(view, known) if is_answered else dt.timedelta(0)
-        idle = {name for name, count in counters.items() if cursor.counters.get(name) == count}
         findings = changes.examine(
             view,
             known,
             lambda keys: keys.read(store),
             full=wanted,
-            idle=() if thorough else idle,
+            idle=() if thorough else cursor.idle(counters),
             keys_seen=cursor.seen,
             deletions_at_once=deletions_at_once,
             whole=whole,
             digested=thorough or whole,
             glance=True,
         )
+    audit_in = changes.audit_in(view, known) if known.answers(asked.without()) else dt.timedelta(0)
     unreconciled = [] if audit_in else changes.unreconciled(known)
     changed = [name for name in SOURCE_TABLES if name in {*findings.changed, *unreconciled}]
-    read = {name: state for name, state in findings.states.items() if state.ranges is not None}
-    counted = {name: changes.deletions(view, known.head, name) for name in read}
     after = PollCursor(
         token="" if changed else token,
         sequence=sequence,
         due=view.snapshot if changed else None,
         counters=counters,
-        keys_seen={} if changed else cursor.keys_seen | dict.fromkeys(read, view.observed_at),
-        deletions={} if changed else cursor.deletions | counted,
         thorough_at=now if thorough else cursor.thorough_at,
         audit_at=now + audit_in,
     )
-    search_in = changes.search_in(view, known, after.seen)
-    if search_in is not None:
-        after = after.model_copy(update={"keys_at": now + search_in})
+    seen = {} if changed else cursor.seen | changes.keys_seen(view, known, findings)
     return Poll(
         changed,
-        after,
+        after.with_seen(seen, now, changes.search_in(view, known, seen)),
         audit_due=not changed and not audit_in,
         asked=bool(wanted or unreconciled),
-        whole=any(state.changed and changes.is_large(view, name) for name, state in read.items()),
+        whole=any(state.changed and changes.is_large(view, name) for name, state in findings.read),
     )
 
 
