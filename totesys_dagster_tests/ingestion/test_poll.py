@@ -334,7 +334,7 @@ def test_search_that_is_due_makes_a_quiet_poll_look(large: Platform, clocks: Clo
     assert cursor.keys_at == clocks.now + changes.WHOLE_AFTER_DELETES
     clocks.pass_(minutes=4)
     cursor = cursor.model_copy(update={"thorough_at": clocks.now})
-    # The server may vacuum something by itself between two polls, but not every time.
+    # Autovacuum may run between two polls, but not every time.
     assert any(look(large, cursor, clocks.now).quiet for _ in range(5))
     clocks.pass_(minutes=1)
 

@@ -226,7 +226,7 @@ def test_nothing_that_is_kept_or_shown_holds_a_secret(
     monkeypatch.setenv(settings.ALERT_FROM, "totesys@example.com")
     monkeypatch.setenv(settings.ALERT_TO, "ann@example.com")
     monkeypatch.setenv(settings.SMTP_URL, f"smtp://127.0.0.1:{inbox[1]}")
-    monkeypatch.setattr(health, "GRACE", dt.timedelta(0))  # else no mail tells of these failures
+    monkeypatch.setattr(health, "GRACE", dt.timedelta(0))  # else these failures send no mail
     shown = watched.shown
     with dg.DagsterInstance.from_config(str(watched.directory)) as instance:
         assert take(instance) == 1

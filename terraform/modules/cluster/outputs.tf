@@ -25,14 +25,18 @@ output "task_definitions" {
   }
 }
 
+locals {
+  services = [aws_ecs_service.code.name, aws_ecs_service.daemon.name, aws_ecs_service.web.name]
+}
+
 output "stopped_services" {
   description = "Services that should run no task"
-  value       = var.running ? [] : [aws_ecs_service.code.name, aws_ecs_service.daemon.name, aws_ecs_service.web.name]
+  value       = var.running ? [] : local.services
 }
 
 output "services" {
   description = "Services of the cluster"
-  value       = [aws_ecs_service.code.name, aws_ecs_service.daemon.name, aws_ecs_service.web.name]
+  value       = local.services
 }
 
 output "namespace" {
