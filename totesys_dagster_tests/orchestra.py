@@ -78,13 +78,15 @@ class Orchestra:
             raise_on_error=False,
         )
 
+    def requests(self, name: str) -> list[dg.RunRequest]:
+        """Tick a sensor; the runs that it asks for."""
+        answer = self.tick(name)
+        return [] if isinstance(answer, str) else [*(answer.run_requests or [])]
+
     def tick_and_run(self, name: str) -> list[dg.ExecuteInProcessResult]:
         """Tick a sensor and execute all that it asks for; nothing when it skips."""
-        answer = self.tick(name)
-        if isinstance(answer, str):
-            return []
         job = "capture" if name == "source_changes" else "load_warehouse"
-        return [self.run(request, job, name) for request in answer.run_requests or []]
+        return [self.run(request, job, name) for request in self.requests(name)]
 
     def first(self) -> None:
         """Begin with the first batch in the warehouse, and its key in Dagster's list."""

@@ -1,5 +1,7 @@
 """Which runs the sensors start next: what waits, what is running, what failed a moment ago."""
 
+from __future__ import annotations
+
 import datetime as dt
 import itertools
 import time
@@ -104,26 +106,40 @@ def wanted(
     return [*_process(instance, store, pending), *load_ready(instance, store, pending)]
 
 
-def one_ends(instance: dg.DagsterInstance, until: float) -> bool:
-    """Wait for a run to end; False if none is running, or none has ended by `until`."""
-    at_work = _at_work(instance)
-    if not at_work:
-        time.sleep(OPENING_SECONDS)
-        at_work = _at_work(instance)
-    while at_work and time.monotonic() < until:
+@dataclass(frozen=True)
+class AtWork:
+    """The unfinished runs that a batch can be waiting for, and the newest of all such runs."""
+
+    runs: frozenset[str]
+    newest: str | None
+
+    @classmethod
+    def of(cls, instance: dg.DagsterInstance) -> AtWork:
+        """Those of now. The newest is read first, to miss no run that starts in between."""
+        tags = {STAGE_TAG: [*CAPTURING, PROCESS_STAGE, LOAD_STAGE]}
+        newest = instance.get_run_records(dg.RunsFilter(tags=tags), limit=1)
+        records = instance.get_run_records(dg.RunsFilter(tags=tags, statuses=UNFINISHED))
+        return cls(
+            frozenset(record.dagster_run.run_id for record in records if is_unfinished(record)),
+            newest[0].dagster_run.run_id if newest else None,
+        )
+
+    def has_ended(self, now: AtWork) -> bool:
+        """Whether a run of these has ended, or one has both started and ended since."""
+        return bool(self.runs - now.runs) or now.newest not in {self.newest, *now.runs}
+
+
+def one_ends(instance: dg.DagsterInstance, before: AtWork, until: float) -> bool:
+    """Wait for a run to end, or find that one has ended since `before`. False if none is running,
+    or none has ended by `until`."""
+    opening = min(until, time.monotonic() + OPENING_SECONDS)
+    now = before
+    while time.monotonic() < (until if now.runs else opening):
         time.sleep(LOOK_SECONDS)
-        now = _at_work(instance)
-        if at_work - now:
+        before, now = now, AtWork.of(instance)
+        if before.has_ended(now):
             return True
-        at_work = now
     return False
-
-
-def _at_work(instance: dg.DagsterInstance) -> set[str]:
-    """The ids of the runs that a batch can be waiting for."""
-    stages = [*CAPTURING, PROCESS_STAGE, LOAD_STAGE]
-    records = instance.get_run_records(dg.RunsFilter(tags={STAGE_TAG: stages}, statuses=UNFINISHED))
-    return {record.dagster_run.run_id for record in records if is_unfinished(record)}
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ from totesys_dagster.orchestration.jobs import batch_job, capture, load, process
 from totesys_dagster.orchestration.life import logs_ticks
 from totesys_dagster.orchestration.planning import (
     CAPTURING,
+    FEW,
+    AtWork,
     add_missing,
     can_start,
     find_pending,
@@ -105,9 +107,11 @@ def source_changes(
     """Poll the source; the cursor only avoids polls that cannot find anything."""
     instance, log = context.instance, lake.log()
     until = time.monotonic() + WAIT_SECONDS
+    before = AtWork.of(instance)
     while unfinished(instance, {STAGE_TAG: CAPTURING}):
-        if not one_ends(instance, until):
+        if not one_ends(instance, before, until):
             return dg.SkipReason("A batch is being captured.")
+        before = AtWork.of(instance)
     batch = next_batch(log.head())
     if not can_start(instance, {BATCH_TAG: batch}):
         return dg.SkipReason("A capture has just failed: the next attempt comes after a pause.")
@@ -122,9 +126,10 @@ def source_changes(
         return _audit(instance, log, warehouse)
     if not found.changed:
         return dg.SkipReason("Nothing changed in the source's tables.")
+    up_to_date = _up_to_date(instance, log, warehouse, until)
     batch = next_batch(log.head())
     return dg.SensorResult(
-        run_requests=[_take(batch, found.changed, _up_to_date(log, warehouse))],
+        run_requests=[_take(batch, found.changed, up_to_date)],
         dynamic_partitions_requests=[
             *_forget_uncommitted(instance, batch),
             BATCHES.build_add_request([batch]),
@@ -162,23 +167,33 @@ def _take(batch: str, changed: list[str], up_to_date: bool) -> dg.RunRequest:
     )
 
 
-def _up_to_date(log: ManifestLog, warehouse: Warehouse) -> bool:
+def _up_to_date(
+    instance: dg.DagsterInstance, log: ManifestLog, warehouse: Warehouse, until: float
+) -> bool:
     """Whether the warehouse can take the next batch immediately: it has all committed batches, and
     every table is the result of its declaration.
+
+    Waits for the load of the batch before. Without it, this batch would be loaded a tick later, and
+    so would each batch after it, for as long as the source changes between all ticks.
 
     Raises OtherLakeError: no batch is started on a log that lacks batches of the warehouse. A
     capture needs no warehouse, so an unavailable one does not stop it.
     """
-    try:
-        with warehouse.connect() as connection:
-            names = warehouse.names()
-            loaded = ledger.check_log(connection, names, log)
-            up_to_date = loaded == log.end() and not outdated(connection, names)
-    except OtherLakeError:
-        raise
-    except (SettingError, LoadError):
-        return False
-    return up_to_date and not settings.load_every_seconds()
+    while not settings.load_every_seconds():
+        before = AtWork.of(instance)
+        try:
+            with warehouse.connect() as connection:
+                names = warehouse.names()
+                waiting = log.end() - ledger.check_log(connection, names, log)
+                if not waiting:
+                    return not outdated(connection, names)
+        except OtherLakeError:
+            raise
+        except (SettingError, LoadError):
+            return False
+        if waiting > FEW or not one_ends(instance, before, until):
+            return False
+    return False
 
 
 def _audit(
@@ -244,6 +259,7 @@ def new_batches(
     instance, log, processed = context.instance, lake.log(), lake.processed()
     until = time.monotonic() + WAIT_SECONDS
     while True:
+        before = AtWork.of(instance)
         found = find_pending(log, warehouse)
         audits = _start_audit(instance) if found.cut_short or found.to_rebuild else []
         # Tables are rebuilt first: with an empty dimension, facts would be orphans.
@@ -251,7 +267,7 @@ def new_batches(
         runs = [*([] if waits else wanted(instance, processed, found.batches)), *audits]
         if not (runs or found.batches or found.to_rebuild):
             runs = _bring_back(instance, found.last)
-        if runs or not one_ends(instance, until):
+        if runs or not one_ends(instance, before, until):
             break
     if not found.batches and not runs:
         return dg.SkipReason("The warehouse holds every committed batch.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import threading
 import time
 from typing import LiteralString
@@ -20,6 +21,7 @@ from totesys_dagster.lake.audits import AuditLog
 from totesys_dagster.lake.manifest import ManifestLog, batch_key
 from totesys_dagster.lake.requests import Requests
 from totesys_dagster.orchestration import planning, sensors
+from totesys_dagster.orchestration.planning import AtWork
 from totesys_dagster.runs import unfinished as runs
 from totesys_dagster.runs.tags import CAPTURE_STAGE, STAGE_TAG
 from totesys_dagster.warehouse import table_load
@@ -722,6 +724,66 @@ def test_tick_waits_for_the_batch_that_another_sensor_opens_at_the_same_moment(
     opens.join()
 
     assert isinstance(answer, dg.SensorResult)
+
+
+def test_tick_sees_a_run_that_began_and_ended_while_it_waited(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run of a small batch takes less time than the daemon needs to create it."""
+    orchestra.first()
+    edit_order(orchestra.platform)
+    monkeypatch.setattr(planning, "OPENING_SECONDS", 5.0)
+    monkeypatch.setattr(sensors, "WAIT_SECONDS", 5.0)
+    look = AtWork.of
+    looks = itertools.count()
+
+    def capture_between_looks(instance: dg.DagsterInstance) -> AtWork:
+        if next(looks) == 1:
+            run = begin_to_capture(orchestra)
+            orchestra.platform.capture()
+            orchestra.instance.report_run_failed(run)
+        return look(instance)
+
+    monkeypatch.setattr(AtWork, "of", capture_between_looks)
+    answer = orchestra.tick("new_batches")
+
+    assert isinstance(answer, dg.SensorResult)
+    assert [request.partition_key for request in answer.run_requests or []] == [batch_key(2)]
+
+
+def test_change_during_the_load_of_a_batch_is_taken_the_whole_way_after_it(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only captured, it would be loaded by the next tick, beside the capture of the next change:
+    every batch would come a tick late until a tick found no change."""
+    orchestra.first()
+    capture_edits(orchestra, 2)
+    [request] = orchestra.requests("new_batches")
+    edit_order(orchestra.platform, 1)
+    monkeypatch.setattr(planning, "OPENING_SECONDS", 5.0)
+    monkeypatch.setattr(sensors, "WAIT_SECONDS", 5.0)
+    loads = threading.Timer(0.3, orchestra.run, [request])
+    loads.start()
+    [next_request] = orchestra.requests("source_changes")
+    loads.join()
+
+    assert next_request.partition_key == batch_key(3)
+    assert next_request.job_name == "batch"
+
+
+def test_change_during_the_load_of_a_backlog_is_captured_at_once(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orchestra.first()
+    capture_edits(orchestra, 2, 1, 2)
+    edit_order(orchestra.platform, 1)
+    monkeypatch.setattr(planning, "OPENING_SECONDS", 60.0)
+    monkeypatch.setattr(sensors, "WAIT_SECONDS", 60.0)
+    start = time.monotonic()
+    [request] = orchestra.requests("source_changes")
+
+    assert request.job_name == "capture"
+    assert time.monotonic() - start < 30
 
 
 @pytest.mark.parametrize("meanwhile", ["a run ends", "the source changes"])
