@@ -65,7 +65,11 @@ def edit(application: psycopg.Connection, order: int) -> float:
 @contextlib.contextmanager
 def busy(loops: int) -> Iterator[None]:
     """So many processes that compute for ever."""
-    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(loops)]
+    # Each in a session of its own: Linux may share the processors by session.
+    processes = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True)
+        for _ in range(loops)
+    ]
     try:
         yield
     finally:

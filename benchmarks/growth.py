@@ -60,14 +60,16 @@ UPDATE sales_order SET staff_id = 1000
 STAFF_BECOMES_KNOWN = "UPDATE department SET location = 'Leeds' WHERE department_id = 1000"
 
 
-def take(platform: Platform, full: Sequence[str] = ()) -> float:
-    """The next batch, the whole way; the seconds of it after the capture."""
+def take(platform: Platform, full: Sequence[str] = (), waiting: Sequence[str] = ()) -> float:
+    """The next batch, the whole way; the seconds of it after the capture. All tables are equal, but
+    for those whose rows wait for a dimension."""
     manifest = platform.capture(full)
     assert manifest is not None
 
     def after() -> None:
         platform.process(manifest)
-        assert all(found.equal for found in platform.load(manifest).audits.values())
+        audits = platform.load(manifest).audits
+        assert {name for name, found in audits.items() if not found.equal} <= {*waiting}
 
     return seconds(after)
 
@@ -87,7 +89,7 @@ def audit_orders(platform: Platform) -> None:
 
 def take_late_dimension(platform: Platform) -> None:
     """The batch in which it comes, and the next one, which reads in full what waited for it."""
-    take(platform)
+    take(platform, waiting=["fact_sales_order"])
     connection, names = platform.warehouse, platform.names
     assert healing.request_healing(connection, names, platform.ingestion) == ["sales_order"]
     take(platform)

@@ -12,9 +12,6 @@ from totesys_dagster.postgres.sessions import Connection, Names
 from totesys_dagster.warehouse.quarantine import last_ready_orphan, quarantine_of
 from totesys_dagster.warehouse.standing import Audit, Standing, standings
 
-# If more keys than this are in quarantine, no digest without them is requested.
-MOST_QUARANTINED = 10_000
-
 # Why a table is read in full.
 DIFFERED = "the warehouse was found to differ from it"
 ARRIVED = "dimension rows that orphans of it refer to have arrived"
@@ -46,10 +43,11 @@ def request_healing(
 def _quarantined(
     connection: Connection, names: Names, last: Mapping[str, Standing]
 ) -> dict[str, tuple[int, ...]]:
-    """The keys in quarantine now of each table that may differ because of them."""
+    """The keys in quarantine now of each table that may differ because of them, unless there are
+    too many to digest the table without them."""
     stars = sorted({found.star for found in _audits(last) if not found.equal and found.quarantined})
     keys = {star: quarantine_of(connection, names, STAR_TABLES[star]).keys for star in stars}
-    return {star: one for star, one in keys.items() if 0 < len(one) <= MOST_QUARANTINED}
+    return {star: one for star, one in keys.items() if one}
 
 
 def _audits(last: Mapping[str, Standing]) -> Iterator[Audit]:

@@ -13,10 +13,14 @@ from totesys_dagster.errors import LoadError
 from totesys_dagster.lake.log import TOTESYS
 from totesys_dagster.postgres.sessions import Connection, Names, failures, one, transaction
 
+# Of more rows in quarantine than this, nobody needs the keys.
+MOST_KEYS = 10_000
+
 
 @dataclass(frozen=True)
 class Quarantine:
-    """The rows of a table in quarantine: how many, and their keys as far as they have one."""
+    """The rows of a table in quarantine: how many, and their keys as far as they have one; no keys
+    if there are more than MOST_KEYS."""
 
     count: int
     keys: tuple[int, ...]
@@ -36,12 +40,18 @@ def quarantine_of(connection: Connection, names: Names, star: StarTable) -> Quar
         return Quarantine(0, ())
     query = sql.SQL(
         """
-        SELECT DISTINCT q.key, CASE WHEN q.key IS NULL THEN q.reason END {in_quarantine}
+        WITH quarantined AS MATERIALIZED (
+            SELECT DISTINCT q.key, CASE WHEN q.key IS NULL THEN q.reason END {in_quarantine}
+        )
+        SELECT count(*), (
+            SELECT array_agg(key ORDER BY key) FROM quarantined
+            WHERE key IS NOT NULL HAVING count(*) <= {most}
+        ) FROM quarantined
         """
-    ).format(in_quarantine=_in_quarantine(names, star))
+    ).format(in_quarantine=_in_quarantine(names, star), most=sql.Literal(MOST_KEYS))
     with failures(LoadError, "a read of the quarantine"), transaction(connection):
-        rows = connection.execute(query).fetchall()
-    return Quarantine(len(rows), tuple(sorted(key for key, _ in rows if key is not None)))
+        count, keys = one(connection, query)
+    return Quarantine(count, tuple(keys or ()))
 
 
 # A row in quarantine: the batch, the star, the source table, the key and the reasons.
@@ -123,18 +133,20 @@ def release(
 
     `staging` and `deleted_keys` are the tables of its rows and of the keys that it deletes. It does
     not matter whether the warehouse's rows change: a row may have been corrected to what the
-    warehouse already has. Raises LoadError or psycopg.Error.
+    warehouse already has. Raises psycopg.Error.
     """
-    keys = quarantine_of(connection, names, star).keys
-    if not keys:
+    if star.base is None:
         return
     query = sql.SQL(
         """
+        WITH quarantined AS MATERIALIZED (SELECT DISTINCT q.key {in_quarantine})
         INSERT INTO {released} (sequence, star, key)
-        SELECT {sequence}, {star}, k.key FROM unnest(%s::bigint[]) AS k (key)
-        WHERE k.key IN (SELECT {key} FROM {staging} UNION ALL SELECT key FROM {deleted_keys})
+        SELECT {sequence}, {star}, key FROM quarantined
+        WHERE key IN (SELECT {key} FROM {staging} UNION ALL SELECT key FROM {deleted_keys})
+        ORDER BY key
         """
     ).format(
+        in_quarantine=_in_quarantine(names, star),
         released=names.ledger("released"),
         sequence=sql.Literal(sequence),
         star=sql.Literal(star.name),
@@ -142,7 +154,7 @@ def release(
         deleted_keys=deleted_keys,
         key=sql.Identifier(star.key),
     )
-    connection.execute(query, [list(keys)])
+    connection.execute(query)
 
 
 def last_ready_orphan(connection: Connection, names: Names, star: StarTable) -> int:
