@@ -6,6 +6,7 @@ import pytest
 
 from totesys_dagster.catalogue import STAR_TABLES
 from totesys_dagster.lake.requests import Requests
+from totesys_dagster.warehouse import quarantine
 from totesys_dagster.warehouse.quarantine import Quarantine, quarantine_of
 from totesys_dagster.warehouse.standing import Audit
 from totesys_dagster_tests.conftest import Platform
@@ -170,6 +171,24 @@ def test_full_read_quarantines_anew_what_is_still_wrong(platform: Platform) -> N
 
     assert (before, keys(platform)) == ((3, 9), (3,))
     assert released(platform) == []
+
+
+def test_keys_stay_in_the_database_if_there_are_too_many(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A million of them took 300 MB. Their rows are counted, and released, all the same."""
+    platform.first()
+    change(platform, BOTH_BAD)
+    star = STAR_TABLES["fact_payment"]
+    monkeypatch.setattr(quarantine, "MOST_KEYS", 1)
+    too_many = quarantine_of(platform.warehouse, platform.names, star)
+    ask(platform)
+    asked = requested(platform)
+    change(platform, good_payment(2))
+
+    assert (too_many, asked) == (Quarantine(2, ()), {})
+    assert released(platform) == [(3, "fact_payment", 2)]
+    assert keys(platform) == (3,)
 
 
 @pytest.mark.parametrize(
