@@ -33,7 +33,7 @@ from totesys_dagster.lake.manifest import Manifest, ManifestLog
 from totesys_dagster.lake.store import Store
 from totesys_dagster.local.server import free_port
 from totesys_dagster.operations.verify import verify
-from totesys_dagster.orchestration import planning
+from totesys_dagster.orchestration import planning, sensors
 from totesys_dagster.resources import Lake, SourceDatabase, Warehouse
 from totesys_dagster.warehouse import schema
 from totesys_dagster_tests import object_store
@@ -305,6 +305,7 @@ def main() -> int:
     parser.add_argument("--batches", type=int, nargs="+", default=[10, 100, 1000, 10_000])
     options = parser.parse_args()
     planning.OPENING_SECONDS = 0  # a tick that waits does nothing
+    sensors.WAIT_SECONDS = 0
     table: dict[int, dict[str, float]] = {}
     with opened() as stage:
         for batches in options.batches:

@@ -6,7 +6,8 @@ Each step is taken in a process of its own, one after the other over one source 
 which so gets more and more versions of each order. PostgreSQL never takes statistics by itself
 meanwhile: "none" is what a table has that was just filled, "fresh" what autovacuum gives it within
 minutes. Ten million orders take the first four steps only. Then the same as a command, in Dagster.
-Writes `growth.csv` and `growth.svg` beside this file.
+Of all
+sizes, writes `growth.csv` and `growth.svg` beside this file.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ import psycopg
 
 from benchmarks import dev, parts
 from benchmarks.increment import edit
-from benchmarks.machine import Processor
+from benchmarks.machine import TICKS, Processor
 from benchmarks.parts import Platform, Verdicts, seconds
 from totesys_dagster.catalogue import SOURCE_TABLES
 from totesys_dagster.lake.manifest import ManifestLog
@@ -290,7 +291,8 @@ def _exponent(figures: list[Figure]) -> str:
     if len(figures) < 2:
         return ""
     one, other = figures[-2:]
-    power = math.log(other.processor / one.processor) / math.log(other.orders / one.orders)
+    spent = [max(figure.processor, 1 / TICKS) for figure in (one, other)]
+    power = math.log(spent[1] / spent[0]) / math.log(other.orders / one.orders)
     return f"{power:.2f}"
 
 
@@ -343,14 +345,18 @@ def main() -> int:
             for figure in itertools.chain(*runs):
                 figures.append(figure)
                 print(figure, f"load {os.getloadavg()[0]:.1f}", file=sys.stderr)
+    if (options.orders, tuple(options.statistics)) == (ORDERS, STATISTICS):
+        _keep(figures)
+    return report(figures)
+
+
+def _keep(figures: list[Figure]) -> None:
     with (HERE / "growth.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow([field.name for field in fields(Figure)])
         writer.writerows([vars(figure).values() for figure in figures])
-    status = report(figures)
     with parts.temporary_environment("matplotlib==3.10.8") as python:
         subprocess.run([python, HERE / "growth_plot.py"], check=True)
-    return status
 
 
 if __name__ == "__main__":

@@ -239,7 +239,7 @@ def main() -> int:
     with opened(options.listed) as stage:
         for number in range(1, options.batches):
             take_batch(stage, number)
-            if (number + 1) % KEEP_EVERY == 0:
+            if (number + 1) % min(KEEP_EVERY, options.every) == 0:
                 kept = seconds(lambda: stage.run(KEEP_HISTORY))
             if (number + 1) % options.every == 0:
                 table[number + 1] = {**measure(stage), "keep_history (ms)": 1000 * kept}
