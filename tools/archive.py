@@ -78,7 +78,7 @@ def main() -> None:
         sys.exit(f"The archive has {len(data):,} bytes, above the {LARGEST_BYTES:,} agreed upon.")
     target.write_bytes(data)
     target.chmod(0o644)
-    print(f"Wrote {target.relative_to(ROOT)} ({len(data):,} bytes).")
+    print(f"Wrote {target} ({len(data):,} bytes).")
 
 
 def _made(place: Path) -> Path:

@@ -65,7 +65,11 @@ def opened_instance() -> Iterator[dg.DagsterInstance]:
         home = os.environ.get("DAGSTER_HOME")
         instance = _instance(home)
     with instance:
-        yield instance
+        try:
+            yield instance
+        finally:
+            if instance.schedule_storage:  # an instance leaves it open
+                instance.schedule_storage.dispose()
 
 
 def require_storage() -> None:

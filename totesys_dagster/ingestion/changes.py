@@ -58,10 +58,10 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 @dataclass(frozen=True)
 class KeysSeen:
     """When a poll last found the keys of a table unchanged, by the source's clock, and how many
-    deletions the server had counted by then; None if that is not known."""
+    deletions the server had counted by then."""
 
     at: dt.datetime
-    deletions: int | None
+    deletions: int
 
 
 NEVER: Mapping[str, KeysSeen] = MappingProxyType({})
@@ -353,7 +353,7 @@ def _counted(view: SourceView, known: Known, table: str, seen: KeysSeen | None) 
         return False
     keys = known.head.tables[table].keys
     is_newer = seen is not None and seen.at > keys.observed_at
-    before = seen.deletions if seen and is_newer and seen.deletions is not None else keys.deletions
+    before = seen.deletions if seen and is_newer else keys.deletions
     return before != deletions(view, known.head, table)
 
 

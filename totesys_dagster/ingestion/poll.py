@@ -53,10 +53,10 @@ class PollCursor(BaseModel):
     """What a poll passes on to the next one, as of batch `sequence` of the lake.
 
     `due` is the poll's snapshot if it found changes: its counters apply once a batch covers it.
-    `keys_seen` says when the keys of a table were last found unchanged, and `deletions` how many
-    deletions the server had counted by then. `audit_at` is when an audit of the source becomes due,
-    `keys_at` when deletions must be searched for that were counted since. Times are by the host's
-    clock, except those of `keys_seen`, which are by the source's.
+    `keys_seen` is what is known of keys that were found unchanged, by table. `audit_at` is when an
+    audit of the source becomes due, `keys_at` when deletions must be searched for that were counted
+    since; None if none were. Times are by the host's clock, except those of `keys_seen`, which are
+    by the source's.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -65,8 +65,7 @@ class PollCursor(BaseModel):
     sequence: int = 0
     due: Snapshot | None = None
     counters: dict[str, str] = {}
-    keys_seen: dict[str, dt.datetime] = {}
-    deletions: dict[str, int] = {}
+    keys_seen: dict[str, KeysSeen] = {}
     thorough_at: dt.datetime | None = None
     audit_at: dt.datetime | None = None
     keys_at: dt.datetime | None = None
@@ -78,24 +77,6 @@ class PollCursor(BaseModel):
     def idle(self, counters: Mapping[str, str]) -> set[str]:
         """The large tables that nothing was written to since, by the server's counters."""
         return {name for name, count in counters.items() if self.counters.get(name) == count}
-
-    @property
-    def seen(self) -> dict[str, KeysSeen]:
-        """What is known of keys that were found unchanged, by table."""
-        return {name: KeysSeen(at, self.deletions.get(name)) for name, at in self.keys_seen.items()}
-
-    def with_seen(
-        self, seen: Mapping[str, KeysSeen], now: dt.datetime, search_in: dt.timedelta | None
-    ) -> PollCursor:
-        """The cursor with what is known of keys, and with the time of the next search, if any."""
-        counted = {name: keys.deletions for name, keys in seen.items()}
-        return self.model_copy(
-            update={
-                "keys_seen": {name: keys.at for name, keys in seen.items()},
-                "deletions": {name: count for name, count in counted.items() if count is not None},
-                "keys_at": None if search_in is None else now + search_in,
-            }
-        )
 
 
 @dataclass(frozen=True)
@@ -146,7 +127,7 @@ def poll(
             lambda keys: keys.read(store),
             full=wanted,
             idle=() if thorough else cursor.idle(counters),
-            keys_seen=cursor.seen,
+            keys_seen=cursor.keys_seen,
             deletions_at_once=deletions_at_once,
             whole=whole,
             digested=thorough or whole,
@@ -155,18 +136,21 @@ def poll(
     audit_in = changes.audit_in(view, known) if known.answers(asked.without()) else dt.timedelta(0)
     unreconciled = [] if audit_in else changes.unreconciled(known)
     changed = [name for name in SOURCE_TABLES if name in {*findings.changed, *unreconciled}]
+    seen = {} if changed else cursor.keys_seen | changes.keys_seen(view, known, findings)
+    search_in = changes.search_in(view, known, seen)
     after = PollCursor(
         token="" if changed else token,
         sequence=sequence,
         due=view.snapshot if changed else None,
         counters=counters,
+        keys_seen=seen,
         thorough_at=now if thorough else cursor.thorough_at,
         audit_at=now + audit_in,
+        keys_at=None if search_in is None else now + search_in,
     )
-    seen = {} if changed else cursor.seen | changes.keys_seen(view, known, findings)
     return Poll(
         changed,
-        after.with_seen(seen, now, changes.search_in(view, known, seen)),
+        after,
         audit_due=not changed and not audit_in,
         asked=bool(wanted or unreconciled),
         whole=any(state.changed and changes.is_large(view, name) for name, state in findings.read),

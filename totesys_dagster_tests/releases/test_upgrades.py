@@ -225,3 +225,19 @@ def tick(instance: dg.DagsterInstance, state: Any) -> object:
     assert cursor
     assert context.cursor != cursor
     return answer
+
+
+@pytest.mark.long
+def test_archive_of_today_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise, nobody finds out before the day of a release."""
+    monkeypatch.setattr(archive, "RELEASES", tmp_path)
+    archive.main()
+    [written] = tmp_path.iterdir()
+
+    assert files_of(written) == files_of(ARCHIVES[-1])
+
+
+def files_of(path: Path) -> set[str]:
+    """The files of an archive, except those of the lake."""
+    with tarfile.open(path) as opened:
+        return {name for name in opened.getnames() if not name.startswith("lake/")}
