@@ -296,7 +296,8 @@ class Capture:
             assert previous is not None
             return previous.keys
         keys = key_sets.key_set(state.table, state.ranges)
-        if previous is None or previous.keys.sha256 != keys.sha256:
+        # The load reads it to reconcile, and the previous one may be lost.
+        if state.reconcile or previous is None or previous.keys.sha256 != keys.sha256:
             key_sets.write(self._store, keys, state.ranges)
         return KnownKeys(
             **keys.model_dump(),

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from totesys_dagster.catalogue import SOURCE_TABLES, STAR_TABLES, StarTable
+from totesys_dagster.errors import LakeError, LakeUnusableError
 from totesys_dagster.ingestion import digests, identity, scans
 from totesys_dagster.ingestion.known import Known
 from totesys_dagster.ingestion.source_view import SourceView
@@ -159,14 +160,13 @@ def examine(
     found unchanged. With `deletions_at_once`, all counted deletions are searched for. Without
     `digested`, no rows are digested, and what only an audit can find is left to the audit. With
     `whole`, large tables are compared as a whole, too. With `glance`, the scan of a large table may
-    stop at the first changed row. Raises SourceError.
+    stop at the first changed row. Raises SourceError, or what `read_keys` raises.
     """
     head = known.head
     if head is None or not identity.comparable(head, view.identity, known.audit):
         reason = FIRST if head is None else OTHER_HISTORY
-        keys = {name: entry.keys for name, entry in head.tables.items()} if head else {}
         states = {
-            name: _first(view, name, reason, read_keys(keys[name]) if name in keys else ())
+            name: _first(view, name, reason, _keys_before(head, name, read_keys, reason))
             for name in SOURCE_TABLES
         }
         return Findings(states, {}, identity.recorded(None, view.identity))
@@ -206,8 +206,9 @@ def _restarted(view: SourceView, known: Known) -> bool:
     return known.incarnation is not None and identity.restarted(known.incarnation, view.incarnation)
 
 
-def _first(view: SourceView, table: str, reason: str, before: Ranges = ()) -> TableState:
-    """A table of which no row is known; `before` are the keys that another source had."""
+def _first(view: SourceView, table: str, reason: str, before: Ranges | None = ()) -> TableState:
+    """A table of which no row is known; `before` are the keys that another source had, None if
+    they are lost."""
     _, left, _ = scans.recent_rows(view, table, view.snapshot.xmin)
     ranges = scans.key_ranges(view, table)
     return TableState(
@@ -216,8 +217,8 @@ def _first(view: SourceView, table: str, reason: str, before: Ranges = ()) -> Ta
         rows_changed=True,
         ctids=None,
         ranges=ranges,
-        inserted=key_ranges.count(key_ranges.subtract(ranges, before)),
-        gone=key_ranges.count(key_ranges.subtract(before, ranges)),
+        inserted=None if before is None else key_ranges.count(key_ranges.subtract(ranges, before)),
+        gone=key_ranges.count(key_ranges.subtract(before or (), ranges)),
         deleted=(),
         reconcile=True,
         recent=left,
@@ -240,10 +241,10 @@ def _compare(
     missed = _missed(entry)
     inserted, deleted = None if ranges is None else 0, []
     if ranges is not None and key_sets.hash_of(ranges) != entry.keys.sha256:
-        before = read_keys(entry.keys)
-        appeared = key_ranges.subtract(ranges, before)
-        inserted = key_ranges.count(appeared)
-        deleted = key_ranges.subtract(before, ranges)
+        before = _keys_before(head, table, read_keys, reason)
+        appeared = key_ranges.subtract(ranges, before or ())
+        inserted = None if before is None else key_ranges.count(appeared)
+        deleted = key_ranges.subtract(before or (), ranges)
         # Rows that came between two reads are no longer recent: only digests find them.
         if appeared and not reason and not missed:
             written = scans.key_ranges(view, table, scans.written(table, watermark, ctids))
@@ -261,6 +262,26 @@ def _compare(
         reconcile=reconcile,
         recent=left,
     )
+
+
+def _keys_before(
+    head: Manifest | None, table: str, read_keys: Callable[[KeySet], Ranges], reason: str
+) -> Ranges | None:
+    """The keys of a table in the last batch. None if they are lost, but the table is read in full:
+    then they would only be counted. Raises LakeError."""
+    if head is None or table not in head.tables:
+        return ()
+    try:
+        return read_keys(head.tables[table].keys)
+    except LakeUnusableError:
+        raise
+    except LakeError as error:
+        if reason:
+            return None
+        raise LakeError(
+            f"{str(error).removesuffix('.')}; if it is lost for good, run `totesys run --full"
+            f" {table}`, which does without it."
+        ) from None
 
 
 def _glance(view: SourceView, table: str, head: Manifest) -> TableState:

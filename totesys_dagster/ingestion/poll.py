@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
@@ -103,13 +103,15 @@ def poll(
     cursor: PollCursor,
     now: dt.datetime,
     *,
+    full: Collection[str] = (),
     deletions_at_once: bool = False,
     whole: bool = False,
 ) -> Poll:
     """Check whether a batch is due at `now` (UTC). Writes nothing.
 
-    With `deletions_at_once`, search for all counted deletions in large tables; with `whole`,
-    compare these as a whole. Raises SourceError or LakeError.
+    `full` names tables that are to be read in full. With `deletions_at_once`, search for all
+    counted deletions in large tables; with `whole`, compare these as a whole. Raises SourceError or
+    LakeError.
     """
     log, asked = ManifestLog(store), Requests(store)
     sequence = log.end()
@@ -118,7 +120,7 @@ def poll(
     if token == cursor.token and not thorough and not cursor.is_due(now):
         return Poll([], cursor, quiet=True)
     known = _known(log, sequence)
-    wanted = asked.full_reads(known.head)
+    wanted = asked.full_reads(known.head) | dict.fromkeys(full, changes.REQUESTED)
     counters = _counters(connection)  # before the snapshot: the next poll finds later writes
     with source_view.open_view(connection) as view:
         findings = changes.examine(
@@ -153,7 +155,10 @@ def poll(
         after,
         audit_due=not changed and not audit_in,
         asked=bool(wanted or unreconciled),
-        whole=any(state.changed and changes.is_large(view, name) for name, state in findings.read),
+        whole=any(
+            state.changed and name not in full and changes.is_large(view, name)
+            for name, state in findings.read
+        ),
     )
 
 
@@ -177,13 +182,17 @@ def _moved(cursor: PollCursor, change_token: str) -> bool:
     return not cursor.token.endswith(f" {change_token}")
 
 
-def changed_tables(connection: Connection, store: Store, *, whole: bool = False) -> Poll:
+def changed_tables(
+    connection: Connection, store: Store, *, full: Collection[str] = (), whole: bool = False
+) -> Poll:
     """A poll without a cursor, which checks every table, and searches for all counted deletions.
 
     Raises SourceError or LakeError.
     """
     now = dt.datetime.now(dt.UTC)
-    return poll(connection, store, PollCursor(), now, deletions_at_once=True, whole=whole)
+    return poll(
+        connection, store, PollCursor(), now, full=full, deletions_at_once=True, whole=whole
+    )
 
 
 def _is_due_for_all(cursor: PollCursor, log: ManifestLog, sequence: int, now: dt.datetime) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from totesys_dagster.errors import LakeError
+from totesys_dagster.errors import LakeError, ObjectConflictError
 from totesys_dagster.lake import key_ranges
 from totesys_dagster.lake.key_ranges import Ranges
 from totesys_dagster.lake.log import Document, Many, Record
@@ -84,5 +84,9 @@ def key_set(table: str, ranges: Ranges) -> KeySet:
 
 def write(store: Store, keys: KeySet, ranges: Ranges) -> None:
     """Write the object of a set that has one. Raises LakeError."""
-    if keys.key is not None:
+    if keys.key is None:
+        return
+    try:
         store.put(keys.key, KeyObject(ranges=tuple(ranges)).to_bytes())
+    except ObjectConflictError:
+        keys.read(store)  # another release may write the same set in other bytes

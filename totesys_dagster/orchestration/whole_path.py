@@ -14,7 +14,7 @@ from typing import Any
 
 import dagster as dg
 
-from totesys_dagster.catalogue import INGESTION, PROCESSED, SOURCE_TABLES, WAREHOUSE
+from totesys_dagster.catalogue import INGESTION, PROCESSED, WAREHOUSE
 from totesys_dagster.errors import ObjectMissingError, TotesysError
 from totesys_dagster.ingestion.capture import next_batch
 from totesys_dagster.ingestion.changes import LARGE_TABLE_ROWS
@@ -140,10 +140,10 @@ class _Path:
         found = bring_up_to_date(self.lake, self.warehouse, self.progress)
         self.renewed = self.renewed or bool(found.stars and not found.is_asked_for)
 
-    def poll(self, *, whole: bool = False) -> Poll:
+    def poll(self, full_read: Sequence[str] = (), *, whole: bool = False) -> Poll:
         """Poll the source."""
         with self.source.connect() as connection:
-            return changed_tables(connection, self.lake.ingestion(), whole=whole)
+            return changed_tables(connection, self.lake.ingestion(), full=full_read, whole=whole)
 
     def take(self, full_read: Sequence[str], *, whole: bool) -> list[BatchReport]:
         """Capture what changed, if anything did, and load it; else audit all tables if `whole`."""
@@ -188,21 +188,20 @@ class _Path:
         """Take a batch all the way if anything changed. Returns the run that did so, by batch."""
         self.progress("Looking for changes in the source")
         start = time.monotonic()
-        found = self.poll(whole=whole)
-        changed = [name for name in SOURCE_TABLES if name in {*found.changed, *full_read}]
-        if not changed:
+        found = self.poll(full_read, whole=whole)
+        if not found.changed:
             return {}
         looked = time.monotonic() - start
         batch = next_batch(self.lake.log().head())
         self.progress(
-            f"Taking batch {batch} the whole way ({counted(len(changed), 'table')} changed)"
+            f"Taking batch {batch} the whole way ({counted(len(found.changed), 'table')} changed)"
         )
         put_on_list(self.instance, batch)
         import_ahead(TRANSFORM)  # the capture need not wait for it
         options = {"full_read": list(full_read), "whole": whole or found.whole}
         run = self._execute(
             batch,
-            to_capture(changed),
+            to_capture(found.changed),
             run_config={"ops": {"capture_batch": {"config": options}}},
         )
         run.seconds["poll"] = looked

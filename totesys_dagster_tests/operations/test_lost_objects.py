@@ -35,10 +35,11 @@ from totesys_dagster_tests.orchestra import Orchestra
 pytestmark = pytest.mark.long
 
 
-def take(orchestra: Orchestra) -> int:
+def take(orchestra: Orchestra, full: tuple[str, ...] = ()) -> int:
     """`totesys run`; how many batches it loaded."""
     lake, source, warehouse = Lake(), SourceDatabase(), Warehouse()
-    return len(run_path(orchestra.instance, defs.resolve_job_def, source, lake, warehouse))
+    job = defs.resolve_job_def
+    return len(run_path(orchestra.instance, job, source, lake, warehouse, full_read=full))
 
 
 def findings(platform: Platform) -> list[str]:
@@ -237,17 +238,22 @@ def test_part_that_is_gone_stops_its_batch_until_it_is_back(loaded: Orchestra) -
     assert platform.rows("SELECT count(*) FROM dim_design") == [(3,)]
 
 
-def test_key_set_that_is_gone_stops_the_capture_that_needs_it(
-    loaded: Orchestra, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    platform = loaded.platform
+def key_of_designs(loaded: Orchestra, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The object with the keys of the designs, after another one has come."""
     monkeypatch.setattr(key_sets, "FEW_RANGES", 0)
-    platform.application.execute(new_design(8))  # type: ignore[call-overload]
+    loaded.platform.application.execute(new_design(8))  # type: ignore[call-overload]
     assert take(loaded) == 1
-    head = ManifestLog(platform.ingestion).head()
+    head = ManifestLog(loaded.platform.ingestion).head()
     assert head is not None
     key = head.tables["design"].keys.key
     assert key is not None
+    return key
+
+
+def test_key_set_that_is_gone_stops_the_capture_that_needs_it(
+    loaded: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform, key = loaded.platform, key_of_designs(loaded, monkeypatch)
     restore = remove(platform.ingestion, key)
     platform.application.execute(EDIT_ORDER_1)  # type: ignore[call-overload]
     assert take(loaded) == 1  # nobody asked for the keys of designs
@@ -259,6 +265,32 @@ def test_key_set_that_is_gone_stops_the_capture_that_needs_it(
     assert f"{platform.ingestion.uri(key)} does not exist" in said
     assert finding.startswith(f"{platform.ingestion.uri(key)} does not exist")
     assert take(loaded) == 1
+    assert findings(platform) == []
+
+
+def test_full_read_does_without_a_key_set_that_is_lost(
+    loaded: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform, key = loaded.platform, key_of_designs(loaded, monkeypatch)
+    remove(platform.ingestion, key)
+    platform.application.execute("DELETE FROM design WHERE design_id = 8")
+    platform.application.execute(new_design(9))  # type: ignore[call-overload]
+
+    assert "lost for good, run `totesys run --full design`, which" in refused(loaded, LakeError)
+    assert take(loaded, full=("design",)) == 1
+    designs = platform.rows("SELECT design_id FROM current_dim_design ORDER BY 1")
+    assert designs == [(1,), (2,), (9,)]
+    [finding] = findings(platform)
+    assert finding.startswith(f"{platform.ingestion.uri(key)} does not exist")
+
+
+def test_full_read_writes_a_lost_key_set_again_if_it_still_applies(
+    loaded: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform, key = loaded.platform, key_of_designs(loaded, monkeypatch)
+    remove(platform.ingestion, key)
+
+    assert take(loaded, full=("design",)) == 1
     assert findings(platform) == []
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from totesys_dagster.catalogue import OTHER_TABLES, SOURCE_TABLES
 from totesys_dagster.ingestion.changes import RESHAPED
+from totesys_dagster.lake import key_sets
 from totesys_dagster.local import stack
 from totesys_dagster.local.server import SUPERUSER
 from totesys_dagster_tests.clusters import SOURCE, Cluster, wait_for
@@ -28,6 +29,7 @@ from totesys_dagster_tests.ingestion.histories.conftest import (
     statement,
     transactions,
 )
+from totesys_dagster_tests.operations.erasing import place
 
 pytestmark = pytest.mark.long
 
@@ -68,6 +70,21 @@ def test_disk_that_is_set_back_is_read_in_full(site: Site) -> None:
     assert site.differences(disk) == []
     assert site.run() is None
     assert not site.poll().audit_due
+
+
+def test_lost_key_sets_do_not_stop_the_capture_of_another_history(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody needs the keys of the former one but to count them."""
+    monkeypatch.setattr(key_sets, "FEW_RANGES", 0)
+    disk = set_back(site)
+    for key in site.platform.ingestion.list("keys"):
+        place(site.platform.ingestion, key).unlink()
+    manifest = site.captured()
+
+    assert is_of_another_history(manifest)
+    assert {entry.inserted for entry in manifest.tables.values()} == {None}
+    assert site.differences(disk) == []
 
 
 @pytest.mark.parametrize("more", [0, 50], ids=["as many ids", "more ids"])
