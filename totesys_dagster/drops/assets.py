@@ -97,7 +97,7 @@ def _taken(key: dg.AssetKey, done: Delivered) -> dg.AssetCheckResult:
         check_name=TAKEN,
         passed=not found,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{counted(len(found), 'file')} cannot be read." if found else None,
+        description=f"{counted(len(found), 'path')} cannot be read." if found else None,
         metadata={visible(name): visible(why) for name, why in [*found.items()][:SHOWN]},
     )
 

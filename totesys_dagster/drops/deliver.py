@@ -29,7 +29,8 @@ UNREADABLE_SECONDS = 30.0
 @dataclass
 class Delivered:
     """The result of taking drops: deliveries, the names of drops that were replaced while they were
-    read (the next run finds them), and those that cannot be read, with the reason."""
+    read (the next run finds them), and those of files and directories that cannot be read, with the
+    reason."""
 
     deliveries: list[Delivery] = field(default_factory=list)
     replaced: list[str] = field(default_factory=list)

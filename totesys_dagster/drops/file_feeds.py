@@ -14,7 +14,7 @@ def file_feed(contract: FileContract) -> Feed:
     """The feed of a contract's files."""
 
     def lying() -> frozenset[str]:
-        return frozenset(drop.name for drop in Drops().all(contract.location))
+        return Drops().names(contract.location)
 
     def doubtful(connection: Connection, names: Names) -> list[str]:
         return doubts(connection, names, contract)

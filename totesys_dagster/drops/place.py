@@ -30,7 +30,7 @@ class Drop:
 
     `key` is where it is, `order` when it came, only for comparisons. An object's `version` is known
     once it is read, and is not compared with the log. A drop that is not `settled` may still be
-    written to.
+    written to. One with a `failure` stands for what cannot be looked at, usually a directory.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Drop:
     key: str
     order: str
     settled: bool = True
+    failure: BackendError | None = None
 
     @property
     def size(self) -> int:
@@ -83,8 +84,17 @@ class Drops:
         except BackendError as error:
             raise self._unusable(error) from None
 
+    def names(self, location: str) -> frozenset[str]:
+        """The names of the drops under a location. Raises DropsError if any cannot be listed."""
+        found = self.all(location)
+        for failure in filter(None, (drop.failure for drop in found)):
+            raise self._unusable(failure)
+        return frozenset(drop.name for drop in found)
+
     def read(self, drop: Drop) -> Read | None:
         """See `Place.read`. Raises DropsError."""
+        if drop.failure:
+            raise self._unusable(drop.failure)
         try:
             return self._place.read(drop)
         except BackendError as error:
@@ -129,25 +139,31 @@ class DirectoryPlace:
             raise BackendError("there is no such directory", "make it, or mount it")
         top = self._root / location
         now = time.time()
-        for directory, _, names in os.walk(top, onerror=_raise):
+        failed: list[OSError] = []
+        for directory, _, names in os.walk(top, onerror=failed.append):
             for name in names:
                 path = Path(directory, name)
                 try:
                     status = path.lstat()
-                except FileNotFoundError:
-                    continue
                 except OSError as error:
-                    raise _failure(str(path), error) from None
+                    failed.append(error)
+                    continue
                 if S_ISREG(status.st_mode):
-                    relative = os.fsencode(path.relative_to(top).as_posix())
-                    # A name in another encoding is no text, and yet a name.
                     yield Drop(
-                        relative.decode(errors="backslashreplace"),
+                        _name(path, top),
                         _identity(status),
                         str(path),
                         f"{status.st_mtime_ns:020d}",
                         settled=abs(now - status.st_mtime) >= SETTLE_SECONDS,
                     )
+        for found in failed:
+            if isinstance(found, FileNotFoundError):  # removed, or nothing was ever delivered
+                continue
+            path = Path(found.filename)
+            failure = _failure(str(path), found)
+            if path == top:
+                raise failure
+            yield Drop(_name(path, top), {"size": "0"}, str(path), "", failure=failure)
 
     def read(self, drop: Drop) -> Read | None:
         try:
@@ -178,10 +194,9 @@ def _identity(status: os.stat_result) -> dict[str, str]:
     }
 
 
-def _raise(error: OSError) -> None:
-    """Raise the error unless the directory is missing, which counts as empty."""
-    if not isinstance(error, FileNotFoundError):
-        raise _failure(str(error.filename), error)
+def _name(path: Path, top: Path) -> str:
+    """The name of a drop. One in another encoding is no text, and yet a name."""
+    return os.fsencode(path.relative_to(top).as_posix()).decode(errors="backslashreplace")
 
 
 def _failure(path: str, error: OSError) -> BackendError:

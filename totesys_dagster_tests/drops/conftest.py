@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,6 +49,26 @@ def outcome(body: bytes, name: str = "targets.csv", feed: Feed = TARGETS[1]) -> 
         body=Body(key="body", bytes=len(body), sha256=""),
     )
     return feed.process(delivery, body, None)
+
+
+@contextmanager
+def closed(parent: Path) -> Iterator[Path]:
+    """A directory that cannot be listed: a mode keeps users out, and a path that is too long even
+    the superuser."""
+    name = "closed" * 40
+    path, folder = parent / name, os.open(parent, os.O_RDONLY)
+    os.mkdir(name, mode=0o700 if os.geteuid() == 0 else 0, dir_fd=folder)
+    while os.geteuid() == 0 and len(os.fspath(path)) < 4096:
+        below = os.open(name, os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        path, folder = path / name, below
+        os.mkdir(name, dir_fd=folder)
+    os.close(folder)
+    try:
+        yield path
+    finally:
+        (parent / name).chmod(0o700)
+        shutil.rmtree(parent / name)
 
 
 @dataclass

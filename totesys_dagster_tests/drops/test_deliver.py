@@ -23,7 +23,7 @@ from totesys_dagster.operations.rebuild import rebuild
 from totesys_dagster.operations.renew import Due
 from totesys_dagster.operations.verify import verify
 from totesys_dagster.report import Status
-from totesys_dagster_tests.drops.conftest import LONG_AGO, TARGETS, Dropping
+from totesys_dagster_tests.drops.conftest import LONG_AGO, TARGETS, Dropping, closed
 
 FEED = TARGETS[1]
 LEEDS = "2024-11,Leeds,GBP,10.00\n"
@@ -354,6 +354,32 @@ def test_files_that_cannot_be_read_hold_up_no_other(
 
     assert [delivery.name for delivery in done.deliveries] == ["last.csv"]
     assert done.unreadable == {name: f"{name} may not be read." for name in names}
+
+
+def test_directory_that_cannot_be_read_holds_up_no_other(dropping: Dropping) -> None:
+    dropping.drop(LEEDS)
+    dropping.drop(YORK, "north/b.csv")
+    with closed(dropping.targets) as path:
+        done = dropping.deliver()
+    [(name, why)] = done.unreadable.items()
+
+    assert [delivery.name for delivery in done.deliveries] == ["a.csv", "north/b.csv"]
+    assert name == path.relative_to(dropping.targets).as_posix()
+    assert why.startswith(
+        f"TOTESYS_DROPS_URL (file://{dropping.directory}) cannot be read: {path} "
+    )
+    assert why.endswith(", and what waits there is taken.")
+
+
+def test_refused_file_stays_refused_while_a_directory_cannot_be_read(dropping: Dropping) -> None:
+    """It may be in there."""
+    path = dropping.drop("2024-11,Leeds,GBP,many\n")
+    dropping.take()
+    path.unlink()
+    with closed(dropping.targets):
+        assert [*dropping.status().refused] == ["a.csv"]
+
+    assert dropping.status().refused == {}
 
 
 def test_place_that_takes_long_to_fail_is_not_tried_for_each_file(

@@ -30,6 +30,24 @@ def test_few_ranges_stand_in_the_document(store: Store) -> None:
     assert store.list("keys") == []
 
 
+def test_set_that_is_there_in_other_bytes_counts_as_written(store: Store) -> None:
+    keys = key_set("staff", MANY)
+    assert keys.key is not None
+    store.put(keys.key, json.dumps({"ranges": MANY, "format": 3}, indent=1).encode())
+    key_sets.write(store, keys, MANY)
+
+    assert keys.read(store) == MANY
+
+
+def test_damaged_set_is_not_written_over(directory: Store) -> None:
+    keys = written(directory, MANY)
+    assert keys.key is not None
+    overwrite(directory, keys.key, json.dumps({"ranges": MANY[1:], "format": 3}).encode())
+
+    with pytest.raises(LakeError, match=rf"{keys.key} is not the set of {len(MANY)} keys"):
+        key_sets.write(directory, keys, MANY)
+
+
 def test_many_ranges_are_an_object(store: Store) -> None:
     keys = written(store, MANY)
 
