@@ -30,7 +30,7 @@ class Captured(TypedDict):
     """Rows archived, including unchanged ones that changed rows are joined with."""
     new: int | None
     """Keys that the previous batch did not have; null if the keys were not read, which happens
-    in large tables."""
+    in large tables, or if the lake has lost those of the previous batch."""
     deleted: int
     """Keys that the source had when they were last read, and now lacks; 0 if they were not read,
     and in the first batch."""
@@ -296,6 +296,57 @@ class Rebuild(TypedDict):
 
 
 @_documented
+class RemovedObjects(TypedDict):
+    """What an erasure removed from a zone of the lake."""
+
+    objects: int
+    """Objects."""
+    older_versions: int
+    """Their older versions, and what killed processes left behind."""
+
+
+@_documented
+class Erasure(TypedDict):
+    """What an erasure did."""
+
+    batches: list[int]
+    """The numbers of the batches that were processed again, in order: also those of earlier
+    erasures in the table that were not completed."""
+    tables: list[str]
+    """The warehouse tables that were rebuilt."""
+    ingestion: RemovedObjects
+    """What was removed from the ingestion zone."""
+    processed: RemovedObjects
+    """What was removed from the processed zone."""
+
+
+@_documented
+class Erase(TypedDict):
+    """What `totesys erase --json` prints."""
+
+    source: str
+    """Which database is configured, as a phrase."""
+    table: str
+    """The source table."""
+    keys: list[int]
+    """The keys of its rows."""
+    columns: list[str]
+    """The columns with PII."""
+    versions: int
+    """Versions of the rows with PII that was to be erased; 0 if there was none left."""
+    objects: int
+    """Objects of the ingestion zone that held it."""
+    batches: list[int]
+    """The numbers of the batches that these belong to, in order."""
+    staying: dict[str, list[str]]
+    """Columns in which ToteSys has another value now, which stays, by key."""
+    left: list[str]
+    """Columns that the catalogue does not declare and that are left as ToteSys has them."""
+    done: Erasure | None
+    """What was done; null with `--dry-run`."""
+
+
+@_documented
 class Connect(TypedDict):
     """What `totesys connect --json` prints."""
 
@@ -335,6 +386,7 @@ DOCUMENTS: dict[str, type] = {
     "quarantine": Quarantine,
     "verify": Verify,
     "rebuild": Rebuild,
+    "erase": Erase,
     "connect": Connect,
     "error": Error,
 }

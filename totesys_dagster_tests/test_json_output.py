@@ -21,6 +21,8 @@ from totesys_dagster.orchestration.whole_path import BatchReport
 from totesys_dagster.report import batch_data
 from totesys_dagster_tests.conftest import Platform
 from totesys_dagster_tests.drops.conftest import HEADER
+from totesys_dagster_tests.operations.erasing import CANARIES, stored_with
+from totesys_dagster_tests.operations.test_erase import former_colleague
 from totesys_dagster_tests.test_cli import here, made, project
 
 __all__ = ["made", "project"]
@@ -205,6 +207,37 @@ def test_damaged_lake_and_its_repair(platform: Platform, project: Path, tmp_path
     assert (repaired.returncode, printed(repaired, "verify")["findings"]) == (0, [])
 
 
+def test_erasure_and_what_it_would_do(platform: Platform, project: Path) -> None:
+    platform.come_to("former colleague", former_colleague)
+    tried = printed(here(project, "erase", "staff", "1", "--dry-run", "--json"), "erase")
+    asked = here(project, "erase", "staff", "1", "--json")
+    held = stored_with(platform, *CANARIES)
+    done = here(project, "erase", "staff", "1", "--yes", "--json")
+    again = printed(here(project, "erase", "staff", "1", "--json"), "erase")
+
+    sentence = "Nothing was erased: --json does not ask whether to, so add --yes."
+    assert (asked.returncode, printed(asked, "error")["error"]) == (1, sentence)
+    assert held
+    assert stored_with(platform, *CANARIES) == []
+    assert tried == {
+        "source": tried["source"],
+        "table": "staff",
+        "keys": [1],
+        "columns": ["first_name", "last_name", "email_address"],
+        "versions": 1,
+        "objects": 1,
+        "batches": [1],
+        "staying": {"1": ["first_name", "last_name", "email_address"]},
+        "left": [],
+        "done": None,
+    }
+    removed = {"objects": 1, "older_versions": 0}
+    zones = {"ingestion": removed, "processed": removed}
+    found = printed(done, "erase")
+    assert found == {**tried, "done": {"batches": [1], "tables": ["dim_staff"], **zones}}
+    assert (again["versions"], again["batches"]) == (0, [])
+
+
 def test_connection_with_and_without_its_password(platform: Platform, project: Path) -> None:
     platform.first()
     dsn = platform.server.dsn(stack.READER, platform.warehouse_database)
@@ -216,12 +249,16 @@ def test_connection_with_and_without_its_password(platform: Platform, project: P
     assert (full["schemas"], full["files"]) == (["reports", "warehouse"], ["a.pbids"])
 
 
-@pytest.mark.usefixtures("platform")
 @pytest.mark.parametrize("command", sorted(DOCUMENTS.keys() - {"error"}))
-def test_error_is_a_document_and_a_sentence(command: str, project: Path) -> None:
+def test_error_is_a_document_and_a_sentence(
+    command: str, platform: Platform, project: Path
+) -> None:
     """It is the same for every command: 1, a document for scripts, and a sentence for people."""
+    what = ("staff", "1") if command == "erase" else ()
+    if what:
+        platform.come_to("former colleague", former_colleague)
     wrong = {settings.WAREHOUSE_DSN: "postgresql://ann:hidden@127.0.0.1:1/totesys"}
-    done = here(project, command, "--json", **wrong)
+    done = here(project, command, *what, "--json", **wrong)
 
     sentence = printed(done, "error")["error"]
     assert done.returncode == 1

@@ -10,12 +10,14 @@ from rich.markup import escape
 
 from totesys_dagster import settings
 from totesys_dagster.commands.begin import begin
-from totesys_dagster.commands.terminal import output, print_source, progress
+from totesys_dagster.commands.terminal import as_json, output, print_json, print_source, progress
 from totesys_dagster.errors import NotConfirmedError
 from totesys_dagster.words import counted
 
 if TYPE_CHECKING:
+    from totesys_dagster.json_output import Erase, RemovedObjects
     from totesys_dagster.operations.erase import Done
+    from totesys_dagster.operations.erase_copies import Removed
     from totesys_dagster.operations.erase_plan import Plan
 
 
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 @click.argument("keys", nargs=-1, required=True, type=int, metavar="KEY [KEY…]")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-def erase(table: str, keys: tuple[int, ...], yes: bool, dry_run: bool) -> None:
+@as_json
+def erase(table: str, keys: tuple[int, ...], yes: bool, dry_run: bool, json_: bool) -> None:
     """Erase the PII of rows of ToteSys, for ever.
 
     First erase them in ToteSys, then run `totesys run`. All earlier values of the PII columns
@@ -47,12 +50,15 @@ def erase(table: str, keys: tuple[int, ...], yes: bool, dry_run: bool) -> None:
         plan = plan_of(lake.log(), table, keys)
     with warehouse.connect_as_admin() as connection:
         operation.require_ready(connection, names, ingestion, plan.table, plan.superseded_by)
-        print_source()
-        _print_plan(plan)
+        if not json_:
+            print_source()
+            _print_plan(plan)
         if dry_run:
+            if json_:
+                print_json(_data(plan))
             return
         if not yes and plan.due:
-            _confirm()
+            _confirm(json_)
         with progress.status("Erasing") as state:
             done = operation.erase(
                 connection,
@@ -64,10 +70,15 @@ def erase(table: str, keys: tuple[int, ...], yes: bool, dry_run: bool) -> None:
                 progress=state.update,
             )
     _remove_local_page()
-    _print_done(plan, done)
+    if json_:
+        print_json(_data(plan, done))
+    else:
+        _print_done(plan, done)
 
 
-def _confirm() -> None:
+def _confirm(json_: bool) -> None:
+    if json_:
+        raise NotConfirmedError("Nothing was erased: --json does not ask whether to, so add --yes.")
     try:
         click.confirm("Erase them? They cannot be restored", abort=True)
     except click.Abort:
@@ -83,6 +94,32 @@ def _remove_local_page() -> None:
     from totesys_dagster.page import local_copy
 
     local_copy.default_path().resolve().unlink(missing_ok=True)
+
+
+def _data(plan: Plan, done: Done | None = None) -> Erase:
+    return {
+        "source": settings.describe_source(),
+        "table": plan.table.name,
+        "keys": [*plan.keys],
+        "columns": [*plan.columns],
+        "versions": len(plan.due),
+        "objects": len(plan.objects),
+        "batches": sorted({sequence for sequence, _ in plan.objects}),
+        "staying": {str(key): names for key, names in plan.staying.items()},
+        "left": [*plan.left],
+        "done": None
+        if done is None
+        else {
+            "batches": [*done.batches],
+            "tables": [*done.stars],
+            "ingestion": _removed(done.ingestion),
+            "processed": _removed(done.processed),
+        },
+    }
+
+
+def _removed(removed: Removed) -> RemovedObjects:
+    return {"objects": removed.objects, "older_versions": removed.others}
 
 
 def _print_plan(plan: Plan) -> None:
