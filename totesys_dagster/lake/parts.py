@@ -78,9 +78,9 @@ def _unreadable(store: Store, entry: ObjectEntry, form: str) -> LakeError:
 def _too_large(store: Store, entry: ObjectEntry, most: int) -> LakeError:
     return LakeError(
         f"{store.uri(entry.key)} would take more than {most:,} bytes of memory, the most for an"
-        f" object of {entry.bytes:,}, and was not read: it was written by something else than"
-        " totesys_dagster, or with a larger TOTESYS_ROW_BYTES or TOTESYS_PART_BYTES than is set"
-        " now."
+        f" object of {entry.bytes:,}, and was not read: if TOTESYS_ROW_BYTES or TOTESYS_PART_BYTES"
+        " was larger when it was written, set it as it was; otherwise, it was written by something"
+        " else than totesys_dagster."
     )
 
 
