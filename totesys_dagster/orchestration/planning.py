@@ -45,9 +45,9 @@ OPENING_SECONDS = 1.0
 # The least number of batches of a backlog that one tick reads.
 BACKLOG = 100
 
-# Up to this many batches are no backlog: each is processed and loaded in one run, one after the
-# other. In parallel, each would take a run, and the load one more. Starting a run costs more than a
-# small batch, so a busy machine would fall behind.
+# Up to this many batches are no backlog: each is processed and loaded in one run. A backlog takes a
+# run for each, and one more for the load. Starting a run costs more than a small batch, so a busy
+# machine would fall behind.
 FEW = 2
 
 # The stages of runs that capture, and of runs that load.
@@ -193,28 +193,32 @@ def add_missing(
 def _next(
     instance: dg.DagsterInstance, store: Store, pending: Sequence[Manifest]
 ) -> list[dg.RunRequest]:
-    """The run that takes the first batch into the warehouse; the others wait for it."""
-    if not pending:
+    """A run for each of a few batches that takes it into the warehouse.
+
+    The same tick requests them: if the second waited for the next tick, the source's next batch
+    would have been captured by then, and one would always wait. A load takes all that is processed,
+    so they may end in any order.
+    """
+    if not pending or unfinished(instance, {STAGE_TAG: LOADING}):
         return []
     if is_processed(store, pending[0]):
         return load_ready(instance, store, pending)
-    return _process_and_load(instance, pending[0])
-
-
-def _process_and_load(instance: dg.DagsterInstance, manifest: Manifest) -> list[dg.RunRequest]:
-    if unfinished(instance, {STAGE_TAG: LOADING}) or not can_retry(instance, manifest):
+    if not can_retry(instance, pending[0]):
         return []
+    waiting = (m for m in pending if not is_processed(store, m))
+    return [_process_and_load(m) for m in waiting if can_retry(instance, m)]
+
+
+def _process_and_load(manifest: Manifest) -> dg.RunRequest:
     selection = to_process_and_load(touched_stars(manifest))
-    return [
-        dg.RunRequest(
-            job_name=batch_job.name,
-            partition_key=manifest.batch,
-            asset_selection=selection.assets,
-            asset_check_keys=selection.checks,
-            # As a load: captures do not wait for it.
-            tags={BATCH_TAG: manifest.batch, STAGE_TAG: LOAD_STAGE},
-        )
-    ]
+    return dg.RunRequest(
+        job_name=batch_job.name,
+        partition_key=manifest.batch,
+        asset_selection=selection.assets,
+        asset_check_keys=selection.checks,
+        # As a load: captures wait for it no longer than a tick.
+        tags={BATCH_TAG: manifest.batch, STAGE_TAG: LOAD_STAGE},
+    )
 
 
 def _process(

@@ -115,21 +115,29 @@ def source_changes(
     batch = next_batch(log.head())
     if not can_start(instance, {BATCH_TAG: batch}):
         return dg.SkipReason("A capture has just failed: the next attempt comes after a pause.")
-    try:
-        found = _look(source, log, _remembered(context.cursor), until)
-    except LaggingReplicaError as error:
-        return dg.SkipReason(str(error))
-    context.update_cursor(found.cursor.model_dump_json())
-    if found.quiet:
-        return dg.SkipReason("No transaction has ended in the source.")
-    if found.audit_due:
-        return _audit(instance, log, warehouse)
-    if not found.changed:
-        return dg.SkipReason("Nothing changed in the source's tables.")
-    up_to_date = _up_to_date(instance, log, warehouse, until)
+    cursor = _remembered(context.cursor)
+    while True:
+        before = AtWork.of(instance)
+        try:
+            found = _look(source, log, cursor, until)
+        except LaggingReplicaError as error:
+            return dg.SkipReason(str(error))
+        cursor = found.cursor
+        context.update_cursor(cursor.model_dump_json())
+        if found.quiet:
+            return dg.SkipReason("No transaction has ended in the source.")
+        if found.audit_due:
+            return _audit(instance, log, warehouse)
+        if not found.changed:
+            return dg.SkipReason("Nothing changed in the source's tables.")
+        lacks = _lacks(log, warehouse)
+        # Without waiting for the load of the batch before, this one would be loaded a tick later,
+        # and so would each batch after it, for as long as the source changes between all ticks.
+        if not lacks or lacks > FEW or not one_ends(instance, before, until):
+            break
     batch = next_batch(log.head())
     return dg.SensorResult(
-        run_requests=[_take(batch, found.changed, up_to_date)],
+        run_requests=[_take(batch, found.changed, lacks == 0)],
         dynamic_partitions_requests=[
             *_forget_uncommitted(instance, batch),
             BATCHES.build_add_request([batch]),
@@ -167,33 +175,23 @@ def _take(batch: str, changed: list[str], up_to_date: bool) -> dg.RunRequest:
     )
 
 
-def _up_to_date(
-    instance: dg.DagsterInstance, log: ManifestLog, warehouse: Warehouse, until: float
-) -> bool:
-    """Whether the warehouse can take the next batch immediately: it has all committed batches, and
-    every table is the result of its declaration.
-
-    Waits for the load of the batch before. Without it, this batch would be loaded a tick later, and
-    so would each batch after it, for as long as the source changes between all ticks.
+def _lacks(log: ManifestLog, warehouse: Warehouse) -> int | None:
+    """How many committed batches the warehouse lacks. None if it can take no batch immediately: it
+    is unavailable, loads at intervals, or has a table that is not the result of its declaration.
 
     Raises OtherLakeError: no batch is started on a log that lacks batches of the warehouse. A
     capture needs no warehouse, so an unavailable one does not stop it.
     """
-    while not settings.load_every_seconds():
-        before = AtWork.of(instance)
-        try:
-            with warehouse.connect() as connection:
-                names = warehouse.names()
-                waiting = log.end() - ledger.check_log(connection, names, log)
-                if not waiting:
-                    return not outdated(connection, names)
-        except OtherLakeError:
-            raise
-        except (SettingError, LoadError):
-            return False
-        if waiting > FEW or not one_ends(instance, before, until):
-            return False
-    return False
+    try:
+        with warehouse.connect() as connection:
+            names = warehouse.names()
+            lacks = log.end() - ledger.check_log(connection, names, log)
+            takes_none = settings.load_every_seconds() or outdated(connection, names)
+    except OtherLakeError:
+        raise
+    except (SettingError, LoadError):
+        return None
+    return None if takes_none else lacks
 
 
 def _audit(

@@ -6,6 +6,7 @@ import datetime as dt
 import itertools
 import threading
 import time
+from collections.abc import Callable
 from typing import LiteralString
 
 import dagster as dg
@@ -202,9 +203,7 @@ def two_batches(orchestra: Orchestra) -> str:
     """Two batches are pending, and a run is at work on the first; the id of the run."""
     orchestra.first()
     capture_edits(orchestra, 2, 1)
-    first = orchestra.tick("new_batches")
-    assert isinstance(first, dg.SensorResult)
-    [request] = first.run_requests or []
+    request, _ = orchestra.requests("new_batches")
     assert request.partition_key == batch_key(2)
     run = orchestra.instance.create_run_for_job(
         defs.resolve_job_def("batch"),
@@ -214,19 +213,37 @@ def two_batches(orchestra: Orchestra) -> str:
     return run.run_id
 
 
+@pytest.mark.parametrize("step", [1, -1], ids=["in order", "the second ends first"])
+def test_two_batches_are_taken_by_one_tick_each_in_a_run_of_its_own(
+    step: int, orchestra: Orchestra
+) -> None:
+    """If the second waited for the next tick, so would each batch captured since, and its load."""
+    orchestra.first()
+    capture_edits(orchestra, 2, 1)
+    requests = orchestra.requests("new_batches")
+    results = [orchestra.run(request) for request in requests[::step]]
+
+    assert [request.job_name for request in requests] == ["batch", "batch"]
+    assert [request.partition_key for request in requests] == [batch_key(2), batch_key(3)]
+    assert all(result.success for result in results)
+    assert orchestra.tick("new_batches") == "The warehouse holds every committed batch."
+    assert orchestra.platform.rows(
+        "SELECT design_id FROM fact_sales_order WHERE sales_order_id = 1 ORDER BY sales_record_id"
+    ) == [(1,), (2,), (1,)]
+
+
 @pytest.mark.long
-def test_second_batch_waits_for_the_first_and_is_then_taken_in_a_run_of_its_own(
+def test_no_second_run_begins_while_one_of_two_batches_is_at_work(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Processed beside it, it would take a run more."""
     monkeypatch.setattr(sensors, "WAIT_SECONDS", 0.5)
     run = two_batches(orchestra)
     answer = orchestra.tick("new_batches")
     orchestra.instance.delete_run(run)
-    runs = [orchestra.tick_and_run("new_batches") for _ in range(2)]
+    runs = orchestra.tick_and_run("new_batches")
 
     assert answer == "Running, or waiting after a failure: 2 batches."
-    assert [[run.job_def.name for run in some] for some in runs] == [["batch"]] * 2
+    assert [run.job_def.name for run in runs] == ["batch"] * 2
     assert orchestra.tick("new_batches") == "The warehouse holds every committed batch."
 
 
@@ -726,29 +743,40 @@ def test_tick_waits_for_the_batch_that_another_sensor_opens_at_the_same_moment(
     assert isinstance(answer, dg.SensorResult)
 
 
+def while_it_waits(
+    monkeypatch: pytest.MonkeyPatch, looks_before: int, happens: Callable[[], object]
+) -> None:
+    """Let something happen after a tick has looked at the runs so often. In a thread of its own, it
+    would meet a lock of the instance: SQLite in memory waits for none."""
+    monkeypatch.setattr(planning, "OPENING_SECONDS", 5.0)
+    monkeypatch.setattr(sensors, "WAIT_SECONDS", 5.0)
+    look = AtWork.of
+    looks = itertools.count()
+
+    def of(instance: dg.DagsterInstance) -> AtWork:
+        if next(looks) == looks_before:
+            happens()
+        return look(instance)
+
+    monkeypatch.setattr(AtWork, "of", of)
+
+
 def test_tick_sees_a_run_that_began_and_ended_while_it_waited(
     orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run of a small batch takes less time than the daemon needs to create it."""
     orchestra.first()
     edit_order(orchestra.platform)
-    monkeypatch.setattr(planning, "OPENING_SECONDS", 5.0)
-    monkeypatch.setattr(sensors, "WAIT_SECONDS", 5.0)
-    look = AtWork.of
-    looks = itertools.count()
 
-    def capture_between_looks(instance: dg.DagsterInstance) -> AtWork:
-        if next(looks) == 1:
-            run = begin_to_capture(orchestra)
-            orchestra.platform.capture()
-            orchestra.instance.report_run_failed(run)
-        return look(instance)
+    def capture() -> None:
+        run = begin_to_capture(orchestra)
+        orchestra.platform.capture()
+        orchestra.instance.report_run_failed(run)
 
-    monkeypatch.setattr(AtWork, "of", capture_between_looks)
-    answer = orchestra.tick("new_batches")
+    while_it_waits(monkeypatch, 1, capture)
+    [request] = orchestra.requests("new_batches")
 
-    assert isinstance(answer, dg.SensorResult)
-    assert [request.partition_key for request in answer.run_requests or []] == [batch_key(2)]
+    assert request.partition_key == batch_key(2)
 
 
 def test_change_during_the_load_of_a_batch_is_taken_the_whole_way_after_it(
@@ -760,15 +788,34 @@ def test_change_during_the_load_of_a_batch_is_taken_the_whole_way_after_it(
     capture_edits(orchestra, 2)
     [request] = orchestra.requests("new_batches")
     edit_order(orchestra.platform, 1)
-    monkeypatch.setattr(planning, "OPENING_SECONDS", 5.0)
-    monkeypatch.setattr(sensors, "WAIT_SECONDS", 5.0)
-    loads = threading.Timer(0.3, orchestra.run, [request])
-    loads.start()
+    while_it_waits(monkeypatch, 2, lambda: orchestra.run(request))
     [next_request] = orchestra.requests("source_changes")
-    loads.join()
 
     assert next_request.partition_key == batch_key(3)
     assert next_request.job_name == "batch"
+
+
+def test_what_changes_while_a_tick_waits_for_a_load_is_loaded_with_the_batch(
+    orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of before the wait, the run would have no step for a star of that table, so its load would
+    be skipped, and the next tick would wait again."""
+    orchestra.first()
+    capture_edits(orchestra, 2)
+    [request] = orchestra.requests("new_batches")
+    edit_order(orchestra.platform, 1)
+
+    def pay_and_load() -> None:
+        orchestra.platform.application.execute(
+            "UPDATE payment SET payment_amount = 1 WHERE payment_id = 1"
+        )
+        orchestra.run(request)
+
+    while_it_waits(monkeypatch, 2, pay_and_load)
+    [next_request] = orchestra.requests("source_changes")
+
+    assert orchestra.run(next_request).success
+    assert orchestra.platform.rows("SELECT max(sequence) FROM batch") == [(3,)]
 
 
 def test_change_during_the_load_of_a_backlog_is_captured_at_once(
