@@ -98,12 +98,16 @@ def test_refused_setting_leaves_nothing_behind(
     assert sorted(project.iterdir()) == before
 
 
-@pytest.mark.parametrize("command", ["run", "dev", "web"])
-def test_storage_that_does_not_answer_is_said_soon(project: Path, command: str) -> None:
+# Somebody's UI may be on the default port.
+PORT = ("--port", str(free_port(None)))
+
+
+@pytest.mark.parametrize("command", [("run",), ("dev", *PORT), ("web", *PORT)], ids=lambda c: c[0])
+def test_storage_that_does_not_answer_is_said_soon(project: Path, command: tuple[str, ...]) -> None:
     port = free_port(None)
     (project / "dagster.yaml").write_text(STORAGE.format(port=port, password="PATH"))
     begun = time.monotonic()
-    done = here(project, command)
+    done = here(project, *command)
 
     assert time.monotonic() - begun < 8
     assert done.stderr.removeprefix("Starting …\n") == (

@@ -418,7 +418,8 @@ def test_setting_of_rates_that_cannot_be_used_is_said_at_once(
     project: Path, command: str, name: str, value: str
 ) -> None:
     shutil.copy(INSTANCE.parent / "workspace.yaml", project)
-    done = here(project, command, **{name: value})
+    port = ["--port", str(free_port(None))] if command == "dev" else []
+    done = here(project, command, *port, **{name: value})
 
     assert (done.returncode, done.stdout) == (1, "")
     assert f"Error: {name} is " in done.stderr
